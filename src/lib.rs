@@ -1,0 +1,31 @@
+//! Watches any number of Tesla Powerwall systems and serves what they say over REST and WebSocket.
+//!
+//! Start at [`app`] to see how the rooms are wired, at [`gateway`] for the life of one gateway, at
+//! [`model`] for what a Powerwall is. `docs/architecture.md` tells the whole story.
+//!
+//! A module uses modules on lower floors only:
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 6 | `main.rs`, [`app`], [`cli`] |
+//! | 5 | [`web`], [`live`] |
+//! | 4 | [`supervisor`], [`gateway`], [`aggregator`] |
+//! | 3 | [`link`] |
+//! | 2 | [`settings`] |
+//! | 1 | [`model`], [`clock`] |
+//! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
+#![forbid(unsafe_code)]
+#![deny(rust_2018_idioms)]
+
+pub mod aggregator;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod gateway;
+pub mod link;
+pub mod live;
+pub mod model;
+pub mod settings;
+pub mod simulator;
+pub mod supervisor;
+pub mod web;

@@ -1,0 +1,54 @@
+//! What can go wrong between us and a gateway, each kind with its own answer.
+
+use std::time::Duration;
+
+/// Phrased for the person who must act. Never carries a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// No route, refused, reset, TLS failed.
+    #[error("cannot reach the gateway: {0}")]
+    Unreachable(String),
+    #[error("no answer within {} ms", .0.as_millis())]
+    Timeout(Duration),
+    /// 401 or 403: the only kind that may ever lead to a login.
+    #[error("the gateway refused the credentials (HTTP {status}): {hint}")]
+    Refused { status: u16, hint: String },
+    /// 429: silence for `retry_after`, at least 300 s.
+    #[error("the gateway asks for silence (HTTP 429)")]
+    RateLimited { retry_after: Option<Duration> },
+    /// 503: silence for `retry_after`, at least 300 s.
+    #[error("the gateway is busy (HTTP 503)")]
+    Busy { retry_after: Option<Duration> },
+    /// 404: remembered, not asked again for a while.
+    #[error("the gateway has no {0}")]
+    NotFound(String),
+    /// Any other status.
+    #[error("the gateway answered HTTP {status} to {what}")]
+    Status { status: u16, what: String },
+    /// The answer could not be read.
+    #[error("cannot read the answer to {what}: {why}")]
+    Malformed { what: String, why: String },
+    /// The certificate is not the pinned or remembered one.
+    #[error("the gateway's certificate has fingerprint {found}, expected {expected}")]
+    Certificate { expected: String, found: String },
+    #[error("not supported: {0}")]
+    Unsupported(String),
+}
+
+impl LinkError {
+    /// A stable word for bodies, logs and metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Timeout(_) => "timeout",
+            Self::Refused { .. } => "refused",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Busy { .. } => "busy",
+            Self::NotFound(_) => "not_found",
+            Self::Status { .. } => "status",
+            Self::Malformed { .. } => "malformed",
+            Self::Certificate { .. } => "certificate",
+            Self::Unsupported(_) => "unsupported",
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The ways to reach a gateway: bytes in, telemetry out. No actors, no web server.
+
+pub mod error;
+pub mod tedapi;
+
+use futures_util::future::LocalBoxFuture;
+
+pub use error::LinkError;
+
+use crate::model::{LinkKind, Source};
+
+/// One way to reach one gateway. Never more than one exchange in flight: methods take `&mut self`.
+pub trait Link {
+    fn kind(&self) -> LinkKind;
+
+    /// Fetches what changes by the second (power, charge, grid), connecting first if need be.
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>>;
+
+    /// Fetches what changes slowly and is due now, one exchange after the other. A failed exchange keeps the last
+    /// good answer and is reported in `problems`; it never costs the readings of [`Link::poll`].
+    fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed>;
+}
+
+/// What [`Link::refresh`] brought.
+#[derive(Debug, Default)]
+pub struct Refreshed {
+    /// Everything known so far, if anything was fetched.
+    pub source: Option<Source>,
+    pub problems: Vec<LinkError>,
+}

@@ -1,0 +1,17 @@
+//! What a Powerwall is: units, telemetry, snapshots, derived documents and the views clients ask for.
+//!
+//! No I/O and no clock of its own: whoever asks brings the time.
+
+pub mod freshness;
+pub mod number;
+pub mod snapshot;
+pub mod tedapi;
+pub mod telemetry;
+pub mod units;
+pub mod views;
+
+pub use freshness::{Freshness, Ttl};
+pub use number::Number;
+pub use snapshot::{ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot};
+pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Source, Telemetry};
+pub use units::{AppPercent, RawPercent};

@@ -1,0 +1,99 @@
+//! A number as a gateway sent it or as it was computed; integers stay integers because clients store the difference.
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// An integer or a finite float. `NaN` and infinities cannot be represented: they are "unknown" and become `None`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    Int(i64),
+    Float(f64),
+}
+
+impl Number {
+    /// A finite float, else `None`.
+    pub fn from_f64(value: f64) -> Option<Self> {
+        value.is_finite().then_some(Self::Float(value))
+    }
+
+    /// The number in a JSON value; booleans, strings and nulls are not numbers.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let number = value.as_number()?;
+        match number.as_i64() {
+            Some(int) => Some(Self::Int(int)),
+            None => number.as_f64().and_then(Self::from_f64),
+        }
+    }
+
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Self::Int(int) => int as f64,
+            Self::Float(float) => float,
+        }
+    }
+
+    pub fn is_zero(self) -> bool {
+        self.as_f64() == 0.0
+    }
+
+    fn combine(
+        self,
+        other: Self,
+        ints: fn(i64, i64) -> Option<i64>,
+        floats: fn(f64, f64) -> f64,
+    ) -> Option<Self> {
+        if let (Self::Int(a), Self::Int(b)) = (self, other)
+            && let Some(result) = ints(a, b)
+        {
+            return Some(Self::Int(result));
+        }
+        Self::from_f64(floats(self.as_f64(), other.as_f64()))
+    }
+
+    /// Sum; an integer when both are, `None` when the result is not finite.
+    pub fn plus(self, other: Self) -> Option<Self> {
+        self.combine(other, i64::checked_add, |a, b| a + b)
+    }
+
+    /// Difference; an integer when both are, `None` when the result is not finite.
+    pub fn minus(self, other: Self) -> Option<Self> {
+        self.combine(other, i64::checked_sub, |a, b| a - b)
+    }
+
+    /// Product; an integer when both are, `None` when the result is not finite.
+    pub fn times(self, other: Self) -> Option<Self> {
+        self.combine(other, i64::checked_mul, |a, b| a * b)
+    }
+
+    /// Quotient, always a float; `None` for a zero divisor.
+    pub fn over(self, divisor: Self) -> Option<Self> {
+        if divisor.is_zero() {
+            return None;
+        }
+        Self::from_f64(self.as_f64() / divisor.as_f64())
+    }
+}
+
+impl From<i64> for Number {
+    fn from(int: i64) -> Self {
+        Self::Int(int)
+    }
+}
+
+impl From<Number> for Value {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Int(int) => Value::from(int),
+            Number::Float(float) => Value::from(float),
+        }
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Int(int) => serializer.serialize_i64(*int),
+            Self::Float(float) => serializer.serialize_f64(*float),
+        }
+    }
+}

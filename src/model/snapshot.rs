@@ -1,0 +1,127 @@
+//! What the service knows of one gateway at one moment: the last good telemetry and how polling goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{Freshness, Telemetry, Ttl};
+
+/// What may be told about a gateway's configuration. Holds no secret and no path.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GatewayFacts {
+    pub id: String,
+    pub name: String,
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub rsa_key_configured: bool,
+    pub wifi_host: Option<String>,
+    pub site_id: Option<String>,
+    pub timezone: Option<String>,
+    pub cloud_mode: bool,
+    pub fleetapi: bool,
+    /// The contract calls it `type`.
+    pub kind: GatewayKind,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayKind {
+    #[default]
+    Powerwall,
+    /// Solar only: no battery, no backup.
+    Inverter,
+}
+
+/// One way to reach a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkKind {
+    Tedapi,
+    V1r,
+    Local,
+    Cloud,
+    FleetApi,
+}
+
+/// How one link does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkHealth {
+    pub kind: LinkKind,
+    pub last_success: Option<Instant>,
+    pub last_error: Option<ErrorNote>,
+}
+
+/// An error with its kind (a stable word, see `LinkError::kind`) and a text for the person who must act.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ErrorNote {
+    pub kind: &'static str,
+    pub message: String,
+}
+
+/// How polling of a gateway goes.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// Polls that failed since the last good one. 0 with no reading: not polled yet.
+    pub consecutive_failures: u32,
+    /// Why the last poll failed; `None` after a good one.
+    pub last_error: Option<ErrorNote>,
+    /// When the last poll ended, however it ended.
+    pub last_attempt: Option<Instant>,
+    /// How long the last good poll took.
+    pub latency: Option<Duration>,
+    /// When the next poll starts.
+    pub next_attempt: Option<Instant>,
+    /// Until when the gateway asked to be left alone (429, 503).
+    pub cooldown_until: Option<Instant>,
+    pub polls: u64,
+    pub failures: u64,
+    /// How often this gateway's actor died and was started again.
+    pub restarts: u32,
+    pub links: Vec<LinkHealth>,
+}
+
+/// The last good telemetry and when it was taken.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    pub telemetry: Arc<Telemetry>,
+    /// For ages.
+    pub taken: Instant,
+    /// For labels: Unix seconds.
+    pub taken_at: f64,
+}
+
+/// Immutable; replaced as a whole by its GatewayActor.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub gateway: Arc<GatewayFacts>,
+    /// Grows with every publication of this gateway, also across restarts of its actor.
+    pub sequence: u64,
+    pub ttl: Ttl,
+    pub reading: Option<Reading>,
+    pub health: Health,
+}
+
+impl Snapshot {
+    /// The snapshot before the first poll.
+    pub fn initial(gateway: Arc<GatewayFacts>, ttl: Ttl) -> Self {
+        Self { gateway, sequence: 0, ttl, reading: None, health: Health::default() }
+    }
+
+    pub fn freshness(&self, now: Instant) -> Freshness {
+        let taken = self.reading.as_ref().map(|reading| reading.taken);
+        self.ttl.judge(taken, self.health.consecutive_failures > 0, now)
+    }
+
+    /// The telemetry, if it may still be shown at `now`.
+    pub fn telemetry(&self, now: Instant) -> Option<&Arc<Telemetry>> {
+        let reading = self.reading.as_ref()?;
+        self.freshness(now).has_data().then_some(&reading.telemetry)
+    }
+
+    /// Age of the last good telemetry, shown or not.
+    pub fn age(&self, now: Instant) -> Option<Duration> {
+        self.reading.as_ref().map(|reading| now.saturating_duration_since(reading.taken))
+    }
+}

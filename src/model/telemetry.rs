@@ -1,0 +1,177 @@
+//! What one poll brought home: typed readings for sums and screens, and the documents that clients ask for.
+//!
+//! Every reading is optional. Unknown is `None`, never 0.
+
+use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::tedapi::Payloads;
+use super::views::ViewCache;
+use super::{Number, RawPercent};
+
+/// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Power {
+    pub site: Option<Number>,
+    pub battery: Option<Number>,
+    pub load: Option<Number>,
+    pub solar: Option<Number>,
+}
+
+/// Energy in the batteries, Wh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Charge {
+    pub remaining: Option<Number>,
+    pub full_pack: Option<Number>,
+}
+
+impl Charge {
+    /// State of energy, raw scale. Unknown without a capacity; an empty battery is 0, not unknown.
+    pub fn state_of_energy(&self) -> Option<RawPercent> {
+        let full = self.full_pack.filter(|full| full.as_f64() > 0.0)?.as_f64();
+        let percent = self.remaining?.as_f64() / full * 100.0;
+        percent.is_finite().then_some(RawPercent(percent))
+    }
+}
+
+/// Whether the home hangs on the grid. Ordered from best to worst, so that `max` is the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum GridStatus {
+    Up,
+    Syncing,
+    Down,
+}
+
+/// The typed readings of one poll.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    pub power: Power,
+    pub charge: Charge,
+    /// `None` when the gateway does not say.
+    pub grid: Option<GridStatus>,
+    /// Backup reserve, raw scale as stored in the gateway.
+    pub reserve: Option<RawPercent>,
+    /// `self_consumption`, `autonomous` or `backup`.
+    pub mode: Option<String>,
+    /// Hours until empty at the present load, by the gateway's own reckoning.
+    pub time_remaining: Option<Number>,
+    pub site_name: Option<String>,
+    /// IANA name of the site's zone.
+    pub timezone: Option<String>,
+    /// Firmware as the gateway prints it, for example `25.10.1 3f7cb6de`.
+    pub firmware: Option<String>,
+    /// DIN of the gateway or leader.
+    pub din: Option<String>,
+    /// Whether this is Powerwall 3 hardware; `None` while unknown.
+    pub powerwall3: Option<bool>,
+}
+
+/// What the operator wants changed in readings before anyone sees them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adjustments {
+    /// `PW_NEG_SOLAR`: `false` turns negative solar into load.
+    pub keep_negative_solar: bool,
+    /// `PW_SITE_ZERO_THRESHOLD`, watts: site power of at most this size counts as 0; 0 switches it off.
+    pub site_zero_threshold: f64,
+}
+
+impl Default for Adjustments {
+    fn default() -> Self {
+        Self { keep_negative_solar: true, site_zero_threshold: 0.0 }
+    }
+}
+
+/// Where the documents come from: what a link brought home, as received.
+#[derive(Clone, Debug)]
+pub enum Source {
+    Tedapi(Payloads),
+}
+
+impl Source {
+    fn readings(&self, adjustments: &Adjustments) -> Readings {
+        match self {
+            Self::Tedapi(payloads) => payloads.readings(adjustments),
+        }
+    }
+
+    fn documents(&self, adjustments: &Adjustments) -> Documents {
+        match self {
+            Self::Tedapi(payloads) => payloads.documents(adjustments),
+        }
+    }
+}
+
+/// The documents of the customer API, as the reference library shapes them: key order and number types are theirs.
+/// `Value::Null` means the gateway did not say.
+#[derive(Clone, Debug, Default)]
+pub struct Documents {
+    /// `/api/meters/aggregates`
+    pub aggregates: Value,
+    /// Devices keyed by `TYPE--part--serial`.
+    pub vitals: Value,
+    /// Solar strings keyed by letter and inverter suffix.
+    pub strings: Value,
+    /// Temperatures keyed by vitals key, °C.
+    pub temps: Value,
+    /// Fans keyed by vitals key.
+    pub fans: Value,
+    /// Alert names, sorted, each once.
+    pub alerts: Vec<String>,
+    /// `/api/system_status`
+    pub system_status: Value,
+    /// `/api/system_status/grid_status`
+    pub grid_status: Value,
+    /// `/api/status`
+    pub status: Value,
+    /// `/api/site_info`
+    pub site_info: Value,
+    /// `/api/operation`, reserve on the raw scale.
+    pub operation: Value,
+    /// Whether charging from the grid is allowed.
+    pub grid_charging: Option<bool>,
+    /// `battery_ok`, `pv_only` or `never`.
+    pub grid_export: Option<String>,
+    /// `config.json` of the gateway. Holds personal data: for derivation and redacted views only.
+    pub config: Value,
+}
+
+/// One good poll of one gateway; immutable, shared by everybody who shows it.
+#[derive(Debug)]
+pub struct Telemetry {
+    pub readings: Readings,
+    adjustments: Adjustments,
+    source: Source,
+    /// Derived on first use: most gateways are never asked for more than their readings.
+    documents: OnceLock<Documents>,
+    /// Bodies rendered from this telemetry, each at most once.
+    pub views: ViewCache,
+}
+
+impl Telemetry {
+    pub fn new(source: Source, adjustments: Adjustments) -> Arc<Self> {
+        Arc::new(Self {
+            readings: source.readings(&adjustments),
+            adjustments,
+            source,
+            documents: OnceLock::new(),
+            views: ViewCache::default(),
+        })
+    }
+
+    pub fn documents(&self) -> &Documents {
+        self.documents.get_or_init(|| self.source.documents(&self.adjustments))
+    }
+
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Whether the poll told anything that counts as being online: at least one meter has a value.
+    pub fn is_meaningful(&self) -> bool {
+        let power = &self.readings.power;
+        [power.site, power.battery, power.load, power.solar].iter().any(Option::is_some)
+    }
+}
