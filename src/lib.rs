@@ -9,7 +9,7 @@
 //! |---|---|
 //! | 6 | `main.rs`, [`app`], [`cli`] |
 //! | 5 | [`web`], [`live`] |
-//! | 4 | [`supervisor`], [`gateway`], [`aggregator`] |
+//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
 //! | 1 | [`model`], [`clock`] |
@@ -19,6 +19,7 @@
 
 pub mod aggregator;
 pub mod app;
+pub mod board;
 pub mod cli;
 pub mod clock;
 pub mod gateway;

@@ -2,6 +2,7 @@
 //!
 //! No I/O and no clock of its own: whoever asks brings the time.
 
+pub mod aggregate;
 pub mod freshness;
 pub mod number;
 pub mod snapshot;
@@ -10,6 +11,7 @@ pub mod telemetry;
 pub mod units;
 pub mod views;
 
+pub use aggregate::Aggregate;
 pub use freshness::{Freshness, Ttl};
 pub use number::Number;
 pub use snapshot::{ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot};

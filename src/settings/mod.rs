@@ -1,1 +1,110 @@
-//! (to be written)
+//! Environment, file and flags → one validated value, every mistake reported at once. Knows no gateway and no socket.
+
+pub mod secret;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use secret::Secret;
+
+use crate::model::{Adjustments, GatewayFacts, LinkKind, Ttl};
+
+/// Everything the operator decided, validated.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub gateways: Vec<GatewaySettings>,
+    pub polling: PollingSettings,
+    pub http: HttpSettings,
+    /// `PW_DEBUG`
+    pub debug: bool,
+    /// What the operator should know although it does not stop the start: settings without effect, look-alikes.
+    pub warnings: Vec<String>,
+}
+
+/// One gateway: who it is and how it is reached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewaySettings {
+    pub facts: Arc<GatewayFacts>,
+    pub access: Access,
+    /// Limit of one exchange with the gateway.
+    pub timeout: Duration,
+}
+
+/// How a gateway is reached.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Access {
+    Tedapi(TedapiAccess),
+    /// Understood, but this version has no link of that kind: the gateway is shown with an error that says so.
+    Unsupported(LinkKind),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TedapiAccess {
+    /// Name or address, without port.
+    pub host: String,
+    /// 443 unless configured.
+    pub port: u16,
+    /// The gateway's Wi-Fi password from its sticker.
+    pub password: Secret,
+    pub query_set: QuerySet,
+    pub certificate: CertificatePolicy,
+}
+
+/// The generation of signed queries a gateway is asked with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum QuerySet {
+    #[default]
+    V2024_06,
+    V2026_06,
+}
+
+/// How much a gateway's self-signed certificate is trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CertificatePolicy {
+    /// Any certificate, as every tool does today.
+    #[default]
+    Off,
+    /// The first one seen, from then on. Remembered in `store` if there is one, else until the program ends.
+    TrustOnFirstUse { store: Option<PathBuf> },
+    /// Only the one with this SHA-256 fingerprint.
+    Pinned([u8; 32]),
+}
+
+/// How all gateways are polled and how long their data counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PollingSettings {
+    /// `PW_CACHE_EXPIRE`
+    pub interval: Duration,
+    /// `PW_CACHE_TTL`
+    pub cache_ttl: Duration,
+    /// `PW_GRACEFUL_DEGRADATION`
+    pub graceful_degradation: bool,
+    pub adjustments: Adjustments,
+}
+
+impl PollingSettings {
+    pub fn ttl(&self, timeout: Duration) -> Ttl {
+        Ttl::new(self.interval, timeout, self.cache_ttl, self.graceful_degradation)
+    }
+}
+
+/// The face to the house.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpSettings {
+    pub bind: IpAddr,
+    /// 0 lets the system choose (for tests); the chosen one is logged.
+    pub port: u16,
+    /// `""` or `/prefix`, stripped from requests that carry it.
+    pub base_path: String,
+    pub origins: AllowedOrigins,
+}
+
+/// Who may read across origins and open a WebSocket from a page of another origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedOrigins {
+    Any,
+    /// Exact `scheme://host[:port]`, beside the page's own origin.
+    Listed(Vec<String>),
+}
