@@ -1,9 +1,290 @@
-//! The life of one gateway: connection, poll timer, back-off, last good snapshot. Owns nothing of another gateway.
+//! The life of one gateway: its connection, poll timer, pauses after failures and last good snapshot.
+//!
+//! Each [`GatewayActor`] owns everything of one gateway and nothing of another. Nobody reaches into it: it is
+//! told and asked by [`messages`], and what it knows stands on its [`Board`].
+
+pub mod messages;
+mod retry;
+mod ticks;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
+use backoff::backoff::Backoff;
+use log::{info, warn};
+use tokio::time::{Instant, timeout};
 
-pub struct GatewayActor;
+use crate::board::Board;
+use crate::clock::unix_time;
+use crate::link::{Link, LinkError, Refreshed};
+use crate::model::{
+    Adjustments, ErrorNote, GatewayFacts, LinkHealth, Reading, Snapshot, Source, Telemetry, Ttl,
+};
+use messages::{GetSnapshot, Stop};
+use retry::{Retry, RetrySchedule};
+use ticks::Ticks;
+
+/// A first poll may need this many exchanges: probe, DIN, status.
+const EXCHANGES_TO_FIRST_READING: u32 = 3;
+
+/// What an actor needs to know of its gateway.
+#[derive(Clone, Debug)]
+pub struct GatewayPlan {
+    pub facts: Arc<GatewayFacts>,
+    /// `PW_CACHE_EXPIRE`
+    pub interval: Duration,
+    /// Where in the interval this gateway's ticks lie, so that many gateways are not asked at the same moment.
+    pub phase: Duration,
+    /// Limit of one exchange.
+    pub timeout: Duration,
+    pub ttl: Ttl,
+    pub adjustments: Adjustments,
+    /// Makes this gateway's pauses its own.
+    pub seed: u64,
+}
+
+/// Polls one gateway for as long as it lives.
+pub struct GatewayActor {
+    plan: GatewayPlan,
+    /// The way to the gateway; away while an exchange is under way, which makes a second one impossible.
+    link: Option<Box<dyn Link>>,
+    /// Where the outcome of each exchange is put; outlives this actor.
+    board: Arc<Board<Snapshot>>,
+    /// What stands on the board, as the base of what will stand there next.
+    newest: Snapshot,
+    ticks: Ticks,
+    retry: RetrySchedule,
+    /// When the next poll starts; `None`: never again.
+    due: Option<Instant>,
+    /// Whether slow data may be due; only asked for after a good poll.
+    may_refresh: bool,
+    /// The timer of the next poll.
+    timer: Option<SpawnHandle>,
+}
+
+impl GatewayActor {
+    /// Continues from what stands on `board`: after a crash, that is the last good snapshot.
+    pub fn new(plan: GatewayPlan, link: Box<dyn Link>, board: Arc<Board<Snapshot>>) -> Self {
+        let newest = Snapshot::clone(&board.read());
+        let now = Instant::now();
+        Self {
+            ticks: Ticks::new(now + plan.phase, plan.interval),
+            retry: RetrySchedule::new(newest.health.consecutive_failures, plan.seed),
+            due: newest.health.next_attempt.or(Some(now)),
+            link: Some(link),
+            may_refresh: false,
+            timer: None,
+            plan,
+            board,
+            newest,
+        }
+    }
+
+    /// The actor that takes over from one that died. The first time it asks again at once, then with growing
+    /// pauses: an answer that kills the actor must not be asked for every second.
+    pub fn after_crash(plan: GatewayPlan, link: Box<dyn Link>, board: Arc<Board<Snapshot>>) -> Self {
+        let mut actor = Self::new(plan, link, board);
+        let now = Instant::now();
+        let health = &mut actor.newest.health;
+        let pause = match health.consecutive_failures {
+            0 => Duration::ZERO,
+            _ => actor.retry.next_backoff().unwrap_or_default(),
+        };
+        health.restarts += 1;
+        health.failures += 1;
+        health.consecutive_failures += 1;
+        health.last_error = Some(ErrorNote {
+            kind: "crashed",
+            message: "reading the gateway's answer went wrong in this program; please report it".into(),
+        });
+        let due = (now + pause).max(health.cooldown_until.unwrap_or(now));
+        health.next_attempt = Some(due);
+        actor.due = Some(due);
+        actor.publish();
+        actor
+    }
+
+    /// Does what is due; with nothing due, waits for the next poll.
+    fn proceed(&mut self, ctx: &mut Context<Self>) {
+        if self.link.is_none() {
+            return; // the end of the exchange under way leads back here
+        }
+        let Some(due) = self.due else { return };
+        let now = Instant::now();
+        if now >= due {
+            self.poll(ctx);
+        } else if self.may_refresh {
+            self.refresh(ctx);
+        } else {
+            if let Some(timer) = self.timer.take() {
+                ctx.cancel_future(timer);
+            }
+            self.timer = Some(ctx.run_later(due - now, |actor, ctx| actor.proceed(ctx)));
+        }
+    }
+
+    fn poll(&mut self, ctx: &mut Context<Self>) {
+        let Some(mut link) = self.link.take() else { return };
+        let limit = self.plan.timeout * EXCHANGES_TO_FIRST_READING;
+        let started = Instant::now();
+        let exchange = async move {
+            let outcome = timeout(limit, link.poll()).await.unwrap_or(Err(LinkError::Timeout(limit)));
+            (link, outcome)
+        };
+        ctx.spawn(exchange.into_actor(self).map(move |(link, outcome), actor, ctx| {
+            actor.link = Some(link);
+            match outcome.and_then(|source| meaningful(source, &actor.plan.adjustments)) {
+                Ok(telemetry) => actor.poll_succeeded(telemetry, started),
+                Err(error) => actor.poll_failed(&error),
+            }
+            actor.proceed(ctx);
+        }));
+    }
+
+    fn refresh(&mut self, ctx: &mut Context<Self>) {
+        let Some(mut link) = self.link.take() else { return };
+        // A link limits its own exchanges; this one is for a link that forgets to.
+        let limit = self.plan.timeout * 2;
+        let exchange = async move {
+            let refreshed = timeout(limit, link.refresh()).await.unwrap_or_else(|_| Refreshed {
+                problem: Some(LinkError::Timeout(limit)),
+                ..Refreshed::default()
+            });
+            (link, refreshed)
+        };
+        ctx.spawn(exchange.into_actor(self).map(|(link, refreshed), actor, ctx| {
+            actor.link = Some(link);
+            actor.refresh_finished(refreshed);
+            actor.proceed(ctx);
+        }));
+    }
+
+    fn poll_succeeded(&mut self, telemetry: Arc<Telemetry>, started: Instant) {
+        let now = Instant::now();
+        let health = &mut self.newest.health;
+        if health.consecutive_failures > 0 {
+            info!("gateway {}: reachable again", self.plan.facts.id);
+        } else if self.newest.reading.is_none() {
+            info!("gateway {}: first data", self.plan.facts.id);
+        }
+        self.retry.reset();
+        let due = self.ticks.next_after(now);
+        health.polls += 1;
+        health.consecutive_failures = 0;
+        health.last_error = None;
+        health.last_attempt = Some(now);
+        health.latency = Some(now - started);
+        health.next_attempt = Some(due);
+        health.cooldown_until = None;
+        self.due = Some(due);
+        self.may_refresh = true;
+        self.newest.reading = Some(Reading { telemetry, taken: now, taken_at: unix_time() });
+        self.note_link(None);
+        self.publish();
+    }
+
+    fn poll_failed(&mut self, error: &LinkError) {
+        let now = Instant::now();
+        let retry = self.retry.after(error);
+        let due = match retry {
+            Retry::After(pause) | Retry::CoolDown(pause) => Some(now + pause),
+            Retry::Never => None,
+        };
+        let note = ErrorNote { kind: error.kind(), message: error.to_string() };
+        let health = &mut self.newest.health;
+        // One line per change: a gateway that is down for a night must not fill the log.
+        if health.last_error.as_ref().map(|last| last.kind) != Some(note.kind) {
+            warn!("gateway {}: {}", self.plan.facts.id, note.message);
+        }
+        health.polls += 1;
+        health.failures += 1;
+        health.consecutive_failures += 1;
+        health.last_attempt = Some(now);
+        health.next_attempt = due;
+        health.cooldown_until = due.filter(|_| matches!(retry, Retry::CoolDown(_)));
+        health.last_error = Some(note.clone());
+        self.due = due;
+        self.may_refresh = false;
+        self.note_link(Some(note));
+        self.publish();
+    }
+
+    /// A failed refresh costs nobody the readings, but a gateway that asks for silence gets it.
+    fn refresh_finished(&mut self, refreshed: Refreshed) {
+        self.may_refresh = refreshed.more && refreshed.problem.is_none();
+        let fetched = refreshed.source.is_some();
+        if let (Some(source), Some(reading)) = (refreshed.source, &mut self.newest.reading) {
+            reading.telemetry = Telemetry::new(source, self.plan.adjustments);
+        }
+        match refreshed.problem {
+            Some(error @ (LinkError::RateLimited { .. } | LinkError::Busy { .. })) => {
+                self.poll_failed(&error)
+            }
+            Some(error) => {
+                self.note_link(Some(ErrorNote { kind: error.kind(), message: error.to_string() }));
+                self.publish();
+            }
+            None if fetched => self.publish(),
+            None => {}
+        }
+    }
+
+    /// Keeps the record of the link: its last success and its last error.
+    fn note_link(&mut self, error: Option<ErrorNote>) {
+        let Some(kind) = self.link.as_ref().map(|link| link.kind()) else { return };
+        let links = &mut self.newest.health.links;
+        if links.is_empty() {
+            links.push(LinkHealth { kind, last_success: None, last_error: None });
+        }
+        let health = &mut links[0];
+        if error.is_none() {
+            health.last_success = Some(Instant::now());
+        }
+        health.last_error = error;
+    }
+
+    fn publish(&mut self) {
+        self.newest.sequence += 1;
+        self.board.publish(Arc::new(self.newest.clone()));
+    }
+}
+
+/// The telemetry of an answer; an answer without a single power reading is no answer.
+fn meaningful(source: Source, adjustments: &Adjustments) -> Result<Arc<Telemetry>, LinkError> {
+    let telemetry = Telemetry::new(source, *adjustments);
+    if telemetry.is_meaningful() {
+        return Ok(telemetry);
+    }
+    Err(LinkError::Malformed {
+        what: "the status query".into(),
+        why: "no meter reports any power; the gateway may be starting".into(),
+    })
+}
 
 impl Actor for GatewayActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.proceed(ctx);
+    }
 }
+
+impl Handler<GetSnapshot> for GatewayActor {
+    type Result = Arc<Snapshot>;
+
+    fn handle(&mut self, _: GetSnapshot, _: &mut Self::Context) -> Self::Result {
+        self.board.read()
+    }
+}
+
+impl Handler<Stop> for GatewayActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,15 +16,18 @@ pub trait Link {
     /// Fetches what changes by the second (power, charge, grid), connecting first if need be.
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>>;
 
-    /// Fetches what changes slowly and is due now, one exchange after the other. A failed exchange keeps the last
-    /// good answer and is reported in `problems`; it never costs the readings of [`Link::poll`].
+    /// Fetches the most overdue of what changes slowly: one exchange at most, so that a poll that falls due waits
+    /// for one exchange and no longer. A failed exchange keeps the last good answer.
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed>;
 }
 
 /// What [`Link::refresh`] brought.
 #[derive(Debug, Default)]
 pub struct Refreshed {
-    /// Everything known so far, if anything was fetched.
+    /// Everything known so far, if something was fetched.
     pub source: Option<Source>,
-    pub problems: Vec<LinkError>,
+    /// Why the exchange failed, if it did.
+    pub problem: Option<LinkError>,
+    /// Whether more is due now.
+    pub more: bool,
 }

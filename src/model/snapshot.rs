@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Freshness, Telemetry, Ttl};
 
 /// What may be told about a gateway's configuration. Holds no secret and no path.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct GatewayFacts {
     pub id: String,
     pub name: String,

@@ -84,6 +84,25 @@ impl Default for Adjustments {
     }
 }
 
+impl Adjustments {
+    /// The powers as the operator wants them seen. Unknown values stay unknown.
+    pub fn apply(&self, mut power: Power) -> Power {
+        if let Some(solar) = power.solar
+            && !self.keep_negative_solar
+            && solar.as_f64() < 0.0
+        {
+            power.load = power.load.and_then(|load| load.minus(solar));
+            power.solar = Some(Number::Int(0));
+        }
+        if self.site_zero_threshold > 0.0
+            && power.site.is_some_and(|site| site.as_f64().abs() <= self.site_zero_threshold)
+        {
+            power.site = Some(Number::Int(0));
+        }
+        power
+    }
+}
+
 /// Where the documents come from: what a link brought home, as received.
 #[derive(Clone, Debug)]
 pub enum Source {

@@ -1,5 +1,195 @@
 //! Keeps one GatewayActor per configured gateway alive, and the directory where the faces find them.
+//!
+//! actix neither catches a panic nor restarts the actor that had it: the actor is simply gone. The Supervisor
+//! looks after its actors every second and starts a new one where one is missing.
 
 pub mod directory;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use log::{error, info};
+use tokio::time::Instant;
+
 pub use directory::{Directory, Entry};
+
+use crate::aggregator::Aggregator;
+use crate::board::Board;
+use crate::gateway::messages::Stop;
+use crate::gateway::{GatewayActor, GatewayPlan};
+use crate::link::Link;
+use crate::model::Snapshot;
+use crate::settings::{GatewaySettings, PollingSettings};
+
+/// How often the actors are looked after: a dead one is back within this.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Builds the link of a gateway; called on the thread that will poll it. Must not touch the network.
+pub type LinkFactory = Arc<dyn Fn(&GatewaySettings) -> Box<dyn Link> + Send + Sync>;
+
+/// Applies a changed configuration: starts and stops only the gateways that changed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Configure(pub Vec<GatewaySettings>, pub PollingSettings);
+
+/// Owns the actors of all gateways.
+pub struct Supervisor {
+    /// What each running actor was started with, in configured order.
+    gateways: Vec<GatewaySettings>,
+    polling: PollingSettings,
+    /// What the faces read; written here only.
+    directory: Arc<Directory>,
+    connect: LinkFactory,
+    /// Makes the pauses after failures differ between gateways and runs.
+    seed: u64,
+    /// Sums what the gateways publish; looked after like them.
+    aggregator: Option<Addr<Aggregator>>,
+    /// When the next round is due.
+    next_round: Instant,
+}
+
+impl Supervisor {
+    pub fn new(
+        gateways: Vec<GatewaySettings>,
+        polling: PollingSettings,
+        directory: Arc<Directory>,
+        connect: LinkFactory,
+        seed: u64,
+    ) -> Self {
+        let next_round = Instant::now();
+        Self { gateways, polling, directory, connect, seed, aggregator: None, next_round }
+    }
+
+    fn plan(&self, index: usize) -> GatewayPlan {
+        let settings = &self.gateways[index];
+        let share = index as f64 / self.gateways.len() as f64;
+        GatewayPlan {
+            facts: settings.facts.clone(),
+            interval: self.polling.interval,
+            phase: self.polling.interval.mul_f64(share),
+            timeout: settings.timeout,
+            ttl: self.polling.ttl(settings.timeout),
+            adjustments: self.polling.adjustments,
+            seed: self.seed.wrapping_add(index as u64),
+        }
+    }
+
+    fn start_gateway(&self, index: usize, entry: &Entry) {
+        let link = (self.connect)(&self.gateways[index]);
+        entry.set_addr(Some(GatewayActor::new(self.plan(index), link, entry.board.clone()).start()));
+    }
+
+    fn revive_gateway(&self, entry: &Entry) {
+        let Some(index) = self.gateways.iter().position(|gateway| gateway.facts.id == entry.id) else {
+            return;
+        };
+        error!("gateway {}: its actor died; starting it again", entry.id);
+        let link = (self.connect)(&self.gateways[index]);
+        let actor = GatewayActor::after_crash(self.plan(index), link, entry.board.clone());
+        entry.set_addr(Some(actor.start()));
+    }
+
+    fn start_aggregator(&mut self) {
+        let aggregator = Aggregator::new(self.directory.clone()).start();
+        for entry in self.directory.entries().iter() {
+            entry.board.subscribe(aggregator.clone().recipient());
+        }
+        self.aggregator = Some(aggregator);
+    }
+
+    /// Rounds lie at absolute times; those missed while the thread was held up are skipped.
+    fn arm_next_round(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        self.next_round = (self.next_round + ROUND).max(now);
+        ctx.run_later(self.next_round - now, Self::look_after);
+    }
+
+    /// Starts again whoever died.
+    fn look_after(&mut self, ctx: &mut Context<Self>) {
+        if self.aggregator.as_ref().is_none_or(|aggregator| !aggregator.connected()) {
+            error!("the aggregator died; starting it again");
+            self.start_aggregator();
+        }
+        for entry in self.directory.entries().iter() {
+            if entry.addr().is_none() {
+                self.revive_gateway(entry);
+            }
+        }
+        self.arm_next_round(ctx);
+    }
+
+    /// Brings the running actors in line with `gateways`.
+    fn configure(&mut self, gateways: Vec<GatewaySettings>, polling: PollingSettings) {
+        let before = std::mem::replace(&mut self.gateways, gateways);
+        let polling_changed = std::mem::replace(&mut self.polling, polling) != self.polling;
+        let known = self.directory.entries();
+        for entry in known.iter() {
+            if !self.gateways.iter().any(|gateway| gateway.facts.id == entry.id) {
+                info!("gateway {}: no longer configured", entry.id);
+                stop(entry);
+            }
+        }
+        let mut entries = Vec::with_capacity(self.gateways.len());
+        let mut to_start = Vec::new();
+        for (index, gateway) in self.gateways.iter().enumerate() {
+            let id = &gateway.facts.id;
+            let initial = Snapshot::initial(gateway.facts.clone(), self.polling.ttl(gateway.timeout));
+            let entry = match known.iter().find(|entry| entry.id == *id) {
+                Some(entry) if !polling_changed && before.contains(gateway) => {
+                    entries.push(entry.clone());
+                    continue;
+                }
+                Some(entry) => {
+                    stop(entry);
+                    let sequence = entry.board.read().sequence + 1;
+                    entry.board.publish(Arc::new(Snapshot { sequence, ..initial }));
+                    entry.clone()
+                }
+                None => {
+                    let entry = Arc::new(Entry::new(id.clone(), Arc::new(Board::new(initial))));
+                    if let Some(aggregator) = &self.aggregator {
+                        entry.board.subscribe(aggregator.clone().recipient());
+                    }
+                    entry
+                }
+            };
+            to_start.push((index, entry.clone()));
+            entries.push(entry);
+        }
+        self.directory.replace(entries);
+        for (index, entry) in to_start {
+            self.start_gateway(index, &entry);
+        }
+    }
+}
+
+/// Ends the actor of `entry`. Its mailbox is never full for longer than one message takes.
+fn stop(entry: &Entry) {
+    if let Some(addr) = entry.addr() {
+        actix::spawn(async move { addr.send(Stop).await });
+    }
+    entry.set_addr(None);
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.start_aggregator();
+        let gateways = std::mem::take(&mut self.gateways);
+        self.configure(gateways, self.polling.clone());
+        self.arm_next_round(ctx);
+    }
+}
+
+impl Handler<Configure> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Configure(gateways, polling): Configure, _: &mut Self::Context) {
+        self.configure(gateways, polling);
+    }
+}
+
+#[cfg(test)]
+mod tests;

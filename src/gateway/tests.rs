@@ -1,0 +1,282 @@
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::pending;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use tokio::task::LocalSet;
+use tokio::time::sleep;
+
+use super::*;
+use crate::model::tedapi::Payloads;
+use crate::model::{Freshness, GatewayKind, LinkKind};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What the gateway does with one exchange.
+enum Step {
+    /// Answers with this site power after a while.
+    Answer(i64, Duration),
+    Fail(LinkError),
+    Hang,
+    /// Answers without a single reading.
+    Empty,
+}
+
+#[derive(Default)]
+struct Script {
+    polls: VecDeque<Step>,
+    refreshes: VecDeque<Refreshed>,
+    /// When each poll and refresh began.
+    polled: Vec<Instant>,
+    refreshed: Vec<Instant>,
+}
+
+struct ScriptedLink(Rc<RefCell<Script>>);
+
+fn source(site: i64) -> Source {
+    let status =
+        format!(r#"{{"control":{{"meterAggregates":[{{"location":"SITE","realPowerW":{site}}}]}}}}"#);
+    {
+        let mut payloads = Payloads::default();
+        payloads.accept_status(Bytes::from(status)).unwrap();
+        Source::Tedapi(payloads)
+    }
+}
+
+impl Link for ScriptedLink {
+    fn kind(&self) -> LinkKind {
+        LinkKind::Tedapi
+    }
+
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+        Box::pin(async {
+            let step = {
+                let mut script = self.0.borrow_mut();
+                script.polled.push(Instant::now());
+                script.polls.pop_front().unwrap_or(Step::Answer(1, Duration::ZERO))
+            };
+            match step {
+                Step::Answer(site, took) => {
+                    sleep(took).await;
+                    Ok(source(site))
+                }
+                Step::Fail(error) => Err(error),
+                Step::Hang => pending().await,
+                Step::Empty => Ok(Source::Tedapi(Payloads::default())),
+            }
+        })
+    }
+
+    fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
+        Box::pin(async {
+            let mut script = self.0.borrow_mut();
+            script.refreshed.push(Instant::now());
+            script.refreshes.pop_front().unwrap_or_default()
+        })
+    }
+}
+
+struct Bench {
+    script: Rc<RefCell<Script>>,
+    board: Arc<Board<Snapshot>>,
+    plan: GatewayPlan,
+    started: Instant,
+}
+
+impl Bench {
+    fn new(polls: impl IntoIterator<Item = Step>) -> Self {
+        let interval = 5 * SECOND;
+        let ttl = Ttl::new(interval, 5 * SECOND, 30 * SECOND, true);
+        let facts = Arc::new(GatewayFacts { id: "attic".into(), ..GatewayFacts::default() });
+        assert_eq!(facts.kind, GatewayKind::Powerwall);
+        let board = Arc::new(Board::new(Snapshot::initial(facts.clone(), ttl)));
+        let plan = GatewayPlan {
+            facts,
+            interval,
+            phase: Duration::ZERO,
+            timeout: 5 * SECOND,
+            ttl,
+            adjustments: Adjustments::default(),
+            seed: 1,
+        };
+        let script = Script { polls: polls.into_iter().collect(), ..Script::default() };
+        Self { script: Rc::new(RefCell::new(script)), board, plan, started: Instant::now() }
+    }
+
+    fn link(&self) -> Box<dyn Link> {
+        Box::new(ScriptedLink(self.script.clone()))
+    }
+
+    fn start(&self) -> Addr<GatewayActor> {
+        GatewayActor::new(self.plan.clone(), self.link(), self.board.clone()).start()
+    }
+
+    /// Seconds from the start to each poll.
+    fn polled(&self) -> Vec<u64> {
+        self.script.borrow().polled.iter().map(|at| (*at - self.started).as_secs()).collect()
+    }
+
+    fn freshness(&self) -> Freshness {
+        self.board.read().freshness(Instant::now())
+    }
+}
+
+async fn local<F: Future>(test: F) -> F::Output {
+    LocalSet::new().run_until(test).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_answers_do_not_make_the_ticks_drift() {
+    local(async {
+        let bench = Bench::new([
+            Step::Answer(1, 3 * SECOND),
+            Step::Answer(2, 4 * SECOND),
+            Step::Answer(3, 7 * SECOND), // a tick passes meanwhile and is skipped
+        ]);
+        bench.start();
+        sleep(26 * SECOND).await;
+        assert_eq!(bench.polled(), [0, 5, 10, 20, 25]);
+        assert_eq!(bench.freshness(), Freshness::Live);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_never_answers_is_given_up_and_asked_again_later() {
+    local(async {
+        let bench = Bench::new([Step::Hang, Step::Hang]);
+        bench.start();
+        sleep(60 * SECOND).await;
+        // Three exchanges of 5 s each, then 5 s and then 10 s of pause, each with jitter.
+        assert_eq!(bench.polled()[..2], [0, 20]);
+        assert!((45..=48).contains(&bench.polled()[2]), "{:?}", bench.polled());
+        assert_eq!(bench.freshness(), Freshness::Live);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn data_of_a_failing_gateway_is_stale_and_then_expired_but_kept() {
+    local(async {
+        let down = || Step::Fail(LinkError::Unreachable("connection refused".into()));
+        let bench = Bench::new([Step::Answer(7, Duration::ZERO), down(), down(), down(), down()]);
+        bench.start();
+        sleep(6 * SECOND).await;
+        assert_eq!(bench.freshness(), Freshness::Stale);
+        sleep(20 * SECOND).await;
+        assert_eq!(bench.freshness(), Freshness::Stale);
+        sleep(10 * SECOND).await;
+        assert_eq!(bench.freshness(), Freshness::Expired);
+        let snapshot = bench.board.read();
+        assert!(snapshot.reading.is_some());
+        assert_eq!(snapshot.health.last_error.as_ref().unwrap().kind, "unreachable");
+        assert!(snapshot.health.next_attempt.is_some());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_any_power_is_a_failure() {
+    local(async {
+        let bench = Bench::new([Step::Empty]);
+        bench.start();
+        sleep(SECOND).await;
+        let snapshot = bench.board.read();
+        assert_eq!(snapshot.health.consecutive_failures, 1);
+        assert_eq!(bench.freshness(), Freshness::Never);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_asks_for_silence_gets_it_even_from_a_new_actor() {
+    local(async {
+        let limited = LinkError::RateLimited { retry_after: None };
+        let bench = Bench::new([Step::Answer(1, Duration::ZERO), Step::Fail(limited)]);
+        let addr = bench.start();
+        sleep(10 * SECOND).await;
+        assert!(bench.board.read().health.cooldown_until.is_some());
+        addr.send(Stop).await.unwrap();
+        GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone()).start();
+        sleep(285 * SECOND).await;
+        assert_eq!(bench.polled(), [0, 5]);
+        sleep(90 * SECOND).await;
+        assert!(bench.polled().len() > 2);
+        assert_eq!(bench.freshness(), Freshness::Live);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_are_not_tried_again_soon() {
+    local(async {
+        let refused = || Step::Fail(LinkError::Refused { status: 403, hint: String::new() });
+        let bench = Bench::new([refused(), refused(), refused(), refused()]);
+        bench.start();
+        sleep(700 * SECOND).await;
+        assert!(bench.polled().len() <= 4, "{:?}", bench.polled());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_data_is_fetched_between_polls_one_exchange_at_a_time() {
+    local(async {
+        let bench = Bench::new([]);
+        bench.script.borrow_mut().refreshes.extend([
+            Refreshed { source: Some(source(8)), more: true, problem: None },
+            Refreshed { source: Some(source(9)), more: true, problem: None },
+        ]);
+        bench.start();
+        sleep(SECOND).await;
+        assert_eq!(bench.script.borrow().refreshed.len(), 3); // the third said that nothing is due
+        let snapshot = bench.board.read();
+        assert_eq!(snapshot.reading.as_ref().unwrap().telemetry.readings.power.site, Some(9.into()));
+        assert_eq!(snapshot.sequence, 3);
+        sleep(5 * SECOND).await;
+        assert_eq!(bench.script.borrow().refreshed.len(), 4);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_slow_data_costs_no_reading_but_a_429_cools_down() {
+    local(async {
+        let bench = Bench::new([]);
+        let failed = |problem| Refreshed { problem: Some(problem), more: true, source: None };
+        bench.script.borrow_mut().refreshes.extend([
+            failed(LinkError::Timeout(5 * SECOND)),
+            failed(LinkError::Busy { retry_after: Some(400 * SECOND) }),
+        ]);
+        bench.start();
+        sleep(SECOND).await;
+        assert_eq!(bench.freshness(), Freshness::Live);
+        assert_eq!(bench.board.read().health.links[0].last_error.as_ref().unwrap().kind, "timeout");
+        sleep(5 * SECOND).await;
+        assert_eq!(bench.freshness(), Freshness::Stale);
+        sleep(390 * SECOND).await;
+        assert_eq!(bench.polled(), [0, 5]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_actor_that_keeps_dying_asks_less_and_less_often() {
+    local(async {
+        let bench = Bench::new([Step::Answer(1, Duration::ZERO)]);
+        bench.start().send(Stop).await.unwrap();
+        let dead = || GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone());
+        let pauses: Vec<u64> = (0..3)
+            .map(|_| {
+                drop(dead());
+                (bench.board.read().health.next_attempt.unwrap() - Instant::now()).as_secs()
+            })
+            .collect();
+        assert_eq!(pauses[0], 0);
+        assert!(pauses[1] >= 10 && pauses[2] >= 30, "{pauses:?}");
+        assert_eq!(bench.board.read().health.restarts, 3);
+    })
+    .await;
+}
