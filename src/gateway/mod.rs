@@ -25,7 +25,7 @@ use messages::{GetSnapshot, Stop};
 use retry::{Retry, RetrySchedule};
 use ticks::Ticks;
 
-/// A first poll may need this many exchanges: probe, DIN, status.
+/// A first poll may need this many: the DIN, the large status question, and the small one if the large one fails.
 const EXCHANGES_TO_FIRST_READING: u32 = 3;
 
 /// What an actor needs to know of its gateway.

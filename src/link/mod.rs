@@ -8,6 +8,8 @@ use futures_util::future::LocalBoxFuture;
 pub use error::LinkError;
 
 use crate::model::{LinkKind, Source};
+use crate::settings::{Access, GatewaySettings};
+use tedapi::TedapiLink;
 
 /// One way to reach one gateway. Never more than one exchange in flight: methods take `&mut self`.
 pub trait Link {
@@ -30,4 +32,33 @@ pub struct Refreshed {
     pub problem: Option<LinkError>,
     /// Whether more is due now.
     pub more: bool,
+}
+
+/// The link of a gateway. Touches neither network nor files; call it on the thread that will use the link.
+pub fn connect_lazily(gateway: &GatewaySettings) -> Box<dyn Link> {
+    match &gateway.access {
+        Access::Tedapi(access) => Box::new(TedapiLink::new(access, gateway.timeout)),
+        Access::Unsupported(kind) => Box::new(UnsupportedLink(*kind)),
+    }
+}
+
+/// Stands where a link will be one day, and says so.
+struct UnsupportedLink(LinkKind);
+
+impl Link for UnsupportedLink {
+    fn kind(&self) -> LinkKind {
+        self.0
+    }
+
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+        let error = LinkError::Unsupported(format!(
+            "this version reaches gateways over TEDAPI only (host and gw_pwd); this one is configured for {}",
+            self.0.name()
+        ));
+        Box::pin(async { Err(error) })
+    }
+
+    fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
+        Box::pin(async { Refreshed::default() })
+    }
 }

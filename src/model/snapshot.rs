@@ -45,6 +45,19 @@ pub enum LinkKind {
     FleetApi,
 }
 
+impl LinkKind {
+    /// As people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tedapi => "TEDAPI",
+            Self::V1r => "TEDAPI v1r",
+            Self::Local => "the local customer API",
+            Self::Cloud => "the owners cloud",
+            Self::FleetApi => "FleetAPI",
+        }
+    }
+}
+
 /// How one link does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkHealth {

@@ -1,1 +1,247 @@
-//! (to be written)
+//! TEDAPI over the gateway's own Wi-Fi address: asks what is due, one exchange at a time.
+//!
+//! A gateway gets few requests. What changes by the second is asked at every poll; every half minute that question
+//! is replaced by the larger one that contains it. Units behind the gateway take turns, so that a site of three is
+//! asked no more often than a site of one.
+
+pub mod frames;
+pub mod queries;
+mod tls;
+pub mod transport;
+pub mod wire;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use tokio::time::Instant;
+
+use crate::link::{Link, LinkError, Refreshed};
+use crate::model::tedapi::{Payloads, Unusable};
+use crate::model::{LinkKind, Source};
+use crate::settings::TedapiAccess;
+use frames::{Target, config_request, query_request, system_info_request};
+use queries::{Queries, Query};
+use transport::{HttpTransport, Request, Transport};
+
+/// How often the full controller query takes the place of the basic one.
+const CONTROLLER_EVERY: Duration = Duration::from_secs(30);
+/// How often one of the units is asked for its components.
+const UNIT_EVERY: Duration = Duration::from_secs(30);
+const CONFIG_EVERY: Duration = Duration::from_secs(300);
+const SYSTEM_INFO_EVERY: Duration = Duration::from_secs(3600);
+/// After a failure of one of these.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// A unit whose path the gateway does not know, or does not serve, is not asked again for this long.
+const UNIT_PARKED: Duration = Duration::from_secs(600);
+
+/// A Powerwall 3 unit and when its components are due.
+struct Unit {
+    din: String,
+    due: Instant,
+}
+
+/// The most overdue of the slow questions.
+enum Slow {
+    Config,
+    SystemInfo,
+    /// Index into the units.
+    Unit(usize),
+}
+
+pub struct TedapiLink<T> {
+    transport: T,
+    queries: Queries,
+    /// The last good answer to each question.
+    payloads: Payloads,
+    /// Whether the DIN has been confirmed since the last failure: a gateway may have been replaced meanwhile.
+    confirmed: bool,
+    controller_due: Instant,
+    config_due: Instant,
+    system_info_due: Instant,
+    units: Vec<Unit>,
+}
+
+impl TedapiLink<HttpTransport> {
+    pub fn new(access: &TedapiAccess, limit: Duration) -> Self {
+        let host = match access.port {
+            443 => access.host.clone(),
+            port => format!("{}:{port}", access.host),
+        };
+        Self::over(HttpTransport::new(access, limit), Queries::of(access.query_set), &host)
+    }
+}
+
+impl<T: Transport> TedapiLink<T> {
+    /// `host` is how the gateway is called in documents.
+    pub fn over(transport: T, queries: Queries, host: &str) -> Self {
+        let now = Instant::now();
+        Self {
+            transport,
+            queries,
+            payloads: Payloads::new(host),
+            confirmed: false,
+            controller_due: now,
+            config_due: now,
+            system_info_due: now,
+            units: Vec::new(),
+        }
+    }
+
+    fn source(&self) -> Source {
+        Source::Tedapi(self.payloads.clone())
+    }
+
+    /// DIN of the gateway, read anew after a failure. A known one is never forgotten.
+    async fn din(&mut self) -> Result<String, LinkError> {
+        if let Some(din) = self.payloads.din().filter(|_| self.confirmed) {
+            return Ok(din.to_string());
+        }
+        let body = self.transport.exchange(Request { path: "/tedapi/din".into(), body: None }).await?;
+        let din = std::str::from_utf8(&body).map(str::trim).unwrap_or_default();
+        let plausible =
+            din.contains("--") && din.len() <= 64 && din.bytes().all(|byte| byte.is_ascii_graphic());
+        if !plausible {
+            return Err(LinkError::Malformed {
+                what: "the DIN request".into(),
+                why: "it is no DIN; is this the address of a Powerwall gateway?".into(),
+            });
+        }
+        self.payloads.set_din(din);
+        self.confirmed = true;
+        Ok(din.to_owned())
+    }
+
+    async fn ask(&self, query: Query, target: Target<'_>, what: &str) -> Result<Bytes, LinkError> {
+        let request = Request { path: target.path(), body: Some(query_request(&query, target)) };
+        frames::query_answer(self.transport.exchange(request).await?, what)
+    }
+
+    async fn ask_gateway(&self, body: Bytes) -> Result<Bytes, LinkError> {
+        self.transport.exchange(Request { path: "/tedapi/v1".into(), body: Some(body) }).await
+    }
+
+    async fn poll_once(&mut self) -> Result<Source, LinkError> {
+        let din = self.din().await?;
+        let target = Target::Gateway { din: &din };
+        let same_query = self.queries.status == self.queries.controller;
+        if same_query || Instant::now() >= self.controller_due {
+            let what = "the controller query";
+            let answer = self.ask(self.queries.controller, target, what).await;
+            match answer
+                .and_then(|answer| self.payloads.accept_controller(answer).map_err(|why| unusable(what, why)))
+            {
+                Ok(()) => {
+                    self.controller_due = Instant::now() + CONTROLLER_EVERY;
+                    return Ok(self.source());
+                }
+                // A gateway that stumbles over the large question may well answer the small one.
+                Err(LinkError::Malformed { what, why }) if !same_query => {
+                    log::debug!("cannot read the answer to {what}: {why}");
+                    self.controller_due = Instant::now() + RETRY_AFTER;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let what = "the status query";
+        let answer = self.ask(self.queries.status, target, what).await?;
+        self.payloads.accept_status(answer).map_err(|why| unusable(what, why))?;
+        Ok(self.source())
+    }
+
+    /// What is due and has waited longest. Nothing is due before the gateway has told its DIN.
+    fn due(&self, now: Instant) -> Option<Slow> {
+        self.payloads.din()?;
+        let units = self.units.iter().enumerate().map(|(index, unit)| (unit.due, Slow::Unit(index)));
+        let all = [(self.config_due, Slow::Config), (self.system_info_due, Slow::SystemInfo)];
+        let due = all.into_iter().chain(units).filter(|(due, _)| *due <= now);
+        due.min_by_key(|(due, _)| *due).map(|(_, slow)| slow)
+    }
+
+    async fn refresh_once(&mut self, slow: Slow) -> Result<(), LinkError> {
+        let Some(din) = self.payloads.din().cloned() else { return Ok(()) };
+        let now = Instant::now();
+        match slow {
+            Slow::Config => {
+                self.config_due = now + RETRY_AFTER;
+                let answer = frames::config_answer(self.ask_gateway(config_request(&din)).await?)?;
+                let what = "the configuration read";
+                self.payloads.accept_config(answer).map_err(|why| unusable(what, why))?;
+                self.config_due = now + CONFIG_EVERY;
+                self.know_units(now);
+            }
+            Slow::SystemInfo => {
+                self.system_info_due = now + RETRY_AFTER;
+                let answer = self.ask_gateway(system_info_request(&din)).await?;
+                self.payloads.accept_system_info(frames::system_info_answer(answer)?);
+                self.system_info_due = now + SYSTEM_INFO_EVERY;
+            }
+            Slow::Unit(index) => {
+                let turn = UNIT_EVERY * u32::try_from(self.units.len()).unwrap_or(1);
+                let unit = &mut self.units[index];
+                unit.due = now + turn;
+                let unit = unit.din.clone();
+                // A single unit answers for itself; its own path is served only on sites with several.
+                let target = match self.payloads.has_single_unit() {
+                    true => Target::Gateway { din: &unit },
+                    false => Target::Unit { gateway: &din, unit: &unit },
+                };
+                let what = format!("the components query to {unit}");
+                match self.ask(self.queries.components, target, &what).await {
+                    Err(error @ (LinkError::NotFound(_) | LinkError::Status { status: 502, .. })) => {
+                        self.units[index].due = now + UNIT_PARKED;
+                        return Err(error);
+                    }
+                    answer => {
+                        let accepted = self.payloads.accept_components(&unit, answer?);
+                        accepted.map_err(|why| unusable(&what, why))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over the units of the configuration; new ones are due at once.
+    fn know_units(&mut self, now: Instant) {
+        let before = std::mem::take(&mut self.units);
+        let units = self.payloads.powerwall3_units().iter().map(|din| {
+            let due = before.iter().find(|unit| unit.din == *din).map_or(now, |unit| unit.due);
+            Unit { din: din.clone(), due }
+        });
+        self.units = units.collect();
+    }
+}
+
+fn unusable(what: &str, why: Unusable) -> LinkError {
+    LinkError::Malformed { what: what.into(), why: why.to_string() }
+}
+
+impl<T: Transport> Link for TedapiLink<T> {
+    fn kind(&self) -> LinkKind {
+        LinkKind::Tedapi
+    }
+
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+        Box::pin(async {
+            let outcome = self.poll_once().await;
+            self.confirmed &= outcome.is_ok();
+            outcome
+        })
+    }
+
+    fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
+        Box::pin(async {
+            let Some(slow) = self.due(Instant::now()) else { return Refreshed::default() };
+            let outcome = self.refresh_once(slow).await;
+            Refreshed {
+                source: outcome.is_ok().then(|| self.source()),
+                problem: outcome.err(),
+                more: self.due(Instant::now()).is_some(),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

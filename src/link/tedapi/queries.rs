@@ -118,8 +118,18 @@ mod tests {
     fn texts_and_variables_are_what_was_captured() {
         let expected = [
             ("status-2024", 6959, "c15389e90c791eb4432247eca2e91a047fac65bee337306adc3bfee44569d1c9", 2),
-            ("controller-2024", 4591, "41ce45103a1e877f492fd76d2dd31573e862e68d3c3d7c0fa90bd407adca7c25", 972),
-            ("components-2024", 1846, "c5af5b305598141debeef8bfc7d69163a457d7be662dc46f5b9f3f33b9c5640a", 2248),
+            (
+                "controller-2024",
+                4591,
+                "41ce45103a1e877f492fd76d2dd31573e862e68d3c3d7c0fa90bd407adca7c25",
+                972,
+            ),
+            (
+                "components-2024",
+                1846,
+                "c5af5b305598141debeef8bfc7d69163a457d7be662dc46f5b9f3f33b9c5640a",
+                2248,
+            ),
             ("controller-2026", 4316, "e52eb9a81889e724fa57b7f97abdb75fda2e9263a7d2cfbb165e2a1bf3b23117", 2),
             ("components-2026", 2056, "be21c77426effaa93bf13b12b5aa0e1c4b5bfbdf618d3fe6387c98893c15f46b", 2),
         ];

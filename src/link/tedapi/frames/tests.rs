@@ -66,7 +66,9 @@ fn errors_inside_an_answer_are_errors() {
 #[test]
 fn what_is_no_answer_is_an_error_and_no_panic() {
     let whole = bytes(&vectors()["responses"]["query_full_message"]);
-    for junk in [Bytes::new(), Bytes::from_static(b"<html>"), whole.slice(1..), whole.slice(..whole.len() / 2)] {
+    for junk in
+        [Bytes::new(), Bytes::from_static(b"<html>"), whole.slice(1..), whole.slice(..whole.len() / 2)]
+    {
         assert_eq!(query_answer(junk, "the query").unwrap_err().kind(), "malformed");
     }
     // A bare envelope instead of a frame decodes without complaint, and must not pass for an answer.
