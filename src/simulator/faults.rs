@@ -1,0 +1,101 @@
+//! What can be wrong with a gateway, on demand, and what it counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// `GET /`, by which some clients tell hardware generations apart.
+    Probe,
+    Din,
+    Status,
+    Controller,
+    Components,
+    Config,
+    SystemInfo,
+    Other,
+}
+
+impl Role {
+    pub const ALL: [Self; 8] = [
+        Self::Probe,
+        Self::Din,
+        Self::Status,
+        Self::Controller,
+        Self::Components,
+        Self::Config,
+        Self::SystemInfo,
+        Self::Other,
+    ];
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// Answers with this status.
+    Status { code: u16, retry_after: Option<u64> },
+    /// Takes the request and never answers.
+    Hang,
+    /// Takes the connection and never says hello.
+    HangInHandshake,
+    /// Resets every connection as soon as it stands.
+    Refuse,
+    /// Answers late.
+    Latency(Duration),
+    /// Sends this many bytes of the answer at a time, with a pause between.
+    SlowBytes { bytes: usize, every: Duration },
+    /// Sends this many bytes of the answer, head included, then resets.
+    ResetAt(usize),
+    /// Sends half the body, then closes.
+    HalfBody,
+    /// Sends something that is no answer, with status 200.
+    Garbage,
+    /// Sends status 200 and nothing else.
+    EmptyBody,
+    /// Compresses answers, and says so or not.
+    Gzip { declared: bool },
+    /// After this many requests within a window, 429 until the window is over.
+    RateLimit { requests: u64, window: Duration },
+    /// Refuses even the right password.
+    LockOut,
+}
+
+/// What a gateway has seen.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// By [`Role::ALL`].
+    requests: [AtomicU64; 8],
+    pub(super) connections: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) in_flight: AtomicU64,
+    pub(super) most_in_flight: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn count(&self, role: Role) {
+        self.requests[role as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn requests(&self, role: Role) -> u64 {
+        self.requests[role as usize].load(Ordering::Relaxed)
+    }
+
+    pub fn all_requests(&self) -> u64 {
+        Role::ALL.iter().map(|role| self.requests(*role)).sum()
+    }
+
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Requests with wrong credentials.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The most requests that were ever under way at the same time.
+    pub fn most_in_flight(&self) -> u64 {
+        self.most_in_flight.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,262 @@
+//! One simulated gateway: its day, its firmware, what is wrong with it, and the handle that tests hold.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::answers::{Addressee, Firmware, Question};
+use super::certificate;
+use super::day::{Day, Equipment};
+use super::documents::{Scene, SiteKind};
+use super::faults::{Counters, Fault, Role};
+use super::server;
+
+/// What to simulate.
+#[derive(Clone, Debug)]
+pub struct SiteOptions {
+    /// For URLs and settings.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    pub kind: SiteKind,
+    /// Of the gateway; what a client must send.
+    pub password: String,
+    /// Tells sites apart: serial numbers, weather, habits.
+    pub number: u32,
+    /// Hour of the day at the start.
+    pub hour: f64,
+    /// Simulated seconds in a second.
+    pub speed: f64,
+    /// 0: the system chooses.
+    pub port: u16,
+}
+
+impl SiteOptions {
+    pub fn new(id: &str, name: &str, kind: SiteKind) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
+            kind,
+            password: "SIMULATED1".into(),
+            number: 1,
+            hour: 11.0,
+            speed: 1.0,
+            port: 0,
+        }
+    }
+
+    fn equipment(&self) -> Equipment {
+        let (solar_peak, load, capacity, battery_power) = match self.kind {
+            SiteKind::Powerwall2 => (6800.0, 1300.0, 27_000.0, 10_000.0),
+            SiteKind::Powerwall3 => (9200.0, 1700.0, 40_500.0, 11_500.0),
+            SiteKind::Inverter => (5200.0, 900.0, 0.0, 0.0),
+        };
+        Equipment { solar_peak, load, capacity, battery_power }
+    }
+}
+
+/// The state behind the server; shared with its handle.
+pub(super) struct Gateway {
+    options: SiteOptions,
+    pub counters: Counters,
+    state: Mutex<State>,
+}
+
+struct State {
+    day: Day,
+    /// Up to when the day has been lived.
+    lived: Instant,
+    /// Simulated clock at the last start of the gateway.
+    booted: f64,
+    firmware: Firmware,
+    tls: Arc<ServerConfig>,
+    /// What is wrong, with whom.
+    faults: Vec<(Option<Role>, Fault)>,
+    /// Times of recent requests, for the rate limit.
+    recent: VecDeque<Instant>,
+    /// Restarting until then.
+    down_until: Option<Instant>,
+}
+
+impl Gateway {
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let lived = now.saturating_duration_since(state.lived).as_secs_f64();
+        state.day.advance(lived * self.options.speed);
+        state.lived = now;
+        state
+    }
+
+    pub fn kind(&self) -> SiteKind {
+        self.options.kind
+    }
+
+    pub fn password(&self) -> &str {
+        &self.options.password
+    }
+
+    pub fn tls(&self) -> Arc<ServerConfig> {
+        self.state().tls.clone()
+    }
+
+    pub fn is_down(&self) -> bool {
+        self.state().down_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// What is wrong with requests of `role`.
+    pub fn faults(&self, role: Role) -> Vec<Fault> {
+        let state = self.state();
+        let faults = state.faults.iter().filter(|(target, _)| target.is_none_or(|target| target == role));
+        faults.map(|(_, fault)| fault.clone()).collect()
+    }
+
+    /// The fault with that target that `is` recognises.
+    pub fn fault_in(&self, target: Option<Role>, is: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        self.state()
+            .faults
+            .iter()
+            .find(|(role, fault)| *role == target && is(fault))
+            .map(|(_, fault)| fault.clone())
+    }
+
+    /// Counts a request and says whether it is one too many.
+    pub fn is_over_limit(&self, requests: u64, window: Duration) -> bool {
+        let mut state = self.state();
+        let now = Instant::now();
+        while state.recent.front().is_some_and(|at| now.duration_since(*at) > window) {
+            state.recent.pop_front();
+        }
+        if state.recent.len() as u64 >= requests {
+            return true;
+        }
+        state.recent.push_back(now);
+        false
+    }
+
+    fn scene<'a>(&'a self, state: &State) -> Scene<'a> {
+        let clock = state.day.clock();
+        Scene {
+            kind: self.options.kind,
+            name: &self.options.name,
+            number: self.options.number,
+            flow: state.day.flow(),
+            clock,
+            uptime: clock - state.booted,
+        }
+    }
+
+    pub fn din(&self) -> String {
+        self.scene(&self.state()).din()
+    }
+
+    /// Whether a question to `recipient` is answered under that path, or the status it gets instead.
+    pub fn serves(&self, addressee: &Addressee, recipient: Option<&str>) -> Result<(), u16> {
+        let units = self.scene(&self.state()).units();
+        match addressee {
+            Addressee::Gateway if recipient == Some(&self.din()) => Ok(()),
+            Addressee::Gateway => Err(400),
+            Addressee::Unit(_) if units.is_empty() => Err(404),
+            Addressee::Unit(_) if units.len() == 1 => Err(502),
+            Addressee::Unit(unit) if units.contains(unit) && recipient == Some(unit) => Ok(()),
+            Addressee::Unit(_) => Err(404),
+        }
+    }
+
+    pub fn answer(&self, question: &Question) -> Bytes {
+        let state = self.state();
+        let (scene, firmware) = (self.scene(&state), state.firmware.clone());
+        drop(state);
+        question.answer(&scene, &firmware)
+    }
+}
+
+/// A running gateway. It stops when this is dropped.
+pub struct GatewayHandle {
+    gateway: Arc<Gateway>,
+    pub addr: SocketAddr,
+    server: AbortHandle,
+}
+
+impl GatewayHandle {
+    /// Listens on loopback. Runs on the current tokio runtime.
+    ///
+    /// # Errors
+    /// If the port is taken, or no key can be made.
+    pub async fn start(options: SiteOptions) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
+        let addr = listener.local_addr()?;
+        let state = State {
+            day: Day::new(options.equipment(), u64::from(options.number), options.hour),
+            lived: Instant::now(),
+            // It has been running for two weeks and a bit.
+            booted: options.hour * 3600.0 - 1_434_584.192,
+            firmware: Firmware { version: "26.26.11 c4db63ce".into(), git_hash: [0xc4; 20] },
+            tls: certificate::server_config().map_err(std::io::Error::other)?,
+            faults: Vec::new(),
+            recent: VecDeque::new(),
+            down_until: None,
+        };
+        let gateway = Arc::new(Gateway { options, counters: Counters::default(), state: Mutex::new(state) });
+        let server = tokio::spawn(server::serve(gateway.clone(), listener)).abort_handle();
+        Ok(Self { gateway, addr, server })
+    }
+
+    pub fn options(&self) -> &SiteOptions {
+        &self.gateway.options
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.gateway.counters
+    }
+
+    /// From now on `fault` is in every request.
+    pub fn set(&self, fault: Fault) {
+        self.gateway.state().faults.push((None, fault));
+    }
+
+    /// From now on `fault` is in requests of that role.
+    pub fn set_for(&self, role: Role, fault: Fault) {
+        self.gateway.state().faults.push((Some(role), fault));
+    }
+
+    /// Nothing is wrong any more.
+    pub fn heal(&self) {
+        self.gateway.state().faults.clear();
+    }
+
+    /// Restarts with other firmware; unreachable meanwhile.
+    pub fn reboot(&self, version: &str, down_for: Duration) {
+        let mut state = self.gateway.state();
+        state.firmware = Firmware { version: version.into(), git_hash: [0xd5; 20] };
+        state.booted = state.day.clock();
+        state.down_until = Some(Instant::now() + down_for);
+    }
+
+    /// Presents another certificate from the next connection on.
+    ///
+    /// # Errors
+    /// If no key can be made.
+    pub fn renew_certificate(&self) -> Result<(), rustls::Error> {
+        self.gateway.state().tls = certificate::server_config()?;
+        Ok(())
+    }
+
+    /// Moves the clock of the day forward.
+    pub fn skip(&self, simulated: Duration) {
+        self.gateway.state().day.advance(simulated.as_secs_f64());
+    }
+}
+
+impl Drop for GatewayHandle {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
