@@ -1,0 +1,195 @@
+//! The TEDAPI link against simulated gateways over real TLS: every kind of hardware, every kind of trouble.
+
+use std::time::Duration;
+
+use powerwall_server::link::{Link, LinkError, connect_lazily};
+use powerwall_server::model::{Adjustments, Documents, GatewayFacts, GridStatus, Readings, Source};
+use powerwall_server::settings::{Access, CertificatePolicy, GatewaySettings, QuerySet, Secret, TedapiAccess};
+use powerwall_server::simulator::{Fault, GatewayHandle, Role, SiteKind, SiteOptions};
+
+fn access(gateway: &GatewayHandle) -> TedapiAccess {
+    TedapiAccess {
+        host: gateway.addr.ip().to_string(),
+        port: gateway.addr.port(),
+        password: Secret::new(gateway.options().password.as_str()),
+        query_set: QuerySet::V2024_06,
+        certificate: CertificatePolicy::Off,
+    }
+}
+
+fn link(access: TedapiAccess, timeout: Duration) -> Box<dyn Link> {
+    connect_lazily(&GatewaySettings {
+        facts: GatewayFacts::default().into(),
+        access: Access::Tedapi(access),
+        timeout,
+    })
+}
+
+async fn start(kind: SiteKind) -> GatewayHandle {
+    GatewayHandle::start(SiteOptions::new("home", "Home", kind)).await.unwrap()
+}
+
+/// Polls once and then fetches everything that is due.
+async fn everything(link: &mut dyn Link) -> (Readings, Documents) {
+    let mut source = link.poll().await.unwrap();
+    loop {
+        let refreshed = link.refresh().await;
+        assert_eq!(refreshed.problem, None);
+        source = refreshed.source.unwrap_or(source);
+        if !refreshed.more {
+            break;
+        }
+    }
+    let Source::Tedapi(payloads) = source;
+    let adjustments = Adjustments::default();
+    (payloads.readings(&adjustments), payloads.documents(&adjustments))
+}
+
+/// The error of a poll under `fault`.
+async fn failure(gateway: &GatewayHandle, fault: Fault) -> LinkError {
+    gateway.set(fault);
+    let error = link(access(gateway), Duration::from_millis(400)).poll().await.unwrap_err();
+    gateway.heal();
+    error
+}
+
+#[actix_rt::test]
+async fn every_kind_of_hardware_is_read_with_both_query_sets() {
+    for set in [QuerySet::V2024_06, QuerySet::V2026_06] {
+        for (kind, units, strings) in
+            [(SiteKind::Powerwall2, 2, 4), (SiteKind::Powerwall3, 3, 12), (SiteKind::Inverter, 0, 4)]
+        {
+            let gateway = start(kind).await;
+            let access = TedapiAccess { query_set: set, ..access(&gateway) };
+            let mut link = link(access, Duration::from_secs(5));
+            let (readings, documents) = everything(&mut *link).await;
+            let context = format!("{kind:?} {set:?}");
+            assert!(readings.power.site.is_some() && readings.power.load.is_some(), "{context}");
+            assert_eq!(readings.grid, Some(GridStatus::Up), "{context}");
+            assert_eq!(readings.firmware.as_deref(), Some("26.26.11 c4db63ce"), "{context}");
+            assert_eq!(readings.site_name.as_deref(), Some("Home"), "{context}");
+            let blocks = documents.system_status["battery_blocks"].as_array().unwrap();
+            assert_eq!(blocks.len(), units, "{context}");
+            assert_eq!(documents.strings.as_object().unwrap().len(), strings, "{context}");
+            let has_battery = kind != SiteKind::Inverter;
+            assert_eq!(readings.charge.state_of_energy().is_some(), has_battery, "{context}");
+            assert_eq!(readings.power.battery.is_some(), has_battery, "{context}");
+            assert_eq!(gateway.counters().requests(Role::Other), 0, "{context}");
+            assert_eq!(gateway.counters().most_in_flight(), 1, "{context}");
+            assert_eq!(gateway.counters().connections(), 1, "{context}: one connection, kept alive");
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn every_kind_of_trouble_has_its_own_error() {
+    let gateway = start(SiteKind::Powerwall2).await;
+    let status = |code| Fault::Status { code, retry_after: None };
+    let slow = Fault::SlowBytes { bytes: 1, every: Duration::from_millis(30) };
+    let cases = [
+        (status(401), "refused"),
+        (Fault::LockOut, "refused"),
+        (status(404), "not_found"),
+        (status(500), "status"),
+        (Fault::Hang, "timeout"),
+        (Fault::HangInHandshake, "timeout"),
+        (Fault::Latency(Duration::from_secs(3)), "timeout"),
+        (slow, "timeout"),
+        (Fault::Refuse, "unreachable"),
+        (Fault::ResetAt(0), "unreachable"),
+        (Fault::ResetAt(60), "unreachable"),
+        (Fault::HalfBody, "unreachable"),
+        (Fault::Garbage, "malformed"),
+        (Fault::EmptyBody, "malformed"),
+    ];
+    for (fault, kind) in cases {
+        let error = failure(&gateway, fault.clone()).await;
+        assert_eq!(error.kind(), kind, "{fault:?}: {error}");
+        assert!(!error.to_string().contains("SIMULATED1"));
+    }
+    let limited = failure(&gateway, Fault::Status { code: 429, retry_after: Some(600) }).await;
+    assert_eq!(limited, LinkError::RateLimited { retry_after: Some(Duration::from_secs(600)) });
+    let busy = failure(&gateway, Fault::Status { code: 503, retry_after: None }).await;
+    assert_eq!(busy, LinkError::Busy { retry_after: None });
+    let wrong = TedapiAccess { password: Secret::new("WRONG"), ..access(&gateway) };
+    let refused = link(wrong, Duration::from_secs(1)).poll().await.unwrap_err();
+    assert_eq!(refused.kind(), "refused");
+    assert!(gateway.counters().refused() > 0);
+    let nowhere = TedapiAccess { port: 1, ..access(&gateway) };
+    assert_eq!(link(nowhere, Duration::from_secs(1)).poll().await.unwrap_err().kind(), "unreachable");
+}
+
+#[actix_rt::test]
+async fn compression_is_recognised_whatever_the_headers_say() {
+    for declared in [true, false] {
+        let gateway = start(SiteKind::Powerwall3).await;
+        gateway.set(Fault::Gzip { declared });
+        let mut link = link(access(&gateway), Duration::from_secs(5));
+        assert!(everything(&mut *link).await.0.power.site.is_some(), "declared: {declared}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_connection_that_died_in_its_sleep_is_not_a_failure() {
+    let gateway = start(SiteKind::Inverter).await;
+    let mut link = link(access(&gateway), Duration::from_secs(2));
+    link.poll().await.unwrap();
+    // The gateway closes in the middle of the next answer; the one after it takes a new connection.
+    gateway.set(Fault::HalfBody);
+    link.poll().await.unwrap_err();
+    gateway.heal();
+    link.poll().await.unwrap();
+    assert_eq!(gateway.counters().connections(), 2);
+}
+
+#[actix_rt::test]
+async fn a_certificate_is_accepted_by_policy() {
+    let gateway = start(SiteKind::Inverter).await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("fingerprint");
+    let first_use = || CertificatePolicy::TrustOnFirstUse { store: Some(store.clone()) };
+    let poll = async |certificate: CertificatePolicy| {
+        let access = TedapiAccess { certificate, ..access(&gateway) };
+        link(access, Duration::from_secs(2)).poll().await
+    };
+    poll(first_use()).await.unwrap();
+    poll(first_use()).await.unwrap();
+    let text = std::fs::read_to_string(&store).unwrap();
+    let mut pin = [0; 32];
+    for (byte, at) in pin.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    }
+    poll(CertificatePolicy::Pinned(pin)).await.unwrap();
+
+    gateway.renew_certificate().unwrap();
+    poll(CertificatePolicy::Off).await.unwrap();
+    for policy in [first_use(), CertificatePolicy::Pinned(pin)] {
+        let error = poll(policy).await.unwrap_err();
+        assert_eq!(error.kind(), "certificate");
+        assert!(error.to_string().contains(text.trim()), "{error}");
+    }
+}
+
+#[actix_rt::test]
+async fn an_unsigned_question_is_not_answered_by_the_simulator() {
+    use powerwall_server::link::tedapi::frames::{Target, query_request};
+    use powerwall_server::link::tedapi::queries::Queries;
+    use powerwall_server::link::tedapi::transport::{HttpTransport, Request, Transport};
+
+    let gateway = start(SiteKind::Powerwall2).await;
+    let transport = HttpTransport::new(&access(&gateway), Duration::from_secs(2));
+    let din = transport.exchange(Request { path: "/tedapi/din".into(), body: None }).await.unwrap();
+    let din = String::from_utf8(din.trim_ascii().to_vec()).unwrap();
+    let mut query = Queries::of(QuerySet::V2024_06).status;
+    let ask = async |query| {
+        let body = query_request(&query, Target::Gateway { din: &din });
+        let answer = transport.exchange(Request { path: "/tedapi/v1".into(), body: Some(body) }).await.unwrap();
+        powerwall_server::link::tedapi::frames::query_answer(answer, "the query")
+    };
+    assert!(ask(query).await.is_ok());
+    query.text = b"query { control { systemStatus { nominalFullPackEnergyWh } } }";
+    assert!(ask(query).await.unwrap_err().to_string().contains("unauthorized"));
+    query = Queries::of(QuerySet::V2024_06).controller;
+    query.variables = r#"{"msaComp":{"types":["POD"]},"msaSignals":[]}"#;
+    assert!(ask(query).await.unwrap_err().to_string().contains("POD is no component type"));
+}
