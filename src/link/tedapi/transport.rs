@@ -102,8 +102,15 @@ impl HttpTransport {
         if let Some(error) = refusal(response.status(), &request.path, retry_after) {
             return Err(Failure::Final(error));
         }
+        let announced = response.headers().get(header::CONTENT_LENGTH);
+        let announced: Option<usize> = announced.and_then(|length| length.to_str().ok()?.parse().ok());
         let body =
             response.body().limit(LARGEST_BODY).await.map_err(|error| Failure::Final(in_body(&error)))?;
+        // The client takes a connection that ends early for the end of the body.
+        if announced.is_some_and(|announced| announced != body.len()) {
+            let lost = "connection lost in the middle of an answer";
+            return Err(Failure::Final(LinkError::Unreachable(lost.into())));
+        }
         inflate(body).await.map_err(Failure::Final)
     }
 
