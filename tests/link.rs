@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use powerwall_server::link::{Link, LinkError, connect_lazily};
 use powerwall_server::model::{Adjustments, Documents, GatewayFacts, GridStatus, Readings, Source};
-use powerwall_server::settings::{Access, CertificatePolicy, GatewaySettings, QuerySet, Secret, TedapiAccess};
+use powerwall_server::settings::{
+    Access, CertificatePolicy, GatewaySettings, QuerySet, Secret, TedapiAccess,
+};
 use powerwall_server::simulator::{Fault, GatewayHandle, Role, SiteKind, SiteOptions};
 
 fn access(gateway: &GatewayHandle) -> TedapiAccess {
@@ -183,7 +185,8 @@ async fn an_unsigned_question_is_not_answered_by_the_simulator() {
     let mut query = Queries::of(QuerySet::V2024_06).status;
     let ask = async |query| {
         let body = query_request(&query, Target::Gateway { din: &din });
-        let answer = transport.exchange(Request { path: "/tedapi/v1".into(), body: Some(body) }).await.unwrap();
+        let answer =
+            transport.exchange(Request { path: "/tedapi/v1".into(), body: Some(body) }).await.unwrap();
         powerwall_server::link::tedapi::frames::query_answer(answer, "the query")
     };
     assert!(ask(query).await.is_ok());

@@ -1,1 +1,127 @@
-//! (to be written)
+//! The command line: what may be typed, and the commands that need no service.
+
+pub mod check_config;
+pub mod healthcheck;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::Inputs;
+
+/// Watches any number of Tesla Powerwall systems and serves them over REST and WebSocket.
+#[derive(Debug, Parser)]
+#[command(name = "powerwall-server", version, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+#[derive(Debug, PartialEq, Subcommand)]
+pub enum Command {
+    /// Watch the configured gateways and serve them (the default).
+    Serve,
+    /// Serve three simulated sites; needs no Powerwall.
+    Demo {
+        /// Simulated seconds in a second.
+        #[arg(long, default_value_t = 60.0, value_parser = speed)]
+        speed: f64,
+    },
+    /// Simulate gateways on loopback and print how to reach them, for load tests.
+    Simulate {
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=2000))]
+        gateways: u32,
+    },
+    /// Print the effective settings and where each comes from; exit code 2 if something is wrong.
+    CheckConfig,
+    /// Ask the running service whether it is alive; exit code 0 or 1.
+    Healthcheck {
+        /// Instead of the address in the settings.
+        #[arg(long)]
+        url: Option<String>,
+    },
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.1..=3600.0).contains(&speed) { Ok(speed) } else { Err("not in 0.1..3600".into()) }
+}
+
+/// Flags for the common settings; each stands for a variable and wins over it.
+#[derive(Args, Debug, Default)]
+pub struct Flags {
+    /// Address of the gateway (PW_HOST)
+    #[arg(long, global = true)]
+    pub host: Option<String>,
+    /// Wi-Fi password on the gateway's sticker (PW_GW_PWD; visible in the process list, better PW_GW_PWD_FILE)
+    #[arg(long, global = true)]
+    pub gw_pwd: Option<String>,
+    /// E-mail of the Tesla account (PW_EMAIL)
+    #[arg(long, global = true)]
+    pub email: Option<String>,
+    /// Customer password (PW_PASSWORD; visible in the process list, better PW_PASSWORD_FILE)
+    #[arg(long, global = true)]
+    pub password: Option<String>,
+    /// Folder for credentials and remembered certificates (PW_AUTH_PATH)
+    #[arg(long, global = true)]
+    pub authpath: Option<String>,
+    /// Look of the power-flow page (PW_STYLE)
+    #[arg(long, global = true)]
+    pub style: Option<String>,
+    /// Site of the Tesla account (PW_SITEID)
+    #[arg(long, global = true)]
+    pub siteid: Option<String>,
+    /// Seconds between polls (PW_CACHE_EXPIRE)
+    #[arg(long, global = true)]
+    pub cache_expire: Option<String>,
+    /// Seconds until a request to a gateway is given up (PW_TIMEOUT)
+    #[arg(long, global = true)]
+    pub timeout: Option<String>,
+    /// Port to listen on (PW_PORT)
+    #[arg(long, global = true)]
+    pub port: Option<String>,
+    /// Address to listen on (PW_BIND_ADDRESS)
+    #[arg(long, global = true)]
+    pub bind_address: Option<String>,
+    /// Log more (PW_DEBUG)
+    #[arg(long, global = true)]
+    pub debug: bool,
+    /// YAML or JSON file with server and gateways (PW_CONFIG)
+    #[arg(long, global = true)]
+    pub config: Option<String>,
+}
+
+impl Flags {
+    /// The flags that were given, beside `environment`.
+    pub fn inputs(&self, environment: impl IntoIterator<Item = (String, String)>) -> Inputs {
+        let flags = [
+            ("PW_HOST", &self.host, "--host"),
+            ("PW_GW_PWD", &self.gw_pwd, "--gw-pwd"),
+            ("PW_EMAIL", &self.email, "--email"),
+            ("PW_PASSWORD", &self.password, "--password"),
+            ("PW_AUTH_PATH", &self.authpath, "--authpath"),
+            ("PW_STYLE", &self.style, "--style"),
+            ("PW_SITEID", &self.siteid, "--siteid"),
+            ("PW_CACHE_EXPIRE", &self.cache_expire, "--cache-expire"),
+            ("PW_TIMEOUT", &self.timeout, "--timeout"),
+            ("PW_PORT", &self.port, "--port"),
+            ("PW_BIND_ADDRESS", &self.bind_address, "--bind-address"),
+            ("PW_CONFIG", &self.config, "--config"),
+        ];
+        let given = flags.into_iter().filter_map(|(name, text, flag)| Some((name, text.clone()?, flag)));
+        let debug = self.debug.then(|| ("PW_DEBUG", "yes".to_owned(), "--debug"));
+        Inputs { environment: environment.into_iter().collect(), flags: given.chain(debug).collect() }
+    }
+}
+
+/// What `serve` says when there is nothing to watch.
+pub const NO_GATEWAYS: &str = "\
+No gateway is configured. Set one of
+
+  PW_HOST=192.168.91.1 and PW_GW_PWD=<the password on the gateway's sticker>    for one gateway
+  PW_GATEWAYS='[{\"id\":\"home\",\"host\":\"192.168.91.1\",\"gw_pwd\":\"…\"}, …]'         for several
+  PW_CONFIG=gateways.yaml (see config/gateways.example.yaml)                   for several, in a file
+
+or try it without a Powerwall:
+
+  powerwall-server demo";

@@ -1,12 +1,19 @@
 //! Environment, file and flags → one validated value, every mistake reported at once. Knows no gateway and no socket.
 
+mod gateways;
+mod load;
+mod problem;
 pub mod secret;
+mod values;
+pub mod variables;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use load::Inputs;
+pub use problem::{Problem, Problems};
 pub use secret::Secret;
 
 use crate::model::{Adjustments, GatewayFacts, LinkKind, Ttl};
@@ -21,6 +28,19 @@ pub struct Settings {
     pub debug: bool,
     /// What the operator should know although it does not stop the start: settings without effect, look-alikes.
     pub warnings: Vec<String>,
+    /// Every setting that counts, for `check-config`.
+    pub effective: Vec<Effective>,
+}
+
+/// One setting as it counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// The variable.
+    pub name: &'static str,
+    /// For people; secrets are masked.
+    pub value: String,
+    /// `default`, `environment`, a flag, or a file.
+    pub source: String,
 }
 
 /// One gateway: who it is and how it is reached.

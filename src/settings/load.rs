@@ -1,0 +1,471 @@
+//! Where settings come from and which wins: flag, then file, then `PW_GATEWAYS`, then the single-gateway variables.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::gateways::{self, Defaults};
+use super::problem::{Problems, nearest};
+use super::values::{self, Refusal};
+use super::variables::{Effect, effect, meant};
+use super::{AllowedOrigins, Effective, HttpSettings, PollingSettings, Secret, Settings};
+use crate::model::Adjustments;
+use crate::settings::Access;
+
+/// Where everything is taken from; nothing else is looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    pub environment: Vec<(String, String)>,
+    /// Variable, value and flag of each flag that was given.
+    pub flags: Vec<(&'static str, String, &'static str)>,
+}
+
+/// A file larger than this is not one of ours.
+const LARGEST_FILE: u64 = 1 << 20;
+const MASKED: &str = "**********";
+
+/// How all gateways are polled.
+#[derive(Default, Deserialize)]
+struct PollingVariables {
+    pw_cache_expire: Option<String>,
+    pw_cache_ttl: Option<String>,
+    pw_graceful_degradation: Option<String>,
+    pw_neg_solar: Option<String>,
+    pw_site_zero_threshold: Option<String>,
+}
+
+/// The face to the house.
+#[derive(Default, Deserialize)]
+struct HttpVariables {
+    pw_bind_address: Option<String>,
+    pw_port: Option<String>,
+    proxy_base_url: Option<String>,
+    cors_origins: Option<String>,
+    pw_debug: Option<String>,
+}
+
+/// One gateway, and what all gateways take over.
+#[derive(Default, Deserialize)]
+struct GatewayVariables {
+    pw_config: Option<String>,
+    pw_gateways: Option<String>,
+    pw_host: Option<String>,
+    pw_gw_pwd: Option<String>,
+    pw_password: Option<String>,
+    pw_email: Option<String>,
+    pw_timezone: Option<String>,
+    pw_auth_path: Option<String>,
+    pw_siteid: Option<String>,
+    pw_rsa_key_path: Option<String>,
+    pw_wifi_host: Option<String>,
+    pw_tedapi_api_version: Option<String>,
+    pw_certificate: Option<String>,
+    pw_timeout: Option<String>,
+}
+
+/// Collects values, where they came from, and what was wrong.
+struct Reader {
+    /// Cleaned values by variable, with their source.
+    values: BTreeMap<String, (String, String)>,
+    problems: Problems,
+    warnings: Vec<String>,
+    effective: Vec<Effective>,
+}
+
+impl Settings {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// With every mistake at once.
+    pub fn load(inputs: &Inputs) -> Result<Self, Problems> {
+        let mut reader = Reader::new(inputs);
+        let polling = reader.polling();
+        let mut http = reader.http();
+        let debug = reader.debug();
+        let gateways = reader.gateways(&mut http);
+        for gateway in &gateways {
+            if let Access::Unsupported(kind) = &gateway.access {
+                let (id, kind) = (&gateway.facts.id, kind.name());
+                reader.warnings.push(format!(
+                    "gateway {id} is configured for {kind}, which this version cannot speak; it will show an error"
+                ));
+            }
+        }
+        if !reader.problems.is_empty() {
+            return Err(reader.problems);
+        }
+        Ok(Self { gateways, polling, http, debug, warnings: reader.warnings, effective: reader.effective })
+    }
+}
+
+impl Reader {
+    fn new(inputs: &Inputs) -> Self {
+        let mut reader = Self {
+            values: BTreeMap::new(),
+            problems: Problems::default(),
+            warnings: Vec::new(),
+            effective: Vec::new(),
+        };
+        for (name, text) in &inputs.environment {
+            reader.take(name, text, "environment");
+        }
+        for (name, text, flag) in &inputs.flags {
+            if effect(name) == Some(Effect::Secret) {
+                let advice = format!(
+                    "{flag} on the command line is visible to everybody on this machine; use {name}_FILE"
+                );
+                reader.warnings.push(advice);
+            }
+            reader.take(name, text, flag);
+        }
+        for name in ["PW_GW_PWD", "PW_PASSWORD"] {
+            reader.secret_from_file(name);
+        }
+        reader
+    }
+
+    fn take(&mut self, name: &str, text: &str, source: &str) {
+        let Some(effect) = effect(name) else {
+            match meant(name) {
+                Some(Some(nearest)) => {
+                    self.problems.add(name, format!("unknown variable; did you mean {nearest}?"))
+                }
+                Some(None) => self.warnings.push(format!("{name} is not a setting of this program")),
+                None => {}
+            }
+            return;
+        };
+        let cleaned = match effect {
+            Effect::Secret => values::clean_secret(text),
+            _ => values::clean(text),
+        };
+        let Some(cleaned) = cleaned else { return };
+        if let Effect::None(why) = effect {
+            self.warnings.push(format!("{name} has no effect: {why}"));
+            return;
+        }
+        let name = match name {
+            "PW_AUTHPATH" => {
+                self.warnings.push("PW_AUTHPATH is an old name; use PW_AUTH_PATH".into());
+                "PW_AUTH_PATH"
+            }
+            name => name,
+        };
+        self.values.insert(name.to_owned(), (cleaned, source.to_owned()));
+    }
+
+    fn secret_from_file(&mut self, name: &str) {
+        let variable = format!("{name}_FILE");
+        let Some((path, _)) = self.values.get(&variable).cloned() else { return };
+        if self.values.contains_key(name) {
+            self.problems.add(&variable, format!("{name} is set as well; only one of them can count"));
+            return;
+        }
+        match read_file(Path::new(&path)).map(|text| values::clean_secret(&text)) {
+            Ok(Some(secret)) => {
+                self.values.insert(name.to_owned(), (secret, format!("file {path}")));
+            }
+            Ok(None) => self.problems.add(&variable, format!("{path:?} is empty")),
+            Err(error) => self.problems.add(&variable, format!("{path:?} cannot be read: {error}")),
+        }
+    }
+
+    /// The variables of one concern.
+    fn variables<T: for<'de> Deserialize<'de> + Default>(&self) -> T {
+        let values = self.values.iter().map(|(name, (text, _))| (name.clone(), text.clone()));
+        // Every field is an optional text, which cannot fail.
+        envy::from_iter(values).unwrap_or_default()
+    }
+
+    fn note(&mut self, name: &'static str, shown: impl ToString, given: bool) {
+        let source = match self.values.get(name) {
+            Some((_, source)) if given => source.clone(),
+            _ => "default".to_owned(),
+        };
+        let value = match effect(name) {
+            Some(Effect::Secret) if given => MASKED.to_owned(),
+            _ => shown.to_string(),
+        };
+        self.effective.push(Effective { name, value, source });
+    }
+
+    /// The value of a variable, its default, or its default with a problem.
+    fn value<T: Clone>(
+        &mut self,
+        name: &'static str,
+        text: Option<String>,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, Refusal>,
+        show: impl FnOnce(&T) -> String,
+    ) -> T {
+        let value = match &text {
+            Some(text) => parse(text).unwrap_or_else(|refusal| {
+                self.problems.add(name, refusal);
+                default
+            }),
+            None => default,
+        };
+        self.note(name, show(&value), text.is_some());
+        value
+    }
+
+    fn boolean(&mut self, name: &'static str, text: Option<String>, default: bool) -> bool {
+        self.value(name, text, default, values::boolean, |on| if *on { "yes" } else { "no" }.to_owned())
+    }
+
+    fn seconds(
+        &mut self,
+        name: &'static str,
+        text: Option<String>,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Duration {
+        let parse = |text: &str| values::integer(text, range);
+        Duration::from_secs(self.value(name, text, default, parse, |seconds| format!("{seconds} s")))
+    }
+
+    fn polling(&mut self) -> PollingSettings {
+        let raw: PollingVariables = self.variables();
+        PollingSettings {
+            interval: self.seconds("PW_CACHE_EXPIRE", raw.pw_cache_expire, 5, 1..=3600),
+            cache_ttl: self.seconds("PW_CACHE_TTL", raw.pw_cache_ttl, 30, 0..=86_400),
+            graceful_degradation: self.boolean("PW_GRACEFUL_DEGRADATION", raw.pw_graceful_degradation, true),
+            adjustments: Adjustments {
+                keep_negative_solar: self.boolean("PW_NEG_SOLAR", raw.pw_neg_solar, true),
+                site_zero_threshold: self.value(
+                    "PW_SITE_ZERO_THRESHOLD",
+                    raw.pw_site_zero_threshold,
+                    0,
+                    |text| values::integer(text, 0..=100_000),
+                    |watts| format!("{watts} W"),
+                ) as f64,
+            },
+        }
+    }
+
+    fn http(&mut self) -> HttpSettings {
+        let raw: HttpVariables = self.variables();
+        let any = std::net::IpAddr::from([0, 0, 0, 0]);
+        let bind =
+            self.value("PW_BIND_ADDRESS", raw.pw_bind_address, any, values::address, ToString::to_string);
+        let parse_port = |text: &str| values::integer(text, 0..=65535);
+        let port = self.value("PW_PORT", raw.pw_port, 8675, parse_port, ToString::to_string);
+        let base_path =
+            self.value("PROXY_BASE_URL", raw.proxy_base_url, String::new(), values::base_path, |path| {
+                if path.is_empty() { "/".to_owned() } else { path.clone() }
+            });
+        let origins =
+            self.value("CORS_ORIGINS", raw.cors_origins, AllowedOrigins::Any, values::origins, show_origins);
+        HttpSettings { bind, port: u16::try_from(port).unwrap_or_default(), base_path, origins }
+    }
+
+    fn debug(&mut self) -> bool {
+        let raw: HttpVariables = self.variables();
+        self.boolean("PW_DEBUG", raw.pw_debug, false)
+    }
+
+    fn gateways(&mut self, http: &mut HttpSettings) -> Vec<super::GatewaySettings> {
+        let raw: GatewayVariables = self.variables();
+        let mut defaults = Defaults {
+            timeout: self.seconds("PW_TIMEOUT", raw.pw_timeout.clone(), 5, 1..=120),
+            timezone: raw.pw_timezone.clone(),
+            password: raw.pw_password.clone().map(Secret::new),
+            query_set: raw.pw_tedapi_api_version.clone(),
+            certificate: raw.pw_certificate.clone(),
+            auth_path: raw.pw_auth_path.clone().map(Into::into),
+        };
+        self.check_defaults(&mut defaults);
+        if let Some(path) = &raw.pw_config {
+            self.note("PW_CONFIG", path, true);
+            return self.file(path, &defaults, http);
+        }
+        if let Some(text) = &raw.pw_gateways {
+            self.note("PW_GATEWAYS", MASKED, true);
+            return match serde_json::from_str::<Value>(text) {
+                Ok(list @ Value::Array(_)) => {
+                    gateways::read(&list, "PW_GATEWAYS", &defaults, &mut self.problems)
+                }
+                Ok(_) => {
+                    self.problems.add("PW_GATEWAYS", "expected an array of objects");
+                    Vec::new()
+                }
+                Err(error) => {
+                    let (line, column) = (error.line(), error.column());
+                    let what = format!("not valid JSON at line {line} column {column}: {}", category(&error));
+                    self.problems.add("PW_GATEWAYS", what);
+                    Vec::new()
+                }
+            };
+        }
+        self.single(&raw, &defaults)
+    }
+
+    /// The shared variables are checked once, under their own names, so that an entry is not blamed for them.
+    fn check_defaults(&mut self, defaults: &mut Defaults) {
+        if let Some(text) = defaults.timezone.take() {
+            defaults.timezone =
+                values::timezone(&text).map_err(|refusal| self.problems.add("PW_TIMEZONE", refusal)).ok();
+        }
+        if let Some(text) = defaults.query_set.take() {
+            let checked = values::query_set(&text).map(|_| text);
+            defaults.query_set =
+                checked.map_err(|refusal| self.problems.add("PW_TEDAPI_API_VERSION", refusal)).ok();
+        }
+        if let Some(text) = defaults.certificate.take() {
+            let checked = values::certificate(&text, None).map(|_| text);
+            defaults.certificate =
+                checked.map_err(|refusal| self.problems.add("PW_CERTIFICATE", refusal)).ok();
+        }
+    }
+
+    fn single(&mut self, raw: &GatewayVariables, defaults: &Defaults) -> Vec<super::GatewaySettings> {
+        if raw.pw_host.is_none() && raw.pw_email.is_none() {
+            return Vec::new();
+        }
+        let mut entry = Map::new();
+        entry.insert("id".into(), "default".into());
+        entry.insert("name".into(), "Default Gateway".into());
+        let fields = [
+            ("PW_HOST", "host", &raw.pw_host),
+            ("PW_GW_PWD", "gw_pwd", &raw.pw_gw_pwd),
+            ("PW_PASSWORD", "password", &raw.pw_password),
+            ("PW_EMAIL", "email", &raw.pw_email),
+            ("PW_SITEID", "siteid", &raw.pw_siteid),
+            ("PW_RSA_KEY_PATH", "rsa_key_path", &raw.pw_rsa_key_path),
+            ("PW_WIFI_HOST", "wifi_host", &raw.pw_wifi_host),
+        ];
+        for (name, key, text) in fields {
+            if let Some(text) = text {
+                self.note(name, text, true);
+                entry.insert(key.into(), text.as_str().into());
+            }
+        }
+        let mut found = Problems::default();
+        let gateways = gateways::read(&Value::Array(vec![entry.into()]), "", defaults, &mut found);
+        for problem in found.0 {
+            let key = problem.place.rsplit('.').next().unwrap_or_default().to_owned();
+            let variable =
+                fields.iter().find(|(_, known, _)| *known == key).map_or("PW_HOST", |(name, ..)| *name);
+            let mut what = problem.what;
+            if what.starts_with("missing") {
+                for (name, key, _) in &fields {
+                    what = what.replace(&format!(" {key} "), &format!(" {name} "));
+                }
+            }
+            self.problems.add(variable, what);
+        }
+        gateways
+    }
+
+    fn file(
+        &mut self,
+        path: &str,
+        defaults: &Defaults,
+        http: &mut HttpSettings,
+    ) -> Vec<super::GatewaySettings> {
+        let text = match read_file(Path::new(path)) {
+            Ok(text) => text,
+            Err(error) => {
+                self.problems.add("PW_CONFIG", format!("{path:?} cannot be read: {error}"));
+                return Vec::new();
+            }
+        };
+        let place =
+            Path::new(path).file_name().map_or(path.into(), |name| name.to_string_lossy().into_owned());
+        let document: Value = match serde_norway::from_str(&text) {
+            Ok(document) => document,
+            Err(error) => {
+                let at = error.location().map(|at| format!(" at line {} column {}", at.line(), at.column()));
+                self.problems.add(place, format!("not valid YAML or JSON{}", at.unwrap_or_default()));
+                return Vec::new();
+            }
+        };
+        let Some(document) = document.as_object() else {
+            self.problems.add(place, "expected a mapping with the keys server and gateways");
+            return Vec::new();
+        };
+        for key in document.keys().filter(|key| !["server", "gateways"].contains(&key.as_str())) {
+            let hint = nearest(key, ["server", "gateways"]).map(|name| format!("; did you mean {name}?"));
+            let what = format!("unknown key{}", hint.unwrap_or("; known keys: server, gateways".into()));
+            self.problems.add(format!("{place}: {key}"), what);
+        }
+        if let Some(server) = document.get("server").filter(|server| !server.is_null()) {
+            self.server(server, &format!("{place}: server"), http);
+        }
+        match document.get("gateways") {
+            Some(list) => gateways::read(list, &format!("{place}: gateways"), defaults, &mut self.problems),
+            None => {
+                self.problems.add(format!("{place}: gateways"), "missing");
+                Vec::new()
+            }
+        }
+    }
+
+    /// The file wins over the environment, a flag over the file.
+    fn server(&mut self, server: &Value, place: &str, http: &mut HttpSettings) {
+        let Some(server) = server.as_object() else {
+            self.problems.add(place, "expected a mapping with host, port, cors_origins");
+            return;
+        };
+        for (key, value) in server {
+            let variable = match key.as_str() {
+                "host" => "PW_BIND_ADDRESS",
+                "port" => "PW_PORT",
+                "cors_origins" => "CORS_ORIGINS",
+                _ => {
+                    let known = ["host", "port", "cors_origins"];
+                    let hint = nearest(key, known).map(|name| format!("; did you mean {name}?"));
+                    let what = format!(
+                        "unknown key{}",
+                        hint.unwrap_or("; known keys: host, port, cors_origins".into())
+                    );
+                    self.problems.add(format!("{place}.{key}"), what);
+                    continue;
+                }
+            };
+            if self.values.get(variable).is_some_and(|(_, source)| source.starts_with("--")) {
+                continue;
+            }
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let outcome = match variable {
+                "PW_BIND_ADDRESS" => values::address(&text).map(|address| http.bind = address),
+                "PW_PORT" => values::integer(&text, 1..=65535)
+                    .map(|port| http.port = u16::try_from(port).unwrap_or(8675)),
+                _ => values::origins(&text).map(|origins| http.origins = origins),
+            };
+            match outcome {
+                Ok(()) => {
+                    self.effective.retain(|effective| effective.name != variable);
+                    self.effective.push(Effective { name: variable, value: text, source: place.to_owned() });
+                }
+                Err(refusal) => self.problems.add(format!("{place}.{key}"), refusal),
+            }
+        }
+    }
+}
+
+/// The kind of a JSON error without the text around it, which may be a secret.
+fn category(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Eof => "it ends too early",
+        _ => "a comma, quote or bracket is missing or too many",
+    }
+}
+
+fn show_origins(origins: &AllowedOrigins) -> String {
+    match origins {
+        AllowedOrigins::Any => "*".to_owned(),
+        AllowedOrigins::Listed(list) => list.join(", "),
+    }
+}
+
+/// A small text file.
+fn read_file(path: &Path) -> std::io::Result<String> {
+    if std::fs::metadata(path)?.len() > LARGEST_FILE {
+        return Err(std::io::Error::other("larger than 1 MiB"));
+    }
+    std::fs::read_to_string(path)
+}

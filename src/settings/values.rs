@@ -1,0 +1,144 @@
+//! Texts → values: what counts as true, as a number, as a list. Each refusal says what would be accepted.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use super::{AllowedOrigins, CertificatePolicy, QuerySet};
+
+/// Why a text was refused, to be put behind its place.
+pub(super) type Refusal = String;
+
+/// A text as meant: without blanks around it and without a trailing ` # comment`. `None`: nothing was meant.
+pub(super) fn clean(text: &str) -> Option<String> {
+    let text = text.trim();
+    let end = text.find(" #").or_else(|| text.find("\t#")).unwrap_or(text.len());
+    let text = if text.starts_with('#') { "" } else { text[..end].trim_end() };
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A secret as meant: it may contain ` #`, so only blanks around it go.
+pub(super) fn clean_secret(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+pub(super) fn boolean(text: &str) -> Result<bool, Refusal> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "on" | "1" | "y" | "t" => Ok(true),
+        "no" | "false" | "off" | "0" | "n" | "f" => Ok(false),
+        _ => Err(format!("{text:?} is neither yes/true/on/1/y/t nor no/false/off/0/n/f")),
+    }
+}
+
+pub(super) fn integer(text: &str, range: RangeInclusive<u64>) -> Result<u64, Refusal> {
+    let refusal = || format!("{text:?} is not a whole number in {}..{}", range.start(), range.end());
+    // The servers before ours took 5.0 for 5.
+    let number = text.strip_suffix(".0").unwrap_or(text).parse().map_err(|_| refusal())?;
+    if range.contains(&number) { Ok(number) } else { Err(refusal()) }
+}
+
+pub(super) fn address(text: &str) -> Result<IpAddr, Refusal> {
+    text.parse().map_err(|_| format!("{text:?} is not an address such as 0.0.0.0, 127.0.0.1 or ::"))
+}
+
+/// A JSON list, a list with commas, or `*`.
+pub(super) fn origins(text: &str) -> Result<AllowedOrigins, Refusal> {
+    let list: Vec<String> = match text.starts_with('[') {
+        true => serde_json::from_str(text).map_err(|error| format!("not a JSON list of texts: {error}"))?,
+        false => text.split(',').map(|origin| origin.trim().to_owned()).collect(),
+    };
+    origin_list(list)
+}
+
+pub(super) fn origin_list(list: Vec<String>) -> Result<AllowedOrigins, Refusal> {
+    let list: Vec<String> = list
+        .iter()
+        .map(|origin| origin.trim_end_matches('/').to_owned())
+        .filter(|origin| !origin.is_empty())
+        .collect();
+    if list.iter().any(|origin| origin == "*") {
+        return Ok(AllowedOrigins::Any);
+    }
+    match list.iter().find(|origin| !is_origin(origin)) {
+        Some(odd) => Err(format!("{odd:?} is not an origin such as http://host:port, nor *")),
+        None => Ok(AllowedOrigins::Listed(list)),
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', ' ']))
+}
+
+/// `/prefix` without a slash at the end; empty for the root.
+pub(super) fn base_path(text: &str) -> Result<String, Refusal> {
+    let path = text.trim_matches('/');
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
+    match path {
+        "" => Ok(String::new()),
+        path if path.chars().all(plain) && !path.contains("//") => Ok(format!("/{path}")),
+        _ => Err(format!("{text:?} is not a path such as /powerwall")),
+    }
+}
+
+pub(super) fn query_set(text: &str) -> Result<QuerySet, Refusal> {
+    match text {
+        "V2024_06" => Ok(QuerySet::V2024_06),
+        "V2026_06" => Ok(QuerySet::V2026_06),
+        _ => Err(format!("{text:?} is neither V2024_06 nor V2026_06")),
+    }
+}
+
+/// `store` is where a first fingerprint would be kept.
+pub(super) fn certificate(
+    text: &str,
+    store: Option<std::path::PathBuf>,
+) -> Result<CertificatePolicy, Refusal> {
+    let refusal = || format!("{text:?} is none of off, tofu, sha256:<64 hex digits>");
+    match text.to_ascii_lowercase().as_str() {
+        "off" => Ok(CertificatePolicy::Off),
+        "tofu" => Ok(CertificatePolicy::TrustOnFirstUse { store }),
+        other => {
+            let digits: Vec<char> =
+                other.strip_prefix("sha256:").ok_or_else(refusal)?.chars().filter(|c| *c != ':').collect();
+            let mut fingerprint = [0; 32];
+            if digits.len() != 64 {
+                return Err(refusal());
+            }
+            for (byte, pair) in fingerprint.iter_mut().zip(digits.chunks(2)) {
+                let pair: String = pair.iter().collect();
+                *byte = u8::from_str_radix(&pair, 16).map_err(|_| refusal())?;
+            }
+            Ok(CertificatePolicy::Pinned(fingerprint))
+        }
+    }
+}
+
+pub(super) fn timezone(text: &str) -> Result<String, Refusal> {
+    match jiff::tz::db().get(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(format!("{text:?} is not a time zone such as America/Los_Angeles")),
+    }
+}
+
+/// Host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.
+pub(super) fn host_and_port(text: &str) -> Result<(String, Option<u16>), Refusal> {
+    let refusal = || format!("{text:?} is not a host or host:port");
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or_else(refusal)?;
+            (host, port.strip_prefix(':'))
+        }
+        // More than one colon without brackets is an address of version 6.
+        None => match text.split_once(':') {
+            Some((host, port)) if !port.contains(':') => (host, Some(port)),
+            _ => (text, None),
+        },
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
+    if host.is_empty() || !host.chars().all(plain) {
+        return Err(refusal());
+    }
+    let port = port.map(|port| integer(port, 1..=65535)).transpose().map_err(|_| refusal())?;
+    Ok((host.to_owned(), port.and_then(|port| u16::try_from(port).ok())))
+}

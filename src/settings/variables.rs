@@ -1,0 +1,113 @@
+//! Every environment variable that a user of this or of the servers before it may have set.
+
+use super::problem::nearest;
+
+/// Whether setting a variable changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Live,
+    /// Recognised, so that old compose files keep working, but without effect; why.
+    None(&'static str),
+    /// As `Live`, and never shown.
+    Secret,
+}
+
+use Effect::{Live, None, Secret};
+
+const LATER: &str = "not part of this version yet";
+const CLOUD: &str = "this version has no cloud link yet";
+const HISTORY: &str = "this version keeps no history yet";
+const MQTT: &str = "this version has no MQTT yet";
+const CONTROL: &str = "this version only reads";
+const BUILT_IN: &str = "built in: every gateway is polled, paused and recovered on its own";
+
+pub const VARIABLES: &[(&str, Effect)] = &[
+    ("PW_BIND_ADDRESS", Live),
+    ("PW_PORT", Live),
+    ("PW_DEBUG", Live),
+    ("PW_HOST", Live),
+    ("PW_GW_PWD", Secret),
+    ("PW_GW_PWD_FILE", Live),
+    ("PW_PASSWORD", Secret),
+    ("PW_PASSWORD_FILE", Live),
+    ("PW_EMAIL", Live),
+    ("PW_TIMEZONE", Live),
+    ("PW_AUTH_PATH", Live),
+    ("PW_AUTHPATH", Live),
+    ("PW_AUTH_MODE", None(LATER)),
+    ("PW_CACHE_FILE", None(LATER)),
+    ("PW_SITEID", Live),
+    ("PW_CACHE_EXPIRE", Live),
+    ("PW_CACHE_TTL", Live),
+    ("PW_GRACEFUL_DEGRADATION", Live),
+    ("PW_BROWSER_CACHE", None(LATER)),
+    ("PW_TIMEOUT", Live),
+    ("PW_POOL_MAXSIZE", None("one connection per gateway is all this program opens")),
+    ("PW_HTTPS", None(LATER)),
+    ("PW_SUPPRESS_NETWORK_ERRORS", None("errors are logged when they change, not when they repeat")),
+    ("PW_NETWORK_ERROR_RATE_LIMIT", None("errors are logged when they change, not when they repeat")),
+    ("PW_FAIL_FAST", None(BUILT_IN)),
+    ("PW_HEALTH_CHECK", None(BUILT_IN)),
+    ("PW_STYLE", None(LATER)),
+    ("PW_CONTROL_SECRET", None(CONTROL)),
+    ("PW_CONTROL_SECRET_FILE", None(CONTROL)),
+    ("PROXY_BASE_URL", Live),
+    ("PW_RSA_KEY_PATH", Live),
+    ("PW_WIFI_HOST", Live),
+    ("PW_NEG_SOLAR", Live),
+    ("PW_SITE_ZERO_THRESHOLD", Live),
+    ("PW_TEDAPI_API_VERSION", Live),
+    ("PW_TEDAPI_AUTH_MODE", None(LATER)),
+    ("PW_TEDAPI_RECOVERY", None(BUILT_IN)),
+    ("PW_TEDAPI_PROBE_INTERVAL", None(BUILT_IN)),
+    ("PW_FIRMWARE_CHECK_INTERVAL", None("the firmware is read once an hour")),
+    ("PW_CERTIFICATE", Live),
+    ("PW_FAILOVER", None(CLOUD)),
+    ("PW_FLEETAPI_HTTP", None(CLOUD)),
+    ("PW_CLOUD_HYBRID", None(CLOUD)),
+    ("PW_LOCAL_FIRST", None(CONTROL)),
+    ("PW_ISLANDING_COOLDOWN", None(CONTROL)),
+    ("PW_RATE_LIMIT_ENABLED", None(LATER)),
+    ("PW_RATE_LIMIT_MAX_REQUESTS", None(LATER)),
+    ("PW_RATE_LIMIT_WINDOW_SECONDS", None(LATER)),
+    ("PW_RATE_LIMIT_MAX_BUCKETS", None(LATER)),
+    ("PW_TIMESERIES_RETENTION", None(HISTORY)),
+    ("PW_TIMESERIES_DAILY_RETENTION", None(HISTORY)),
+    ("PW_TIMESERIES_SIGNAL_RETENTION", None(HISTORY)),
+    ("PW_TIMESERIES_SIGNAL_INTERVAL", None(HISTORY)),
+    ("PW_TIMESERIES_PATH", None(HISTORY)),
+    ("PW_CONFIG", Live),
+    ("PW_GATEWAYS", Secret),
+    ("CORS_ORIGINS", Live),
+    ("MQTT_HOST", None(MQTT)),
+    ("MQTT_PORT", None(MQTT)),
+    ("MQTT_USERNAME", None(MQTT)),
+    ("MQTT_PASSWORD", None(MQTT)),
+    ("MQTT_TLS", None(MQTT)),
+    ("MQTT_TLS_CA_CERT", None(MQTT)),
+    ("MQTT_TLS_INSECURE", None(MQTT)),
+    ("MQTT_TOPIC_PREFIX", None(MQTT)),
+    ("MQTT_HA_PREFIX", None(MQTT)),
+    ("MQTT_RETAIN", None(MQTT)),
+    ("MQTT_QOS", None(MQTT)),
+    ("MQTT_HA_DISCOVERY", None(MQTT)),
+    ("MQTT_CLIENT_ID", None(MQTT)),
+    ("MQTT_KEEPALIVE", None(MQTT)),
+    ("MQTT_CONTROLS", None(MQTT)),
+    ("GATEWAYS", None("never meant to be read; use PW_GATEWAYS")),
+    ("CONTROL_ENABLED", None("no server ever read it")),
+    ("CONTROL_TOKEN", None("no server ever read it; PW_CONTROL_SECRET is the name")),
+    ("SERVER_HOST", None("no server ever read it; use PW_BIND_ADDRESS")),
+    ("SERVER_PORT", None("no server ever read it; use PW_PORT")),
+];
+
+/// What is known of a variable; `None` for one that belongs to somebody else.
+pub fn effect(name: &str) -> Option<Effect> {
+    VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, effect)| *effect)
+}
+
+/// For a variable of our families that is not in the table: the name it probably meant.
+pub(super) fn meant(name: &str) -> Option<Option<&'static str>> {
+    let ours = name.starts_with("PW_") || name.starts_with("MQTT_");
+    (ours && effect(name).is_none()).then(|| nearest(name, VARIABLES.iter().map(|(known, _)| *known)))
+}

@@ -1,0 +1,295 @@
+//! Settings from every source: what counts, which wins, and what is said about mistakes.
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::Parser;
+use powerwall_server::cli::{Cli, check_config};
+use powerwall_server::model::LinkKind;
+use powerwall_server::settings::variables::VARIABLES;
+use powerwall_server::settings::{Access, AllowedOrigins, CertificatePolicy, Inputs, QuerySet, Settings};
+use proptest::prelude::*;
+
+fn load(environment: &[(&str, &str)]) -> Result<Settings, String> {
+    with_flags(environment, &[])
+}
+
+fn with_flags(environment: &[(&str, &str)], flags: &[&str]) -> Result<Settings, String> {
+    let cli = Cli::parse_from(std::iter::once("powerwall-server").chain(flags.iter().copied()));
+    let environment = environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    Settings::load(&cli.flags.inputs(environment)).map_err(|problems| problems.to_string())
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn one_gateway_from_the_environment() {
+    let settings =
+        load(&[("PW_HOST", " 192.168.91.1:8443 # the gateway"), ("PW_GW_PWD", "SEC #RET")]).unwrap();
+    let gateway = &settings.gateways[0];
+    assert_eq!((gateway.facts.id.as_str(), gateway.facts.name.as_str()), ("default", "Default Gateway"));
+    assert_eq!(gateway.timeout, Duration::from_secs(5));
+    let Access::Tedapi(access) = &gateway.access else { panic!("{:?}", gateway.access) };
+    assert_eq!((access.host.as_str(), access.port), ("192.168.91.1", 8443));
+    assert_eq!(access.password.expose(), "SEC #RET", "a secret may contain what looks like a comment");
+    assert_eq!((access.query_set, &access.certificate), (QuerySet::V2024_06, &CertificatePolicy::Off));
+    assert_eq!(settings.http.port, 8675);
+    assert_eq!(settings.http.origins, AllowedOrigins::Any);
+    assert!(settings.polling.adjustments.keep_negative_solar);
+}
+
+#[test]
+fn nothing_configured_is_no_mistake() {
+    assert!(load(&[]).unwrap().gateways.is_empty());
+    assert!(load(&[("PW_HOST", "  "), ("PW_PORT", ""), ("PW_DEBUG", " # off")]).unwrap().gateways.is_empty());
+    assert!(
+        load(&[("pw_host", "lower.case"), ("PORT", "1"), ("HOST", "x"), ("GATEWAYS", "[")])
+            .unwrap()
+            .gateways
+            .is_empty()
+    );
+}
+
+#[test]
+fn booleans_are_read_as_either_server_read_them() {
+    for (text, expected) in
+        [("yes", true), ("TRUE", true), ("on", true), ("1", true), ("y", true), ("t", true)]
+            .into_iter()
+            .chain([
+                ("no", false),
+                ("False", false),
+                ("off", false),
+                ("0", false),
+                ("n", false),
+                ("F", false),
+            ])
+    {
+        let settings = load(&[("PW_NEG_SOLAR", text)]).unwrap();
+        assert_eq!(settings.polling.adjustments.keep_negative_solar, expected, "{text}");
+    }
+}
+
+#[test]
+fn a_flag_wins_over_the_file_the_file_over_the_list_and_the_list_over_the_single_gateway() {
+    let list = r#"[{"id":"from-list","host":"10.0.0.2","gw_pwd":"x"}]"#;
+    let single = ("PW_HOST", "10.0.0.1");
+    let password = ("PW_GW_PWD", "x");
+    let file = file("server: {port: 7000}\ngateways: [{id: from-file, host: 10.0.0.3, gw_pwd: x}]");
+    let path = file.path().to_str().unwrap();
+    let id = |settings: &Settings| settings.gateways[0].facts.id.clone();
+
+    assert_eq!(id(&load(&[single, password]).unwrap()), "default");
+    assert_eq!(id(&load(&[single, password, ("PW_GATEWAYS", list)]).unwrap()), "from-list");
+    let all = [single, password, ("PW_GATEWAYS", list), ("PW_CONFIG", path), ("PW_PORT", "6000")];
+    let settings = load(&all).unwrap();
+    assert_eq!((id(&settings).as_str(), settings.http.port), ("from-file", 7000));
+    assert_eq!(with_flags(&all, &["--port", "8000"]).unwrap().http.port, 8000);
+    assert_eq!(id(&with_flags(&all[..3], &["--config", path]).unwrap()), "from-file");
+    assert!(load(&[single, password, ("PW_GATEWAYS", "[]")]).unwrap().gateways.is_empty());
+}
+
+#[test]
+fn the_example_file_is_valid() {
+    let settings = load(&[("PW_CONFIG", "config/gateways.example.yaml")]).unwrap();
+    let ids: Vec<_> = settings.gateways.iter().map(|gateway| gateway.facts.id.as_str()).collect();
+    assert_eq!(ids, ["home", "cabin", "barn"]);
+    assert_eq!(settings.gateways[1].timeout, Duration::from_secs(10));
+    assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
+}
+
+#[test]
+fn modes_are_recognised_and_those_to_come_are_announced() {
+    let key = file("key");
+    let key = key.path().to_str().unwrap();
+    let cases = [
+        (r#""host":"h","password":"p""#.to_owned(), LinkKind::Local),
+        (format!(r#""host":"h","gw_pwd":"p","rsa_key_path":"{key}""#), LinkKind::V1r),
+        (r#""email":"a@b.c""#.to_owned(), LinkKind::Cloud),
+        (r#""fleetapi":true"#.to_owned(), LinkKind::FleetApi),
+    ];
+    for (keys, kind) in cases {
+        let settings = load(&[("PW_GATEWAYS", &format!(r#"[{{"id":"a",{keys}}}]"#))]).unwrap();
+        assert_eq!(settings.gateways[0].access, Access::Unsupported(kind), "{keys}");
+        assert_eq!(settings.warnings.len(), 1, "{keys}");
+    }
+}
+
+#[test]
+fn every_mistake_is_named_with_its_place_and_what_would_be_right() {
+    let gateways = |text: &'static str| vec![("PW_GATEWAYS", text)];
+    let cases: Vec<(Vec<(&str, &str)>, &[&str])> = vec![
+        (vec![("PW_PORT", "99999")], &["PW_PORT: \"99999\" is not a whole number in 0..65535"]),
+        (vec![("PW_CACHE_EXPIRE", "0")], &["PW_CACHE_EXPIRE: \"0\" is not a whole number in 1..3600"]),
+        (vec![("PW_CACHE_EXPIRE", "-1")], &["PW_CACHE_EXPIRE"]),
+        (vec![("PW_TIMEOUT", "2.5")], &["PW_TIMEOUT: \"2.5\""]),
+        (vec![("PW_DEBUG", "maybe")], &["PW_DEBUG: \"maybe\" is neither yes/true"]),
+        (vec![("PW_BIND_ADDRESS", "here")], &["PW_BIND_ADDRESS: \"here\" is not an address"]),
+        (vec![("CORS_ORIGINS", "[1]")], &["CORS_ORIGINS: not a JSON list of texts"]),
+        (vec![("CORS_ORIGINS", "example.com")], &["CORS_ORIGINS: \"example.com\" is not an origin"]),
+        (vec![("PROXY_BASE_URL", "http://x y")], &["PROXY_BASE_URL"]),
+        (
+            vec![("PW_CACHE_EXPIER", "5")],
+            &["PW_CACHE_EXPIER: unknown variable; did you mean PW_CACHE_EXPIRE?"],
+        ),
+        (vec![("PW_TIMEZONE", "Mars/Olympus")], &["PW_TIMEZONE: \"Mars/Olympus\" is not a time zone"]),
+        (
+            vec![("PW_TEDAPI_API_VERSION", "2024")],
+            &["PW_TEDAPI_API_VERSION: \"2024\" is neither V2024_06 nor V2026_06"],
+        ),
+        (vec![("PW_CERTIFICATE", "sha256:12")], &["PW_CERTIFICATE"]),
+        (vec![("PW_HOST", "192.168.91.1")], &["PW_GW_PWD: missing"]),
+        (vec![("PW_HOST", "a b"), ("PW_GW_PWD", "x")], &["PW_HOST: \"a b\" is not a host"]),
+        (vec![("PW_GW_PWD_FILE", "/no/such/file")], &["PW_GW_PWD_FILE: \"/no/such/file\" cannot be read"]),
+        (vec![("PW_CONFIG", "/no/such/file")], &["PW_CONFIG: \"/no/such/file\" cannot be read"]),
+        (gateways("[{\"id\": \"a\",\n }"), &["PW_GATEWAYS: not valid JSON at line 2 column 2"]),
+        (gateways("{}"), &["PW_GATEWAYS: expected an array of objects"]),
+        (gateways("[1]"), &["PW_GATEWAYS[0]: expected an object"]),
+        (gateways(r#"[{"host":"h","gw_pwd":"x"}]"#), &["PW_GATEWAYS[0].id: missing"]),
+        (gateways(r#"[{"id":7,"host":"h","gw_pwd":"x"}]"#), &["PW_GATEWAYS[0].id: expected a text"]),
+        (
+            gateways(r#"[{"id":"a/b","host":"h","gw_pwd":"x"}]"#),
+            &["PW_GATEWAYS[0].id: \"a/b\" is not 1 to 64"],
+        ),
+        (
+            gateways(r#"[{"id":"a","host":"h","gwpwd":"SECRET"}]"#),
+            &["PW_GATEWAYS[0].gwpwd: unknown key; did you mean gw_pwd?", "PW_GATEWAYS[0].gw_pwd: missing"],
+        ),
+        (
+            gateways(
+                r#"[{"id":"a","host":"h","gw_pwd":"x"},{"id":"b","host":"h","gw_pwd":"x","port":99999}]"#,
+            ),
+            &["PW_GATEWAYS[1].port: \"99999\" is not a whole number in 1..65535"],
+        ),
+        (
+            gateways(r#"[{"id":"a","host":"h","gw_pwd":"x"},{"id":"a","host":"i","gw_pwd":"x"}]"#),
+            &["PW_GATEWAYS[1].id: \"a\" is already the id of entry [0]"],
+        ),
+        (gateways(r#"[{"id":"a"}]"#), &["PW_GATEWAYS[0].host: missing"]),
+        (gateways(r#"[{"id":"a","host":"h:1","port":2,"gw_pwd":"x"}]"#), &["PW_GATEWAYS[0].port: differs"]),
+        (
+            gateways(r#"[{"id":"a","host":"h","gw_pwd":"x","type":"windmill"}]"#),
+            &["PW_GATEWAYS[0].type: \"windmill\""],
+        ),
+        (gateways(r#"[{"id":"a","host":"h","gw_pwd":"x","timezone":"X"}]"#), &["PW_GATEWAYS[0].timezone"]),
+        (
+            gateways(r#"[{"id":"a","host":"h","gw_pwd":"x","cloud_mode":3}]"#),
+            &["PW_GATEWAYS[0].cloud_mode: expected true"],
+        ),
+        (gateways(r#"[{"id":"a","host":"h","gw_pwd":{}}]"#), &["PW_GATEWAYS[0].gw_pwd: expected a text"]),
+        (
+            gateways(r#"[{"id":"a","host":"h","gw_pwd":"x","rsa_key_path":"/no/key"}]"#),
+            &["PW_GATEWAYS[0].rsa_key_path: \"/no/key\" cannot be read"],
+        ),
+    ];
+    for (environment, expected) in cases {
+        let problems = load(&environment).expect_err(&format!("{environment:?} must be refused"));
+        for line in expected {
+            assert!(
+                problems.lines().any(|problem| problem.starts_with(line)),
+                "{environment:?}:\n{problems}\n≠ {line}"
+            );
+        }
+        assert!(!problems.contains("SECRET"), "{problems}");
+    }
+}
+
+#[test]
+fn mistakes_in_a_file_are_named_by_file_and_key() {
+    let cases = [
+        ("gateways: [", "not valid YAML or JSON"),
+        ("- a", "expected a mapping"),
+        ("gateway: []", "gateway: unknown key; did you mean gateways?"),
+        ("server: {prot: 1}\ngateways: []", "server.prot: unknown key"),
+        ("server: {port: 0}\ngateways: []", "server.port: \"0\" is not a whole number in 1..65535"),
+        ("gateways: [{id: a, host: h, gw_pwd: x, hots: y}]", "gateways[0].hots: unknown key"),
+    ];
+    for (text, expected) in cases {
+        let file = file(text);
+        let name = file.path().file_name().unwrap().to_str().unwrap().to_owned();
+        let problems = load(&[("PW_CONFIG", file.path().to_str().unwrap())]).unwrap_err();
+        let found = problems.lines().any(|line| line.starts_with(&name) && line.contains(expected));
+        assert!(found, "{text:?}:\n{problems}\n≠ {expected}");
+    }
+}
+
+#[test]
+fn all_mistakes_come_at_once() {
+    let environment = [("PW_PORT", "x"), ("PW_DEBUG", "y!"), ("PW_GATEWAYS", r#"[{"id":"a"},{"id":"?"}]"#)];
+    let problems = load(&environment).unwrap_err();
+    assert!(problems.lines().count() >= 5, "{problems}");
+}
+
+#[test]
+fn variables_of_the_servers_before_are_recognised_and_said_to_be_idle_once() {
+    // The names of both contracts, in the order of their tables.
+    let contract = "PW_BIND_ADDRESS PW_PORT PW_DEBUG PW_HOST PW_GW_PWD PW_PASSWORD PW_EMAIL PW_TIMEZONE PW_AUTH_PATH \
+        PW_AUTH_MODE PW_CACHE_FILE PW_SITEID PW_CACHE_EXPIRE PW_BROWSER_CACHE PW_TIMEOUT PW_POOL_MAXSIZE PW_HTTPS \
+        PW_SUPPRESS_NETWORK_ERRORS PW_NETWORK_ERROR_RATE_LIMIT PW_FAIL_FAST PW_GRACEFUL_DEGRADATION PW_HEALTH_CHECK \
+        PW_CACHE_TTL PW_STYLE PW_CONTROL_SECRET PROXY_BASE_URL PW_RSA_KEY_PATH PW_WIFI_HOST PW_NEG_SOLAR \
+        PW_SITE_ZERO_THRESHOLD PW_TEDAPI_API_VERSION PW_TEDAPI_RECOVERY PW_TEDAPI_PROBE_INTERVAL PW_GATEWAYS GATEWAYS \
+        CORS_ORIGINS PW_AUTHPATH PW_CONFIG CONTROL_ENABLED CONTROL_TOKEN SERVER_HOST SERVER_PORT MQTT_HOST MQTT_PORT \
+        MQTT_USERNAME MQTT_PASSWORD MQTT_TLS MQTT_TLS_CA_CERT MQTT_TLS_INSECURE MQTT_TOPIC_PREFIX MQTT_HA_PREFIX \
+        MQTT_RETAIN MQTT_QOS MQTT_HA_DISCOVERY MQTT_CLIENT_ID MQTT_KEEPALIVE PW_FAILOVER PW_FLEETAPI_HTTP \
+        PW_CLOUD_HYBRID PW_LOCAL_FIRST PW_ISLANDING_COOLDOWN PW_RATE_LIMIT_ENABLED PW_RATE_LIMIT_MAX_REQUESTS \
+        PW_RATE_LIMIT_WINDOW_SECONDS PW_RATE_LIMIT_MAX_BUCKETS PW_TIMESERIES_RETENTION \
+        PW_TIMESERIES_DAILY_RETENTION PW_TIMESERIES_SIGNAL_RETENTION PW_TIMESERIES_SIGNAL_INTERVAL \
+        PW_TIMESERIES_PATH MQTT_CONTROLS PW_TEDAPI_AUTH_MODE PW_FIRMWARE_CHECK_INTERVAL";
+    for name in contract.split_whitespace() {
+        assert!(VARIABLES.iter().any(|(known, _)| *known == name), "{name}");
+    }
+    let settings =
+        load(&[("PW_FAIL_FAST", "yes"), ("CONTROL_TOKEN", "hidden"), ("PW_WEATHER", "x")]).unwrap();
+    assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
+    assert!(!settings.warnings.concat().contains("hidden"));
+    let settings =
+        load(&[("PW_AUTHPATH", "/a"), ("PW_HOST", "h"), ("PW_GW_PWD", "x"), ("PW_CERTIFICATE", "tofu")])
+            .unwrap();
+    let Access::Tedapi(access) = &settings.gateways[0].access else { panic!() };
+    let CertificatePolicy::TrustOnFirstUse { store: Some(store) } = &access.certificate else { panic!() };
+    assert!(store.starts_with("/a"));
+}
+
+#[test]
+fn the_report_says_what_counts_and_where_it_comes_from() {
+    let list = r#"[{"id":"home","host":"10.0.0.2","gw_pwd":"VERYSECRET","certificate":"tofu"}]"#;
+    let settings = with_flags(&[("PW_GATEWAYS", list), ("PW_CACHE_TTL", "60")], &["--port", "9000"]).unwrap();
+    let report = check_config::report(&settings);
+    for line in [
+        "= 9000  (--port)",
+        "= 60 s  (environment)",
+        "= 5 s  (default)",
+        "gateway home (home)",
+        "10.0.0.2:443",
+    ] {
+        assert!(report.contains(line), "{report}\n≠ {line}");
+    }
+    assert!(!report.contains("VERYSECRET"));
+}
+
+proptest! {
+    /// Whatever else is wrong, a secret is in no output.
+    #[test]
+    fn no_output_ever_holds_a_secret(secret in "[A-Z]{9}[0-9]{3}", mistake in 0..6_usize) {
+        let odd = ["", r#","prot":1"#, r#","port":0"#, r#","type":[]"#, r#"x"#, r#","pasword":"SECRET""#][mistake]
+            .replace("SECRET", &secret);
+        let list = format!(r#"[{{"id":"a","host":"h","gw_pwd":"{secret}","password":"{secret}"{odd}}}]"#);
+        let environment = [
+            ("PW_GATEWAYS", list.as_str()), ("PW_PASSWORD", &secret), ("PW_CONTROL_SECRET", &secret),
+            ("MQTT_PASSWORD", &secret),
+        ];
+        let output = match load(&environment) {
+            Ok(settings) => format!("{settings:?}\n{}", check_config::report(&settings)),
+            Err(problems) => problems,
+        };
+        prop_assert!(!output.contains(&secret), "{output}");
+    }
+}
+
+#[test]
+fn inputs_are_the_only_source() {
+    assert_eq!(Settings::load(&Inputs::default()).unwrap().http.port, 8675);
+}
