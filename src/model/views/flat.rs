@@ -1,0 +1,111 @@
+//! Small bodies of numbers: `/json`, `/csv`, `/csv/v2`, `/version`.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::model::{GridStatus, Number, RawPercent, Readings};
+
+pub(super) const EMPTY_JSON: &[u8] = br#"{"grid":null,"home":null,"solar":null,"battery":null,"soe":null,"soe_raw":null,"grid_status":null,"reserve":null,"time_remaining_hours":null,"full_pack_energy":null,"energy_remaining":null,"strings":null}"#;
+
+/// 1 up, 0 down, −1 on the way between.
+pub(super) fn grid_number(grid: GridStatus) -> i64 {
+    match grid {
+        GridStatus::Up => 1,
+        GridStatus::Down => 0,
+        GridStatus::Syncing => -1,
+    }
+}
+
+pub(super) fn json(readings: &Readings, strings: &Value) -> Value {
+    let power = &readings.power;
+    let raw = readings.charge.state_of_energy();
+    json!({
+        "grid": power.site,
+        "home": power.load,
+        "solar": power.solar,
+        "battery": power.battery,
+        "soe": raw,
+        "soe_raw": raw,
+        "grid_status": readings.grid.map(grid_number),
+        "reserve": readings.reserve.map(RawPercent::to_app_reserve),
+        "time_remaining_hours": readings.time_remaining,
+        "full_pack_energy": readings.charge.full_pack,
+        "energy_remaining": readings.charge.remaining,
+        "strings": strings,
+    })
+}
+
+/// One line: Grid, Home, Solar, Battery, BatteryLevel (raw); with `more` also GridStatus and Reserve (app scale,
+/// rounded). What is unknown leaves its column empty.
+pub(super) fn csv(readings: &Readings, more: bool) -> String {
+    let power = &readings.power;
+    let level = readings.charge.state_of_energy().and_then(|percent| Number::from_f64(percent.0));
+    let mut line = String::with_capacity(64);
+    for (index, value) in [power.site, power.load, power.solar, power.battery, level].into_iter().enumerate()
+    {
+        if index > 0 {
+            line.push(',');
+        }
+        if let Some(value) = value {
+            let _ = write!(line, "{:.2}", value.as_f64());
+        }
+    }
+    if more {
+        line.push(',');
+        if let Some(grid) = readings.grid {
+            let _ = write!(line, "{}", grid_number(grid));
+        }
+        line.push(',');
+        if let Some(reserve) = readings.reserve {
+            let _ = write!(line, "{:.0}", reserve.to_app_reserve().0);
+        }
+    }
+    line.push('\n');
+    line
+}
+
+/// `SolarOnly` stands for a gateway that reports no firmware; clients split the text and must find one.
+pub(super) fn version(firmware: Option<&str>) -> Value {
+    match firmware {
+        Some(firmware) => json!({ "version": firmware, "vint": version_number(firmware) }),
+        None => json!({ "version": "SolarOnly", "vint": 0 }),
+    }
+}
+
+/// `23.28.2 27626f98` → 232802; `None` without digits.
+fn version_number(firmware: &str) -> Option<u64> {
+    let first = firmware.split(' ').next()?;
+    let plain: String = first.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
+    let mut parts = plain.split('.').filter(|part| !part.is_empty()).peekable();
+    parts.peek()?;
+    let mut part = || parts.next().map_or(Some(0), |part| part.parse::<u64>().ok());
+    let (major, minor, patch) = (part()?, part()?, part()?);
+    major.checked_mul(10_000)?.checked_add(minor.checked_mul(100)?)?.checked_add(patch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_count_in_hundreds() {
+        assert_eq!(version_number("23.28.2 27626f98"), Some(232_802));
+        assert_eq!(version_number("26.26.11"), Some(262_611));
+        assert_eq!(version_number("24.12.6-PW3-AFCI 008bf6ff"), Some(241_263));
+        assert_eq!(version_number("25.10"), Some(251_000));
+        assert_eq!(version_number("unknown"), None);
+        assert_eq!(version_number("99999999999999999999.1"), None);
+    }
+
+    #[test]
+    fn what_is_unknown_leaves_its_column_empty() {
+        assert_eq!(csv(&Readings::default(), false), ",,,,\n");
+        let mut readings = Readings::default();
+        readings.power.site = Some(Number::Int(-2100));
+        readings.power.solar = Some(Number::Float(0.004));
+        readings.grid = Some(GridStatus::Syncing);
+        readings.reserve = Some(RawPercent(24.0 * 0.95 + 5.0));
+        assert_eq!(csv(&readings, true), "-2100.00,,0.00,,,-1,24\n");
+    }
+}

@@ -1,0 +1,218 @@
+//! Bodies in which units have numbers: `/freq`, `/pod`, `/temps/pw`, `/fans/pw`.
+//!
+//! There is one numbering for all of them: the order of the battery blocks in the system status, expansions included,
+//! matched to the devices by serial. Stored series depend on it.
+
+use serde_json::{Map, Value};
+
+use super::flat::grid_number;
+use crate::model::{Documents, RawPercent, Readings};
+
+/// One numbered battery.
+struct Unit<'a> {
+    serial: &'a str,
+    /// Its entry in the system status.
+    block: &'a Value,
+    /// Vitals key and block of its inverter.
+    inverter: Option<(&'a String, &'a Value)>,
+    /// Vitals key and block of its pod.
+    pod: Option<(&'a String, &'a Value)>,
+}
+
+/// The serial that a vitals key ends in.
+fn serial_of(key: &str) -> &str {
+    key.rsplit("--").next().unwrap_or(key)
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The batteries in their order: blocks first, then devices that no block stands for.
+fn units(documents: &Documents) -> Vec<Unit<'_>> {
+    let devices = |prefix: &'static str| {
+        let vitals = documents.vitals.as_object().into_iter().flatten();
+        vitals.filter(move |(key, _)| key.starts_with(prefix))
+    };
+    let device = |prefix, serial: &str| devices(prefix).find(|(key, _)| serial_of(key) == serial);
+    let blocks = documents.system_status.get("battery_blocks").and_then(Value::as_array);
+    let mut units: Vec<Unit<'_>> = blocks
+        .into_iter()
+        .flatten()
+        .map(|block| {
+            let serial = text(block, "PackageSerialNumber");
+            Unit { serial, block, inverter: device("TEPINV--", serial), pod: device("TEPOD--", serial) }
+        })
+        .collect();
+    for (key, _) in devices("TEPINV--").chain(devices("TEPOD--")) {
+        let serial = serial_of(key);
+        if units.iter().all(|unit| unit.serial != serial) {
+            let (inverter, pod) = (device("TEPINV--", serial), device("TEPOD--", serial));
+            units.push(Unit { serial, block: &Value::Null, inverter, pod });
+        }
+    }
+    units
+}
+
+fn field(value: Option<&Value>, key: &str) -> Value {
+    value.and_then(|value| value.get(key)).cloned().unwrap_or_default()
+}
+
+/// `first`, or `second` where the first is null.
+fn either(first: Value, second: Value) -> Value {
+    if first.is_null() { second } else { first }
+}
+
+/// Databases keep numbers and drop truth values.
+pub(super) fn flag(value: Value) -> Value {
+    match value {
+        Value::Bool(flag) => i32::from(flag).into(),
+        value => value,
+    }
+}
+
+pub(super) fn freq(readings: &Readings, documents: &Documents) -> Value {
+    let mut freq = Map::new();
+    for (index, unit) in units(documents).iter().enumerate() {
+        let mut set = |key: &str, value: Value| freq.insert(format!("PW{}_{key}", index + 1), value);
+        let inverter = unit.inverter.map(|(_, block)| block);
+        let block = |key: &str| field(Some(unit.block), key);
+        set("name", unit.inverter.map(|(key, _)| key.as_str()).into());
+        set("PINV_Fout", either(field(inverter, "PINV_Fout"), block("f_out")));
+        set("PINV_VSplit1", field(inverter, "PINV_VSplit1"));
+        set("PINV_VSplit2", field(inverter, "PINV_VSplit2"));
+        set("PackagePartNumber", block("PackagePartNumber"));
+        set("PackageSerialNumber", unit.serial.into());
+        for key in ["p_out", "q_out", "v_out", "f_out", "i_out"] {
+            set(key, block(key));
+        }
+    }
+    let meters = documents.vitals.as_object().into_iter().flatten();
+    for (_, device) in meters.filter(|(key, _)| key.starts_with("TESYNC") || key.starts_with("TEMSA")) {
+        for (key, value) in device.as_object().into_iter().flatten() {
+            if key.starts_with("ISLAND") || key.starts_with("METER") {
+                freq.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    freq.insert("grid_status".into(), readings.grid.map(grid_number).into());
+    Value::Object(freq)
+}
+
+pub(super) fn pod(readings: &Readings, documents: &Documents) -> Value {
+    let units = units(documents);
+    let mut pod = Map::new();
+    for (index, unit) in units.iter().enumerate() {
+        let mut set = |key: &str, value: Value| pod.insert(format!("PW{}_{key}", index + 1), value);
+        let vital = |key: &str| field(unit.pod.map(|(_, block)| block), key);
+        let block = |key: &str| field(Some(unit.block), key);
+        set("name", unit.pod.map(|(key, _)| key.as_str()).into());
+        for key in [
+            "POD_ActiveHeating",
+            "POD_ChargeComplete",
+            "POD_ChargeRequest",
+            "POD_DischargeComplete",
+            "POD_PermanentlyFaulted",
+            "POD_PersistentlyFaulted",
+            "POD_enable_line",
+        ] {
+            set(key, flag(vital(key)));
+        }
+        set("POD_available_charge_power", vital("POD_available_charge_power"));
+        set("POD_available_dischg_power", vital("POD_available_dischg_power"));
+        let remaining = vital("POD_nom_energy_remaining");
+        set("POD_nom_energy_remaining", either(remaining, block("nominal_energy_remaining")));
+        set("POD_nom_energy_to_be_charged", vital("POD_nom_energy_to_be_charged"));
+        set(
+            "POD_nom_full_pack_energy",
+            either(vital("POD_nom_full_pack_energy"), block("nominal_full_pack_energy")),
+        );
+        if let Some(host) = host_of(unit.serial, documents)
+            && let Some(number) = units.iter().position(|unit| unit.serial == host)
+        {
+            set("attached_to", format!("PW{}", number + 1).into());
+        }
+        set("PackagePartNumber", block("PackagePartNumber"));
+        set("PackageSerialNumber", unit.serial.into());
+        set("Type", unit_type(unit.serial, documents).map_or_else(|| block("Type"), Value::from));
+        for key in ["pinv_state", "pinv_grid_state", "p_out", "q_out", "v_out", "f_out", "i_out"] {
+            set(key, block(key));
+        }
+        for key in ["energy_charged", "energy_discharged"] {
+            set(key, block(key));
+        }
+        for key in ["off_grid", "vf_mode", "wobble_detected", "charge_power_clamped", "backup_ready"] {
+            set(key, flag(block(key)));
+        }
+        for key in ["OpSeqState", "version"] {
+            set(key, block(key));
+        }
+    }
+    pod.insert("nominal_full_pack_energy".into(), serde_json::json!(readings.charge.full_pack));
+    pod.insert("nominal_energy_remaining".into(), serde_json::json!(readings.charge.remaining));
+    pod.insert("time_remaining_hours".into(), serde_json::json!(readings.time_remaining));
+    let reserve = readings.reserve.map(RawPercent::to_app_reserve);
+    pod.insert("backup_reserve_percent".into(), serde_json::json!(reserve));
+    Value::Object(pod)
+}
+
+fn configured_blocks(documents: &Documents) -> impl Iterator<Item = &Value> {
+    documents.config.get("battery_blocks").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The serial of the unit that an expansion hangs on.
+fn host_of<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
+    let hosts = |block: &&Value| {
+        let expansions = block.get("battery_expansions").and_then(Value::as_array).into_iter().flatten();
+        let mut dins = expansions.flat_map(|expansion| [text(expansion, "din"), text(expansion, "vin")]);
+        dins.any(|din| serial_of(din) == serial)
+    };
+    configured_blocks(documents).find(hosts).map(|block| serial_of(text(block, "vin")))
+}
+
+fn unit_type<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
+    let block = configured_blocks(documents).find(|block| serial_of(text(block, "vin")) == serial)?;
+    Some(text(block, "type")).filter(|kind| !kind.is_empty())
+}
+
+pub(super) fn temps(documents: &Documents) -> Value {
+    let units = units(documents);
+    let mut next = units.len();
+    let mut temps: Vec<(usize, Value)> = Vec::new();
+    for (key, temperature) in documents.temps.as_object().into_iter().flatten() {
+        let number = units.iter().position(|unit| unit.serial == serial_of(key)).unwrap_or_else(|| {
+            next += 1;
+            next - 1
+        });
+        temps.push((number, temperature.clone()));
+    }
+    temps.sort_by_key(|(number, _)| *number);
+    temps.into_iter().map(|(number, temperature)| (format!("PW{}_temp", number + 1), temperature)).collect()
+}
+
+/// Solar inverters first, sorted by key; then both fans of each Powerwall 3.
+pub(super) fn fans(fans: &Value) -> Value {
+    let Some(fans) = fans.as_object() else { return Value::Object(Map::new()) };
+    let mut numbered = Map::new();
+    let mut number = 0;
+    let mut add = |readings: [(&str, Value); 3], with_duty: bool| {
+        number += 1;
+        for (name, value) in readings.into_iter().take(if with_duty { 3 } else { 2 }) {
+            numbered.insert(format!("FAN{number}_{name}"), value);
+        }
+    };
+    let is_inverter = |key: &str| key.starts_with("TEPINV--");
+    let mut solar: Vec<_> = fans.iter().filter(|(key, _)| !is_inverter(key)).collect();
+    solar.sort_by_key(|(key, _)| *key);
+    for (_, fan) in solar {
+        let speed = |what: &str| field(Some(fan), &format!("PVAC_Fan_Speed_{what}_RPM"));
+        add([("actual", speed("Actual")), ("target", speed("Target")), ("duty", Value::Null)], false);
+    }
+    for (_, fan) in fans.iter().filter(|(key, _)| is_inverter(key)) {
+        for side in ["A", "B"] {
+            let told = |what: &str| field(Some(fan), &format!("PCH_{what}_{side}"));
+            add([("actual", told("FanSpeed")), ("target", Value::Null), ("duty", told("FanDuty"))], true);
+        }
+    }
+    Value::Object(numbered)
+}
