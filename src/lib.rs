@@ -9,7 +9,7 @@
 //! |---|---|
 //! | 6 | `main.rs`, [`app`], [`cli`] |
 //! | 5 | [`web`], [`live`] |
-//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`] |
+//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
 //! | 1 | [`model`], [`clock`] |
@@ -22,6 +22,7 @@ pub mod app;
 pub mod board;
 pub mod cli;
 pub mod clock;
+pub mod frames;
 pub mod gateway;
 pub mod link;
 pub mod live;

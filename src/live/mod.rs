@@ -1,1 +1,211 @@
-//! (to be written)
+//! The WebSocket face. The only place that knows `actix-web-actors`.
+//!
+//! A session sends what stands on a board when it gets to run: on connecting, when it is nudged, and every second.
+//! Nudges carry no frame, so a slow client gets the newest one and never a backlog. The actor of a session is polled
+//! by the body of its response, and not at all while the peer takes nothing; what to do about such a peer is
+//! therefore decided in [`sessions`], from the sending side.
+
+pub mod sessions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web_actors::ws::{
+    CloseCode, CloseReason, Message as Frame, ProtocolError, WebsocketContext, WsResponseBuilder,
+};
+use bytestring::ByteString;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::board::{Board, Published};
+use crate::frames::Frames;
+use crate::model::{Aggregate, Snapshot};
+use crate::settings::AllowedOrigins;
+use crate::supervisor::Directory;
+use sessions::{Life, Sessions};
+
+/// A frame is sent at least this often.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Clients have nothing to say but pings and goodbyes.
+const LARGEST_CLIENT_FRAME: usize = 4096;
+
+/// What sessions need; one for the whole service.
+pub struct Live {
+    pub directory: Arc<Directory>,
+    pub frames: Arc<Frames>,
+    pub origins: AllowedOrigins,
+    pub sessions: Arc<Sessions>,
+}
+
+/// Registers the routes, below the root and below the base path if there is one. Needs [`Live`] as app data.
+pub fn configure(config: &mut ServiceConfig, base_path: &str) {
+    for prefix in ["", base_path] {
+        config.route(&format!("{prefix}/ws/aggregate"), web::get().to(aggregate));
+        config.route(&format!("{prefix}/ws/gateway/{{id}}"), web::get().to(gateway));
+        if base_path.is_empty() {
+            break;
+        }
+    }
+}
+
+async fn aggregate(live: Data<Live>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Error> {
+    start(live, &request, payload, Feed::Aggregate)
+}
+
+async fn gateway(
+    live: Data<Live>,
+    request: HttpRequest,
+    payload: Payload,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Error> {
+    match live.directory.get(&id) {
+        Some(entry) => start(live, &request, payload, Feed::Gateway(entry.board.clone())),
+        None => Ok(refuse(StatusCode::NOT_FOUND, "Gateway not found")),
+    }
+}
+
+fn refuse(status: StatusCode, why: &str) -> HttpResponse {
+    HttpResponse::build(status).json(json!({ "detail": why }))
+}
+
+fn start(
+    live: Data<Live>,
+    request: &HttpRequest,
+    payload: Payload,
+    feed: Feed,
+) -> Result<HttpResponse, Error> {
+    if !is_welcome(&live.origins, request) {
+        return Ok(refuse(StatusCode::FORBIDDEN, "Origin not allowed"));
+    }
+    let Some(life) = live.sessions.admit(request) else {
+        return Ok(refuse(StatusCode::SERVICE_UNAVAILABLE, "Too many connections"));
+    };
+    let session = LiveSession { live, feed, life, last: None, next_beat: Instant::now() };
+    WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start()
+}
+
+/// Whether a page of the request's origin may listen. Programs send no origin.
+fn is_welcome(origins: &AllowedOrigins, request: &HttpRequest) -> bool {
+    let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
+    let Ok(origin) = origin.to_str() else { return false };
+    let own = origin.split_once("://").map(|(_, host)| host) == Some(request.connection_info().host());
+    match origins {
+        AllowedOrigins::Any => true,
+        AllowedOrigins::Listed(list) => own || list.iter().any(|known| known == origin),
+    }
+}
+
+/// What a session shows.
+enum Feed {
+    Gateway(Arc<Board<Snapshot>>),
+    Aggregate,
+}
+
+/// One WebSocket client.
+struct LiveSession {
+    live: Data<Live>,
+    feed: Feed,
+    /// What the sending side knows of this client.
+    life: Arc<Life>,
+    /// The last frame sent, to send none twice within a second.
+    last: Option<ByteString>,
+    /// When the next frame is due even if nothing changes.
+    next_beat: Instant,
+}
+
+impl LiveSession {
+    fn frame(&self) -> Option<ByteString> {
+        let bytes = match &self.feed {
+            Feed::Gateway(board) => self.live.frames.gateway(&board.read()),
+            Feed::Aggregate => self.live.frames.aggregate(),
+        };
+        // Rendered from JSON, which is UTF-8.
+        ByteString::try_from(bytes).ok()
+    }
+
+    /// Sends the newest frame, unless it has been sent.
+    fn send(&mut self, ctx: &mut WebsocketContext<Self>) {
+        self.life.progressed();
+        let frame = self.frame();
+        let is_same = |last: &ByteString, frame: &ByteString| last.as_ptr() == frame.as_ptr();
+        if let (Some(last), Some(frame)) = (&self.last, &frame)
+            && is_same(last, frame)
+        {
+            return;
+        }
+        if let Some(frame) = &frame {
+            ctx.text(frame.clone());
+        }
+        self.last = frame;
+    }
+
+    fn beat(&mut self, ctx: &mut WebsocketContext<Self>) {
+        self.last = None;
+        self.send(ctx);
+        let now = Instant::now();
+        self.next_beat = (self.next_beat + HEARTBEAT).max(now);
+        ctx.run_later(self.next_beat - now, Self::beat);
+    }
+}
+
+impl Actor for LiveSession {
+    type Context = WebsocketContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.life.joined(ctx.address().recipient());
+        match &self.feed {
+            Feed::Gateway(board) => board.subscribe(ctx.address().recipient()),
+            Feed::Aggregate => self.live.directory.aggregate.subscribe(ctx.address().recipient()),
+        }
+        self.beat(ctx);
+    }
+}
+
+impl Handler<Published<Snapshot>> for LiveSession {
+    type Result = ();
+
+    fn handle(&mut self, _: Published<Snapshot>, ctx: &mut Self::Context) {
+        self.send(ctx);
+    }
+}
+
+impl Handler<Published<Aggregate>> for LiveSession {
+    type Result = ();
+
+    fn handle(&mut self, _: Published<Aggregate>, ctx: &mut Self::Context) {
+        self.send(ctx);
+    }
+}
+
+/// Says goodbye: the service is about to stop.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct GoAway;
+
+impl Handler<GoAway> for LiveSession {
+    type Result = ();
+
+    fn handle(&mut self, _: GoAway, ctx: &mut Self::Context) {
+        let description = Some("the service is stopping".to_owned());
+        ctx.close(Some(CloseReason { code: CloseCode::Away, description }));
+        ctx.stop();
+    }
+}
+
+impl StreamHandler<Result<Frame, ProtocolError>> for LiveSession {
+    fn handle(&mut self, frame: Result<Frame, ProtocolError>, ctx: &mut Self::Context) {
+        match frame {
+            Ok(Frame::Ping(payload)) => ctx.pong(&payload),
+            Ok(Frame::Close(reason)) => {
+                ctx.close(reason);
+                ctx.stop();
+            }
+            Ok(_) => {}
+            Err(_) => ctx.stop(),
+        }
+    }
+}

@@ -1,1 +1,71 @@
-//! (to be written)
+//! The HTTP face: every route, what it answers in every state, and nothing that waits for a gateway.
+
+mod api;
+mod assets;
+mod bodies;
+mod health;
+mod plumbing;
+mod stats;
+
+use std::sync::Arc;
+
+use actix_web::web::{self, ServiceConfig};
+use tokio::time::Instant;
+
+use crate::clock::unix_time;
+use crate::frames::Frames;
+use crate::settings::{HttpSettings, PollingSettings};
+use crate::supervisor::Directory;
+use stats::Counters;
+
+pub use plumbing::cors;
+
+/// What every handler may look at. Shared by all workers; holds no state of any request.
+pub struct State {
+    pub directory: Arc<Directory>,
+    pub frames: Arc<Frames>,
+    pub http: HttpSettings,
+    pub polling: PollingSettings,
+    /// For the uptime.
+    started: Instant,
+    /// Unix seconds, for people.
+    started_at: f64,
+    counters: Counters,
+}
+
+impl State {
+    pub fn new(
+        directory: Arc<Directory>,
+        frames: Arc<Frames>,
+        http: HttpSettings,
+        polling: PollingSettings,
+    ) -> Self {
+        Self {
+            directory,
+            frames,
+            http,
+            polling,
+            started: Instant::now(),
+            started_at: unix_time(),
+            counters: Counters::default(),
+        }
+    }
+}
+
+/// Registers every route, below the root and below the base path if there is one. Needs [`State`] as app data.
+pub fn configure(config: &mut ServiceConfig, base_path: &str) {
+    if !base_path.is_empty() {
+        config.service(web::scope(base_path).configure(routes));
+        config.route(base_path, web::get().to(assets::index));
+    }
+    routes(config);
+    config.default_service(web::to(plumbing::not_found));
+}
+
+fn routes(config: &mut ServiceConfig) {
+    bodies::routes(config);
+    health::routes(config);
+    stats::routes(config);
+    api::routes(config);
+    assets::routes(config);
+}

@@ -1,0 +1,141 @@
+//! All WebSocket sessions, seen from the sending side: how many, which of them are stuck, and saying goodbye.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_web::HttpRequest;
+use actix_web::dev::Extensions;
+use actix_web::rt::net::TcpStream;
+use socket2::{SockRef, Socket};
+use tokio::time::{Instant, interval};
+
+use super::GoAway;
+
+/// More clients than any house has.
+const MOST_SESSIONS: usize = 500;
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The socket under a connection, kept beside it to be able to cut it.
+struct Cut(Socket);
+
+/// For `HttpServer::on_connect`: keeps a handle to the socket, and lets the system give up a peer that is gone.
+pub fn on_connect(stall_limit: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + Clone {
+    move |connection, extensions| {
+        let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+        let socket = SockRef::from(stream);
+        #[cfg(target_os = "linux")]
+        let _ = socket.set_tcp_user_timeout(Some(stall_limit));
+        #[cfg(not(target_os = "linux"))]
+        let _ = stall_limit;
+        if let Ok(socket) = socket.try_clone() {
+            extensions.insert(Arc::new(Cut(socket)));
+        }
+    }
+}
+
+/// Every session there is.
+pub struct Sessions {
+    /// A session that has made no progress for this long is cut.
+    stall_limit: Duration,
+    /// Progress is counted from here.
+    origin: Instant,
+    lives: Mutex<Vec<Weak<Life>>>,
+}
+
+/// One session.
+pub(super) struct Life {
+    origin: Instant,
+    /// Milliseconds since the origin at which the session last ran: it runs only while its peer takes what it gets.
+    progress: AtomicU64,
+    cut: Option<Arc<Cut>>,
+    goodbye: OnceLock<Recipient<GoAway>>,
+}
+
+impl Life {
+    pub fn progressed(&self) {
+        self.progress.store(milliseconds(self.origin.elapsed()), Ordering::Relaxed);
+    }
+
+    pub fn joined(&self, goodbye: Recipient<GoAway>) {
+        let _ = self.goodbye.set(goodbye);
+    }
+
+    fn cut(&self) {
+        if let Some(cut) = &self.cut {
+            let _ = cut.0.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Sessions {
+    pub fn new(stall_limit: Duration) -> Self {
+        Self { stall_limit, origin: Instant::now(), lives: Mutex::default() }
+    }
+
+    fn lives(&self) -> MutexGuard<'_, Vec<Weak<Life>>> {
+        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
+        lives.retain(|life| life.strong_count() > 0);
+        lives
+    }
+
+    pub fn count(&self) -> usize {
+        self.lives().len()
+    }
+
+    /// A place for one more session, if there is one.
+    pub(super) fn admit(&self, request: &HttpRequest) -> Option<Arc<Life>> {
+        let mut lives = self.lives();
+        if lives.len() >= MOST_SESSIONS {
+            return None;
+        }
+        let life = Arc::new(Life {
+            origin: self.origin,
+            progress: AtomicU64::new(milliseconds(self.origin.elapsed())),
+            cut: request.conn_data::<Arc<Cut>>().cloned(),
+            goodbye: OnceLock::new(),
+        });
+        lives.push(Arc::downgrade(&life));
+        Some(life)
+    }
+
+    /// Cuts sessions that are stuck, for as long as the service runs.
+    pub async fn watch(self: Arc<Self>) {
+        let mut look = interval(LOOK_EVERY);
+        loop {
+            look.tick().await;
+            self.cut_stalled();
+        }
+    }
+
+    fn cut_stalled(&self) {
+        let now = milliseconds(self.origin.elapsed());
+        let limit = milliseconds(self.stall_limit);
+        for life in self.lives().iter().filter_map(Weak::upgrade) {
+            if now.saturating_sub(life.progress.load(Ordering::Relaxed)) > limit {
+                log::info!("a WebSocket client takes nothing any more; disconnecting it");
+                life.cut();
+            }
+        }
+    }
+
+    /// Tells every session that the service stops. One that is stuck is cut by [`Sessions::cut_all`].
+    pub fn close_all(&self) {
+        for life in self.lives().iter().filter_map(Weak::upgrade) {
+            if let Some(goodbye) = life.goodbye.get() {
+                let _ = goodbye.try_send(GoAway);
+            }
+        }
+    }
+
+    /// Ends what did not end by itself.
+    pub fn cut_all(&self) {
+        self.lives().iter().filter_map(Weak::upgrade).for_each(|life| life.cut());
+    }
+}
