@@ -1,1 +1,11 @@
-fn main() {}
+//! The program: reads its command line and does what it says.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use powerwall_server::app::commands;
+use powerwall_server::cli::Cli;
+
+fn main() -> ExitCode {
+    commands::run(Cli::parse())
+}

@@ -54,9 +54,10 @@ async fn health(state: Data<State>) -> HttpResponse {
         body["gateways_online"] = online.into();
         body["gateways_offline"] = (snapshots.len() - online).into();
         body["gateway_details"] = details.collect();
-        body["graceful_degradation"] = state.polling.graceful_degradation.into();
-        body["pypowerwall_cache_expire"] = state.polling.interval.as_secs().into();
-        body["degradation_cache_ttl_seconds"] = state.polling.cache_ttl.as_secs().into();
+        let polling = state.polling.load();
+        body["graceful_degradation"] = polling.graceful_degradation.into();
+        body["pypowerwall_cache_expire"] = polling.interval.as_secs().into();
+        body["degradation_cache_ttl_seconds"] = polling.cache_ttl.as_secs().into();
     }
     json_value(StatusCode::OK, &body)
 }

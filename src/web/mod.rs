@@ -10,6 +10,7 @@ mod stats;
 use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use crate::clock::unix_time;
@@ -25,7 +26,8 @@ pub struct State {
     pub directory: Arc<Directory>,
     pub frames: Arc<Frames>,
     pub http: HttpSettings,
-    pub polling: PollingSettings,
+    /// Replaced when the settings are read again.
+    pub polling: ArcSwap<PollingSettings>,
     /// For the uptime.
     started: Instant,
     /// Unix seconds, for people.
@@ -44,7 +46,7 @@ impl State {
             directory,
             frames,
             http,
-            polling,
+            polling: ArcSwap::from_pointee(polling),
             started: Instant::now(),
             started_at: unix_time(),
             counters: Counters::default(),

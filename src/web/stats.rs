@@ -94,7 +94,7 @@ async fn stats(state: Data<State>) -> HttpResponse {
 }
 
 fn configuration(state: &State) -> Value {
-    let (http, polling) = (&state.http, &state.polling);
+    let (http, polling) = (&state.http, state.polling.load());
     json!({
         "PW_BIND_ADDRESS": http.bind,
         "PW_PORT": http.port,

@@ -1,0 +1,215 @@
+//! What each command of the command line does, from its settings to its exit code.
+
+use std::io;
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use log::{LevelFilter, error, info, warn};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Service;
+use super::signals::{Order, Orders};
+use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, healthcheck};
+use crate::settings::{Inputs, Settings};
+use crate::simulator::{Fleet, demo_sites};
+
+/// A setting is wrong or missing. Also what a mistyped command line exits with.
+const MISCONFIGURED: u8 = 2;
+/// How often the Supervisor is looked after.
+const ROUND: Duration = Duration::from_secs(1);
+/// Settings that a demo takes over; it brings its own gateways.
+const DEMO_VARIABLES: [&str; 6] =
+    ["PW_PORT", "PW_BIND_ADDRESS", "PW_CACHE_EXPIRE", "PW_DEBUG", "PROXY_BASE_URL", "CORS_ORIGINS"];
+
+/// Runs the program to its end.
+pub fn run(cli: Cli) -> ExitCode {
+    let Cli { command, flags } = cli;
+    match command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(&flags),
+        Command::Demo { speed } => demo(flags, speed),
+        Command::Simulate { gateways } => simulate(gateways),
+        Command::CheckConfig => with_settings(&flags.inputs(environment()), |settings| {
+            println!("{}", check_config::report(&settings));
+            ExitCode::SUCCESS
+        }),
+        Command::Healthcheck { url: Some(url) } => check_health(&url),
+        Command::Healthcheck { url: None } => with_settings(&flags.inputs(environment()), |settings| {
+            check_health(&healthcheck::url(&settings.http))
+        }),
+    }
+}
+
+/// A variable that is no text cannot be one of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text)
+}
+
+fn with_settings(inputs: &Inputs, act: impl FnOnce(Settings) -> ExitCode) -> ExitCode {
+    match Settings::load(inputs) {
+        Ok(settings) => act(settings),
+        Err(problems) => {
+            eprintln!("{problems}");
+            ExitCode::from(MISCONFIGURED)
+        }
+    }
+}
+
+fn serve(flags: &Flags) -> ExitCode {
+    let inputs = flags.inputs(environment());
+    with_settings(&inputs, |settings| {
+        if settings.gateways.is_empty() {
+            eprintln!("{NO_GATEWAYS}");
+            return ExitCode::from(MISCONFIGURED);
+        }
+        start_logging(settings.debug);
+        keep_running(&inputs, settings, |_| {})
+    })
+}
+
+/// The demo and the simulated gateways live in one process; the fleet ends with it.
+fn demo(flags: Flags, speed: f64) -> ExitCode {
+    let fleet = match Fleet::start(demo_sites(speed)) {
+        Ok(fleet) => fleet,
+        Err(error) => return failed("cannot simulate gateways", &error),
+    };
+    let flags = Flags {
+        port: flags.port,
+        bind_address: flags.bind_address,
+        cache_expire: flags.cache_expire,
+        debug: flags.debug,
+        ..Flags::default()
+    };
+    let taken_over = environment().filter(|(name, _)| DEMO_VARIABLES.contains(&name.as_str()));
+    let gateways = ("PW_GATEWAYS".to_owned(), fleet.settings().to_string());
+    let inputs = flags.inputs(taken_over.chain([gateways]));
+    with_settings(&inputs, |settings| {
+        start_logging(settings.debug);
+        let base_path = settings.http.base_path.clone();
+        keep_running(&inputs, settings, |service| {
+            let (addr, minutes) = (service.addr, speed / 60.0);
+            let host = if addr.ip().is_unspecified() { "localhost".into() } else { host_of(addr.ip()) };
+            println!(
+                "Three simulated sites; a second here is {minutes:.1} minutes there.\n\n  \
+                 Open  http://{host}:{port}{base_path}/\n  \
+                 Try   curl http://{host}:{port}{base_path}/aggregates\n\n\
+                 Ctrl-C ends it.",
+                port = addr.port(),
+            );
+        })
+    })
+}
+
+fn host_of(ip: IpAddr) -> String {
+    if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }
+}
+
+/// Until it is told to stop, when it says how much it was asked.
+fn simulate(gateways: u32) -> ExitCode {
+    start_logging(false);
+    let fleet = match Fleet::of(gateways) {
+        Ok(fleet) => fleet,
+        Err(error) => return failed("cannot simulate gateways", &error),
+    };
+    println!("PW_GATEWAYS='{}'", fleet.settings());
+    let stopped = actix::System::new().block_on(async {
+        let mut orders = Orders::listen()?;
+        while orders.next().await != Order::Stop {}
+        io::Result::Ok(())
+    });
+    if let Err(error) = stopped {
+        return failed("cannot listen for signals", &error);
+    }
+    let requests: u64 = fleet.gateways().iter().map(|gateway| gateway.counters().all_requests()).sum();
+    let connections: u64 = fleet.gateways().iter().map(|gateway| gateway.counters().connections()).sum();
+    println!("{requests} requests over {connections} connections");
+    ExitCode::SUCCESS
+}
+
+fn check_health(url: &str) -> ExitCode {
+    match actix::System::new().block_on(healthcheck::check(url)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `RUST_LOG` decides; without it, `PW_DEBUG` does.
+fn start_logging(debug: bool) {
+    let level = if debug { LevelFilter::Debug } else { LevelFilter::Info };
+    let mut builder = env_logger::Builder::new();
+    // What the libraries below have to say is for those who ask for it by name.
+    builder.filter_level(LevelFilter::Warn).filter_module(env!("CARGO_CRATE_NAME"), level);
+    builder.parse_default_env().init();
+}
+
+fn failed(what: &str, error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("{what}: {error}");
+    ExitCode::FAILURE
+}
+
+fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Service)) -> ExitCode {
+    actix::System::new().block_on(async {
+        let mut orders = match Orders::listen() {
+            Ok(orders) => orders,
+            Err(error) => return failed("cannot listen for signals", &error),
+        };
+        for warning in &settings.warnings {
+            warn!("{warning}");
+        }
+        let service = match Service::start(&settings, rand::random()) {
+            Ok(service) => service,
+            Err(error) => return failed("powerwall-server", &error),
+        };
+        info!(
+            "powerwall-server {} listens on {} and watches {} gateways",
+            env!("CARGO_PKG_VERSION"),
+            service.addr,
+            settings.gateways.len()
+        );
+        announce(&service);
+        let code = obey(&mut orders, inputs, &service).await;
+        service.stop().await;
+        code
+    })
+}
+
+/// Until the end, and how it ends.
+async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCode {
+    let mut round = interval(ROUND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            order = orders.next() => match order {
+                Order::Stop => return ExitCode::SUCCESS,
+                Order::Reload => reload(inputs, service).await,
+            },
+            _ = round.tick() => if !service.is_supervised() {
+                error!("nobody looks after the gateways any more; ending, to be started again");
+                return ExitCode::FAILURE;
+            },
+        }
+    }
+}
+
+/// Reads everything again; a mistake changes nothing.
+async fn reload(inputs: &Inputs, service: &Service) {
+    match Settings::load(inputs) {
+        Ok(settings) if settings.gateways.is_empty() => {
+            error!("no gateway is configured any more; keeping the settings as they were");
+        }
+        Ok(settings) => {
+            info!("reading the settings again: {} gateways", settings.gateways.len());
+            for warning in &settings.warnings {
+                warn!("{warning}");
+            }
+            service.apply(settings).await;
+        }
+        Err(problems) => error!("keeping the settings as they were: {problems}"),
+    }
+}

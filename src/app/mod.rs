@@ -1,0 +1,167 @@
+//! Wires the rooms together, and takes them apart in order when the program is told to stop.
+
+pub mod commands;
+mod signals;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_web::dev::ServerHandle;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use log::{info, warn};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::board::Board;
+use crate::frames::Frames;
+use crate::link::connect_lazily;
+use crate::live::sessions::{Sessions, on_connect};
+use crate::live::{self, Live};
+use crate::model::Aggregate;
+use crate::settings::{HttpSettings, Settings};
+use crate::supervisor::{Configure, Directory, Supervisor};
+use crate::web::{self, State};
+
+/// Two serve a house, and a small computer keeps its other cores.
+const WORKERS: usize = 2;
+/// More than any house has clients; file handles stay bounded.
+const MOST_CONNECTIONS_PER_WORKER: usize = 2_000;
+/// A client must have sent its head by then.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// A WebSocket client that takes nothing for this long is cut.
+const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// What is being answered when the program is told to stop may take this long, in seconds.
+const DRAIN_SECONDS: u64 = 2;
+/// Then connections are cut; this is for the server to notice.
+const CUT_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "cannot listen on {address}: {source}; set PW_PORT and PW_BIND_ADDRESS to something free on this machine"
+    )]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// The running service: every gateway watched, every face answering.
+pub struct Service {
+    /// Where it listens; with port 0 in the settings, this is the one that the system chose.
+    pub addr: SocketAddr,
+    http: HttpSettings,
+    state: Data<State>,
+    sessions: Arc<Sessions>,
+    supervisor: Addr<Supervisor>,
+    /// The thread of all actors of gateways.
+    gateways: Arbiter,
+    server: ServerHandle,
+    serving: JoinHandle<io::Result<()>>,
+    watching: JoinHandle<()>,
+}
+
+impl Service {
+    /// Listens first, so that the faces answer before the first gateway is asked. `seed` makes the pauses after
+    /// failures differ between runs. Needs a running actix system.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on, or the system gives no threads.
+    pub fn start(settings: &Settings, seed: u64) -> Result<Self, StartError> {
+        Self::start_with(settings, seed, STALL_LIMIT)
+    }
+
+    /// As [`Service::start`], with another limit for clients that take nothing.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub fn start_with(settings: &Settings, seed: u64, stall_limit: Duration) -> Result<Self, StartError> {
+        let http = settings.http.clone();
+        let address = SocketAddr::new(http.bind, http.port);
+        let listener = TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
+        let addr = listener.local_addr()?;
+
+        let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
+        let frames = Arc::new(Frames::new(directory.clone()));
+        let sessions = Arc::new(Sessions::new(stall_limit));
+        let state =
+            Data::new(State::new(directory.clone(), frames.clone(), http.clone(), settings.polling.clone()));
+        let live = Data::new(Live {
+            directory: directory.clone(),
+            frames,
+            origins: http.origins.clone(),
+            sessions: sessions.clone(),
+        });
+
+        let (shared, base_path) = (state.clone(), http.base_path.clone());
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(shared.clone())
+                .app_data(live.clone())
+                .wrap_fn(web::cors)
+                .configure(|config| live::configure(config, &base_path))
+                .configure(|config| web::configure(config, &base_path))
+        })
+        .workers(WORKERS)
+        .max_connections(MOST_CONNECTIONS_PER_WORKER)
+        .client_request_timeout(HEAD_DEADLINE)
+        .on_connect(on_connect(stall_limit))
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+
+        let gateways = Arbiter::new();
+        let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
+        let supervisor = Supervisor::start_in_arbiter(&gateways.handle(), move |_| {
+            Supervisor::new(configured, polling, directory, Arc::new(connect_lazily), seed)
+        });
+        Ok(Self {
+            addr,
+            http,
+            state,
+            supervisor,
+            gateways,
+            server: server.handle(),
+            serving: actix::spawn(server),
+            watching: actix::spawn(sessions.clone().watch()),
+            sessions,
+        })
+    }
+
+    /// Applies changed settings, as far as they can change while the service runs.
+    pub async fn apply(&self, settings: Settings) {
+        if settings.http != self.http {
+            warn!("address, port, base path and origins change with the next start only");
+        }
+        self.state.polling.store(Arc::new(settings.polling.clone()));
+        let change = Configure(settings.gateways, settings.polling);
+        if self.supervisor.send(change).await.is_err() {
+            warn!("the changed settings did not arrive; restart the service");
+        }
+    }
+
+    /// Whether somebody looks after the gateways. Without, the program had better be started again.
+    pub fn is_supervised(&self) -> bool {
+        self.supervisor.connected()
+    }
+
+    /// Takes no new connections, says goodbye to WebSocket clients with 1001, finishes what is being answered,
+    /// and stops asking gateways. Takes three seconds at most.
+    pub async fn stop(self) {
+        info!("stopping");
+        self.sessions.close_all();
+        let drained = Duration::from_secs(DRAIN_SECONDS);
+        if timeout(drained, self.server.stop(true)).await.is_err() {
+            self.sessions.cut_all();
+            let _ = timeout(CUT_DEADLINE, self.server.stop(false)).await;
+        }
+        self.gateways.stop();
+        self.watching.abort();
+        self.serving.abort();
+    }
+}
