@@ -26,7 +26,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(get("/favicon.ico", |request: HttpRequest| async move { serve(&request, "favicon.svg") }));
 }
 
-pub(super) async fn index(request: HttpRequest, state: Data<State>) -> HttpResponse {
+async fn index(request: HttpRequest, state: Data<State>) -> HttpResponse {
     state.counters.count_path("/");
     serve(&request, "index.html")
 }

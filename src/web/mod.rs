@@ -57,8 +57,9 @@ impl State {
 /// Registers every route, below the root and below the base path if there is one. Needs [`State`] as app data.
 pub fn configure(config: &mut ServiceConfig, base_path: &str) {
     if !base_path.is_empty() {
+        // Links in the page are relative: they need the slash.
+        config.service(web::redirect(base_path.to_owned(), format!("{base_path}/")));
         config.service(web::scope(base_path).configure(routes));
-        config.route(base_path, web::get().to(assets::index));
     }
     routes(config);
     config.default_service(web::to(plumbing::not_found));

@@ -1,0 +1,207 @@
+//! What several test programs need: data of a simulated gateway, and services made of it.
+#![allow(dead_code, reason = "every test program uses its own part")]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use bytes::Bytes;
+use powerwall_server::board::Board;
+use powerwall_server::frames::Frames;
+use powerwall_server::link::connect_lazily;
+use powerwall_server::live::sessions::{Sessions, on_connect};
+use powerwall_server::live::{self, Live};
+use powerwall_server::model::{
+    Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, Reading, Snapshot, Telemetry, Ttl,
+};
+use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings};
+use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
+use powerwall_server::supervisor::{Directory, Entry};
+use powerwall_server::web::{self, State};
+use serde_json::Value;
+use tokio::time::Instant;
+
+pub const SECOND: Duration = Duration::from_secs(1);
+
+/// The settings that reach `gateways`, from variables as an operator would set them.
+pub fn settings(gateways: &[&GatewayHandle], variables: &[(&str, &str)]) -> Settings {
+    let list: serde_json::Value = gateways.iter().map(|gateway| gateway.settings()).collect();
+    let mut environment = vec![
+        ("PW_GATEWAYS".to_owned(), list.to_string()),
+        ("PW_PORT".to_owned(), "0".to_owned()),
+        ("PW_BIND_ADDRESS".to_owned(), "127.0.0.1".to_owned()),
+    ];
+    environment.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    Settings::load(&Inputs { environment, flags: Vec::new() }).unwrap()
+}
+
+/// Everything a simulated gateway says, fetched over the wire.
+pub async fn telemetry(kind: SiteKind) -> Arc<Telemetry> {
+    let gateway = GatewayHandle::start(SiteOptions::new("home", "Home", kind)).await.unwrap();
+    let settings = settings(&[&gateway], &[]);
+    let mut link = connect_lazily(&settings.gateways[0]);
+    let mut source = link.poll().await.unwrap();
+    loop {
+        let refreshed = link.refresh().await;
+        assert_eq!(refreshed.problem, None);
+        source = refreshed.source.unwrap_or(source);
+        if !refreshed.more {
+            return Telemetry::new(source, Adjustments::default());
+        }
+    }
+}
+
+pub fn http() -> HttpSettings {
+    HttpSettings {
+        bind: [127, 0, 0, 1].into(),
+        port: 0,
+        base_path: String::new(),
+        origins: AllowedOrigins::Listed(Vec::new()),
+    }
+}
+
+pub fn polling() -> PollingSettings {
+    PollingSettings {
+        interval: 5 * SECOND,
+        cache_ttl: 30 * SECOND,
+        graceful_degradation: true,
+        adjustments: Adjustments::default(),
+    }
+}
+
+pub fn ttl() -> Ttl {
+    polling().ttl(5 * SECOND)
+}
+
+/// A gateway in a state that a test wants to see.
+pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> Snapshot {
+    let facts = GatewayFacts {
+        id: id.into(),
+        name: id.to_uppercase(),
+        host: Some("192.168.91.1".into()),
+        ..GatewayFacts::default()
+    };
+    let mut snapshot = Snapshot { sequence: 1, ..Snapshot::initial(Arc::new(facts), ttl()) };
+    let age = match freshness {
+        Freshness::Live => Some(0),
+        Freshness::Stale => Some(20),
+        Freshness::Expired => Some(31),
+        Freshness::Never => None,
+    };
+    snapshot.reading = age.map(|age| Reading {
+        telemetry: telemetry.clone(),
+        taken: Instant::now() - age * SECOND,
+        taken_at: 1_795_000_000.0,
+    });
+    snapshot.health.polls = 3;
+    if freshness != Freshness::Live {
+        snapshot.health.consecutive_failures = 2;
+        snapshot.health.failures = 2;
+        let message = "the gateway did not answer within 5 s".into();
+        snapshot.health.last_error = Some(ErrorNote { kind: "timeout", message });
+    }
+    assert_eq!(snapshot.freshness(Instant::now()), freshness);
+    snapshot
+}
+
+/// The directory of gateways that stand still.
+pub fn directory(snapshots: Vec<Snapshot>) -> Arc<Directory> {
+    let sum = {
+        let snapshots: Vec<_> = snapshots.iter().cloned().map(Arc::new).collect();
+        Aggregate::of(&snapshots, Instant::now())
+    };
+    let entry = |snapshot: Snapshot| {
+        Arc::new(Entry::new(snapshot.gateway.id.clone(), Arc::new(Board::new(snapshot))))
+    };
+    Arc::new(Directory::new(snapshots.into_iter().map(entry).collect(), Arc::new(Board::new(sum))))
+}
+
+/// The faces of `directory`, over a real socket. They end with the test.
+pub struct Faces {
+    pub addr: SocketAddr,
+    pub sessions: Arc<Sessions>,
+    pub directory: Arc<Directory>,
+}
+
+impl Faces {
+    pub fn of(snapshots: Vec<Snapshot>) -> Self {
+        Self::with(snapshots, http(), 30 * SECOND)
+    }
+
+    pub fn with(snapshots: Vec<Snapshot>, http: HttpSettings, stall_limit: Duration) -> Self {
+        let directory = directory(snapshots);
+        let frames = Arc::new(Frames::new(directory.clone()));
+        let sessions = Arc::new(Sessions::new(stall_limit));
+        let state = State::new(directory.clone(), frames.clone(), http.clone(), polling());
+        let state = Data::new(state);
+        let live = Data::new(Live {
+            directory: directory.clone(),
+            frames,
+            origins: http.origins.clone(),
+            sessions: sessions.clone(),
+        });
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(state.clone())
+                .app_data(live.clone())
+                .wrap_fn(web::cors)
+                .configure(|config| live::configure(config, &http.base_path))
+                .configure(|config| web::configure(config, &http.base_path))
+        })
+        .workers(1)
+        .on_connect(on_connect(stall_limit))
+        .disable_signals()
+        .bind(("127.0.0.1", 0))
+        .unwrap();
+        let addr = server.addrs()[0];
+        actix_web::rt::spawn(server.run());
+        Self { addr, sessions, directory }
+    }
+
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = client().request(method, format!("http://{}{path}", self.addr));
+        for (name, value) in headers {
+            request = request.insert_header((*name, *value));
+        }
+        let mut response = request.send().await.unwrap();
+        let headers = response.headers().iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+        Answer {
+            status: response.status().as_u16(),
+            headers: headers.collect(),
+            body: response.body().limit(16 << 20).await.unwrap(),
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[]).await
+    }
+
+    /// The JSON body of a good answer.
+    pub async fn json(&self, path: &str) -> Value {
+        let answer = self.get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")), "{path}");
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+}
+
+pub struct Answer {
+    pub status: u16,
+    headers: HashMap<String, String>,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+}
+
+/// Follows nothing.
+fn client() -> awc::Client {
+    awc::Client::builder().disable_redirects().finish()
+}

@@ -1,0 +1,294 @@
+//! Every route in every state a gateway can be in.
+
+mod common;
+
+use actix_web::http::Method;
+use common::{Faces, SECOND, http, snapshot, telemetry};
+use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
+use powerwall_server::model::Snapshot;
+use powerwall_server::settings::{AllowedOrigins, HttpSettings};
+use powerwall_server::simulator::SiteKind;
+use serde_json::{Value, json};
+
+const NOTHING_IN_JSON: &str = r#"{"grid":null,"home":null,"solar":null,"battery":null,"soe":null,"soe_raw":null,"grid_status":null,"reserve":null,"time_remaining_hours":null,"full_pack_energy":null,"energy_remaining":null,"strings":null}"#;
+
+/// Routes of the default gateway and what they say when there is nothing to say.
+const ROUTES: [(&str, &str); 17] = [
+    ("/aggregates", "null"),
+    ("/api/meters/aggregates", "null"),
+    ("/soe", "null"),
+    ("/vitals", "null"),
+    ("/strings", "null"),
+    ("/temps", "{}"),
+    ("/temps/pw", "{}"),
+    ("/alerts", "[]"),
+    ("/alerts/pw", "{}"),
+    ("/fans", "{}"),
+    ("/fans/pw", "{}"),
+    ("/freq", "{}"),
+    ("/pod", "{}"),
+    ("/json", NOTHING_IN_JSON),
+    ("/version", r#"{"version":"Unknown","vint":0}"#),
+    ("/csv", ",,,,\n"),
+    ("/csv/v2", ",,,,,,\n"),
+];
+
+#[actix_web::test]
+async fn data_is_served_while_it_is_good_and_not_after() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let at = |freshness| Faces::of(vec![snapshot("home", &telemetry, freshness)]);
+    let (live, stale, expired, never) = (at(Live), at(Stale), at(Expired), at(Never));
+    for (path, nothing) in ROUTES {
+        let content_type =
+            if path.starts_with("/csv") { "text/plain; charset=utf-8" } else { "application/json" };
+        let good = live.get(path).await;
+        assert_eq!((good.status, good.header("content-type")), (200, Some(content_type)), "{path}");
+        assert!(good.body.len() > nothing.len(), "{path}: {:?}", good.body);
+        assert_eq!(stale.get(path).await.body, good.body, "{path}: the last good answer");
+        for without in [&expired, &never] {
+            let answer = without.get(path).await;
+            assert_eq!((answer.status, answer.header("content-type")), (200, Some(content_type)), "{path}");
+            assert_eq!(answer.body, nothing, "{path}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn without_gateways_the_routes_say_so() {
+    let app = Faces::of(Vec::new());
+    for (path, _) in ROUTES {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert_eq!(answer.body, r#"{"detail":"No gateways configured"}"#, "{path}");
+    }
+    assert_eq!(app.json("/health").await["status"], "no_gateways");
+    assert_eq!(app.json("/api/gateways").await, json!({}));
+    assert_eq!(app.json("/api/aggregate").await["total_site_power"], Value::Null);
+    assert_eq!(app.get("/livez").await.status, 200);
+    assert_eq!(app.get("/readyz").await.status, 503);
+}
+
+#[actix_web::test]
+async fn the_default_gateway_is_the_one_called_so_or_the_first() {
+    let (two, three) = (telemetry(SiteKind::Powerwall2).await, telemetry(SiteKind::Powerwall3).await);
+    let alone = Faces::of(vec![snapshot("a", &three, Live)]);
+    let first = Faces::of(vec![snapshot("a", &three, Live), snapshot("b", &two, Live)]);
+    let named = Faces::of(vec![snapshot("b", &two, Live), snapshot("default", &three, Live)]);
+    let expected = alone.get("/vitals").await.body;
+    assert_eq!(first.get("/vitals").await.body, expected);
+    assert_eq!(named.get("/vitals").await.body, expected);
+}
+
+#[actix_web::test]
+async fn each_gateway_has_its_own_routes() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let app = Faces::of(vec![snapshot("home", &telemetry, Live), snapshot("barn", &telemetry, Expired)]);
+    for part in ["vitals", "strings", "aggregates"] {
+        let expected = app.get(&format!("/{part}")).await.body;
+        assert_eq!(app.get(&format!("/api/gateways/home/{part}")).await.body, expected, "{part}");
+        assert_eq!(app.json(&format!("/api/gateways/barn/{part}")).await, json!({}), "{part}");
+    }
+    let home = app.json("/api/gateways/home").await;
+    assert_eq!(home["online"], true);
+    assert_eq!(home["freshness"], "live");
+    assert_eq!(home["data"]["aggregates"], app.json("/aggregates").await);
+    let barn = app.json("/api/gateways/barn").await;
+    assert_eq!(barn["online"], false);
+    assert_eq!(barn["data"], Value::Null);
+    assert_eq!(barn["freshness"], "expired");
+    assert_eq!(barn["error"], "the gateway did not answer within 5 s");
+    assert!(barn["age"].as_f64().unwrap() >= 31.0);
+    let all = app.json("/api/gateways").await;
+    assert_eq!(all["home"]["data"], home["data"]);
+    assert_eq!(all["barn"]["freshness"], "expired");
+}
+
+#[actix_web::test]
+async fn an_unknown_gateway_is_not_found_and_a_strange_id_is_not_repeated() {
+    let telemetry = telemetry(SiteKind::Inverter).await;
+    let app = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    for path in ["/api/gateways/cabin", "/api/gateways/cabin/vitals", "/api/gateways/cabin/aggregates"] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.body, r#"{"detail":"Gateway cabin not found"}"#, "{path}");
+    }
+    let answer = app.get("/api/gateways/%3Cscript%3E").await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.body, r#"{"detail":"Gateway not found"}"#);
+}
+
+#[actix_web::test]
+async fn the_sum_counts_who_has_data_and_names_who_has_none() {
+    let (two, three) = (telemetry(SiteKind::Powerwall2).await, telemetry(SiteKind::Powerwall3).await);
+    let app = Faces::of(vec![
+        snapshot("home", &three, Live),
+        snapshot("cabin", &two, Stale),
+        snapshot("barn", &two, Expired),
+    ]);
+    let sum = app.json("/api/aggregate").await;
+    assert_eq!((&sum["num_gateways"], &sum["num_online"]), (&json!(3), &json!(1)));
+    assert_eq!(sum["contributors"], json!(["home", "cabin"]));
+    assert_eq!(sum["stale"], json!(["cabin"]));
+    assert_eq!(sum["missing"], json!(["barn"]));
+    let load = |body: &Value| body["load"]["instant_power"].as_f64().unwrap();
+    let home = load(&app.json("/api/gateways/home/aggregates").await);
+    let cabin = load(&app.json("/api/gateways/cabin/aggregates").await);
+    assert!((sum["total_load_power"].as_f64().unwrap() - home - cabin).abs() < 0.01);
+    let power = app.json("/api/aggregate/power").await;
+    assert_eq!(power["load"], sum["total_load_power"]);
+    assert_eq!(power["grid"], power["site"]);
+    let soe = app.json("/api/aggregate/soe").await;
+    assert_eq!(soe["raw_percentage"], sum["total_battery_percent_raw"]);
+    let battery = app.json("/api/aggregate/battery").await;
+    assert_eq!(battery["total_capacity"], sum["total_battery_capacity"]);
+    for each in ["vitals", "strings", "alerts"] {
+        let body = app.json(&format!("/api/aggregate/{each}")).await;
+        assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["home", "cabin"], "{each}");
+    }
+}
+
+#[actix_web::test]
+async fn health_tells_how_everything_is() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let of = |states: &[Freshness]| {
+        let named = states.iter().enumerate();
+        Faces::of(named.map(|(n, state)| snapshot(&format!("g{n}"), &telemetry, *state)).collect())
+    };
+    for (states, word, ready) in [
+        (&[Live, Live][..], "healthy", 200),
+        (&[Live, Expired], "degraded", 200),
+        (&[Stale, Never], "unhealthy", 503),
+    ] {
+        let app = of(states);
+        let health = app.json("/health").await;
+        assert_eq!(health["status"], word, "{states:?}");
+        assert_eq!(health["gateway_details"][1]["freshness"], json!(states[1]), "{states:?}");
+        assert_eq!(app.get("/readyz").await.status, ready, "{states:?}");
+        assert_eq!(app.get("/livez").await.status, 200, "{states:?}");
+    }
+    let app = of(&[Stale]);
+    let gateway = &app.json("/health/gateways").await["gateways"][0];
+    assert_eq!(gateway["state"], "stale");
+    assert_eq!(gateway["responding"], false, "nobody runs this one");
+    assert_eq!(gateway["consecutive_failures"], 2);
+    assert_eq!(gateway["last_error"]["kind"], "timeout");
+    assert!(gateway["data_age_seconds"].as_f64().unwrap() >= 20.0);
+    for key in ["latency_ms", "next_attempt_seconds", "restarts"] {
+        assert!(gateway.as_object().unwrap().contains_key(key), "{key}");
+    }
+}
+
+#[actix_web::test]
+async fn columns_have_names_for_those_who_ask() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let app = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    for (path, columns) in [
+        ("/csv", "Grid,Home,Solar,Battery,BatteryLevel"),
+        ("/csv/v2", "Grid,Home,Solar,Battery,BatteryLevel,GridStatus,Reserve"),
+    ] {
+        let plain = app.get(path).await.body;
+        for query in ["headers", "headers=yes", "a=b&headers"] {
+            let named = app.get(&format!("{path}?{query}")).await.body;
+            assert_eq!(named, [columns.as_bytes(), b"\n", &plain].concat(), "{path}?{query}");
+        }
+        assert_eq!(plain.iter().filter(|byte| **byte == b',').count(), columns.matches(',').count());
+    }
+}
+
+#[actix_web::test]
+async fn requests_are_counted() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let app = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    for path in ["/soe", "/soe", "/nothing", "/aggregates"] {
+        app.get(path).await;
+    }
+    let stats = app.json("/stats").await;
+    assert_eq!(stats["gets"], 4);
+    assert_eq!(stats["errors"], 1);
+    assert_eq!(stats["uri"], json!({ "/aggregates": 1, "/soe": 2, "/stats": 1 }));
+    assert_eq!(stats["gateways"], json!({ "total": 1, "online": 1, "offline": 0 }));
+    assert_eq!(stats["pw3"], true);
+}
+
+#[actix_web::test]
+async fn heads_slashes_and_other_methods() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let app = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    for path in ["/aggregates", "/csv", "/api/gateways", "/api/gateways/home", "/health", "/"] {
+        let body = app.get(path).await.body;
+        if path != "/" {
+            let slashed = app.get(&format!("{path}/")).await;
+            assert_eq!((slashed.status, slashed.body.len()), (200, body.len()), "{path}/");
+        }
+        let head = app.send(Method::HEAD, path, &[]).await;
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+        let post = app.send(Method::POST, path, &[]).await;
+        assert_eq!((post.status, post.header("allow")), (405, Some("GET, HEAD")), "{path}");
+    }
+    let nothing = ["/nothing", "/api/nothing", "/api/gateways/home/nothing", "/static/nothing.js"];
+    let elsewhere = ["/static/../Cargo.toml", "/static/%2e%2e/Cargo.toml", "/static//etc/passwd"];
+    for path in nothing.into_iter().chain(elsewhere) {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.body, r#"{"detail":"Not Found"}"#, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn a_base_path_works_beside_none() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let http = HttpSettings { base_path: "/powerwall".into(), ..http() };
+    let app = Faces::with(vec![snapshot("home", &telemetry, Live)], http, 30 * SECOND);
+    for (path, _) in ROUTES {
+        let expected = app.get(path).await.body;
+        let answer = app.get(&format!("/powerwall{path}")).await;
+        assert_eq!((answer.status, answer.body), (200, expected), "{path}");
+    }
+    for path in ["/powerwall/", "/powerwall/api/gateways/home", "/powerwall/static/app.js"] {
+        assert_eq!(app.get(path).await.status, 200, "{path}");
+    }
+    let links_need_a_slash = app.send(Method::GET, "/powerwall", &[]).await;
+    assert_eq!(links_need_a_slash.header("location"), Some("/powerwall/"));
+    assert_eq!(app.get("/powerwalls/soe").await.status, 404);
+}
+
+#[actix_web::test]
+async fn pages_come_with_their_type_and_are_not_sent_twice() {
+    let app = Faces::of(Vec::new());
+    for (path, expected) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/static/app.js", "text/javascript; charset=utf-8"),
+        ("/static/app.css", "text/css; charset=utf-8"),
+        ("/favicon.ico", "image/svg+xml"),
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(expected)), "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{policy}");
+        let tag = answer.header("etag").unwrap();
+        let again = app.send(Method::GET, path, &[("if-none-match", tag)]).await;
+        assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn other_origins_read_as_far_as_the_settings_allow() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let listed = AllowedOrigins::Listed(vec!["http://wall.local".into()]);
+    for (origins, origin, expected) in [
+        (AllowedOrigins::Any, "http://any.where", Some("*")),
+        (listed.clone(), "http://wall.local", Some("http://wall.local")),
+        (listed.clone(), "http://wall.local.evil", None),
+        (listed, "https://wall.local", None),
+    ] {
+        let http = HttpSettings { origins, ..http() };
+        let app = Faces::with(vec![snapshot("home", &telemetry, Live)], http, 30 * SECOND);
+        let answer = app.send(Method::GET, "/soe", &[("origin", origin)]).await;
+        assert_eq!(answer.status, 200, "programs do not care");
+        assert_eq!(answer.header("access-control-allow-origin"), expected, "{origin}");
+        let asked = [("origin", origin), ("access-control-request-method", "GET")];
+        let preflight = app.send(Method::OPTIONS, "/soe", &asked).await;
+        assert_eq!(preflight.status == 200, expected.is_some(), "{origin}");
+        assert_eq!(preflight.header("access-control-allow-origin"), expected, "{origin}");
+    }
+}
