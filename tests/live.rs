@@ -1,0 +1,253 @@
+//! WebSocket clients: good ones, slow ones, unwelcome ones.
+
+mod common;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Faces, SECOND, http, snapshot, telemetry};
+use futures_util::{SinkExt, StreamExt};
+use powerwall_server::model::Freshness::{Live, Never};
+use powerwall_server::model::Snapshot;
+use powerwall_server::settings::{AllowedOrigins, HttpSettings};
+use powerwall_server::simulator::SiteKind;
+use serde_json::{Value, json};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn connect(addr: SocketAddr, path: &str, origin: Option<&str>) -> Result<Client, Error> {
+    let mut request = format!("ws://{addr}{path}").into_client_request().unwrap();
+    if let Some(origin) = origin {
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+    }
+    connect_async(request).await.map(|(client, _)| client)
+}
+
+/// The status of the answer that refuses the upgrade.
+async fn refusal(addr: SocketAddr, path: &str, origin: Option<&str>) -> Option<u16> {
+    match connect(addr, path, origin).await {
+        Err(Error::Http(response)) => Some(response.status().as_u16()),
+        Err(other) => panic!("{other}"),
+        Ok(_) => None,
+    }
+}
+
+async fn frame<S>(client: &mut WebSocketStream<S>) -> Value
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let message = timeout(PATIENCE, client.next()).await.expect("a frame in time").unwrap().unwrap();
+    serde_json::from_str(message.to_text().unwrap()).unwrap()
+}
+
+/// Publishes a reading that can be told by its time.
+fn publish(faces: &Faces, id: &str, taken_at: f64) {
+    let board = faces.directory.get(id).unwrap().board.clone();
+    let mut next = Snapshot::clone(&board.read());
+    next.sequence += 1;
+    next.reading.as_mut().unwrap().taken_at = taken_at;
+    board.publish(Arc::new(next));
+}
+
+#[actix_web::test]
+async fn the_first_frame_is_what_a_request_would_get() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let faces = Faces::of(vec![snapshot("home", &telemetry, Live), snapshot("barn", &telemetry, Never)]);
+    for (socket, route) in [
+        ("/ws/gateway/home", "/api/gateways/home"),
+        ("/ws/gateway/barn", "/api/gateways/barn"),
+        ("/ws/aggregate", "/api/aggregate"),
+    ] {
+        let mut client = connect(faces.addr, socket, None).await.unwrap();
+        let (mut frame, mut body) = (frame(&mut client).await, faces.json(route).await);
+        for moving in ["age", "timestamp"] {
+            frame[moving] = json!(0);
+            body[moving] = json!(0);
+        }
+        for id in ["home", "barn"].iter().filter(|_| socket == "/ws/aggregate") {
+            frame["gateways"][id]["age"] = json!(0);
+            body["gateways"][id]["age"] = json!(0);
+        }
+        assert_eq!(frame, body, "{socket}");
+    }
+}
+
+#[actix_web::test]
+async fn every_change_is_told_at_once() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let mut client = connect(faces.addr, "/ws/gateway/home", None).await.unwrap();
+    frame(&mut client).await;
+    // If only the beat of each second told, this would take a minute and a half.
+    let changes = async {
+        for change in 1..=90 {
+            publish(&faces, "home", f64::from(change));
+            while frame(&mut client).await["last_updated"] != json!(f64::from(change)) {}
+        }
+    };
+    timeout(PATIENCE, changes).await.expect("told by the change, not by the clock");
+}
+
+#[actix_web::test]
+async fn without_any_change_a_frame_still_comes_and_is_older() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    for path in ["/ws/gateway/home", "/ws/aggregate"] {
+        let mut client = connect(faces.addr, path, None).await.unwrap();
+        let (first, second) = (frame(&mut client).await, frame(&mut client).await);
+        let age = |frame: &Value| match path {
+            "/ws/aggregate" => frame["gateways"]["home"]["age"].as_f64().unwrap(),
+            _ => frame["age"].as_f64().unwrap(),
+        };
+        assert!(age(&second) > age(&first), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn an_unknown_gateway_is_refused() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    assert_eq!(refusal(faces.addr, "/ws/gateway/cabin", None).await, Some(404));
+    assert_eq!(refusal(faces.addr, "/ws/nothing", None).await, Some(404));
+    assert_eq!(faces.get("/ws/aggregate").await.status, 400, "not a WebSocket");
+}
+
+#[actix_web::test]
+async fn pages_of_other_origins_are_refused_unless_they_are_listed() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let start = |origins| {
+        let http = HttpSettings { origins, base_path: "/pw".into(), ..http() };
+        Faces::with(vec![snapshot("home", &telemetry, Live)], http, PATIENCE)
+    };
+    let listed = start(AllowedOrigins::Listed(vec!["http://wall.local".into()]));
+    let own = format!("http://{}", listed.addr);
+    for path in ["/ws/aggregate", "/ws/gateway/home", "/pw/ws/aggregate", "/pw/ws/gateway/home"] {
+        for welcome in [None, Some("http://wall.local"), Some(own.as_str())] {
+            assert_eq!(refusal(listed.addr, path, welcome).await, None, "{path} {welcome:?}");
+        }
+        for unwelcome in ["http://evil.example", "http://wall.local.evil.example", "null"] {
+            assert_eq!(refusal(listed.addr, path, Some(unwelcome)).await, Some(403), "{path} {unwelcome}");
+        }
+    }
+    let any = start(AllowedOrigins::Any);
+    assert_eq!(refusal(any.addr, "/ws/aggregate", Some("http://evil.example")).await, None);
+}
+
+#[actix_web::test]
+async fn pings_are_answered_and_chatter_is_not() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let mut client = connect(faces.addr, "/ws/gateway/home", None).await.unwrap();
+    client.send(Message::text("hello?")).await.unwrap();
+    client.send(Message::Ping("are you there".into())).await.unwrap();
+    let pong = async {
+        loop {
+            if let Message::Pong(payload) = client.next().await.unwrap().unwrap() {
+                return payload;
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, pong).await.unwrap(), "are you there");
+    let too_long = Message::text("x".repeat(100_000));
+    let _ = client.send(too_long).await;
+    let end = async { while let Some(Ok(_)) = client.next().await {} };
+    timeout(PATIENCE, end).await.expect("a client that floods is let go");
+}
+
+#[actix_web::test]
+async fn the_service_says_goodbye_with_1001() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let mut clients = Vec::new();
+    for path in ["/ws/gateway/home", "/ws/aggregate"] {
+        let mut client = connect(faces.addr, path, None).await.unwrap();
+        frame(&mut client).await;
+        clients.push(client);
+    }
+    assert_eq!(faces.sessions.count(), 2);
+    faces.sessions.close_all();
+    for mut client in clients {
+        let goodbye = async {
+            loop {
+                if let Message::Close(reason) = client.next().await.unwrap().unwrap() {
+                    return reason;
+                }
+            }
+        };
+        let reason = timeout(PATIENCE, goodbye).await.unwrap().unwrap();
+        assert_eq!(reason.code, CloseCode::Away);
+    }
+    no_session_is_left(&faces).await;
+}
+
+async fn no_session_is_left(faces: &Faces) {
+    let left = async {
+        while faces.sessions.count() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, left).await.expect("no session left");
+}
+
+/// A client whose system takes little before it reads.
+async fn connect_with_small_buffer(addr: SocketAddr) -> WebSocketStream<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(addr).await.unwrap();
+    client_async(format!("ws://{addr}/ws/gateway/home"), stream).await.unwrap().0
+}
+
+/// Publishes more than sockets can hold.
+async fn flood(faces: &Faces, changes: i32) {
+    for change in 1..=changes {
+        publish(faces, "home", f64::from(change));
+        if change % 10 == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_slow_client_gets_the_newest_frame_and_no_backlog() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let mut client = connect_with_small_buffer(faces.addr).await;
+    frame(&mut client).await;
+    let changes = 3000;
+    flood(&faces, changes).await;
+    let mut frames = 1;
+    while frame(&mut client).await["last_updated"] != json!(f64::from(changes)) {
+        frames += 1;
+    }
+    assert!(frames < changes / 2, "{frames} frames of {changes} changes");
+}
+
+#[actix_web::test]
+async fn a_client_that_takes_nothing_is_let_go_and_a_quiet_one_is_not() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let faces = Faces::with(vec![snapshot("home", &telemetry, Live)], http(), 3 * SECOND);
+    actix_web::rt::spawn(faces.sessions.clone().watch());
+    let mut good = connect(faces.addr, "/ws/gateway/home", None).await.unwrap();
+    let stuck = connect_with_small_buffer(faces.addr).await;
+    frame(&mut good).await;
+    let reading = actix_web::rt::spawn(async move { while let Some(Ok(_)) = good.next().await {} });
+    flood(&faces, 1500).await;
+    let left = async {
+        while faces.sessions.count() > 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, left).await.expect("the stuck client is let go");
+    assert!(!reading.is_finished(), "the good client stays");
+    drop(stuck);
+}
