@@ -10,13 +10,15 @@ use crate::board::Published;
 use crate::model::{Aggregate, Snapshot};
 use crate::supervisor::Directory;
 
-/// Publications of many gateways within this time lead to one sum.
+/// Sums lie at least this far apart, however many gateways publish.
 const GATHER: Duration = Duration::from_millis(100);
 /// Data expires without anybody publishing anything.
 const EXPIRY_CHECK: Duration = Duration::from_secs(1);
 
 pub struct Aggregator {
     directory: Arc<Directory>,
+    /// When it was summed last; `None` before the first time.
+    summed: Option<Instant>,
     /// When the next sum is due; pulled forward by a publication.
     due: Instant,
     /// The timer of the next sum.
@@ -25,7 +27,7 @@ pub struct Aggregator {
 
 impl Aggregator {
     pub fn new(directory: Arc<Directory>) -> Self {
-        Self { directory, due: Instant::now(), timer: None }
+        Self { directory, summed: None, due: Instant::now(), timer: None }
     }
 
     fn sum_at(&mut self, due: Instant, ctx: &mut Context<Self>) {
@@ -44,6 +46,7 @@ impl Aggregator {
         if **board.glance() != sum {
             board.publish(Arc::new(sum));
         }
+        self.summed = Some(now);
         self.sum_at(now + EXPIRY_CHECK, ctx);
     }
 }
@@ -61,7 +64,7 @@ impl Handler<Published<Snapshot>> for Aggregator {
 
     /// The message only says that something changed; the boards say what.
     fn handle(&mut self, _: Published<Snapshot>, ctx: &mut Self::Context) {
-        let soon = Instant::now() + GATHER;
+        let soon = self.summed.map_or_else(Instant::now, |summed| summed + GATHER);
         if soon < self.due {
             self.sum_at(soon, ctx);
         }

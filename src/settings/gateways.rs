@@ -64,8 +64,8 @@ pub(super) fn read(
             continue;
         };
         let before = problems.0.len();
-        let gateway = Entry { object, place: &place, problems }.read(defaults);
-        if let Some(id) = gateway.as_ref().map(|gateway| gateway.facts.id.clone()) {
+        // Looked at first: an entry with other mistakes can be a double as well.
+        if let Some(id) = object.get("id").and_then(Value::as_str).and_then(values::clean) {
             match ids.iter().find(|(known, _)| *known == id) {
                 Some((_, first)) => {
                     problems
@@ -74,6 +74,7 @@ pub(super) fn read(
                 None => ids.push((id, index)),
             }
         }
+        let gateway = Entry { object, place: &place, problems }.read(defaults);
         if problems.0.len() == before {
             gateways.extend(gateway);
         }

@@ -46,22 +46,26 @@ pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
     (close.0 <= tolerance).then_some(close.1)
 }
 
-/// Letters to insert, drop or change; `_` and `-` do not count.
+/// Letters to insert, drop or change, and neighbours to swap; `_` and `-` do not count.
 fn distance(a: &str, b: &str) -> usize {
     let letters = |text: &str| -> Vec<char> {
         text.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
     };
     let (a, b) = (letters(a), letters(b));
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.iter().enumerate() {
-            let change = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = change.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -72,9 +76,11 @@ mod tests {
     fn a_slip_of_the_finger_finds_its_name() {
         let known = ["gw_pwd", "host", "port", "password"];
         assert_eq!(nearest("gwpwd", known), Some("gw_pwd"));
-        assert_eq!(nearest("hots", known), None);
+        assert_eq!(nearest("hots", known), Some("host"));
+        assert_eq!(nearest("prot", known), Some("port"));
         assert_eq!(nearest("hosts", known), Some("host"));
         assert_eq!(nearest("pasword", known), Some("password"));
         assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest("shot", known), None);
     }
 }

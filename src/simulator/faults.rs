@@ -89,7 +89,7 @@ impl Counters {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Requests with wrong credentials.
+    /// Requests that were refused for their credentials.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }

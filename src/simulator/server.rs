@@ -167,7 +167,10 @@ where
                     answer.headers = format!("Retry-After: {seconds}\r\n");
                 }
             }
-            Fault::LockOut => answer = Answer::new(403, DENIED),
+            Fault::LockOut => {
+                gateway.counters.refused.fetch_add(1, Ordering::Relaxed);
+                answer = Answer::new(403, DENIED);
+            }
             Fault::RateLimit { requests, window } => {
                 if gateway.is_over_limit(requests, window) {
                     answer = Answer::new(429, "");

@@ -1,0 +1,336 @@
+//! The real program against simulated gateways: started, told off, killed, and asked all the while.
+
+mod program;
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use powerwall_server::simulator::{Fault, GatewayHandle, Role, SiteKind, SiteOptions};
+use program::{PATIENCE, Program, run};
+use serde_json::Value;
+use tokio::time::timeout;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+async fn gateway(id: &str, kind: SiteKind) -> GatewayHandle {
+    GatewayHandle::start(SiteOptions::new(id, id, kind)).await.unwrap()
+}
+
+fn list(gateways: &[&GatewayHandle]) -> String {
+    gateways.iter().map(|gateway| gateway.settings()).collect::<Value>().to_string()
+}
+
+async fn serve(gateways: &[&GatewayHandle], environment: &[(&str, &str)]) -> Program {
+    let list = list(gateways);
+    let mut all = vec![("PW_GATEWAYS", list.as_str()), ("PW_PORT", "0"), ("PW_BIND_ADDRESS", "127.0.0.1")];
+    all.extend(environment);
+    Program::start(&[], &all).await
+}
+
+fn is_live(health: &Value) -> bool {
+    health["state"] == "live"
+}
+
+/// How often a gateway was asked for its power.
+fn polls(gateway: &GatewayHandle) -> u64 {
+    gateway.counters().requests(Role::Controller) + gateway.counters().requests(Role::Status)
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("it comes to pass");
+}
+
+/// Two programs on one machine, so that a busy machine slows both: one with three sick gateways beside the healthy
+/// ones, one with healthy ones alone.
+#[actix_web::test]
+async fn sick_gateways_do_not_cost_the_healthy_ones_a_poll() {
+    let fast = [("PW_CACHE_EXPIRE", "1"), ("PW_TIMEOUT", "3")];
+    let (one, two) = (gateway("one", SiteKind::Powerwall3).await, gateway("two", SiteKind::Powerwall2).await);
+    let sick = ["killed", "hung", "locked"];
+    let mut patients = Vec::new();
+    for id in sick {
+        patients.push(gateway(id, SiteKind::Powerwall3).await);
+    }
+    let control = gateway("control", SiteKind::Powerwall3).await;
+    let undisturbed = serve(&[&control], &fast).await;
+    let disturbed = serve(&[&patients[0], &one, &patients[1], &two, &patients[2]], &fast).await;
+    for id in ["one", "two", "killed", "hung", "locked"] {
+        disturbed.health_becomes(id, is_live).await;
+    }
+    undisturbed.health_becomes("control", is_live).await;
+
+    patients[1].set(Fault::Hang);
+    patients[2].set(Fault::LockOut);
+    patients.remove(0);
+    let before = [polls(&control), polls(&one), polls(&two)];
+    until(|| polls(&control) >= before[0] + 10).await;
+    let expected = polls(&control) - before[0];
+    for (healthy, before) in [(&one, before[1]), (&two, before[2])] {
+        let made = polls(healthy) - before;
+        assert!(made + 2 >= expected, "{made} polls instead of {expected}\n{}", disturbed.log());
+        assert_eq!(healthy.counters().most_in_flight(), 1);
+    }
+    for id in ["one", "two"] {
+        let health = disturbed.health(id).await;
+        assert_eq!((&health["state"], &health["failures"]), (&"live".into(), &0.into()), "{health}");
+    }
+
+    let locked = disturbed.health_becomes("locked", |health| health["consecutive_failures"] == 1).await;
+    assert_eq!(locked["last_error"]["kind"], "refused", "{locked}");
+    assert!(locked["next_attempt_seconds"].as_f64().unwrap() > 30.0, "{locked}");
+    assert_eq!(patients[1].counters().refused(), 1, "a gateway that refuses is not asked again soon");
+    let hung = disturbed.health_becomes("hung", |health| health["failures"] != 0).await;
+    assert_eq!(hung["last_error"]["kind"], "timeout", "{hung}");
+    assert_eq!(patients[0].counters().most_in_flight(), 1);
+    let killed = disturbed.health_becomes("killed", |health| health["failures"] != 0).await;
+    assert_eq!(killed["last_error"]["kind"], "unreachable", "{killed}");
+    // Their last good data is still there, and says that it is not fresh.
+    for id in sick {
+        let status = disturbed.json(&format!("/api/gateways/{id}")).await;
+        assert_eq!((&status["online"], &status["freshness"]), (&false.into(), &"stale".into()), "{id}");
+        assert!(status["data"]["aggregates"]["site"].is_object(), "{id}");
+    }
+    assert_eq!(until_summed(&disturbed, 2).await["num_gateways"], 5);
+}
+
+#[actix_web::test]
+async fn with_every_gateway_dead_the_faces_answer() {
+    let dead = gateway("dead", SiteKind::Powerwall3).await;
+    let list = list(&[&dead]);
+    drop(dead);
+    let environment = [("PW_GATEWAYS", list.as_str()), ("PW_PORT", "0")];
+    let program = Program::start(&[], &environment).await;
+    program.health_becomes("dead", |health| health["failures"] != 0).await;
+    assert_eq!(program.get("/livez").await.0, 200);
+    assert_eq!(program.get("/readyz").await.0, 503);
+    assert_eq!(program.get("/aggregates").await, (200, "null".into()));
+    assert_eq!(program.json("/health").await["status"], "unhealthy");
+}
+
+#[actix_web::test]
+async fn a_gateway_that_comes_back_is_live_again() {
+    let home = gateway("home", SiteKind::Powerwall2).await;
+    home.set(Fault::Refuse);
+    let program = serve(&[&home], &[]).await;
+    program.health_becomes("home", |health| health["consecutive_failures"] == 1).await;
+    home.heal();
+    let health = program.health_becomes("home", is_live).await;
+    assert_eq!((&health["consecutive_failures"], &health["last_error"]), (&0.into(), &Value::Null));
+    program.has_said("gateway home: reachable again").await;
+}
+
+#[actix_web::test]
+async fn it_stops_in_order_whatever_the_gateways_do() {
+    let (home, hung) =
+        (gateway("home", SiteKind::Powerwall3).await, gateway("hung", SiteKind::Powerwall3).await);
+    hung.set(Fault::Hang);
+    for signal in ["TERM", "INT"] {
+        let mut program = serve(&[&home, &hung], &[]).await;
+        program.health_becomes("home", is_live).await;
+        let mut clients = Vec::new();
+        for path in ["/ws/aggregate", "/ws/gateway/home", "/ws/gateway/hung"] {
+            let (mut client, _) = connect_async(format!("ws://{}{path}", program.addr)).await.unwrap();
+            client.next().await.unwrap().unwrap();
+            clients.push(client);
+        }
+        program.signal(signal).await;
+        for client in &mut clients {
+            let goodbye = async {
+                loop {
+                    if let Message::Close(reason) = client.next().await.unwrap().unwrap() {
+                        return reason.unwrap().code;
+                    }
+                }
+            };
+            assert_eq!(timeout(PATIENCE, goodbye).await.unwrap(), CloseCode::Away, "{signal}");
+        }
+        assert_eq!(program.ended().await.code(), Some(0), "{signal}: {}", program.log());
+    }
+}
+
+#[actix_web::test]
+async fn settings_are_read_again_when_it_is_told_to() {
+    let (home, cabin) =
+        (gateway("home", SiteKind::Powerwall3).await, gateway("cabin", SiteKind::Powerwall2).await);
+    let mut file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    let mut write = |gateways: String| {
+        file.as_file_mut().set_len(0).unwrap();
+        std::io::Seek::rewind(file.as_file_mut()).unwrap();
+        write!(file, "gateways: {gateways}\n").unwrap();
+        file.flush().unwrap();
+        file.path().to_str().unwrap().to_owned()
+    };
+    // JSON is YAML.
+    let path = write(list(&[&home]));
+    let environment = [("PW_PORT", "0"), ("PW_CONFIG", path.as_str())];
+    let program = Program::start(&[], &environment).await;
+    program.health_becomes("home", is_live).await;
+    let connections = home.counters().connections();
+
+    write(list(&[&home, &cabin]));
+    program.signal("HUP").await;
+    program.has_said("reading the settings again: 2 gateways").await;
+    until_listed(&program, &["home", "cabin"]).await;
+    program.health_becomes("cabin", is_live).await;
+    assert_eq!(home.counters().connections(), connections, "what did not change goes on");
+
+    write("[{\"id\":\"home\",\"hosts\":\"x\"}]".into());
+    program.signal("HUP").await;
+    program.has_said("keeping the settings as they were").await;
+    until_listed(&program, &["home", "cabin"]).await;
+
+    write(list(&[&cabin]));
+    program.signal("HUP").await;
+    until_listed(&program, &["cabin"]).await;
+    assert_eq!(program.get("/api/gateways/home").await.0, 404);
+}
+
+/// The sum follows within a moment.
+async fn until_summed(program: &Program, online: u32) -> Value {
+    let summed = async {
+        loop {
+            let sum = program.json("/api/aggregate").await;
+            if sum["num_online"] == online {
+                return sum;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, summed).await.unwrap_or_else(|_| panic!("never {online} online\n{}", program.log()))
+}
+
+async fn until_listed(program: &Program, ids: &[&str]) {
+    let listed = async {
+        loop {
+            let gateways = program.json("/api/gateways").await;
+            if gateways.as_object().unwrap().keys().eq(ids) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, listed).await.unwrap_or_else(|_| panic!("{ids:?} never listed\n{}", program.log()));
+}
+
+#[actix_web::test]
+async fn mistakes_in_the_settings_end_it_with_2_and_all_of_them() {
+    let environment = [
+        (
+            "PW_GATEWAYS",
+            r#"[{"id":"home","host":"10.0.0.1","gw_pwd":"CANARY12345","prot":443},{"id":"home"}]"#,
+        ),
+        ("PW_PORT", "eighty"),
+        ("PW_CACHE_EXPIRE", "0"),
+    ];
+    for command in [&[][..], &["serve"], &["check-config"]] {
+        let said = run(command, &environment).await;
+        assert_eq!(said.code, Some(2), "{command:?}: {}", said.stderr);
+        let named =
+            ["PW_GATEWAYS[0].prot", "port", "PW_GATEWAYS[1].id", "PW_PORT", "eighty", "PW_CACHE_EXPIRE"];
+        for name in named {
+            assert!(said.stderr.contains(name), "{name} in {}", said.stderr);
+        }
+        assert!(!said.stderr.contains("CANARY"), "{}", said.stderr);
+        assert_eq!(said.stdout, "");
+    }
+}
+
+#[actix_web::test]
+async fn without_a_gateway_it_says_what_to_do() {
+    let said = run(&[], &[("PW_PORT", "0")]).await;
+    assert_eq!(said.code, Some(2));
+    for advice in ["PW_HOST", "PW_GATEWAYS", "gateways.yaml", "powerwall-server demo"] {
+        assert!(said.stderr.contains(advice), "{}", said.stderr);
+    }
+}
+
+#[actix_web::test]
+async fn a_taken_port_is_named() {
+    let home = gateway("home", SiteKind::Powerwall3).await;
+    let program = serve(&[&home], &[]).await;
+    let (list, port) = (list(&[&home]), program.addr.port().to_string());
+    let said = run(&["--port", &port, "--bind-address", "127.0.0.1"], &[("PW_GATEWAYS", &list)]).await;
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert!(said.stderr.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{}", said.stderr);
+    assert!(said.stderr.contains("PW_PORT"), "{}", said.stderr);
+}
+
+#[actix_web::test]
+async fn a_container_can_ask_whether_it_is_alive() {
+    let home = gateway("home", SiteKind::Powerwall3).await;
+    let mut program = serve(&[&home], &[("PROXY_BASE_URL", "/pw")]).await;
+    let port = program.addr.port().to_string();
+    let environment = [("PW_PORT", port.as_str()), ("PROXY_BASE_URL", "/pw")];
+    let alive = run(&["healthcheck"], &environment).await;
+    assert_eq!((alive.code, alive.stderr.as_str()), (Some(0), ""));
+    let url = format!("http://{}/nothing", program.addr);
+    let wrong = run(&["healthcheck", "--url", &url], &[]).await;
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.stderr.contains("404"), "{}", wrong.stderr);
+    program.signal("TERM").await;
+    program.ended().await;
+    let dead = run(&["healthcheck"], &environment).await;
+    assert_eq!(dead.code, Some(1));
+    assert!(dead.stderr.contains(&port), "{}", dead.stderr);
+}
+
+/// Also what the libraries below log, and with every kind of answer.
+#[actix_web::test]
+async fn no_secret_ever_leaves_it() {
+    const CANARY: &str = "CANARYPWD7";
+    let options =
+        |id: &str| SiteOptions { password: CANARY.into(), ..SiteOptions::new(id, id, SiteKind::Powerwall3) };
+    let (good, refusing) = (
+        GatewayHandle::start(options("good")).await.unwrap(),
+        GatewayHandle::start(options("refusing")).await.unwrap(),
+    );
+    refusing.set(Fault::LockOut);
+    let environment =
+        [("RUST_LOG", "trace"), ("PW_DEBUG", "yes"), ("PW_CACHE_EXPIRE", "1"), ("PW_PASSWORD", CANARY)];
+    let program = serve(&[&good, &refusing], &environment).await;
+    program.health_becomes("good", |health| health["polls"].as_u64() > Some(2)).await;
+    program.health_becomes("refusing", |health| health["failures"] != 0).await;
+    let list = list(&[&good, &refusing]);
+    let config = run(&["check-config"], &[("PW_GATEWAYS", &list), ("PW_PASSWORD", CANARY)]).await;
+    assert_eq!(config.code, Some(0));
+    let mut told = vec![("check-config", config.stdout + &config.stderr), ("log", program.log())];
+    for path in
+        ["/stats", "/health", "/health/gateways", "/api/gateways", "/api/aggregate", "/vitals", "/json"]
+    {
+        told.push((path, program.get(path).await.1));
+    }
+    let (mut client, _) = connect_async(format!("ws://{}/ws/aggregate", program.addr)).await.unwrap();
+    told.push(("/ws/aggregate", client.next().await.unwrap().unwrap().into_text().unwrap().to_string()));
+    // What "Tesla_Energy_Device:CANARYPWD7" looks like in a header.
+    let encoded = "VGVzbGFfRW5lcmd5X0RldmljZTpDQU5BUllQV0Q3";
+    for (place, text) in told {
+        assert!(!text.is_empty(), "{place}");
+        assert!(!text.contains(CANARY), "{place}");
+        assert!(!text.contains(encoded), "{place}");
+    }
+}
+
+#[actix_web::test]
+async fn the_demo_needs_no_powerwall() {
+    let program = Program::start(&["demo", "--port", "0"], &[("PW_HOST", "not used by a demo")]).await;
+    program.has_said("curl http://").await;
+    for id in ["home", "cabin", "barn"] {
+        program.health_becomes(id, is_live).await;
+    }
+    until_summed(&program, 3).await;
+    let (status, page) = program.get("/").await;
+    assert_eq!(status, 200);
+    let files: HashSet<&str> = page.split('"').filter(|part| part.starts_with("static/")).collect();
+    assert!(files.len() >= 2, "{page}");
+    for file in files {
+        assert_eq!(program.get(&format!("/{file}")).await.0, 200, "{file}");
+    }
+}
