@@ -1,7 +1,7 @@
 // Shows the sum of all sites, or one of them, as the service tells it; says how old everything is.
 
 import { follow } from "./feed.js";
-import { draw } from "./flow.js";
+import { doing, draw } from "./flow.js";
 import { age, percent, power, UNKNOWN } from "./format.js";
 
 const sites = document.getElementById("sites");
@@ -72,7 +72,10 @@ function showCard(id, status) {
   text(".name", nameOf(id));
   text(".charge-text", hasBattery ? `${percent(site.charge)} charged` : "Solar only");
   element.querySelector(".bar i").style.setProperty("--percent", site.charge ?? 0);
-  for (const of of ["solar", "load", "battery", "grid"]) text(`[data-of="${of}"] b`, power(site[of]));
+  for (const of of ["solar", "load", "battery", "grid"]) {
+    text(`[data-of="${of}"] small`, doing(of, site[of], site.gridStatus));
+    text(`[data-of="${of}"] b`, power(site[of]));
+  }
   text(".trouble", status.online ? "" : (status.error ?? ""));
   showAge(id, status);
 }
@@ -128,7 +131,7 @@ follow(
   (state) => {
     document.body.classList.remove("waiting");
     document.body.classList.toggle("lost", state === "lost");
-    const words = { open: "Live", lost: "Connection lost, trying again" };
+    const words = { open: "Connected", lost: "Connection lost, trying again" };
     document.getElementById("connection").textContent = words[state];
   },
 );

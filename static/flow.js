@@ -14,7 +14,7 @@ function byName(selector) {
 }
 
 /** What each node does at these watts; battery + is discharging, grid + is importing. */
-function doing(of, watts, gridStatus) {
+export function doing(of, watts, gridStatus) {
   if (of === "grid" && gridStatus === "DOWN") return "Outage";
   if (of === "grid" && gridStatus === "SYNCING") return "Reconnecting";
   if (!isFlowing(watts)) return NAMES[of];
@@ -57,8 +57,7 @@ export function draw(site) {
   ring.style.setProperty("--percent", site.charge ?? 0);
   ring.classList.toggle("none", !(site.charge > 0));
   text("charge", percent(site.charge));
-  const of = typeof site.capacity === "number" && site.capacity > 0 ? ` of ${energy(site.capacity)}` : "";
-  text("stored", energy(site.stored) + (typeof site.stored === "number" ? of : ""));
+  text("stored", energy(site.stored, site.capacity));
   const words = { UP: "Connected", DOWN: "Outage", SYNCING: "Reconnecting" };
   text("grid", words[site.gridStatus] ?? UNKNOWN);
   document.getElementById("grid").classList.toggle("bad", outage);

@@ -12,8 +12,11 @@ export function power(watts) {
   return `${(size / 1000).toFixed(size < 9950 ? 2 : 1)} kW`;
 }
 
-export function energy(wattHours) {
-  return isNumber(wattHours) ? `${(wattHours / 1000).toFixed(1)} kWh` : UNKNOWN;
+/** What is stored, and of how much if that is known. */
+export function energy(wattHours, capacity) {
+  if (!isNumber(wattHours)) return UNKNOWN;
+  const of = isNumber(capacity) && capacity > 0 ? ` / ${(capacity / 1000).toFixed(1)}` : "";
+  return `${(wattHours / 1000).toFixed(1)}${of} kWh`;
 }
 
 export function percent(value) {

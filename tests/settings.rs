@@ -118,10 +118,13 @@ fn modes_are_recognised_and_those_to_come_are_announced() {
     }
 }
 
+/// Variables as they are set, and what the report must then say.
+type MistakeCase<'a> = (Vec<(&'a str, &'a str)>, &'a [&'a str]);
+
 #[test]
 fn every_mistake_is_named_with_its_place_and_what_would_be_right() {
     let gateways = |text: &'static str| vec![("PW_GATEWAYS", text)];
-    let cases: Vec<(Vec<(&str, &str)>, &[&str])> = vec![
+    let cases: Vec<MistakeCase> = vec![
         (vec![("PW_PORT", "99999")], &["PW_PORT: \"99999\" is not a whole number in 0..65535"]),
         (vec![("PW_CACHE_EXPIRE", "0")], &["PW_CACHE_EXPIRE: \"0\" is not a whole number in 1..3600"]),
         (vec![("PW_CACHE_EXPIRE", "-1")], &["PW_CACHE_EXPIRE"]),

@@ -5,7 +5,6 @@ mod common;
 use actix_web::http::Method;
 use common::{Faces, SECOND, http, snapshot, telemetry};
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
-use powerwall_server::model::Snapshot;
 use powerwall_server::settings::{AllowedOrigins, HttpSettings};
 use powerwall_server::simulator::SiteKind;
 use serde_json::{Value, json};

@@ -12,7 +12,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::answers::{Addressee, Junk, Question};
@@ -26,18 +27,21 @@ const LARGEST_BODY: usize = 64 << 10;
 const FOREVER: Duration = Duration::from_secs(600);
 const DENIED: &str = r#"{"code":403,"error":"Unable to GET to resource","message":"User does not have adequate access rights"}"#;
 
-/// Takes connections until the gateway is dropped.
+/// Takes connections until the gateway is dropped, which ends them too: nobody talks to a gateway that is gone.
 pub(super) async fn serve(gateway: Arc<Gateway>, listener: TcpListener) {
+    let mut connections = JoinSet::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let gateway = gateway.clone();
-        tokio::spawn(async move {
-            // A client that goes away in the middle is none of our business.
-            let _ = connection(&gateway, stream).await;
-        });
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let gateway = gateway.clone();
+                    // A client that goes away in the middle is none of our business.
+                    connections.spawn(async move { drop(connection(&gateway, stream).await) });
+                }
+                Err(_) => sleep(Duration::from_millis(50)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
     }
 }
 
@@ -157,7 +161,8 @@ where
             Fault::Refuse => return Ok(After::Reset),
             Fault::HangInHandshake => {}
             Fault::Hang => {
-                sleep(FOREVER).await;
+                // A client that gives up ends the exchange: what it asks next is not a second one at the same time.
+                let _ = timeout(FOREVER, stream.read_u8()).await;
                 return Ok(After::Close);
             }
             Fault::Latency(pause) => sleep(pause).await,

@@ -177,8 +177,11 @@ fn meter_phases(readings: &Value, meter: char) -> Option<[Option<Number>; 3]> {
     }))
 }
 
+/// A value for each of the three phases, where it is known.
+type PerPhase = [Option<Number>; 3];
+
 /// Currents and voltages of the transformers at `location`, by their position on the meter. `None` without any.
-fn ct_phases(cts: &[Ct], location: &str) -> Option<([Option<Number>; 3], [Option<Number>; 3])> {
+fn ct_phases(cts: &[Ct], location: &str) -> Option<(PerPhase, PerPhase)> {
     let mut found = None;
     for ct in cts.iter().filter(|ct| ct.is_at(location)) {
         let (currents, voltages) = found.get_or_insert(([None; 3], [None; 3]));

@@ -31,7 +31,7 @@ impl ConfigFacts {
         let site = config.at(&["site_info"]);
         Self {
             known: true,
-            powerwall3: (blocks > 0).then(|| !powerwall3_units.is_empty()),
+            powerwall3: (blocks > 0).then_some(!powerwall3_units.is_empty()),
             blocks,
             reserve: site.at(&["backup_reserve_percent"]).number().map(|raw| RawPercent(raw.as_f64())),
             mode: owned(config.at(&["default_real_mode"])),
