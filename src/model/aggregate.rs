@@ -90,3 +90,6 @@ fn add(sum: &mut Option<f64>, reading: Option<Number>) {
         *sum = Some(sum.unwrap_or(0.0) + reading.as_f64());
     }
 }
+
+#[cfg(test)]
+mod tests;

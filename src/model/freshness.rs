@@ -53,3 +53,45 @@ impl Ttl {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn without_graceful_degradation_a_failure_ends_the_data_at_once() {
+        let now = Instant::now() + 100 * SECOND;
+        let ttl = Ttl::new(5 * SECOND, 5 * SECOND, 30 * SECOND, false);
+        assert_eq!(ttl.judge(Some(now - SECOND), false, now), Freshness::Live);
+        assert_eq!(ttl.judge(Some(now - SECOND), true, now), Freshness::Expired);
+    }
+
+    #[test]
+    fn a_long_interval_does_not_expire_data_between_two_good_polls() {
+        let now = Instant::now() + 1000 * SECOND;
+        let ttl = Ttl::new(60 * SECOND, 5 * SECOND, 30 * SECOND, true);
+        assert_eq!(ttl.judge(Some(now - 61 * SECOND), false, now), Freshness::Live);
+        assert_eq!(ttl.judge(Some(now - 126 * SECOND), false, now), Freshness::Expired);
+    }
+
+    proptest! {
+        #[test]
+        fn data_never_gets_fresher_by_ageing(
+            interval in 1..600_u32, timeout in 1..60_u32, cache in 0..600_u32, graceful: bool,
+            failed: bool, young in 0..3000_u32, older_by in 0..3000_u32,
+        ) {
+            let ttl = Ttl::new(interval * SECOND, timeout * SECOND, cache * SECOND, graceful);
+            let taken = Instant::now();
+            let at = |age: u32| ttl.judge(Some(taken), failed, taken + age * SECOND).has_data();
+            prop_assert!(at(young) || !at(young + older_by));
+            // A failure never makes data look better than it did before.
+            let before = ttl.judge(Some(taken), false, taken + young * SECOND);
+            let after = ttl.judge(Some(taken), true, taken + young * SECOND);
+            prop_assert!(before.has_data() || !after.has_data());
+            prop_assert_eq!(ttl.judge(None, failed, taken), Freshness::Never);
+        }
+    }
+}

@@ -97,3 +97,51 @@ impl Serialize for Number {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_number() -> impl Strategy<Value = Number> {
+        prop_oneof![
+            any::<i64>().prop_map(Number::Int),
+            proptest::num::f64::NORMAL.prop_map(Number::Float),
+            (-1e4..1e4_f64).prop_map(Number::Float),
+            Just(Number::Int(0)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn arithmetic_gives_a_finite_number_or_nothing(one in any_number(), other in any_number()) {
+            for result in [one.plus(other), one.minus(other), one.times(other), one.over(other)] {
+                prop_assert!(result.is_none_or(|number| number.as_f64().is_finite()));
+            }
+        }
+
+        #[test]
+        fn integers_stay_integers_until_they_no_longer_fit(one: i32, other: i32) {
+            let (a, b) = (Number::Int(one.into()), Number::Int(other.into()));
+            prop_assert_eq!(a.plus(b), Some(Number::Int(i64::from(one) + i64::from(other))));
+            prop_assert_eq!(a.minus(b), Some(Number::Int(i64::from(one) - i64::from(other))));
+            prop_assert_eq!(a.times(b), Some(Number::Int(i64::from(one) * i64::from(other))));
+        }
+
+        #[test]
+        fn json_gives_back_what_it_got(number in any_number()) {
+            prop_assert_eq!(Number::from_json(&Value::from(number)), Some(number));
+            let text = serde_json::to_string(&number).unwrap();
+            prop_assert_eq!(Number::from_json(&serde_json::from_str(&text).unwrap()), Some(number));
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_unknown() {
+        assert_eq!(Number::Int(1).over(Number::Float(0.0)), None);
+        assert_eq!(Number::from_f64(f64::NAN), None);
+        for value in [Value::Null, true.into(), "1".into()] {
+            assert_eq!(Number::from_json(&value), None, "{value}");
+        }
+    }
+}

@@ -194,3 +194,39 @@ impl Telemetry {
         [power.site, power.battery, power.load, power.solar].iter().any(Option::is_some)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_watts() -> impl Strategy<Value = Option<Number>> {
+        proptest::option::of((-20_000..20_000_i64).prop_map(Number::Int))
+    }
+
+    proptest! {
+        #[test]
+        fn adjustments_keep_the_balance_and_invent_nothing(
+            site in any_watts(), battery in any_watts(), load in any_watts(), solar in any_watts(),
+            keep_negative_solar: bool, threshold in 0..500_u16,
+        ) {
+            let seen = Power { site, battery, load, solar };
+            let site_zero_threshold = f64::from(threshold);
+            let shown = Adjustments { keep_negative_solar, site_zero_threshold }.apply(seen);
+            let is_known = |power: Power| {
+                [power.site, power.battery, power.load, power.solar].map(|watts| watts.is_some())
+            };
+            prop_assert_eq!(is_known(seen), is_known(shown));
+            prop_assert_eq!(seen.battery, shown.battery);
+            if let (Some(load), Some(solar)) = (seen.load, seen.solar) {
+                // What solar takes from the house is shown as load instead; the difference stays.
+                prop_assert_eq!(shown.load.unwrap().minus(shown.solar.unwrap()), load.minus(solar));
+                prop_assert!(keep_negative_solar || shown.solar.unwrap().as_f64() >= 0.0);
+            }
+            if let (Some(seen), Some(shown)) = (seen.site, shown.site) {
+                prop_assert!(shown == seen || shown.is_zero() && seen.as_f64().abs() <= site_zero_threshold);
+                prop_assert!(threshold == 0 || shown.is_zero() || shown.as_f64().abs() > site_zero_threshold);
+            }
+        }
+    }
+}

@@ -33,3 +33,50 @@ impl AppPercent {
         RawPercent((self.0 * 0.95 + HIDDEN).clamp(HIDDEN, 100.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn both_ends_of_the_scales_meet() {
+        assert_eq!(RawPercent(5.0).to_app_clamped(), AppPercent(0.0));
+        assert_eq!(RawPercent(100.0).to_app_clamped(), AppPercent(100.0));
+        assert_eq!(AppPercent(0.0).to_raw(), RawPercent(5.0));
+        assert_eq!(AppPercent(100.0).to_raw(), RawPercent(100.0));
+        // What is held back is empty to the app, not negative.
+        assert_eq!(RawPercent(3.0).to_app_clamped(), AppPercent(0.0));
+        assert_eq!(RawPercent(3.0).to_app_reserve(), AppPercent(0.0));
+    }
+
+    proptest! {
+        #[test]
+        fn app_percent_survives_the_way_to_the_gateway_and_back(app in 0.0..=100.0_f64) {
+            let raw = AppPercent(app).to_raw();
+            prop_assert!((5.0..=100.0).contains(&raw.0));
+            prop_assert!((raw.to_app_clamped().0 - app).abs() < 1e-9);
+            prop_assert!((raw.to_app_reserve().0 - app).abs() < 1e-9);
+        }
+
+        #[test]
+        fn whole_percents_come_back_whole(app in 0..=100_u8) {
+            let back = AppPercent(app.into()).to_raw().to_app_reserve().0;
+            prop_assert_eq!(back.round(), f64::from(app));
+        }
+
+        #[test]
+        fn the_scales_never_change_the_order(one in -10.0..110.0_f64, other in -10.0..110.0_f64) {
+            let (low, high) = if one <= other { (one, other) } else { (other, one) };
+            prop_assert!(RawPercent(low).to_app_clamped() <= RawPercent(high).to_app_clamped());
+            prop_assert!(AppPercent(low).to_raw() <= AppPercent(high).to_raw());
+        }
+
+        #[test]
+        fn what_is_shown_and_written_stays_on_the_scale(any in proptest::num::f64::NORMAL) {
+            prop_assert!((0.0..=100.0).contains(&RawPercent(any).to_app_clamped().0));
+            prop_assert!((5.0..=100.0).contains(&AppPercent(any).to_raw().0));
+            prop_assert!(RawPercent(any).to_app_reserve().0 >= 0.0);
+        }
+    }
+}
