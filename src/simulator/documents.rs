@@ -26,6 +26,8 @@ pub(super) struct Scene<'a> {
     pub clock: f64,
     /// Simulated seconds since the gateway started.
     pub uptime: f64,
+    /// Whether the wireless solar meter falls silent now and then.
+    pub has_weak_meter: bool,
 }
 
 /// Signals of one component, by name.
@@ -87,14 +89,14 @@ impl Scene<'_> {
 
     /// ISO time of the simulated clock, with offset.
     fn time(&self) -> String {
-        let start = jiff::Timestamp::constant(1_780_290_000, 0); // midnight of a first of June, seven hours behind UTC
+        let start = jiff::Timestamp::constant(1_780_297_200, 0); // midnight of a first of June, seven hours behind UTC
         let now = start + jiff::SignedDuration::from_secs(self.clock as i64);
         jiff::tz::offset(-7).to_datetime(now).strftime("%Y-%m-%dT%H:%M:%S-07:00").to_string()
     }
 
     /// Every five minutes the wireless solar meter is silent for some seconds.
     fn meter_is_silent(&self) -> bool {
-        self.kind == SiteKind::Powerwall3 && self.clock % 300.0 < 20.0 && self.flow.solar > 10.0
+        self.has_weak_meter && self.clock % 300.0 < 20.0 && self.flow.solar > 10.0
     }
 
     fn alerts(&self) -> Vec<&'static str> {

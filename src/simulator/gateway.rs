@@ -18,6 +18,10 @@ use super::documents::{Scene, SiteKind};
 use super::faults::{Counters, Fault, Role};
 use super::server;
 
+/// A silent meter is bridged with its last reading, which must not be older than a minute. Where time runs faster
+/// than this, no client asks often enough to have one.
+const FASTEST_WEAK_METER: f64 = 1.0;
+
 /// What to simulate.
 #[derive(Clone, Debug)]
 pub struct SiteOptions {
@@ -150,6 +154,8 @@ impl Gateway {
             flow: state.day.flow(),
             clock,
             uptime: clock - state.booted,
+            has_weak_meter: self.options.kind == SiteKind::Powerwall3
+                && self.options.speed <= FASTEST_WEAK_METER,
         }
     }
 
