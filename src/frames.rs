@@ -7,8 +7,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::clock::unix_time;
-use crate::model::Snapshot;
 use crate::model::views::status::{self, Moment};
+use crate::model::{Aggregate, Snapshot};
 use crate::supervisor::Directory;
 
 /// What a rendering is good for: this content, within this second.
@@ -24,7 +24,14 @@ pub struct Frames {
     origin: Instant,
     /// By gateway id; never more than there are gateways.
     gateways: Mutex<HashMap<String, (Key, Bytes)>>,
-    aggregate: Mutex<Option<(Key, Bytes)>>,
+    aggregate: Mutex<Option<AggregateFrame>>,
+}
+
+struct AggregateFrame {
+    key: Key,
+    /// What it shows; sums follow the snapshots a little later.
+    sum: Arc<Aggregate>,
+    bytes: Bytes,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -81,15 +88,17 @@ impl Frames {
         // Sequences only grow, so their sum tells any change.
         let sequence = self.directory.snapshots().iter().map(|snapshot| snapshot.sequence).sum();
         let key = self.key(sequence, at);
-        if let Some((known, frame)) = &*lock(&self.aggregate)
-            && *known == key
+        let sum = self.directory.aggregate.read();
+        if let Some(known) = &*lock(&self.aggregate)
+            && known.key == key
+            && Arc::ptr_eq(&known.sum, &sum)
         {
-            return frame.clone();
+            return known.bytes.clone();
         }
         let frames = self.all();
         let statuses = frames.iter().map(|(id, frame)| (id.as_str(), &frame[..]));
-        let frame = status::aggregate(&self.directory.aggregate.read(), statuses, at);
-        *lock(&self.aggregate) = Some((key, frame.clone()));
-        frame
+        let bytes = status::aggregate(&sum, statuses, at);
+        *lock(&self.aggregate) = Some(AggregateFrame { key, sum, bytes: bytes.clone() });
+        bytes
     }
 }

@@ -4,6 +4,7 @@ mod common;
 
 use actix_web::http::Method;
 use common::{Faces, SECOND, http, snapshot, telemetry};
+use powerwall_server::model::Aggregate;
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
 use powerwall_server::settings::{AllowedOrigins, HttpSettings};
 use powerwall_server::simulator::SiteKind;
@@ -143,6 +144,17 @@ async fn the_sum_counts_who_has_data_and_names_who_has_none() {
     for each in ["vitals", "strings", "alerts"] {
         let body = app.json(&format!("/api/aggregate/{each}")).await;
         assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["home", "cabin"], "{each}");
+    }
+}
+
+#[actix_web::test]
+async fn a_new_sum_is_shown_at_once() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let app = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    for watts in 1..=20 {
+        let sum = Aggregate { load: Some(f64::from(watts)), ..Aggregate::default() };
+        app.directory.aggregate.publish(sum.into());
+        assert_eq!(app.json("/api/aggregate").await["total_load_power"], json!(f64::from(watts)));
     }
 }
 

@@ -39,7 +39,9 @@ async fn status_line(url: &str) -> Result<String, String> {
     let rest = url.strip_prefix("http://").ok_or_else(|| format!("{url} does not start with http://"))?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let failed = |error: std::io::Error| format!("{url}: {error}");
-    let mut stream = TcpStream::connect(host).await.map_err(failed)?;
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let address = if has_port { host.to_owned() } else { format!("{host}:80") };
+    let mut stream = TcpStream::connect(address).await.map_err(failed)?;
     let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(failed)?;
     let mut head = Vec::new();
