@@ -73,20 +73,20 @@ impl Frames {
 
     /// The statuses of all gateways, by id.
     pub fn gateways(&self) -> Bytes {
-        let frames = self.all();
-        status::gateways(frames.iter().map(|(id, frame)| (id.as_str(), &frame[..])))
+        let snapshots = self.directory.snapshots();
+        status::by_id(self.each(&snapshots))
     }
 
-    fn all(&self) -> Vec<(String, Bytes)> {
-        let snapshots = self.directory.snapshots();
-        snapshots.iter().map(|snapshot| (snapshot.gateway.id.clone(), self.gateway(snapshot))).collect()
+    fn each<'a>(&'a self, snapshots: &'a [Arc<Snapshot>]) -> impl Iterator<Item = (&'a str, Bytes)> {
+        snapshots.iter().map(|snapshot| (snapshot.gateway.id.as_str(), self.gateway(snapshot)))
     }
 
     /// The sum over all gateways, with their statuses.
     pub fn aggregate(&self) -> Bytes {
         let at = Self::moment();
         // Sequences only grow, so their sum tells any change.
-        let sequence = self.directory.snapshots().iter().map(|snapshot| snapshot.sequence).sum();
+        let snapshots = self.directory.snapshots();
+        let sequence = snapshots.iter().map(|snapshot| snapshot.sequence).sum();
         let key = self.key(sequence, at);
         let sum = self.directory.aggregate.read();
         if let Some(known) = &*lock(&self.aggregate)
@@ -95,9 +95,7 @@ impl Frames {
         {
             return known.bytes.clone();
         }
-        let frames = self.all();
-        let statuses = frames.iter().map(|(id, frame)| (id.as_str(), &frame[..]));
-        let bytes = status::aggregate(&sum, statuses, at);
+        let bytes = status::aggregate(&sum, self.each(&snapshots), at);
         *lock(&self.aggregate) = Some(AggregateFrame { key, sum, bytes: bytes.clone() });
         bytes
     }

@@ -3,14 +3,14 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, ServiceConfig};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::State;
 use super::plumbing::{get, json, json_value, no_such_gateway};
 use crate::clock::unix_time;
-use crate::model::views::View;
-use crate::model::{Aggregate, Documents};
+use crate::model::Aggregate;
+use crate::model::views::{View, status};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
@@ -32,13 +32,13 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             sum(state, "/api/aggregate/battery", battery)
         }))
         .service(get("/api/aggregate/strings", |state: Data<State>| {
-            each(state, "/api/aggregate/strings", |documents| documents.strings.clone())
+            each(state, "/api/aggregate/strings", View::Strings)
         }))
         .service(get("/api/aggregate/alerts", |state: Data<State>| {
-            each(state, "/api/aggregate/alerts", |documents| json!(documents.alerts))
+            each(state, "/api/aggregate/alerts", View::Alerts)
         }))
         .service(get("/api/aggregate/vitals", |state: Data<State>| {
-            each(state, "/api/aggregate/vitals", |documents| documents.vitals.clone())
+            each(state, "/api/aggregate/vitals", View::Vitals)
         }));
 }
 
@@ -96,13 +96,13 @@ fn battery(sum: &Aggregate) -> Value {
 }
 
 /// A document of every gateway that has one, by id.
-async fn each(state: Data<State>, path: &'static str, document: fn(&Documents) -> Value) -> HttpResponse {
+async fn each(state: Data<State>, path: &'static str, view: View) -> HttpResponse {
     state.counters.count_path(path);
     let now = Instant::now();
     let snapshots = state.directory.snapshots();
-    let documents = snapshots.iter().filter_map(|snapshot| {
-        let document = document(snapshot.telemetry(now)?.documents());
-        (!document.is_null()).then(|| (snapshot.gateway.id.clone(), document))
+    let bodies = snapshots.iter().filter_map(|snapshot| {
+        let body = snapshot.telemetry(now)?.view(view);
+        (body != "null").then_some((snapshot.gateway.id.as_str(), body))
     });
-    json_value(StatusCode::OK, &Value::Object(documents.collect::<Map<_, _>>()))
+    json(status::by_id(bodies))
 }

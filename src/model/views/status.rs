@@ -138,22 +138,22 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
     body.freeze()
 }
 
-/// A map of gateway id to status, of `statuses` in order.
-pub fn gateways<'a>(statuses: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Bytes {
+/// An object of rendered `bodies` by the id of their gateway, in order.
+pub fn by_id<'a>(bodies: impl IntoIterator<Item = (&'a str, Bytes)>) -> Bytes {
     let mut body = BytesMut::with_capacity(4096);
-    put_gateways(&mut body, statuses);
+    put_by_id(&mut body, bodies);
     body.freeze()
 }
 
-fn put_gateways<'a>(body: &mut BytesMut, statuses: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
+fn put_by_id<'a>(body: &mut BytesMut, bodies: impl IntoIterator<Item = (&'a str, Bytes)>) {
     body.put_slice(b"{");
-    for (index, (id, status)) in statuses.into_iter().enumerate() {
+    for (index, (id, rendered)) in bodies.into_iter().enumerate() {
         if index > 0 {
             body.put_slice(b",");
         }
         put(body, &id);
         body.put_slice(b":");
-        body.put_slice(status);
+        body.put_slice(&rendered);
     }
     body.put_slice(b"}");
 }
@@ -161,7 +161,7 @@ fn put_gateways<'a>(body: &mut BytesMut, statuses: impl IntoIterator<Item = (&'a
 /// The sum over all gateways, with the statuses of those that are in it or known.
 pub fn aggregate<'a>(
     sum: &Aggregate,
-    statuses: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    statuses: impl IntoIterator<Item = (&'a str, Bytes)>,
     at: Moment,
 ) -> Bytes {
     let head = json!({
@@ -183,7 +183,7 @@ pub fn aggregate<'a>(
     let mut body = BytesMut::with_capacity(8192);
     body.put_slice(&head);
     body.put_slice(b",\"gateways\":");
-    put_gateways(&mut body, statuses);
+    put_by_id(&mut body, statuses);
     body.put_slice(b",\"timestamp\":");
     put(&mut body, &at.unix);
     let tail = json!({
