@@ -55,7 +55,7 @@ async fn failure(gateway: &GatewayHandle, fault: Fault) -> LinkError {
     error
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn every_kind_of_hardware_is_read_with_both_query_sets() {
     for set in [QuerySet::V2024_06, QuerySet::V2026_06] {
         for (kind, units, strings) in
@@ -83,7 +83,7 @@ async fn every_kind_of_hardware_is_read_with_both_query_sets() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn every_kind_of_trouble_has_its_own_error() {
     let gateway = start(SiteKind::Powerwall2).await;
     let status = |code| Fault::Status { code, retry_after: None };
@@ -121,7 +121,7 @@ async fn every_kind_of_trouble_has_its_own_error() {
     assert_eq!(link(nowhere, Duration::from_secs(1)).poll().await.unwrap_err().kind(), "unreachable");
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn compression_is_recognised_whatever_the_headers_say() {
     for declared in [true, false] {
         let gateway = start(SiteKind::Powerwall3).await;
@@ -131,7 +131,7 @@ async fn compression_is_recognised_whatever_the_headers_say() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_connection_that_died_in_its_sleep_is_not_a_failure() {
     let gateway = start(SiteKind::Inverter).await;
     let mut link = link(access(&gateway), Duration::from_secs(2));
@@ -144,7 +144,7 @@ async fn a_connection_that_died_in_its_sleep_is_not_a_failure() {
     assert_eq!(gateway.counters().connections(), 2);
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_certificate_is_accepted_by_policy() {
     let gateway = start(SiteKind::Inverter).await;
     let folder = tempfile::tempdir().unwrap();
@@ -172,7 +172,7 @@ async fn a_certificate_is_accepted_by_policy() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn an_unsigned_question_is_not_answered_by_the_simulator() {
     use powerwall_server::link::tedapi::frames::{Target, query_request};
     use powerwall_server::link::tedapi::queries::Queries;
