@@ -28,7 +28,7 @@ const ROUTES: [(&str, &str); 17] = [
     ("/freq", "{}"),
     ("/pod", "{}"),
     ("/json", NOTHING_IN_JSON),
-    ("/version", r#"{"version":"Unknown","vint":0}"#),
+    ("/version", r#"{"version":"SolarOnly","vint":0}"#),
     ("/csv", ",,,,\n"),
     ("/csv/v2", ",,,,,,\n"),
 ];
@@ -270,7 +270,11 @@ async fn pages_come_with_their_type_and_are_not_sent_twice() {
         ("/", "text/html; charset=utf-8"),
         ("/static/app.js", "text/javascript; charset=utf-8"),
         ("/static/app.css", "text/css; charset=utf-8"),
-        ("/favicon.ico", "image/svg+xml"),
+        ("/favicon.ico", "image/x-icon"),
+        ("/favicon-32x32.png", "image/png"),
+        ("/example", "text/html; charset=utf-8"),
+        ("/docs", "text/html; charset=utf-8"),
+        ("/help", "text/html; charset=utf-8"),
     ] {
         let answer = app.get(path).await;
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(expected)), "{path}");

@@ -102,7 +102,7 @@ impl Service {
             App::new()
                 .app_data(shared.clone())
                 .app_data(live.clone())
-                .wrap_fn(web::cors)
+                .wrap_fn(web::front)
                 .configure(|config| live::configure(config, &base_path))
                 .configure(|config| web::configure(config, &base_path))
         })

@@ -76,11 +76,13 @@ pub struct Adjustments {
     pub keep_negative_solar: bool,
     /// `PW_SITE_ZERO_THRESHOLD`, watts: site power of at most this size counts as 0; 0 switches it off.
     pub site_zero_threshold: f64,
+    /// `PW_LEGACY_ZEROS`: `true` shows 0 instead of unknown in the small bodies that scripts read.
+    pub legacy_zeros: bool,
 }
 
 impl Default for Adjustments {
     fn default() -> Self {
-        Self { keep_negative_solar: true, site_zero_threshold: 0.0 }
+        Self { keep_negative_solar: true, site_zero_threshold: 0.0, legacy_zeros: false }
     }
 }
 
@@ -188,6 +190,17 @@ impl Telemetry {
         &self.source
     }
 
+    /// What the gateway answered.
+    pub fn payloads(&self) -> &Payloads {
+        match &self.source {
+            Source::Tedapi(payloads) => payloads,
+        }
+    }
+
+    pub fn adjustments(&self) -> &Adjustments {
+        &self.adjustments
+    }
+
     /// Whether the poll told anything that counts as being online: at least one meter has a value.
     pub fn is_meaningful(&self) -> bool {
         let power = &self.readings.power;
@@ -212,7 +225,8 @@ mod tests {
         ) {
             let seen = Power { site, battery, load, solar };
             let site_zero_threshold = f64::from(threshold);
-            let shown = Adjustments { keep_negative_solar, site_zero_threshold }.apply(seen);
+            let adjustments = Adjustments { keep_negative_solar, site_zero_threshold, legacy_zeros: false };
+            let shown = adjustments.apply(seen);
             let is_known = |power: Power| {
                 [power.site, power.battery, power.load, power.solar].map(|watts| watts.is_some())
             };

@@ -11,7 +11,7 @@ use super::gateways::{self, Defaults};
 use super::problem::{Problems, nearest};
 use super::values::{self, Refusal};
 use super::variables::{Effect, effect, meant};
-use super::{AllowedOrigins, Effective, HttpSettings, PollingSettings, Secret, Settings};
+use super::{Effective, HttpSettings, PollingSettings, Secret, Settings};
 use crate::model::Adjustments;
 use crate::settings::Access;
 
@@ -35,16 +35,7 @@ struct PollingVariables {
     pw_graceful_degradation: Option<String>,
     pw_neg_solar: Option<String>,
     pw_site_zero_threshold: Option<String>,
-}
-
-/// The face to the house.
-#[derive(Default, Deserialize)]
-struct HttpVariables {
-    pw_bind_address: Option<String>,
-    pw_port: Option<String>,
-    proxy_base_url: Option<String>,
-    cors_origins: Option<String>,
-    pw_debug: Option<String>,
+    pw_legacy_zeros: Option<String>,
 }
 
 /// One gateway, and what all gateways take over.
@@ -67,7 +58,7 @@ struct GatewayVariables {
 }
 
 /// Collects values, where they came from, and what was wrong.
-struct Reader {
+pub(super) struct Reader {
     /// Cleaned values by variable, with their source.
     values: BTreeMap<String, (String, String)>,
     problems: Problems,
@@ -174,7 +165,7 @@ impl Reader {
     }
 
     /// The variables of one concern.
-    fn variables<T: for<'de> Deserialize<'de> + Default>(&self) -> T {
+    pub(super) fn variables<T: for<'de> Deserialize<'de> + Default>(&self) -> T {
         let values = self.values.iter().map(|(name, (text, _))| (name.clone(), text.clone()));
         // Every field is an optional text, which cannot fail.
         envy::from_iter(values).unwrap_or_default()
@@ -193,7 +184,7 @@ impl Reader {
     }
 
     /// The value of a variable, its default, or its default with a problem.
-    fn value<T: Clone>(
+    pub(super) fn value<T: Clone>(
         &mut self,
         name: &'static str,
         text: Option<String>,
@@ -212,11 +203,11 @@ impl Reader {
         value
     }
 
-    fn boolean(&mut self, name: &'static str, text: Option<String>, default: bool) -> bool {
+    pub(super) fn boolean(&mut self, name: &'static str, text: Option<String>, default: bool) -> bool {
         self.value(name, text, default, values::boolean, |on| if *on { "yes" } else { "no" }.to_owned())
     }
 
-    fn seconds(
+    pub(super) fn seconds(
         &mut self,
         name: &'static str,
         text: Option<String>,
@@ -242,29 +233,9 @@ impl Reader {
                     |text| values::integer(text, 0..=100_000),
                     |watts| format!("{watts} W"),
                 ) as f64,
+                legacy_zeros: self.boolean("PW_LEGACY_ZEROS", raw.pw_legacy_zeros, false),
             },
         }
-    }
-
-    fn http(&mut self) -> HttpSettings {
-        let raw: HttpVariables = self.variables();
-        let any = std::net::IpAddr::from([0, 0, 0, 0]);
-        let bind =
-            self.value("PW_BIND_ADDRESS", raw.pw_bind_address, any, values::address, ToString::to_string);
-        let parse_port = |text: &str| values::integer(text, 0..=65535);
-        let port = self.value("PW_PORT", raw.pw_port, 8675, parse_port, ToString::to_string);
-        let base_path =
-            self.value("PROXY_BASE_URL", raw.proxy_base_url, String::new(), values::base_path, |path| {
-                if path.is_empty() { "/".to_owned() } else { path.clone() }
-            });
-        let origins =
-            self.value("CORS_ORIGINS", raw.cors_origins, AllowedOrigins::Any, values::origins, show_origins);
-        HttpSettings { bind, port: u16::try_from(port).unwrap_or_default(), base_path, origins }
-    }
-
-    fn debug(&mut self) -> bool {
-        let raw: HttpVariables = self.variables();
-        self.boolean("PW_DEBUG", raw.pw_debug, false)
     }
 
     fn gateways(&mut self, http: &mut HttpSettings) -> Vec<super::GatewaySettings> {
@@ -452,13 +423,6 @@ fn category(error: &serde_json::Error) -> &'static str {
     match error.classify() {
         serde_json::error::Category::Eof => "it ends too early",
         _ => "a comma, quote or bracket is missing or too many",
-    }
-}
-
-fn show_origins(origins: &AllowedOrigins) -> String {
-    match origins {
-        AllowedOrigins::Any => "*".to_owned(),
-        AllowedOrigins::Listed(list) => list.join(", "),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Environment, file and flags → one validated value, every mistake reported at once. Knows no gateway and no socket.
 
 mod gateways;
+mod http;
 mod load;
 mod problem;
 pub mod secret;
@@ -119,6 +120,24 @@ pub struct HttpSettings {
     /// `""` or `/prefix`, stripped from requests that carry it.
     pub base_path: String,
     pub origins: AllowedOrigins,
+    /// `PW_ALLOWED_HOSTS`: names under which this service may be asked; `None`: any. Keeps a page of another site
+    /// from reaching it by pointing its own name here (DNS rebinding).
+    pub hosts: Option<Vec<String>>,
+    /// `PW_BROWSER_CACHE`: how long browsers may keep scripts, styles and pictures without asking again.
+    pub browser_cache: Duration,
+    /// `PW_RATE_LIMIT_…`; `None`: off.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// How much one client may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Within a window.
+    pub requests: u64,
+    /// Starts with the first request of a client.
+    pub window: Duration,
+    /// Clients remembered at the same time.
+    pub most_clients: usize,
 }
 
 /// Who may read across origins and open a WebSocket from a page of another origin.

@@ -70,6 +70,21 @@ fn is_origin(text: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', ' ']))
 }
 
+/// Names and addresses with commas, without ports; `*` for any.
+pub(super) fn hosts(text: &str) -> Result<Option<Vec<String>>, Refusal> {
+    let hosts: Vec<String> = text
+        .split(',')
+        .map(|host| host.trim().to_ascii_lowercase())
+        .filter(|host| !host.is_empty())
+        .collect();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    match hosts.iter().find(|host| *host != "*" && !host.chars().all(plain)) {
+        Some(odd) => Err(format!("{odd:?} is not a host name such as powerwall.local, nor *")),
+        None if hosts.iter().any(|host| host == "*") => Ok(None),
+        None => Ok(Some(hosts)),
+    }
+}
+
 /// `/prefix` without a slash at the end; empty for the root.
 pub(super) fn base_path(text: &str) -> Result<String, Refusal> {
     let path = text.trim_matches('/');

@@ -1,54 +1,40 @@
 //! `/api/gateways` and `/api/aggregate`: every gateway by its id, and the sum of all.
 
-use actix_web::HttpResponse;
+use std::future::ready;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::State;
-use super::plumbing::{get, json, json_value, no_such_gateway};
+use super::plumbing::{detail, get, json, json_value, no_such_gateway, not_found};
+use super::routes::{Answer, Route};
+use super::{State, bodies};
 use crate::clock::unix_time;
-use crate::model::Aggregate;
 use crate::model::views::{View, status};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(get("/api/gateways", gateways))
         .service(get("/api/gateways/{id}", gateway))
         .service(get("/api/gateways/{id}/vitals", |state: Data<State>, id: Path<String>| {
-            part(state, id, View::Vitals)
+            ready(part(&state, "/api/gateways/{id}/vitals", &id, View::Vitals))
         }))
         .service(get("/api/gateways/{id}/strings", |state: Data<State>, id: Path<String>| {
-            part(state, id, View::Strings)
+            ready(part(&state, "/api/gateways/{id}/strings", &id, View::Strings))
         }))
         .service(get("/api/gateways/{id}/aggregates", |state: Data<State>, id: Path<String>| {
-            part(state, id, View::Aggregates)
+            ready(part(&state, "/api/gateways/{id}/aggregates", &id, View::Aggregates))
         }))
-        .service(get("/api/aggregate", aggregate))
-        .service(get("/api/aggregate/power", |state: Data<State>| sum(state, "/api/aggregate/power", power)))
-        .service(get("/api/aggregate/soe", |state: Data<State>| sum(state, "/api/aggregate/soe", soe)))
-        .service(get("/api/aggregate/battery", |state: Data<State>| {
-            sum(state, "/api/aggregate/battery", battery)
-        }))
-        .service(get("/api/aggregate/strings", |state: Data<State>| {
-            each(state, "/api/aggregate/strings", View::Strings)
-        }))
-        .service(get("/api/aggregate/alerts", |state: Data<State>| {
-            each(state, "/api/aggregate/alerts", View::Alerts)
-        }))
-        .service(get("/api/aggregate/vitals", |state: Data<State>| {
-            each(state, "/api/aggregate/vitals", View::Vitals)
-        }));
+        .service(get("/api/gateways/{id}/api/{path:.*}", customer_api));
 }
 
-async fn gateways(state: Data<State>) -> HttpResponse {
-    state.counters.count_path("/api/gateways");
+pub(super) fn gateways(state: &State, _: &HttpRequest) -> HttpResponse {
     json(state.frames.gateways())
 }
 
 async fn gateway(state: Data<State>, id: Path<String>) -> HttpResponse {
-    state.counters.count_path("/api/gateways/{id}");
+    state.table.count("/api/gateways/{id}");
     match state.directory.get(&id) {
         Some(entry) => json(state.frames.gateway(&entry.board.read())),
         None => no_such_gateway(&id),
@@ -56,48 +42,82 @@ async fn gateway(state: Data<State>, id: Path<String>) -> HttpResponse {
 }
 
 /// A part of one gateway's data; `{}` without any.
-async fn part(state: Data<State>, id: Path<String>, view: View) -> HttpResponse {
-    state.counters.count_path("/api/gateways/{id}/…");
-    let Some(entry) = state.directory.get(&id) else { return no_such_gateway(&id) };
+fn part(state: &State, route: &str, id: &str, view: View) -> HttpResponse {
+    state.table.count(route);
+    let Some(entry) = state.directory.get(id) else { return no_such_gateway(id) };
     let snapshot = entry.board.glance();
     let body = snapshot.telemetry(Instant::now()).map(|telemetry| telemetry.view(view));
     json(body.filter(|body| *body != "null").unwrap_or_else(|| "{}".into()))
 }
 
-async fn aggregate(state: Data<State>) -> HttpResponse {
-    state.counters.count_path("/api/aggregate");
+/// A route of the customer API for one gateway, from what is known: the routes of the table that speak of a
+/// gateway, and no other. Nothing is passed on to the gateway.
+async fn customer_api(state: Data<State>, request: HttpRequest, at: Path<(String, String)>) -> HttpResponse {
+    state.table.count("/api/gateways/{id}/api/{path}");
+    let (id, path) = at.into_inner();
+    let Some(entry) = state.directory.get(&id) else { return no_such_gateway(&id) };
+    let speaks_of_gateway = |route: &&Route| {
+        matches!(route.answer, Answer::View { .. } | Answer::Gateway(_) | Answer::Fixed { .. })
+    };
+    let Some(route) = state.table.find(&format!("/api/{path}")).filter(speaks_of_gateway) else {
+        return not_found();
+    };
+    let snapshot = entry.board.glance();
+    if snapshot.telemetry(Instant::now()).is_none() {
+        return detail(StatusCode::SERVICE_UNAVAILABLE, "API call failed or gateway offline");
+    }
+    bodies::of_gateway(&state, route, &request, &snapshot)
+}
+
+pub(super) fn aggregate(state: &State, _: &HttpRequest) -> HttpResponse {
     json(state.frames.aggregate())
 }
 
-async fn sum(state: Data<State>, path: &'static str, shape: fn(&Aggregate) -> Value) -> HttpResponse {
-    state.counters.count_path(path);
-    let mut value = shape(&state.directory.aggregate.read());
-    value["timestamp"] = unix_time().into();
-    json_value(StatusCode::OK, &value)
+fn sum(mut shape: Value) -> HttpResponse {
+    shape["timestamp"] = unix_time().into();
+    json_value(StatusCode::OK, &shape)
 }
 
-fn power(sum: &Aggregate) -> Value {
-    json!({ "site": sum.site, "battery": sum.battery, "load": sum.load, "solar": sum.solar, "grid": sum.site })
+pub(super) fn power(state: &State, _: &HttpRequest) -> HttpResponse {
+    let all = state.directory.aggregate.read();
+    sum(
+        json!({ "site": all.site, "battery": all.battery, "load": all.load, "solar": all.solar, "grid": all.site }),
+    )
 }
 
-fn soe(sum: &Aggregate) -> Value {
-    json!({ "percentage": sum.app_percent(), "raw_percentage": sum.state_of_energy, "num_gateways": sum.online })
+pub(super) fn soe(state: &State, _: &HttpRequest) -> HttpResponse {
+    let all = state.directory.aggregate.read();
+    sum(
+        json!({ "percentage": all.app_percent(), "raw_percentage": all.state_of_energy, "num_gateways": all.online }),
+    )
 }
 
-fn battery(sum: &Aggregate) -> Value {
-    json!({
-        "total_capacity": sum.capacity,
-        "battery_percent": sum.app_percent(),
-        "battery_percent_raw": sum.state_of_energy,
-        "battery_power": sum.battery,
-        "num_gateways": sum.gateways,
-        "num_online": sum.online,
-    })
+pub(super) fn battery(state: &State, _: &HttpRequest) -> HttpResponse {
+    let all = state.directory.aggregate.read();
+    sum(json!({
+        "total_capacity": all.capacity,
+        "battery_percent": all.app_percent(),
+        "battery_percent_raw": all.state_of_energy,
+        "battery_power": all.battery,
+        "num_gateways": all.gateways,
+        "num_online": all.online,
+    }))
+}
+
+pub(super) fn strings(state: &State, _: &HttpRequest) -> HttpResponse {
+    each(state, View::Strings)
+}
+
+pub(super) fn alerts(state: &State, _: &HttpRequest) -> HttpResponse {
+    each(state, View::Alerts)
+}
+
+pub(super) fn vitals(state: &State, _: &HttpRequest) -> HttpResponse {
+    each(state, View::Vitals)
 }
 
 /// A document of every gateway that has one, by id.
-async fn each(state: Data<State>, path: &'static str, view: View) -> HttpResponse {
-    state.counters.count_path(path);
+fn each(state: &State, view: View) -> HttpResponse {
     let now = Instant::now();
     let snapshots = state.directory.snapshots();
     let bodies = snapshots.iter().filter_map(|snapshot| {

@@ -1,62 +1,58 @@
-//! The routes without an id: they speak of the default gateway, and their bodies are views of its telemetry.
-
-use std::future::ready;
+//! What the table of routes says, as answers.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::State;
-use super::plumbing::{JSON, TEXT, body, get, no_gateways};
+use super::plumbing::{JSON, TEXT, body, json, json_value, no_gateways, not_found};
+use super::routes::{Answer, Route};
+use crate::frames::Frames;
+use crate::model::Snapshot;
 use crate::model::views::View;
-
-const ROUTES: [(&str, View); 16] = [
-    ("/aggregates", View::Aggregates),
-    ("/api/meters/aggregates", View::Aggregates),
-    ("/soe", View::Soe),
-    ("/vitals", View::Vitals),
-    ("/strings", View::Strings),
-    ("/temps", View::Temps),
-    ("/temps/pw", View::TempsPw),
-    ("/alerts", View::Alerts),
-    ("/alerts/pw", View::AlertsPw),
-    ("/fans", View::Fans),
-    ("/fans/pw", View::FansPw),
-    ("/freq", View::Freq),
-    ("/pod", View::Pod),
-    ("/json", View::Json),
-    ("/version", View::Version),
-    ("/csv", View::Csv),
-];
 
 const CSV_HEADER: &[u8] = b"Grid,Home,Solar,Battery,BatteryLevel\n";
 const CSV_V2_HEADER: &[u8] = b"Grid,Home,Solar,Battery,BatteryLevel,GridStatus,Reserve\n";
 
-pub(super) fn routes(config: &mut ServiceConfig) {
-    for (path, view) in ROUTES {
-        let handler =
-            move |state: Data<State>, request: HttpRequest| ready(answer(&state, &request, path, view));
-        config.service(get(path, handler));
+/// The answer of `route` to `request`.
+pub(super) fn answer(state: &State, route: &Route, request: &HttpRequest) -> HttpResponse {
+    match &route.answer {
+        Answer::Service(answer) => answer(state, request),
+        Answer::Fixed { body, of_gateway: false } => json(Bytes::from_static(body.as_bytes())),
+        Answer::Routed => not_found(),
+        _ => match state.directory.default_gateway() {
+            Some(gateway) => of_gateway(state, route, request, &gateway.board.glance()),
+            None => no_gateways(),
+        },
     }
-    let csv =
-        |state: Data<State>, request: HttpRequest| ready(answer(&state, &request, "/csv/v2", View::CsvV2));
-    config.service(get("/csv/v2", csv));
 }
 
-fn answer(state: &State, request: &HttpRequest, path: &'static str, view: View) -> HttpResponse {
-    state.counters.count_path(path);
-    let Some(gateway) = state.directory.default_gateway() else { return no_gateways() };
-    let snapshot = gateway.board.glance();
-    let bytes = match snapshot.telemetry(Instant::now()) {
-        Some(telemetry) => telemetry.view(view),
-        None => view.empty(),
-    };
-    match view {
-        View::Csv => body(StatusCode::OK, TEXT, with_header(request, CSV_HEADER, bytes)),
-        View::CsvV2 => body(StatusCode::OK, TEXT, with_header(request, CSV_V2_HEADER, bytes)),
-        _ => body(StatusCode::OK, JSON, bytes),
+/// The answer of a route that speaks of a gateway.
+pub(super) fn of_gateway(
+    state: &State,
+    route: &Route,
+    request: &HttpRequest,
+    snapshot: &Snapshot,
+) -> HttpResponse {
+    match &route.answer {
+        Answer::View { view, empty, zeros } => {
+            let bytes = match snapshot.telemetry(Instant::now()) {
+                Some(telemetry) => telemetry.view(*view),
+                None => Bytes::from_static(match zeros {
+                    Some(zeros) if state.polling.load().adjustments.legacy_zeros => zeros.as_bytes(),
+                    _ => empty.as_bytes(),
+                }),
+            };
+            match view {
+                View::Csv => body(StatusCode::OK, TEXT, with_header(request, CSV_HEADER, bytes)),
+                View::CsvV2 => body(StatusCode::OK, TEXT, with_header(request, CSV_V2_HEADER, bytes)),
+                _ => body(StatusCode::OK, JSON, bytes),
+            }
+        }
+        Answer::Gateway(render) => json_value(StatusCode::OK, &render(snapshot, Frames::moment())),
+        Answer::Fixed { body, .. } => json(Bytes::from_static(body.as_bytes())),
+        Answer::Service(_) | Answer::Routed => not_found(),
     }
 }
 

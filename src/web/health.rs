@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
@@ -20,16 +20,11 @@ use crate::model::views::status;
 const ANSWER_DEADLINE: Duration = Duration::from_millis(250);
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config
-        .service(get("/health", health))
-        .service(get("/health/gateways", gateways))
-        .service(get("/livez", livez))
-        .service(get("/readyz", readyz));
+    config.service(get("/health/gateways", gateways));
 }
 
-/// Always 200: that it answers is the point.
-async fn health(state: Data<State>) -> HttpResponse {
-    state.counters.count_path("/health");
+/// 200 whatever it says, because that it answers is the point; with `?ready=1`, 503 while nothing is fresh.
+pub(super) fn health(state: &State, request: &HttpRequest) -> HttpResponse {
     let now = Instant::now();
     let snapshots = state.directory.snapshots();
     let online = snapshots.iter().filter(|snapshot| snapshot.freshness(now) == Freshness::Live).count();
@@ -57,14 +52,20 @@ async fn health(state: Data<State>) -> HttpResponse {
         let polling = state.polling.load();
         body["graceful_degradation"] = polling.graceful_degradation.into();
         body["pypowerwall_cache_expire"] = polling.interval.as_secs().into();
+        body["fallback_mode"] = json!({});
         body["degradation_cache_ttl_seconds"] = polling.cache_ttl.as_secs().into();
     }
-    json_value(StatusCode::OK, &body)
+    let asks_for_readiness = request.query_string().split('&').any(|parameter| parameter == "ready=1");
+    let status = match asks_for_readiness && online == 0 {
+        true => StatusCode::SERVICE_UNAVAILABLE,
+        false => StatusCode::OK,
+    };
+    json_value(status, &body)
 }
 
 /// Asks every actor itself, all at once and with a deadline: here it matters whether they answer.
 async fn gateways(state: Data<State>) -> HttpResponse {
-    state.counters.count_path("/health/gateways");
+    state.table.count("/health/gateways");
     let entries = state.directory.entries();
     let asked = entries.iter().map(|entry| async {
         let addr = entry.addr()?;
@@ -82,12 +83,12 @@ async fn gateways(state: Data<State>) -> HttpResponse {
     json_value(StatusCode::OK, &json!({ "gateways": list }))
 }
 
-async fn livez() -> HttpResponse {
+pub(super) fn livez(_: &State, _: &HttpRequest) -> HttpResponse {
     json_value(StatusCode::OK, &json!({ "status": "alive" }))
 }
 
 /// 503 while no gateway has fresh data.
-async fn readyz(state: Data<State>) -> HttpResponse {
+pub(super) fn readyz(state: &State, _: &HttpRequest) -> HttpResponse {
     let now = Instant::now();
     let snapshots = state.directory.snapshots();
     let fresh = snapshots.iter().filter(|snapshot| snapshot.freshness(now) == Freshness::Live).count();

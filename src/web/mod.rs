@@ -1,11 +1,17 @@
 //! The HTTP face: every route, what it answers in every state, and nothing that waits for a gateway.
 
+mod about_gateway;
 mod api;
 mod assets;
 mod bodies;
+mod docs;
+mod front;
 mod health;
+mod limiter;
 mod plumbing;
+mod routes;
 mod stats;
+mod table;
 
 use std::sync::Arc;
 
@@ -17,9 +23,11 @@ use crate::clock::unix_time;
 use crate::frames::Frames;
 use crate::settings::{HttpSettings, PollingSettings};
 use crate::supervisor::Directory;
+use limiter::Limiter;
 use stats::Counters;
+use table::Table;
 
-pub use plumbing::cors;
+pub use front::front;
 
 /// What every handler may look at. Shared by all workers; holds no state of any request.
 pub struct State {
@@ -33,6 +41,9 @@ pub struct State {
     /// Unix seconds, for people.
     started_at: f64,
     counters: Counters,
+    table: Table,
+    /// `None`: everybody may ask as much as they like.
+    limiter: Option<Limiter>,
 }
 
 impl State {
@@ -42,19 +53,22 @@ impl State {
         http: HttpSettings,
         polling: PollingSettings,
     ) -> Self {
+        let started_at = unix_time();
         Self {
             directory,
             frames,
+            limiter: http.rate_limit.map(Limiter::new),
             http,
             polling: ArcSwap::from_pointee(polling),
             started: Instant::now(),
-            started_at: unix_time(),
-            counters: Counters::default(),
+            started_at,
+            counters: Counters::new(started_at),
+            table: Table::default(),
         }
     }
 }
 
-/// Registers every route, below the root and below the base path if there is one. Needs [`State`] as app data.
+/// Registers the routes that [`front`] does not answer itself, below the root and below the base path if there is one. Needs [`State`] as app data.
 pub fn configure(config: &mut ServiceConfig, base_path: &str) {
     if !base_path.is_empty() {
         // Links in the page are relative: they need the slash.
@@ -62,13 +76,11 @@ pub fn configure(config: &mut ServiceConfig, base_path: &str) {
         config.service(web::scope(base_path).configure(routes));
     }
     routes(config);
-    config.default_service(web::to(plumbing::not_found));
+    config.default_service(web::to(|| async { plumbing::not_found() }));
 }
 
 fn routes(config: &mut ServiceConfig) {
-    bodies::routes(config);
     health::routes(config);
-    stats::routes(config);
     api::routes(config);
     assets::routes(config);
 }

@@ -1,22 +1,17 @@
-//! What all routes share: both slash forms, HEAD, JSON errors, cross-origin headers.
+//! What routes share: both slash forms, HEAD, JSON errors, the headers of a body.
 
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{Error, Handler, HttpRequest, HttpResponse, Resource, Responder, web};
+use actix_web::{Handler, HttpRequest, HttpResponse, Resource, Responder, web};
 use bytes::Bytes;
-use futures_util::future::Either;
-use std::future::{Future, ready};
-
-use super::State;
-use crate::settings::AllowedOrigins;
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 const NO_SNIFF: (HeaderName, HeaderValue) =
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-const NO_CACHE: (HeaderName, HeaderValue) = (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+const NO_STORE: (HeaderName, HeaderValue) = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 
 /// A route that answers GET and HEAD, with and without a slash at the end, and 405 to everything else.
 pub(super) fn get<F, Args>(path: &str, handler: F) -> Resource
@@ -33,7 +28,7 @@ where
     web::resource(paths)
         .route(web::get().to(handler.clone()))
         .route(web::head().to(handler))
-        .default_service(web::to(method_not_allowed))
+        .default_service(web::to(|request: HttpRequest| async move { method_not_allowed(request.method()) }))
 }
 
 /// A body with the headers that all of ours have.
@@ -41,8 +36,16 @@ pub(super) fn body(status: StatusCode, content_type: HeaderValue, body: Bytes) -
     HttpResponse::build(status)
         .insert_header((header::CONTENT_TYPE, content_type))
         .insert_header(NO_SNIFF)
-        .insert_header(NO_CACHE)
+        .insert_header(NO_STORE)
         .body(body)
+}
+
+/// A page of text and links: nothing in it may run or be fetched.
+pub(super) fn page(html: String) -> HttpResponse {
+    let mut response = body(StatusCode::OK, HTML, html.into());
+    let policy = HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'");
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
 }
 
 pub(super) fn json(bytes: Bytes) -> HttpResponse {
@@ -72,78 +75,14 @@ pub(super) fn no_such_gateway(id: &str) -> HttpResponse {
     }
 }
 
-pub(super) async fn not_found() -> HttpResponse {
+pub(super) fn not_found() -> HttpResponse {
     detail(StatusCode::NOT_FOUND, "Not Found")
 }
 
-async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
+pub(super) fn method_not_allowed(method: &Method) -> HttpResponse {
     let mut response = detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
     // A preflight that no cross-origin rule let through is no mistake of its path.
-    let allow = if request.method() == Method::OPTIONS { "GET, HEAD, OPTIONS" } else { "GET, HEAD" };
+    let allow = if method == Method::OPTIONS { "GET, HEAD, OPTIONS" } else { "GET, HEAD" };
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
-}
-
-/// Counts every answer and lets pages of other origins read it, as far as the settings allow.
-pub fn cors<S>(
-    request: ServiceRequest,
-    service: &S,
-) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
-{
-    let state = request.app_data::<web::Data<State>>().cloned();
-    let origin = request.headers().get(header::ORIGIN).cloned();
-    let allowed = origin.and_then(|origin| allowed(state.as_deref()?, origin));
-    let is_preflight = request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let answer = match &allowed {
-        Some(_) if is_preflight => Either::Left(ready(Ok(request.into_response(preflight())))),
-        _ => Either::Right(service.call(request)),
-    };
-    async move {
-        let mut response = answer.await?;
-        if let Some(allowed) = allowed {
-            allowed.mark(response.headers_mut());
-        }
-        if let Some(state) = state {
-            state.counters.count(response.status());
-        }
-        Ok(response)
-    }
-}
-
-/// A page that may read.
-struct Allowed {
-    origin: HeaderValue,
-    /// A listed origin may send credentials, everybody may not.
-    listed: bool,
-}
-
-fn allowed(state: &State, origin: HeaderValue) -> Option<Allowed> {
-    match &state.http.origins {
-        AllowedOrigins::Any => Some(Allowed { origin: HeaderValue::from_static("*"), listed: false }),
-        AllowedOrigins::Listed(list) => {
-            let known = list.iter().any(|known| known.as_bytes() == origin.as_bytes());
-            known.then_some(Allowed { origin, listed: true })
-        }
-    }
-}
-
-impl Allowed {
-    fn mark(self, headers: &mut HeaderMap) {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.origin);
-        if self.listed {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-            headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-        }
-    }
-}
-
-fn preflight() -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"))
-        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type"))
-        .insert_header((header::ACCESS_CONTROL_MAX_AGE, "600"))
-        .finish()
 }

@@ -1,49 +1,76 @@
 //! `/stats`: what the service has done so far, in the words of the servers before it.
 
-use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::State;
-use super::plumbing::{get, json_value};
+use super::docs::escaped;
+use super::plumbing::{self, detail, json_value};
 use crate::clock::unix_time;
 use crate::model::views::status;
 use crate::model::{Freshness, Snapshot};
 
-/// Counts answers. Paths are those of our routes, so their number is bounded.
-#[derive(Debug, Default)]
+/// Counts answers.
+#[derive(Debug)]
 pub(super) struct Counters {
     gets: AtomicU64,
     errors: AtomicU64,
-    /// One counter per route, added when the route is first asked for.
-    paths: Mutex<BTreeMap<&'static str, u64>>,
+    /// Unix seconds since when it is counted.
+    since: AtomicU64,
 }
 
 impl Counters {
+    pub fn new(since: f64) -> Self {
+        Self { gets: AtomicU64::new(0), errors: AtomicU64::new(0), since: AtomicU64::new(since as u64) }
+    }
+
     pub fn count(&self, status: StatusCode) {
         self.gets.fetch_add(1, Ordering::Relaxed);
         if status.as_u16() >= 400 {
             self.errors.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
 
-    pub fn count_path(&self, path: &'static str) {
-        *self.paths.lock().unwrap_or_else(PoisonError::into_inner).entry(path).or_default() += 1;
+/// Starts counting anew. From this machine only: anybody else could hide what they did.
+pub(super) fn clear(state: &State, request: &HttpRequest) -> HttpResponse {
+    if !request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
+        return detail(StatusCode::FORBIDDEN, "Only from the machine this runs on");
     }
+    let counters = &state.counters;
+    counters.gets.store(0, Ordering::Relaxed);
+    counters.errors.store(0, Ordering::Relaxed);
+    counters.since.store(unix_time() as u64, Ordering::Relaxed);
+    state.table.clear();
+    stats(state, request)
 }
 
-pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(get("/stats", stats));
+/// `/help`: the statistics for people.
+pub(super) fn help(state: &State, _: &HttpRequest) -> HttpResponse {
+    let mut page = String::from(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"5\">\
+         <title>powerwall-server: statistics</title><h1>Statistics</h1><table>",
+    );
+    for (name, value) in body(state).as_object().into_iter().flatten() {
+        let text = match value {
+            Value::String(text) => escaped(text),
+            value => escaped(&value.to_string()),
+        };
+        let _ = write!(page, "<tr><th align=\"left\">{}<td>{text}", escaped(name));
+    }
+    plumbing::page(page + "</table></html>")
 }
 
-async fn stats(state: Data<State>) -> HttpResponse {
-    state.counters.count_path("/stats");
+pub(super) fn stats(state: &State, _: &HttpRequest) -> HttpResponse {
+    json_value(StatusCode::OK, &body(state))
+}
+
+fn body(state: &State) -> Value {
     let now = Instant::now();
     let snapshots = state.directory.snapshots();
     let any = |what: fn(&Snapshot) -> bool| snapshots.iter().any(|snapshot| what(snapshot));
@@ -63,10 +90,10 @@ async fn stats(state: Data<State>) -> HttpResponse {
         "posts": 0,
         "errors": counters.errors.load(Ordering::Relaxed),
         "timeout": snapshots.iter().map(|one| one.health.failures).sum::<u64>(),
-        "uri": *counters.paths.lock().unwrap_or_else(PoisonError::into_inner),
+        "uri": state.table.counts(),
         "ts": unix_time() as u64,
         "start": state.started_at as u64,
-        "clear": state.started_at as u64,
+        "clear": counters.since.load(Ordering::Relaxed),
         "uptime": duration(uptime),
         "mem": resident_kilobytes(),
         "cloudmode": cloud || fleet,
@@ -80,7 +107,7 @@ async fn stats(state: Data<State>) -> HttpResponse {
         "siteid": any(|one| one.gateway.site_id.is_some()).then_some("**********"),
         "counter": 0,
         "cf": null,
-        "config": configuration(&state),
+        "config": configuration(state),
         "connection_health": connection_health(&snapshots),
         "gateways": { "total": snapshots.len(), "online": online, "offline": snapshots.len() - online },
         "gateway_statuses": snapshots.iter().map(|one| gateway_status(one, now)).collect::<Value>(),
@@ -90,7 +117,7 @@ async fn stats(state: Data<State>) -> HttpResponse {
         let name = readings(first).and_then(|readings| readings.site_name);
         body["site_name"] = name.unwrap_or_else(|| first.gateway.name.clone()).into();
     }
-    json_value(StatusCode::OK, &body)
+    body
 }
 
 fn configuration(state: &State) -> Value {
@@ -103,6 +130,9 @@ fn configuration(state: &State) -> Value {
         "PW_GRACEFUL_DEGRADATION": polling.graceful_degradation,
         "PW_NEG_SOLAR": polling.adjustments.keep_negative_solar,
         "PW_SITE_ZERO_THRESHOLD": polling.adjustments.site_zero_threshold,
+        "PW_LEGACY_ZEROS": polling.adjustments.legacy_zeros,
+        "PW_BROWSER_CACHE": http.browser_cache.as_secs(),
+        "PW_STYLE": "clear",
     })
 }
 

@@ -61,6 +61,9 @@ pub fn http() -> HttpSettings {
         port: 0,
         base_path: String::new(),
         origins: AllowedOrigins::Listed(Vec::new()),
+        hosts: None,
+        browser_cache: Duration::ZERO,
+        rate_limit: None,
     }
 }
 
@@ -148,7 +151,7 @@ impl Faces {
             App::new()
                 .app_data(state.clone())
                 .app_data(live.clone())
-                .wrap_fn(web::cors)
+                .wrap_fn(web::front)
                 .configure(|config| live::configure(config, &http.base_path))
                 .configure(|config| web::configure(config, &http.base_path))
         })

@@ -13,6 +13,7 @@ mod lists;
 mod meters;
 mod powerwall2;
 mod powerwall3;
+mod redact;
 mod signals;
 mod site;
 mod site_documents;
@@ -28,6 +29,8 @@ use super::{Adjustments, Documents, Readings};
 use facts::{ConfigFacts, StatusFacts};
 use site::Site;
 use uptime::Boot;
+
+pub use redact::redacted;
 
 /// Firmware of a gateway, from its own record. Empty texts are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,6 +151,24 @@ impl Payloads {
             version: system.version.or_else(|| known.version.clone()),
             git_hash: system.git_hash.or_else(|| known.git_hash.clone()),
         });
+    }
+
+    /// The newest status answer, as received.
+    pub fn raw_status(&self) -> Option<&Bytes> {
+        self.status.as_ref()
+    }
+
+    /// The newest full controller answer, as received.
+    pub fn raw_controller(&self) -> Option<&Bytes> {
+        self.controller.as_ref()
+    }
+
+    /// The newest components answer of each Powerwall 3 unit, as received, the leader's first.
+    pub fn raw_components(&self) -> impl Iterator<Item = (&str, &Bytes)> {
+        let units = self.config_facts.powerwall3_units.iter();
+        units
+            .filter_map(|unit| self.components.iter().find(|(din, _)| **din == **unit))
+            .map(|(din, answer)| (&**din, answer))
     }
 
     /// The readings of this moment. Cheap, but for the seconds in which a solar meter is silent.

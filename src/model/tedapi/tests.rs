@@ -282,7 +282,8 @@ fn adjustments_reach_readings_and_documents_alike() {
     ] } });
     let mut payloads = Payloads::default();
     payloads.accept_status(Bytes::from(status.to_string())).unwrap();
-    let adjustments = Adjustments { keep_negative_solar: false, site_zero_threshold: 20.0 };
+    let adjustments =
+        Adjustments { keep_negative_solar: false, site_zero_threshold: 20.0, ..Adjustments::default() };
     let power = payloads.readings(&adjustments).power;
     let aggregates = payloads.documents(&adjustments).aggregates;
     let expected = [("site", 0), ("load", 508), ("solar", 0)];
@@ -337,7 +338,7 @@ proptest! {
         let junk = [json!(null), json!(-1), json!("x"), json!([[]]), json!({ "a": {} }), json!(1e308)][junk].clone();
         input[part] = mutated(input[part].clone(), at, &junk);
         let payloads = payloads(&input);
-        let documents = payloads.documents(&Adjustments { keep_negative_solar: false, site_zero_threshold: 5.0 });
+        let documents = payloads.documents(&Adjustments { keep_negative_solar: false, site_zero_threshold: 5.0, ..Adjustments::default() });
         prop_assert!(!documents.vitals.to_string().contains("NaN"));
         if let Some(percent) = payloads.readings(&Adjustments::default()).charge.state_of_energy() {
             prop_assert!(percent.0.is_finite());

@@ -2,11 +2,10 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::model::{GridStatus, Number, RawPercent, Readings};
-
-pub(super) const EMPTY_JSON: &[u8] = br#"{"grid":null,"home":null,"solar":null,"battery":null,"soe":null,"soe_raw":null,"grid_status":null,"reserve":null,"time_remaining_hours":null,"full_pack_energy":null,"energy_remaining":null,"strings":null}"#;
 
 /// 1 up, 0 down, −1 on the way between.
 pub(super) fn grid_number(grid: GridStatus) -> i64 {
@@ -17,28 +16,37 @@ pub(super) fn grid_number(grid: GridStatus) -> i64 {
     }
 }
 
-pub(super) fn json(readings: &Readings, strings: &Value) -> Value {
+/// A number; null, or with `zeros` 0, where there is none.
+pub(super) fn number(number: Option<impl Serialize>, zeros: bool) -> Value {
+    match number {
+        Some(number) => json!(number),
+        None if zeros => json!(0),
+        None => Value::Null,
+    }
+}
+
+pub(super) fn json(readings: &Readings, strings: &Value, zeros: bool) -> Value {
     let power = &readings.power;
     let raw = readings.charge.state_of_energy();
     json!({
-        "grid": power.site,
-        "home": power.load,
-        "solar": power.solar,
-        "battery": power.battery,
-        "soe": raw,
-        "soe_raw": raw,
-        "grid_status": readings.grid.map(grid_number),
-        "reserve": readings.reserve.map(RawPercent::to_app_reserve),
-        "time_remaining_hours": readings.time_remaining,
-        "full_pack_energy": readings.charge.full_pack,
-        "energy_remaining": readings.charge.remaining,
+        "grid": number(power.site, zeros),
+        "home": number(power.load, zeros),
+        "solar": number(power.solar, zeros),
+        "battery": number(power.battery, zeros),
+        "soe": number(raw, zeros),
+        "soe_raw": number(raw, zeros),
+        "grid_status": number(readings.grid.map(grid_number), zeros),
+        "reserve": number(readings.reserve.map(RawPercent::to_app_reserve), zeros),
+        "time_remaining_hours": number(readings.time_remaining, zeros),
+        "full_pack_energy": number(readings.charge.full_pack, zeros),
+        "energy_remaining": number(readings.charge.remaining, zeros),
         "strings": strings,
     })
 }
 
 /// One line: Grid, Home, Solar, Battery, BatteryLevel (raw); with `more` also GridStatus and Reserve (app scale,
-/// rounded). What is unknown leaves its column empty.
-pub(super) fn csv(readings: &Readings, more: bool) -> String {
+/// rounded). What is unknown leaves its column empty, or with `zeros` puts a zero there.
+pub(super) fn csv(readings: &Readings, more: bool, zeros: bool) -> String {
     let power = &readings.power;
     let level = readings.charge.state_of_energy().and_then(|percent| Number::from_f64(percent.0));
     let mut line = String::with_capacity(64);
@@ -47,18 +55,19 @@ pub(super) fn csv(readings: &Readings, more: bool) -> String {
         if index > 0 {
             line.push(',');
         }
-        if let Some(value) = value {
+        if let Some(value) = value.or(zeros.then_some(Number::Int(0))) {
             let _ = write!(line, "{:.2}", value.as_f64());
         }
     }
     if more {
         line.push(',');
-        if let Some(grid) = readings.grid {
-            let _ = write!(line, "{}", grid_number(grid));
+        if let Some(grid) = readings.grid.map(grid_number).or(zeros.then_some(0)) {
+            let _ = write!(line, "{grid}");
         }
         line.push(',');
-        if let Some(reserve) = readings.reserve {
-            let _ = write!(line, "{:.0}", reserve.to_app_reserve().0);
+        let reserve = readings.reserve.map(|reserve| reserve.to_app_reserve().0);
+        if let Some(reserve) = reserve.or(zeros.then_some(0.0)) {
+            let _ = write!(line, "{reserve:.0}");
         }
     }
     line.push('\n');
@@ -99,13 +108,22 @@ mod tests {
     }
 
     #[test]
+    fn scripts_that_need_them_get_the_old_zeros() {
+        let nothing = Readings::default();
+        assert_eq!(csv(&nothing, false, true), "0.00,0.00,0.00,0.00,0.00\n");
+        assert_eq!(csv(&nothing, true, true), "0.00,0.00,0.00,0.00,0.00,0,0\n");
+        let json = json(&nothing, &Value::Null, true);
+        assert!(json.as_object().unwrap().iter().all(|(key, value)| key == "strings" || *value == json!(0)));
+    }
+
+    #[test]
     fn what_is_unknown_leaves_its_column_empty() {
-        assert_eq!(csv(&Readings::default(), false), ",,,,\n");
+        assert_eq!(csv(&Readings::default(), false, false), ",,,,\n");
         let mut readings = Readings::default();
         readings.power.site = Some(Number::Int(-2100));
         readings.power.solar = Some(Number::Float(0.004));
         readings.grid = Some(GridStatus::Syncing);
         readings.reserve = Some(RawPercent(24.0 * 0.95 + 5.0));
-        assert_eq!(csv(&readings, true), "-2100.00,,0.00,,,-1,24\n");
+        assert_eq!(csv(&readings, true, false), "-2100.00,,0.00,,,-1,24\n");
     }
 }

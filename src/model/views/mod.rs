@@ -2,8 +2,10 @@
 //!
 //! What depends on the clock (freshness, ages) is in [`status`]; it changes without new telemetry.
 
+mod customer;
 mod flat;
 mod numbered;
+mod pw;
 pub mod status;
 
 use std::sync::OnceLock;
@@ -12,13 +14,18 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Telemetry;
+use super::tedapi::{Payloads, redacted};
+use super::{RawPercent, Telemetry};
 
-/// A body that depends on telemetry alone.
+/// The gateway was read, but this part of it not yet, or it has none.
+const NOT_RECEIVED: &[u8] = br#"{"error":"TEDAPI not enabled or unavailable"}"#;
+
+/// A body that depends on telemetry alone. What a route sends without telemetry is the route's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
     Aggregates,
     Soe,
+    Battery,
     Vitals,
     Strings,
     Temps,
@@ -33,32 +40,40 @@ pub enum View {
     Csv,
     CsvV2,
     Version,
+    SystemStatus,
+    SystemSoe,
+    GridStatus,
+    Status,
+    SiteInfo,
+    MetersSite,
+    MetersSolar,
+    Powerwalls,
+    TedapiConfig,
+    TedapiStatus,
+    TedapiController,
+    TedapiComponents,
+    TedapiBattery,
+    PwLevel,
+    PwPower,
+    PwSite,
+    PwSolar,
+    PwBattery,
+    PwLoad,
+    PwBatteryBlocks,
+    PwStrings,
+    PwDin,
+    PwUptime,
+    PwSiteName,
+    PwAlerts,
+    PwReserve,
+    PwMode,
+    PwTimeRemaining,
     /// `data` of a gateway's status, without its closing brace: the time of the reading follows.
     Data,
 }
 
 impl View {
     pub const COUNT: usize = Self::Data as usize + 1;
-
-    /// The body when there is nothing to show: null where a document is missing, an empty object where clients
-    /// look for keys, an empty column in a table. Never a number that nobody measured.
-    pub fn empty(self) -> Bytes {
-        Bytes::from_static(match self {
-            Self::Aggregates | Self::Vitals | Self::Strings | Self::Soe | Self::Data => b"null",
-            Self::Alerts => b"[]",
-            Self::Json => flat::EMPTY_JSON,
-            Self::Csv => b",,,,\n",
-            Self::CsvV2 => b",,,,,,\n",
-            Self::Version => br#"{"version":"Unknown","vint":0}"#,
-            Self::Temps
-            | Self::TempsPw
-            | Self::AlertsPw
-            | Self::Fans
-            | Self::FansPw
-            | Self::Freq
-            | Self::Pod => b"{}",
-        })
-    }
 }
 
 /// One slot per view.
@@ -82,6 +97,7 @@ impl Telemetry {
 
 fn render(view: View, telemetry: &Telemetry) -> Bytes {
     let readings = &telemetry.readings;
+    let zeros = telemetry.adjustments().legacy_zeros;
     // Only views of documents derive them: the others must not cost a derivation.
     let documents = || telemetry.documents();
     match view {
@@ -102,10 +118,41 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
         View::FansPw => bytes(&numbered::fans(&documents().fans)),
         View::Freq => bytes(&numbered::freq(readings, documents())),
         View::Pod => bytes(&numbered::pod(readings, documents())),
-        View::Json => bytes(&flat::json(readings, &documents().strings)),
-        View::Csv => flat::csv(readings, false).into(),
-        View::CsvV2 => flat::csv(readings, true).into(),
+        View::Json => bytes(&flat::json(readings, &documents().strings, zeros)),
+        View::Csv => flat::csv(readings, false, zeros).into(),
+        View::CsvV2 => flat::csv(readings, true, zeros).into(),
         View::Version => bytes(&flat::version(readings.firmware.as_deref())),
+        View::Battery => bytes(&json!({ "power": flat::number(readings.power.battery, zeros) })),
+        View::SystemStatus => object(&documents().system_status),
+        View::SystemSoe => bytes(&customer::state_of_energy(readings)),
+        View::GridStatus => bytes(&customer::grid_status(documents())),
+        View::Status => object(&documents().status),
+        View::SiteInfo => object(&documents().site_info),
+        View::MetersSite => bytes(&customer::meters(documents(), "site")),
+        View::MetersSolar => bytes(&customer::meters(documents(), "solar")),
+        View::Powerwalls => bytes(&customer::powerwalls(documents())),
+        View::TedapiConfig => known(redacted(&documents().config)),
+        View::TedapiStatus => received(telemetry.payloads().raw_status()),
+        View::TedapiController => received(telemetry.payloads().raw_controller()),
+        View::TedapiComponents => components(telemetry.payloads()),
+        View::TedapiBattery => {
+            known(redacted(documents().config.get("battery_blocks").unwrap_or(&Value::Null)))
+        }
+        View::PwLevel => bytes(&json!({ "level": readings.charge.state_of_energy() })),
+        View::PwPower => bytes(&pw::power(&readings.power, zeros)),
+        View::PwSite => bytes(&pw::section(documents(), "site")),
+        View::PwSolar => bytes(&pw::section(documents(), "solar")),
+        View::PwBattery => bytes(&pw::section(documents(), "battery")),
+        View::PwLoad => bytes(&pw::section(documents(), "load")),
+        View::PwBatteryBlocks => bytes(&pw::battery_blocks(documents())),
+        View::PwStrings => bytes(&pw::strings(documents())),
+        View::PwDin => bytes(&json!({ "din": readings.din })),
+        View::PwUptime => bytes(&json!({ "uptime": documents().status.get("up_time_seconds") })),
+        View::PwSiteName => bytes(&json!({ "site_name": readings.site_name })),
+        View::PwAlerts => bytes(&json!({ "alerts": documents().alerts })),
+        View::PwReserve => bytes(&json!({ "reserve": readings.reserve.map(RawPercent::to_app_reserve) })),
+        View::PwMode => bytes(&json!({ "mode": readings.mode })),
+        View::PwTimeRemaining => bytes(&json!({ "time_remaining": readings.time_remaining })),
         View::Data => status::data(telemetry),
     }
 }
@@ -118,6 +165,31 @@ fn bytes(value: &impl Serialize) -> Bytes {
 /// An object; `{}` where there is none.
 fn object(value: &Value) -> Bytes {
     if value.is_object() { bytes(value) } else { Bytes::from_static(b"{}") }
+}
+
+/// What the gateway sent, word for word.
+fn received(answer: Option<&Bytes>) -> Bytes {
+    answer.cloned().unwrap_or_else(|| Bytes::from_static(NOT_RECEIVED))
+}
+
+fn known(document: Value) -> Bytes {
+    if document.is_null() { received(None) } else { bytes(&document) }
+}
+
+/// The leader's components, with those of the other units beside them; a Powerwall 2 has them in its controller.
+fn components(payloads: &Payloads) -> Bytes {
+    let mut units = payloads.raw_components();
+    let Some((_, leader)) = units.next() else { return received(payloads.raw_controller()) };
+    let followers: serde_json::Map<_, _> = units
+        .filter_map(|(din, answer)| Some((din.to_owned(), serde_json::from_slice(answer).ok()?)))
+        .collect();
+    match serde_json::from_slice(leader) {
+        Ok(Value::Object(mut all)) if !followers.is_empty() => {
+            all.insert("followers".into(), Value::Object(followers));
+            bytes(&all)
+        }
+        _ => leader.clone(),
+    }
 }
 
 #[cfg(test)]

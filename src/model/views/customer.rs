@@ -1,0 +1,39 @@
+//! Bodies of the customer API of a gateway (`/api/…`) where they are more than a document as it stands.
+
+use serde_json::{Map, Value, json};
+
+use crate::model::{Documents, RawPercent, Readings};
+
+/// `/api/system_status/soe`: app scale, with the raw value beside it.
+pub(super) fn state_of_energy(readings: &Readings) -> Value {
+    let raw = readings.charge.state_of_energy();
+    json!({ "percentage": raw.map(RawPercent::to_app_clamped), "raw_percentage": raw })
+}
+
+/// `/api/system_status/grid_status`; the word clients know for a gateway that does not say.
+pub(super) fn grid_status(documents: &Documents) -> Value {
+    match &documents.grid_status {
+        Value::Null => json!({ "grid_status": "Unknown", "grid_services_active": null }),
+        known => known.clone(),
+    }
+}
+
+/// `/api/meters/site` and `/api/meters/solar`: a list of one meter, or of none.
+pub(super) fn meters(documents: &Documents, location: &str) -> Value {
+    let section = documents.aggregates.get(location).filter(|section| section.is_object());
+    match (location, section) {
+        (_, None) => json!([]),
+        ("site", Some(section)) => json!([{ "id": 0, "location": "site", "Cached_readings": section }]),
+        (_, Some(section)) => json!([section]),
+    }
+}
+
+/// `/api/powerwalls`: the units there are, without what the protocol does not tell of them.
+pub(super) fn powerwalls(documents: &Documents) -> Value {
+    let blocks = documents.system_status.get("battery_blocks").and_then(Value::as_array);
+    let units = blocks.into_iter().flatten().map(|block| {
+        let told = ["Type", "PackagePartNumber", "PackageSerialNumber", "pinv_state", "pinv_grid_state"];
+        told.into_iter().map(|key| (key.to_owned(), block[key].clone())).collect::<Map<_, _>>()
+    });
+    json!({ "powerwalls": units.map(Value::Object).collect::<Value>() })
+}

@@ -1,0 +1,81 @@
+//! Variables of the HTTP side → [`HttpSettings`].
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::load::Reader;
+use super::{AllowedOrigins, HttpSettings, RateLimit, values};
+
+#[derive(Default, Deserialize)]
+struct HttpVariables {
+    pw_bind_address: Option<String>,
+    pw_port: Option<String>,
+    proxy_base_url: Option<String>,
+    cors_origins: Option<String>,
+    pw_allowed_hosts: Option<String>,
+    pw_browser_cache: Option<String>,
+    pw_debug: Option<String>,
+    pw_rate_limit_enabled: Option<String>,
+    pw_rate_limit_max_requests: Option<String>,
+    pw_rate_limit_window_seconds: Option<String>,
+    pw_rate_limit_max_buckets: Option<String>,
+}
+
+impl Reader {
+    pub(super) fn http(&mut self) -> HttpSettings {
+        let raw: HttpVariables = self.variables();
+        let any = std::net::IpAddr::from([0, 0, 0, 0]);
+        let bind =
+            self.value("PW_BIND_ADDRESS", raw.pw_bind_address, any, values::address, ToString::to_string);
+        let parse_port = |text: &str| values::integer(text, 0..=65535);
+        let port = self.value("PW_PORT", raw.pw_port, 8675, parse_port, ToString::to_string);
+        let base_path =
+            self.value("PROXY_BASE_URL", raw.proxy_base_url, String::new(), values::base_path, |path| {
+                if path.is_empty() { "/".to_owned() } else { path.clone() }
+            });
+        let origins =
+            self.value("CORS_ORIGINS", raw.cors_origins, AllowedOrigins::Any, values::origins, show_origins);
+        let hosts = self.value("PW_ALLOWED_HOSTS", raw.pw_allowed_hosts, None, values::hosts, |hosts| {
+            hosts.as_ref().map_or_else(|| "*".to_owned(), |hosts| hosts.join(", "))
+        });
+        let browser_cache = self.seconds("PW_BROWSER_CACHE", raw.pw_browser_cache, 0, 0..=31_536_000);
+        let is_limited = self.boolean("PW_RATE_LIMIT_ENABLED", raw.pw_rate_limit_enabled, false);
+        let requests =
+            self.whole("PW_RATE_LIMIT_MAX_REQUESTS", raw.pw_rate_limit_max_requests, 1000, 1_000_000);
+        let window = self.whole("PW_RATE_LIMIT_WINDOW_SECONDS", raw.pw_rate_limit_window_seconds, 60, 86_400);
+        let clients =
+            self.whole("PW_RATE_LIMIT_MAX_BUCKETS", raw.pw_rate_limit_max_buckets, 10_000, 1_000_000);
+        let limit = RateLimit {
+            requests,
+            window: Duration::from_secs(window),
+            most_clients: usize::try_from(clients).unwrap_or(usize::MAX),
+        };
+        HttpSettings {
+            bind,
+            port: u16::try_from(port).unwrap_or_default(),
+            base_path,
+            origins,
+            hosts,
+            browser_cache,
+            rate_limit: is_limited.then_some(limit),
+        }
+    }
+
+    pub(super) fn debug(&mut self) -> bool {
+        let raw: HttpVariables = self.variables();
+        self.boolean("PW_DEBUG", raw.pw_debug, false)
+    }
+
+    /// A whole number from 1 on.
+    fn whole(&mut self, name: &'static str, text: Option<String>, default: u64, most: u64) -> u64 {
+        self.value(name, text, default, |text| values::integer(text, 1..=most), ToString::to_string)
+    }
+}
+
+fn show_origins(origins: &AllowedOrigins) -> String {
+    match origins {
+        AllowedOrigins::Any => "*".to_owned(),
+        AllowedOrigins::Listed(list) => list.join(", "),
+    }
+}

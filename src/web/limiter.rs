@@ -1,0 +1,85 @@
+//! Who has asked too much lately. Off unless configured; its memory is bounded.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::settings::RateLimit;
+
+pub(super) struct Limiter {
+    limit: RateLimit,
+    /// Start of the window and requests within it, by client.
+    clients: Mutex<HashMap<IpAddr, (Instant, u64)>>,
+}
+
+impl Limiter {
+    pub fn new(limit: RateLimit) -> Self {
+        Self { limit, clients: Mutex::default() }
+    }
+
+    /// Counts a request of `client`.
+    ///
+    /// # Errors
+    /// If it is one too many, with the time until the next one may come.
+    pub fn admit(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+        let RateLimit { requests, window, most_clients } = self.limit;
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if clients.len() >= most_clients && !clients.contains_key(&client) {
+            clients.retain(|_, (start, _)| now.saturating_duration_since(*start) < window);
+            if clients.len() >= most_clients
+                && let Some(oldest) =
+                    clients.iter().min_by_key(|(_, (start, _))| *start).map(|(client, _)| *client)
+            {
+                clients.remove(&oldest);
+            }
+        }
+        let (start, made) = clients.entry(client).or_insert((now, 0));
+        let elapsed = now.saturating_duration_since(*start);
+        if elapsed >= window {
+            (*start, *made) = (now, 0);
+        }
+        if *made >= requests {
+            return Err(window.saturating_sub(elapsed));
+        }
+        *made += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn limiter(requests: u64, most_clients: usize) -> Limiter {
+        Limiter::new(RateLimit { requests, window: 60 * SECOND, most_clients })
+    }
+
+    fn client(number: u8) -> IpAddr {
+        [10, 0, 0, number].into()
+    }
+
+    #[test]
+    fn one_too_many_waits_for_the_next_window_and_others_do_not() {
+        let (limiter, now) = (limiter(2, 10), Instant::now());
+        assert_eq!(limiter.admit(client(1), now), Ok(()));
+        assert_eq!(limiter.admit(client(1), now + SECOND), Ok(()));
+        assert_eq!(limiter.admit(client(1), now + 10 * SECOND), Err(50 * SECOND));
+        assert_eq!(limiter.admit(client(2), now + 10 * SECOND), Ok(()));
+        assert_eq!(limiter.admit(client(1), now + 60 * SECOND), Ok(()));
+    }
+
+    #[test]
+    fn strangers_cannot_fill_the_memory() {
+        let (limiter, now) = (limiter(1, 3), Instant::now());
+        for number in 0..200 {
+            let at = now + u32::from(number) * SECOND / 100;
+            assert_eq!(limiter.admit(client(number), at), Ok(()));
+            assert!(limiter.clients.lock().unwrap().len() <= 3);
+        }
+    }
+}
