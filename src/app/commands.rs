@@ -8,8 +8,8 @@ use std::time::Duration;
 use log::{LevelFilter, error, info, warn};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Service;
 use super::signals::{Order, Orders};
+use super::{Service, StartError, tls};
 use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, healthcheck};
 use crate::settings::{Inputs, Settings};
 use crate::simulator::{Fleet, demo_sites};
@@ -31,7 +31,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Simulate { gateways } => simulate(gateways),
         Command::CheckConfig => with_settings(&flags.inputs(environment()), |settings| {
             println!("{}", check_config::report(&settings));
-            ExitCode::SUCCESS
+            match settings.http.tls.as_ref().map(tls::server_config).transpose() {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(error) => misconfigured(&error),
+            }
         }),
         Command::Healthcheck { url: Some(url) } => check_health(&url),
         Command::Healthcheck { url: None } => with_settings(&flags.inputs(environment()), |settings| {
@@ -153,6 +156,11 @@ fn failed(what: &str, error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+fn misconfigured(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(MISCONFIGURED)
+}
+
 fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Service)) -> ExitCode {
     actix::System::new().block_on(async {
         let mut orders = match Orders::listen() {
@@ -164,6 +172,7 @@ fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Serv
         }
         let service = match Service::start(&settings, rand::random()) {
             Ok(service) => service,
+            Err(error @ StartError::Tls(_)) => return misconfigured(&error),
             Err(error) => return failed("powerwall-server", &error),
         };
         info!(

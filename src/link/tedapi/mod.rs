@@ -20,6 +20,8 @@ use crate::link::{Link, LinkError, Refreshed};
 use crate::model::tedapi::{Payloads, Unusable};
 use crate::model::{LinkKind, Source};
 use crate::settings::TedapiAccess;
+pub use tls::any_certificate;
+
 use frames::{Target, config_request, query_request, system_info_request};
 use queries::{Queries, Query};
 use transport::{HttpTransport, Request, Transport};
