@@ -193,7 +193,7 @@ impl GatewayActor {
         let health = &mut self.newest.health;
         health.polls += 1;
         health.count_failure(note.clone(), now);
-        self.outage.failed(&self.plan.facts.id, health, &note, now);
+        self.outage.failed(&self.plan.facts.id, health, error, now);
         health.last_attempt = Some(now);
         health.next_attempt = due;
         health.cooldown_until = due.filter(|_| matches!(retry, Retry::CoolDown(_)));

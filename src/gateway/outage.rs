@@ -6,7 +6,8 @@ use std::time::Duration;
 use log::{info, warn};
 use tokio::time::Instant;
 
-use crate::model::{ErrorNote, Health};
+use crate::link::LinkError;
+use crate::model::Health;
 
 /// Between two lines that tell nothing new.
 const REMINDER: Duration = Duration::from_secs(3600);
@@ -22,16 +23,17 @@ pub(super) struct OutageLog {
 
 impl OutageLog {
     /// Tells of a failed poll, if there is something to tell. `health` counts this failure already.
-    pub fn failed(&mut self, id: &str, health: &Health, error: &ErrorNote, now: Instant) {
-        let ErrorNote { kind, message } = error;
+    pub fn failed(&mut self, id: &str, health: &Health, error: &LinkError, now: Instant) {
+        let (kind, status) = (error.kind(), error.status());
         let (failures, lasts) = (health.consecutive_failures, lasts(health, now));
-        let is_new = !self.told.contains(kind);
+        let is_new = !self.told.contains(&kind);
         if self.told.is_empty() && failures <= 1 {
-            warn!(gateway = id, event = "outage_began", kind = kind; "gateway {id}: {message}");
+            warn!(gateway = id, event = "outage_began", kind = kind, status = status; "gateway {id}: {error}");
         } else if is_new || self.spoke.is_none_or(|spoke| now - spoke >= REMINDER) {
             warn!(
-                gateway = id, event = "outage_goes_on", kind = kind, failures = failures, seconds = lasts.as_secs();
-                "gateway {id}: {message} (out of reach for {}, {failures} failed polls)", in_words(lasts)
+                gateway = id, event = "outage_goes_on", kind = kind, status = status, failures = failures,
+                seconds = lasts.as_secs();
+                "gateway {id}: {error} (out of reach for {}, {failures} failed polls)", in_words(lasts)
             );
         } else {
             return;
@@ -83,6 +85,7 @@ mod tests {
     use log::{LevelFilter, Log, Metadata, Record};
 
     use super::*;
+    use crate::model::ErrorNote;
 
     /// Keeps what is logged with a gateway, its event and its count of failures.
     struct Kept(Mutex<Vec<(String, String, Option<u64>)>>);
@@ -119,8 +122,16 @@ mod tests {
         });
     }
 
-    fn note(kind: &'static str) -> ErrorNote {
-        ErrorNote { kind, message: format!("it is {kind}") }
+    fn slow() -> LinkError {
+        LinkError::Timeout(Duration::from_secs(5))
+    }
+
+    fn broken() -> LinkError {
+        LinkError::Status { status: 500, what: "the status query".into() }
+    }
+
+    fn note(error: &LinkError) -> ErrorNote {
+        ErrorNote { kind: error.kind(), message: error.to_string() }
     }
 
     fn line(event: &str, failures: impl Into<Option<u64>>) -> (String, Option<u64>) {
@@ -136,9 +147,9 @@ mod tests {
         health.latency = Some(Duration::from_millis(40));
         // Two kinds by turns, every two minutes, for three hours and a half.
         for poll in 0..106_u32 {
-            let (now, error) =
-                (start + poll * Duration::from_secs(120), note(["timeout", "refused"][poll as usize % 2]));
-            health.count_failure(error.clone(), now);
+            let now = start + poll * Duration::from_secs(120);
+            let error = if poll % 2 == 0 { slow() } else { broken() };
+            health.count_failure(note(&error), now);
             log.failed(id, &health, &error, now);
         }
         log.succeeded(id, &health, Duration::from_millis(40), start + Duration::from_secs(106 * 120));
@@ -162,8 +173,8 @@ mod tests {
         for _ in 0..2 {
             let mut health = Health::default();
             for _ in 0..3 {
-                health.count_failure(note("timeout"), now);
-                log.failed(id, &health, &note("timeout"), now);
+                health.count_failure(note(&slow()), now);
+                log.failed(id, &health, &slow(), now);
             }
             log.succeeded(id, &health, Duration::ZERO, now);
         }
@@ -175,9 +186,9 @@ mod tests {
     fn an_actor_that_takes_over_in_the_middle_does_not_call_it_a_new_outage() {
         keep_lines();
         let (mut health, now) = (Health::default(), Instant::now());
-        health.count_failure(note("crashed"), now);
-        health.count_failure(note("timeout"), now);
-        OutageLog::default().failed("heir", &health, &note("timeout"), now);
+        health.count_failure(ErrorNote { kind: "crashed", message: String::new() }, now);
+        health.count_failure(note(&slow()), now);
+        OutageLog::default().failed("heir", &health, &slow(), now);
         assert_eq!(lines("heir"), [line("outage_goes_on", 2)]);
     }
 
