@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::link::tedapi::any_certificate;
+use crate::link::any_certificate;
 use crate::settings::HttpSettings;
 
 const DEADLINE: Duration = Duration::from_secs(3);

@@ -1,11 +1,14 @@
 //! The ways to reach a gateway: bytes in, telemetry out. No actors, no web server.
 
 pub mod error;
+pub mod https;
 pub mod tedapi;
+mod tls;
 
 use futures_util::future::LocalBoxFuture;
 
 pub use error::LinkError;
+pub use tls::any_certificate;
 
 use crate::model::{LinkKind, Source};
 use crate::settings::{Access, GatewaySettings};

@@ -15,7 +15,6 @@ struct HttpVariables {
     cors_origins: Option<String>,
     pw_allowed_hosts: Option<String>,
     pw_browser_cache: Option<String>,
-    pw_debug: Option<String>,
     pw_control_secret: Option<String>,
     pw_https: Option<String>,
     pw_tls_cert: Option<String>,
@@ -93,11 +92,6 @@ impl Reader {
         }
         let (certificate, key) = (raw.pw_tls_cert.as_ref()?, raw.pw_tls_key.as_ref()?);
         wanted.then(|| TlsFiles { certificate: certificate.into(), key: key.into() })
-    }
-
-    pub(super) fn debug(&mut self) -> bool {
-        let raw: HttpVariables = self.variables();
-        self.boolean("PW_DEBUG", raw.pw_debug, false)
     }
 
     /// A whole number from 1 on.

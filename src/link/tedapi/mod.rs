@@ -6,7 +6,6 @@
 
 pub mod frames;
 pub mod queries;
-mod tls;
 pub mod transport;
 pub mod wire;
 
@@ -20,8 +19,6 @@ use crate::link::{Link, LinkError, Refreshed};
 use crate::model::tedapi::{Payloads, Unusable};
 use crate::model::{LinkKind, Source};
 use crate::settings::TedapiAccess;
-pub use tls::any_certificate;
-
 use frames::{Target, config_request, query_request, system_info_request};
 use queries::{Queries, Query};
 use transport::{HttpTransport, Request, Transport};
