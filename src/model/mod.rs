@@ -5,6 +5,7 @@
 pub mod aggregate;
 pub mod freshness;
 pub mod number;
+pub mod numbering;
 pub mod snapshot;
 pub mod tally;
 pub mod tedapi;
@@ -15,6 +16,7 @@ pub mod views;
 pub use aggregate::Aggregate;
 pub use freshness::{Freshness, Ttl};
 pub use number::Number;
+pub use numbering::{Numbering, NumberingMemory};
 pub use snapshot::{ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot};
 pub use tally::{FailureTally, PollTimes};
 pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Source, Telemetry};

@@ -72,6 +72,7 @@ impl Supervisor {
             ttl: self.polling.ttl(settings.timeout),
             adjustments: self.polling.adjustments,
             seed: self.seed.wrapping_add(index as u64),
+            numbers: self.polling.numbers_of(&settings.facts.id),
         }
     }
 
@@ -144,8 +145,9 @@ impl Supervisor {
                 }
                 Some(entry) => {
                     stop(entry);
-                    let sequence = entry.board.read().sequence + 1;
-                    entry.board.publish(Arc::new(Snapshot { sequence, ..initial }));
+                    let before = entry.board.read();
+                    let (sequence, numbering) = (before.sequence + 1, before.numbering.clone());
+                    entry.board.publish(Arc::new(Snapshot { sequence, numbering, ..initial }));
                     entry.clone()
                 }
                 None => {

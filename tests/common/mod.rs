@@ -77,6 +77,7 @@ pub fn polling() -> PollingSettings {
         cache_ttl: 30 * SECOND,
         graceful_degradation: true,
         adjustments: Adjustments::default(),
+        memory: None,
     }
 }
 

@@ -30,6 +30,8 @@ use facts::{ConfigFacts, StatusFacts};
 use site::Site;
 use uptime::Boot;
 
+pub(super) use site::powerwall3_units;
+
 pub use redact::redacted;
 
 /// Firmware of a gateway, from its own record. Empty texts are `None`.
@@ -218,6 +220,7 @@ impl Payloads {
             grid_export: site_documents::grid_export(&site),
             config: site.config,
             vitals,
+            numbering: Arc::default(),
         }
     }
 }
