@@ -34,6 +34,7 @@ pub fn status(snapshot: &Snapshot, freshness: Freshness, at: Moment) -> Value {
         "freshness": freshness,
         "taken_at": reading.map(|reading| status::round(reading.taken_at)),
         "error": health.last_error,
+        "failing_since": unix(health.failing_since, at),
         "next_attempt_at": unix(health.next_attempt, at),
         "cooldown_until": unix(cooldown, at),
         "consecutive_failures": health.consecutive_failures,
