@@ -16,6 +16,8 @@ use crate::simulator::{Fleet, demo_sites};
 
 /// A setting is wrong or missing. Also what a mistyped command line exits with.
 const MISCONFIGURED: u8 = 2;
+/// Two for each connection that the server takes at most, and some for everything else.
+const FILES: u64 = 10_000;
 /// How often the Supervisor is looked after.
 const ROUND: Duration = Duration::from_secs(1);
 /// Settings that a demo takes over; it brings its own gateways.
@@ -160,6 +162,7 @@ fn misconfigured(error: &dyn std::error::Error) -> ExitCode {
 }
 
 fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Service)) -> ExitCode {
+    raise_file_limit();
     actix::System::new().block_on(async {
         let mut orders = match Orders::listen() {
             Ok(orders) => orders,
@@ -183,6 +186,13 @@ fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Serv
         service.stop().await;
         code
     })
+}
+
+/// Many systems allow a program 1,024 files unless it asks for more, and every client needs two.
+fn raise_file_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(FILES) {
+        warn!(event = "file_limit"; "the number of open files cannot be raised: {error}");
+    }
 }
 
 /// Until the end, and how it ends.
