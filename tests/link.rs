@@ -24,6 +24,7 @@ fn link(access: TedapiAccess, timeout: Duration) -> Box<dyn Link> {
         facts: GatewayFacts::default().into(),
         access: Access::Tedapi(access),
         timeout,
+        state_file: None,
     })
 }
 
