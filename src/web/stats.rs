@@ -97,7 +97,9 @@ fn body(state: &State) -> Value {
     let any = |what: fn(&Snapshot) -> bool| snapshots.iter().any(|snapshot| what(snapshot));
     let online = snapshots.iter().filter(|snapshot| snapshot.freshness(now) == Freshness::Live).count();
     let (cloud, fleet) = (any(|one| one.gateway.cloud_mode), any(|one| one.gateway.fleetapi));
-    let tedapi = any(|one| one.gateway.host.is_some());
+    let tedapi = any(|one| one.gateway.host.is_some() && !one.gateway.customer_api);
+    let basic_lan =
+        any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan()));
     let counters = &state.counters;
     let version = env!("CARGO_PKG_VERSION");
     let uptime = now.saturating_duration_since(state.started).as_secs();
@@ -120,7 +122,7 @@ fn body(state: &State) -> Value {
         "cloudmode": cloud || fleet,
         "fleetapi": fleet,
         "tedapi": tedapi,
-        "basiclan": false,
+        "basiclan": basic_lan,
         "cloudcontrol": false,
         "cloud_control": null,
         "pw3": snapshots.iter().any(|one| readings(one).and_then(|readings| readings.powerwall3) == Some(true)),
