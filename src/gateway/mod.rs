@@ -110,8 +110,8 @@ impl GatewayActor {
             (Some(due), _) => due,
             (None, 0) => now,
             (None, failures) => {
-                actor.retry = RetrySchedule::new(failures, actor.plan.seed);
-                now + actor.retry.next_backoff().unwrap_or_default()
+                let mut pauses = RetrySchedule::new(failures, actor.plan.seed);
+                now + pauses.next_backoff().unwrap_or_default()
             }
         };
         if again || next_poll.is_some() {
@@ -121,6 +121,7 @@ impl GatewayActor {
         health.last_restart = Some(now);
         health.failures += 1;
         health.consecutive_failures += 1;
+        actor.retry = RetrySchedule::new(health.consecutive_failures, actor.plan.seed);
         health.last_error = Some(ErrorNote {
             kind: "crashed",
             message: "reading the gateway's answer went wrong in this program; please report it".into(),

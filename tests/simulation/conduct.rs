@@ -227,6 +227,9 @@ impl Conduct {
         }
         self.failures = 0;
         self.refused_until = None;
+        self.last_crash = None;
+        // A new beginning costs some requests; it is for people to do, and they have better things to do.
+        self.recent.clear();
         self.next_poll = Window { earliest: now, latest: now };
         self.last_poll = Some(Ended::Stopped);
     }

@@ -7,7 +7,7 @@
 //! *Eventually*: fresh within two polls of the end of the trouble, and these polls come in time.
 //!
 //! A thousand seeds run with every test run. On two cores in the development profile a thousand whole days would take
-//! hours, so most seeds live through one to three hours and every fiftieth through a whole day. More:
+//! hours, so most seeds live through one or two hours and every hundredth through a whole day. More:
 //! `SEEDS=10000 HOURS=24 cargo test --test simulation`. A failing seed says how to repeat it.
 
 mod answers;

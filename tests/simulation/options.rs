@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 pub const SECOND: Duration = Duration::from_secs(1);
 const HOUR: u64 = 3600;
 /// Every so-manieth seed lives through a whole day; the others through a part of one.
-const WHOLE_DAYS: u64 = 50;
+const WHOLE_DAYS: u64 = 100;
 /// Firmware that gateways restart into.
 const FIRMWARES: [&str; 3] = ["26.30.2 aa17c3de", "26.34.0 9be0147a", "27.2.1 00c4d1f3"];
 
@@ -114,9 +114,8 @@ impl Options {
         // The longer the interval the more of a day is affordable: a second of simulated time costs about the
         // same whatever happens in it, a poll costs extra.
         let shortened = match interval {
-            0..10 => 1,
-            10..30 => 2,
-            _ => 3,
+            0..30 => 1,
+            _ => 2,
         };
         let hours = hours.unwrap_or(if seed % WHOLE_DAYS == 0 { 24 } else { shortened });
         let length = SECOND * u32::try_from(hours * HOUR).unwrap();
