@@ -95,6 +95,22 @@ struct State {
 }
 
 impl Gateway {
+    pub fn new(options: SiteOptions) -> std::io::Result<Self> {
+        let state = State {
+            day: Day::new(options.equipment(), u64::from(options.number), options.hour),
+            lived: Instant::now(),
+            // It has been running for two weeks and a bit.
+            booted: options.hour * 3600.0 - 1_434_584.192,
+            firmware: Firmware { version: "26.26.11 c4db63ce".into(), git_hash: [0xc4; 20] },
+            tls: certificate::server_config().map_err(std::io::Error::other)?,
+            faults: Vec::new(),
+            recent: VecDeque::new(),
+            down_until: None,
+            customer: CustomerState::new(options.kind),
+        };
+        Ok(Self { options, counters: Counters::default(), state: Mutex::new(state) })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -197,6 +213,18 @@ impl Gateway {
         let password = &self.options.customer_password;
         state.customer.answer(request, password, &scene, &state.firmware.version)
     }
+
+    /// Starts again with other firmware.
+    pub fn restart(&self, version: &str) {
+        let mut state = self.state();
+        state.firmware = Firmware { version: version.into(), git_hash: [0xd5; 20] };
+        state.booted = state.day.clock();
+        state.customer.end_sessions();
+    }
+
+    pub fn skip(&self, simulated: Duration) {
+        self.state().day.advance(simulated.as_secs_f64());
+    }
 }
 
 /// A running gateway. It stops when this is dropped.
@@ -214,19 +242,7 @@ impl GatewayHandle {
     pub async fn start(options: SiteOptions) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
         let addr = listener.local_addr()?;
-        let state = State {
-            day: Day::new(options.equipment(), u64::from(options.number), options.hour),
-            lived: Instant::now(),
-            // It has been running for two weeks and a bit.
-            booted: options.hour * 3600.0 - 1_434_584.192,
-            firmware: Firmware { version: "26.26.11 c4db63ce".into(), git_hash: [0xc4; 20] },
-            tls: certificate::server_config().map_err(std::io::Error::other)?,
-            faults: Vec::new(),
-            recent: VecDeque::new(),
-            down_until: None,
-            customer: CustomerState::new(options.kind),
-        };
-        let gateway = Arc::new(Gateway { options, counters: Counters::default(), state: Mutex::new(state) });
+        let gateway = Arc::new(Gateway::new(options)?);
         let server = tokio::spawn(server::serve(gateway.clone(), listener)).abort_handle();
         Ok(Self { gateway, addr, server })
     }
@@ -282,11 +298,8 @@ impl GatewayHandle {
 
     /// Restarts with other firmware; unreachable meanwhile, and every session ends.
     pub fn reboot(&self, version: &str, down_for: Duration) {
-        let mut state = self.gateway.state();
-        state.firmware = Firmware { version: version.into(), git_hash: [0xd5; 20] };
-        state.booted = state.day.clock();
-        state.customer.end_sessions();
-        state.down_until = Some(Instant::now() + down_for);
+        self.gateway.restart(version);
+        self.gateway.state().down_until = Some(Instant::now() + down_for);
     }
 
     /// Presents another certificate from the next connection on.
@@ -300,7 +313,7 @@ impl GatewayHandle {
 
     /// Moves the clock of the day forward.
     pub fn skip(&self, simulated: Duration) {
-        self.gateway.state().day.advance(simulated.as_secs_f64());
+        self.gateway.skip(simulated);
     }
 }
 
