@@ -24,6 +24,10 @@ const ALWAYS: Deviations = &[
     ("/api/system/update/status/current_time", "now"),
     ("/api/system/update/status/last_status_time", "now"),
     ("/health/version", "ours"),
+    ("/api/mqtt/status/last_error", "ours"),
+    ("/api/mqtt/status/last_error_at", "ours"),
+    ("/api/mqtt/status/queued", "ours"),
+    ("/api/mqtt/status/published", "ours"),
     ("/api/aggregate/timestamp", "now"),
     ("/api/aggregate/*/timestamp", "now"),
 ];

@@ -22,6 +22,7 @@ use crate::link::connect_lazily;
 use crate::live::sessions::{Sessions, on_connect};
 use crate::live::{self, Live};
 use crate::model::Aggregate;
+use crate::mqtt::Mqtt;
 use crate::settings::{HttpSettings, Settings};
 use crate::supervisor::{Configure, Directory, Supervisor};
 use crate::web::{self, State};
@@ -58,6 +59,7 @@ pub struct Service {
     state: Data<State>,
     sessions: Arc<Sessions>,
     supervisor: Addr<Supervisor>,
+    mqtt: Mqtt,
     /// The thread of all actors of gateways.
     gateways: Arbiter,
     server: ServerHandle,
@@ -116,6 +118,7 @@ impl Service {
         .run();
 
         let gateways = Arbiter::new();
+        let mqtt = Mqtt::start(settings.mqtt.clone(), directory.clone(), state.mqtt.clone(), seed);
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
         let supervisor = Supervisor::start_in_arbiter(&gateways.handle(), move |_| {
             Supervisor::new(configured, polling, directory, Arc::new(connect_lazily), seed)
@@ -125,6 +128,7 @@ impl Service {
             http,
             state,
             supervisor,
+            mqtt,
             gateways,
             server: server.handle(),
             serving: actix::spawn(server),
@@ -143,6 +147,7 @@ impl Service {
         if self.supervisor.send(change).await.is_err() {
             warn!("the changed settings did not arrive; restart the service");
         }
+        self.mqtt.apply(settings.mqtt).await;
     }
 
     /// Whether somebody looks after the gateways. Without, the program had better be started again.
@@ -150,18 +155,26 @@ impl Service {
         self.supervisor.connected()
     }
 
-    /// Takes no new connections, says goodbye to WebSocket clients with 1001, finishes what is being answered,
-    /// and stops asking gateways. Takes three seconds at most.
+    /// Starts again what can be without harm to anything else. To be called every second or so.
+    pub fn look_after(&self) {
+        self.mqtt.look_after();
+    }
+
+    /// Takes no new connections, says goodbye to the MQTT broker and, with 1001, to WebSocket clients, finishes what
+    /// is being answered, and stops asking gateways. Takes three seconds at most.
     pub async fn stop(self) {
         info!("stopping");
         self.sessions.close_all();
+        tokio::join!(self.stop_serving(), self.mqtt.stop());
+        self.gateways.stop();
+        self.watching.abort();
+        self.serving.abort();
+    }
+    async fn stop_serving(&self) {
         let drained = Duration::from_secs(DRAIN_SECONDS);
         if timeout(drained, self.server.stop(true)).await.is_err() {
             self.sessions.cut_all();
             let _ = timeout(CUT_DEADLINE, self.server.stop(false)).await;
         }
-        self.gateways.stop();
-        self.watching.abort();
-        self.serving.abort();
     }
 }

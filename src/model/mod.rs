@@ -3,6 +3,8 @@
 //! No I/O and no clock of its own: whoever asks brings the time.
 
 pub mod aggregate;
+pub mod broker;
+pub mod device_signals;
 pub mod freshness;
 pub mod number;
 pub mod snapshot;
@@ -12,6 +14,7 @@ pub mod units;
 pub mod views;
 
 pub use aggregate::Aggregate;
+pub use broker::BrokerStatus;
 pub use freshness::{Freshness, Ttl};
 pub use number::Number;
 pub use snapshot::{ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot};

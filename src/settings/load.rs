@@ -61,8 +61,8 @@ struct GatewayVariables {
 pub(super) struct Reader {
     /// Cleaned values by variable, with their source.
     values: BTreeMap<String, (String, String)>,
-    problems: Problems,
-    warnings: Vec<String>,
+    pub(super) problems: Problems,
+    pub(super) warnings: Vec<String>,
     effective: Vec<Effective>,
 }
 
@@ -76,7 +76,9 @@ impl Settings {
         let polling = reader.polling();
         let mut http = reader.http();
         let debug = reader.debug();
+        let mqtt = reader.mqtt();
         let gateways = reader.gateways(&mut http);
+        mqtt.check_ids(&gateways, &mut reader.problems);
         for gateway in &gateways {
             if let Access::Unsupported(kind) = &gateway.access {
                 let (id, kind) = (&gateway.facts.id, kind.name());
@@ -88,7 +90,15 @@ impl Settings {
         if !reader.problems.is_empty() {
             return Err(reader.problems);
         }
-        Ok(Self { gateways, polling, http, debug, warnings: reader.warnings, effective: reader.effective })
+        Ok(Self {
+            gateways,
+            polling,
+            http,
+            mqtt,
+            debug,
+            warnings: reader.warnings,
+            effective: reader.effective,
+        })
     }
 }
 
@@ -112,7 +122,7 @@ impl Reader {
             }
             reader.take(name, text, flag);
         }
-        for name in ["PW_GW_PWD", "PW_PASSWORD"] {
+        for name in ["PW_GW_PWD", "PW_PASSWORD", "MQTT_PASSWORD"] {
             reader.secret_from_file(name);
         }
         reader
@@ -171,7 +181,7 @@ impl Reader {
         envy::from_iter(values).unwrap_or_default()
     }
 
-    fn note(&mut self, name: &'static str, shown: impl ToString, given: bool) {
+    pub(super) fn note(&mut self, name: &'static str, shown: impl ToString, given: bool) {
         let source = match self.values.get(name) {
             Some((_, source)) if given => source.clone(),
             _ => "default".to_owned(),
@@ -427,7 +437,7 @@ fn category(error: &serde_json::Error) -> &'static str {
 }
 
 /// A small text file.
-fn read_file(path: &Path) -> std::io::Result<String> {
+pub(super) fn read_file(path: &Path) -> std::io::Result<String> {
     if std::fs::metadata(path)?.len() > LARGEST_FILE {
         return Err(std::io::Error::other("larger than 1 MiB"));
     }

@@ -3,6 +3,7 @@
 mod gateways;
 mod http;
 mod load;
+mod mqtt;
 mod problem;
 pub mod secret;
 mod values;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use load::Inputs;
+pub use mqtt::{BrokerTls, Layout, MqttSettings};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
 
@@ -25,6 +27,7 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     pub polling: PollingSettings,
     pub http: HttpSettings,
+    pub mqtt: MqttSettings,
     /// `PW_DEBUG`
     pub debug: bool,
     /// What the operator should know although it does not stop the start: settings without effect, look-alikes.

@@ -92,7 +92,6 @@ const TEDAPI_HINT: &str = r#"{"error":"Use /tedapi/config, /tedapi/status, /teda
 const TEDAPI_OFFLINE: &str = r#"{"error":"Gateway offline - TEDAPI unavailable"}"#;
 const NO_CLOUD: &str = r#"{"error":"Cloud API not enabled"}"#;
 const NO_FLEET: &str = r#"{"error":"FleetAPI not enabled"}"#;
-const NO_MQTT: &str = r#"{"enabled":false,"host":null,"port":1883,"connected":false,"topic_prefix":"pypowerwall","ha_discovery":true,"qos":1,"retain":true,"tls":false}"#;
 
 pub(super) const ROUTES: &[Route] = &[
     // The default gateway, for dashboards and scripts.
@@ -245,7 +244,7 @@ pub(super) const ROUTES: &[Route] = &[
     service("/stats", stats::stats, "What the service has done so far"),
     service("/stats/clear", stats::clear, "Starts counting anew; from this machine only"),
     service("/help", stats::help, "The statistics as a page"),
-    fixed("/api/mqtt/status", NO_MQTT, "MQTT; this version has none"),
+    service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker"),
     service("/openapi.json", docs::openapi, "This list, for programs"),
     service("/docs", docs::page, "This list, for people"),
     service("/redoc", docs::page, "As /docs"),

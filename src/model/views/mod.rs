@@ -4,7 +4,7 @@
 
 mod customer;
 mod flat;
-mod numbered;
+pub mod numbered;
 mod pw;
 pub mod status;
 
