@@ -75,7 +75,7 @@ impl Settings {
         let mut reader = Reader::new(inputs);
         let polling = reader.polling();
         let mut http = reader.http();
-        let debug = reader.debug();
+        let logging = reader.logging();
         let mqtt = reader.mqtt();
         let gateways = reader.gateways(&mut http);
         mqtt.check_ids(&gateways, &mut reader.problems);
@@ -95,7 +95,7 @@ impl Settings {
             polling,
             http,
             mqtt,
-            debug,
+            logging,
             warnings: reader.warnings,
             effective: reader.effective,
         })
