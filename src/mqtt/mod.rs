@@ -81,7 +81,7 @@ impl Mqtt {
     pub fn look_after(&self) {
         let is_dead = self.publisher.borrow().as_ref().is_some_and(|publisher| !publisher.connected());
         if is_dead {
-            error!("the MQTT publisher died; starting it again");
+            error!(event = "crashed"; "the MQTT publisher died; starting it again");
             self.start_publisher();
         }
     }
@@ -93,7 +93,7 @@ impl Mqtt {
         if before == settings {
             return;
         }
-        info!("MQTT: connecting anew, because its settings changed");
+        info!(event = "mqtt_changed"; "MQTT: connecting anew, because its settings changed");
         let moved = before.prefix != settings.prefix || before.discovery_prefix != settings.discovery_prefix;
         self.say_goodbye(moved || !settings.discovery).await;
         let status = self.status.read();

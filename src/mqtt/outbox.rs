@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-/// Messages that may wait. Whoever finds no room offers again later, with what is true by then.
-pub(super) const MOST_WAITING: usize = 1_000;
+/// Messages that may wait or be in flight. Whoever finds no room offers again later, with what is true by then.
+pub(super) const MOST_MESSAGES: usize = 1_000;
 
 /// One message to the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Outbox {
             *older = message;
             return true;
         }
-        if waiting.topics.len() == MOST_WAITING {
+        if waiting.topics.len() + self.in_flight.get() >= MOST_MESSAGES {
             return false;
         }
         let topic: Rc<str> = message.topic.as_str().into();
@@ -123,13 +123,13 @@ mod tests {
     #[test]
     fn when_it_is_full_only_newer_values_of_what_waits_are_taken() {
         let outbox = Outbox::default();
-        for topic in 0..MOST_WAITING {
+        for topic in 0..MOST_MESSAGES {
             assert!(outbox.offer(message(topic, 1)));
         }
-        assert!(!outbox.offer(message(MOST_WAITING, 1)));
+        assert!(!outbox.offer(message(MOST_MESSAGES, 1)));
         assert!(outbox.offer(message(7, 2)));
-        assert_eq!(outbox.len(), MOST_WAITING);
+        assert_eq!(outbox.len(), MOST_MESSAGES);
         outbox.take().unwrap();
-        assert!(outbox.offer(message(MOST_WAITING, 1)));
+        assert!(outbox.offer(message(MOST_MESSAGES, 1)));
     }
 }

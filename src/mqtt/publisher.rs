@@ -131,7 +131,7 @@ impl Publisher {
     }
 
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
-        info!("MQTT: connected to {}:{}", self.host, self.settings.port);
+        info!(event = "mqtt_connected"; "MQTT: connected to {}:{}", self.host, self.settings.port);
         let now = Instant::now();
         self.line = Line::Up(now);
         self.outage = None;
@@ -181,7 +181,7 @@ impl Publisher {
     /// One line per change: a broker that is away for a night must not fill the log.
     fn note_outage(&mut self, error: LineError) {
         if !self.outage.as_ref().is_some_and(|outage| outage.is_like(&error)) {
-            warn!("MQTT: {error}; trying again");
+            warn!(event = "mqtt_outage"; "MQTT: {error}; trying again");
         }
         let (last_error, last_error_at) = (Some(error.to_string()), Some(unix_time()));
         self.outage = Some(error);
@@ -269,7 +269,7 @@ impl Publisher {
         let now = Instant::now();
         self.follow_directory(ctx);
         if self.born.take() {
-            info!("MQTT: Home Assistant has started; telling it everything");
+            info!(event = "mqtt_birth"; "MQTT: Home Assistant has started; telling it everything");
             self.birth_due = Some(now + Duration::from_secs_f64(self.rng.random_range(BIRTH_PAUSE)));
         }
         if self.birth_due.is_some_and(|due| due <= now) {

@@ -100,6 +100,11 @@ impl Broker {
         timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
     }
 
+    /// Loses what it remembered, as one without persistence does. To be called while it is stopped.
+    pub fn forget(&self) {
+        let _ = std::fs::remove_file(self.folder.path().join("mosquitto.db"));
+    }
+
     /// Somebody who hears everything from now on, and what is retained.
     pub async fn listener(&self) -> Listener {
         Listener::new(self.port, None).await

@@ -4,6 +4,8 @@ mod broker;
 #[path = "../service/program.rs"]
 #[allow(dead_code, reason = "shared with the other test program")]
 mod program;
+mod security;
+mod stalled;
 #[path = "../common/tools.rs"]
 mod tools;
 
@@ -139,4 +141,154 @@ async fn a_gateway_is_offline_when_its_data_expires_and_not_before() {
     assert_ne!(listener.newest(BATTERY_CONFIG).as_deref(), Some(""), "an outage removes no entity");
     gateway.heal();
     listener.becomes("pypowerwall/home/availability", "online").await;
+}
+
+#[actix_web::test]
+async fn a_broker_that_restarts_is_told_everything_again() {
+    let Some(mut broker) = Broker::start(Options::default()).await else { return };
+    let gateway = gateway("home", SiteKind::Powerwall3).await;
+    let program = serve(&[&gateway], broker.port, &[]).await;
+    let listener = broker.listener().await;
+    listener.becomes("pypowerwall/home/availability", "online").await;
+    listener.announcement(BATTERY_CONFIG).await;
+
+    broker.stop().await;
+    let status = status_becomes(&program, |status| status["connected"] == false).await;
+    assert!(status["last_error"].is_string(), "{status}");
+    status_becomes(&program, |status| status["queued"] == 0).await;
+    listener.forget();
+    broker.forget();
+    broker.go_on().await;
+    let later = broker.listener().await;
+    later.becomes("pypowerwall/availability", "online").await;
+    later.becomes("pypowerwall/home/availability", "online").await;
+    later.announcement(BATTERY_CONFIG).await;
+    later.until("the last of many values", |later| later.newest("pypowerwall/home/status").is_some()).await;
+    status_becomes(&program, |status| status["connected"] == true).await;
+    let log = program.log();
+    assert_eq!(log.matches("; trying again").count(), 1, "an outage is one line:\n{log}");
+}
+
+#[actix_web::test]
+async fn home_assistant_is_told_everything_when_it_starts() {
+    let Some(broker) = Broker::start(Options::default()).await else { return };
+    let gateway = gateway("home", SiteKind::Powerwall2).await;
+    let program = serve(&[&gateway], broker.port, &[]).await;
+    let listener = broker.listener().await;
+    listener.announcement(BATTERY_CONFIG).await;
+    status_becomes(&program, |status| status["queued"] == 0 && status["published"].as_u64() > Some(50)).await;
+    listener.forget();
+    listener.say("homeassistant/status", "online", false).await;
+    listener.announcement(BATTERY_CONFIG).await;
+    listener.becomes("pypowerwall/home/name", "home").await;
+}
+
+#[actix_web::test]
+async fn only_changes_are_sent() {
+    let Some(broker) = Broker::start(Options::default()).await else { return };
+    let gateway = gateway("home", SiteKind::Powerwall2).await;
+    let program = serve(&[&gateway], broker.port, &[]).await;
+    let listener = broker.listener().await;
+    listener.announcement(BATTERY_CONFIG).await;
+    status_becomes(&program, |status| status["queued"] == 0 && status["published"].as_u64() > Some(50)).await;
+    // Several polls later.
+    let before = listener.count(|topic, _| topic == "pypowerwall/home/status");
+    listener
+        .until("more polls", |listener| {
+            listener.count(|topic, _| topic == "pypowerwall/home/status") > before + 3
+        })
+        .await;
+    for topic in ["pypowerwall/home/name", "pypowerwall/home/version", BATTERY_CONFIG] {
+        assert!(listener.count(|heard, _| heard == topic) <= 2, "{topic}");
+    }
+}
+
+#[actix_web::test]
+async fn a_gateway_that_is_no_longer_configured_disappears_from_home_assistant() {
+    let Some(broker) = Broker::start(Options::default()).await else { return };
+    let (home, barn) =
+        (gateway("home", SiteKind::Powerwall2).await, gateway("barn", SiteKind::Powerwall2).await);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateways.json");
+    let write = |gateways: &[&GatewayHandle]| {
+        let list: Value = gateways.iter().map(|gateway| gateway.settings()).collect();
+        std::fs::write(&path, serde_json::json!({ "gateways": list }).to_string()).unwrap();
+    };
+    write(&[&home, &barn]);
+    let config = path.display().to_string();
+    let program = serve(&[], broker.port, &[("PW_GATEWAYS", ""), ("PW_CONFIG", &config)]).await;
+    let listener = broker.listener().await;
+    let barn_config = "homeassistant/sensor/pypowerwall_barn_battery/config";
+    listener.announcement(barn_config).await;
+    listener.announcement(BATTERY_CONFIG).await;
+    write(&[&home]);
+    program.signal("HUP").await;
+    listener.becomes(barn_config, "").await;
+    listener.becomes("pypowerwall/barn/availability", "offline").await;
+    listener
+        .until("nothing is left of the barn", |listener| {
+            listener.topics().keys().filter(|topic| topic.contains("barn")).count() == 1
+        })
+        .await;
+    assert!(listener.newest(BATTERY_CONFIG).is_some_and(|payload| !payload.is_empty()));
+    // And comes back with it.
+    write(&[&home, &barn]);
+    program.signal("HUP").await;
+    listener.announcement(barn_config).await;
+    listener.becomes("pypowerwall/barn/availability", "online").await;
+}
+
+#[actix_web::test]
+async fn what_the_server_before_offered_and_this_one_does_not_is_removed() {
+    let Some(broker) = Broker::start(Options::default()).await else { return };
+    let listener = broker.listener().await;
+    let left_behind = [
+        "homeassistant/button/pypowerwall_home_go_off_grid/config",
+        "homeassistant/sensor/pypowerwall_home_battery/config",
+    ];
+    for topic in left_behind {
+        listener.say(topic, "{}", true).await;
+        listener.becomes(topic, "{}").await;
+    }
+    let gateway = gateway("home", SiteKind::Inverter).await;
+    let mut settings = gateway.settings();
+    settings["type"] = "inverter".into();
+    let list = Value::Array(vec![settings]).to_string();
+    let _program = serve(&[], broker.port, &[("PW_GATEWAYS", &list)]).await;
+    for topic in left_behind {
+        listener.becomes(topic, "").await;
+    }
+    listener.announcement("homeassistant/sensor/pypowerwall_home_solar/config").await;
+    assert_eq!(listener.newest("pypowerwall/home/battery"), None);
+}
+
+#[actix_web::test]
+async fn both_layouts_show_the_sum_to_displays() {
+    let Some(broker) = Broker::start(Options::default()).await else { return };
+    let (one, two) = (gateway("one", SiteKind::Powerwall2).await, gateway("two", SiteKind::Powerwall3).await);
+    let _program = serve(&[&one, &two], broker.port, &[("MQTT_LAYOUT", "both"), ("PW_CACHE_TTL", "3")]).await;
+    let listener = broker.listener().await;
+    let number = |listener: &Listener, topic: &str| -> Option<f64> {
+        listener.newest(&format!("pypowerwall/{topic}"))?.parse().ok()
+    };
+    listener
+        .until("the sum is that of both", |listener| {
+            let (Some(sum), Some(one), Some(two)) = (
+                number(listener, "load/instant_power"),
+                number(listener, "one/home"),
+                number(listener, "two/home"),
+            ) else {
+                return false;
+            };
+            (sum - one - two).abs() < 50.0
+        })
+        .await;
+    for topic in ["site/instant_power", "solar/instant_power", "battery/instant_power", "battery/level"] {
+        assert!(number(&listener, topic).is_some(), "{topic}");
+    }
+    assert_eq!(number(&listener, "site/offgrid"), Some(0.0));
+    // With nobody to sum, there is no value rather than an old one.
+    one.set(Fault::Refuse);
+    two.set(Fault::Refuse);
+    listener.becomes("pypowerwall/load/instant_power", "").await;
 }
