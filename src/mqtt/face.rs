@@ -241,3 +241,6 @@ pub(super) fn value(topic: String, payload: String, settings: &MqttSettings) -> 
 pub(super) fn always_kept(topic: String, payload: String, settings: &MqttSettings) -> Message {
     Message { topic, payload, retain: true, qos: settings.qos }
 }
+
+#[cfg(test)]
+mod tests;

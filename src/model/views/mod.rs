@@ -193,4 +193,4 @@ fn components(payloads: &Payloads) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
