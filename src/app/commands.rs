@@ -20,7 +20,7 @@ const MISCONFIGURED: u8 = 2;
 const FILES: u64 = 10_000;
 /// How often the Supervisor is looked after.
 const ROUND: Duration = Duration::from_secs(1);
-/// Settings that a demo takes over; it brings its own gateways.
+/// Settings that a demo takes over, beside those of MQTT; it brings its own gateways.
 const DEMO_VARIABLES: [&str; 7] = [
     "PW_PORT",
     "PW_BIND_ADDRESS",
@@ -95,7 +95,8 @@ fn demo(flags: Flags, speed: f64) -> ExitCode {
         debug: flags.debug,
         ..Flags::default()
     };
-    let taken_over = environment().filter(|(name, _)| DEMO_VARIABLES.contains(&name.as_str()));
+    let taken_over = environment()
+        .filter(|(name, _)| DEMO_VARIABLES.contains(&name.as_str()) || name.starts_with("MQTT_"));
     let gateways = ("PW_GATEWAYS".to_owned(), fleet.settings().to_string());
     let inputs = flags.inputs(taken_over.chain([gateways]));
     with_settings(&inputs, |settings| {
@@ -205,10 +206,13 @@ async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCo
                 Order::Stop => return ExitCode::SUCCESS,
                 Order::Reload => reload(inputs, service).await,
             },
-            _ = round.tick() => if !service.is_supervised() {
-                error!(event = "unsupervised"; "nobody looks after the gateways any more; ending, to be started again");
-                return ExitCode::FAILURE;
-            },
+            _ = round.tick() => {
+                if !service.is_supervised() {
+                    error!(event = "unsupervised"; "nobody looks after the gateways any more; ending, to be started again");
+                    return ExitCode::FAILURE;
+                }
+                service.look_after();
+            }
         }
     }
 }

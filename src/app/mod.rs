@@ -27,6 +27,7 @@ use crate::live::feed::{self, Feed};
 use crate::live::sessions::Sessions;
 use crate::live::{self, Live};
 use crate::model::Aggregate;
+use crate::mqtt::Mqtt;
 use crate::settings::{HttpSettings, Settings};
 use crate::supervisor::{Configure, Directory, LinkFactory, Supervisor};
 use crate::web::{self, State};
@@ -65,6 +66,7 @@ pub struct Service {
     state: Data<State>,
     live: Data<Live>,
     supervisor: Addr<Supervisor>,
+    mqtt: Mqtt,
     /// The thread of all actors of gateways.
     gateways: Arbiter,
     server: ServerHandle,
@@ -119,6 +121,7 @@ impl Service {
         let server = listen::serve(app, listener, tls, stall_limit)?;
 
         let gateways = Arbiter::new();
+        let mqtt = Mqtt::start(settings.mqtt.clone(), directory.clone(), state.mqtt.clone(), seed);
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
         let feeding = actix::spawn(feed::keep(live.feed.clone(), directory.clone()));
         let memories = Memories::default();
@@ -131,6 +134,7 @@ impl Service {
             http,
             state,
             supervisor,
+            mqtt,
             gateways,
             server: server.handle(),
             serving: actix::spawn(server),
@@ -150,6 +154,7 @@ impl Service {
         if self.supervisor.send(change).await.is_err() {
             warn!(event = "configuration"; "the changed settings did not arrive; restart the service");
         }
+        self.mqtt.apply(settings.mqtt).await;
     }
 
     /// Whether somebody looks after the gateways. Without, the program had better be started again.
@@ -157,19 +162,28 @@ impl Service {
         self.supervisor.connected()
     }
 
-    /// Takes no new connections, says goodbye to live clients (WebSockets with 1001), finishes what is being answered,
-    /// and stops asking gateways. Takes three seconds at most.
+    /// Starts again what can be without harm to anything else. To be called every second or so.
+    pub fn look_after(&self) {
+        self.mqtt.look_after();
+    }
+
+    /// Takes no new connections, says goodbye to the MQTT broker and to live clients (WebSockets with 1001), finishes
+    /// what is being answered, and stops asking gateways. Takes three seconds at most.
     pub async fn stop(self) {
         info!(event = "stopping"; "stopping");
         self.live.close();
+        tokio::join!(self.stop_serving(), self.mqtt.stop());
+        self.gateways.stop();
+        self.watching.abort();
+        self.feeding.abort();
+        self.serving.abort();
+    }
+
+    async fn stop_serving(&self) {
         let drained = Duration::from_secs(DRAIN_SECONDS);
         if timeout(drained, self.server.stop(true)).await.is_err() {
             self.live.sessions.cut_all();
             let _ = timeout(CUT_DEADLINE, self.server.stop(false)).await;
         }
-        self.gateways.stop();
-        self.watching.abort();
-        self.feeding.abort();
-        self.serving.abort();
     }
 }

@@ -4,6 +4,7 @@ mod gateways;
 mod http;
 mod load;
 mod logging;
+mod mqtt;
 mod problem;
 pub mod secret;
 mod values;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
+pub use mqtt::{BrokerTls, Layout, MqttSettings};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
 
@@ -27,6 +29,7 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     pub polling: PollingSettings,
     pub http: HttpSettings,
+    pub mqtt: MqttSettings,
     pub logging: LoggingSettings,
     /// What the operator should know although it does not stop the start: settings without effect, look-alikes.
     pub warnings: Vec<String>,

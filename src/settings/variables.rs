@@ -17,7 +17,6 @@ use Effect::{Live, None, Secret};
 const LATER: &str = "not part of this version yet";
 const CLOUD: &str = "this version has no cloud link yet";
 const HISTORY: &str = "this version keeps no history yet";
-const MQTT: &str = "this version has no MQTT yet";
 const CONTROL: &str = "this version only reads";
 const BUILT_IN: &str = "built in: every gateway is polled, paused and recovered on its own";
 
@@ -84,21 +83,23 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_CONFIG", Live),
     ("PW_GATEWAYS", Secret),
     ("CORS_ORIGINS", Live),
-    ("MQTT_HOST", None(MQTT)),
-    ("MQTT_PORT", None(MQTT)),
-    ("MQTT_USERNAME", None(MQTT)),
-    ("MQTT_PASSWORD", None(MQTT)),
-    ("MQTT_TLS", None(MQTT)),
-    ("MQTT_TLS_CA_CERT", None(MQTT)),
-    ("MQTT_TLS_INSECURE", None(MQTT)),
-    ("MQTT_TOPIC_PREFIX", None(MQTT)),
-    ("MQTT_HA_PREFIX", None(MQTT)),
-    ("MQTT_RETAIN", None(MQTT)),
-    ("MQTT_QOS", None(MQTT)),
-    ("MQTT_HA_DISCOVERY", None(MQTT)),
-    ("MQTT_CLIENT_ID", None(MQTT)),
-    ("MQTT_KEEPALIVE", None(MQTT)),
-    ("MQTT_CONTROLS", None(MQTT)),
+    ("MQTT_HOST", Live),
+    ("MQTT_PORT", Live),
+    ("MQTT_USERNAME", Live),
+    ("MQTT_PASSWORD", Secret),
+    ("MQTT_PASSWORD_FILE", Live),
+    ("MQTT_TLS", Live),
+    ("MQTT_TLS_CA_CERT", Live),
+    ("MQTT_TLS_INSECURE", Live),
+    ("MQTT_TOPIC_PREFIX", Live),
+    ("MQTT_HA_PREFIX", Live),
+    ("MQTT_RETAIN", Live),
+    ("MQTT_QOS", Live),
+    ("MQTT_HA_DISCOVERY", Live),
+    ("MQTT_CLIENT_ID", Live),
+    ("MQTT_KEEPALIVE", Live),
+    ("MQTT_LAYOUT", Live),
+    ("MQTT_CONTROLS", None(CONTROL)),
     ("GATEWAYS", None("never meant to be read; use PW_GATEWAYS")),
     ("CONTROL_ENABLED", None("no server ever read it")),
     ("CONTROL_TOKEN", None("no server ever read it; PW_CONTROL_SECRET is the name")),

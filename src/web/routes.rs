@@ -152,7 +152,6 @@ const TEDAPI_HINT: &str = r#"{"error":"Use /tedapi/config, /tedapi/status, /teda
 const TEDAPI_OFFLINE: &str = r#"{"error":"Gateway offline - TEDAPI unavailable"}"#;
 const NO_CLOUD: &str = r#"{"error":"Cloud API not enabled"}"#;
 const NO_FLEET: &str = r#"{"error":"FleetAPI not enabled"}"#;
-const NO_MQTT: &str = r#"{"enabled":false,"host":null,"port":1883,"connected":false,"topic_prefix":"pypowerwall","ha_discovery":true,"qos":1,"retain":true,"tls":false}"#;
 
 const NO_ENERGY: &str = "energy counters are null: they are in the customer API, which no link asks yet";
 const AS_PROXY: &str = "null without data, as the proxy has it";
@@ -322,7 +321,8 @@ pub(super) const ROUTES: &[Route] = &[
         .takes(orders::CLEAR_STATISTICS)
         .better("not for everybody, because GET changes something; POST with the control token as well"),
     service("/help", stats::help, "The statistics as a page").better("the same as /stats"),
-    fixed("/api/mqtt/status", NO_MQTT, "MQTT; this version has none").partly("this version has no MQTT"),
+    service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker")
+        .better("also says why it fails, what waits and what was taken"),
     service("/openapi.json", docs::openapi, "This list, for programs"),
     service("/docs", docs::page, "This list, for people").better(NOTHING_FETCHED),
     service("/redoc", docs::page, "As /docs").better(NOTHING_FETCHED),

@@ -5,7 +5,7 @@
 mod customer;
 mod flat;
 pub mod live;
-mod numbered;
+pub mod numbered;
 mod pw;
 pub mod status;
 
@@ -195,4 +195,4 @@ fn components(payloads: &Payloads) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

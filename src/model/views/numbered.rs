@@ -74,6 +74,14 @@ pub(super) fn units(documents: &Documents) -> Vec<Unit<'_>> {
     units
 }
 
+/// Number from 1 on, serial and block of every battery that has a block, in the order of the numbers.
+pub fn batteries(documents: &Documents) -> impl Iterator<Item = (usize, &str, &Value)> {
+    let numbered = units(documents).into_iter().enumerate();
+    numbered
+        .filter(|(_, unit)| !unit.block.is_null())
+        .map(|(index, unit)| (index + 1, unit.serial, unit.block))
+}
+
 pub(super) fn field(value: Option<&Value>, key: &str) -> Value {
     value.and_then(|value| value.get(key)).cloned().unwrap_or_default()
 }
