@@ -84,7 +84,8 @@ fn start(
     let Some(life) = live.sessions.admit(request) else {
         return Ok(refuse(StatusCode::SERVICE_UNAVAILABLE, "Too many connections"));
     };
-    let session = LiveSession { live, feed, life, last: None, next_beat: Instant::now() };
+    live.frames.audience.joined();
+    let session = LiveSession { live, feed, life, last: None, shown: None, next_beat: Instant::now() };
     WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start()
 }
 
@@ -113,6 +114,8 @@ struct LiveSession {
     life: Arc<Life>,
     /// The last frame sent, to send none twice within a second.
     last: Option<ByteString>,
+    /// The version of the board at the last frame, to know how many changes it stands for.
+    shown: Option<u64>,
     /// When the next frame is due even if nothing changes.
     next_beat: Instant,
 }
@@ -127,9 +130,17 @@ impl LiveSession {
         ByteString::try_from(bytes).ok()
     }
 
+    fn version(&self) -> u64 {
+        match &self.feed {
+            Feed::Gateway(board) => board.version(),
+            Feed::Aggregate => self.live.directory.aggregate.version(),
+        }
+    }
+
     /// Sends the newest frame, unless it has been sent.
     fn send(&mut self, ctx: &mut WebsocketContext<Self>) {
         self.life.progressed();
+        let version = self.version();
         let frame = self.frame();
         let is_same = |last: &ByteString, frame: &ByteString| last.as_ptr() == frame.as_ptr();
         if let (Some(last), Some(frame)) = (&self.last, &frame)
@@ -139,6 +150,9 @@ impl LiveSession {
         }
         if let Some(frame) = &frame {
             ctx.text(frame.clone());
+            let changes = self.shown.map_or(0, |shown| version.saturating_sub(shown));
+            self.live.frames.audience.sent(changes.saturating_sub(1));
+            self.shown = Some(version);
         }
         self.last = frame;
     }
@@ -149,6 +163,13 @@ impl LiveSession {
         let now = Instant::now();
         self.next_beat = (self.next_beat + HEARTBEAT).max(now);
         ctx.run_later(self.next_beat - now, Self::beat);
+    }
+}
+
+/// However a session ends, it ends here.
+impl Drop for LiveSession {
+    fn drop(&mut self) {
+        self.live.frames.audience.left(self.life.is_cut());
     }
 }
 

@@ -1,7 +1,7 @@
 //! All WebSocket sessions, seen from the sending side: how many, which of them are stuck, and saying goodbye.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -51,6 +51,8 @@ pub(super) struct Life {
     /// Milliseconds since the origin at which the session last ran: it runs only while its peer takes what it gets.
     progress: AtomicU64,
     cut: Option<Arc<Cut>>,
+    /// Whether it has been cut, which is done and told once.
+    is_cut: AtomicBool,
     goodbye: OnceLock<Recipient<GoAway>>,
 }
 
@@ -63,7 +65,12 @@ impl Life {
         let _ = self.goodbye.set(goodbye);
     }
 
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
+    }
+
     fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
         if let Some(cut) = &self.cut {
             let _ = cut.0.shutdown(std::net::Shutdown::Both);
         }
@@ -99,6 +106,7 @@ impl Sessions {
             origin: self.origin,
             progress: AtomicU64::new(milliseconds(self.origin.elapsed())),
             cut: request.conn_data::<Arc<Cut>>().cloned(),
+            is_cut: AtomicBool::new(false),
             goodbye: OnceLock::new(),
         });
         lives.push(Arc::downgrade(&life));
@@ -118,7 +126,8 @@ impl Sessions {
         let now = milliseconds(self.origin.elapsed());
         let limit = milliseconds(self.stall_limit);
         for life in self.lives().iter().filter_map(Weak::upgrade) {
-            if now.saturating_sub(life.progress.load(Ordering::Relaxed)) > limit {
+            let is_stuck = now.saturating_sub(life.progress.load(Ordering::Relaxed)) > limit;
+            if is_stuck && !life.is_cut() {
                 log::info!(event = "client_cut"; "a WebSocket client takes nothing any more; disconnecting it");
                 life.cut();
             }

@@ -10,6 +10,7 @@ mod health;
 mod limiter;
 mod plumbing;
 mod routes;
+mod scrape;
 mod stats;
 mod table;
 

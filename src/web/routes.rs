@@ -6,7 +6,7 @@
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
-use super::{State, about_gateway, api, assets, docs, health, stats};
+use super::{State, about_gateway, api, assets, docs, health, scrape, stats};
 use crate::model::Snapshot;
 use crate::model::views::View;
 use crate::model::views::status::Moment;
@@ -243,6 +243,7 @@ pub(super) const ROUTES: &[Route] = &[
     service("/livez", health::livez, "Whether the program answers"),
     service("/readyz", health::readyz, "503 while no gateway has fresh data"),
     service("/stats", stats::stats, "What the service has done so far"),
+    service("/metrics", scrape::metrics, "Every reading and how the service is, for Prometheus"),
     service("/stats/clear", stats::clear, "Starts counting anew; from this machine only"),
     service("/help", stats::help, "The statistics as a page"),
     fixed("/api/mqtt/status", NO_MQTT, "MQTT; this version has none"),
