@@ -108,3 +108,40 @@ fn health_reset(_: &State, _: &HttpRequest, _: Bytes) -> HttpResponse {
     let done = json!({ "status": "ok", "message": "SolarOnly fallback state reset for all gateways" });
     json_value(StatusCode::OK, &done)
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::error::PayloadError;
+    use futures_util::stream;
+
+    use super::*;
+
+    fn arriving(chunks: impl futures_util::Stream<Item = &'static [u8]> + 'static) -> Payload {
+        let chunks = chunks.map(|chunk| Ok::<_, PayloadError>(Bytes::from_static(chunk)));
+        Payload::Stream { payload: Box::pin(chunks) }
+    }
+
+    async fn outcome(declared: Option<u64>, payload: Payload) -> Result<usize, u16> {
+        let mut headers = HeaderMap::new();
+        if let Some(declared) = declared {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(declared));
+        }
+        body(&headers, payload).await.map(|body| body.len()).map_err(|answer| answer.status().as_u16())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_small_and_comes_in_time_or_is_refused() {
+        let kilobyte: &'static [u8] = &[b'x'; 1024];
+        let of = |kilobytes: usize| arriving(stream::iter(vec![kilobyte; kilobytes]));
+        assert_eq!(outcome(Some(16 << 10), of(16)).await, Ok(LARGEST_BODY));
+        assert_eq!(outcome(None, of(17)).await, Err(413), "whatever length it does not tell");
+        assert_eq!(
+            outcome(Some(17 << 10), arriving(stream::pending())).await,
+            Err(413),
+            "without waiting for it"
+        );
+        let start = Instant::now();
+        assert_eq!(outcome(Some(10), arriving(stream::pending())).await, Err(408));
+        assert_eq!(start.elapsed(), BODY_DEADLINE);
+    }
+}

@@ -19,6 +19,7 @@ use crate::link::{Link, LinkError, Refreshed};
 use crate::model::tedapi::{Payloads, Unusable};
 use crate::model::{LinkKind, Source};
 use crate::settings::TedapiAccess;
+
 use frames::{Target, config_request, query_request, system_info_request};
 use queries::{Queries, Query};
 use transport::{HttpTransport, Request, Transport};
