@@ -13,6 +13,7 @@ mod limiter;
 mod orders;
 mod plumbing;
 mod routes;
+mod scrape;
 mod stats;
 mod table;
 mod token;

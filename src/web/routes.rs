@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::orders::{self, Order};
 use super::plumbing::READ;
-use super::{State, about_gateway, api, assets, docs, health, stats};
+use super::{State, about_gateway, api, assets, docs, health, scrape, stats};
 use crate::model::Snapshot;
 use crate::model::views::View;
 use crate::model::views::status::Moment;
@@ -317,6 +317,7 @@ pub(super) const ROUTES: &[Route] = &[
     service("/livez", health::livez, "Whether the program answers").ours(),
     service("/readyz", health::readyz, "503 while no gateway has fresh data").ours(),
     service("/stats", stats::stats, "What the service has done so far").better("counts per route of the table, so that nobody can fill it; failures are those of the gateways"),
+    service("/metrics", scrape::metrics, "Every reading and how the service is, for Prometheus").ours(),
     service("/stats/clear", stats::clear, "Starts counting anew; from this machine, or with the control token")
         .takes(orders::CLEAR_STATISTICS)
         .better("not for everybody, because GET changes something; POST with the control token as well"),
