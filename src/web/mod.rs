@@ -13,6 +13,7 @@ mod limiter;
 mod orders;
 mod plumbing;
 mod routes;
+mod scrape;
 mod stats;
 mod table;
 mod token;
@@ -23,9 +24,11 @@ use actix_web::web::{self, ServiceConfig};
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
+use crate::board::Board;
 use crate::clock::unix_time;
 use crate::frames::Frames;
-use crate::settings::{HttpSettings, PollingSettings};
+use crate::model::BrokerStatus;
+use crate::settings::{HttpSettings, MqttSettings, PollingSettings};
 use crate::supervisor::Directory;
 use compression::Compressor;
 use limiter::Limiter;
@@ -43,6 +46,8 @@ pub struct State {
     pub http: HttpSettings,
     /// Replaced when the settings are read again.
     pub polling: ArcSwap<PollingSettings>,
+    /// How the connection to the MQTT broker does; written by whoever keeps it.
+    pub mqtt: Arc<Board<BrokerStatus>>,
     /// For the uptime.
     started: Instant,
     /// Unix seconds, for people.
@@ -71,6 +76,7 @@ impl State {
             compressor: Compressor::default(),
             http,
             polling: ArcSwap::from_pointee(polling),
+            mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
             started: Instant::now(),
             started_at,
             counters: Counters::new(started_at),

@@ -28,6 +28,11 @@ pub(super) struct Counters {
 }
 
 impl Counters {
+    /// Answers with a status of 400 or more.
+    pub fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
     pub fn new(since: f64) -> Self {
         Self {
             gets: AtomicU64::new(0),
@@ -97,7 +102,9 @@ fn body(state: &State) -> Value {
     let any = |what: fn(&Snapshot) -> bool| snapshots.iter().any(|snapshot| what(snapshot));
     let online = snapshots.iter().filter(|snapshot| snapshot.freshness(now) == Freshness::Live).count();
     let (cloud, fleet) = (any(|one| one.gateway.cloud_mode), any(|one| one.gateway.fleetapi));
-    let tedapi = any(|one| one.gateway.host.is_some());
+    let tedapi = any(|one| one.gateway.host.is_some() && !one.gateway.customer_api);
+    let basic_lan =
+        any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan()));
     let counters = &state.counters;
     let version = env!("CARGO_PKG_VERSION");
     let uptime = now.saturating_duration_since(state.started).as_secs();
@@ -109,7 +116,7 @@ fn body(state: &State) -> Value {
         "mode": if fleet { "FleetAPI" } else if cloud { "Cloud" } else { "Local" },
         "gets": counters.gets.load(Ordering::Relaxed),
         "posts": counters.posts.load(Ordering::Relaxed),
-        "errors": counters.errors.load(Ordering::Relaxed),
+        "errors": counters.errors(),
         "timeout": snapshots.iter().map(|one| one.health.failures).sum::<u64>(),
         "uri": state.table.counts(),
         "ts": unix_time() as u64,
@@ -120,7 +127,7 @@ fn body(state: &State) -> Value {
         "cloudmode": cloud || fleet,
         "fleetapi": fleet,
         "tedapi": tedapi,
-        "basiclan": false,
+        "basiclan": basic_lan,
         "cloudcontrol": false,
         "cloud_control": null,
         "pw3": snapshots.iter().any(|one| readings(one).and_then(|readings| readings.powerwall3) == Some(true)),
@@ -193,7 +200,7 @@ fn duration(seconds: u64) -> String {
 }
 
 /// Memory in use; `None` where the system does not say.
-fn resident_kilobytes() -> Option<u64> {
+pub(super) fn resident_kilobytes() -> Option<u64> {
     // A file in memory: reading it takes no longer than any other system call.
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
