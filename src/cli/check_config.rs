@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::NO_GATEWAYS;
-use crate::settings::{Access, CertificatePolicy, GatewaySettings, QuerySet, Settings};
+use crate::settings::{Access, CertificatePolicy, GatewaySettings, QuerySet, Settings, TedapiAccess};
 
 /// The report on valid settings.
 pub fn report(settings: &Settings) -> String {
@@ -28,20 +28,23 @@ pub fn report(settings: &Settings) -> String {
 fn describe(gateway: &GatewaySettings) -> String {
     let facts = &gateway.facts;
     let mut text = format!("gateway {} ({})\n", facts.id, facts.name);
+    let _ = writeln!(text, "  mode {}: {}", facts.mode, facts.mode_reason);
     match &gateway.access {
-        Access::Tedapi(access) => {
-            let certificate = match &access.certificate {
-                CertificatePolicy::Off => "any",
-                CertificatePolicy::TrustOnFirstUse { .. } => "the first one seen",
-                CertificatePolicy::Pinned(_) => "the pinned one",
-            };
-            let queries = match access.query_set {
-                QuerySet::V2024_06 => "V2024_06",
-                QuerySet::V2026_06 => "V2026_06",
-            };
-            let (host, port) = (&access.host, access.port);
-            let _ = writeln!(text, "  TEDAPI at {host}:{port}, password **********, queries {queries}");
-            let _ = writeln!(text, "  certificate: {certificate}");
+        Access::Tedapi(access) => describe_tedapi(&mut text, "TEDAPI", access),
+        Access::Bearer(access) => describe_tedapi(&mut text, "TEDAPI with an installer login", access),
+        Access::V1r(access) => {
+            let (host, port, key) = (&access.host, access.port, &access.key);
+            let queries = name_of(access.query_set);
+            let _ = writeln!(text, "  TEDAPI v1r at {host}:{port}, password **********, queries {queries}");
+            let _ = writeln!(text, "  RSA key with {} bits, fingerprint {}", key.bits(), key.fingerprint());
+            let _ = writeln!(text, "  certificate: {}", accepted(&access.certificate));
+            if let Some(wifi) = &access.wifi {
+                let role = match access.failover {
+                    true => "for followers, and to stand in:",
+                    false => "for followers only (PW_FAILOVER=no):",
+                };
+                describe_tedapi(&mut text, &format!("{role} TEDAPI"), wifi);
+            }
         }
         Access::Unsupported(kind) => {
             let _ = writeln!(text, "  {}: not supported by this version", kind.name());
@@ -49,4 +52,25 @@ fn describe(gateway: &GatewaySettings) -> String {
     }
     let _ = write!(text, "  timeout {} s", gateway.timeout.as_secs());
     text
+}
+
+fn describe_tedapi(text: &mut String, what: &str, access: &TedapiAccess) {
+    let (host, port, queries) = (&access.host, access.port, name_of(access.query_set));
+    let _ = writeln!(text, "  {what} at {host}:{port}, password **********, queries {queries}");
+    let _ = writeln!(text, "  certificate: {}", accepted(&access.certificate));
+}
+
+fn name_of(queries: QuerySet) -> &'static str {
+    match queries {
+        QuerySet::V2024_06 => "V2024_06",
+        QuerySet::V2026_06 => "V2026_06",
+    }
+}
+
+fn accepted(certificate: &CertificatePolicy) -> &'static str {
+    match certificate {
+        CertificatePolicy::Off => "any",
+        CertificatePolicy::TrustOnFirstUse { .. } => "the first one seen",
+        CertificatePolicy::Pinned(_) => "the pinned one",
+    }
 }

@@ -74,7 +74,7 @@ impl Question {
     pub fn recipient(&self) -> Option<&str> {
         match self.envelope.recipient.as_ref()?.party.as_ref()? {
             Party::Din(din) => Some(din),
-            Party::Local(_) => None,
+            Party::Local(_) | Party::AuthorizedClient(_) => None,
         }
     }
 
