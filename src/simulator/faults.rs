@@ -14,11 +14,13 @@ pub enum Role {
     Components,
     Config,
     SystemInfo,
+    /// A password for a token.
+    Login,
     Other,
 }
 
 impl Role {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Probe,
         Self::Din,
         Self::Status,
@@ -26,6 +28,7 @@ impl Role {
         Self::Components,
         Self::Config,
         Self::SystemInfo,
+        Self::Login,
         Self::Other,
     ];
 }
@@ -65,7 +68,7 @@ pub enum Fault {
 #[derive(Debug, Default)]
 pub struct Counters {
     /// By [`Role::ALL`].
-    requests: [AtomicU64; 8],
+    requests: [AtomicU64; 9],
     pub(super) connections: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) in_flight: AtomicU64,
