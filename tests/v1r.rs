@@ -49,7 +49,10 @@ impl House {
 }
 
 fn link_with(entry: &Value, variables: &[(&str, &str)]) -> Box<dyn Link> {
+    // Every link has forgotten what the one before it knew.
+    let folder = tempfile::tempdir().unwrap();
     let mut environment = vec![
+        ("PW_AUTH_PATH".to_owned(), folder.path().display().to_string()),
         ("PW_GATEWAYS".to_owned(), json!([entry]).to_string()),
         ("PW_TIMEOUT".to_owned(), "2".to_owned()),
     ];

@@ -19,12 +19,13 @@ use tokio::time::timeout;
 
 use crate::board::Board;
 use crate::frames::Frames;
-use crate::link::connect_lazily;
+use crate::link::connect_with;
+use crate::link::memory::Memories;
 use crate::live::sessions::{Sessions, on_connect};
 use crate::live::{self, Live};
 use crate::model::Aggregate;
 use crate::settings::{HttpSettings, Settings};
-use crate::supervisor::{Configure, Directory, Supervisor};
+use crate::supervisor::{Configure, Directory, LinkFactory, Supervisor};
 use crate::web::{self, State};
 
 /// Two serve a house, and a small computer keeps its other cores.
@@ -118,8 +119,10 @@ impl Service {
 
         let gateways = Arbiter::new();
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
+        let memories = Memories::default();
+        let connect: LinkFactory = Arc::new(move |gateway| connect_with(gateway, &memories));
         let supervisor = Supervisor::start_in_arbiter(&gateways.handle(), move |_| {
-            Supervisor::new(configured, polling, directory, Arc::new(connect_lazily), seed)
+            Supervisor::new(configured, polling, directory, connect, seed)
         });
         Ok(Self {
             addr,

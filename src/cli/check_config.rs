@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use super::NO_GATEWAYS;
-use crate::settings::{Access, CertificatePolicy, GatewaySettings, QuerySet, Settings, TedapiAccess};
+use crate::settings::{
+    Access, AuthMode, CertificatePolicy, GatewaySettings, QuerySet, Settings, TedapiAccess,
+};
 
 /// The report on valid settings.
 pub fn report(settings: &Settings) -> String {
@@ -46,9 +48,22 @@ fn describe(gateway: &GatewaySettings) -> String {
                 describe_tedapi(&mut text, &format!("{role} TEDAPI"), wifi);
             }
         }
+        Access::Local(access) => {
+            let (host, port) = (&access.host, access.port);
+            let session = match access.auth_mode {
+                AuthMode::Cookie => "cookies",
+                AuthMode::Token => "token",
+            };
+            let _ =
+                writeln!(text, "  customer API at {host}:{port}, password **********, session by {session}");
+            let _ = writeln!(text, "  certificate: {}", accepted(&access.certificate));
+        }
         Access::Unsupported(kind) => {
             let _ = writeln!(text, "  {}: not supported by this version", kind.name());
         }
+    }
+    if let Some(file) = &gateway.state_file {
+        let _ = writeln!(text, "  session, logins and silences kept in {}", file.display());
     }
     let _ = write!(text, "  timeout {} s", gateway.timeout.as_secs());
     text

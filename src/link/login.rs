@@ -1,22 +1,20 @@
-//! A login by password for a token, and reads that need one.
+//! A login by password for a token, and requests that need one.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use awc::http::{Method, header};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use crate::link::LinkError;
 use crate::link::https::{Answer, Call, Exchange, secret_header};
+use crate::link::memory::{Memory, Session};
 use crate::settings::Secret;
 
-/// Tokens live for about an hour; this one is renewed before.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(3000);
 const PATH: &str = "/api/login/Basic";
 const ANY_TIMEZONE: &str = "America/Los_Angeles";
 
-/// Who logs in, and the token of the last login.
+/// Who logs in. A token lives for about an hour; that it no longer holds, the gateway says.
 pub(super) struct Login {
     user: &'static str,
     email: &'static str,
@@ -24,41 +22,57 @@ pub(super) struct Login {
     timezone: String,
     /// What to do when the password is refused.
     hint: &'static str,
-    /// `Authorization`, and since when it holds.
-    token: Option<(header::HeaderValue, Instant)>,
+    /// Where the token outlives this program, and logins are counted.
+    memory: Arc<Memory>,
 }
 
 impl Login {
-    pub fn customer(password: &Secret, timezone: Option<&str>) -> Self {
+    pub fn customer(password: &Secret, timezone: Option<&str>, memory: Arc<Memory>) -> Self {
         Self {
             user: "customer",
             email: "customer@customer.domain",
             password: password.clone(),
             timezone: timezone.unwrap_or(ANY_TIMEZONE).to_owned(),
-            hint: "the customer password is wrong: it is the last five characters of the password on the gateway's sticker \
-                   (PW_GW_PWD), unless the owner chose another one (PW_PASSWORD)",
-            token: None,
+            hint: "the customer password is wrong: it is the last five characters of the password on the gateway's \
+                   sticker (PW_GW_PWD), unless the owner chose another one (PW_PASSWORD)",
+            memory,
         }
     }
 
-    pub fn installer(password: &Secret, timezone: Option<&str>) -> Self {
+    pub fn installer(password: &Secret, timezone: Option<&str>, memory: Arc<Memory>) -> Self {
         Self {
             user: "installer",
             email: "installer@tesla.com",
-            hint: "check the gateway password (PW_GW_PWD, on the sticker); the login as installer works on solar inverters \
-                   only, not on a Powerwall 2 or 3",
-            ..Self::customer(password, timezone)
+            hint: "check the gateway password (PW_GW_PWD, on the sticker); the login as installer works on solar \
+                   inverters only, not on a Powerwall 2 or 3",
+            ..Self::customer(password, timezone, memory)
         }
     }
 
-    /// A token that holds, from the last login or a new one.
-    pub async fn token(&mut self, exchange: &impl Exchange) -> Result<header::HeaderValue, LinkError> {
-        if let Some((token, since)) = &self.token
-            && since.elapsed() < TOKEN_LIFETIME
-        {
-            return Ok(token.clone());
+    /// The body of the answer to `call`. A token that no longer holds is renewed, once.
+    pub async fn send(&self, exchange: &impl Exchange, call: &Call) -> Result<Bytes, LinkError> {
+        self.memory.recall().await;
+        let may_renew = self.held().is_some();
+        let mut answer = self.authorized(exchange, call).await?;
+        if may_renew && matches!(answer.status, 401 | 403) {
+            self.forget().await;
+            answer = self.authorized(exchange, call).await?;
         }
-        self.token = None;
+        answer.ok(&call.path, self.hint)
+    }
+
+    async fn authorized(&self, exchange: &impl Exchange, call: &Call) -> Result<Answer, LinkError> {
+        let token = self.token(exchange).await?;
+        exchange.exchange(call.clone().with(header::AUTHORIZATION, token)).await
+    }
+
+    /// The token of the last login, or of a new one if the gateway bears one.
+    pub async fn token(&self, exchange: &impl Exchange) -> Result<header::HeaderValue, LinkError> {
+        self.memory.recall().await;
+        if let Some(token) = self.held() {
+            return Ok(token);
+        }
+        self.memory.spend_login().await?;
         let login = json!({
             "username": self.user, "password": self.password.expose(), "email": self.email,
             "clientInfo": { "timezone": self.timezone },
@@ -71,41 +85,30 @@ impl Login {
             only_reads: false,
         };
         let body = exchange.exchange(call).await?.ok(PATH, self.hint)?;
-        let answer: Option<Value> = serde_json::from_slice(&body).ok();
-        let token =
-            answer.as_ref().and_then(|answer| answer["token"].as_str()).filter(|token| !token.is_empty());
-        let token = token.and_then(|token| secret_header(&format!("Bearer {token}")));
-        let token = token.ok_or_else(|| LinkError::Malformed {
-            what: "the login".into(),
-            why: "it holds no token".into(),
-        })?;
-        self.token = Some((token.clone(), Instant::now()));
-        Ok(token)
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let token = answer["token"].as_str().filter(|token| !token.is_empty());
+        let session = token.map(|token| format!("Bearer {token}"));
+        let header = session.as_deref().and_then(secret_header);
+        let (Some(session), Some(header)) = (session, header) else {
+            return Err(LinkError::Malformed { what: "the login".into(), why: "it holds no token".into() });
+        };
+        self.memory.keep_session(Some(Session::Token(Secret::new(session)))).await;
+        Ok(header)
+    }
+
+    fn held(&self) -> Option<header::HeaderValue> {
+        match self.memory.session()? {
+            Session::Token(token) => secret_header(token.expose()),
+            Session::Cookies { .. } => None,
+        }
     }
 
     /// Whether there was a token to forget.
-    pub fn forget(&mut self) -> bool {
-        self.token.take().is_some()
-    }
-
-    /// The body at `path`. A token that no longer holds is renewed, once.
-    pub async fn get(&mut self, exchange: &impl Exchange, path: &'static str) -> Result<Bytes, LinkError> {
-        self.send(exchange, &Call::get(path)).await
-    }
-
-    /// The body of the answer to `call`. A token that no longer holds is renewed, once.
-    pub async fn send(&mut self, exchange: &impl Exchange, call: &Call) -> Result<Bytes, LinkError> {
-        let may_renew = self.token.is_some();
-        let mut answer = self.authorized(exchange, call).await?;
-        if may_renew && matches!(answer.status, 401 | 403) {
-            self.forget();
-            answer = self.authorized(exchange, call).await?;
+    pub async fn forget(&self) -> bool {
+        let was_held = self.held().is_some();
+        if was_held {
+            self.memory.keep_session(None).await;
         }
-        answer.ok(&call.path, self.hint)
-    }
-
-    async fn authorized(&mut self, exchange: &impl Exchange, call: &Call) -> Result<Answer, LinkError> {
-        let token = self.token(exchange).await?;
-        exchange.exchange(call.clone().with(header::AUTHORIZATION, token)).await
+        was_held
     }
 }

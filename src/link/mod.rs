@@ -1,9 +1,14 @@
 //! The ways to reach a gateway: bytes in, telemetry out. No actors, no web server.
 
+pub mod budget;
+mod careful;
 pub mod error;
 pub mod https;
+pub mod local;
 mod login;
+pub mod memory;
 mod pair;
+pub mod silence;
 pub mod tedapi;
 mod tls;
 pub mod v1r;
@@ -16,6 +21,9 @@ pub use error::LinkError;
 
 use crate::model::{LinkHealth, LinkKind, Source};
 use crate::settings::{Access, GatewaySettings, QuerySet, TedapiAccess};
+use careful::Careful;
+use local::LocalLink;
+use memory::Memories;
 use pair::Pair;
 use tedapi::TedapiLink;
 use tedapi::bearer::BearerTransport;
@@ -58,39 +66,65 @@ pub struct Refreshed {
     pub more: bool,
 }
 
-/// The link of a gateway. Touches neither network nor files; call it on the thread that will use the link.
+/// The link of a gateway, which remembers only what is in its file. Touches neither network nor files; call it on the
+/// thread that will use the link.
 pub fn connect_lazily(gateway: &GatewaySettings) -> Box<dyn Link> {
+    connect_with(gateway, &Memories::default())
+}
+
+/// As [`connect_lazily`], with what former links to the same gateway left in `memories`.
+pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
     let limit = gateway.timeout;
     let timezone = gateway.facts.timezone.as_deref();
-    match &gateway.access {
-        Access::Tedapi(access) => tedapi(wifi(access, limit), access.query_set, &access.host, access.port),
+    let memory = |host: &str, port| memories.of(&host_and_port(host, port), gateway.state_file.as_deref());
+    let (link, memory) = match &gateway.access {
+        Access::Tedapi(access) => {
+            let link = tedapi(wifi(access, limit), access.query_set, &access.host, access.port);
+            (link, memory(&access.host, access.port))
+        }
         Access::Bearer(access) => {
-            let transport = BearerTransport::new(access, timezone, limit);
+            let memory = memory(&access.host, access.port);
+            let transport = BearerTransport::new(access, timezone, limit, memory.clone());
             let channel = FrameChannel::new(transport, LinkKind::Bearer);
-            tedapi(channel, access.query_set, &access.host, access.port)
+            (tedapi(channel, access.query_set, &access.host, access.port), memory)
         }
         Access::V1r(access) => {
-            let lan = SignedChannel::new(access, timezone, limit);
-            match &access.wifi {
+            let memory = memory(&access.host, access.port);
+            let lan = SignedChannel::new(access, timezone, limit, memory.clone());
+            let link = match &access.wifi {
                 None => tedapi(lan, access.query_set, &access.host, access.port),
                 Some(other) => {
                     let pair = Pair::new(lan, wifi(other, limit), access.failover);
                     tedapi(pair, access.query_set, &access.host, access.port)
                 }
-            }
+            };
+            (link, memory)
         }
-        Access::Unsupported(kind) => Box::new(UnsupportedLink(*kind)),
-    }
+        Access::Local(access) => {
+            let memory = memory(&access.host, access.port);
+            let link: Box<dyn Link> = Box::new(LocalLink::new(access, limit, memory.clone()));
+            (link, memory)
+        }
+        Access::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
+    };
+    Box::new(Careful::new(link, memory))
 }
 
 fn wifi(access: &TedapiAccess, limit: Duration) -> FrameChannel<HttpTransport> {
     FrameChannel::new(HttpTransport::new(access, limit), LinkKind::Tedapi)
 }
 
-/// A port that is not the usual one belongs to how a gateway is called in documents.
 fn tedapi(channel: impl Channel + 'static, queries: QuerySet, host: &str, port: u16) -> Box<dyn Link> {
-    let called = if port == 443 { host.to_owned() } else { format!("{host}:{port}") };
-    Box::new(TedapiLink::over(channel, Queries::of(queries), &called))
+    Box::new(TedapiLink::over(channel, Queries::of(queries), &host_and_port(host, port)))
+}
+
+/// How a gateway is called in documents, files and messages.
+fn host_and_port(host: &str, port: u16) -> String {
+    match port {
+        443 => host.to_owned(),
+        port if host.contains(':') => format!("[{host}]:{port}"),
+        port => format!("{host}:{port}"),
+    }
 }
 
 /// Stands where a link will be one day, and says so.
@@ -103,7 +137,8 @@ impl Link for UnsupportedLink {
 
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
         let error = LinkError::Unsupported(format!(
-            "this version reaches gateways over their own protocol only (TEDAPI: gw_pwd, or rsa_key_path); this one is configured for {}",
+            "this version reaches gateways over TEDAPI (host and gw_pwd) and the customer API (host and password); this \
+             one is configured for {}",
             self.0.name()
         ));
         Box::pin(async { Err(error) })

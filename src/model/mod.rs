@@ -3,7 +3,9 @@
 //! No I/O and no clock of its own: whoever asks brings the time.
 
 pub mod aggregate;
+pub mod customer;
 pub mod freshness;
+mod json;
 pub mod number;
 pub mod snapshot;
 pub mod tally;

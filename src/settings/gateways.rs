@@ -10,7 +10,7 @@ use super::modes::{self, Fact, Given, Mode, Verdict};
 use super::problem::{Problems, nearest};
 use super::rsa_key::{self, RsaKey};
 use super::values::{self, Refusal};
-use super::{Access, GatewaySettings, QuerySet, Secret, TedapiAccess, V1rAccess};
+use super::{Access, AuthMode, GatewaySettings, LocalAccess, QuerySet, Secret, TedapiAccess, V1rAccess};
 use crate::model::{GatewayFacts, GatewayKind, LinkKind};
 
 const KEYS: [&str; 19] = [
@@ -37,6 +37,10 @@ const KEYS: [&str; 19] = [
 /// Ours; the servers before have no such key.
 const CERTIFICATE: &str = "certificate";
 
+/// What the servers before ours send with a login when they are told nothing; gateways do not look at it.
+const ANY_EMAIL: &str = "email@example.com";
+const ANY_TIMEZONE: &str = "America/Los_Angeles";
+
 /// What a gateway takes over where its own entry is silent.
 pub(super) struct Defaults {
     pub timeout: Duration,
@@ -45,10 +49,28 @@ pub(super) struct Defaults {
     pub query_set: Option<String>,
     pub certificate: Option<String>,
     pub auth_path: Option<PathBuf>,
+    /// `PW_CACHE_FILE`, or where else the servers before ours keep the session of a gateway from single variables.
+    pub state_file: Option<PathBuf>,
+    /// Whether there is one gateway, from single variables.
+    pub single: bool,
+    pub auth_mode: AuthMode,
     /// `PW_TEDAPI_AUTH_MODE`: whether gateways without a key are asked with an installer login.
     pub bearer: bool,
     /// `PW_FAILOVER`
     pub failover: bool,
+}
+
+/// The session file of the servers before ours.
+pub(super) const SESSION_FILE: &str = ".powerwall";
+
+impl Defaults {
+    /// Where a session is kept when nobody says where: in the working directory.
+    fn session_file_here(&self, id: &str) -> PathBuf {
+        match self.single {
+            true => SESSION_FILE.into(),
+            false => format!(".powerwall-server.{id}.json").into(),
+        }
+    }
 }
 
 /// What an entry makes, and what to remark about it.
@@ -228,9 +250,13 @@ impl Entry<'_> {
         // Each address has its own certificate.
         let certificate_text = self.text(CERTIFICATE).or_else(|| defaults.certificate.clone());
         let auth_path = self.text("authpath").map(PathBuf::from).or_else(|| defaults.auth_path.clone());
+        let in_auth_path = |what: &str| {
+            let (path, id) = auth_path.as_ref().zip(id.as_ref())?;
+            Some(path.join(format!(".powerwall-server.{id}.{what}")))
+        };
+        let mut state_file = defaults.state_file.clone().or_else(|| in_auth_path("json"));
         let mut certificate = |address: &str| {
-            let name = id.as_ref().map(|id| format!(".powerwall-server.{id}{address}.sha256"));
-            let store = auth_path.as_ref().zip(name).map(|(path, name)| path.join(name));
+            let store = in_auth_path(&format!("{address}sha256"));
             match &certificate_text {
                 Some(text) => values::certificate(text, store)
                     .map_err(|refusal| self.problem(CERTIFICATE, refusal))
@@ -255,7 +281,7 @@ impl Entry<'_> {
                 Access::Bearer(tedapi(host.clone()?, port, &gateway_password?, certificate))
             }
             Mode::V1r | Mode::V1rWithWifi => {
-                let (own, over_wifi) = (certificate("")?, certificate(".wifi")?);
+                let (own, over_wifi) = (certificate("")?, certificate("wifi.")?);
                 let wifi = match (wifi_host.clone(), &gateway_password) {
                     (Some((host, port)), Some(password)) if mode == Mode::V1rWithWifi => {
                         Some(tedapi(host, port, password, over_wifi))
@@ -273,7 +299,15 @@ impl Entry<'_> {
                     failover: defaults.failover,
                 })
             }
-            Mode::Local => Access::Unsupported(LinkKind::Local),
+            Mode::Local => Access::Local(LocalAccess {
+                host: host.clone()?,
+                port: port.unwrap_or(443),
+                email: email.clone().unwrap_or_else(|| ANY_EMAIL.into()),
+                password: password?,
+                auth_mode: defaults.auth_mode,
+                timezone: timezone.clone().unwrap_or_else(|| ANY_TIMEZONE.into()),
+                certificate: certificate("")?,
+            }),
             Mode::Cloud => Access::Unsupported(LinkKind::Cloud),
             Mode::FleetApi => Access::Unsupported(LinkKind::FleetApi),
         };
@@ -308,7 +342,12 @@ impl Entry<'_> {
             tedapi_expected: mode.is_tedapi(),
             may_be_basic_lan: mode == Mode::Local && !given.has(Fact::GatewayPassword),
         };
-        Some(GatewaySettings { facts: Arc::new(facts), access, timeout: timeout.unwrap_or(defaults.timeout) })
+        if matches!(access, Access::Local(_) | Access::V1r(_) | Access::Bearer(_)) {
+            // Without a session to go on with, every restart would be a login.
+            state_file = state_file.or_else(|| Some(defaults.session_file_here(&facts.id)));
+        }
+        let timeout = timeout.unwrap_or(defaults.timeout);
+        Some(GatewaySettings { facts: Arc::new(facts), access, timeout, state_file })
     }
 }
 

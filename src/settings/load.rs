@@ -11,7 +11,7 @@ use super::gateways::{self, Defaults};
 use super::problem::{Problems, nearest};
 use super::values::{self, Refusal};
 use super::variables::{Effect, effect, meant};
-use super::{Effective, HttpSettings, PollingSettings, Secret, Settings};
+use super::{AuthMode, Effective, HttpSettings, PollingSettings, Secret, Settings};
 use crate::model::Adjustments;
 use crate::settings::Access;
 
@@ -57,6 +57,8 @@ struct GatewayVariables {
     pw_timeout: Option<String>,
     pw_tedapi_auth_mode: Option<String>,
     pw_failover: Option<String>,
+    pw_auth_mode: Option<String>,
+    pw_cache_file: Option<String>,
 }
 
 /// Collects values, where they came from, and what was wrong.
@@ -249,6 +251,15 @@ impl Reader {
             query_set: raw.pw_tedapi_api_version.clone(),
             certificate: raw.pw_certificate.clone(),
             auth_path: raw.pw_auth_path.clone().map(Into::into),
+            state_file: None,
+            single: false,
+            auth_mode: self.value(
+                "PW_AUTH_MODE",
+                raw.pw_auth_mode.clone(),
+                AuthMode::Cookie,
+                values::auth_mode,
+                |mode| if *mode == AuthMode::Token { "token" } else { "cookie" }.to_owned(),
+            ),
             bearer: self.value(
                 "PW_TEDAPI_AUTH_MODE",
                 raw.pw_tedapi_auth_mode.clone(),
@@ -281,6 +292,12 @@ impl Reader {
                     Vec::new()
                 }
             };
+        }
+        let in_auth_path = defaults.auth_path.as_ref().map(|path| path.join(gateways::SESSION_FILE));
+        defaults.state_file = raw.pw_cache_file.clone().map(Into::into).or(in_auth_path);
+        defaults.single = true;
+        if let Some(file) = &raw.pw_cache_file {
+            self.note("PW_CACHE_FILE", file, true);
         }
         self.single(&raw, &defaults)
     }

@@ -55,6 +55,8 @@ pub struct GatewaySettings {
     pub access: Access,
     /// Limit of one exchange with the gateway.
     pub timeout: Duration,
+    /// Where its session, its logins and its silences are kept over restarts; `None`: they are not.
+    pub state_file: Option<PathBuf>,
 }
 
 /// How a gateway is reached.
@@ -64,6 +66,7 @@ pub enum Access {
     /// TEDAPI with an installer login instead of the password in every request.
     Bearer(TedapiAccess),
     V1r(V1rAccess),
+    Local(LocalAccess),
     /// Understood, but this version has no link of that kind: the gateway is shown with an error that says so.
     Unsupported(LinkKind),
 }
@@ -96,6 +99,31 @@ pub struct V1rAccess {
     pub wifi: Option<TedapiAccess>,
     /// `PW_FAILOVER`: whether Wi-Fi may stand in. Without, the leader is asked over the LAN only.
     pub failover: bool,
+}
+
+/// The customer API of a Powerwall 2 or +, or the little that a Powerwall 3 has of it over its wired LAN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalAccess {
+    /// Name or address, without port.
+    pub host: String,
+    /// 443 unless configured.
+    pub port: u16,
+    /// Sent with the login; gateways take any.
+    pub email: String,
+    /// The customer password: the owner's, or the last five characters of the one on the sticker.
+    pub password: Secret,
+    pub auth_mode: AuthMode,
+    /// Sent with the login. IANA name.
+    pub timezone: String,
+    pub certificate: CertificatePolicy,
+}
+
+/// How a session travels with each request to the customer API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthMode {
+    #[default]
+    Cookie,
+    Token,
 }
 
 /// The generation of signed queries a gateway is asked with.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use super::{AllowedOrigins, CertificatePolicy, QuerySet};
+use super::{AllowedOrigins, AuthMode, CertificatePolicy, QuerySet};
 
 /// Why a text was refused, to be put behind its place.
 pub(super) type Refusal = String;
@@ -110,6 +110,14 @@ pub(super) fn is_bearer(text: &str) -> Result<bool, Refusal> {
         "basic" => Ok(false),
         "bearer" => Ok(true),
         _ => Err(format!("{text:?} is neither basic nor bearer")),
+    }
+}
+
+pub(super) fn auth_mode(text: &str) -> Result<AuthMode, Refusal> {
+    match text.to_ascii_lowercase().as_str() {
+        "cookie" => Ok(AuthMode::Cookie),
+        "token" => Ok(AuthMode::Token),
+        _ => Err(format!("{text:?} is neither cookie nor token")),
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::answers::{Addressee, Firmware, Question};
 use super::certificate;
+use super::customer::{CustomerAnswer, CustomerRequest, CustomerState, CustomerSurface, LoginLimit};
 use super::day::{Day, Equipment};
 use super::documents::{Scene, SiteKind};
 use super::faults::{Counters, Fault, Role};
@@ -37,6 +38,8 @@ pub struct SiteOptions {
     pub kind: SiteKind,
     /// Of the gateway; what a client must send.
     pub password: String,
+    /// Of the customer: unless the owner changed it, the last five characters of the gateway's.
+    pub customer_password: String,
     /// Tells sites apart: serial numbers, weather, habits.
     pub number: u32,
     /// Hour of the day at the start.
@@ -54,6 +57,7 @@ impl SiteOptions {
             name: name.into(),
             kind,
             password: "SIMULATED1".into(),
+            customer_password: "ATED1".into(),
             number: 1,
             hour: 11.0,
             speed: 1.0,
@@ -118,11 +122,13 @@ struct State {
     faults: Vec<(Option<Role>, Fault)>,
     /// Times of recent requests, for the rate limit.
     recent: VecDeque<Instant>,
+    customer: CustomerState,
 }
 
 impl Gateway {
     fn new(house: Arc<House>, lan: Option<Lan>) -> std::io::Result<Self> {
         let state = State {
+            customer: CustomerState::new(house.options.kind),
             tls: certificate::server_config().map_err(std::io::Error::other)?,
             faults: Vec::new(),
             recent: VecDeque::new(),
@@ -225,6 +231,16 @@ impl Gateway {
         drop(living);
         question.answer(&scene, &firmware)
     }
+
+    /// The answer to a request below `/api/`.
+    pub fn customer_answer(&self, request: &CustomerRequest<'_>) -> (Role, CustomerAnswer) {
+        self.counters.count_path(request.path);
+        let living = self.house.living();
+        let (scene, firmware) = (self.scene(&living), living.firmware.clone());
+        drop(living);
+        let password = &self.house.options.customer_password;
+        self.state().customer.answer(request, password, &scene, &firmware.version)
+    }
 }
 
 /// A running gateway. It stops when this is dropped.
@@ -266,8 +282,7 @@ impl GatewayHandle {
     /// # Errors
     /// As [`GatewayHandle::start`].
     pub async fn on_lan_at(&self, port: u16) -> std::io::Result<Self> {
-        let customer = self.options().password.clone();
-        let customer = customer[customer.len().saturating_sub(5)..].to_owned();
+        let customer = self.options().customer_password.clone();
         Self::listen(Gateway::new(self.gateway.house.clone(), Some(Lan::new(customer)))?, port).await
     }
 
@@ -317,12 +332,43 @@ impl GatewayHandle {
         self.gateway.state().faults.clear();
     }
 
-    /// Restarts with other firmware; unreachable meanwhile.
+    /// How much of the customer API it has from now on.
+    pub fn set_surface(&self, surface: CustomerSurface) {
+        self.gateway.state().customer.surface = surface;
+    }
+
+    /// How often somebody may log in from now on.
+    pub fn limit_logins(&self, limit: LoginLimit) {
+        self.gateway.state().customer.limit = limit;
+    }
+
+    /// What a path of the customer API answers from now on; `None`: what it should.
+    pub fn answer_instead(&self, path: &str, status: Option<u16>) {
+        let instead = &mut self.gateway.state().customer.instead;
+        match status {
+            Some(status) => instead.insert(path.to_owned(), status),
+            None => instead.remove(path),
+        };
+    }
+
+    /// Ends every session; from now on a session that ended is answered with `status`.
+    pub fn end_sessions(&self, status: u16) {
+        let customer = &mut self.gateway.state().customer;
+        customer.ended = status;
+        customer.end_sessions();
+    }
+
+    /// Restarts with other firmware; unreachable meanwhile, and every session ends.
     pub fn reboot(&self, version: &str, down_for: Duration) {
         let mut living = self.gateway.house.living();
         living.firmware = Firmware { version: version.into(), git_hash: [0xd5; 20] };
         living.booted = living.day.clock();
         living.down_until = Some(Instant::now() + down_for);
+        drop(living);
+        self.gateway.state().customer.end_sessions();
+        if let Some(lan) = &self.gateway.lan {
+            lan.expire_tokens();
+        }
     }
 
     /// Presents another certificate from the next connection on.

@@ -80,6 +80,8 @@ fn body(state: &State) -> Value {
     let mode = live.last().map(LinkKind::tedapi_mode);
     let expected = any(|one| one.gateway.tedapi_expected);
     let tedapi = mode.map_or(expected, |mode| mode != "off");
+    let basic_lan =
+        any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan()));
     let counters = &state.counters;
     let version = env!("CARGO_PKG_VERSION");
     let uptime = now.saturating_duration_since(state.started).as_secs();
@@ -102,7 +104,7 @@ fn body(state: &State) -> Value {
         "cloudmode": cloud || fleet,
         "fleetapi": fleet,
         "tedapi": tedapi,
-        "basiclan": false,
+        "basiclan": basic_lan,
         "cloudcontrol": false,
         "cloud_control": null,
         "pw3": snapshots.iter().any(|one| readings(one).and_then(|readings| readings.powerwall3) == Some(true)),

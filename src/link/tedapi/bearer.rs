@@ -1,6 +1,6 @@
 //! Frames with a token instead of the password: TEDAPI of inverters that want a login as installer.
 
-use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use awc::http::{Method, header};
@@ -11,21 +11,21 @@ use super::transport::{Request, Transport};
 use crate::link::LinkError;
 use crate::link::https::{Call, Https};
 use crate::link::login::Login;
+use crate::link::memory::Memory;
 use crate::settings::TedapiAccess;
 
 /// HTTPS with one connection that is kept alive, and a token that is renewed when it no longer holds.
 pub struct BearerTransport {
     https: Https,
-    /// Away while a request is under way, of which there is one at a time.
-    login: RefCell<Login>,
+    login: Login,
 }
 
 impl BearerTransport {
     /// Builds the client; touches neither network nor files.
-    pub fn new(access: &TedapiAccess, timezone: Option<&str>, limit: Duration) -> Self {
+    pub fn new(access: &TedapiAccess, timezone: Option<&str>, limit: Duration, memory: Arc<Memory>) -> Self {
         Self {
             https: Https::new(&access.host, access.port, &access.certificate, limit),
-            login: RefCell::new(Login::installer(&access.password, timezone)),
+            login: Login::installer(&access.password, timezone, memory),
         }
     }
 }
@@ -43,9 +43,7 @@ impl Transport for BearerTransport {
                 body: request.body.unwrap_or_default(),
                 only_reads: true,
             };
-            // A link has one exchange in flight.
-            let mut login = self.login.borrow_mut();
-            login.send(&self.https, &call).await
+            self.login.send(&self.https, &call).await
         })
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod message;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use awc::http::{Method, header};
@@ -16,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::error::KeyState;
 use super::https::{Answer, Call, Exchange, Https};
 use super::login::Login;
+use super::memory::Memory;
 use super::tedapi::channel::{Channel, Question};
 use super::tedapi::frames::{address, malformed};
 use super::tedapi::wire::{Envelope, HERMES_COMMAND, Participant};
@@ -45,9 +47,10 @@ pub struct SignedChannel<E> {
 
 impl SignedChannel<Https> {
     /// Touches neither network nor files.
-    pub fn new(access: &V1rAccess, timezone: Option<&str>, limit: Duration) -> Self {
+    pub fn new(access: &V1rAccess, timezone: Option<&str>, limit: Duration, memory: Arc<Memory>) -> Self {
         let https = Https::new(&access.host, access.port, &access.certificate, limit);
-        Self::over(https, Login::customer(&access.password, timezone), access.key.clone(), limit)
+        let login = Login::customer(&access.password, timezone, memory);
+        Self::over(https, login, access.key.clone(), limit)
     }
 }
 
@@ -82,7 +85,7 @@ impl<E: Exchange> SignedChannel<E> {
         };
         let mut answer = self.post(din, envelope.clone()).await?;
         // Some gateways want to have seen a login, and forget it.
-        if matches!(answer.status, 401 | 403) && self.login.forget() {
+        if matches!(answer.status, 401 | 403) && self.login.forget().await {
             self.login.token(&self.exchange).await?;
             answer = self.post(din, envelope).await?;
         }
@@ -157,7 +160,8 @@ impl<E: Exchange> Channel for SignedChannel<E> {
     fn din(&mut self) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
         Box::pin(async {
             let limit = self.limit;
-            let din = self.login.get(&self.exchange, "/tedapi/din");
+            let call = Call::get("/tedapi/din");
+            let din = self.login.send(&self.exchange, &call);
             timeout(limit, din).await.unwrap_or(Err(LinkError::Timeout(limit)))
         })
     }

@@ -132,9 +132,9 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
         View::MetersSolar => bytes(&customer::meters(documents(), "solar")),
         View::Powerwalls => bytes(&customer::powerwalls(readings, documents())),
         View::TedapiConfig => known(redacted(&documents().config)),
-        View::TedapiStatus => received(telemetry.payloads().raw_status()),
-        View::TedapiController => received(telemetry.payloads().raw_controller()),
-        View::TedapiComponents => components(telemetry.payloads()),
+        View::TedapiStatus => received(telemetry.payloads().and_then(Payloads::raw_status)),
+        View::TedapiController => received(telemetry.payloads().and_then(Payloads::raw_controller)),
+        View::TedapiComponents => telemetry.payloads().map_or_else(|| received(None), components),
         View::TedapiBattery => {
             known(redacted(documents().config.get("battery_blocks").unwrap_or(&Value::Null)))
         }

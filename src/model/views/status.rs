@@ -86,6 +86,8 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
     let online = freshness == Freshness::Live;
     let error = error(snapshot);
     let link = snapshot.link_in_use();
+    let is_basic_lan =
+        snapshot.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan());
     let about = json!({
         "id": facts.id,
         "name": facts.name,
@@ -95,7 +97,7 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
         "wifi_host": facts.wifi_host,
         "site_id": facts.site_id,
         "timezone": facts.timezone,
-        "basic_lan": link.is_none() && facts.may_be_basic_lan,
+        "basic_lan": if link.is_some() { is_basic_lan } else { facts.may_be_basic_lan },
         "tedapi_expected": facts.tedapi_expected,
         "cloud_mode": facts.cloud_mode,
         "fleetapi": facts.fleetapi,
@@ -114,7 +116,8 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
             body.put_slice(b",\"tedapi_mode\":");
             put(&mut body, &link.map(LinkKind::tedapi_mode));
             body.put_slice(b",\"connection_mode\":");
-            put(&mut body, &link.map(LinkKind::connection_mode));
+            let mode = if is_basic_lan { Some("Basic LAN") } else { link.map(LinkKind::connection_mode) };
+            put(&mut body, &mode);
             body.put_slice(b",\"tedapi_config\":null,\"timestamp\":");
             put(&mut body, &reading.taken_at);
             body.put_slice(b"}");
