@@ -43,7 +43,7 @@ async fn everything(link: &mut dyn Link) -> (Readings, Documents) {
             break;
         }
     }
-    let Source::Tedapi(payloads) = source else { panic!("of another link") };
+    let Source::Tedapi(payloads) = source else { panic!("TEDAPI tells in its own words") };
     let adjustments = Adjustments::default();
     (payloads.readings(&adjustments), payloads.documents(&adjustments))
 }

@@ -1,19 +1,18 @@
 //! The customer API against simulated gateways over real TLS: Powerwall 2 and its firmwares, Basic LAN, and everything
 //! by which clients got themselves locked out.
 
-mod common;
-
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use powerwall_server::app::Service;
 use powerwall_server::link::{Link, LinkError, connect_lazily};
 use powerwall_server::model::{Adjustments, GridStatus, Source, Telemetry};
-use powerwall_server::settings::{Access, AuthMode, GatewaySettings, Secret};
+use powerwall_server::settings::{Access, AuthMode, GatewaySettings, Inputs, LocalAccess, Secret, Settings};
 use powerwall_server::simulator::{
     CustomerSurface, Fault, GatewayHandle, LoginLimit, Role, SiteKind, SiteOptions,
 };
-use serde_json::json;
-use std::sync::Arc;
+use serde_json::{Value, json};
 
 async fn start(kind: SiteKind) -> GatewayHandle {
     GatewayHandle::start(SiteOptions::new("home", "Home", kind)).await.unwrap()
@@ -24,13 +23,13 @@ fn settings(gateway: &GatewayHandle, folder: &Path) -> GatewaySettings {
     let list = json!([gateway.customer_settings()]).to_string();
     let environment = [("PW_GATEWAYS", list.as_str()), ("PW_AUTH_PATH", folder.to_str().unwrap())];
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let inputs = powerwall_server::settings::Inputs { environment, flags: Vec::new() };
-    let mut settings = powerwall_server::settings::Settings::load(&inputs).unwrap().gateways.remove(0);
+    let inputs = Inputs { environment, flags: Vec::new() };
+    let mut settings = Settings::load(&inputs).unwrap().gateways.remove(0);
     settings.timeout = Duration::from_secs(2);
     settings
 }
 
-fn access(settings: &mut GatewaySettings) -> &mut powerwall_server::settings::LocalAccess {
+fn access(settings: &mut GatewaySettings) -> &mut LocalAccess {
     match &mut settings.access {
         Access::Local(access) => access,
         other => panic!("{other:?}"),
@@ -261,10 +260,10 @@ async fn firmware_with_vitals_is_read_and_their_end_is_noticed() {
     assert_eq!(documents.temps.as_object().unwrap().len(), 2);
     assert_eq!(documents.strings["A"]["State"], "PV_Active");
     assert!(documents.alerts.contains(&"PINV_a067_overvoltageNeutralChassis".to_owned()));
-    let freq: serde_json::Value =
+    let freq: Value =
         serde_json::from_slice(&telemetry.view(powerwall_server::model::views::View::Freq)).unwrap();
     assert_eq!(freq["PW2_PINV_Fout"], 60.01);
-    assert_eq!(freq["PW3_name"], serde_json::Value::Null, "two Powerwalls, each with its module");
+    assert_eq!(freq["PW3_name"], Value::Null, "two Powerwalls, each with its module");
     assert_eq!(gateway.counters().requests_to("/api/solar_powerwall"), 0, "vitals tell more");
 
     gateway.reboot("23.44.0 9064fc6a", Duration::ZERO);
@@ -290,6 +289,71 @@ async fn peers_of_old_that_hang_up_without_a_word_are_understood() {
     // Half of an answer is none.
     gateway.set_for(Role::Meters, Fault::ResetAt(400));
     assert_eq!(link.poll().await.unwrap_err().kind(), "unreachable");
+}
+
+/// The whole service: what is asked of it is answered from the customer API like from any other link.
+#[actix_web::test]
+async fn the_service_shows_a_powerwall_2_and_a_powerwall_3_over_its_wired_lan() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = start(SiteKind::Powerwall2).await;
+    let options = SiteOptions { number: 2, ..SiteOptions::new("new", "New", SiteKind::Powerwall3) };
+    let new = GatewayHandle::start(options).await.unwrap();
+    let list = json!([old.customer_settings(), new.customer_settings()]).to_string();
+    let environment = [
+        ("PW_GATEWAYS", list.as_str()),
+        ("PW_AUTH_PATH", folder.path().to_str().unwrap()),
+        ("PW_CACHE_EXPIRE", "1"),
+        ("PW_PORT", "0"),
+        ("PW_BIND_ADDRESS", "127.0.0.1"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let settings = Settings::load(&Inputs { environment, flags: Vec::new() }).unwrap();
+    let service = Service::start(&settings, 1).unwrap();
+    let get = async |path: &str| -> Value {
+        let url = format!("http://{}{path}", service.addr);
+        let mut response = awc::Client::default().get(url).send().await.unwrap();
+        serde_json::from_slice(&response.body().limit(1 << 20).await.unwrap()).unwrap()
+    };
+    let until = async |path: &str, what: fn(&Value) -> bool| {
+        let wait = async {
+            loop {
+                let body = get(path).await;
+                if what(&body) {
+                    return body;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it comes to pass")
+    };
+    let old_one = until("/api/gateways/home", |body| !body["data"]["site_info"].is_null()).await;
+    let new_one = until("/api/gateways/new", |body| body["gateway"]["basic_lan"] == true).await;
+    let modes = [&old_one, &new_one].map(|one| one["data"]["connection_mode"].as_str().unwrap().to_owned());
+    assert_eq!(modes, ["Local", "Basic LAN"]);
+    for one in [&old_one, &new_one] {
+        assert_eq!((&one["online"], &one["gateway"]["tedapi_expected"]), (&json!(true), &json!(false)));
+        assert_eq!(one["data"]["tedapi_mode"], "off");
+        assert!(one["data"]["soe_raw"].is_number() && one["data"]["grid_status"] == "UP", "{one}");
+    }
+    assert!(get("/aggregates").await["battery"]["energy_exported"].is_number());
+    assert_eq!(get("/api/operation").await["real_mode"], "self_consumption");
+    assert_eq!(get("/api/system_status").await["battery_blocks"].as_array().unwrap().len(), 2);
+    assert_eq!(get("/tedapi/status").await["error"].as_str().unwrap().split(' ').next(), Some("TEDAPI"));
+    let health = get("/health/gateways").await;
+    let links = health["gateways"].as_array().unwrap().iter().map(|one| &one["links"][0]["kind"]);
+    assert_eq!(links.collect::<Vec<_>>(), ["local", "local"]);
+    let sum = until("/api/aggregate", |body| body["num_online"] == 2).await;
+    assert!(sum["total_site_power"].is_number() && sum["total_battery_percent"].is_number());
+
+    // The gateway restarts into other firmware, and nobody has to do anything.
+    old.reboot("23.12.11 452c76cb", Duration::from_millis(1));
+    let version = until("/version", |body| body["version"] == "23.12.11 452c76cb").await;
+    assert_eq!(version["vint"], 231_211);
+    until("/vitals", |body| body.as_object().is_some_and(|devices| devices.len() > 5)).await;
+    assert_eq!(old.counters().requests(Role::Login), 2);
+    assert_eq!((old.counters().most_in_flight(), new.counters().most_in_flight()), (1, 1));
+    assert_eq!(new.counters().requests(Role::Login), 1);
+    service.stop().await;
 }
 
 #[actix_web::test]
