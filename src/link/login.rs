@@ -1,10 +1,13 @@
 //! A login by password for a token, and requests that need one.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use awc::http::{Method, header};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::link::LinkError;
 use crate::link::https::{Answer, Call, Exchange, secret_header};
@@ -12,6 +15,8 @@ use crate::link::memory::{Memory, Session};
 use crate::settings::Secret;
 
 const PATH: &str = "/api/login/Basic";
+/// After a token that was just given was refused, no other one is asked for during this time.
+const DOUBT: Duration = Duration::from_secs(600);
 const ANY_TIMEZONE: &str = "America/Los_Angeles";
 
 /// Who logs in. A token lives for about an hour; that it no longer holds, the gateway says.
@@ -24,6 +29,8 @@ pub(super) struct Login {
     hint: &'static str,
     /// Where the token outlives this program, and logins are counted.
     memory: Arc<Memory>,
+    /// When a token was refused although the login was the last thing before.
+    doubted: Cell<Option<Instant>>,
 }
 
 impl Login {
@@ -36,6 +43,7 @@ impl Login {
             hint: "the customer password is wrong: it is the last five characters of the password on the gateway's \
                    sticker (PW_GW_PWD), unless the owner chose another one (PW_PASSWORD)",
             memory,
+            doubted: Cell::new(None),
         }
     }
 
@@ -52,13 +60,20 @@ impl Login {
     /// The body of the answer to `call`. A token that no longer holds is renewed, once.
     pub async fn send(&self, exchange: &impl Exchange, call: &Call) -> Result<Bytes, LinkError> {
         self.memory.recall().await;
-        let may_renew = self.held().is_some();
+        let was_held = self.held().is_some();
         let mut answer = self.authorized(exchange, call).await?;
-        if may_renew && matches!(answer.status, 401 | 403) {
-            self.forget().await;
+        if is_refusal(&answer) && was_held && self.forget().await {
             answer = self.authorized(exchange, call).await?;
         }
+        self.judge(&answer);
         answer.ok(&call.path, self.hint)
+    }
+
+    /// A token that was given a moment ago and is refused is no matter of logging in: another login would not help.
+    pub fn judge(&self, answer: &Answer) {
+        if is_refusal(answer) {
+            self.doubted.set(Some(Instant::now()));
+        }
     }
 
     async fn authorized(&self, exchange: &impl Exchange, call: &Call) -> Result<Answer, LinkError> {
@@ -103,12 +118,17 @@ impl Login {
         }
     }
 
-    /// Whether there was a token to forget.
+    /// Forgets the token, if there is one and another login may help. Whether it did.
     pub async fn forget(&self) -> bool {
-        let was_held = self.held().is_some();
-        if was_held {
+        let is_doubted = self.doubted.get().is_some_and(|since| since.elapsed() < DOUBT);
+        let forgets = self.held().is_some() && !is_doubted;
+        if forgets {
             self.memory.keep_session(None).await;
         }
-        was_held
+        forgets
     }
+}
+
+pub(super) fn is_refusal(answer: &Answer) -> bool {
+    matches!(answer.status, 401 | 403)
 }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::error::KeyState;
 use super::https::{Answer, Call, Exchange, Https};
-use super::login::Login;
+use super::login::{Login, is_refusal};
 use super::memory::Memory;
 use super::tedapi::channel::{Channel, Question};
 use super::tedapi::frames::{address, malformed};
@@ -85,9 +85,10 @@ impl<E: Exchange> SignedChannel<E> {
         };
         let mut answer = self.post(din, envelope.clone()).await?;
         // Some gateways want to have seen a login, and forget it.
-        if matches!(answer.status, 401 | 403) && self.login.forget().await {
+        if is_refusal(&answer) && self.login.forget().await {
             self.login.token(&self.exchange).await?;
             answer = self.post(din, envelope).await?;
+            self.login.judge(&answer);
         }
         let gateway_time = answer.date;
         match message::open(answer.ok("/tedapi/v1r", REFUSED)?) {
