@@ -13,6 +13,7 @@ mod tls;
 use futures_util::future::LocalBoxFuture;
 
 pub use error::LinkError;
+pub use tls::any_certificate;
 
 use crate::model::{LinkKind, Source};
 use crate::settings::{Access, GatewaySettings};

@@ -63,8 +63,8 @@ struct GatewayVariables {
 pub(super) struct Reader {
     /// Cleaned values by variable, with their source.
     values: BTreeMap<String, (String, String)>,
-    problems: Problems,
-    warnings: Vec<String>,
+    pub(super) problems: Problems,
+    pub(super) warnings: Vec<String>,
     effective: Vec<Effective>,
 }
 
@@ -77,7 +77,7 @@ impl Settings {
         let mut reader = Reader::new(inputs);
         let polling = reader.polling();
         let mut http = reader.http();
-        let debug = reader.debug();
+        let logging = reader.logging();
         let gateways = reader.gateways(&mut http);
         for gateway in &gateways {
             if let Access::Unsupported(kind) = &gateway.access {
@@ -90,7 +90,7 @@ impl Settings {
         if !reader.problems.is_empty() {
             return Err(reader.problems);
         }
-        Ok(Self { gateways, polling, http, debug, warnings: reader.warnings, effective: reader.effective })
+        Ok(Self { gateways, polling, http, logging, warnings: reader.warnings, effective: reader.effective })
     }
 }
 
@@ -114,7 +114,7 @@ impl Reader {
             }
             reader.take(name, text, flag);
         }
-        for name in ["PW_GW_PWD", "PW_PASSWORD"] {
+        for name in ["PW_GW_PWD", "PW_PASSWORD", "PW_CONTROL_SECRET"] {
             reader.secret_from_file(name);
         }
         reader
@@ -173,7 +173,7 @@ impl Reader {
         envy::from_iter(values).unwrap_or_default()
     }
 
-    fn note(&mut self, name: &'static str, shown: impl ToString, given: bool) {
+    pub(super) fn note(&mut self, name: &'static str, shown: impl ToString, given: bool) {
         let source = match self.values.get(name) {
             Some((_, source)) if given => source.clone(),
             _ => "default".to_owned(),

@@ -3,6 +3,7 @@
 mod gateways;
 mod http;
 mod load;
+mod logging;
 mod problem;
 pub mod secret;
 mod values;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use load::Inputs;
+pub use logging::{LogFormat, LoggingSettings};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
 
@@ -25,8 +27,7 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     pub polling: PollingSettings,
     pub http: HttpSettings,
-    /// `PW_DEBUG`
-    pub debug: bool,
+    pub logging: LoggingSettings,
     /// What the operator should know although it does not stop the start: settings without effect, look-alikes.
     pub warnings: Vec<String>,
     /// Every setting that counts, for `check-config`.
@@ -155,6 +156,26 @@ pub struct HttpSettings {
     pub browser_cache: Duration,
     /// `PW_RATE_LIMIT_…`; `None`: off.
     pub rate_limit: Option<RateLimit>,
+    /// `PW_HTTPS`; `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// `PW_CONTROL_SECRET`: what a client must know to give orders; `None`: nobody may.
+    pub control_secret: Option<Secret>,
+}
+
+/// The operator's own certificate.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// `PW_TLS_CERT`: PEM, with the certificates between it and the root behind it.
+    pub certificate: PathBuf,
+    /// `PW_TLS_KEY`: PEM.
+    pub key: PathBuf,
+}
+
+impl std::fmt::Debug for TlsFiles {
+    /// Where a key lies is nobody's business.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsFiles").finish_non_exhaustive()
+    }
 }
 
 /// How much one client may ask.

@@ -1,6 +1,8 @@
 //! What several test programs need: data of a simulated gateway, and services made of it.
 #![allow(dead_code, reason = "every test program uses its own part")]
 
+pub mod tools;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -64,6 +66,8 @@ pub fn http() -> HttpSettings {
         hosts: None,
         browser_cache: Duration::ZERO,
         rate_limit: None,
+        tls: None,
+        control_secret: None,
     }
 }
 
