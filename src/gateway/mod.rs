@@ -231,23 +231,34 @@ impl GatewayActor {
                 self.note_link(Some(ErrorNote { kind: error.kind(), message: error.to_string() }));
                 self.publish();
             }
-            None if fetched => self.publish(),
+            None if fetched => {
+                self.note_link(None);
+                self.publish();
+            }
             None => {}
         }
     }
 
-    /// Keeps the record of the link: its last success and its last error.
+    /// Keeps the record of the link: its last success and its last error. One that stands for several keeps its own.
     fn note_link(&mut self, error: Option<ErrorNote>) {
-        let Some(kind) = self.link.as_ref().map(|link| link.kind()) else { return };
+        let Some(link) = &self.link else { return };
         let links = &mut self.newest.health.links;
-        if links.is_empty() {
-            links.push(LinkHealth { kind, last_success: None, last_error: None });
+        if let Some(several) = link.links() {
+            *links = several;
+            return;
         }
-        let health = &mut links[0];
-        if error.is_none() {
-            health.last_success = Some(Instant::now());
-        }
-        health.last_error = error;
+        let last_success = match error {
+            None => Some(Instant::now()),
+            Some(_) => links.first().and_then(|health| health.last_success),
+        };
+        *links = vec![LinkHealth {
+            kind: link.kind(),
+            in_use: true,
+            why: link.remark().unwrap_or_else(|| "the only way that is configured".into()),
+            last_success,
+            last_error: error,
+            next_try: None,
+        }];
     }
 
     fn publish(&mut self) {

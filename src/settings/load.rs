@@ -55,6 +55,8 @@ struct GatewayVariables {
     pw_tedapi_api_version: Option<String>,
     pw_certificate: Option<String>,
     pw_timeout: Option<String>,
+    pw_tedapi_auth_mode: Option<String>,
+    pw_failover: Option<String>,
     pw_auth_mode: Option<String>,
     pw_cache_file: Option<String>,
 }
@@ -258,6 +260,14 @@ impl Reader {
                 values::auth_mode,
                 |mode| if *mode == AuthMode::Token { "token" } else { "cookie" }.to_owned(),
             ),
+            bearer: self.value(
+                "PW_TEDAPI_AUTH_MODE",
+                raw.pw_tedapi_auth_mode.clone(),
+                false,
+                values::is_bearer,
+                |bearer| if *bearer { "bearer" } else { "basic" }.to_owned(),
+            ),
+            failover: self.boolean("PW_FAILOVER", raw.pw_failover.clone(), true),
         };
         self.check_defaults(&mut defaults);
         if let Some(path) = &raw.pw_config {
@@ -268,7 +278,8 @@ impl Reader {
             self.note("PW_GATEWAYS", MASKED, true);
             return match serde_json::from_str::<Value>(text) {
                 Ok(list @ Value::Array(_)) => {
-                    gateways::read(&list, "PW_GATEWAYS", &defaults, &mut self.problems)
+                    let read = gateways::read(&list, "PW_GATEWAYS", &defaults, &mut self.problems);
+                    self.remark(read)
                 }
                 Ok(_) => {
                     self.problems.add("PW_GATEWAYS", "expected an array of objects");
@@ -289,6 +300,11 @@ impl Reader {
             self.note("PW_CACHE_FILE", file, true);
         }
         self.single(&raw, &defaults)
+    }
+
+    fn remark(&mut self, read: gateways::Read) -> Vec<super::GatewaySettings> {
+        self.warnings.extend(read.warnings);
+        read.gateways
     }
 
     /// The shared variables are checked once, under their own names, so that an entry is not blamed for them.
@@ -331,12 +347,16 @@ impl Reader {
                 entry.insert(key.into(), text.as_str().into());
             }
         }
+        if defaults.bearer {
+            entry.insert("tedapi_auth_mode".into(), "bearer".into());
+        }
         let mut found = Problems::default();
-        let gateways = gateways::read(&Value::Array(vec![entry.into()]), "", defaults, &mut found);
+        let read = gateways::read(&Value::Array(vec![entry.into()]), "", defaults, &mut found);
         for problem in found.0 {
             let key = problem.place.rsplit('.').next().unwrap_or_default().to_owned();
-            let variable =
-                fields.iter().find(|(_, known, _)| *known == key).map_or("PW_HOST", |(name, ..)| *name);
+            let known = fields.iter().map(|(name, key, _)| (*name, *key));
+            let mut known = known.chain([("PW_TEDAPI_AUTH_MODE", "tedapi_auth_mode")]);
+            let variable = known.find(|(_, known)| *known == key).map_or("PW_HOST", |(name, _)| name);
             let mut what = problem.what;
             if what.starts_with("missing") {
                 for (name, key, _) in &fields {
@@ -345,7 +365,7 @@ impl Reader {
             }
             self.problems.add(variable, what);
         }
-        gateways
+        self.remark(read)
     }
 
     fn file(
@@ -384,7 +404,11 @@ impl Reader {
             self.server(server, &format!("{place}: server"), http);
         }
         match document.get("gateways") {
-            Some(list) => gateways::read(list, &format!("{place}: gateways"), defaults, &mut self.problems),
+            Some(list) => {
+                let place = format!("{place}: gateways");
+                let read = gateways::read(list, &place, defaults, &mut self.problems);
+                self.remark(read)
+            }
             None => {
                 self.problems.add(format!("{place}: gateways"), "missing");
                 Vec::new()

@@ -4,7 +4,9 @@ mod gateways;
 mod http;
 mod load;
 mod logging;
+pub mod modes;
 mod problem;
+pub mod rsa_key;
 pub mod secret;
 mod values;
 pub mod variables;
@@ -17,6 +19,7 @@ use std::time::Duration;
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
 pub use problem::{Problem, Problems};
+pub use rsa_key::RsaKey;
 pub use secret::Secret;
 
 use crate::model::{Adjustments, GatewayFacts, LinkKind, Ttl};
@@ -60,6 +63,9 @@ pub struct GatewaySettings {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Access {
     Tedapi(TedapiAccess),
+    /// TEDAPI with an installer login instead of the password in every request.
+    Bearer(TedapiAccess),
+    V1r(V1rAccess),
     Local(LocalAccess),
     /// Understood, but this version has no link of that kind: the gateway is shown with an error that says so.
     Unsupported(LinkKind),
@@ -75,6 +81,24 @@ pub struct TedapiAccess {
     pub password: Secret,
     pub query_set: QuerySet,
     pub certificate: CertificatePolicy,
+}
+
+/// TEDAPI with signed requests over the wired LAN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct V1rAccess {
+    /// Name or address of the leader on the LAN, without port.
+    pub host: String,
+    /// 443 unless configured.
+    pub port: u16,
+    /// The customer password: the last five characters of the gateway password, unless the owner chose another one.
+    pub password: Secret,
+    pub key: RsaKey,
+    pub query_set: QuerySet,
+    pub certificate: CertificatePolicy,
+    /// The gateway's own Wi-Fi, for followers and to stand in.
+    pub wifi: Option<TedapiAccess>,
+    /// `PW_FAILOVER`: whether Wi-Fi may stand in. Without, the leader is asked over the LAN only.
+    pub failover: bool,
 }
 
 /// The customer API of a Powerwall 2 or +, or the little that a Powerwall 3 has of it over its wired LAN.

@@ -18,7 +18,8 @@ use powerwall_server::link::connect_lazily;
 use powerwall_server::live::sessions::{Sessions, on_connect};
 use powerwall_server::live::{self, Live};
 use powerwall_server::model::{
-    Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, Reading, Snapshot, Telemetry, Ttl,
+    Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, LinkHealth, LinkKind, Reading, Snapshot,
+    Telemetry, Ttl,
 };
 use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
@@ -90,6 +91,8 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         id: id.into(),
         name: id.to_uppercase(),
         host: Some("192.168.91.1".into()),
+        mode: "tedapi",
+        tedapi_expected: true,
         ..GatewayFacts::default()
     };
     let mut snapshot = Snapshot { sequence: 1, ..Snapshot::initial(Arc::new(facts), ttl()) };
@@ -104,6 +107,14 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         taken: Instant::now() - age * SECOND,
         taken_at: 1_795_000_000.0,
     });
+    snapshot.health.links = vec![LinkHealth {
+        kind: LinkKind::Tedapi,
+        in_use: true,
+        why: "the only way that is configured".into(),
+        last_success: snapshot.reading.as_ref().map(|reading| reading.taken),
+        last_error: None,
+        next_try: None,
+    }];
     snapshot.health.polls = 3;
     if freshness != Freshness::Live {
         snapshot.health.consecutive_failures = 2;
