@@ -9,7 +9,7 @@ use log::{error, info, warn};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::signals::{Order, Orders};
-use super::{Service, logging};
+use super::{Service, StartError, logging, tls};
 use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, healthcheck};
 use crate::settings::{Inputs, LoggingSettings, Settings};
 use crate::simulator::{Fleet, demo_sites};
@@ -38,7 +38,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Simulate { gateways } => simulate(gateways),
         Command::CheckConfig => with_settings(&flags.inputs(environment()), |settings| {
             println!("{}", check_config::report(&settings));
-            ExitCode::SUCCESS
+            match settings.http.tls.as_ref().map(tls::server_config).transpose() {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(error) => misconfigured(&error),
+            }
         }),
         Command::Healthcheck { url: Some(url) } => check_health(&url),
         Command::Healthcheck { url: None } => with_settings(&flags.inputs(environment()), |settings| {
@@ -151,6 +154,11 @@ fn failed(what: &str, error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+fn misconfigured(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(MISCONFIGURED)
+}
+
 fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Service)) -> ExitCode {
     actix::System::new().block_on(async {
         let mut orders = match Orders::listen() {
@@ -162,6 +170,7 @@ fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Serv
         }
         let service = match Service::start(&settings, rand::random()) {
             Ok(service) => service,
+            Err(error @ StartError::Tls(_)) => return misconfigured(&error),
             Err(error) => return failed("powerwall-server", &error),
         };
         let (version, gateways) = (env!("CARGO_PKG_VERSION"), settings.gateways.len());

@@ -1,8 +1,10 @@
 //! Wires the rooms together, and takes them apart in order when the program is told to stop.
 
 pub mod commands;
+mod listen;
 mod logging;
 mod signals;
+pub mod tls;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -10,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_web::App;
 use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
-use actix_web::{App, HttpServer};
 use log::{info, warn};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -21,7 +23,7 @@ use crate::board::Board;
 use crate::frames::Frames;
 use crate::link::connect_with;
 use crate::link::memory::Memories;
-use crate::live::sessions::{Sessions, on_connect};
+use crate::live::sessions::Sessions;
 use crate::live::{self, Live};
 use crate::model::Aggregate;
 use crate::settings::{HttpSettings, Settings};
@@ -48,6 +50,8 @@ pub enum StartError {
         "cannot listen on {address}: {source}; set PW_PORT and PW_BIND_ADDRESS to something free on this machine"
     )]
     Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
 }
@@ -83,6 +87,7 @@ impl Service {
     /// As [`Service::start`].
     pub fn start_with(settings: &Settings, seed: u64, stall_limit: Duration) -> Result<Self, StartError> {
         let http = settings.http.clone();
+        let tls = http.tls.as_ref().map(tls::server_config).transpose()?;
         let address = SocketAddr::new(http.bind, http.port);
         let listener = TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
         let addr = listener.local_addr()?;
@@ -100,22 +105,15 @@ impl Service {
         });
 
         let (shared, base_path) = (state.clone(), http.base_path.clone());
-        let server = HttpServer::new(move || {
+        let app = move || {
             App::new()
                 .app_data(shared.clone())
                 .app_data(live.clone())
                 .wrap_fn(web::front)
                 .configure(|config| live::configure(config, &base_path))
                 .configure(|config| web::configure(config, &base_path))
-        })
-        .workers(WORKERS)
-        .max_connections(MOST_CONNECTIONS_PER_WORKER)
-        .client_request_timeout(HEAD_DEADLINE)
-        .on_connect(on_connect(stall_limit))
-        .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals()
-        .listen(listener)?
-        .run();
+        };
+        let server = listen::serve(app, listener, tls, stall_limit)?;
 
         let gateways = Arbiter::new();
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());

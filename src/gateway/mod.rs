@@ -5,6 +5,7 @@
 
 pub mod messages;
 mod outage;
+mod pace;
 mod retry;
 mod ticks;
 
@@ -23,6 +24,7 @@ use crate::model::{
 };
 use messages::{GetSnapshot, Stop};
 use outage::OutageLog;
+use pace::{Pace, longest_stride};
 use retry::{Retry, RetrySchedule};
 use ticks::Ticks;
 
@@ -56,6 +58,8 @@ pub struct GatewayActor {
     newest: Snapshot,
     ticks: Ticks,
     retry: RetrySchedule,
+    /// How polls went of late: a gateway that fails often is asked less often.
+    pace: Pace,
     /// What the log knows of the present outage.
     outage: OutageLog,
     /// When the next poll starts; `None`: never again.
@@ -77,6 +81,7 @@ impl GatewayActor {
             due: newest.health.next_attempt.or(Some(now)),
             outage: OutageLog::default(),
             link: Some(link),
+            pace: Pace::default(),
             may_refresh: false,
             timer: None,
             plan,
@@ -163,10 +168,11 @@ impl GatewayActor {
 
     fn poll_succeeded(&mut self, telemetry: Arc<Telemetry>, started: Instant) {
         let now = Instant::now();
+        self.pace.note(false, now);
+        let due = self.ticks.after(now, self.stride());
         let health = &mut self.newest.health;
         self.outage.succeeded(&self.plan.facts.id, health, now - started, now);
         self.retry.reset();
-        let due = self.ticks.next_after(now);
         health.polls += 1;
         health.consecutive_failures = 0;
         health.failing_since = None;
@@ -182,8 +188,15 @@ impl GatewayActor {
         self.publish();
     }
 
+    /// How many ticks there are to the next poll after a good one.
+    fn stride(&self) -> u32 {
+        let plan = &self.plan;
+        self.pace.stride(longest_stride(plan.interval, plan.timeout, plan.ttl.stale))
+    }
+
     fn poll_failed(&mut self, error: &LinkError) {
         let now = Instant::now();
+        self.pace.note(true, now);
         let retry = self.retry.after(error);
         let due = match retry {
             Retry::After(pause) | Retry::CoolDown(pause) => Some(now + pause),

@@ -18,6 +18,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 pub use error::LinkError;
+pub use tls::any_certificate;
 
 use crate::model::{LinkHealth, LinkKind, Source};
 use crate::settings::{Access, GatewaySettings, QuerySet, TedapiAccess};

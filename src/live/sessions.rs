@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
@@ -24,7 +25,8 @@ struct Cut(Socket);
 /// For `HttpServer::on_connect`: keeps a handle to the socket, and lets the system give up a peer that is gone.
 pub fn on_connect(stall_limit: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + Clone {
     move |connection, extensions| {
-        let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+        let secured = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
+        let Some(stream) = connection.downcast_ref::<TcpStream>().or_else(secured) else { return };
         let socket = SockRef::from(stream);
         #[cfg(target_os = "linux")]
         let _ = socket.set_tcp_user_timeout(Some(stall_limit));

@@ -65,8 +65,8 @@ struct GatewayVariables {
 pub(super) struct Reader {
     /// Cleaned values by variable, with their source.
     values: BTreeMap<String, (String, String)>,
-    problems: Problems,
-    warnings: Vec<String>,
+    pub(super) problems: Problems,
+    pub(super) warnings: Vec<String>,
     effective: Vec<Effective>,
 }
 
@@ -116,7 +116,7 @@ impl Reader {
             }
             reader.take(name, text, flag);
         }
-        for name in ["PW_GW_PWD", "PW_PASSWORD"] {
+        for name in ["PW_GW_PWD", "PW_PASSWORD", "PW_CONTROL_SECRET"] {
             reader.secret_from_file(name);
         }
         reader
@@ -175,7 +175,7 @@ impl Reader {
         envy::from_iter(values).unwrap_or_default()
     }
 
-    fn note(&mut self, name: &'static str, shown: impl ToString, given: bool) {
+    pub(super) fn note(&mut self, name: &'static str, shown: impl ToString, given: bool) {
         let source = match self.values.get(name) {
             Some((_, source)) if given => source.clone(),
             _ => "default".to_owned(),

@@ -180,6 +180,26 @@ pub struct HttpSettings {
     pub browser_cache: Duration,
     /// `PW_RATE_LIMIT_…`; `None`: off.
     pub rate_limit: Option<RateLimit>,
+    /// `PW_HTTPS`; `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// `PW_CONTROL_SECRET`: what a client must know to give orders; `None`: nobody may.
+    pub control_secret: Option<Secret>,
+}
+
+/// The operator's own certificate.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// `PW_TLS_CERT`: PEM, with the certificates between it and the root behind it.
+    pub certificate: PathBuf,
+    /// `PW_TLS_KEY`: PEM.
+    pub key: PathBuf,
+}
+
+impl std::fmt::Debug for TlsFiles {
+    /// Where a key lies is nobody's business.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsFiles").finish_non_exhaustive()
+    }
 }
 
 /// How much one client may ask.

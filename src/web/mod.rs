@@ -4,14 +4,18 @@ mod about_gateway;
 mod api;
 mod assets;
 mod bodies;
+mod compatibility;
+mod compression;
 mod docs;
 mod front;
 mod health;
 mod limiter;
+mod orders;
 mod plumbing;
 mod routes;
 mod stats;
 mod table;
+mod token;
 
 use std::sync::Arc;
 
@@ -23,10 +27,13 @@ use crate::clock::unix_time;
 use crate::frames::Frames;
 use crate::settings::{HttpSettings, PollingSettings};
 use crate::supervisor::Directory;
+use compression::Compressor;
 use limiter::Limiter;
 use stats::Counters;
 use table::Table;
+use token::Token;
 
+pub use compatibility::page as compatibility;
 pub use front::front;
 
 /// What every handler may look at. Shared by all workers; holds no state of any request.
@@ -44,6 +51,8 @@ pub struct State {
     table: Table,
     /// `None`: everybody may ask as much as they like.
     limiter: Option<Limiter>,
+    token: Token,
+    compressor: Compressor,
 }
 
 impl State {
@@ -58,6 +67,8 @@ impl State {
             directory,
             frames,
             limiter: http.rate_limit.map(Limiter::new),
+            token: Token::new(http.control_secret.clone()),
+            compressor: Compressor::default(),
             http,
             polling: ArcSwap::from_pointee(polling),
             started: Instant::now(),

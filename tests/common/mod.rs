@@ -67,6 +67,8 @@ pub fn http() -> HttpSettings {
         hosts: None,
         browser_cache: Duration::ZERO,
         rate_limit: None,
+        tls: None,
+        control_secret: None,
     }
 }
 
