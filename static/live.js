@@ -97,14 +97,12 @@ export function follow({ onState, onLink }) {
       live.state = told.state;
     } else if (told.type === "change") {
       if (told.seq <= sequence) return hear(told);
+      // Something was not heard: ask for it.
+      if (told.seq > sequence + 1) return lose();
       for (const key of told.gone ?? []) delete live.state[key];
       Object.assign(live.state, told.set);
     } else if (told.type !== "beat") return;
-    if (told.type === "beat" && told.seq > sequence) {
-      // Something was not heard: begin anew.
-      sequence = null;
-      return lose();
-    }
+    if (told.type === "beat" && told.seq > sequence) return lose();
     sequence = told.seq;
     hear(told);
     if (told.type !== "beat") onState(live);

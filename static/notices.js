@@ -6,13 +6,8 @@ import { ids, nameOf, part } from "./site.js";
 /** For how long something that happened is worth a line. Seconds */
 const NEWS = 1800;
 
-/** Seconds from a number or from `12h3m4.5s`. */
-function seconds(uptime) {
-  if (isNumber(uptime)) return uptime;
-  const found = /^(?:(\d+)h)?(?:(\d+)m)?(?:([\d.]+)s)?$/.exec(uptime ?? "");
-  if (!found || !uptime) return null;
-  return Number(found[1] ?? 0) * 3600 + Number(found[2] ?? 0) * 60 + Number(found[3] ?? 0);
-}
+/** Two starts of a gateway closer than this are one, read twice. Seconds */
+const SAME_START = 90;
 
 /** Remembers what changed while the page was open. */
 export class News {
@@ -24,14 +19,13 @@ export class News {
       const status = part(state, id, "status");
       if (!status) continue;
       const before = this.#before.get(id) ?? {};
-      const uptime = seconds(status.uptime);
       const tell = (text) => this.#news.push({ id, text, at: now });
-      if (isNumber(before.uptime) && isNumber(uptime) && uptime < before.uptime) tell("gateway restarted");
+      if (isNumber(before.boot) && status.boot_at > before.boot + SAME_START) tell("gateway restarted");
       if (before.firmware && status.firmware && before.firmware !== status.firmware)
         tell(`firmware changed from ${before.firmware} to ${status.firmware}`);
       if (isNumber(before.restarts) && status.restarts > before.restarts) tell("watching it was started anew");
       this.#before.set(id, {
-        uptime: uptime ?? before.uptime,
+        boot: status.boot_at ?? before.boot,
         firmware: status.firmware ?? before.firmware,
         restarts: status.restarts ?? before.restarts,
         outage: part(state, id, "energy")?.grid === "DOWN" ? (before.outage ?? { since: this.#before.has(id) ? now : null }) : null,
