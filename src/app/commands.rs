@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use log::{LevelFilter, error, info, warn};
+use log::{error, info, warn};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Service;
 use super::signals::{Order, Orders};
+use super::{Service, logging};
 use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, healthcheck};
-use crate::settings::{Inputs, Settings};
+use crate::settings::{Inputs, LoggingSettings, Settings};
 use crate::simulator::{Fleet, demo_sites};
 
 /// A setting is wrong or missing. Also what a mistyped command line exits with.
@@ -19,8 +19,15 @@ const MISCONFIGURED: u8 = 2;
 /// How often the Supervisor is looked after.
 const ROUND: Duration = Duration::from_secs(1);
 /// Settings that a demo takes over; it brings its own gateways.
-const DEMO_VARIABLES: [&str; 6] =
-    ["PW_PORT", "PW_BIND_ADDRESS", "PW_CACHE_EXPIRE", "PW_DEBUG", "PROXY_BASE_URL", "CORS_ORIGINS"];
+const DEMO_VARIABLES: [&str; 7] = [
+    "PW_PORT",
+    "PW_BIND_ADDRESS",
+    "PW_CACHE_EXPIRE",
+    "PW_DEBUG",
+    "PW_LOG_FORMAT",
+    "PROXY_BASE_URL",
+    "CORS_ORIGINS",
+];
 
 /// Runs the program to its end.
 pub fn run(cli: Cli) -> ExitCode {
@@ -65,7 +72,7 @@ fn serve(flags: &Flags) -> ExitCode {
             eprintln!("{NO_GATEWAYS}");
             return ExitCode::from(MISCONFIGURED);
         }
-        start_logging(settings.debug);
+        logging::start(settings.logging);
         keep_running(&inputs, settings, |_| {})
     })
 }
@@ -87,7 +94,7 @@ fn demo(flags: Flags, speed: f64) -> ExitCode {
     let gateways = ("PW_GATEWAYS".to_owned(), fleet.settings().to_string());
     let inputs = flags.inputs(taken_over.chain([gateways]));
     with_settings(&inputs, |settings| {
-        start_logging(settings.debug);
+        logging::start(settings.logging);
         let base_path = settings.http.base_path.clone();
         keep_running(&inputs, settings, |service| {
             let (addr, minutes) = (service.addr, speed / 60.0);
@@ -109,7 +116,7 @@ fn host_of(ip: IpAddr) -> String {
 
 /// Until it is told to stop, when it says how much it was asked.
 fn simulate(gateways: u32) -> ExitCode {
-    start_logging(false);
+    logging::start(LoggingSettings::default());
     let fleet = match Fleet::of(gateways) {
         Ok(fleet) => fleet,
         Err(error) => return failed("cannot simulate gateways", &error),
@@ -139,15 +146,6 @@ fn check_health(url: &str) -> ExitCode {
     }
 }
 
-/// `RUST_LOG` decides; without it, `PW_DEBUG` does.
-fn start_logging(debug: bool) {
-    let level = if debug { LevelFilter::Debug } else { LevelFilter::Info };
-    let mut builder = env_logger::Builder::new();
-    // What the libraries below have to say is for those who ask for it by name.
-    builder.filter_level(LevelFilter::Warn).filter_module(env!("CARGO_CRATE_NAME"), level);
-    builder.parse_default_env().init();
-}
-
 fn failed(what: &str, error: &dyn std::error::Error) -> ExitCode {
     eprintln!("{what}: {error}");
     ExitCode::FAILURE
@@ -160,17 +158,16 @@ fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Serv
             Err(error) => return failed("cannot listen for signals", &error),
         };
         for warning in &settings.warnings {
-            warn!("{warning}");
+            warn!(event = "configuration"; "{warning}");
         }
         let service = match Service::start(&settings, rand::random()) {
             Ok(service) => service,
             Err(error) => return failed("powerwall-server", &error),
         };
+        let (version, gateways) = (env!("CARGO_PKG_VERSION"), settings.gateways.len());
         info!(
-            "powerwall-server {} listens on {} and watches {} gateways",
-            env!("CARGO_PKG_VERSION"),
-            service.addr,
-            settings.gateways.len()
+            event = "started", version = version, gateways = gateways;
+            "powerwall-server {version} listens on {} and watches {gateways} gateways", service.addr,
         );
         announce(&service);
         let code = obey(&mut orders, inputs, &service).await;
@@ -190,7 +187,7 @@ async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCo
                 Order::Reload => reload(inputs, service).await,
             },
             _ = round.tick() => if !service.is_supervised() {
-                error!("nobody looks after the gateways any more; ending, to be started again");
+                error!(event = "unsupervised"; "nobody looks after the gateways any more; ending, to be started again");
                 return ExitCode::FAILURE;
             },
         }
@@ -201,15 +198,16 @@ async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCo
 async fn reload(inputs: &Inputs, service: &Service) {
     match Settings::load(inputs) {
         Ok(settings) if settings.gateways.is_empty() => {
-            error!("no gateway is configured any more; keeping the settings as they were");
+            error!(event = "not_reloaded"; "no gateway is configured any more; keeping the settings as they were");
         }
         Ok(settings) => {
-            info!("reading the settings again: {} gateways", settings.gateways.len());
+            let gateways = settings.gateways.len();
+            info!(event = "reloaded", gateways = gateways; "reading the settings again: {gateways} gateways");
             for warning in &settings.warnings {
-                warn!("{warning}");
+                warn!(event = "configuration"; "{warning}");
             }
             service.apply(settings).await;
         }
-        Err(problems) => error!("keeping the settings as they were: {problems}"),
+        Err(problems) => error!(event = "not_reloaded"; "keeping the settings as they were: {problems}"),
     }
 }

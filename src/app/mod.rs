@@ -1,6 +1,7 @@
 //! Wires the rooms together, and takes them apart in order when the program is told to stop.
 
 pub mod commands;
+mod logging;
 mod signals;
 
 use std::io;
@@ -136,12 +137,12 @@ impl Service {
     /// Applies changed settings, as far as they can change while the service runs.
     pub async fn apply(&self, settings: Settings) {
         if settings.http != self.http {
-            warn!("address, port, base path and origins change with the next start only");
+            warn!(event = "configuration"; "address, port, base path and origins change with the next start only");
         }
         self.state.polling.store(Arc::new(settings.polling.clone()));
         let change = Configure(settings.gateways, settings.polling);
         if self.supervisor.send(change).await.is_err() {
-            warn!("the changed settings did not arrive; restart the service");
+            warn!(event = "configuration"; "the changed settings did not arrive; restart the service");
         }
     }
 
@@ -153,7 +154,7 @@ impl Service {
     /// Takes no new connections, says goodbye to WebSocket clients with 1001, finishes what is being answered,
     /// and stops asking gateways. Takes three seconds at most.
     pub async fn stop(self) {
-        info!("stopping");
+        info!(event = "stopping"; "stopping");
         self.sessions.close_all();
         let drained = Duration::from_secs(DRAIN_SECONDS);
         if timeout(drained, self.server.stop(true)).await.is_err() {

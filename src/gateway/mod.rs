@@ -4,6 +4,7 @@
 //! told and asked by [`messages`], and what it knows stands on its [`Board`].
 
 pub mod messages;
+mod outage;
 mod retry;
 mod ticks;
 
@@ -12,7 +13,6 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use backoff::backoff::Backoff;
-use log::{info, warn};
 use tokio::time::{Instant, timeout};
 
 use crate::board::Board;
@@ -22,6 +22,7 @@ use crate::model::{
     Adjustments, ErrorNote, GatewayFacts, LinkHealth, Reading, Snapshot, Source, Telemetry, Ttl,
 };
 use messages::{GetSnapshot, Stop};
+use outage::OutageLog;
 use retry::{Retry, RetrySchedule};
 use ticks::Ticks;
 
@@ -55,6 +56,8 @@ pub struct GatewayActor {
     newest: Snapshot,
     ticks: Ticks,
     retry: RetrySchedule,
+    /// What the log knows of the present outage.
+    outage: OutageLog,
     /// When the next poll starts; `None`: never again.
     due: Option<Instant>,
     /// Whether slow data may be due; only asked for after a good poll.
@@ -72,6 +75,7 @@ impl GatewayActor {
             ticks: Ticks::new(now + plan.phase, plan.interval),
             retry: RetrySchedule::new(newest.health.consecutive_failures, plan.seed),
             due: newest.health.next_attempt.or(Some(now)),
+            outage: OutageLog::default(),
             link: Some(link),
             may_refresh: false,
             timer: None,
@@ -92,12 +96,8 @@ impl GatewayActor {
             _ => actor.retry.next_backoff().unwrap_or_default(),
         };
         health.restarts += 1;
-        health.failures += 1;
-        health.consecutive_failures += 1;
-        health.last_error = Some(ErrorNote {
-            kind: "crashed",
-            message: "reading the gateway's answer went wrong in this program; please report it".into(),
-        });
+        let message = "reading the gateway's answer went wrong in this program; please report it".into();
+        health.count_failure(ErrorNote { kind: "crashed", message }, now);
         let due = (now + pause).max(health.cooldown_until.unwrap_or(now));
         health.next_attempt = Some(due);
         actor.due = Some(due);
@@ -134,6 +134,7 @@ impl GatewayActor {
         };
         ctx.spawn(exchange.into_actor(self).map(move |(link, outcome), actor, ctx| {
             actor.link = Some(link);
+            actor.newest.health.poll_times.record(started.elapsed());
             match outcome.and_then(|source| meaningful(source, &actor.plan.adjustments)) {
                 Ok(telemetry) => actor.poll_succeeded(telemetry, started),
                 Err(error) => actor.poll_failed(&error),
@@ -163,15 +164,12 @@ impl GatewayActor {
     fn poll_succeeded(&mut self, telemetry: Arc<Telemetry>, started: Instant) {
         let now = Instant::now();
         let health = &mut self.newest.health;
-        if health.consecutive_failures > 0 {
-            info!("gateway {}: reachable again", self.plan.facts.id);
-        } else if self.newest.reading.is_none() {
-            info!("gateway {}: first data", self.plan.facts.id);
-        }
+        self.outage.succeeded(&self.plan.facts.id, health, now - started, now);
         self.retry.reset();
         let due = self.ticks.next_after(now);
         health.polls += 1;
         health.consecutive_failures = 0;
+        health.failing_since = None;
         health.last_error = None;
         health.last_attempt = Some(now);
         health.latency = Some(now - started);
@@ -193,17 +191,12 @@ impl GatewayActor {
         };
         let note = ErrorNote { kind: error.kind(), message: error.to_string() };
         let health = &mut self.newest.health;
-        // One line per change: a gateway that is down for a night must not fill the log.
-        if health.last_error.as_ref().map(|last| last.kind) != Some(note.kind) {
-            warn!("gateway {}: {}", self.plan.facts.id, note.message);
-        }
         health.polls += 1;
-        health.failures += 1;
-        health.consecutive_failures += 1;
+        health.count_failure(note.clone(), now);
+        self.outage.failed(&self.plan.facts.id, health, error, now);
         health.last_attempt = Some(now);
         health.next_attempt = due;
         health.cooldown_until = due.filter(|_| matches!(retry, Retry::CoolDown(_)));
-        health.last_error = Some(note.clone());
         self.due = due;
         self.may_refresh = false;
         self.note_link(Some(note));

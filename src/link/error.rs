@@ -51,4 +51,14 @@ impl LinkError {
             Self::Unsupported(_) => "unsupported",
         }
     }
+    /// The status of the answer, if that is what went wrong.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } | Self::Status { status, .. } => Some(*status),
+            Self::RateLimited { .. } => Some(429),
+            Self::Busy { .. } => Some(503),
+            Self::NotFound(_) => Some(404),
+            _ => None,
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! The ways to reach a gateway: bytes in, telemetry out. No actors, no web server.
 
 pub mod error;
+pub mod https;
 pub mod tedapi;
+mod tls;
 
 use futures_util::future::LocalBoxFuture;
 

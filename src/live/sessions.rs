@@ -119,7 +119,7 @@ impl Sessions {
         let limit = milliseconds(self.stall_limit);
         for life in self.lives().iter().filter_map(Weak::upgrade) {
             if now.saturating_sub(life.progress.load(Ordering::Relaxed)) > limit {
-                log::info!("a WebSocket client takes nothing any more; disconnecting it");
+                log::info!(event = "client_cut"; "a WebSocket client takes nothing any more; disconnecting it");
                 life.cut();
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Freshness, Telemetry, Ttl};
+use super::{FailureTally, Freshness, PollTimes, Telemetry, Ttl};
 
 /// What may be told about a gateway's configuration. Holds no secret and no path.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -78,6 +78,8 @@ pub struct ErrorNote {
 pub struct Health {
     /// Polls that failed since the last good one. 0 with no reading: not polled yet.
     pub consecutive_failures: u32,
+    /// When the first of them ended; `None` after a good poll.
+    pub failing_since: Option<Instant>,
     /// Why the last poll failed; `None` after a good one.
     pub last_error: Option<ErrorNote>,
     /// When the last poll ended, however it ended.
@@ -90,6 +92,10 @@ pub struct Health {
     pub cooldown_until: Option<Instant>,
     pub polls: u64,
     pub failures: u64,
+    /// The failures by their kind.
+    pub failures_by_kind: FailureTally,
+    /// How long the polls took.
+    pub poll_times: PollTimes,
     /// How often this gateway's actor died and was started again.
     pub restarts: u32,
     pub links: Vec<LinkHealth>,
@@ -114,6 +120,17 @@ pub struct Snapshot {
     pub ttl: Ttl,
     pub reading: Option<Reading>,
     pub health: Health,
+}
+
+impl Health {
+    /// Counts a failure that ended at `now`.
+    pub fn count_failure(&mut self, error: ErrorNote, now: Instant) {
+        self.failures += 1;
+        self.failures_by_kind.record(error.kind);
+        self.consecutive_failures += 1;
+        self.failing_since.get_or_insert(now);
+        self.last_error = Some(error);
+    }
 }
 
 impl Snapshot {

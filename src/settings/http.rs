@@ -15,7 +15,6 @@ struct HttpVariables {
     cors_origins: Option<String>,
     pw_allowed_hosts: Option<String>,
     pw_browser_cache: Option<String>,
-    pw_debug: Option<String>,
     pw_rate_limit_enabled: Option<String>,
     pw_rate_limit_max_requests: Option<String>,
     pw_rate_limit_window_seconds: Option<String>,
@@ -60,11 +59,6 @@ impl Reader {
             browser_cache,
             rate_limit: is_limited.then_some(limit),
         }
-    }
-
-    pub(super) fn debug(&mut self) -> bool {
-        let raw: HttpVariables = self.variables();
-        self.boolean("PW_DEBUG", raw.pw_debug, false)
     }
 
     /// A whole number from 1 on.

@@ -75,7 +75,7 @@ impl Settings {
         let mut reader = Reader::new(inputs);
         let polling = reader.polling();
         let mut http = reader.http();
-        let debug = reader.debug();
+        let logging = reader.logging();
         let gateways = reader.gateways(&mut http);
         for gateway in &gateways {
             if let Access::Unsupported(kind) = &gateway.access {
@@ -88,7 +88,7 @@ impl Settings {
         if !reader.problems.is_empty() {
             return Err(reader.problems);
         }
-        Ok(Self { gateways, polling, http, debug, warnings: reader.warnings, effective: reader.effective })
+        Ok(Self { gateways, polling, http, logging, warnings: reader.warnings, effective: reader.effective })
     }
 }
 

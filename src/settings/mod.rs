@@ -3,6 +3,7 @@
 mod gateways;
 mod http;
 mod load;
+mod logging;
 mod problem;
 pub mod secret;
 mod values;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use load::Inputs;
+pub use logging::{LogFormat, LoggingSettings};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
 
@@ -25,8 +27,7 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     pub polling: PollingSettings,
     pub http: HttpSettings,
-    /// `PW_DEBUG`
-    pub debug: bool,
+    pub logging: LoggingSettings,
     /// What the operator should know although it does not stop the start: settings without effect, look-alikes.
     pub warnings: Vec<String>,
     /// Every setting that counts, for `check-config`.

@@ -25,6 +25,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_BIND_ADDRESS", Live),
     ("PW_PORT", Live),
     ("PW_DEBUG", Live),
+    ("PW_LOG_FORMAT", Live),
     ("PW_HOST", Live),
     ("PW_GW_PWD", Secret),
     ("PW_GW_PWD_FILE", Live),

@@ -84,7 +84,8 @@ impl Supervisor {
         let Some(index) = self.gateways.iter().position(|gateway| gateway.facts.id == entry.id) else {
             return;
         };
-        error!("gateway {}: its actor died; starting it again", entry.id);
+        let id = &entry.id;
+        error!(gateway = id.as_str(), event = "crashed"; "gateway {id}: its actor died; starting it again");
         let link = (self.connect)(&self.gateways[index]);
         let actor = GatewayActor::after_crash(self.plan(index), link, entry.board.clone());
         entry.set_addr(Some(actor.start()));
@@ -108,7 +109,7 @@ impl Supervisor {
     /// Starts again whoever died.
     fn look_after(&mut self, ctx: &mut Context<Self>) {
         if self.aggregator.as_ref().is_none_or(|aggregator| !aggregator.connected()) {
-            error!("the aggregator died; starting it again");
+            error!(event = "crashed"; "the aggregator died; starting it again");
             self.start_aggregator();
         }
         for entry in self.directory.entries().iter() {
@@ -126,7 +127,8 @@ impl Supervisor {
         let known = self.directory.entries();
         for entry in known.iter() {
             if !self.gateways.iter().any(|gateway| gateway.facts.id == entry.id) {
-                info!("gateway {}: no longer configured", entry.id);
+                let id = &entry.id;
+                info!(gateway = id.as_str(), event = "removed"; "gateway {id}: no longer configured");
                 stop(entry);
             }
         }

@@ -36,7 +36,7 @@ pub(super) fn health(state: &State, request: &HttpRequest) -> HttpResponse {
     };
     let ids: Vec<&str> = snapshots.iter().map(|snapshot| snapshot.gateway.id.as_str()).collect();
     let mut body = json!({
-        "status": word, "version": env!("CARGO_PKG_VERSION"), "gateways": snapshots.len(), "gateway_ids": ids,
+        "status": word, "version": env!("CARGO_PKG_VERSION"), "gateways": snapshots.len(),
     });
     if !snapshots.is_empty() {
         let details = snapshots.iter().map(|snapshot| {
@@ -46,14 +46,17 @@ pub(super) fn health(state: &State, request: &HttpRequest) -> HttpResponse {
                 "error": status::error(snapshot), "freshness": freshness,
             })
         });
+        let polling = state.polling.load();
         body["gateways_online"] = online.into();
         body["gateways_offline"] = (snapshots.len() - online).into();
+        body["gateway_ids"] = ids.into();
         body["gateway_details"] = details.collect();
-        let polling = state.polling.load();
+        body["fallback_mode"] = json!({});
         body["graceful_degradation"] = polling.graceful_degradation.into();
         body["pypowerwall_cache_expire"] = polling.interval.as_secs().into();
-        body["fallback_mode"] = json!({});
         body["degradation_cache_ttl_seconds"] = polling.cache_ttl.as_secs().into();
+    } else {
+        body["gateway_ids"] = json!([]);
     }
     let asks_for_readiness = request.query_string().split('&').any(|parameter| parameter == "ready=1");
     let status = match asks_for_readiness && online == 0 {

@@ -1,6 +1,8 @@
 //! What several test programs need: data of a simulated gateway, and services made of it.
 #![allow(dead_code, reason = "every test program uses its own part")]
 
+pub mod tools;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;

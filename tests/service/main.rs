@@ -155,6 +155,35 @@ async fn a_gateway_that_comes_back_is_live_again() {
 }
 
 #[actix_web::test]
+async fn for_programs_every_line_of_the_log_is_an_object() {
+    let home = gateway("home", SiteKind::Powerwall2).await;
+    home.set(Fault::Status { code: 500, retry_after: None });
+    let mut program = serve(&[&home], &[("PW_LOG_FORMAT", "json")]).await;
+    program.health_becomes("home", |health| health["consecutive_failures"] == 1).await;
+    home.heal();
+    program.health_becomes("home", is_live).await;
+    program.signal("TERM").await;
+    program.ended().await;
+    let log = program.log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    for line in &lines {
+        for key in ["ts", "level", "target", "message"] {
+            assert!(line[key].is_string(), "{key}: {line}");
+        }
+    }
+    let events: Vec<_> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
+    assert_eq!(events, ["started", "outage_began", "outage_ended", "stopping"]);
+    let [began, ended] = [&lines[1], &lines[2]];
+    assert_eq!(
+        (&began["gateway"], &began["kind"], &began["level"]),
+        (&"home".into(), &"status".into(), &"warn".into())
+    );
+    assert_eq!(began["status"], 500);
+    assert_eq!((&ended["gateway"], &ended["failures"]), (&"home".into(), &1.into()));
+    assert!(ended["latency_ms"].is_u64() && ended["seconds"].as_u64().unwrap() >= 5, "{ended}");
+}
+
+#[actix_web::test]
 async fn it_stops_in_order_whatever_the_gateways_do() {
     let (home, hung) =
         (gateway("home", SiteKind::Powerwall3).await, gateway("hung", SiteKind::Powerwall3).await);

@@ -6,7 +6,6 @@
 
 pub mod frames;
 pub mod queries;
-mod tls;
 pub mod transport;
 pub mod wire;
 

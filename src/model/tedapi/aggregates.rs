@@ -16,19 +16,21 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// A leg with less than this is not connected.
 const LIVE_LEG: f64 = 100.0;
 
-/// The document; null without a status. `power` is what the readings say, adjusted and held.
-pub(super) fn aggregates(site: &Site<'_>, power: &Power) -> Value {
+/// The document; null without a status. `power` is what the readings say, adjusted and held. `zeros`: what this
+/// protocol does not tell is 0, for clients that cannot read null.
+pub(super) fn aggregates(site: &Site<'_>, power: &Power, zeros: bool) -> Value {
     if !site.status.is_object() {
         return Value::Null;
     }
     let time = site.status.at(&["system", "time"]);
     let remote: Vec<Ct> = remote_meters(site).into_iter().flat_map(|meter| meter.cts).collect();
+    let untold = if zeros { Value::from(0) } else { Value::Null };
     let mut aggregates = Object::default();
     aggregates
-        .set("site", site_section(site, power.site, &remote).build(time, true))
-        .set("battery", battery_section(site, power.battery).build(time, true))
-        .set("load", load_section(site, power.load).build(time, false))
-        .set("solar", solar_section(site, power.solar, &remote).build(time, true));
+        .set("site", site_section(site, power.site, &remote).build(time, true, &untold))
+        .set("battery", battery_section(site, power.battery).build(time, true, &untold))
+        .set("load", load_section(site, power.load).build(time, false, &untold))
+        .set("solar", solar_section(site, power.solar, &remote).build(time, true, &untold));
     aggregates.build()
 }
 
@@ -43,18 +45,21 @@ struct Section {
 }
 
 impl Section {
-    fn build(&self, time: &Value, meters_first: bool) -> Value {
+    fn build(&self, time: &Value, meters_first: bool, untold: &Value) -> Value {
         let current = self.power.zip(self.voltage).and_then(|(power, voltage)| power.over(voltage));
         let mut section = Object::default();
         section
             .set("last_communication_time", time.clone())
             .set("instant_power", value_of(self.power))
-            .nulls(&["instant_reactive_power", "instant_apparent_power", "frequency"])
-            .nulls(&["energy_exported", "energy_imported"])
+            .set("instant_reactive_power", untold.clone())
+            .set("instant_apparent_power", untold.clone())
+            .set("frequency", untold.clone())
+            .set("energy_exported", untold.clone())
+            .set("energy_imported", untold.clone())
             .set("instant_average_voltage", value_of(self.voltage))
             .set("instant_average_current", value_of(current));
         for (key, phase) in ["i_a_current", "i_b_current", "i_c_current"].into_iter().zip(self.phases) {
-            section.set(key, value_of(phase));
+            section.set(key, phase.map_or_else(|| untold.clone(), |current| value_of(Some(current))));
         }
         section
             .set("last_phase_voltage_communication_time", NEVER)

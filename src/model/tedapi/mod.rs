@@ -204,7 +204,7 @@ impl Payloads {
         let vitals = vitals::vitals(&site);
         let power = self.readings(adjustments).power;
         Documents {
-            aggregates: aggregates::aggregates(&site, &power),
+            aggregates: aggregates::aggregates(&site, &power, adjustments.legacy_zeros),
             strings: lists::strings(&vitals),
             temps: lists::temps(&vitals),
             fans: lists::fans(&site),

@@ -130,7 +130,7 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
         View::SiteInfo => object(&documents().site_info),
         View::MetersSite => bytes(&customer::meters(documents(), "site")),
         View::MetersSolar => bytes(&customer::meters(documents(), "solar")),
-        View::Powerwalls => bytes(&customer::powerwalls(documents())),
+        View::Powerwalls => bytes(&customer::powerwalls(readings, documents())),
         View::TedapiConfig => known(redacted(&documents().config)),
         View::TedapiStatus => received(telemetry.payloads().raw_status()),
         View::TedapiController => received(telemetry.payloads().raw_controller()),

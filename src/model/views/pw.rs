@@ -34,20 +34,19 @@ const STRING_READINGS: [&str; 5] =
     ["PVAC_Pout", "PVAC_PVCurrent", "PVAC_PVMeasuredPower", "PVAC_PVMeasuredVoltage", "PVAC_PvState"];
 
 /// Strings with every reading of their inverter; the short form where there are no such inverters.
-pub(super) fn strings(documents: &Documents) -> Value {
+pub(super) fn strings<'a>(documents: &'a Documents) -> Value {
     let inverters =
         documents.vitals.as_object().into_iter().flatten().filter(|(key, _)| key.starts_with("PVAC--"));
     let verbose: Map<_, _> = inverters
         .map(|(key, inverter)| {
             let strings = documents.vitals.get(key.replacen("PVAC--", "PVS--", 1));
-            let of = |block: Option<&Value>, wanted: fn(&str) -> bool| {
-                let readings = block.and_then(Value::as_object).cloned().unwrap_or_default();
-                readings.into_iter().filter(move |(name, _)| wanted(name))
-            };
-            let measured =
-                of(Some(inverter), |name| STRING_READINGS.iter().any(|known| name.starts_with(known)));
-            let connected = of(strings, |name| name.contains("String"));
-            (key.clone(), Value::Object(measured.chain(connected).collect()))
+            let of = |block: Option<&'a Value>| block.and_then(Value::as_object).into_iter().flatten();
+            let measured = STRING_READINGS
+                .iter()
+                .flat_map(|known| of(Some(inverter)).filter(move |(name, _)| name.starts_with(known)));
+            let connected = of(strings).filter(|(name, _)| name.contains("String"));
+            let readings = measured.chain(connected).map(|(name, value)| (name.clone(), value.clone()));
+            (key.clone(), Value::Object(readings.collect()))
         })
         .collect();
     match verbose.is_empty() {

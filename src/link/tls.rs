@@ -16,7 +16,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, PeerMisbehaved, Sig
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
-use crate::link::LinkError;
+use super::LinkError;
 use crate::settings::CertificatePolicy;
 
 /// SHA-256 of a certificate.

@@ -1,0 +1,128 @@
+//! The log: lines for people, or one JSON object per line for programs.
+//!
+//! Keys of the JSON lines that are always there: `ts` (RFC 3339, UTC), `level`, `target`, `message`. Where they apply:
+//! `gateway` (its id), `event` (a stable word for what happened), `status` (of an HTTP answer), `latency_ms`, and what
+//! else belongs to the event.
+
+use std::any::Any;
+use std::io::{self, Write};
+use std::panic::{self, PanicHookInfo};
+
+use env_logger::Builder;
+use env_logger::fmt::Formatter;
+use log::kv::{Error, Key, Value, VisitSource};
+use log::{LevelFilter, Record, error};
+use serde_json::{Map, Value as Json};
+
+use crate::settings::{LogFormat, LoggingSettings};
+
+/// `RUST_LOG` decides how much is said; without it, `PW_DEBUG` does.
+pub(super) fn start(settings: LoggingSettings) {
+    let level = if settings.debug { LevelFilter::Debug } else { LevelFilter::Info };
+    let mut builder = Builder::new();
+    // What the libraries below have to say is for those who ask for it by name.
+    builder.filter_level(LevelFilter::Warn).filter_module(env!("CARGO_CRATE_NAME"), level);
+    builder.parse_default_env();
+    match settings.format {
+        LogFormat::Plain => builder.format_key_values(|_, _| Ok(())),
+        LogFormat::Json => builder.format(|out, record| {
+            let ts = out.timestamp_millis().to_string();
+            write_json(out, record, ts)
+        }),
+    };
+    builder.init();
+    panic::set_hook(Box::new(report_panic));
+}
+
+fn write_json(out: &mut Formatter, record: &Record<'_>, ts: String) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &json(record, ts))?;
+    out.write_all(b"\n")
+}
+
+fn json(record: &Record<'_>, ts: String) -> Json {
+    let mut line = Map::new();
+    line.insert("ts".into(), ts.into());
+    line.insert("level".into(), record.level().as_str().to_lowercase().into());
+    line.insert("target".into(), record.target().into());
+    line.insert("message".into(), record.args().to_string().into());
+    // Visiting a map of values that are there cannot fail.
+    let _ = record.key_values().visit(&mut Fields(&mut line));
+    Json::Object(line)
+}
+
+/// Puts the fields of a record behind those that every line has.
+struct Fields<'a>(&'a mut Map<String, Json>);
+
+impl<'kvs> VisitSource<'kvs> for Fields<'_> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        let json = match (value.to_u64(), value.to_i64(), value.to_f64(), value.to_bool()) {
+            (Some(number), ..) => number.into(),
+            (_, Some(number), ..) => number.into(),
+            (.., Some(number), _) => number.into(),
+            (.., Some(truth)) => truth.into(),
+            _ => match value.to_borrowed_str() {
+                Some(text) => text.into(),
+                None if value.to_string() == Value::null().to_string() => return Ok(()), // an Option without a value
+                None => value.to_string().into(),
+            },
+        };
+        self.0.entry(key.as_str()).or_insert(json);
+        Ok(())
+    }
+}
+
+/// A panic is a line of the log like any other.
+fn report_panic(info: &PanicHookInfo<'_>) {
+    let message = message(info.payload());
+    let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    error!(event = "panic", place = place.as_str(); "this program made a mistake at {place}: {message}");
+}
+
+/// What a panic says, without what it quotes: that may be a part of a gateway's answer, or of a setting.
+fn message(payload: &(dyn Any + Send)) -> &str {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        return text; // written in the program's own text
+    }
+    let text = payload.downcast_ref::<String>().map_or("", String::as_str);
+    let end = text.find(['`', '"', '\'', ':']).unwrap_or(text.len());
+    text[..end].trim_end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log::Level;
+    use serde_json::json;
+
+    #[test]
+    fn a_line_has_its_keys_and_one_line_only() {
+        let fields = [
+            ("gateway", Value::from("home")),
+            ("latency_ms", 12_u64.into()),
+            ("status", Value::null()),
+            ("level", "odd".into()),
+        ];
+        let args = format_args!("two\nlines \"and\" quotes");
+        let record =
+            Record::builder().level(Level::Warn).target("here").key_values(&fields).args(args).build();
+        let line = super::json(&record, "2026-01-02T03:04:05.678Z".into());
+        let expected = json!({
+            "ts": "2026-01-02T03:04:05.678Z", "level": "warn", "target": "here",
+            "message": "two\nlines \"and\" quotes", "gateway": "home", "latency_ms": 12,
+        });
+        assert_eq!(line, expected, "a field cannot take the place of a key that every line has");
+        assert!(!line.to_string().contains('\n'));
+    }
+
+    #[test]
+    fn a_panic_keeps_what_it_quotes_to_itself() {
+        let said = |panic: fn()| message(&*panic::catch_unwind(panic).unwrap_err()).to_owned();
+        assert_eq!(said(|| panic!("no link in a gateway that polls")), "no link in a gateway that polls");
+        assert_eq!(
+            said(|| drop("hunter2ä"[..8].to_owned())),
+            "end byte index 8 is not a char boundary; it is inside"
+        );
+        assert_eq!(said(|| Err("hunter2").unwrap()), "called");
+        assert_eq!(said(|| assert_eq!([0; 3][std::hint::black_box(5)], 0)), "index out of bounds");
+    }
+}

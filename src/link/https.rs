@@ -1,0 +1,323 @@
+//! One exchange with a gateway over HTTPS: a call and the whole answer, in bounded time and size.
+//!
+//! Knows no protocol: what is asked and what a status means is decided by the links. [`Exchange`] is the seam where
+//! tests put a gateway that is not there.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::io::{ErrorKind, Read};
+use std::rc::Rc;
+use std::time::Duration;
+
+use awc::error::{ConnectError, PayloadError, SendRequestError};
+use awc::http::{Method, StatusCode, Version, header};
+use awc::{Client, Connector};
+use bytes::{Bytes, BytesMut};
+use flate2::read::GzDecoder;
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use tokio::time::{Instant, timeout};
+
+use super::LinkError;
+use super::tls::Trust;
+use crate::settings::CertificatePolicy;
+
+/// Answers of large sites are some hundred kilobytes.
+const LARGEST_BODY: usize = 4 << 20;
+/// What is read of an answer that says no.
+const LARGEST_REFUSAL: usize = 16 << 10;
+/// A refusal counts even if its body never comes.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+const LARGEST_INFLATED: u64 = 16 << 20;
+/// Smaller ones are inflated at once, larger ones where they hold up nobody.
+const QUICKLY_INFLATED: usize = 64 << 10;
+/// A connection rests at most this long between two polls …
+const KEEP_ALIVE: Duration = Duration::from_secs(150);
+/// … and is renewed now and then, so that a changed certificate is noticed.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// What to send.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub method: Method,
+    /// From the root.
+    pub path: Cow<'static, str>,
+    /// Sent as they are. Values that are credentials are marked as sensitive, see [`secret_header`].
+    pub headers: Vec<(header::HeaderName, header::HeaderValue)>,
+    pub body: Bytes,
+    /// Whether it only reads, so that it may be sent again, once, if the connection died in its sleep.
+    pub only_reads: bool,
+}
+
+impl Call {
+    pub fn get(path: impl Into<Cow<'static, str>>) -> Self {
+        let (method, path) = (Method::GET, path.into());
+        Self { method, path, headers: Vec::new(), body: Bytes::new(), only_reads: true }
+    }
+
+    pub fn with(mut self, name: header::HeaderName, value: header::HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+/// A header value that no log shows. `None`: it holds characters that no header may have.
+pub fn secret_header(text: &str) -> Option<header::HeaderValue> {
+    let mut value = header::HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// What came back, whatever its status.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub retry_after: Option<Duration>,
+    /// Values of `Set-Cookie`, byte for byte. Credentials.
+    pub set_cookies: Vec<String>,
+    /// Of a 200 the whole; of anything else what came of it.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body of a 200; what any other status means. `hint` is for whoever must act on refused credentials.
+    ///
+    /// # Errors
+    /// For any status but 200.
+    pub fn ok(self, path: &str, hint: &str) -> Result<Bytes, LinkError> {
+        Err(match self.status {
+            200 => return Ok(self.body),
+            status @ (401 | 403) => LinkError::Refused { status, hint: hint.into() },
+            404 => LinkError::NotFound(path.into()),
+            429 => LinkError::RateLimited { retry_after: self.retry_after },
+            503 => LinkError::Busy { retry_after: self.retry_after },
+            status => LinkError::Status { status, what: path.into() },
+        })
+    }
+}
+
+/// Carries a call to a gateway and its answer back.
+pub trait Exchange {
+    fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>>;
+}
+
+/// HTTPS with one connection that is kept alive.
+pub struct Https {
+    client: Client,
+    /// `https://host:port`
+    origin: String,
+    /// Covers name look-up, connection, handshake and the last byte of the answer.
+    limit: Duration,
+    /// Which certificate is accepted.
+    trust: Rc<Trust>,
+    /// When the last exchange ended well: a connection from then may have died in its sleep.
+    last_success: Cell<Option<Instant>>,
+}
+
+impl Https {
+    /// Builds the client; touches neither network nor files.
+    pub fn new(host: &str, port: u16, certificate: &CertificatePolicy, limit: Duration) -> Self {
+        let trust = Rc::new(Trust::new(certificate));
+        let connector = Connector::new()
+            .rustls_0_23(trust.client_config())
+            .timeout(limit)
+            .handshake_timeout(limit)
+            .limit(1)
+            .conn_keep_alive(KEEP_ALIVE)
+            .conn_lifetime(CONNECTION_LIFETIME);
+        let client = Client::builder().connector(connector).timeout(limit).disable_redirects().finish();
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        Self { client, origin: format!("https://{host}:{port}"), limit, trust, last_success: Cell::new(None) }
+    }
+
+    async fn send(&self, call: &Call) -> Result<Answer, Failure> {
+        let mut request = self.client.request(call.method.clone(), format!("{}{}", self.origin, call.path));
+        for (name, value) in &call.headers {
+            request = request.insert_header((name.clone(), value.clone()));
+        }
+        let sent = request.insert_header((header::ACCEPT_ENCODING, "gzip")).send_body(call.body.clone());
+        let mut response = sent.await.map_err(|error| self.before_answer(error))?;
+        let headers = response.headers();
+        let text = |value: &header::HeaderValue| value.to_str().ok().map(str::to_owned);
+        let set_cookies = headers.get_all(header::SET_COOKIE).filter_map(text).collect();
+        let retry_after = retry_after(headers.get(header::RETRY_AFTER));
+        let announced: Option<usize> =
+            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let status = response.status();
+        // Old peers end an answer by ending the connection, and some do not say goodbye on the TLS layer.
+        let ends_with_connection = announced.is_none() && response.version() == Version::HTTP_10;
+        let body = match status {
+            StatusCode::OK => {
+                let body = read(&mut response, LARGEST_BODY, ends_with_connection).await;
+                let body = body.map_err(|error| Failure::Final(in_body(&error)))?;
+                // The client takes a connection that ends early for the end of the body.
+                if announced.is_some_and(|announced| announced != body.len()) {
+                    let lost = "connection lost in the middle of an answer";
+                    return Err(Failure::Final(LinkError::Unreachable(lost.into())));
+                }
+                inflate(body).await.map_err(Failure::Final)?
+            }
+            _ => {
+                let body = read(&mut response, LARGEST_REFUSAL, ends_with_connection);
+                timeout(REFUSAL_PATIENCE, body).await.ok().and_then(Result::ok).unwrap_or_default()
+            }
+        };
+        Ok(Answer { status: status.as_u16(), retry_after, set_cookies, body })
+    }
+
+    fn before_answer(&self, error: SendRequestError) -> Failure {
+        if let Some(mismatch) = self.trust.take_mismatch() {
+            return Failure::Final(mismatch);
+        }
+        match error {
+            SendRequestError::Timeout | SendRequestError::Connect(ConnectError::Timeout) => {
+                Failure::Final(LinkError::Timeout(self.limit))
+            }
+            SendRequestError::Connect(error) => Failure::Final(LinkError::Unreachable(error.to_string())),
+            error => Failure::Lost(LinkError::Unreachable(format!("connection lost: {error}"))),
+        }
+    }
+}
+
+/// Why an exchange failed.
+enum Failure {
+    Final(LinkError),
+    /// Before the first byte of an answer, over a connection that stood.
+    Lost(LinkError),
+}
+
+impl Exchange for Https {
+    fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
+        Box::pin(async move {
+            let whole = async {
+                self.trust.recall().await;
+                let rested = self.last_success.take().is_some_and(|last| last.elapsed() < KEEP_ALIVE);
+                let outcome = match self.send(&call).await {
+                    Err(Failure::Lost(_)) if rested && call.only_reads => self.send(&call).await,
+                    outcome => outcome,
+                };
+                let answer = outcome.map_err(|failure| match failure {
+                    Failure::Final(error) | Failure::Lost(error) => error,
+                })?;
+                if answer.status == 200 {
+                    self.trust.remember().await;
+                }
+                self.last_success.set(Some(Instant::now()));
+                Ok(answer)
+            };
+            timeout(self.limit, whole).await.unwrap_or(Err(LinkError::Timeout(self.limit)))
+        })
+    }
+}
+
+/// The whole body, of at most `limit` bytes. With `ends_with_connection`, a TLS connection that is closed without
+/// its closing message ends the body like any other: whether all of it came, its reader must tell.
+async fn read<S>(
+    response: &mut awc::ClientResponse<S>,
+    limit: usize,
+    ends_with_connection: bool,
+) -> Result<Bytes, PayloadError>
+where
+    S: futures_util::Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+{
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.next().await {
+        match chunk {
+            Ok(chunk) if body.len() + chunk.len() > limit => return Err(PayloadError::Overflow),
+            Ok(chunk) => body.extend_from_slice(&chunk),
+            Err(PayloadError::Io(error))
+                if ends_with_connection && error.kind() == ErrorKind::UnexpectedEof =>
+            {
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(body.freeze())
+}
+
+/// Seconds, or a date to come.
+fn retry_after(value: Option<&header::HeaderValue>) -> Option<Duration> {
+    let text = value?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    let seconds = date.as_second() as f64 - crate::clock::unix_time();
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn in_body(error: &PayloadError) -> LinkError {
+    match error {
+        PayloadError::Overflow => LinkError::Malformed {
+            what: "the request".into(),
+            why: format!("it is larger than {} MiB", LARGEST_BODY >> 20),
+        },
+        error => LinkError::Unreachable(format!("connection lost in the middle of an answer: {error}")),
+    }
+}
+
+/// The answer in plain. Gateways compress when they like, whatever their headers say.
+async fn inflate(body: Bytes) -> Result<Bytes, LinkError> {
+    if !body.starts_with(&[0x1f, 0x8b]) {
+        return Ok(body);
+    }
+    if body.len() <= QUICKLY_INFLATED {
+        return inflate_now(&body);
+    }
+    let inflated = tokio::task::spawn_blocking(move || inflate_now(&body)).await;
+    inflated.unwrap_or_else(|error| Err(bad_gzip(error)))
+}
+
+fn inflate_now(body: &[u8]) -> Result<Bytes, LinkError> {
+    let mut plain = Vec::with_capacity(body.len() * 4);
+    let mut decoder = GzDecoder::new(body).take(LARGEST_INFLATED + 1);
+    decoder.read_to_end(&mut plain).map_err(bad_gzip)?;
+    if plain.len() as u64 > LARGEST_INFLATED {
+        return Err(bad_gzip(format!("it inflates to more than {} MiB", LARGEST_INFLATED >> 20)));
+    }
+    plain.shrink_to_fit();
+    Ok(plain.into())
+}
+
+fn bad_gzip(why: impl ToString) -> LinkError {
+    LinkError::Malformed {
+        what: "the request".into(),
+        why: format!("compressed answer: {}", why.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(plain: &[u8]) -> Bytes {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap().into()
+    }
+
+    #[tokio::test]
+    async fn compressed_answers_are_recognised_by_their_first_bytes_and_bounded() {
+        assert_eq!(inflate(Bytes::from_static(b"plain")).await.unwrap(), "plain");
+        assert_eq!(inflate(gzip(b"packed")).await.unwrap(), "packed");
+        let bomb = gzip(&vec![0; LARGEST_INFLATED as usize + 1]);
+        assert!(bomb.len() < 100_000);
+        assert_eq!(inflate(bomb).await.unwrap_err().kind(), "malformed");
+        assert_eq!(inflate(gzip(b"packed").slice(..12)).await.unwrap_err().kind(), "malformed");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let parse = |text: &str| retry_after(Some(&header::HeaderValue::from_str(text).unwrap()));
+        assert_eq!(parse(" 120 "), Some(Duration::from_secs(120)));
+        assert!(parse("Wed, 21 Oct 2093 07:28:00 GMT").unwrap() > Duration::from_secs(1_000_000));
+        assert_eq!(parse("Wed, 21 Oct 2015 07:28:00 GMT"), None);
+        assert_eq!(parse("soon"), None);
+    }
+}

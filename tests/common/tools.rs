@@ -1,0 +1,30 @@
+//! Programs that some tests need and `cargo test` alone does not bring: promtool, mosquitto, chromium, nginx ….
+//!
+//! `.ci/run` installs them and sets `REQUIRE_TOOLS=1`. Without the variable, a test whose program is missing says so
+//! aloud and ends; with it, that is a failure. A test program that does not use `common` takes this file alone:
+//! `#[path = "common/tools.rs"] mod tools;`
+#![allow(dead_code, reason = "every test program uses its own part")]
+
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Where daemons live; not in every user's `PATH`.
+const MORE_FOLDERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// The program `name`, or `None` if the test has to be skipped.
+///
+/// # Panics
+/// If it is missing and `REQUIRE_TOOLS` is set.
+pub fn required_tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(MORE_FOLDERS.iter().map(PathBuf::from));
+    let found = folders.map(|folder| folder.join(name)).find(|program| program.is_file());
+    if found.is_none() {
+        let required =
+            std::env::var_os("REQUIRE_TOOLS").is_some_and(|value| !value.is_empty() && value != "0");
+        assert!(!required, "{name} is not installed, and REQUIRE_TOOLS says that it must be");
+        // Not through `eprintln!`, which the test harness swallows for a test that passes.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {name} is not installed");
+    }
+    found
+}
