@@ -255,7 +255,7 @@ async fn a_base_path_works_beside_none() {
         let answer = app.get(&format!("/powerwall{path}")).await;
         assert_eq!((answer.status, answer.body), (200, expected), "{path}");
     }
-    for path in ["/powerwall/", "/powerwall/api/gateways/home", "/powerwall/static/app.js"] {
+    for path in ["/powerwall/", "/powerwall/api/gateways/home", "/powerwall/static/wall.js"] {
         assert_eq!(app.get(path).await.status, 200, "{path}");
     }
     let links_need_a_slash = app.send(Method::GET, "/powerwall", &[]).await;
@@ -268,8 +268,12 @@ async fn pages_come_with_their_type_and_are_not_sent_twice() {
     let app = Faces::of(Vec::new());
     for (path, expected) in [
         ("/", "text/html; charset=utf-8"),
-        ("/static/app.js", "text/javascript; charset=utf-8"),
-        ("/static/app.css", "text/css; charset=utf-8"),
+        ("/static/wall.js", "text/javascript; charset=utf-8"),
+        ("/static/theme.css", "text/css; charset=utf-8"),
+        ("/kiosk", "text/html; charset=utf-8"),
+        ("/console", "text/html; charset=utf-8"),
+        ("/static/panels/energy.js", "text/javascript; charset=utf-8"),
+        ("/static/fonts/barlow-600.woff2", "font/woff2"),
         ("/favicon.ico", "image/x-icon"),
         ("/favicon-32x32.png", "image/png"),
         ("/example", "text/html; charset=utf-8"),

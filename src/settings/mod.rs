@@ -6,6 +6,7 @@ mod load;
 mod logging;
 mod problem;
 pub mod secret;
+mod style;
 mod values;
 pub mod variables;
 
@@ -18,6 +19,7 @@ pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
+pub use style::Style;
 
 use crate::model::{Adjustments, GatewayFacts, LinkKind, Ttl};
 
@@ -126,6 +128,10 @@ pub struct HttpSettings {
     pub hosts: Option<Vec<String>>,
     /// `PW_BROWSER_CACHE`: how long browsers may keep scripts, styles and pictures without asking again.
     pub browser_cache: Duration,
+    /// `PW_STYLE`: how the page at `/` looks inside a frame, unless its address says otherwise.
+    pub style: Style,
+    /// `PW_FRAME_ANCESTORS`: which pages may show ours in a frame, as `Content-Security-Policy` writes it.
+    pub frame_ancestors: String,
     /// `PW_RATE_LIMIT_…`; `None`: off.
     pub rate_limit: Option<RateLimit>,
 }

@@ -149,7 +149,7 @@ fn preflight() -> HttpResponse {
         .finish()
 }
 
-fn takes_gzip(headers: &HeaderMap) -> bool {
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let Some(accepted) = headers.get(header::ACCEPT_ENCODING).and_then(|text| text.to_str().ok()) else {
         return false;
     };
@@ -169,12 +169,13 @@ fn is_text(headers: &HeaderMap) -> bool {
 fn compressed(response: ServiceResponse) -> ServiceResponse {
     let worth = response.status() == StatusCode::OK
         && is_text(response.headers())
+        && !response.headers().contains_key(header::CONTENT_ENCODING)
         && matches!(response.response().body().size(), actix_web::body::BodySize::Sized(size) if size >= WORTH_COMPRESSING as u64);
     if !worth {
         return response;
     }
     response.map_body(|head, body| match body.try_into_bytes() {
-        Ok(bytes) => match gzip(&bytes) {
+        Ok(bytes) => match gzip(&bytes, Compression::fast()) {
             Some(small) => {
                 head.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
                 head.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -186,8 +187,8 @@ fn compressed(response: ServiceResponse) -> ServiceResponse {
     })
 }
 
-fn gzip(bytes: &[u8]) -> Option<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
+pub(super) fn gzip(bytes: &[u8], effort: Compression) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), effort);
     encoder.write_all(bytes).ok()?;
     encoder.finish().ok().map(Bytes::from)
 }

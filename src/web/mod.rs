@@ -23,6 +23,7 @@ use crate::clock::unix_time;
 use crate::frames::Frames;
 use crate::settings::{HttpSettings, PollingSettings};
 use crate::supervisor::Directory;
+use assets::Assets;
 use limiter::Limiter;
 use stats::Counters;
 use table::Table;
@@ -42,6 +43,8 @@ pub struct State {
     started_at: f64,
     counters: Counters,
     table: Table,
+    /// The pages and what they are made of.
+    assets: Assets,
     /// `None`: everybody may ask as much as they like.
     limiter: Option<Limiter>,
 }
@@ -58,6 +61,7 @@ impl State {
             directory,
             frames,
             limiter: http.rate_limit.map(Limiter::new),
+            assets: Assets::new(&http),
             http,
             polling: ArcSwap::from_pointee(polling),
             started: Instant::now(),

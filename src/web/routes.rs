@@ -252,7 +252,8 @@ pub(super) const ROUTES: &[Route] = &[
     // The pages.
     service("/", assets::index, "Live power flow"),
     service("/index.html", assets::index, "As /"),
-    service("/console", assets::index, "As /, until it has a page of its own"),
+    service("/kiosk", assets::kiosk, "As /, for a screen on a wall"),
+    service("/console", assets::console, "Everything there is to know, per gateway"),
     service("/example", assets::example, "How to embed the page"),
     service("/example.html", assets::example, "As /example"),
     service("/favicon.ico", assets::favicon, "Picture for browsers"),
