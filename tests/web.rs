@@ -2,11 +2,14 @@
 
 mod common;
 
+use std::io::Read;
+
 use actix_web::http::Method;
-use common::{Faces, SECOND, http, snapshot, telemetry};
+use common::{Answer, Faces, SECOND, http, snapshot, telemetry};
+use flate2::read::GzDecoder;
 use powerwall_server::model::Aggregate;
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
-use powerwall_server::settings::{AllowedOrigins, HttpSettings};
+use powerwall_server::settings::{AllowedOrigins, HttpSettings, Style};
 use powerwall_server::simulator::SiteKind;
 use serde_json::{Value, json};
 
@@ -277,8 +280,6 @@ async fn pages_come_with_their_type_and_are_not_sent_twice() {
         ("/favicon.ico", "image/x-icon"),
         ("/favicon-32x32.png", "image/png"),
         ("/example", "text/html; charset=utf-8"),
-        ("/docs", "text/html; charset=utf-8"),
-        ("/help", "text/html; charset=utf-8"),
     ] {
         let answer = app.get(path).await;
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(expected)), "{path}");
@@ -288,6 +289,59 @@ async fn pages_come_with_their_type_and_are_not_sent_twice() {
         let again = app.send(Method::GET, path, &[("if-none-match", tag)]).await;
         assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
     }
+    for path in ["/docs", "/help"] {
+        let answer = app.get(path).await;
+        let html = Some("text/html; charset=utf-8");
+        assert_eq!((answer.status, answer.header("content-type")), (200, html), "{path}");
+        assert!(
+            answer.header("content-security-policy").unwrap().starts_with("default-src 'none'"),
+            "{path}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn pages_are_what_the_settings_make_them() {
+    let http = HttpSettings {
+        style: Style::GrafanaDark,
+        frame_ancestors: "'self' http://wall.local".into(),
+        base_path: "/pw".into(),
+        ..http()
+    };
+    let app = Faces::with(Vec::new(), http, 30 * SECOND);
+    let page = app.get("/").await;
+    assert!(
+        page.header("content-security-policy").unwrap().ends_with("frame-ancestors 'self' http://wall.local")
+    );
+    let text = |answer: Answer| String::from_utf8(answer.body.to_vec()).unwrap();
+    let page = text(page);
+    assert!(page.contains(r#"data-style="grafana-dark" data-kiosk="no""#));
+    assert!(text(app.get("/kiosk").await).contains(r#"data-style="grafana-dark" data-kiosk="yes""#));
+    assert!(
+        !text(app.get("/?style=<script>").await).contains("style=<"),
+        "what is asked stays in the browser"
+    );
+    // Relative addresses need the right place to start from.
+    for (path, place) in [("/console/", "../console"), ("/pw/kiosk/?site=home", "../kiosk?site=home")] {
+        let answer = app.get(path).await;
+        assert_eq!((answer.status, answer.header("location")), (308, Some(place)), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn files_come_compressed_to_those_who_take_it() {
+    let app = Faces::of(Vec::new());
+    let plain = app.get("/static/wall.js").await;
+    let small = app.send(Method::GET, "/static/wall.js", &[("accept-encoding", "gzip, br")]).await;
+    assert_eq!(small.header("content-encoding"), Some("gzip"));
+    assert_eq!(
+        (plain.header("vary"), small.header("vary")),
+        (Some("Accept-Encoding"), Some("Accept-Encoding"))
+    );
+    assert_ne!(plain.header("etag"), small.header("etag"), "strong tags are of bytes");
+    let mut unpacked = Vec::new();
+    GzDecoder::new(&small.body[..]).read_to_end(&mut unpacked).unwrap();
+    assert!(small.body.len() < plain.body.len() / 2 && unpacked == plain.body);
 }
 
 #[actix_web::test]

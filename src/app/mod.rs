@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use crate::board::Board;
 use crate::frames::Frames;
 use crate::link::connect_lazily;
+use crate::live::feed::{self, Feed};
 use crate::live::sessions::{Sessions, on_connect};
 use crate::live::{self, Live};
 use crate::model::Aggregate;
@@ -57,13 +58,14 @@ pub struct Service {
     pub addr: SocketAddr,
     http: HttpSettings,
     state: Data<State>,
-    sessions: Arc<Sessions>,
+    live: Data<Live>,
     supervisor: Addr<Supervisor>,
     /// The thread of all actors of gateways.
     gateways: Arbiter,
     server: ServerHandle,
     serving: JoinHandle<io::Result<()>>,
     watching: JoinHandle<()>,
+    feeding: JoinHandle<()>,
 }
 
 impl Service {
@@ -96,13 +98,14 @@ impl Service {
             frames,
             origins: http.origins.clone(),
             sessions: sessions.clone(),
+            feed: Arc::new(Feed::new(seed)),
         });
 
-        let (shared, base_path) = (state.clone(), http.base_path.clone());
+        let (shared, connected, base_path) = (state.clone(), live.clone(), http.base_path.clone());
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(shared.clone())
-                .app_data(live.clone())
+                .app_data(connected.clone())
                 .wrap_fn(web::front)
                 .configure(|config| live::configure(config, &base_path))
                 .configure(|config| web::configure(config, &base_path))
@@ -118,6 +121,7 @@ impl Service {
 
         let gateways = Arbiter::new();
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
+        let feeding = actix::spawn(feed::keep(live.feed.clone(), directory.clone()));
         let supervisor = Supervisor::start_in_arbiter(&gateways.handle(), move |_| {
             Supervisor::new(configured, polling, directory, Arc::new(connect_lazily), seed)
         });
@@ -129,8 +133,9 @@ impl Service {
             gateways,
             server: server.handle(),
             serving: actix::spawn(server),
-            watching: actix::spawn(sessions.clone().watch()),
-            sessions,
+            watching: actix::spawn(sessions.watch()),
+            feeding,
+            live,
         })
     }
 
@@ -151,18 +156,19 @@ impl Service {
         self.supervisor.connected()
     }
 
-    /// Takes no new connections, says goodbye to WebSocket clients with 1001, finishes what is being answered,
+    /// Takes no new connections, says goodbye to live clients (WebSockets with 1001), finishes what is being answered,
     /// and stops asking gateways. Takes three seconds at most.
     pub async fn stop(self) {
         info!(event = "stopping"; "stopping");
-        self.sessions.close_all();
+        self.live.close();
         let drained = Duration::from_secs(DRAIN_SECONDS);
         if timeout(drained, self.server.stop(true)).await.is_err() {
-            self.sessions.cut_all();
+            self.live.sessions.cut_all();
             let _ = timeout(CUT_DEADLINE, self.server.stop(false)).await;
         }
         self.gateways.stop();
         self.watching.abort();
+        self.feeding.abort();
         self.serving.abort();
     }
 }

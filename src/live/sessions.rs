@@ -1,4 +1,4 @@
-//! All WebSocket sessions, seen from the sending side: how many, which of them are stuck, and saying goodbye.
+//! All clients that stay connected, seen from the sending side: how many, which of them are stuck, and saying goodbye.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +15,10 @@ use tokio::time::{Instant, interval};
 use super::GoAway;
 
 /// More clients than any house has.
-const MOST_SESSIONS: usize = 500;
+const MOST_SESSIONS: usize = 2_000;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What the system may hold of a feed for a client, bytes. More would be a backlog of old news.
+const SEND_BUFFER: usize = 64 << 10;
 
 /// The socket under a connection, kept beside it to be able to cut it.
 struct Cut(Socket);
@@ -61,6 +63,13 @@ impl Life {
 
     pub fn joined(&self, goodbye: Recipient<GoAway>) {
         let _ = self.goodbye.set(goodbye);
+    }
+
+    /// Lets the system hold back little for this client, so that a slow one gets the newest.
+    pub fn keep_little_in_the_system(&self) {
+        if let Some(cut) = &self.cut {
+            let _ = cut.0.set_send_buffer_size(SEND_BUFFER);
+        }
     }
 
     fn cut(&self) {
@@ -119,7 +128,7 @@ impl Sessions {
         let limit = milliseconds(self.stall_limit);
         for life in self.lives().iter().filter_map(Weak::upgrade) {
             if now.saturating_sub(life.progress.load(Ordering::Relaxed)) > limit {
-                log::info!(event = "client_cut"; "a WebSocket client takes nothing any more; disconnecting it");
+                log::info!(event = "client_cut"; "a live client takes nothing any more; disconnecting it");
                 life.cut();
             }
         }

@@ -260,6 +260,9 @@ pub(super) const ROUTES: &[Route] = &[
     service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers"),
     service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers"),
     routed("/static/{file}", "Files of the pages"),
+    routed("/api/live", "All that the pages show, once: the state of the live feed"),
+    routed("/sse/live", "The live feed as server-sent events: the state, then what changes"),
+    routed("/ws/live", "The live feed as a WebSocket: the state, then what changes"),
     routed("/ws/aggregate", "WebSocket: as /api/aggregate, at every change and each second"),
     routed("/ws/gateway/{id}", "WebSocket: as /api/gateways/{id}, at every change and each second"),
 ];

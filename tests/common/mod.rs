@@ -15,6 +15,7 @@ use bytes::Bytes;
 use powerwall_server::board::Board;
 use powerwall_server::frames::Frames;
 use powerwall_server::link::connect_lazily;
+use powerwall_server::live::feed::{self, Feed};
 use powerwall_server::live::sessions::{Sessions, on_connect};
 use powerwall_server::live::{self, Live};
 use powerwall_server::model::{
@@ -132,6 +133,7 @@ pub struct Faces {
     pub addr: SocketAddr,
     pub sessions: Arc<Sessions>,
     pub directory: Arc<Directory>,
+    pub feed: Arc<Feed>,
 }
 
 impl Faces {
@@ -143,6 +145,7 @@ impl Faces {
         let directory = directory(snapshots);
         let frames = Arc::new(Frames::new(directory.clone()));
         let sessions = Arc::new(Sessions::new(stall_limit));
+        let feed = Arc::new(Feed::new(1));
         let state = State::new(directory.clone(), frames.clone(), http.clone(), polling());
         let state = Data::new(state);
         let live = Data::new(Live {
@@ -150,7 +153,9 @@ impl Faces {
             frames,
             origins: http.origins.clone(),
             sessions: sessions.clone(),
+            feed: feed.clone(),
         });
+        actix_web::rt::spawn(feed::keep(feed.clone(), directory.clone()));
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(state.clone())
@@ -166,7 +171,7 @@ impl Faces {
         .unwrap();
         let addr = server.addrs()[0];
         actix_web::rt::spawn(server.run());
-        Self { addr, sessions, directory }
+        Self { addr, sessions, directory, feed }
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {

@@ -4,6 +4,7 @@
 
 mod customer;
 mod flat;
+pub mod live;
 mod numbered;
 mod pw;
 pub mod status;

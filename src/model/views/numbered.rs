@@ -9,18 +9,18 @@ use super::flat::grid_number;
 use crate::model::{Documents, RawPercent, Readings};
 
 /// One numbered battery.
-struct Unit<'a> {
-    serial: &'a str,
+pub(super) struct Unit<'a> {
+    pub serial: &'a str,
     /// Its entry in the system status.
-    block: &'a Value,
+    pub block: &'a Value,
     /// Vitals key and block of its inverter.
-    inverter: Option<(&'a String, &'a Value)>,
+    pub inverter: Option<(&'a String, &'a Value)>,
     /// Vitals key and block of its pod.
-    pod: Option<(&'a String, &'a Value)>,
+    pub pod: Option<(&'a String, &'a Value)>,
 }
 
 /// The serial that a vitals key ends in.
-fn serial_of(key: &str) -> &str {
+pub(super) fn serial_of(key: &str) -> &str {
     key.rsplit("--").next().unwrap_or(key)
 }
 
@@ -29,7 +29,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 }
 
 /// The batteries in their order: blocks first, then devices that no block stands for.
-fn units(documents: &Documents) -> Vec<Unit<'_>> {
+pub(super) fn units(documents: &Documents) -> Vec<Unit<'_>> {
     let devices = |prefix: &'static str| {
         let vitals = documents.vitals.as_object().into_iter().flatten();
         vitals.filter(move |(key, _)| key.starts_with(prefix))
@@ -54,12 +54,12 @@ fn units(documents: &Documents) -> Vec<Unit<'_>> {
     units
 }
 
-fn field(value: Option<&Value>, key: &str) -> Value {
+pub(super) fn field(value: Option<&Value>, key: &str) -> Value {
     value.and_then(|value| value.get(key)).cloned().unwrap_or_default()
 }
 
 /// `first`, or `second` where the first is null.
-fn either(first: Value, second: Value) -> Value {
+pub(super) fn either(first: Value, second: Value) -> Value {
     if first.is_null() { second } else { first }
 }
 
@@ -161,7 +161,7 @@ fn configured_blocks(documents: &Documents) -> impl Iterator<Item = &Value> {
 }
 
 /// The serial of the unit that an expansion hangs on.
-fn host_of<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
+pub(super) fn host_of<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
     let hosts = |block: &&Value| {
         let expansions = block.get("battery_expansions").and_then(Value::as_array).into_iter().flatten();
         let mut dins = expansions.flat_map(|expansion| [text(expansion, "din"), text(expansion, "vin")]);
@@ -170,7 +170,7 @@ fn host_of<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
     configured_blocks(documents).find(hosts).map(|block| serial_of(text(block, "vin")))
 }
 
-fn unit_type<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
+pub(super) fn unit_type<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
     let block = configured_blocks(documents).find(|block| serial_of(text(block, "vin")) == serial)?;
     Some(text(block, "type")).filter(|kind| !kind.is_empty())
 }

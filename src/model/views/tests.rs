@@ -5,7 +5,7 @@ use super::*;
 use crate::model::tedapi::{Payloads, SystemInfo};
 use crate::model::{Adjustments, Source};
 
-fn telemetry(site: &str) -> std::sync::Arc<Telemetry> {
+pub(super) fn telemetry(site: &str) -> std::sync::Arc<Telemetry> {
     let golden: Value =
         serde_json::from_str(include_str!("../../../tests/fixtures/tedapi/golden.json")).unwrap();
     let input = &golden[site]["input"];
