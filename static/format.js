@@ -37,7 +37,7 @@ export const percent = (value) => (isNumber(value) ? `${Math.round(value)}${TIED
 
 /** A measured number with its unit. */
 export function measure(value, unit, digits = 0) {
-  return isNumber(value) ? `${value.toFixed(digits).replace("-", "−")}${TIED}${unit}` : UNKNOWN;
+  return isNumber(value) ? `${value.toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", "−")}${TIED}${unit}` : UNKNOWN;
 }
 
 /** Seconds, roughly. */

@@ -10,12 +10,10 @@ const EDGES = {
   load: { along: "y", out: [-1, 0], order: ["solar-load", "grid-load", "battery-load"] },
 };
 
-/** The full width of a ribbon stands for this power or more: 5, 10, 20, 40 … kW. */
-export function reach(flows, reachNow = 5_000) {
+/** What the full width of a ribbon stands for, W: the most that was seen, in steps; it does not shrink again. */
+export function reach(flows, before = 5_000) {
   const most = flows.reduce((most, { watts }) => Math.max(most, watts), 0);
-  let reach = reachNow;
-  while (most > reach) reach *= 2;
-  return reach;
+  return Math.max(before, Math.ceil(most / 2_500) * 2_500);
 }
 
 /**
