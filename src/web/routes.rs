@@ -333,7 +333,8 @@ pub(super) const ROUTES: &[Route] = &[
     // The pages.
     service("/", assets::index, "Live power flow").better(OWN_PAGE),
     service("/index.html", assets::index, "As /").better(OWN_PAGE),
-    service("/console", assets::index, "As /, until it has a page of its own").better(OWN_PAGE),
+    service("/kiosk", assets::kiosk, "As /, for a screen on a wall").ours(),
+    service("/console", assets::console, "Everything there is to know, per gateway").better(OWN_PAGE),
     service("/example", assets::example, "How to embed the page").better(OWN_PAGE),
     service("/example.html", assets::example, "As /example").better(OWN_PAGE),
     service("/favicon.ico", assets::favicon, "Picture for browsers"),

@@ -160,7 +160,7 @@ fn configuration(state: &State) -> Value {
         "PW_SITE_ZERO_THRESHOLD": polling.adjustments.site_zero_threshold,
         "PW_LEGACY_ZEROS": polling.adjustments.legacy_zeros,
         "PW_BROWSER_CACHE": http.browser_cache.as_secs(),
-        "PW_STYLE": "clear",
+        "PW_STYLE": http.style.name(),
     })
 }
 
