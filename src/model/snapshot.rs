@@ -135,6 +135,9 @@ pub struct Health {
     pub poll_times: PollTimes,
     /// How often this gateway's actor died and was started again.
     pub restarts: u32,
+    /// When that happened last, and how often before in quick succession.
+    pub last_restart: Option<Instant>,
+    pub restarts_in_a_row: u32,
     pub links: Vec<LinkHealth>,
 }
 

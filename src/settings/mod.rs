@@ -5,9 +5,11 @@ mod http;
 mod load;
 mod logging;
 pub mod modes;
+mod mqtt;
 mod problem;
 pub mod rsa_key;
 pub mod secret;
+mod style;
 mod values;
 pub mod variables;
 
@@ -18,9 +20,11 @@ use std::time::Duration;
 
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
+pub use mqtt::{BrokerTls, Layout, MqttSettings};
 pub use problem::{Problem, Problems};
 pub use rsa_key::RsaKey;
 pub use secret::Secret;
+pub use style::Style;
 
 use crate::model::{Adjustments, GatewayFacts, LinkKind, Ttl};
 
@@ -30,6 +34,7 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     pub polling: PollingSettings,
     pub http: HttpSettings,
+    pub mqtt: MqttSettings,
     pub logging: LoggingSettings,
     /// What the operator should know although it does not stop the start: settings without effect, look-alikes.
     pub warnings: Vec<String>,
@@ -178,6 +183,10 @@ pub struct HttpSettings {
     pub hosts: Option<Vec<String>>,
     /// `PW_BROWSER_CACHE`: how long browsers may keep scripts, styles and pictures without asking again.
     pub browser_cache: Duration,
+    /// `PW_STYLE`: how the page at `/` looks inside a frame, unless its address says otherwise.
+    pub style: Style,
+    /// `PW_FRAME_ANCESTORS`: which pages may show ours in a frame, as `Content-Security-Policy` writes it.
+    pub frame_ancestors: String,
     /// `PW_RATE_LIMIT_…`; `None`: off.
     pub rate_limit: Option<RateLimit>,
     /// `PW_HTTPS`; `None`: plain HTTP.

@@ -53,7 +53,8 @@ pub(super) fn page(_: &State, _: &HttpRequest) -> HttpResponse {
     );
     for route in ROUTES {
         let (path, summary) = (escaped(route.path), escaped(route.summary));
-        let _ = match route.path.contains(['{']) || route.path.starts_with("/ws") {
+        let is_no_page = ["/ws/", "/sse/"].iter().any(|prefix| route.path.starts_with(prefix));
+        let _ = match route.path.contains(['{']) || is_no_page {
             true => write!(page, "<dt><code>{path}</code><dd>{summary}"),
             false => {
                 write!(

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::orders::{self, Order};
 use super::plumbing::READ;
-use super::{State, about_gateway, api, assets, docs, health, stats};
+use super::{State, about_gateway, api, assets, docs, health, scrape, stats};
 use crate::model::Snapshot;
 use crate::model::views::View;
 use crate::model::views::status::Moment;
@@ -152,7 +152,6 @@ const TEDAPI_HINT: &str = r#"{"error":"Use /tedapi/config, /tedapi/status, /teda
 const TEDAPI_OFFLINE: &str = r#"{"error":"Gateway offline - TEDAPI unavailable"}"#;
 const NO_CLOUD: &str = r#"{"error":"Cloud API not enabled"}"#;
 const NO_FLEET: &str = r#"{"error":"FleetAPI not enabled"}"#;
-const NO_MQTT: &str = r#"{"enabled":false,"host":null,"port":1883,"connected":false,"topic_prefix":"pypowerwall","ha_discovery":true,"qos":1,"retain":true,"tls":false}"#;
 
 const NO_ENERGY: &str = "energy counters are null: they are in the customer API, which no link asks yet";
 const AS_PROXY: &str = "null without data, as the proxy has it";
@@ -318,11 +317,13 @@ pub(super) const ROUTES: &[Route] = &[
     service("/livez", health::livez, "Whether the program answers").ours(),
     service("/readyz", health::readyz, "503 while no gateway has fresh data").ours(),
     service("/stats", stats::stats, "What the service has done so far").better("counts per route of the table, so that nobody can fill it; failures are those of the gateways"),
+    service("/metrics", scrape::metrics, "Every reading and how the service is, for Prometheus").ours(),
     service("/stats/clear", stats::clear, "Starts counting anew; from this machine, or with the control token")
         .takes(orders::CLEAR_STATISTICS)
         .better("not for everybody, because GET changes something; POST with the control token as well"),
     service("/help", stats::help, "The statistics as a page").better("the same as /stats"),
-    fixed("/api/mqtt/status", NO_MQTT, "MQTT; this version has none").partly("this version has no MQTT"),
+    service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker")
+        .better("also says why it fails, what waits and what was taken"),
     service("/openapi.json", docs::openapi, "This list, for programs"),
     service("/docs", docs::page, "This list, for people").better(NOTHING_FETCHED),
     service("/redoc", docs::page, "As /docs").better(NOTHING_FETCHED),
@@ -332,13 +333,17 @@ pub(super) const ROUTES: &[Route] = &[
     // The pages.
     service("/", assets::index, "Live power flow").better(OWN_PAGE),
     service("/index.html", assets::index, "As /").better(OWN_PAGE),
-    service("/console", assets::index, "As /, until it has a page of its own").better(OWN_PAGE),
+    service("/kiosk", assets::kiosk, "As /, for a screen on a wall").ours(),
+    service("/console", assets::console, "Everything there is to know, per gateway").better(OWN_PAGE),
     service("/example", assets::example, "How to embed the page").better(OWN_PAGE),
     service("/example.html", assets::example, "As /example").better(OWN_PAGE),
     service("/favicon.ico", assets::favicon, "Picture for browsers"),
     service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers"),
     service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers"),
     routed("/static/{file}", "Files of the pages").better(OWN_PAGE),
+    routed("/api/live", "All that the pages show, once: the state of the live feed").ours(),
+    routed("/sse/live", "The live feed as server-sent events: the state, then what changes").ours(),
+    routed("/ws/live", "The live feed as a WebSocket: the state, then what changes").ours(),
     routed("/ws/aggregate", "WebSocket: as /api/aggregate, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed"),
     routed("/ws/gateway/{id}", "WebSocket: as /api/gateways/{id}, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed"),
 ];

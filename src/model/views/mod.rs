@@ -4,7 +4,8 @@
 
 mod customer;
 mod flat;
-mod numbered;
+pub mod live;
+pub mod numbered;
 mod pw;
 pub mod status;
 
@@ -194,4 +195,4 @@ fn components(payloads: &Payloads) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,18 +9,18 @@ use super::flat::grid_number;
 use crate::model::{Documents, RawPercent, Readings};
 
 /// One numbered battery.
-struct Unit<'a> {
-    serial: &'a str,
+pub(super) struct Unit<'a> {
+    pub serial: &'a str,
     /// Its entry in the system status.
-    block: &'a Value,
+    pub block: &'a Value,
     /// Vitals key and block of its inverter.
-    inverter: Option<(&'a String, &'a Value)>,
+    pub inverter: Option<(&'a String, &'a Value)>,
     /// Vitals key and block of its pod.
-    pod: Option<(&'a String, &'a Value)>,
+    pub pod: Option<(&'a String, &'a Value)>,
 }
 
 /// The serial that a vitals key ends in.
-fn serial_of(key: &str) -> &str {
+pub(super) fn serial_of(key: &str) -> &str {
     key.rsplit("--").next().unwrap_or(key)
 }
 
@@ -41,7 +41,7 @@ fn package_of(module: &Value) -> &str {
 
 /// The batteries in their order: blocks first, then devices that no block stands for. A device belongs to the block
 /// with its own serial, or with the serial of the package it sits in.
-fn units(documents: &Documents) -> Vec<Unit<'_>> {
+pub(super) fn units(documents: &Documents) -> Vec<Unit<'_>> {
     let devices = |prefix: &'static str| {
         let vitals = documents.vitals.as_object().into_iter().flatten();
         vitals.filter(move |(key, _)| key.starts_with(prefix))
@@ -74,12 +74,20 @@ fn units(documents: &Documents) -> Vec<Unit<'_>> {
     units
 }
 
-fn field(value: Option<&Value>, key: &str) -> Value {
+/// Number from 1 on, serial and block of every battery that has a block, in the order of the numbers.
+pub fn batteries(documents: &Documents) -> impl Iterator<Item = (usize, &str, &Value)> {
+    let numbered = units(documents).into_iter().enumerate();
+    numbered
+        .filter(|(_, unit)| !unit.block.is_null())
+        .map(|(index, unit)| (index + 1, unit.serial, unit.block))
+}
+
+pub(super) fn field(value: Option<&Value>, key: &str) -> Value {
     value.and_then(|value| value.get(key)).cloned().unwrap_or_default()
 }
 
 /// `first`, or `second` where the first is null.
-fn either(first: Value, second: Value) -> Value {
+pub(super) fn either(first: Value, second: Value) -> Value {
     if first.is_null() { second } else { first }
 }
 
@@ -181,7 +189,7 @@ fn configured_blocks(documents: &Documents) -> impl Iterator<Item = &Value> {
 }
 
 /// The serial of the unit that an expansion hangs on.
-fn host_of<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
+pub(super) fn host_of<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
     let hosts = |block: &&Value| {
         let expansions = block.get("battery_expansions").and_then(Value::as_array).into_iter().flatten();
         let mut dins = expansions.flat_map(|expansion| [text(expansion, "din"), text(expansion, "vin")]);
@@ -190,7 +198,7 @@ fn host_of<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
     configured_blocks(documents).find(hosts).map(|block| serial_of(text(block, "vin")))
 }
 
-fn unit_type<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
+pub(super) fn unit_type<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
     let block = configured_blocks(documents).find(|block| serial_of(text(block, "vin")) == serial)?;
     Some(text(block, "type")).filter(|kind| !kind.is_empty())
 }
