@@ -1,6 +1,7 @@
 //! What several test programs need: data of a simulated gateway, and services made of it.
 #![allow(dead_code, reason = "every test program uses its own part")]
 
+pub mod recorded;
 pub mod sockets;
 pub mod tools;
 
@@ -81,6 +82,7 @@ pub fn polling() -> PollingSettings {
         cache_ttl: 30 * SECOND,
         graceful_degradation: true,
         adjustments: Adjustments::default(),
+        memory: None,
     }
 }
 
@@ -145,11 +147,24 @@ impl Faces {
     }
 
     pub fn with(snapshots: Vec<Snapshot>, http: HttpSettings, stall_limit: Duration) -> Self {
+        Self::start(snapshots, http, polling(), stall_limit)
+    }
+
+    pub fn polled_with(snapshots: Vec<Snapshot>, adjustments: Adjustments) -> Self {
+        Self::start(snapshots, http(), PollingSettings { adjustments, ..polling() }, 30 * SECOND)
+    }
+
+    fn start(
+        snapshots: Vec<Snapshot>,
+        http: HttpSettings,
+        polling: PollingSettings,
+        stall_limit: Duration,
+    ) -> Self {
         let directory = directory(snapshots);
         let frames = Arc::new(Frames::new(directory.clone()));
         let sessions = Arc::new(Sessions::new(stall_limit));
         let feed = Arc::new(Feed::new(1));
-        let state = State::new(directory.clone(), frames.clone(), http.clone(), polling());
+        let state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
         let state = Data::new(state);
         let live = Data::new(Live {
             directory: directory.clone(),
