@@ -4,7 +4,7 @@
 //! told and asked by [`messages`], and what it knows stands on its [`Board`].
 
 pub mod messages;
-mod outage;
+pub(crate) mod outage;
 pub(crate) mod retry;
 mod ticks;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use backoff::backoff::Backoff;
-use log::{info, warn};
+use log::info;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::oneshot;
@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use super::connect::{Connection, LineError, connect};
 use super::face::{Face, always_kept};
 use super::line::serve;
-use super::outbox::Outbox;
+use super::outage::Outage;
+use super::outbox::{Message, Outbox};
 use super::sum::Sum;
 use super::told::NoRoom;
 use crate::board::{Board, Published};
@@ -73,8 +74,8 @@ pub(super) struct Publisher {
     /// `None` without the second layout.
     sum: Option<Sum>,
     line: Line,
-    /// The outage that was told last; `None` while all is well.
-    outage: Option<LineError>,
+    /// `None` while all is well.
+    outage: Option<Outage>,
     retry: RetrySchedule,
     /// Seeded by the owner, so that a test sees the same pauses each time.
     rng: StdRng,
@@ -131,10 +132,13 @@ impl Publisher {
     }
 
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
-        info!(event = "mqtt_connected"; "MQTT: connected to {}:{}", self.host, self.settings.port);
         let now = Instant::now();
+        let broker = format!("{}:{}", self.host, self.settings.port);
+        match self.outage.take() {
+            Some(outage) => outage.end(&broker, now),
+            None => info!(event = "mqtt_connected"; "MQTT: connected to {broker}"),
+        }
         self.line = Line::Up(now);
-        self.outage = None;
         self.born.set(false);
         self.birth_due = None;
         self.doubt_everything();
@@ -155,7 +159,7 @@ impl Publisher {
         Ok(())
     }
 
-    fn availability(&self, payload: &str) -> super::outbox::Message {
+    fn availability(&self, payload: &str) -> Message {
         always_kept(format!("{}/availability", self.settings.prefix), payload.to_owned(), &self.settings)
     }
 
@@ -172,19 +176,19 @@ impl Publisher {
             self.retry.reset();
         }
         if let Err(error) = ended {
-            self.note_outage(error);
+            self.note_outage(&error);
         }
         let pause = self.retry.next_backoff().unwrap_or(REFRESH);
         ctx.run_later(pause, Self::connect);
     }
 
-    /// One line per change: a broker that is away for a night must not fill the log.
-    fn note_outage(&mut self, error: LineError) {
-        if !self.outage.as_ref().is_some_and(|outage| outage.is_like(&error)) {
-            warn!(event = "mqtt_outage"; "MQTT: {error}; trying again");
+    fn note_outage(&mut self, error: &LineError) {
+        let now = Instant::now();
+        match &mut self.outage {
+            Some(outage) => outage.goes_on(error, now),
+            None => self.outage = Some(Outage::begin(error, now)),
         }
         let (last_error, last_error_at) = (Some(error.to_string()), Some(unix_time()));
-        self.outage = Some(error);
         let before = self.status.read();
         self.status.publish(Arc::new(BrokerStatus { last_error, last_error_at, ..(*before).clone() }));
         self.note_status();
