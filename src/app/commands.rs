@@ -9,13 +9,15 @@ use log::{error, info, warn};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::signals::{Order, Orders};
-use super::{Service, logging};
+use super::{Service, StartError, logging, tls};
 use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, healthcheck};
 use crate::settings::{Inputs, LoggingSettings, Settings};
 use crate::simulator::{Fleet, demo_sites};
 
 /// A setting is wrong or missing. Also what a mistyped command line exits with.
 const MISCONFIGURED: u8 = 2;
+/// Two for each connection that the server takes at most, and some for everything else.
+const FILES: u64 = 10_000;
 /// How often the Supervisor is looked after.
 const ROUND: Duration = Duration::from_secs(1);
 /// Settings that a demo takes over, beside those of MQTT; it brings its own gateways.
@@ -38,7 +40,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Simulate { gateways } => simulate(gateways),
         Command::CheckConfig => with_settings(&flags.inputs(environment()), |settings| {
             println!("{}", check_config::report(&settings));
-            ExitCode::SUCCESS
+            match settings.http.tls.as_ref().map(tls::server_config).transpose() {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(error) => misconfigured(&error),
+            }
         }),
         Command::Healthcheck { url: Some(url) } => check_health(&url),
         Command::Healthcheck { url: None } => with_settings(&flags.inputs(environment()), |settings| {
@@ -152,7 +157,13 @@ fn failed(what: &str, error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+fn misconfigured(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(MISCONFIGURED)
+}
+
 fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Service)) -> ExitCode {
+    raise_file_limit();
     actix::System::new().block_on(async {
         let mut orders = match Orders::listen() {
             Ok(orders) => orders,
@@ -163,6 +174,7 @@ fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Serv
         }
         let service = match Service::start(&settings, rand::random()) {
             Ok(service) => service,
+            Err(error @ StartError::Tls(_)) => return misconfigured(&error),
             Err(error) => return failed("powerwall-server", &error),
         };
         let (version, gateways) = (env!("CARGO_PKG_VERSION"), settings.gateways.len());
@@ -175,6 +187,13 @@ fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Serv
         service.stop().await;
         code
     })
+}
+
+/// Many systems allow a program 1,024 files unless it asks for more, and every client needs two.
+fn raise_file_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(FILES) {
+        warn!(event = "file_limit"; "the number of open files cannot be raised: {error}");
+    }
 }
 
 /// Until the end, and how it ends.

@@ -4,8 +4,10 @@
 
 pub mod aggregate;
 pub mod broker;
+pub mod customer;
 pub mod device_signals;
 pub mod freshness;
+mod json;
 pub mod number;
 pub mod snapshot;
 pub mod tally;
