@@ -1,6 +1,5 @@
 //! The actor that keeps the broker informed: hears of every gateway, tells what changed, comes back after an outage.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use tokio::time::Instant;
 
 use super::connect::{Connection, LineError, connect};
 use super::face::{Face, always_kept};
-use super::line::serve;
+use super::line::{Heard, serve};
 use super::outage::Outage;
 use super::outbox::{Message, Outbox};
 use super::sum::Sum;
@@ -64,8 +63,8 @@ pub(super) struct Publisher {
     status: Arc<Board<BrokerStatus>>,
     /// Shared with the connection.
     outbox: Rc<Outbox>,
-    /// Set by the connection when Home Assistant was born.
-    born: Rc<Cell<bool>>,
+    /// Filled by the connection.
+    heard: Rc<Heard>,
     /// The directory as it was looked at last.
     entries: Arc<Vec<Arc<Entry>>>,
     faces: Vec<Face>,
@@ -107,7 +106,7 @@ impl Publisher {
             directory,
             status,
             outbox: Rc::new(outbox),
-            born: Rc::default(),
+            heard: Rc::default(),
             entries: Arc::default(),
             faces: Vec::new(),
             leaving: Vec::new(),
@@ -139,14 +138,14 @@ impl Publisher {
             None => info!(event = "mqtt_connected"; "MQTT: connected to {broker}"),
         }
         self.line = Line::Up(now);
-        self.born.set(false);
+        self.heard.birth.set(false);
         self.birth_due = None;
         self.doubt_everything();
         let _ = self.greet(now);
         self.tell();
         self.note_status();
-        let (settings, outbox, born) = (self.settings.clone(), self.outbox.clone(), self.born.clone());
-        let serving = async move { serve(connection, &settings, &outbox, &born).await };
+        let (settings, outbox, heard) = (self.settings.clone(), self.outbox.clone(), self.heard.clone());
+        let serving = async move { serve(connection, &settings, &outbox, &heard).await };
         ctx.spawn(serving.into_actor(self).map(|ended, actor, ctx| actor.line_ended(ended, ctx)));
     }
 
@@ -269,10 +268,26 @@ impl Publisher {
         self.entries = entries;
     }
 
+    /// Gives each gateway what the broker holds of it.
+    fn recall_announcements(&mut self) {
+        for topic in self.heard.announcements.take() {
+            let Some((_, rest)) = topic.split_once("/pypowerwall_") else { continue };
+            let of_gateway = |face: &&mut Face| {
+                rest.strip_prefix(face.entry.id.as_str()).is_some_and(|suffix| suffix.starts_with('_'))
+            };
+            // `home_2_battery` may be of `home` or of `home_2`: the longer id knows better.
+            let faces = self.faces.iter_mut().filter(of_gateway);
+            if let Some(face) = faces.max_by_key(|face| face.entry.id.len()) {
+                face.recall(topic);
+            }
+        }
+    }
+
     fn look_around(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         self.follow_directory(ctx);
-        if self.born.take() {
+        self.recall_announcements();
+        if self.heard.birth.take() {
             info!(event = "mqtt_birth"; "MQTT: Home Assistant has started; telling it everything");
             self.birth_due = Some(now + Duration::from_secs_f64(self.rng.random_range(BIRTH_PAUSE)));
         }
