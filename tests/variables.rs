@@ -142,7 +142,7 @@ fn every_variable_changes_something_or_is_said_to_change_nothing() {
         match effect(name) {
             None => panic!("{name} is not known"),
             Some(Effect::None(_)) => assert!(says_so, "{name} changes nothing, and nobody says so"),
-            Some(Effect::Live | Effect::Secret) => {
+            Some(Effect::Live | Effect::Secret | Effect::Private) => {
                 assert!(!says_so, "{name}");
                 assert_ne!(what_counts(settings), before, "{name}={value} changes nothing");
             }

@@ -5,7 +5,7 @@
 
 pub mod messages;
 mod numbers;
-mod outage;
+pub(crate) mod outage;
 pub(crate) mod retry;
 mod ticks;
 
