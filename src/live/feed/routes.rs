@@ -26,7 +26,11 @@ pub(in crate::live) fn configure(config: &mut ServiceConfig, prefix: &str) {
     config
         .route(&format!("{prefix}/ws/live"), web::get().to(socket))
         .route(&format!("{prefix}/sse/live"), web::get().to(events))
-        .route(&format!("{prefix}/api/live"), web::get().to(state));
+        .service(
+            web::resource([format!("{prefix}/api/live"), format!("{prefix}/api/live/")])
+                .route(web::get().to(state))
+                .route(web::head().to(state)),
+        );
 }
 
 /// What a client that comes back says it has.
