@@ -33,12 +33,15 @@ async fn listen(faces: &Faces, path: &str) -> Client {
 
 /// The next message that is no beat.
 async fn news(client: &mut Client) -> Value {
-    loop {
-        let message = frame(client).await;
-        if message["type"] != "beat" {
-            return message;
+    let no_beat = async {
+        loop {
+            let message = frame(client).await;
+            if message["type"] != "beat" {
+                return message;
+            }
         }
-    }
+    };
+    timeout(PATIENCE, no_beat).await.expect("news in time")
 }
 
 /// `state` and `gateway/home/status` of the next change that has one, which `publish` changes.
