@@ -212,7 +212,7 @@ async fn a_connection_that_ends_at_any_byte_is_an_error_and_the_next_poll_is_goo
     println!("{received} bytes from the gateway, {sent} to it: {} times", all.len());
     let mut outcomes = stream::iter(all)
         .map(|(byte, whole, toxic)| async move { (byte, whole, toxic, reset_at(gateway, toxic).await) })
-        .buffer_unordered(8);
+        .buffer_unordered(24);
     while let Some((byte, whole, toxic, (first, second))) = outcomes.next().await {
         match first {
             Err(LinkError::Unreachable(_)) => {}
