@@ -1,4 +1,4 @@
-//! Watches any number of Tesla Powerwall systems and serves what they say over REST and WebSocket.
+//! Watches any number of Tesla Powerwall systems and serves what they say over REST, WebSocket and MQTT.
 //!
 //! Start at [`app`] to see how the rooms are wired, at [`gateway`] for the life of one gateway, at
 //! [`model`] for what a Powerwall is. `docs/architecture.md` tells the whole story.
@@ -8,7 +8,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 6 | `main.rs`, [`app`], [`cli`] |
-//! | 5 | [`web`], [`live`] |
+//! | 5 | [`web`], [`live`], [`mqtt`] |
 //! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
@@ -27,6 +27,7 @@ pub mod gateway;
 pub mod link;
 pub mod live;
 pub mod model;
+pub mod mqtt;
 pub mod settings;
 pub mod simulator;
 pub mod supervisor;

@@ -5,7 +5,7 @@
 
 pub mod messages;
 mod outage;
-mod retry;
+pub(crate) mod retry;
 mod ticks;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! All WebSocket sessions, seen from the sending side: how many, which of them are stuck, and saying goodbye.
+//! All clients that stay connected, seen from the sending side: how many, which of them are stuck, and saying goodbye.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
@@ -15,8 +16,10 @@ use tokio::time::{Instant, interval};
 use super::GoAway;
 
 /// More clients than any house has.
-const MOST_SESSIONS: usize = 500;
+const MOST_SESSIONS: usize = 2_000;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What the system may hold of a feed for a client, bytes. More would be a backlog of old news.
+const SEND_BUFFER: usize = 64 << 10;
 
 /// The socket under a connection, kept beside it to be able to cut it.
 struct Cut(Socket);
@@ -24,7 +27,8 @@ struct Cut(Socket);
 /// For `HttpServer::on_connect`: keeps a handle to the socket, and lets the system give up a peer that is gone.
 pub fn on_connect(stall_limit: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + Clone {
     move |connection, extensions| {
-        let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+        let secured = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
+        let Some(stream) = connection.downcast_ref::<TcpStream>().or_else(secured) else { return };
         let socket = SockRef::from(stream);
         #[cfg(target_os = "linux")]
         let _ = socket.set_tcp_user_timeout(Some(stall_limit));
@@ -61,6 +65,13 @@ impl Life {
 
     pub fn joined(&self, goodbye: Recipient<GoAway>) {
         let _ = self.goodbye.set(goodbye);
+    }
+
+    /// Lets the system hold back little for this client, so that a slow one gets the newest.
+    pub fn keep_little_in_the_system(&self) {
+        if let Some(cut) = &self.cut {
+            let _ = cut.0.set_send_buffer_size(SEND_BUFFER);
+        }
     }
 
     fn cut(&self) {
@@ -119,7 +130,7 @@ impl Sessions {
         let limit = milliseconds(self.stall_limit);
         for life in self.lives().iter().filter_map(Weak::upgrade) {
             if now.saturating_sub(life.progress.load(Ordering::Relaxed)) > limit {
-                log::info!(event = "client_cut"; "a WebSocket client takes nothing any more; disconnecting it");
+                log::info!(event = "client_cut"; "a live client takes nothing any more; disconnecting it");
                 life.cut();
             }
         }

@@ -21,6 +21,9 @@ pub struct GatewayFacts {
     pub timezone: Option<String>,
     pub cloud_mode: bool,
     pub fleetapi: bool,
+    /// Whether it is reached over the customer API, in full or over Basic LAN.
+    #[serde(skip)]
+    pub customer_api: bool,
     /// The contract calls it `type`.
     pub kind: GatewayKind,
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::answers::{Addressee, Firmware, Question};
 use super::certificate;
+use super::customer::{CustomerAnswer, CustomerRequest, CustomerState, CustomerSurface, LoginLimit};
 use super::day::{Day, Equipment};
 use super::documents::{Scene, SiteKind};
 use super::faults::{Counters, Fault, Role};
@@ -32,6 +33,8 @@ pub struct SiteOptions {
     pub kind: SiteKind,
     /// Of the gateway; what a client must send.
     pub password: String,
+    /// Of the customer: unless the owner changed it, the last five characters of the gateway's.
+    pub customer_password: String,
     /// Tells sites apart: serial numbers, weather, habits.
     pub number: u32,
     /// Hour of the day at the start.
@@ -49,6 +52,7 @@ impl SiteOptions {
             name: name.into(),
             kind,
             password: "SIMULATED1".into(),
+            customer_password: "ATED1".into(),
             number: 1,
             hour: 11.0,
             speed: 1.0,
@@ -87,6 +91,7 @@ struct State {
     recent: VecDeque<Instant>,
     /// Restarting until then.
     down_until: Option<Instant>,
+    customer: CustomerState,
 }
 
 impl Gateway {
@@ -101,6 +106,7 @@ impl Gateway {
             faults: Vec::new(),
             recent: VecDeque::new(),
             down_until: None,
+            customer: CustomerState::new(options.kind),
         };
         Ok(Self { options, counters: Counters::default(), state: Mutex::new(state) })
     }
@@ -198,11 +204,22 @@ impl Gateway {
         question.answer(&scene, &firmware)
     }
 
+    /// The answer to a request below `/api/`.
+    pub fn customer_answer(&self, request: &CustomerRequest<'_>) -> (Role, CustomerAnswer) {
+        self.counters.count_path(request.path);
+        let mut state = self.state();
+        let state = &mut *state;
+        let scene = self.scene(state);
+        let password = &self.options.customer_password;
+        state.customer.answer(request, password, &scene, &state.firmware.version)
+    }
+
     /// Starts again with other firmware.
     pub fn restart(&self, version: &str) {
         let mut state = self.state();
         state.firmware = Firmware { version: version.into(), git_hash: [0xd5; 20] };
         state.booted = state.day.clock();
+        state.customer.end_sessions();
     }
 
     pub fn skip(&self, simulated: Duration) {
@@ -253,7 +270,33 @@ impl GatewayHandle {
         self.gateway.state().faults.clear();
     }
 
-    /// Restarts with other firmware; unreachable meanwhile.
+    /// How much of the customer API it has from now on.
+    pub fn set_surface(&self, surface: CustomerSurface) {
+        self.gateway.state().customer.surface = surface;
+    }
+
+    /// How often somebody may log in from now on.
+    pub fn limit_logins(&self, limit: LoginLimit) {
+        self.gateway.state().customer.limit = limit;
+    }
+
+    /// What a path of the customer API answers from now on; `None`: what it should.
+    pub fn answer_instead(&self, path: &str, status: Option<u16>) {
+        let instead = &mut self.gateway.state().customer.instead;
+        match status {
+            Some(status) => instead.insert(path.to_owned(), status),
+            None => instead.remove(path),
+        };
+    }
+
+    /// Ends every session; from now on a session that ended is answered with `status`.
+    pub fn end_sessions(&self, status: u16) {
+        let customer = &mut self.gateway.state().customer;
+        customer.ended = status;
+        customer.end_sessions();
+    }
+
+    /// Restarts with other firmware; unreachable meanwhile, and every session ends.
     pub fn reboot(&self, version: &str, down_for: Duration) {
         self.gateway.restart(version);
         self.gateway.state().down_until = Some(Instant::now() + down_for);

@@ -5,6 +5,8 @@
 
 mod answers;
 mod certificate;
+mod customer;
+mod customer_documents;
 mod day;
 mod documents;
 mod faults;
@@ -19,6 +21,8 @@ use std::thread::JoinHandle;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+pub use customer::{CustomerSurface, LoginLimit};
+pub use customer_documents::vitals_bytes;
 pub use documents::SiteKind;
 pub use faults::{Counters, Fault, Role};
 pub use gateway::{GatewayHandle, SiteOptions};
@@ -94,6 +98,17 @@ impl GatewayHandle {
         json!({
             "id": site.id, "name": site.name, "host": self.addr.ip().to_string(), "port": self.addr.port(),
             "gw_pwd": site.password, "type": kind,
+        })
+    }
+}
+
+impl GatewayHandle {
+    /// The entry in `PW_GATEWAYS` to reach this gateway over its customer API.
+    pub fn customer_settings(&self) -> Value {
+        let site = self.options();
+        json!({
+            "id": site.id, "name": site.name, "host": self.addr.ip().to_string(), "port": self.addr.port(),
+            "password": site.customer_password,
         })
     }
 }

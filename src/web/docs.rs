@@ -41,6 +41,7 @@ fn operation(route: &super::routes::Route) -> Value {
     if parameters.as_array().is_some_and(|list| !list.is_empty()) {
         responses["404"] = json!({ "description": "There is no such gateway or file" });
     }
+    // Orders are described by hand where they matter; a route that only takes orders is never asked by GET.
     json!({ "get": { "summary": route.summary, "parameters": parameters, "responses": responses } })
 }
 
@@ -52,7 +53,8 @@ pub(super) fn page(_: &State, _: &HttpRequest) -> HttpResponse {
     );
     for route in ROUTES {
         let (path, summary) = (escaped(route.path), escaped(route.summary));
-        let _ = match route.path.contains(['{']) || route.path.starts_with("/ws") {
+        let is_no_page = ["/ws/", "/sse/"].iter().any(|prefix| route.path.starts_with(prefix));
+        let _ = match route.path.contains(['{']) || is_no_page {
             true => write!(page, "<dt><code>{path}</code><dd>{summary}"),
             false => {
                 write!(

@@ -60,7 +60,12 @@ impl fmt::Display for Outcome {
 
 fn gateway(site: usize, timeout: std::time::Duration) -> GatewaySettings {
     let facts = GatewayFacts { id: format!("site-{site}"), ..GatewayFacts::default() };
-    GatewaySettings { facts: Arc::new(facts), access: Access::Unsupported(LinkKind::Cloud), timeout }
+    GatewaySettings {
+        facts: Arc::new(facts),
+        access: Access::Unsupported(LinkKind::Cloud),
+        timeout,
+        state_file: None,
+    }
 }
 
 fn connect(world: Arc<World>, defect: Option<Defect>) -> LinkFactory {
