@@ -86,7 +86,8 @@ fn start(
     };
     live.frames.audience.joined();
     let session = LiveSession { live, feed, life, last: None, shown: None, next_beat: Instant::now() };
-    WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start()
+    let response = WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start();
+    response.or_else(|_| Ok(refuse(StatusCode::BAD_REQUEST, "This is a WebSocket")))
 }
 
 /// Whether a page of the request's origin may listen. Programs send no origin.
