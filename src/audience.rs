@@ -1,4 +1,4 @@
-//! What is counted of those who listen by WebSocket. Written by the sessions, read by whoever tells how the service is.
+//! What is counted of those who listen by WebSocket or server-sent events. Written by the sessions, read by whoever tells how the service is.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

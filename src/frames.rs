@@ -27,7 +27,7 @@ pub struct Frames {
     gateways: Mutex<HashMap<String, (Key, Bytes)>>,
     aggregate: Mutex<Option<AggregateFrame>>,
     /// Who they are sent to.
-    pub audience: Audience,
+    pub audience: Arc<Audience>,
 }
 
 struct AggregateFrame {
@@ -48,7 +48,7 @@ impl Frames {
             origin: Instant::now(),
             gateways: Mutex::default(),
             aggregate: Mutex::default(),
-            audience: Audience::default(),
+            audience: Arc::default(),
         }
     }
 

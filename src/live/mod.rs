@@ -1,11 +1,14 @@
-//! The WebSocket face. The only place that knows `actix-web-actors`.
+//! The faces that stay connected: WebSockets and server-sent events. The only place that knows `actix-web-actors`.
 //!
+//! The live feed is in [`feed`]; the two older sockets, which send the whole of what they show each second, are here.
 //! A session sends what stands on a board when it gets to run: on connecting, when it is nudged, and every second.
 //! Nudges carry no frame, so a slow client gets the newest one and never a backlog. The actor of a session is polled
 //! by the body of its response, and not at all while the peer takes nothing; what to do about such a peer is
 //! therefore decided in [`sessions`], from the sending side.
 
+pub mod feed;
 pub mod sessions;
+mod slices;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +29,7 @@ use crate::frames::Frames;
 use crate::model::{Aggregate, Snapshot};
 use crate::settings::AllowedOrigins;
 use crate::supervisor::Directory;
+use feed::Feed;
 use sessions::{Life, Sessions};
 
 /// A frame is sent at least this often.
@@ -39,6 +43,15 @@ pub struct Live {
     pub frames: Arc<Frames>,
     pub origins: AllowedOrigins,
     pub sessions: Arc<Sessions>,
+    pub feed: Arc<Feed>,
+}
+
+impl Live {
+    /// Says goodbye to every client: the service stops.
+    pub fn close(&self) {
+        self.sessions.close_all();
+        self.feed.close();
+    }
 }
 
 /// Registers the routes, below the root and below the base path if there is one. Needs [`Live`] as app data.
@@ -46,6 +59,7 @@ pub fn configure(config: &mut ServiceConfig, base_path: &str) {
     for prefix in ["", base_path] {
         config.route(&format!("{prefix}/ws/aggregate"), web::get().to(aggregate));
         config.route(&format!("{prefix}/ws/gateway/{{id}}"), web::get().to(gateway));
+        feed::configure(config, prefix);
         if base_path.is_empty() {
             break;
         }
@@ -53,7 +67,7 @@ pub fn configure(config: &mut ServiceConfig, base_path: &str) {
 }
 
 async fn aggregate(live: Data<Live>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Error> {
-    start(live, &request, payload, Feed::Aggregate)
+    start(live, &request, payload, Shown::Aggregate)
 }
 
 async fn gateway(
@@ -63,7 +77,7 @@ async fn gateway(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
     match live.directory.get(&id) {
-        Some(entry) => start(live, &request, payload, Feed::Gateway(entry.board.clone())),
+        Some(entry) => start(live, &request, payload, Shown::Gateway(entry.board.clone())),
         None => Ok(refuse(StatusCode::NOT_FOUND, "Gateway not found")),
     }
 }
@@ -76,18 +90,24 @@ fn start(
     live: Data<Live>,
     request: &HttpRequest,
     payload: Payload,
-    feed: Feed,
+    shown: Shown,
 ) -> Result<HttpResponse, Error> {
-    if !is_welcome(&live.origins, request) {
-        return Ok(refuse(StatusCode::FORBIDDEN, "Origin not allowed"));
-    }
-    let Some(life) = live.sessions.admit(request) else {
-        return Ok(refuse(StatusCode::SERVICE_UNAVAILABLE, "Too many connections"));
+    let life = match welcome(&live, request) {
+        Ok(life) => life,
+        Err(refusal) => return Ok(refusal),
     };
-    live.frames.audience.joined();
-    let session = LiveSession { live, feed, life, last: None, shown: None, next_beat: Instant::now() };
+    let session = LiveSession { live, shown, life, last: None, version: None, next_beat: Instant::now() };
     let response = WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start();
     response.or_else(|_| Ok(refuse(StatusCode::BAD_REQUEST, "This is a WebSocket")))
+}
+
+/// A place for the client that asks, or the answer that there is none.
+fn welcome(live: &Live, request: &HttpRequest) -> Result<Arc<Life>, HttpResponse> {
+    if !is_welcome(&live.origins, request) {
+        return Err(refuse(StatusCode::FORBIDDEN, "Origin not allowed"));
+    }
+    let life = live.sessions.admit(request, &live.frames.audience);
+    life.ok_or_else(|| refuse(StatusCode::SERVICE_UNAVAILABLE, "Too many connections"))
 }
 
 /// Whether a page of the request's origin may listen. Programs send no origin.
@@ -102,7 +122,7 @@ fn is_welcome(origins: &AllowedOrigins, request: &HttpRequest) -> bool {
 }
 
 /// What a session shows.
-enum Feed {
+enum Shown {
     Gateway(Arc<Board<Snapshot>>),
     Aggregate,
 }
@@ -110,31 +130,31 @@ enum Feed {
 /// One WebSocket client.
 struct LiveSession {
     live: Data<Live>,
-    feed: Feed,
+    shown: Shown,
     /// What the sending side knows of this client.
     life: Arc<Life>,
     /// The last frame sent, to send none twice within a second.
     last: Option<ByteString>,
     /// The version of the board at the last frame, to know how many changes it stands for.
-    shown: Option<u64>,
+    version: Option<u64>,
     /// When the next frame is due even if nothing changes.
     next_beat: Instant,
 }
 
 impl LiveSession {
     fn frame(&self) -> Option<ByteString> {
-        let bytes = match &self.feed {
-            Feed::Gateway(board) => self.live.frames.gateway(&board.read()),
-            Feed::Aggregate => self.live.frames.aggregate(),
+        let bytes = match &self.shown {
+            Shown::Gateway(board) => self.live.frames.gateway(&board.read()),
+            Shown::Aggregate => self.live.frames.aggregate(),
         };
         // Rendered from JSON, which is UTF-8.
         ByteString::try_from(bytes).ok()
     }
 
     fn version(&self) -> u64 {
-        match &self.feed {
-            Feed::Gateway(board) => board.version(),
-            Feed::Aggregate => self.live.directory.aggregate.version(),
+        match &self.shown {
+            Shown::Gateway(board) => board.version(),
+            Shown::Aggregate => self.live.directory.aggregate.version(),
         }
     }
 
@@ -151,9 +171,9 @@ impl LiveSession {
         }
         if let Some(frame) = &frame {
             ctx.text(frame.clone());
-            let changes = self.shown.map_or(0, |shown| version.saturating_sub(shown));
+            let changes = self.version.map_or(0, |shown| version.saturating_sub(shown));
             self.live.frames.audience.sent(changes.saturating_sub(1));
-            self.shown = Some(version);
+            self.version = Some(version);
         }
         self.last = frame;
     }
@@ -167,21 +187,14 @@ impl LiveSession {
     }
 }
 
-/// However a session ends, it ends here.
-impl Drop for LiveSession {
-    fn drop(&mut self) {
-        self.live.frames.audience.left(self.life.is_cut());
-    }
-}
-
 impl Actor for LiveSession {
     type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.life.joined(ctx.address().recipient());
-        match &self.feed {
-            Feed::Gateway(board) => board.subscribe(ctx.address().recipient()),
-            Feed::Aggregate => self.live.directory.aggregate.subscribe(ctx.address().recipient()),
+        match &self.shown {
+            Shown::Gateway(board) => board.subscribe(ctx.address().recipient()),
+            Shown::Aggregate => self.live.directory.aggregate.subscribe(ctx.address().recipient()),
         }
         self.beat(ctx);
     }
@@ -212,22 +225,34 @@ impl Handler<GoAway> for LiveSession {
     type Result = ();
 
     fn handle(&mut self, _: GoAway, ctx: &mut Self::Context) {
-        let description = Some("the service is stopping".to_owned());
-        ctx.close(Some(CloseReason { code: CloseCode::Away, description }));
-        ctx.stop();
+        goodbye(ctx);
     }
+}
+
+fn goodbye<A: Actor<Context = WebsocketContext<A>>>(ctx: &mut WebsocketContext<A>) {
+    let description = Some("the service is stopping".to_owned());
+    ctx.close(Some(CloseReason { code: CloseCode::Away, description }));
+    ctx.stop();
 }
 
 impl StreamHandler<Result<Frame, ProtocolError>> for LiveSession {
     fn handle(&mut self, frame: Result<Frame, ProtocolError>, ctx: &mut Self::Context) {
-        match frame {
-            Ok(Frame::Ping(payload)) => ctx.pong(&payload),
-            Ok(Frame::Close(reason)) => {
-                ctx.close(reason);
-                ctx.stop();
-            }
-            Ok(_) => {}
-            Err(_) => ctx.stop(),
+        answer(frame, ctx);
+    }
+}
+
+/// What clients say: pings and goodbyes. The rest is chatter.
+fn answer<A>(frame: Result<Frame, ProtocolError>, ctx: &mut WebsocketContext<A>)
+where
+    A: Actor<Context = WebsocketContext<A>>,
+{
+    match frame {
+        Ok(Frame::Ping(payload)) => ctx.pong(&payload),
+        Ok(Frame::Close(reason)) => {
+            ctx.close(reason);
+            ctx.stop();
         }
+        Ok(_) => {}
+        Err(_) => ctx.stop(),
     }
 }

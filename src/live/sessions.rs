@@ -1,4 +1,4 @@
-//! All WebSocket sessions, seen from the sending side: how many, which of them are stuck, and saying goodbye.
+//! All clients that stay connected, seen from the sending side: how many, which of them are stuck, and saying goodbye.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,10 +14,13 @@ use socket2::{SockRef, Socket};
 use tokio::time::{Instant, interval};
 
 use super::GoAway;
+use crate::audience::Audience;
 
 /// More clients than any house has.
-const MOST_SESSIONS: usize = 500;
+const MOST_SESSIONS: usize = 2_000;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What the system may hold of a feed for a client, bytes. More would be a backlog of old news.
+const SEND_BUFFER: usize = 64 << 10;
 
 /// The socket under a connection, kept beside it to be able to cut it.
 struct Cut(Socket);
@@ -56,6 +59,15 @@ pub(super) struct Life {
     /// Whether it has been cut, which is done and told once.
     is_cut: AtomicBool,
     goodbye: OnceLock<Recipient<GoAway>>,
+    /// Where it is counted.
+    audience: Arc<Audience>,
+}
+
+/// However a session ends, it ends here.
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.audience.left(self.is_cut());
+    }
 }
 
 impl Life {
@@ -67,7 +79,14 @@ impl Life {
         let _ = self.goodbye.set(goodbye);
     }
 
-    pub fn is_cut(&self) -> bool {
+    /// Lets the system hold back little for this client, so that a slow one gets the newest.
+    pub fn keep_little_in_the_system(&self) {
+        if let Some(cut) = &self.cut {
+            let _ = cut.0.set_send_buffer_size(SEND_BUFFER);
+        }
+    }
+
+    fn is_cut(&self) -> bool {
         self.is_cut.load(Ordering::Relaxed)
     }
 
@@ -99,7 +118,7 @@ impl Sessions {
     }
 
     /// A place for one more session, if there is one.
-    pub(super) fn admit(&self, request: &HttpRequest) -> Option<Arc<Life>> {
+    pub(super) fn admit(&self, request: &HttpRequest, audience: &Arc<Audience>) -> Option<Arc<Life>> {
         let mut lives = self.lives();
         if lives.len() >= MOST_SESSIONS {
             return None;
@@ -110,7 +129,9 @@ impl Sessions {
             cut: request.conn_data::<Arc<Cut>>().cloned(),
             is_cut: AtomicBool::new(false),
             goodbye: OnceLock::new(),
+            audience: audience.clone(),
         });
+        audience.joined();
         lives.push(Arc::downgrade(&life));
         Some(life)
     }
@@ -130,7 +151,7 @@ impl Sessions {
         for life in self.lives().iter().filter_map(Weak::upgrade) {
             let is_stuck = now.saturating_sub(life.progress.load(Ordering::Relaxed)) > limit;
             if is_stuck && !life.is_cut() {
-                log::info!(event = "client_cut"; "a WebSocket client takes nothing any more; disconnecting it");
+                log::info!(event = "client_cut"; "a live client takes nothing any more; disconnecting it");
                 life.cut();
             }
         }

@@ -164,6 +164,10 @@ fn reading(route: &Route, body: &Value) -> Value {
             responses.insert("101".into(), json!({ "description": "Frames follow, each a JSON text" }));
             refer(&mut responses, &["NoWebSocket", "Forbidden", "Full"]);
         }
+        Content::Events => {
+            responses.insert("200".into(), good(Content::Events, body));
+            refer(&mut responses, &["Forbidden", "Full"]);
+        }
         content => {
             responses.insert("200".into(), good(content, body));
         }
@@ -229,6 +233,7 @@ fn good(content: Content, body: &Value) -> Value {
         Content::Csv => "text/plain; charset=utf-8",
         Content::Metrics => crate::metrics::CONTENT_TYPE,
         Content::Page => "text/html; charset=utf-8",
+        Content::Events => "text/event-stream",
         Content::File(content_type) => content_type,
     };
     let text = json!({ "type": "string" });

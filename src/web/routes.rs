@@ -44,6 +44,8 @@ pub(super) enum Content {
     Page,
     /// Frames for as long as the client listens.
     WebSocket,
+    /// Server-sent events for as long as the client listens.
+    Events,
 }
 
 /// How a route stands beside the same route of the servers before ours.
@@ -192,7 +194,6 @@ const TEDAPI_HINT: &str = r#"{"error":"Use /tedapi/config, /tedapi/status, /teda
 const TEDAPI_OFFLINE: &str = r#"{"error":"Gateway offline - TEDAPI unavailable"}"#;
 const NO_CLOUD: &str = r#"{"error":"Cloud API not enabled"}"#;
 const NO_FLEET: &str = r#"{"error":"FleetAPI not enabled"}"#;
-const NO_MQTT: &str = r#"{"enabled":false,"host":null,"port":1883,"connected":false,"topic_prefix":"pypowerwall","ha_discovery":true,"qos":1,"retain":true,"tls":false}"#;
 
 const NO_ENERGY: &str = "energy counters are null: they are in the customer API, which no link asks yet";
 const AS_PROXY: &str = "null without data, as the proxy has it";
@@ -363,7 +364,8 @@ pub(super) const ROUTES: &[Route] = &[
         .takes(orders::CLEAR_STATISTICS)
         .better("not for everybody, because GET changes something; POST with the control token as well").also(&[(403, "Asked from another machine")]),
     service("/help", stats::help, "The statistics as a page").better("the same as /stats").serves(Content::Page),
-    fixed("/api/mqtt/status", NO_MQTT, "MQTT; this version has none").partly("this version has no MQTT"),
+    service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker")
+        .better("also says why it fails, what waits and what was taken"),
     service("/openapi.json", openapi::document, "This list, for programs"),
     service("/docs", docs::page, "This list, for people").better(NOTHING_FETCHED).serves(Content::Page),
     service("/redoc", docs::page, "As /docs").better(NOTHING_FETCHED).serves(Content::Page),
@@ -373,13 +375,17 @@ pub(super) const ROUTES: &[Route] = &[
     // The pages.
     service("/", assets::index, "Live power flow").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
     service("/index.html", assets::index, "As /").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
-    service("/console", assets::index, "As /, until it has a page of its own").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
+    service("/kiosk", assets::kiosk, "As /, for a screen on a wall").ours().serves(Content::File("text/html; charset=utf-8")),
+    service("/console", assets::console, "Everything there is to know, per gateway").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
     service("/example", assets::example, "How to embed the page").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
     service("/example.html", assets::example, "As /example").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
     service("/favicon.ico", assets::favicon, "Picture for browsers").serves(Content::File("image/x-icon")),
     service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers").serves(Content::File("image/png")),
     service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers").serves(Content::File("image/png")),
     routed("/static/{file}", "Files of the pages").better(OWN_PAGE).serves(Content::File("*/*")),
+    routed("/api/live", "All that the pages show, once: the state of the live feed").ours(),
+    routed("/sse/live", "The live feed as server-sent events: the state, then what changes").ours().serves(Content::Events),
+    routed("/ws/live", "The live feed as a WebSocket: the state, then what changes").ours().serves(Content::WebSocket),
     routed("/ws/aggregate", "WebSocket: as /api/aggregate, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed").serves(Content::WebSocket),
     routed("/ws/gateway/{id}", "WebSocket: as /api/gateways/{id}, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed").serves(Content::WebSocket),
 ];

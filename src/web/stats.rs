@@ -102,7 +102,9 @@ fn body(state: &State) -> Value {
     let any = |what: fn(&Snapshot) -> bool| snapshots.iter().any(|snapshot| what(snapshot));
     let online = snapshots.iter().filter(|snapshot| snapshot.freshness(now) == Freshness::Live).count();
     let (cloud, fleet) = (any(|one| one.gateway.cloud_mode), any(|one| one.gateway.fleetapi));
-    let tedapi = any(|one| one.gateway.host.is_some());
+    let tedapi = any(|one| one.gateway.host.is_some() && !one.gateway.customer_api);
+    let basic_lan =
+        any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan()));
     let counters = &state.counters;
     let version = env!("CARGO_PKG_VERSION");
     let uptime = now.saturating_duration_since(state.started).as_secs();
@@ -125,7 +127,7 @@ fn body(state: &State) -> Value {
         "cloudmode": cloud || fleet,
         "fleetapi": fleet,
         "tedapi": tedapi,
-        "basiclan": false,
+        "basiclan": basic_lan,
         "cloudcontrol": false,
         "cloud_control": null,
         "pw3": snapshots.iter().any(|one| readings(one).and_then(|readings| readings.powerwall3) == Some(true)),
@@ -158,7 +160,7 @@ fn configuration(state: &State) -> Value {
         "PW_SITE_ZERO_THRESHOLD": polling.adjustments.site_zero_threshold,
         "PW_LEGACY_ZEROS": polling.adjustments.legacy_zeros,
         "PW_BROWSER_CACHE": http.browser_cache.as_secs(),
-        "PW_STYLE": "clear",
+        "PW_STYLE": http.style.name(),
     })
 }
 

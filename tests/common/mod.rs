@@ -1,6 +1,7 @@
 //! What several test programs need: data of a simulated gateway, and services made of it.
 #![allow(dead_code, reason = "every test program uses its own part")]
 
+pub mod sockets;
 pub mod tools;
 
 use std::collections::HashMap;
@@ -15,13 +16,14 @@ use bytes::Bytes;
 use powerwall_server::board::Board;
 use powerwall_server::frames::Frames;
 use powerwall_server::link::connect_lazily;
+use powerwall_server::live::feed::{self, Feed};
 use powerwall_server::live::sessions::{Sessions, on_connect};
 use powerwall_server::live::{self, Live};
 use powerwall_server::model::{
     Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, LinkHealth, LinkKind, Reading, Snapshot,
     Telemetry, Ttl,
 };
-use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings};
+use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings, Style};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::supervisor::{Directory, Entry};
 use powerwall_server::web::{self, State};
@@ -66,6 +68,8 @@ pub fn http() -> HttpSettings {
         origins: AllowedOrigins::Listed(Vec::new()),
         hosts: None,
         browser_cache: Duration::ZERO,
+        style: Style::default(),
+        frame_ancestors: "*".into(),
         rate_limit: None,
         tls: None,
         control_secret: None,
@@ -155,6 +159,7 @@ pub struct Faces {
     pub addr: SocketAddr,
     pub sessions: Arc<Sessions>,
     pub directory: Arc<Directory>,
+    pub feed: Arc<Feed>,
 }
 
 impl Faces {
@@ -166,6 +171,7 @@ impl Faces {
         let directory = directory(snapshots);
         let frames = Arc::new(Frames::new(directory.clone()));
         let sessions = Arc::new(Sessions::new(stall_limit));
+        let feed = Arc::new(Feed::new(1));
         let state = State::new(directory.clone(), frames.clone(), http.clone(), polling());
         let state = Data::new(state);
         let live = Data::new(Live {
@@ -173,7 +179,9 @@ impl Faces {
             frames,
             origins: http.origins.clone(),
             sessions: sessions.clone(),
+            feed: feed.clone(),
         });
+        actix_web::rt::spawn(feed::keep(feed.clone(), directory.clone()));
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(state.clone())
@@ -189,7 +197,7 @@ impl Faces {
         .unwrap();
         let addr = server.addrs()[0];
         actix_web::rt::spawn(server.run());
-        Self { addr, sessions, directory }
+        Self { addr, sessions, directory, feed }
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {

@@ -15,11 +15,10 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
-use crate::link::{Link, LinkError, Refreshed};
+use crate::link::{Link, LinkError, Refreshed, host_and_port};
 use crate::model::tedapi::{Payloads, Unusable};
 use crate::model::{LinkKind, Source};
 use crate::settings::TedapiAccess;
-
 use frames::{Target, config_request, query_request, system_info_request};
 use queries::{Queries, Query};
 use transport::{HttpTransport, Request, Transport};
@@ -64,10 +63,7 @@ pub struct TedapiLink<T> {
 
 impl TedapiLink<HttpTransport> {
     pub fn new(access: &TedapiAccess, limit: Duration) -> Self {
-        let host = match access.port {
-            443 => access.host.clone(),
-            port => format!("{}:{port}", access.host),
-        };
+        let host = host_and_port(&access.host, access.port);
         Self::over(HttpTransport::new(access, limit), Queries::of(access.query_set), &host)
     }
 }

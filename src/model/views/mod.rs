@@ -4,7 +4,8 @@
 
 mod customer;
 mod flat;
-mod numbered;
+pub mod live;
+pub mod numbered;
 mod pw;
 pub mod status;
 
@@ -132,9 +133,9 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
         View::MetersSolar => bytes(&customer::meters(documents(), "solar")),
         View::Powerwalls => bytes(&customer::powerwalls(readings, documents())),
         View::TedapiConfig => known(redacted(&documents().config)),
-        View::TedapiStatus => answer(telemetry.payloads().raw_status()),
-        View::TedapiController => answer(telemetry.payloads().raw_controller()),
-        View::TedapiComponents => components(telemetry.payloads()),
+        View::TedapiStatus => answer(telemetry.payloads().and_then(Payloads::raw_status)),
+        View::TedapiController => answer(telemetry.payloads().and_then(Payloads::raw_controller)),
+        View::TedapiComponents => telemetry.payloads().map_or_else(|| answer(None), components),
         View::TedapiBattery => {
             known(redacted(documents().config.get("battery_blocks").unwrap_or(&Value::Null)))
         }
@@ -194,4 +195,4 @@ fn components(payloads: &Payloads) -> Bytes {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,0 +1,64 @@
+//! A body in small pieces, so that a connection's write buffer stays small however large a message is.
+//!
+//! actix-http copies what a body gives into the buffer of the connection and keeps the buffer's size for as long as the
+//! connection lives. A client that got a large first message would hold as much memory for ever.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use bytes::Bytes;
+
+use super::sessions::Life;
+
+/// With the head of the response, less than the buffer a connection starts with.
+const SLICE: usize = 4096;
+
+/// Gives one piece at a time and lets the connection write before the next one.
+struct Slices {
+    /// Where the messages come from.
+    body: BoxBody,
+    /// What is left of the last one.
+    rest: Bytes,
+    /// A piece was given; the connection has not had a chance to write it yet.
+    is_given: bool,
+    /// Being asked for more is progress.
+    life: Arc<Life>,
+}
+
+/// `response` with its body in pieces.
+pub(super) fn sliced(response: HttpResponse, life: Arc<Life>) -> HttpResponse {
+    let slices = |body| Slices { body, rest: Bytes::new(), is_given: false, life };
+    response.map_body(|_, body| slices(body)).map_into_boxed_body()
+}
+
+impl MessageBody for Slices {
+    type Error = Box<dyn Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        this.life.progressed();
+        if this.rest.is_empty() {
+            this.rest = match ready!(this.body.as_pin_mut().poll_next(context)) {
+                Some(Ok(message)) => message,
+                other => return Poll::Ready(other),
+            };
+        } else if std::mem::take(&mut this.is_given) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.is_given = true;
+        let slice = this.rest.split_to(SLICE.min(this.rest.len()));
+        Poll::Ready(Some(Ok(slice)))
+    }
+}
