@@ -95,7 +95,8 @@ fn start(
 ) -> Result<HttpResponse, Error> {
     let life = welcome(&live, request)?;
     let session = LiveSession { live, shown, life, last: None, version: None, next_beat: Instant::now() };
-    WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start()
+    let response = WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start();
+    response.or_else(|_| Ok(refuse(StatusCode::BAD_REQUEST, "This is a WebSocket")))
 }
 
 /// A place for the client that asks, or the answer that there is none.

@@ -21,7 +21,8 @@ use powerwall_server::live::feed::{self, Feed};
 use powerwall_server::live::sessions::{Sessions, on_connect};
 use powerwall_server::live::{self, Live};
 use powerwall_server::model::{
-    Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, Reading, Snapshot, Telemetry, Ttl,
+    Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, LinkHealth, LinkKind, Reading, Snapshot,
+    Telemetry, Ttl,
 };
 use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings, Style};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
@@ -118,6 +119,28 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         snapshot.health.last_error = Some(ErrorNote { kind: "timeout", message });
     }
     assert_eq!(snapshot.freshness(Instant::now()), freshness);
+    snapshot
+}
+
+/// The gateway after everything that is counted has happened to it.
+pub fn experienced(mut snapshot: Snapshot) -> Snapshot {
+    let now = Instant::now();
+    let freshness = snapshot.freshness(now);
+    let health = &mut snapshot.health;
+    health.poll_times.record(Duration::from_millis(80));
+    health.poll_times.record(5 * SECOND);
+    health.failures_by_kind.record("timeout");
+    health.failures_by_kind.record("timeout");
+    health.latency = Some(Duration::from_millis(80));
+    health.last_attempt = Some(now);
+    health.next_attempt = Some(now + 4 * SECOND);
+    if freshness != Freshness::Live {
+        health.failing_since = Some(now - 7 * SECOND);
+        health.cooldown_until = Some(now + 250 * SECOND);
+    }
+    let last_success = (freshness != Freshness::Never).then_some(now);
+    let last_error = health.last_error.clone();
+    health.links.push(LinkHealth { kind: LinkKind::Tedapi, last_success, last_error });
     snapshot
 }
 
