@@ -53,13 +53,6 @@ pub(super) enum LineError {
     Dead,
 }
 
-impl LineError {
-    /// Errors of one kind are told once, however their words differ.
-    pub fn is_like(&self, other: &Self) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(other)
-    }
-}
-
 impl From<rumqttc::Error> for LineError {
     fn from(error: rumqttc::Error) -> Self {
         Self::Protocol(error.to_string())

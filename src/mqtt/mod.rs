@@ -13,6 +13,7 @@ mod connect;
 mod entities;
 mod face;
 mod line;
+mod outage;
 mod outbox;
 mod publisher;
 mod sum;

@@ -101,7 +101,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("MQTT_CLIENT_ID", Live),
     ("MQTT_KEEPALIVE", Live),
     ("MQTT_LAYOUT", Live),
-    ("MQTT_CONTROLS", None(CONTROL)),
+    ("MQTT_CONTROLS", None("orders are not taken by MQTT yet")),
     ("GATEWAYS", None("never meant to be read; use PW_GATEWAYS")),
     ("CONTROL_ENABLED", None("no server ever read it")),
     ("CONTROL_TOKEN", None("no server ever read it; PW_CONTROL_SECRET is the name")),
