@@ -10,6 +10,7 @@ pub mod rsa_key;
 pub mod secret;
 mod values;
 pub mod variables;
+mod ways;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use logging::{LogFormat, LoggingSettings};
 pub use problem::{Problem, Problems};
 pub use rsa_key::RsaKey;
 pub use secret::Secret;
+pub use ways::Ways;
 
 use crate::model::{Adjustments, GatewayFacts, LinkKind, Ttl};
 
