@@ -256,6 +256,11 @@ fn replace_private(file: &Path, text: &str) -> io::Result<()> {
 pub struct Memories(Arc<Mutex<HashMap<(String, Option<PathBuf>), Arc<Memory>>>>);
 
 impl Memories {
+    /// The memory of the gateway at `host` and `port`.
+    pub fn at(&self, host: &str, port: u16, file: Option<&Path>) -> Arc<Memory> {
+        self.of(&super::host_and_port(host, port), file)
+    }
+
     /// The memory of the gateway at `host` (`host[:port]`).
     pub fn of(&self, host: &str, file: Option<&Path>) -> Arc<Memory> {
         let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
