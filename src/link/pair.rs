@@ -13,6 +13,7 @@ use log::{info, warn};
 use tokio::time::Instant;
 
 use super::LinkError;
+use super::silence;
 use super::tedapi::channel::{Channel, Question};
 use super::tedapi::frames::{self, Target};
 use crate::model::{ErrorNote, LinkHealth, LinkKind};
@@ -27,10 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// Credentials that were refused are tried least often.
 const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(300);
-/// At least, after 429 or 503 …
-const SILENCE: Duration = Duration::from_secs(300);
-/// … and at most, whatever is asked for.
-const LONGEST_SILENCE: Duration = Duration::from_secs(3600);
+/// A way that failed is not asked again within the same poll.
+const SAME_POLL: Duration = Duration::from_secs(2);
 /// How often Wi-Fi is looked after while nothing needs it.
 const STANDBY_CHECK: Duration = Duration::from_secs(600);
 
@@ -41,10 +40,11 @@ struct Side {
     failures: u32,
     /// Left alone until then; `None`: asked whenever there is something to ask.
     rests_until: Option<Instant>,
-    /// Whether it must not even be asked in need: it refused the credentials, or asked for silence.
+    /// Whether it must not be asked before then, not even in need: it refused the credentials, or asked for silence.
     is_silenced: bool,
+    failed_at: Option<Instant>,
     last_success: Option<Instant>,
-    last_error: Option<ErrorNote>,
+    last_error: Option<LinkError>,
 }
 
 impl Side {
@@ -54,12 +54,12 @@ impl Side {
 
     fn failed(&mut self, error: &LinkError) {
         self.failures += 1;
-        self.last_error = Some(ErrorNote { kind: error.kind(), message: error.to_string() });
+        self.last_error = Some(error.clone());
         let doubled = |pause: Duration, failures: u32| pause * 2_u32.pow(failures.min(8));
+        self.failed_at = Some(Instant::now());
         let pause = match error {
-            LinkError::RateLimited { retry_after } | LinkError::Busy { retry_after } => {
-                Some(retry_after.unwrap_or(SILENCE).clamp(SILENCE, LONGEST_SILENCE))
-            }
+            error if is_silence(error) => silence::asked(error),
+            LinkError::LoginBudget { left } => Some(*left),
             LinkError::Refused { .. } => {
                 Some(doubled(REFUSED_PAUSE, self.failures - 1).min(LONGEST_REFUSED_PAUSE))
             }
@@ -68,10 +68,17 @@ impl Side {
             _ => Some(REFUSED_PAUSE),
         };
         self.rests_until = pause.map(|pause| Instant::now() + pause);
-        self.is_silenced = is_silence(error) || matches!(error, LinkError::Refused { .. });
+        let is_about_credentials = matches!(error, LinkError::Refused { .. } | LinkError::LoginBudget { .. });
+        self.is_silenced = is_silence(error) || is_about_credentials;
     }
 
-    fn may_be_asked_in_need(&self) -> bool {
+    /// Whether it is the one to ask, if it is the better one.
+    fn is_trusted(&self) -> bool {
+        let has_just_failed = self.failed_at.is_some_and(|failed| failed.elapsed() < SAME_POLL);
+        self.rests_until.is_none() && !has_just_failed
+    }
+
+    fn may_be_asked(&self) -> bool {
         !self.is_silenced || self.rests_until.is_none_or(|until| until <= Instant::now())
     }
 
@@ -81,7 +88,10 @@ impl Side {
             in_use,
             why: why.to_owned(),
             last_success: self.last_success,
-            last_error: self.last_error.clone(),
+            last_error: self
+                .last_error
+                .as_ref()
+                .map(|error| ErrorNote { kind: error.kind(), message: error.to_string() }),
             next_try: self.rests_until,
         }
     }
@@ -94,7 +104,7 @@ fn is_no_answer(error: &LinkError) -> bool {
 }
 
 fn is_silence(error: &LinkError) -> bool {
-    matches!(error, LinkError::RateLimited { .. } | LinkError::Busy { .. })
+    silence::asked(error).is_some()
 }
 
 /// Which of the two.
@@ -140,6 +150,13 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         }
     }
 
+    fn side(&self, way: Way) -> &Side {
+        match way {
+            Way::Lan => &self.lan_side,
+            Way::Wifi => &self.wifi_side,
+        }
+    }
+
     async fn over(&mut self, way: Way, asked: Asked<'_>) -> Result<Bytes, LinkError> {
         let outcome = match (way, asked) {
             (Way::Lan, Asked::Din) => self.lan.din().await,
@@ -173,7 +190,7 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         }
         self.in_use = way;
         match (way, &self.lan_side.last_error) {
-            (Way::Wifi, Some(error)) => warn!("Wi-Fi stands in for the wired LAN: {}", error.message),
+            (Way::Wifi, Some(error)) => warn!("Wi-Fi stands in for the wired LAN: {error}"),
             (Way::Wifi, None) => warn!("Wi-Fi stands in for the wired LAN"),
             (Way::Lan, _) => info!("the wired LAN works again"),
         }
@@ -184,10 +201,16 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         if !self.failover {
             return self.over(Way::Lan, asked).await;
         }
-        let (first, second) = match self.lan_side.rests_until {
-            None => (Way::Lan, Way::Wifi),
-            Some(_) => (Way::Wifi, Way::Lan),
+        let (first, second) = match self.lan_side.is_trusted() {
+            true => (Way::Lan, Way::Wifi),
+            false => (Way::Wifi, Way::Lan),
         };
+        if !self.side(first).may_be_asked() {
+            return match (self.side(second).may_be_asked(), &self.side(second).last_error) {
+                (false, Some(error)) => Err(error.clone()),
+                _ => self.over(second, asked).await.inspect(|_| self.use_way(second)),
+            };
+        }
         let error = match self.over(first, asked.clone()).await {
             Ok(answer) => {
                 self.use_way(first);
@@ -199,8 +222,7 @@ impl<L: Channel, W: Channel> Pair<L, W> {
             }
             Err(error) => error,
         };
-        let other = if second == Way::Lan { &self.lan_side } else { &self.wifi_side };
-        if !other.may_be_asked_in_need() {
+        if !self.side(second).may_be_asked() {
             return Err(error);
         }
         match self.over(second, asked).await {
@@ -217,7 +239,7 @@ impl<L: Channel, W: Channel> Pair<L, W> {
     async fn follower(&mut self, question: Question<'_>) -> Result<Bytes, LinkError> {
         self.has_followers = true;
         if self.wifi_side.rests_until.is_some_and(|until| Instant::now() < until) {
-            let why = self.wifi_side.last_error.as_ref().map(|error| error.message.clone());
+            let why = self.wifi_side.last_error.as_ref().map(ToString::to_string);
             return Err(LinkError::Resting(format!("Wi-Fi: {}", why.unwrap_or_default())));
         }
         match self.over(Way::Wifi, Asked::Question(question)).await {
