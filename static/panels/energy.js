@@ -27,6 +27,7 @@ export function energy() {
     const label = el("span", { class: "label" }, icon(of), NAMES[of]);
     return el("div", { class: `now of-${of}`, "data-of": of }, label, el("span", { class: "value" }, number, unit), what);
   });
+  const nows = el("div", { class: "nows" }, cards);
   let range = remembered();
   let wanted = true;
   const shown = new Set(LINES);
@@ -53,7 +54,7 @@ export function energy() {
   const node = el(
     "div",
     { class: "energy" },
-    el("div", { class: "nows" }, cards),
+    nows,
     el("div", { class: "choices" }, el("div", { role: "group", "aria-label": "Range" }, ranges), el("div", { role: "group", "aria-label": "Lines" }, legend)),
     el("div", { class: "chart" }, canvas),
     readout,
@@ -126,7 +127,7 @@ export function energy() {
       }
       cards[2].hidden = !site.hasBattery;
       cards[3].toggleAttribute("data-bad", site.isOutage);
-      node.classList.toggle("aged", !next.isAlive);
+      nows.classList.toggle("aged", !next.isAlive);
       paint();
       return true;
     },

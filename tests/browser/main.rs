@@ -6,6 +6,11 @@ mod common;
 
 mod chromium;
 mod hours;
+mod palette;
+#[path = "../service/program.rs"]
+#[allow(dead_code, reason = "another test program uses the rest")]
+mod program;
+mod proxy;
 mod real;
 mod scenes;
 mod sizes;
