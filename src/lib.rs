@@ -1,4 +1,4 @@
-//! Watches any number of Tesla Powerwall systems and serves what they say over REST and WebSocket.
+//! Watches any number of Tesla Powerwall systems and serves what they say over REST, WebSocket and MQTT.
 //!
 //! Start at [`app`] to see how the rooms are wired, at [`gateway`] for the life of one gateway, at
 //! [`model`] for what a Powerwall is. `docs/architecture.md` tells the whole story.
@@ -8,8 +8,8 @@
 //! | floor | modules |
 //! |---|---|
 //! | 6 | `main.rs`, [`app`], [`cli`] |
-//! | 5 | [`web`], [`live`] |
-//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`] |
+//! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
+//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
 //! | 1 | [`model`], [`clock`] |
@@ -19,6 +19,7 @@
 
 pub mod aggregator;
 pub mod app;
+pub mod audience;
 pub mod board;
 pub mod cli;
 pub mod clock;
@@ -26,7 +27,9 @@ pub mod frames;
 pub mod gateway;
 pub mod link;
 pub mod live;
+pub mod metrics;
 pub mod model;
+pub mod mqtt;
 pub mod settings;
 pub mod simulator;
 pub mod supervisor;

@@ -53,6 +53,10 @@ const ALWAYS: Deviations = &[
     ("/api/aggregate/contributors", MORE),
     ("/api/aggregate/stale", MORE),
     ("/api/aggregate/missing", MORE),
+    ("/api/mqtt/status/last_error", MORE),
+    ("/api/mqtt/status/last_error_at", MORE),
+    ("/api/mqtt/status/queued", MORE),
+    ("/api/mqtt/status/published", MORE),
 ];
 
 /// With data.

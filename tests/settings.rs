@@ -7,7 +7,9 @@ use clap::Parser;
 use powerwall_server::cli::{Cli, check_config};
 use powerwall_server::model::LinkKind;
 use powerwall_server::settings::variables::VARIABLES;
-use powerwall_server::settings::{Access, AllowedOrigins, CertificatePolicy, Inputs, QuerySet, Settings};
+use powerwall_server::settings::{
+    Access, AllowedOrigins, AuthMode, CertificatePolicy, Inputs, QuerySet, Settings,
+};
 use proptest::prelude::*;
 
 fn load(environment: &[(&str, &str)]) -> Result<Settings, String> {
@@ -102,11 +104,51 @@ fn the_example_file_is_valid() {
 }
 
 #[test]
+fn a_host_and_the_customer_password_mean_the_customer_api() {
+    let local = |environment: &[(&str, &str)]| {
+        let gateway = load(environment).unwrap().gateways.remove(0);
+        match gateway.access {
+            Access::Local(access) => (access, gateway.state_file.unwrap().display().to_string()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let single = [("PW_HOST", "10.42.1.40"), ("PW_PASSWORD", "abc#1")];
+    let (access, file) = local(&single);
+    assert_eq!((access.host.as_str(), access.port, access.password.expose()), ("10.42.1.40", 443, "abc#1"));
+    assert_eq!((access.email.as_str(), access.auth_mode), ("email@example.com", AuthMode::Cookie));
+    assert_eq!(file, ".powerwall", "where the servers before ours look");
+    assert_eq!(local(&[single[0], single[1], ("PW_AUTH_PATH", "/a")]).1, "/a/.powerwall");
+    let all = [("PW_AUTH_PATH", "/a"), ("PW_CACHE_FILE", "/b/session"), ("PW_AUTH_MODE", "Token")];
+    let more = [("PW_EMAIL", "me@example.org"), ("PW_TIMEZONE", "Europe/Berlin")];
+    let (access, file) = local(&[&single[..], &all, &more].concat());
+    assert_eq!((access.auth_mode, file.as_str()), (AuthMode::Token, "/b/session"));
+    assert_eq!((access.email.as_str(), access.timezone.as_str()), ("me@example.org", "Europe/Berlin"));
+
+    let list = (
+        "PW_GATEWAYS",
+        r#"[{"id":"a","host":"h","password":"p"},{"id":"b","host":"i","password":"p","authpath":"/c"}]"#,
+    );
+    let settings = load(&[list, ("PW_CACHE_FILE", "/b/session")]).unwrap();
+    let files: Vec<_> = settings.gateways.iter().map(|gateway| gateway.state_file.clone().unwrap()).collect();
+    assert_eq!(
+        files,
+        [".powerwall-server.a.json", "/c/.powerwall-server.b.json"].map(std::path::PathBuf::from)
+    );
+    let report = check_config::report(&load(&single).unwrap());
+    assert!(report.contains("customer API at 10.42.1.40:443") && !report.contains("abc#1"), "{report}");
+    assert!(
+        load(&[single[0], single[1], ("PW_AUTH_MODE", "presence")]).unwrap_err().contains("cookie nor token")
+    );
+
+    let tedapi = load(&[("PW_HOST", "h"), ("PW_GW_PWD", "p")]).unwrap().gateways.remove(0);
+    assert_eq!(tedapi.state_file, None, "nothing is written where nobody asked for it");
+}
+
+#[test]
 fn modes_are_recognised_and_those_to_come_are_announced() {
     let key = file("key");
     let key = key.path().to_str().unwrap();
     let cases = [
-        (r#""host":"h","password":"p""#.to_owned(), LinkKind::Local),
         (format!(r#""host":"h","gw_pwd":"p","rsa_key_path":"{key}""#), LinkKind::V1r),
         (r#""email":"a@b.c""#.to_owned(), LinkKind::Cloud),
         (r#""fleetapi":true"#.to_owned(), LinkKind::FleetApi),

@@ -5,7 +5,7 @@
 
 pub mod messages;
 mod outage;
-mod retry;
+pub(crate) mod retry;
 mod ticks;
 
 use std::sync::Arc;
@@ -28,6 +28,9 @@ use ticks::Ticks;
 
 /// A first poll may need this many: the DIN, the large status question, and the small one if the large one fails.
 const EXCHANGES_TO_FIRST_READING: u32 = 3;
+/// An actor that dies this soon after the one before it has died of the same: it asks after a pause, and for no
+/// slow data. Nor is slow data that killed its reader asked for again before.
+const CRASH_REMEMBERED: Duration = Duration::from_secs(600);
 
 /// What an actor needs to know of its gateway.
 #[derive(Clone, Debug)]
@@ -62,6 +65,10 @@ pub struct GatewayActor {
     due: Option<Instant>,
     /// Whether slow data may be due; only asked for after a good poll.
     may_refresh: bool,
+    /// Slow data is not asked for before.
+    refresh_from: Instant,
+    /// The actor that watched this gateway under other settings; ended before anything is asked.
+    predecessor: Option<Addr<Self>>,
     /// The timer of the next poll.
     timer: Option<SpawnHandle>,
 }
@@ -78,6 +85,8 @@ impl GatewayActor {
             outage: OutageLog::default(),
             link: Some(link),
             may_refresh: false,
+            refresh_from: now,
+            predecessor: None,
             timer: None,
             plan,
             board,
@@ -85,20 +94,39 @@ impl GatewayActor {
         }
     }
 
+    /// Ends `predecessor` first: two actors would ask the gateway at the same time.
+    pub fn taking_over_from(self, predecessor: Option<Addr<Self>>) -> Self {
+        Self { predecessor, ..self }
+    }
+
     /// The actor that takes over from one that died. The first time it asks again at once, then with growing
-    /// pauses: an answer that kills the actor must not be asked for every second.
+    /// pauses: an answer that kills the actor must not be asked for every second. One that died of slow data
+    /// costs nobody the readings: polls go on, without slow data.
     pub fn after_crash(plan: GatewayPlan, link: Box<dyn Link>, board: Arc<Board<Snapshot>>) -> Self {
         let mut actor = Self::new(plan, link, board);
         let now = Instant::now();
         let health = &mut actor.newest.health;
-        let pause = match health.consecutive_failures {
-            0 => Duration::ZERO,
-            _ => actor.retry.next_backoff().unwrap_or_default(),
+        let again = health.last_restart.is_some_and(|last| now < last + CRASH_REMEMBERED);
+        health.restarts_in_a_row = if again { health.restarts_in_a_row + 1 } else { 0 };
+        // It died before the next poll was due, so it was no poll that killed it.
+        let next_poll = health.next_attempt.filter(|due| now < *due);
+        let due = match (next_poll, health.consecutive_failures.max(health.restarts_in_a_row)) {
+            (Some(due), _) => due,
+            (None, 0) => now,
+            (None, failures) => {
+                let mut pauses = RetrySchedule::new(failures, actor.plan.seed);
+                now + pauses.next_backoff().unwrap_or_default()
+            }
         };
+        if again || next_poll.is_some() {
+            actor.refresh_from = now + CRASH_REMEMBERED;
+        }
         health.restarts += 1;
+        health.last_restart = Some(now);
         let message = "reading the gateway's answer went wrong in this program; please report it".into();
         health.count_failure(ErrorNote { kind: "crashed", message }, now);
-        let due = (now + pause).max(health.cooldown_until.unwrap_or(now));
+        actor.retry = RetrySchedule::new(health.consecutive_failures, actor.plan.seed);
+        let due = due.max(health.cooldown_until.unwrap_or(now));
         health.next_attempt = Some(due);
         actor.due = Some(due);
         actor.publish();
@@ -114,7 +142,7 @@ impl GatewayActor {
         let now = Instant::now();
         if now >= due {
             self.poll(ctx);
-        } else if self.may_refresh {
+        } else if self.may_refresh && now >= self.refresh_from {
             self.refresh(ctx);
         } else {
             if let Some(timer) = self.timer.take() {
@@ -259,7 +287,16 @@ impl Actor for GatewayActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.proceed(ctx);
+        let Some(predecessor) = self.predecessor.take() else { return self.proceed(ctx) };
+        ctx.spawn(predecessor.send(Stop).into_actor(self).map(|_, actor, ctx| {
+            // Its last exchange may have ended in the meantime; what it published is of settings that are gone.
+            let last = actor.board.glance().sequence;
+            if last != actor.newest.sequence {
+                actor.newest.sequence = last;
+                actor.publish();
+            }
+            actor.proceed(ctx);
+        }));
     }
 }
 

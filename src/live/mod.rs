@@ -94,7 +94,7 @@ fn start(
     shown: Shown,
 ) -> Result<HttpResponse, Error> {
     let life = welcome(&live, request)?;
-    let session = LiveSession { live, shown, life, last: None, next_beat: Instant::now() };
+    let session = LiveSession { live, shown, life, last: None, version: None, next_beat: Instant::now() };
     WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start()
 }
 
@@ -104,7 +104,7 @@ fn welcome(live: &Live, request: &HttpRequest) -> Result<Arc<Life>, Error> {
     if !is_welcome(&live.origins, request) {
         return Err(refused(StatusCode::FORBIDDEN, "Origin not allowed").into());
     }
-    let life = live.sessions.admit(request);
+    let life = live.sessions.admit(request, &live.frames.audience);
     life.ok_or_else(|| refused(StatusCode::SERVICE_UNAVAILABLE, "Too many connections").into())
 }
 
@@ -133,6 +133,8 @@ struct LiveSession {
     life: Arc<Life>,
     /// The last frame sent, to send none twice within a second.
     last: Option<ByteString>,
+    /// The version of the board at the last frame, to know how many changes it stands for.
+    version: Option<u64>,
     /// When the next frame is due even if nothing changes.
     next_beat: Instant,
 }
@@ -147,9 +149,17 @@ impl LiveSession {
         ByteString::try_from(bytes).ok()
     }
 
+    fn version(&self) -> u64 {
+        match &self.shown {
+            Shown::Gateway(board) => board.version(),
+            Shown::Aggregate => self.live.directory.aggregate.version(),
+        }
+    }
+
     /// Sends the newest frame, unless it has been sent.
     fn send(&mut self, ctx: &mut WebsocketContext<Self>) {
         self.life.progressed();
+        let version = self.version();
         let frame = self.frame();
         let is_same = |last: &ByteString, frame: &ByteString| last.as_ptr() == frame.as_ptr();
         if let (Some(last), Some(frame)) = (&self.last, &frame)
@@ -159,6 +169,9 @@ impl LiveSession {
         }
         if let Some(frame) = &frame {
             ctx.text(frame.clone());
+            let changes = self.version.map_or(0, |shown| version.saturating_sub(shown));
+            self.live.frames.audience.sent(changes.saturating_sub(1));
+            self.version = Some(version);
         }
         self.last = frame;
     }

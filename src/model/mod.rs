@@ -3,7 +3,11 @@
 //! No I/O and no clock of its own: whoever asks brings the time.
 
 pub mod aggregate;
+pub mod broker;
+pub mod customer;
+pub mod device_signals;
 pub mod freshness;
+mod json;
 pub mod number;
 pub mod snapshot;
 pub mod tally;
@@ -13,6 +17,7 @@ pub mod units;
 pub mod views;
 
 pub use aggregate::Aggregate;
+pub use broker::BrokerStatus;
 pub use freshness::{Freshness, Ttl};
 pub use number::Number;
 pub use snapshot::{ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot};

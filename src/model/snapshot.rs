@@ -21,6 +21,9 @@ pub struct GatewayFacts {
     pub timezone: Option<String>,
     pub cloud_mode: bool,
     pub fleetapi: bool,
+    /// Whether it is reached over the customer API, in full or over Basic LAN.
+    #[serde(skip)]
+    pub customer_api: bool,
     /// The contract calls it `type`.
     pub kind: GatewayKind,
 }
@@ -98,6 +101,9 @@ pub struct Health {
     pub poll_times: PollTimes,
     /// How often this gateway's actor died and was started again.
     pub restarts: u32,
+    /// When that happened last, and how often before in quick succession.
+    pub last_restart: Option<Instant>,
+    pub restarts_in_a_row: u32,
     pub links: Vec<LinkHealth>,
 }
 

@@ -57,6 +57,7 @@ fn gateway(id: &str) -> GatewaySettings {
         facts: Arc::new(GatewayFacts { id: id.into(), ..GatewayFacts::default() }),
         access: Access::Unsupported(LinkKind::Cloud),
         timeout: 5 * SECOND,
+        state_file: None,
     }
 }
 

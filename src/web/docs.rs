@@ -41,6 +41,7 @@ fn operation(route: &super::routes::Route) -> Value {
     if parameters.as_array().is_some_and(|list| !list.is_empty()) {
         responses["404"] = json!({ "description": "There is no such gateway or file" });
     }
+    // Orders are described by hand where they matter; a route that only takes orders is never asked by GET.
     json!({ "get": { "summary": route.summary, "parameters": parameters, "responses": responses } })
 }
 

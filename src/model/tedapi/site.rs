@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::Payloads;
-use super::json::{Look, Object, split_din};
 use super::signals::{family, serial, table};
+use crate::model::json::{Look, Object, split_din};
 
 /// Parsed answers; `null` for those that are not there yet.
 pub(super) struct Site<'a> {

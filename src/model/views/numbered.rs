@@ -28,13 +28,28 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The batteries in their order: blocks first, then devices that no block stands for.
+/// What a vitals key says after the type.
+fn identity(key: &str) -> &str {
+    key.split_once("--").map_or(key, |(_, identity)| identity)
+}
+
+/// The vitals key of the package that a power module sits in; empty where the module is the package.
+fn package_of(module: &Value) -> &str {
+    let parent = text(module, "componentParentDin");
+    if parent.starts_with("TETHC--") { parent } else { "" }
+}
+
+/// The batteries in their order: blocks first, then devices that no block stands for. A device belongs to the block
+/// with its own serial, or with the serial of the package it sits in.
 pub(super) fn units(documents: &Documents) -> Vec<Unit<'_>> {
     let devices = |prefix: &'static str| {
         let vitals = documents.vitals.as_object().into_iter().flatten();
         vitals.filter(move |(key, _)| key.starts_with(prefix))
     };
-    let device = |prefix, serial: &str| devices(prefix).find(|(key, _)| serial_of(key) == serial);
+    let belongs = |(key, module): (&String, &Value), serial: &str| {
+        !serial.is_empty() && (serial_of(key) == serial || serial_of(package_of(module)) == serial)
+    };
+    let device = |prefix, serial: &str| devices(prefix).find(|device| belongs(*device, serial));
     let blocks = documents.system_status.get("battery_blocks").and_then(Value::as_array);
     let mut units: Vec<Unit<'_>> = blocks
         .into_iter()
@@ -44,14 +59,27 @@ pub(super) fn units(documents: &Documents) -> Vec<Unit<'_>> {
             Unit { serial, block, inverter: device("TEPINV--", serial), pod: device("TEPOD--", serial) }
         })
         .collect();
-    for (key, _) in devices("TEPINV--").chain(devices("TEPOD--")) {
-        let serial = serial_of(key);
-        if units.iter().all(|unit| unit.serial != serial) {
-            let (inverter, pod) = (device("TEPINV--", serial), device("TEPOD--", serial));
-            units.push(Unit { serial, block: &Value::Null, inverter, pod });
+    for (key, module) in devices("TEPINV--").chain(devices("TEPOD--")) {
+        let module_of = |prefix| devices(prefix).find(|(other, _)| identity(other) == identity(key));
+        let is_known = |unit: &Unit<'_>| {
+            let modules = [unit.inverter, unit.pod];
+            modules.into_iter().flatten().any(|(known, _)| identity(known) == identity(key))
+                || !unit.block.is_null() && belongs((key, module), unit.serial)
+        };
+        if !units.iter().any(is_known) {
+            let (inverter, pod) = (module_of("TEPINV--"), module_of("TEPOD--"));
+            units.push(Unit { serial: serial_of(key), block: &Value::Null, inverter, pod });
         }
     }
     units
+}
+
+/// Number from 1 on, serial and block of every battery that has a block, in the order of the numbers.
+pub fn batteries(documents: &Documents) -> impl Iterator<Item = (usize, &str, &Value)> {
+    let numbered = units(documents).into_iter().enumerate();
+    numbered
+        .filter(|(_, unit)| !unit.block.is_null())
+        .map(|(index, unit)| (index + 1, unit.serial, unit.block))
 }
 
 pub(super) fn field(value: Option<&Value>, key: &str) -> Value {
@@ -180,7 +208,12 @@ pub(super) fn temps(documents: &Documents) -> Value {
     let mut next = units.len();
     let mut temps: Vec<(usize, Value)> = Vec::new();
     for (key, temperature) in documents.temps.as_object().into_iter().flatten() {
-        let number = units.iter().position(|unit| unit.serial == serial_of(key)).unwrap_or_else(|| {
+        let is_of = |unit: &Unit<'_>| {
+            let modules = [unit.inverter, unit.pod];
+            modules.into_iter().flatten().any(|(_, module)| package_of(module) == key)
+                || unit.serial == serial_of(key)
+        };
+        let number = units.iter().position(is_of).unwrap_or_else(|| {
             next += 1;
             next - 1
         });
