@@ -8,8 +8,8 @@
 //! | floor | modules |
 //! |---|---|
 //! | 6 | `main.rs`, [`app`], [`cli`] |
-//! | 5 | [`web`], [`live`], [`mqtt`] |
-//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`] |
+//! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
+//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
 //! | 1 | [`model`], [`clock`] |
@@ -19,6 +19,7 @@
 
 pub mod aggregator;
 pub mod app;
+pub mod audience;
 pub mod board;
 pub mod cli;
 pub mod clock;
@@ -26,6 +27,7 @@ pub mod frames;
 pub mod gateway;
 pub mod link;
 pub mod live;
+pub mod metrics;
 pub mod model;
 pub mod mqtt;
 pub mod settings;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use log::{info, warn};
+use log::{debug, info, warn};
 use tokio::time::Instant;
 
 use crate::link::LinkError;
@@ -57,6 +57,8 @@ impl OutageLog {
             );
         } else if health.latency.is_none() {
             info!(gateway = id, event = "first_data", latency_ms = latency; "gateway {id}: first data");
+        } else {
+            debug!(gateway = id, event = "polled", latency_ms = latency; "gateway {id}: polled in {latency} ms");
         }
     }
 }

@@ -189,7 +189,7 @@ impl Reader {
             _ => "default".to_owned(),
         };
         let value = match effect(name) {
-            Some(Effect::Secret) if given => MASKED.to_owned(),
+            Some(Effect::Secret | Effect::Private) if given => MASKED.to_owned(),
             _ => shown.to_string(),
         };
         self.effective.push(Effective { name, value, source });

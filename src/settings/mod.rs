@@ -7,6 +7,7 @@ mod logging;
 mod mqtt;
 mod problem;
 pub mod secret;
+mod style;
 mod values;
 pub mod variables;
 
@@ -20,6 +21,7 @@ pub use logging::{LogFormat, LoggingSettings};
 pub use mqtt::{BrokerTls, Layout, MqttSettings};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
+pub use style::Style;
 
 use crate::model::{Adjustments, GatewayFacts, LinkKind, Ttl};
 
@@ -157,6 +159,10 @@ pub struct HttpSettings {
     pub hosts: Option<Vec<String>>,
     /// `PW_BROWSER_CACHE`: how long browsers may keep scripts, styles and pictures without asking again.
     pub browser_cache: Duration,
+    /// `PW_STYLE`: how the page at `/` looks inside a frame, unless its address says otherwise.
+    pub style: Style,
+    /// `PW_FRAME_ANCESTORS`: which pages may show ours in a frame, as `Content-Security-Policy` writes it.
+    pub frame_ancestors: String,
     /// `PW_RATE_LIMIT_…`; `None`: off.
     pub rate_limit: Option<RateLimit>,
     /// `PW_HTTPS`; `None`: plain HTTP.

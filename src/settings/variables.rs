@@ -10,9 +10,11 @@ pub enum Effect {
     None(&'static str),
     /// As `Live`, and never shown.
     Secret,
+    /// No secret by itself, but nobody's business either: an account, the place of a key. Not shown.
+    Private,
 }
 
-use Effect::{Live, None, Secret};
+use Effect::{Live, None, Private, Secret};
 
 const LATER: &str = "not part of this version yet";
 const CLOUD: &str = "this version has no cloud link yet";
@@ -30,7 +32,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_GW_PWD_FILE", Live),
     ("PW_PASSWORD", Secret),
     ("PW_PASSWORD_FILE", Live),
-    ("PW_EMAIL", Live),
+    ("PW_EMAIL", Private),
     ("PW_TIMEZONE", Live),
     ("PW_AUTH_PATH", Live),
     ("PW_AUTHPATH", Live),
@@ -45,16 +47,17 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_POOL_MAXSIZE", None("one connection per gateway is all this program opens")),
     ("PW_HTTPS", Live),
     ("PW_TLS_CERT", Live),
-    ("PW_TLS_KEY", Secret),
+    ("PW_TLS_KEY", Private),
     ("PW_SUPPRESS_NETWORK_ERRORS", None("errors are logged when they change, not when they repeat")),
     ("PW_NETWORK_ERROR_RATE_LIMIT", None("errors are logged when they change, not when they repeat")),
     ("PW_FAIL_FAST", None(BUILT_IN)),
     ("PW_HEALTH_CHECK", None(BUILT_IN)),
-    ("PW_STYLE", None(LATER)),
+    ("PW_STYLE", Live),
+    ("PW_FRAME_ANCESTORS", Live),
     ("PW_CONTROL_SECRET", Secret),
     ("PW_CONTROL_SECRET_FILE", Live),
     ("PROXY_BASE_URL", Live),
-    ("PW_RSA_KEY_PATH", Live),
+    ("PW_RSA_KEY_PATH", Private),
     ("PW_WIFI_HOST", Live),
     ("PW_NEG_SOLAR", Live),
     ("PW_SITE_ZERO_THRESHOLD", Live),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::orders::{self, Order};
 use super::plumbing::READ;
-use super::{State, about_gateway, api, assets, docs, health, stats};
+use super::{State, about_gateway, api, assets, docs, health, scrape, stats};
 use crate::model::Snapshot;
 use crate::model::views::View;
 use crate::model::views::status::Moment;
@@ -317,6 +317,7 @@ pub(super) const ROUTES: &[Route] = &[
     service("/livez", health::livez, "Whether the program answers").ours(),
     service("/readyz", health::readyz, "503 while no gateway has fresh data").ours(),
     service("/stats", stats::stats, "What the service has done so far").better("counts per route of the table, so that nobody can fill it; failures are those of the gateways"),
+    service("/metrics", scrape::metrics, "Every reading and how the service is, for Prometheus").ours(),
     service("/stats/clear", stats::clear, "Starts counting anew; from this machine, or with the control token")
         .takes(orders::CLEAR_STATISTICS)
         .better("not for everybody, because GET changes something; POST with the control token as well"),
@@ -332,7 +333,8 @@ pub(super) const ROUTES: &[Route] = &[
     // The pages.
     service("/", assets::index, "Live power flow").better(OWN_PAGE),
     service("/index.html", assets::index, "As /").better(OWN_PAGE),
-    service("/console", assets::index, "As /, until it has a page of its own").better(OWN_PAGE),
+    service("/kiosk", assets::kiosk, "As /, for a screen on a wall").ours(),
+    service("/console", assets::console, "Everything there is to know, per gateway").better(OWN_PAGE),
     service("/example", assets::example, "How to embed the page").better(OWN_PAGE),
     service("/example.html", assets::example, "As /example").better(OWN_PAGE),
     service("/favicon.ico", assets::favicon, "Picture for browsers"),

@@ -22,7 +22,7 @@ use powerwall_server::live::{self, Live};
 use powerwall_server::model::{
     Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, Reading, Snapshot, Telemetry, Ttl,
 };
-use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings};
+use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings, Style};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::supervisor::{Directory, Entry};
 use powerwall_server::web::{self, State};
@@ -67,6 +67,8 @@ pub fn http() -> HttpSettings {
         origins: AllowedOrigins::Listed(Vec::new()),
         hosts: None,
         browser_cache: Duration::ZERO,
+        style: Style::default(),
+        frame_ancestors: "*".into(),
         rate_limit: None,
         tls: None,
         control_secret: None,
