@@ -1,8 +1,13 @@
 //! Topics, payloads and announcements beside those recorded from the server before ours.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
+
+use super::publisher::Farewell;
+use super::{Board, Directory, Mqtt, MqttSettings};
+use crate::model::Aggregate;
 
 use super::entities::{Announcement, entities};
 use super::values::Values;
@@ -179,4 +184,22 @@ fn every_unit_belongs_to_a_device_that_is_announced_before_it() {
             assert!(known.contains(via), "{via}");
         }
     }
+}
+
+#[actix::test]
+async fn a_publisher_that_died_is_started_again() {
+    let settings = MqttSettings { host: Some("127.0.0.1".into()), port: 1, ..MqttSettings::default() };
+    let directory = Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default())));
+    let status = Arc::new(Board::new(settings.initial_status()));
+    let mqtt = Mqtt::start(settings, Arc::new(directory), status, 1);
+    let first = mqtt.publisher.borrow().clone().unwrap();
+    mqtt.look_after();
+    assert_eq!(mqtt.publisher.borrow().as_ref(), Some(&first), "it lives");
+    first.send(Farewell).await.unwrap();
+    while first.connected() {
+        tokio::task::yield_now().await;
+    }
+    mqtt.look_after();
+    let second = mqtt.publisher.borrow().clone().unwrap();
+    assert!(second != first && second.connected());
 }
