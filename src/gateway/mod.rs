@@ -4,10 +4,12 @@
 //! told and asked by [`messages`], and what it knows stands on its [`Board`].
 
 pub mod messages;
+mod numbers;
 pub(crate) mod outage;
 pub(crate) mod retry;
 mod ticks;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +21,8 @@ use crate::board::Board;
 use crate::clock::unix_time;
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{
-    Adjustments, ErrorNote, GatewayFacts, LinkHealth, Reading, Snapshot, Source, Telemetry, Ttl,
+    Adjustments, ErrorNote, GatewayFacts, LinkHealth, Numbering, NumberingMemory, Reading, Snapshot, Source,
+    Telemetry, Ttl,
 };
 use messages::{GetSnapshot, Stop};
 use outage::OutageLog;
@@ -46,6 +49,8 @@ pub struct GatewayPlan {
     pub adjustments: Adjustments,
     /// Makes this gateway's pauses its own.
     pub seed: u64,
+    /// Where the numbers of its units are kept over restarts; `None`: nowhere.
+    pub numbers: Option<PathBuf>,
 }
 
 /// Polls one gateway for as long as it lives.
@@ -69,6 +74,10 @@ pub struct GatewayActor {
     refresh_from: Instant,
     /// The actor that watched this gateway under other settings; ended before anything is asked.
     predecessor: Option<Addr<Self>>,
+    /// The file with the numbers of the units, until it has been read.
+    unread: Option<PathBuf>,
+    /// The numbers that the file has.
+    kept: Arc<Numbering>,
     /// The timer of the next poll.
     timer: Option<SpawnHandle>,
 }
@@ -87,6 +96,8 @@ impl GatewayActor {
             may_refresh: false,
             refresh_from: now,
             predecessor: None,
+            unread: plan.numbers.clone(),
+            kept: newest.numbering.known(),
             timer: None,
             plan,
             board,
@@ -135,6 +146,7 @@ impl GatewayActor {
 
     /// Does what is due; with nothing due, waits for the next poll.
     fn proceed(&mut self, ctx: &mut Context<Self>) {
+        self.keep_numbers(ctx);
         if self.link.is_none() {
             return; // the end of the exchange under way leads back here
         }
@@ -152,18 +164,37 @@ impl GatewayActor {
         }
     }
 
+    /// Writes the numbers down when somebody has seen a unit for the first time.
+    fn keep_numbers(&mut self, ctx: &mut Context<Self>) {
+        let known = self.newest.numbering.known();
+        if let Some(file) = &self.plan.numbers
+            && self.unread.is_none()
+            && known != self.kept
+        {
+            self.kept = known.clone();
+            ctx.spawn(numbers::keep(file.clone(), known).into_actor(self));
+        }
+    }
+
     fn poll(&mut self, ctx: &mut Context<Self>) {
         let Some(mut link) = self.link.take() else { return };
         let limit = self.plan.timeout * EXCHANGES_TO_FIRST_READING;
         let started = Instant::now();
+        // Before anything is shown that has numbers.
+        let recall = self.unread.take().map(|file| numbers::recall(file, self.newest.numbering.clone()));
         let exchange = async move {
+            if let Some(recall) = recall {
+                recall.await;
+            }
             let outcome = timeout(limit, link.poll()).await.unwrap_or(Err(LinkError::Timeout(limit)));
             (link, outcome)
         };
         ctx.spawn(exchange.into_actor(self).map(move |(link, outcome), actor, ctx| {
             actor.link = Some(link);
             actor.newest.health.poll_times.record(started.elapsed());
-            match outcome.and_then(|source| meaningful(source, &actor.plan.adjustments)) {
+            match outcome
+                .and_then(|source| meaningful(source, &actor.plan.adjustments, &actor.newest.numbering))
+            {
                 Ok(telemetry) => actor.poll_succeeded(telemetry, started),
                 Err(error) => actor.poll_failed(&error),
             }
@@ -236,7 +267,8 @@ impl GatewayActor {
         self.may_refresh = refreshed.more && refreshed.problem.is_none();
         let fetched = refreshed.source.is_some();
         if let (Some(source), Some(reading)) = (refreshed.source, &mut self.newest.reading) {
-            reading.telemetry = Telemetry::new(source, self.plan.adjustments);
+            let numbering = self.newest.numbering.clone();
+            reading.telemetry = Telemetry::remembering(source, self.plan.adjustments, numbering);
         }
         match refreshed.problem {
             Some(error @ (LinkError::RateLimited { .. } | LinkError::Busy { .. })) => {
@@ -272,8 +304,12 @@ impl GatewayActor {
 }
 
 /// The telemetry of an answer; an answer without a single power reading is no answer.
-fn meaningful(source: Source, adjustments: &Adjustments) -> Result<Arc<Telemetry>, LinkError> {
-    let telemetry = Telemetry::new(source, *adjustments);
+fn meaningful(
+    source: Source,
+    adjustments: &Adjustments,
+    numbering: &Arc<NumberingMemory>,
+) -> Result<Arc<Telemetry>, LinkError> {
+    let telemetry = Telemetry::remembering(source, *adjustments, numbering.clone());
     if telemetry.is_meaningful() {
         return Ok(telemetry);
     }

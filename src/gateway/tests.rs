@@ -100,6 +100,7 @@ impl Bench {
             ttl,
             adjustments: Adjustments::default(),
             seed: 1,
+            numbers: None,
         };
         let script = Script { polls: polls.into_iter().collect(), ..Script::default() };
         Self { script: Rc::new(RefCell::new(script)), board, plan, started: Instant::now() }

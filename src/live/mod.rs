@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_web::error::InternalError;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse};
@@ -92,21 +93,20 @@ fn start(
     payload: Payload,
     shown: Shown,
 ) -> Result<HttpResponse, Error> {
-    let life = match welcome(&live, request) {
-        Ok(life) => life,
-        Err(refusal) => return Ok(refusal),
-    };
+    let life = welcome(&live, request)?;
     let session = LiveSession { live, shown, life, last: None, version: None, next_beat: Instant::now() };
-    WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start()
+    let response = WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start();
+    response.or_else(|_| Ok(refuse(StatusCode::BAD_REQUEST, "This is a WebSocket")))
 }
 
 /// A place for the client that asks, or the answer that there is none.
-fn welcome(live: &Live, request: &HttpRequest) -> Result<Arc<Life>, HttpResponse> {
+fn welcome(live: &Live, request: &HttpRequest) -> Result<Arc<Life>, Error> {
+    let refused = |status, why| InternalError::from_response(why, refuse(status, why));
     if !is_welcome(&live.origins, request) {
-        return Err(refuse(StatusCode::FORBIDDEN, "Origin not allowed"));
+        return Err(refused(StatusCode::FORBIDDEN, "Origin not allowed").into());
     }
     let life = live.sessions.admit(request, &live.frames.audience);
-    life.ok_or_else(|| refuse(StatusCode::SERVICE_UNAVAILABLE, "Too many connections"))
+    life.ok_or_else(|| refused(StatusCode::SERVICE_UNAVAILABLE, "Too many connections").into())
 }
 
 /// Whether a page of the request's origin may listen. Programs send no origin.

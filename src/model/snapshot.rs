@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{FailureTally, Freshness, PollTimes, Telemetry, Ttl};
+use super::{FailureTally, Freshness, NumberingMemory, PollTimes, Telemetry, Ttl};
 
 /// What may be told about a gateway's configuration. Holds no secret and no path.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -126,6 +126,8 @@ pub struct Snapshot {
     pub ttl: Ttl,
     pub reading: Option<Reading>,
     pub health: Health,
+    /// The numbers of this gateway's units; outlives its actor.
+    pub numbering: Arc<NumberingMemory>,
 }
 
 impl Health {
@@ -142,7 +144,14 @@ impl Health {
 impl Snapshot {
     /// The snapshot before the first poll.
     pub fn initial(gateway: Arc<GatewayFacts>, ttl: Ttl) -> Self {
-        Self { gateway, sequence: 0, ttl, reading: None, health: Health::default() }
+        Self {
+            gateway,
+            sequence: 0,
+            ttl,
+            reading: None,
+            health: Health::default(),
+            numbering: Arc::default(),
+        }
     }
 
     pub fn freshness(&self, now: Instant) -> Freshness {

@@ -36,6 +36,7 @@ struct PollingVariables {
     pw_neg_solar: Option<String>,
     pw_site_zero_threshold: Option<String>,
     pw_legacy_zeros: Option<String>,
+    pw_auth_path: Option<String>,
 }
 
 /// One gateway, and what all gateways take over.
@@ -247,6 +248,7 @@ impl Reader {
                 ) as f64,
                 legacy_zeros: self.boolean("PW_LEGACY_ZEROS", raw.pw_legacy_zeros, false),
             },
+            memory: raw.pw_auth_path.map(Into::into),
         }
     }
 

@@ -137,9 +137,16 @@ pub struct PollingSettings {
     /// `PW_GRACEFUL_DEGRADATION`
     pub graceful_degradation: bool,
     pub adjustments: Adjustments,
+    /// `PW_AUTH_PATH`: where what must outlive the program is kept; `None`: nowhere.
+    pub memory: Option<PathBuf>,
 }
 
 impl PollingSettings {
+    /// The file with the numbers of a gateway's units.
+    pub fn numbers_of(&self, id: &str) -> Option<PathBuf> {
+        self.memory.as_ref().map(|folder| folder.join(format!(".powerwall-server.{id}.units.json")))
+    }
+
     pub fn ttl(&self, timeout: Duration) -> Ttl {
         Ttl::new(self.interval, timeout, self.cache_ttl, self.graceful_degradation)
     }

@@ -10,6 +10,7 @@ mod docs;
 mod front;
 mod health;
 mod limiter;
+mod openapi;
 mod orders;
 mod plumbing;
 mod routes;

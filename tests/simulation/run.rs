@@ -113,6 +113,7 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
         cache_ttl: options.cache_ttl,
         graceful_degradation: options.graceful,
         adjustments: Adjustments::default(),
+        memory: None,
     };
     let mut timeouts = [options.timeout; 3];
     let gateways =

@@ -174,7 +174,7 @@ fn alerts(documents: &Documents) -> Value {
 
 /// The numbered values `<name>_<what>` as one object per name.
 fn fans(documents: &Documents) -> Value {
-    let numbered = numbered::fans(&documents.fans);
+    let numbered = numbered::fans(documents);
     let told = |name: &str, what: &str| numbered::field(Some(&numbered), &format!("{name}_{what}"));
     let names = numbered.as_object().into_iter().flatten().filter_map(|(key, _)| key.strip_suffix("_actual"));
     let fan = |name: &str| {
