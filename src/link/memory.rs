@@ -251,9 +251,12 @@ fn replace_private(file: &Path, text: &str) -> io::Result<()> {
     fs::rename(unfinished, file)
 }
 
+/// Host and file.
+type Key = (String, Option<PathBuf>);
+
 /// The memories of all gateways, so that a new actor or changed settings do not make one forget.
 #[derive(Clone, Default)]
-pub struct Memories(Arc<Mutex<HashMap<(String, Option<PathBuf>), Arc<Memory>>>>);
+pub struct Memories(Arc<Mutex<HashMap<Key, Arc<Memory>>>>);
 
 impl Memories {
     /// The memory of the gateway at `host` and `port`.
