@@ -110,11 +110,7 @@ async fn it_advises_what_to_configure_instead() {
     // Over the home network a Powerwall 3 refuses its own protocol.
     gateway.set_for(Role::Din, Fault::LockOut);
     let found = diagnosis(&gateway, json!({ "gw_pwd": "SIMULATED1" })).await;
-    assert_says(
-        &found,
-        false,
-        &["TEDAPI        the gateway refused the credentials", "firmware since 25.10"],
-    );
+    assert_says(&found, false, &["TEDAPI        the password is refused (HTTP 403)", "firmware since 25.10"]);
     assert_says(
         &found,
         false,

@@ -67,7 +67,8 @@ impl Network {
         let network = Self { address: Ipv4Addr::from_bits(address.to_bits() & mask(prefix)), prefix };
         // Private ranges are larger than what is looked through, so that both ends tell.
         let (first, last) = network.ends();
-        if !public && !(is_private(first) && is_private(last)) {
+        let private = is_private(first) && is_private(last);
+        if !(public || private) {
             return Err(ScanError::Public(text.to_owned()));
         }
         Ok(network)

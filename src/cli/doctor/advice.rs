@@ -9,6 +9,9 @@ use crate::settings::Ways;
 const WIFI_ADDRESS: &str = "192.168.91.1";
 const END_OF_STICKER: &str = "unless the owner chose another one, it is the last five characters of the gateway password on the sticker";
 
+const BEARER_REFUSED: &str = "the login as installer takes the whole gateway password, and works on solar inverters only: \
+     with a battery, leave tedapi_auth_mode out";
+
 /// The next steps, the most important first.
 pub(super) fn of(ways: &Ways, seen: &Result<Seen, LinkError>, findings: &[Finding]) -> Vec<String> {
     let seen = match seen {
@@ -27,6 +30,9 @@ pub(super) fn of(ways: &Ways, seen: &Result<Seen, LinkError>, findings: &[Findin
     }
     if refused(Way::Tedapi) {
         advice.push(gateway_password(ways, works(Way::Customer)));
+    }
+    if refused(Way::Bearer) {
+        advice.push(BEARER_REFUSED.into());
     }
     if refused(Way::Customer) {
         advice.push(customer_password(ways, works(Way::Tedapi)));
@@ -114,6 +120,7 @@ fn settings(ways: &Ways, works: impl Fn(Way) -> bool) -> String {
     let keys = |way: Way| match way {
         Way::Tedapi => "host and gw_pwd",
         Way::V1r => "host, rsa_key_path and password",
+        Way::Bearer => "host, gw_pwd and tedapi_auth_mode bearer",
         Way::Customer if ways.customer_password_derived => {
             "host and password, the last five characters of the gateway password"
         }

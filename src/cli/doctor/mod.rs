@@ -11,7 +11,7 @@ use crate::link::LinkError;
 use crate::link::https::Https;
 use crate::link::look::{Seen, look};
 use crate::link::memory::Memories;
-use crate::settings::Ways;
+use crate::settings::{Access, GatewaySettings, Ways};
 use probes::PROBES;
 
 /// What one way did.
@@ -37,6 +37,8 @@ enum Way {
     Tedapi,
     Customer,
     V1r,
+    /// TEDAPI with an installer login.
+    Bearer,
 }
 
 impl Way {
@@ -45,6 +47,7 @@ impl Way {
             Self::Tedapi => "TEDAPI",
             Self::Customer => "customer API",
             Self::V1r => "TEDAPI v1r",
+            Self::Bearer => "TEDAPI bearer",
         }
     }
 }
@@ -96,13 +99,13 @@ pub async fn examine(ways: &Ways) -> Diagnosis {
     Diagnosis { report, healthy }
 }
 
-fn configured_way(gateway: &crate::settings::GatewaySettings) -> Option<Way> {
-    use crate::settings::Access;
+fn configured_way(gateway: &GatewaySettings) -> Option<Way> {
     match gateway.access {
         Access::Tedapi(_) => Some(Way::Tedapi),
         Access::Local(_) => Some(Way::Customer),
         Access::V1r(_) => Some(Way::V1r),
-        Access::Bearer(_) | Access::Unsupported(_) => None,
+        Access::Bearer(_) => Some(Way::Bearer),
+        Access::Unsupported(_) => None,
     }
 }
 
@@ -150,6 +153,10 @@ impl Finding {
     fn text(&self) -> String {
         match &self.outcome {
             Outcome::Works(what) => format!("works: {what}"),
+            // What to do about it is said below, from all that was found.
+            Outcome::Failed(LinkError::Refused { status, .. }) if self.way != Way::V1r => {
+                format!("the password is refused (HTTP {status})")
+            }
             Outcome::Failed(error) => error.to_string(),
             Outcome::NotTried(why) => format!("not tried: {why}"),
         }

@@ -21,7 +21,7 @@ const FURTHER_QUESTIONS: usize = 4;
 pub(super) type Probe = for<'a> fn(&'a Ways, &'a Memories) -> LocalBoxFuture<'a, Finding>;
 
 /// All of them, in the order in which they are tried: the one that never logs in first.
-pub(super) const PROBES: [Probe; 3] = [tedapi, customer, v1r];
+pub(super) const PROBES: [Probe; 4] = [tedapi, customer, v1r, bearer];
 
 fn tedapi<'a>(ways: &'a Ways, memories: &'a Memories) -> LocalBoxFuture<'a, Finding> {
     Box::pin(async {
@@ -41,6 +41,16 @@ fn v1r<'a>(ways: &'a Ways, memories: &'a Memories) -> LocalBoxFuture<'a, Finding
     Box::pin(async {
         let missing = "it needs a registered RSA key (rsa_key_path, PW_RSA_KEY_PATH) and a password";
         Finding { way: Way::V1r, outcome: poll(ways.v1r.as_ref(), memories, missing).await }
+    })
+}
+
+/// Only where it is configured: gateways with batteries refuse it, and each attempt is a login.
+fn bearer<'a>(ways: &'a Ways, memories: &'a Memories) -> LocalBoxFuture<'a, Finding> {
+    Box::pin(async {
+        let configured = ways.configured.as_ref();
+        let gateway = configured.filter(|gateway| matches!(gateway.access, Access::Bearer(_)));
+        let missing = "it is for solar inverters only (tedapi_auth_mode bearer, PW_TEDAPI_AUTH_MODE)";
+        Finding { way: Way::Bearer, outcome: poll(gateway, memories, missing).await }
     })
 }
 
@@ -71,7 +81,8 @@ fn told(source: &Source) -> String {
     let telemetry = Telemetry::new(source.clone(), Adjustments::default());
     let readings = &telemetry.readings;
     let watts = |name: &str, power: Option<Number>| match power {
-        Some(power) => format!("{name} {:.0} W", power.as_f64()),
+        // What rounds to nothing has no sign.
+        Some(power) => format!("{name} {:.0} W", power.as_f64().round() + 0.0),
         None => format!("{name} unknown"),
     };
     let power = readings.power;
