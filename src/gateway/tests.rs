@@ -285,6 +285,30 @@ async fn an_actor_that_keeps_dying_asks_less_and_less_often() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn polls_are_counted_with_how_long_they_took_and_why_they_failed() {
+    local(async {
+        let bench = Bench::new([
+            Step::Answer(1, 80 * SECOND / 1000),
+            Step::Hang,
+            Step::Fail(LinkError::Status { status: 500, what: "the status query".into() }),
+            Step::Answer(1, 3 * SECOND),
+        ]);
+        bench.start();
+        sleep(5 * SECOND + 15 * SECOND + 9 * SECOND).await; // the second failure has come, the good answer has not
+        let health = bench.board.read().health.clone();
+        assert_eq!(health.failures_by_kind.iter().collect::<Vec<_>>(), [("timeout", 1), ("status", 1)]);
+        assert_eq!(health.failing_since, Some(bench.started + 20 * SECOND));
+        sleep(20 * SECOND).await;
+        let health = bench.board.read().health.clone();
+        assert_eq!(health.failing_since, None);
+        let of_limits = |bound| health.poll_times.at_most().find(|(known, _)| *known == bound).unwrap().1;
+        assert_eq!((of_limits(0.1) + 1, of_limits(2.5) + 2), (of_limits(5.0), of_limits(30.0)));
+        assert_eq!(health.poll_times.count(), health.polls);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gateway_that_fails_often_is_asked_less_often_until_it_no_longer_does() {
     local(async {
         // Two of three polls are lost, for a while.
@@ -312,30 +336,6 @@ async fn a_gateway_that_fails_often_is_asked_less_often_until_it_no_longer_does(
         sleep(600 * SECOND).await;
         let last = &bench.polled()[bench.polled().len() - 10..];
         assert!(last.windows(2).all(|pair| pair[1] - pair[0] == 5), "{last:?}");
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn polls_are_counted_with_how_long_they_took_and_why_they_failed() {
-    local(async {
-        let bench = Bench::new([
-            Step::Answer(1, 80 * SECOND / 1000),
-            Step::Hang,
-            Step::Fail(LinkError::Status { status: 500, what: "the status query".into() }),
-            Step::Answer(1, 3 * SECOND),
-        ]);
-        bench.start();
-        sleep(5 * SECOND + 15 * SECOND + 9 * SECOND).await; // the second failure has come, the good answer has not
-        let health = bench.board.read().health.clone();
-        assert_eq!(health.failures_by_kind.iter().collect::<Vec<_>>(), [("timeout", 1), ("status", 1)]);
-        assert_eq!(health.failing_since, Some(bench.started + 20 * SECOND));
-        sleep(20 * SECOND).await;
-        let health = bench.board.read().health.clone();
-        assert_eq!(health.failing_since, None);
-        let of_limits = |bound| health.poll_times.at_most().find(|(known, _)| *known == bound).unwrap().1;
-        assert_eq!((of_limits(0.1) + 1, of_limits(2.5) + 2), (of_limits(5.0), of_limits(30.0)));
-        assert_eq!(health.poll_times.count(), health.polls);
     })
     .await;
 }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::fmt;
 use std::io::{ErrorKind, Read};
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,7 +38,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(150);
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// What to send.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     pub method: Method,
     /// From the root.
@@ -47,6 +48,14 @@ pub struct Call {
     pub body: Bytes,
     /// Whether it only reads, so that it may be sent again, once, if the connection died in its sleep.
     pub only_reads: bool,
+}
+
+impl fmt::Debug for Call {
+    /// A body may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (method, path, headers) = (&self.method, &self.path, &self.headers);
+        write!(f, "{method} {path} {headers:?}, {} bytes", self.body.len())
+    }
 }
 
 impl Call {
@@ -69,7 +78,7 @@ pub fn secret_header(text: &str) -> Option<header::HeaderValue> {
 }
 
 /// What came back, whatever its status.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default)]
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<Duration>,
@@ -79,6 +88,13 @@ pub struct Answer {
     pub set_cookies: Vec<String>,
     /// Of a 200 the whole; of anything else what came of it.
     pub body: Bytes,
+}
+
+impl fmt::Debug for Answer {
+    /// A body may hold a session.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).field("bytes", &self.body.len()).finish()
+    }
 }
 
 impl Answer {

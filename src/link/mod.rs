@@ -6,6 +6,7 @@ pub mod error;
 pub mod https;
 pub mod local;
 mod login;
+pub mod look;
 pub mod memory;
 mod pair;
 pub mod silence;

@@ -68,6 +68,18 @@ impl LinkKind {
         }
     }
 
+    /// A stable word, as it is serialised.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tedapi => "tedapi",
+            Self::Bearer => "bearer",
+            Self::V1r => "v1r",
+            Self::Local => "local",
+            Self::Cloud => "cloud",
+            Self::FleetApi => "fleet_api",
+        }
+    }
+
     /// As clients of the servers before this one know it.
     pub fn connection_mode(self) -> &'static str {
         match self {

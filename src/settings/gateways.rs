@@ -42,6 +42,7 @@ const ANY_EMAIL: &str = "email@example.com";
 const ANY_TIMEZONE: &str = "America/Los_Angeles";
 
 /// What a gateway takes over where its own entry is silent.
+#[derive(Clone)]
 pub(super) struct Defaults {
     pub timeout: Duration,
     pub timezone: Option<String>,
@@ -352,7 +353,7 @@ impl Entry<'_> {
 }
 
 /// The customer password is the end of the gateway password, unless the owner chose another one.
-fn customer_password(gateway_password: &Secret) -> Secret {
+pub(super) fn customer_password(gateway_password: &Secret) -> Secret {
     let text = gateway_password.expose();
     let start = text.char_indices().rev().nth(4).map_or(0, |(at, _)| at);
     Secret::new(&text[start..])

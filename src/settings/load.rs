@@ -11,6 +11,7 @@ use super::gateways::{self, Defaults};
 use super::problem::{Problems, nearest};
 use super::values::{self, Refusal};
 use super::variables::{Effect, effect, meant};
+use super::ways::{self, Ways};
 use super::{AuthMode, Effective, HttpSettings, PollingSettings, Secret, Settings};
 use crate::model::Adjustments;
 use crate::settings::Access;
@@ -69,9 +70,25 @@ pub(super) struct Reader {
     pub(super) problems: Problems,
     pub(super) warnings: Vec<String>,
     effective: Vec<Effective>,
+    /// Of the entries read.
+    ways: Vec<Ways>,
 }
 
 impl Settings {
+    /// Every way that the credentials of each gateway on the local network allow. Mistakes elsewhere do not matter.
+    ///
+    /// # Errors
+    /// If no entry can be read, with why.
+    pub fn ways(inputs: &Inputs) -> Result<Vec<Ways>, Problems> {
+        let mut reader = Reader::new(inputs);
+        let mut http = reader.http();
+        reader.gateways(&mut http);
+        match reader.ways.is_empty() && !reader.problems.is_empty() {
+            true => Err(reader.problems),
+            false => Ok(reader.ways),
+        }
+    }
+
     /// Reads everything.
     ///
     /// # Errors
@@ -114,6 +131,7 @@ impl Reader {
             problems: Problems::default(),
             warnings: Vec::new(),
             effective: Vec::new(),
+            ways: Vec::new(),
         };
         for (name, text) in &inputs.environment {
             reader.take(name, text, "environment");
@@ -289,10 +307,7 @@ impl Reader {
         if let Some(text) = &raw.pw_gateways {
             self.note("PW_GATEWAYS", MASKED, true);
             return match serde_json::from_str::<Value>(text) {
-                Ok(list @ Value::Array(_)) => {
-                    let read = gateways::read(&list, "PW_GATEWAYS", &defaults, &mut self.problems);
-                    self.remark(read)
-                }
+                Ok(list @ Value::Array(_)) => self.list(&list, "PW_GATEWAYS", &defaults),
                 Ok(_) => {
                     self.problems.add("PW_GATEWAYS", "expected an array of objects");
                     Vec::new()
@@ -312,6 +327,12 @@ impl Reader {
             self.note("PW_CACHE_FILE", file, true);
         }
         self.single(&raw, &defaults)
+    }
+
+    fn list(&mut self, list: &Value, place: &str, defaults: &Defaults) -> Vec<super::GatewaySettings> {
+        self.ways = ways::of(list, defaults);
+        let read = gateways::read(list, place, defaults, &mut self.problems);
+        self.remark(read)
     }
 
     fn remark(&mut self, read: gateways::Read) -> Vec<super::GatewaySettings> {
@@ -363,7 +384,9 @@ impl Reader {
             entry.insert("tedapi_auth_mode".into(), "bearer".into());
         }
         let mut found = Problems::default();
-        let read = gateways::read(&Value::Array(vec![entry.into()]), "", defaults, &mut found);
+        let list = Value::Array(vec![entry.into()]);
+        self.ways = ways::of(&list, defaults);
+        let read = gateways::read(&list, "", defaults, &mut found);
         for problem in found.0 {
             let key = problem.place.rsplit('.').next().unwrap_or_default().to_owned();
             let known = fields.iter().map(|(name, key, _)| (*name, *key));
@@ -418,8 +441,7 @@ impl Reader {
         match document.get("gateways") {
             Some(list) => {
                 let place = format!("{place}: gateways");
-                let read = gateways::read(list, &place, defaults, &mut self.problems);
-                self.remark(read)
+                self.list(list, &place, defaults)
             }
             None => {
                 self.problems.add(format!("{place}: gateways"), "missing");

@@ -12,6 +12,7 @@ pub mod secret;
 mod style;
 mod values;
 pub mod variables;
+mod ways;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub use problem::{Problem, Problems};
 pub use rsa_key::RsaKey;
 pub use secret::Secret;
 pub use style::Style;
+pub use ways::Ways;
 
 use crate::model::{Adjustments, GatewayFacts, LinkKind, Ttl};
 

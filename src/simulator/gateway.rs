@@ -139,6 +139,7 @@ impl Gateway {
         Self::at(Arc::new(House { options, living: Mutex::new(living) }), None)
     }
 
+    /// Another address of the same house.
     fn at(house: Arc<House>, lan: Option<Lan>) -> std::io::Result<Self> {
         let state = State {
             customer: CustomerState::new(house.options.kind),

@@ -299,3 +299,22 @@ async fn both_layouts_show_the_sum_to_displays() {
     two.set(Fault::Refuse);
     listener.becomes("pypowerwall/load/instant_power", "").await;
 }
+
+#[actix_web::test]
+async fn a_broker_that_shall_keep_no_values_keeps_entities_and_whether_we_are_online() {
+    let Some(broker) = Broker::start(Options::default()).await else { return };
+    let gateway = gateway("home", SiteKind::Powerwall2).await;
+    let listener = broker.listener().await;
+    let environment = [("MQTT_RETAIN", "no"), ("MQTT_QOS", "2"), ("MQTT_TOPIC_PREFIX", "house/power")];
+    let program = serve(&[&gateway], broker.port, &environment).await;
+    listener.becomes("house/power/home/availability", "online").await;
+    listener.until("values", |listener| listener.newest("house/power/home/status").is_some()).await;
+    let announcement = listener.announcement(BATTERY_CONFIG).await;
+    assert_eq!(announcement["state_topic"], "house/power/home/battery");
+    status_becomes(&program, |status| status["queued"] == 0 && status["published"].as_u64() > Some(50)).await;
+    program.signal("KILL").await;
+    let later = broker.listener().await;
+    later.becomes("house/power/availability", "offline").await;
+    later.announcement(BATTERY_CONFIG).await;
+    assert!(later.topics().keys().all(|topic| !topic.starts_with("house/power/home/")));
+}

@@ -77,11 +77,8 @@ fn connect(world: Arc<World>, defect: Option<Defect>) -> LinkFactory {
         let transport = SimulatedTransport::new(world.clone(), leads_to, limit);
         let transport = DefectiveTransport { inner: transport, defect };
         let queries = Queries::of(world.options.sites[site].queries);
-        let link: Box<dyn Link> = Box::new(TedapiLink::over(
-            FrameChannel::new(transport, LinkKind::Tedapi),
-            queries,
-            "192.168.91.1",
-        ));
+        let channel = FrameChannel::new(transport, LinkKind::Tedapi);
+        let link: Box<dyn Link> = Box::new(TedapiLink::over(channel, queries, "192.168.91.1"));
         let inner = Box::new(DefectiveLink::new(link, defect));
         Box::new(WatchedLink { inner, world: world.clone(), site, limit })
     })

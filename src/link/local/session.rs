@@ -105,6 +105,8 @@ mod tests {
         let call = get("/api/status", &session).unwrap();
         assert_eq!(call.headers[0].1.to_str().unwrap(), "AuthCookie=a/b+c==; UserRecord=eyJ9==");
         assert!(!format!("{call:?}").contains("a/b"), "{call:?}");
+        let shown = format!("{:?}", answer(200, &COOKIES, BODY));
+        assert!(!shown.contains("a/b"), "{shown}");
         let session = opened(answer(200, &COOKIES, BODY), AuthMode::Token).unwrap();
         assert_eq!(get("/", &session).unwrap().headers[0].1.to_str().unwrap(), "Bearer a/b+c==");
     }

@@ -68,8 +68,10 @@ pub fn links(snapshot: &Snapshot, at: Moment) -> Value {
         json!({
             "kind": link.kind,
             "in_use": link.in_use && link.last_success.is_some(),
+            "why": link.why,
             "last_success_at": unix(link.last_success, at),
             "last_error": link.last_error,
+            "next_try_at": unix(link.next_try.filter(|next| *next > at.now), at),
         })
     };
     links.iter().map(link).collect()
