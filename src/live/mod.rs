@@ -86,6 +86,11 @@ fn refuse(status: StatusCode, why: &str) -> HttpResponse {
     HttpResponse::build(status).json(json!({ "detail": why }))
 }
 
+/// For a request that does not ask for what is there.
+fn no_socket() -> HttpResponse {
+    refuse(StatusCode::BAD_REQUEST, "This is a WebSocket")
+}
+
 fn start(
     live: Data<Live>,
     request: &HttpRequest,
@@ -97,8 +102,8 @@ fn start(
         Err(refusal) => return Ok(refusal),
     };
     let session = LiveSession { live, shown, life, last: None, version: None, next_beat: Instant::now() };
-    let response = WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start();
-    response.or_else(|_| Ok(refuse(StatusCode::BAD_REQUEST, "This is a WebSocket")))
+    let socket = WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME);
+    Ok(socket.start().unwrap_or_else(|_| no_socket()))
 }
 
 /// A place for the client that asks, or the answer that there is none.

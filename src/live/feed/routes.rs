@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::{Listener, Message, Place};
 use crate::live::sessions::Life;
 use crate::live::slices::sliced;
-use crate::live::{GoAway, LARGEST_CLIENT_FRAME, Live, answer, goodbye, refuse, welcome};
+use crate::live::{GoAway, LARGEST_CLIENT_FRAME, Live, answer, goodbye, no_socket, refuse, welcome};
 
 /// Rendering the first state takes a moment; more than this means that something is wrong.
 const STATE_DEADLINE: Duration = Duration::from_secs(5);
@@ -74,7 +74,7 @@ async fn socket(live: Data<Live>, request: HttpRequest, payload: Payload) -> Res
     };
     let session = FeedSession { listener: Some(live.feed.listen(place(&request))), life: life.clone() };
     let socket = WsResponseBuilder::new(session, &request, payload).frame_size(LARGEST_CLIENT_FRAME);
-    let response = socket.start()?;
+    let Ok(response) = socket.start() else { return Ok(no_socket()) };
     life.keep_little_in_the_system();
     Ok(sliced(response, life))
 }
