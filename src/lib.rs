@@ -12,7 +12,7 @@
 //! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
-//! | 1 | [`model`], [`clock`] |
+//! | 1 | [`model`], [`clock`], [`files`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
@@ -23,6 +23,7 @@ pub mod audience;
 pub mod board;
 pub mod cli;
 pub mod clock;
+pub mod files;
 pub mod frames;
 pub mod gateway;
 pub mod link;
