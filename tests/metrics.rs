@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::tools::required_tool;
-use common::{Faces, SECOND, snapshot, telemetry};
+use common::{Faces, snapshot, telemetry};
 use futures_util::StreamExt;
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
-use powerwall_server::model::{LinkHealth, LinkKind, Snapshot};
+use powerwall_server::model::Snapshot;
 use powerwall_server::simulator::SiteKind;
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 
 /// Longer than anything here takes on a busy machine.
@@ -51,24 +51,8 @@ fn of_gateway<'a>(samples: &'a Samples, id: &str) -> BTreeSet<&'a str> {
     own.map(|series| series.split('{').next().unwrap()).collect()
 }
 
-/// A gateway that has been through everything that is counted.
 async fn experienced(id: &str, kind: SiteKind, freshness: Freshness) -> Snapshot {
-    let mut snapshot = snapshot(id, &telemetry(kind).await, freshness);
-    let health = &mut snapshot.health;
-    health.poll_times.record(Duration::from_millis(80));
-    health.poll_times.record(5 * SECOND);
-    health.failures_by_kind.record("timeout");
-    health.failures_by_kind.record("timeout");
-    let now = Instant::now();
-    health.next_attempt = Some(now + 4 * SECOND);
-    if freshness != Live {
-        health.failing_since = Some(now - 7 * SECOND);
-        health.cooldown_until = Some(now + 250 * SECOND);
-    }
-    let last_success = (freshness != Never).then_some(now);
-    let last_error = health.last_error.clone();
-    health.links.push(LinkHealth { kind: LinkKind::Tedapi, last_success, last_error });
-    snapshot
+    common::experienced(snapshot(id, &telemetry(kind).await, freshness))
 }
 
 async fn everything() -> Faces {

@@ -69,7 +69,7 @@ fn lasts(health: &Health, now: Instant) -> Duration {
 }
 
 /// In the two largest units.
-fn in_words(duration: Duration) -> String {
+pub(crate) fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{seconds} s"),

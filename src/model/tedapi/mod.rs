@@ -29,8 +29,9 @@ use site::Site;
 use uptime::Boot;
 
 pub use super::json::Unusable;
-pub use redact::redacted;
 pub(super) use site::powerwall3_units;
+
+pub use redact::redacted;
 
 /// Firmware of a gateway, from its own record. Empty texts are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

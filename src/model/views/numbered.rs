@@ -88,17 +88,17 @@ fn by_number<'a>(mut reported: Vec<Unit<'a>>, remembered: &'a [String]) -> Vec<U
     units
 }
 
-/// Serials of all units there are, in the order in which they are reported. For documents without numbers.
-pub(in crate::model) fn reported_serials(documents: &Documents) -> Vec<String> {
-    units(documents).iter().map(|unit| unit.serial.to_owned()).filter(|serial| !serial.is_empty()).collect()
-}
-
 /// Number from 1 on, serial and block of every battery that has a block, in the order of the numbers.
 pub fn batteries(documents: &Documents) -> impl Iterator<Item = (usize, &str, &Value)> {
     let numbered = units(documents).into_iter().enumerate();
     numbered
         .filter(|(_, unit)| !unit.block.is_null())
         .map(|(index, unit)| (index + 1, unit.serial, unit.block))
+}
+
+/// Serials of all units there are, in the order in which they are reported. For documents without numbers.
+pub(in crate::model) fn reported_serials(documents: &Documents) -> Vec<String> {
+    units(documents).iter().map(|unit| unit.serial.to_owned()).filter(|serial| !serial.is_empty()).collect()
 }
 
 pub(super) fn field(value: Option<&Value>, key: &str) -> Value {
