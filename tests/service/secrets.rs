@@ -1,13 +1,15 @@
 //! No password, token, key path or e-mail address leaves the real program: not in an answer, not in a frame, not in
 //! its log, however much it logs.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt;
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::web::compatibility;
 use serde_json::{Value, json};
 use tokio_tungstenite::connect_async;
 
-use crate::program::Program;
+use crate::program::{Program, run};
 
 const CONTROL_SECRET: &str = "TOPSECRETTOKEN";
 const GUESS: &str = "WRONGSECRETTOKEN";
@@ -49,10 +51,12 @@ async fn no_secret_leaves_the_program() {
         ("PW_TLS_KEY", key_path),
         ("RUST_LOG", "trace"),
     ];
+    let config = run(&["check-config"], &environment).await;
+    assert_eq!(config.code, Some(0), "{}", config.stderr);
     let program = Program::start(&[], &environment).await;
     program.health_becomes("home", |health| health["state"] == "live").await;
     program.health_becomes("dead", |health| health["failures"].as_u64() > Some(0)).await;
-    let mut said = String::new();
+    let mut said = config.stdout + &config.stderr;
     let page = compatibility();
     let paths = page.lines().filter(|line| line.starts_with("| `/") && line.contains("| GET"));
     for path in paths.map(|line| line.split('`').nth(1).unwrap()) {
@@ -78,8 +82,17 @@ async fn no_secret_leaves_the_program() {
     assert!(log.lines().count() > 10, "{log}");
     let password = gateway.settings()["gw_pwd"].as_str().unwrap().to_owned();
     assert!(!password.is_empty());
-    let secrets =
-        [password.as_str(), CONTROL_SECRET, GUESS, CUSTOMER_PASSWORD, "private-key-path", "somebody.private"];
+    // As it is in the header of every request to the gateway.
+    let encoded = BASE64_STANDARD.encode(format!("Tesla_Energy_Device:{password}"));
+    let secrets = [
+        password.as_str(),
+        &encoded,
+        CONTROL_SECRET,
+        GUESS,
+        CUSTOMER_PASSWORD,
+        "private-key-path",
+        "somebody.private",
+    ];
     for secret in secrets {
         for (place, text) in [("an answer", &said), ("the log", &log)] {
             let around = text
