@@ -23,9 +23,11 @@ use crate::board::Board;
 use crate::frames::Frames;
 use crate::link::connect_with;
 use crate::link::memory::Memories;
+use crate::live::feed::{self, Feed};
 use crate::live::sessions::Sessions;
 use crate::live::{self, Live};
 use crate::model::Aggregate;
+use crate::mqtt::Mqtt;
 use crate::settings::{HttpSettings, Settings};
 use crate::supervisor::{Configure, Directory, LinkFactory, Supervisor};
 use crate::web::{self, State};
@@ -62,13 +64,15 @@ pub struct Service {
     pub addr: SocketAddr,
     http: HttpSettings,
     state: Data<State>,
-    sessions: Arc<Sessions>,
+    live: Data<Live>,
     supervisor: Addr<Supervisor>,
+    mqtt: Mqtt,
     /// The thread of all actors of gateways.
     gateways: Arbiter,
     server: ServerHandle,
     serving: JoinHandle<io::Result<()>>,
     watching: JoinHandle<()>,
+    feeding: JoinHandle<()>,
 }
 
 impl Service {
@@ -102,13 +106,14 @@ impl Service {
             frames,
             origins: http.origins.clone(),
             sessions: sessions.clone(),
+            feed: Arc::new(Feed::new(seed)),
         });
 
-        let (shared, base_path) = (state.clone(), http.base_path.clone());
+        let (shared, connected, base_path) = (state.clone(), live.clone(), http.base_path.clone());
         let app = move || {
             App::new()
                 .app_data(shared.clone())
-                .app_data(live.clone())
+                .app_data(connected.clone())
                 .wrap_fn(web::front)
                 .configure(|config| live::configure(config, &base_path))
                 .configure(|config| web::configure(config, &base_path))
@@ -116,7 +121,9 @@ impl Service {
         let server = listen::serve(app, listener, tls, stall_limit)?;
 
         let gateways = Arbiter::new();
+        let mqtt = Mqtt::start(settings.mqtt.clone(), directory.clone(), state.mqtt.clone(), seed);
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
+        let feeding = actix::spawn(feed::keep(live.feed.clone(), directory.clone()));
         let memories = Memories::default();
         let connect: LinkFactory = Arc::new(move |gateway| connect_with(gateway, &memories));
         let supervisor = Supervisor::start_in_arbiter(&gateways.handle(), move |_| {
@@ -127,11 +134,13 @@ impl Service {
             http,
             state,
             supervisor,
+            mqtt,
             gateways,
             server: server.handle(),
             serving: actix::spawn(server),
-            watching: actix::spawn(sessions.clone().watch()),
-            sessions,
+            watching: actix::spawn(sessions.watch()),
+            feeding,
+            live,
         })
     }
 
@@ -145,6 +154,7 @@ impl Service {
         if self.supervisor.send(change).await.is_err() {
             warn!(event = "configuration"; "the changed settings did not arrive; restart the service");
         }
+        self.mqtt.apply(settings.mqtt).await;
     }
 
     /// Whether somebody looks after the gateways. Without, the program had better be started again.
@@ -152,18 +162,28 @@ impl Service {
         self.supervisor.connected()
     }
 
-    /// Takes no new connections, says goodbye to WebSocket clients with 1001, finishes what is being answered,
-    /// and stops asking gateways. Takes three seconds at most.
+    /// Starts again what can be without harm to anything else. To be called every second or so.
+    pub fn look_after(&self) {
+        self.mqtt.look_after();
+    }
+
+    /// Takes no new connections, says goodbye to the MQTT broker and to live clients (WebSockets with 1001), finishes
+    /// what is being answered, and stops asking gateways. Takes three seconds at most.
     pub async fn stop(self) {
         info!(event = "stopping"; "stopping");
-        self.sessions.close_all();
-        let drained = Duration::from_secs(DRAIN_SECONDS);
-        if timeout(drained, self.server.stop(true)).await.is_err() {
-            self.sessions.cut_all();
-            let _ = timeout(CUT_DEADLINE, self.server.stop(false)).await;
-        }
+        self.live.close();
+        tokio::join!(self.stop_serving(), self.mqtt.stop());
         self.gateways.stop();
         self.watching.abort();
+        self.feeding.abort();
         self.serving.abort();
+    }
+
+    async fn stop_serving(&self) {
+        let drained = Duration::from_secs(DRAIN_SECONDS);
+        if timeout(drained, self.server.stop(true)).await.is_err() {
+            self.live.sessions.cut_all();
+            let _ = timeout(CUT_DEADLINE, self.server.stop(false)).await;
+        }
     }
 }

@@ -1,16 +1,20 @@
-//! The WebSocket face. The only place that knows `actix-web-actors`.
+//! The faces that stay connected: WebSockets and server-sent events. The only place that knows `actix-web-actors`.
 //!
+//! The live feed is in [`feed`]; the two older sockets, which send the whole of what they show each second, are here.
 //! A session sends what stands on a board when it gets to run: on connecting, when it is nudged, and every second.
 //! Nudges carry no frame, so a slow client gets the newest one and never a backlog. The actor of a session is polled
 //! by the body of its response, and not at all while the peer takes nothing; what to do about such a peer is
 //! therefore decided in [`sessions`], from the sending side.
 
+pub mod feed;
 pub mod sessions;
+mod slices;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_web::error::InternalError;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse};
@@ -26,6 +30,7 @@ use crate::frames::Frames;
 use crate::model::{Aggregate, Snapshot};
 use crate::settings::AllowedOrigins;
 use crate::supervisor::Directory;
+use feed::Feed;
 use sessions::{Life, Sessions};
 
 /// A frame is sent at least this often.
@@ -39,6 +44,15 @@ pub struct Live {
     pub frames: Arc<Frames>,
     pub origins: AllowedOrigins,
     pub sessions: Arc<Sessions>,
+    pub feed: Arc<Feed>,
+}
+
+impl Live {
+    /// Says goodbye to every client: the service stops.
+    pub fn close(&self) {
+        self.sessions.close_all();
+        self.feed.close();
+    }
 }
 
 /// Registers the routes, below the root and below the base path if there is one. Needs [`Live`] as app data.
@@ -46,6 +60,7 @@ pub fn configure(config: &mut ServiceConfig, base_path: &str) {
     for prefix in ["", base_path] {
         config.route(&format!("{prefix}/ws/aggregate"), web::get().to(aggregate));
         config.route(&format!("{prefix}/ws/gateway/{{id}}"), web::get().to(gateway));
+        feed::configure(config, prefix);
         if base_path.is_empty() {
             break;
         }
@@ -53,7 +68,7 @@ pub fn configure(config: &mut ServiceConfig, base_path: &str) {
 }
 
 async fn aggregate(live: Data<Live>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Error> {
-    start(live, &request, payload, Feed::Aggregate)
+    start(live, &request, payload, Shown::Aggregate)
 }
 
 async fn gateway(
@@ -63,7 +78,7 @@ async fn gateway(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
     match live.directory.get(&id) {
-        Some(entry) => start(live, &request, payload, Feed::Gateway(entry.board.clone())),
+        Some(entry) => start(live, &request, payload, Shown::Gateway(entry.board.clone())),
         None => Ok(refuse(StatusCode::NOT_FOUND, "Gateway not found")),
     }
 }
@@ -76,16 +91,22 @@ fn start(
     live: Data<Live>,
     request: &HttpRequest,
     payload: Payload,
-    feed: Feed,
+    shown: Shown,
 ) -> Result<HttpResponse, Error> {
+    let life = welcome(&live, request)?;
+    let session = LiveSession { live, shown, life, last: None, version: None, next_beat: Instant::now() };
+    let response = WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start();
+    response.or_else(|_| Ok(refuse(StatusCode::BAD_REQUEST, "This is a WebSocket")))
+}
+
+/// A place for the client that asks, or the answer that there is none.
+fn welcome(live: &Live, request: &HttpRequest) -> Result<Arc<Life>, Error> {
+    let refused = |status, why| InternalError::from_response(why, refuse(status, why));
     if !is_welcome(&live.origins, request) {
-        return Ok(refuse(StatusCode::FORBIDDEN, "Origin not allowed"));
+        return Err(refused(StatusCode::FORBIDDEN, "Origin not allowed").into());
     }
-    let Some(life) = live.sessions.admit(request) else {
-        return Ok(refuse(StatusCode::SERVICE_UNAVAILABLE, "Too many connections"));
-    };
-    let session = LiveSession { live, feed, life, last: None, next_beat: Instant::now() };
-    WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start()
+    let life = live.sessions.admit(request, &live.frames.audience);
+    life.ok_or_else(|| refused(StatusCode::SERVICE_UNAVAILABLE, "Too many connections").into())
 }
 
 /// Whether a page of the request's origin may listen. Programs send no origin.
@@ -100,7 +121,7 @@ fn is_welcome(origins: &AllowedOrigins, request: &HttpRequest) -> bool {
 }
 
 /// What a session shows.
-enum Feed {
+enum Shown {
     Gateway(Arc<Board<Snapshot>>),
     Aggregate,
 }
@@ -108,28 +129,38 @@ enum Feed {
 /// One WebSocket client.
 struct LiveSession {
     live: Data<Live>,
-    feed: Feed,
+    shown: Shown,
     /// What the sending side knows of this client.
     life: Arc<Life>,
     /// The last frame sent, to send none twice within a second.
     last: Option<ByteString>,
+    /// The version of the board at the last frame, to know how many changes it stands for.
+    version: Option<u64>,
     /// When the next frame is due even if nothing changes.
     next_beat: Instant,
 }
 
 impl LiveSession {
     fn frame(&self) -> Option<ByteString> {
-        let bytes = match &self.feed {
-            Feed::Gateway(board) => self.live.frames.gateway(&board.read()),
-            Feed::Aggregate => self.live.frames.aggregate(),
+        let bytes = match &self.shown {
+            Shown::Gateway(board) => self.live.frames.gateway(&board.read()),
+            Shown::Aggregate => self.live.frames.aggregate(),
         };
         // Rendered from JSON, which is UTF-8.
         ByteString::try_from(bytes).ok()
     }
 
+    fn version(&self) -> u64 {
+        match &self.shown {
+            Shown::Gateway(board) => board.version(),
+            Shown::Aggregate => self.live.directory.aggregate.version(),
+        }
+    }
+
     /// Sends the newest frame, unless it has been sent.
     fn send(&mut self, ctx: &mut WebsocketContext<Self>) {
         self.life.progressed();
+        let version = self.version();
         let frame = self.frame();
         let is_same = |last: &ByteString, frame: &ByteString| last.as_ptr() == frame.as_ptr();
         if let (Some(last), Some(frame)) = (&self.last, &frame)
@@ -139,6 +170,9 @@ impl LiveSession {
         }
         if let Some(frame) = &frame {
             ctx.text(frame.clone());
+            let changes = self.version.map_or(0, |shown| version.saturating_sub(shown));
+            self.live.frames.audience.sent(changes.saturating_sub(1));
+            self.version = Some(version);
         }
         self.last = frame;
     }
@@ -157,9 +191,9 @@ impl Actor for LiveSession {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.life.joined(ctx.address().recipient());
-        match &self.feed {
-            Feed::Gateway(board) => board.subscribe(ctx.address().recipient()),
-            Feed::Aggregate => self.live.directory.aggregate.subscribe(ctx.address().recipient()),
+        match &self.shown {
+            Shown::Gateway(board) => board.subscribe(ctx.address().recipient()),
+            Shown::Aggregate => self.live.directory.aggregate.subscribe(ctx.address().recipient()),
         }
         self.beat(ctx);
     }
@@ -190,22 +224,34 @@ impl Handler<GoAway> for LiveSession {
     type Result = ();
 
     fn handle(&mut self, _: GoAway, ctx: &mut Self::Context) {
-        let description = Some("the service is stopping".to_owned());
-        ctx.close(Some(CloseReason { code: CloseCode::Away, description }));
-        ctx.stop();
+        goodbye(ctx);
     }
+}
+
+fn goodbye<A: Actor<Context = WebsocketContext<A>>>(ctx: &mut WebsocketContext<A>) {
+    let description = Some("the service is stopping".to_owned());
+    ctx.close(Some(CloseReason { code: CloseCode::Away, description }));
+    ctx.stop();
 }
 
 impl StreamHandler<Result<Frame, ProtocolError>> for LiveSession {
     fn handle(&mut self, frame: Result<Frame, ProtocolError>, ctx: &mut Self::Context) {
-        match frame {
-            Ok(Frame::Ping(payload)) => ctx.pong(&payload),
-            Ok(Frame::Close(reason)) => {
-                ctx.close(reason);
-                ctx.stop();
-            }
-            Ok(_) => {}
-            Err(_) => ctx.stop(),
+        answer(frame, ctx);
+    }
+}
+
+/// What clients say: pings and goodbyes. The rest is chatter.
+fn answer<A>(frame: Result<Frame, ProtocolError>, ctx: &mut WebsocketContext<A>)
+where
+    A: Actor<Context = WebsocketContext<A>>,
+{
+    match frame {
+        Ok(Frame::Ping(payload)) => ctx.pong(&payload),
+        Ok(Frame::Close(reason)) => {
+            ctx.close(reason);
+            ctx.stop();
         }
+        Ok(_) => {}
+        Err(_) => ctx.stop(),
     }
 }

@@ -37,6 +37,7 @@ struct PollingVariables {
     pw_neg_solar: Option<String>,
     pw_site_zero_threshold: Option<String>,
     pw_legacy_zeros: Option<String>,
+    pw_auth_path: Option<String>,
 }
 
 /// One gateway, and what all gateways take over.
@@ -97,7 +98,9 @@ impl Settings {
         let polling = reader.polling();
         let mut http = reader.http();
         let logging = reader.logging();
+        let mqtt = reader.mqtt();
         let gateways = reader.gateways(&mut http);
+        mqtt.check_ids(&gateways, &mut reader.problems);
         for gateway in &gateways {
             if let Access::Unsupported(kind) = &gateway.access {
                 let (id, kind) = (&gateway.facts.id, kind.name());
@@ -109,7 +112,15 @@ impl Settings {
         if !reader.problems.is_empty() {
             return Err(reader.problems);
         }
-        Ok(Self { gateways, polling, http, logging, warnings: reader.warnings, effective: reader.effective })
+        Ok(Self {
+            gateways,
+            polling,
+            http,
+            mqtt,
+            logging,
+            warnings: reader.warnings,
+            effective: reader.effective,
+        })
     }
 }
 
@@ -134,7 +145,7 @@ impl Reader {
             }
             reader.take(name, text, flag);
         }
-        for name in ["PW_GW_PWD", "PW_PASSWORD", "PW_CONTROL_SECRET"] {
+        for name in ["PW_GW_PWD", "PW_PASSWORD", "PW_CONTROL_SECRET", "MQTT_PASSWORD"] {
             reader.secret_from_file(name);
         }
         reader
@@ -199,7 +210,7 @@ impl Reader {
             _ => "default".to_owned(),
         };
         let value = match effect(name) {
-            Some(Effect::Secret) if given => MASKED.to_owned(),
+            Some(Effect::Secret | Effect::Private) if given => MASKED.to_owned(),
             _ => shown.to_string(),
         };
         self.effective.push(Effective { name, value, source });
@@ -257,6 +268,7 @@ impl Reader {
                 ) as f64,
                 legacy_zeros: self.boolean("PW_LEGACY_ZEROS", raw.pw_legacy_zeros, false),
             },
+            memory: raw.pw_auth_path.map(Into::into),
         }
     }
 
@@ -490,7 +502,7 @@ fn category(error: &serde_json::Error) -> &'static str {
 }
 
 /// A small text file.
-fn read_file(path: &Path) -> std::io::Result<String> {
+pub(super) fn read_file(path: &Path) -> std::io::Result<String> {
     if std::fs::metadata(path)?.len() > LARGEST_FILE {
         return Err(std::io::Error::other("larger than 1 MiB"));
     }

@@ -5,9 +5,11 @@ mod http;
 mod load;
 mod logging;
 pub mod modes;
+mod mqtt;
 mod problem;
 pub mod rsa_key;
 pub mod secret;
+mod style;
 mod values;
 pub mod variables;
 mod ways;
@@ -19,9 +21,11 @@ use std::time::Duration;
 
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
+pub use mqtt::{BrokerTls, Layout, MqttSettings};
 pub use problem::{Problem, Problems};
 pub use rsa_key::RsaKey;
 pub use secret::Secret;
+pub use style::Style;
 pub use ways::Ways;
 
 use crate::model::{Adjustments, GatewayFacts, LinkKind, Ttl};
@@ -32,6 +36,7 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     pub polling: PollingSettings,
     pub http: HttpSettings,
+    pub mqtt: MqttSettings,
     pub logging: LoggingSettings,
     /// What the operator should know although it does not stop the start: settings without effect, look-alikes.
     pub warnings: Vec<String>,
@@ -158,9 +163,16 @@ pub struct PollingSettings {
     /// `PW_GRACEFUL_DEGRADATION`
     pub graceful_degradation: bool,
     pub adjustments: Adjustments,
+    /// `PW_AUTH_PATH`: where what must outlive the program is kept; `None`: nowhere.
+    pub memory: Option<PathBuf>,
 }
 
 impl PollingSettings {
+    /// The file with the numbers of a gateway's units.
+    pub fn numbers_of(&self, id: &str) -> Option<PathBuf> {
+        self.memory.as_ref().map(|folder| folder.join(format!(".powerwall-server.{id}.units.json")))
+    }
+
     pub fn ttl(&self, timeout: Duration) -> Ttl {
         Ttl::new(self.interval, timeout, self.cache_ttl, self.graceful_degradation)
     }
@@ -180,6 +192,10 @@ pub struct HttpSettings {
     pub hosts: Option<Vec<String>>,
     /// `PW_BROWSER_CACHE`: how long browsers may keep scripts, styles and pictures without asking again.
     pub browser_cache: Duration,
+    /// `PW_STYLE`: how the page at `/` looks inside a frame, unless its address says otherwise.
+    pub style: Style,
+    /// `PW_FRAME_ANCESTORS`: which pages may show ours in a frame, as `Content-Security-Policy` writes it.
+    pub frame_ancestors: String,
     /// `PW_RATE_LIMIT_…`; `None`: off.
     pub rate_limit: Option<RateLimit>,
     /// `PW_HTTPS`; `None`: plain HTTP.

@@ -10,14 +10,14 @@ pub enum Effect {
     None(&'static str),
     /// As `Live`, and never shown.
     Secret,
+    /// No secret by itself, but nobody's business either: an account, the place of a key. Not shown.
+    Private,
 }
 
-use Effect::{Live, None, Secret};
+use Effect::{Live, None, Private, Secret};
 
-const LATER: &str = "not part of this version yet";
 const CLOUD: &str = "this version has no cloud link yet";
 const HISTORY: &str = "this version keeps no history yet";
-const MQTT: &str = "this version has no MQTT yet";
 const CONTROL: &str = "this version only reads";
 const BUILT_IN: &str = "built in: every gateway is polled, paused and recovered on its own";
 
@@ -31,7 +31,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_GW_PWD_FILE", Live),
     ("PW_PASSWORD", Secret),
     ("PW_PASSWORD_FILE", Live),
-    ("PW_EMAIL", Live),
+    ("PW_EMAIL", Private),
     ("PW_TIMEZONE", Live),
     ("PW_AUTH_PATH", Live),
     ("PW_AUTHPATH", Live),
@@ -46,16 +46,17 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_POOL_MAXSIZE", None("one connection per gateway is all this program opens")),
     ("PW_HTTPS", Live),
     ("PW_TLS_CERT", Live),
-    ("PW_TLS_KEY", Secret),
+    ("PW_TLS_KEY", Private),
     ("PW_SUPPRESS_NETWORK_ERRORS", None("errors are logged when they change, not when they repeat")),
     ("PW_NETWORK_ERROR_RATE_LIMIT", None("errors are logged when they change, not when they repeat")),
     ("PW_FAIL_FAST", None(BUILT_IN)),
     ("PW_HEALTH_CHECK", None(BUILT_IN)),
-    ("PW_STYLE", None(LATER)),
+    ("PW_STYLE", Live),
+    ("PW_FRAME_ANCESTORS", Live),
     ("PW_CONTROL_SECRET", Secret),
     ("PW_CONTROL_SECRET_FILE", Live),
     ("PROXY_BASE_URL", Live),
-    ("PW_RSA_KEY_PATH", Live),
+    ("PW_RSA_KEY_PATH", Private),
     ("PW_WIFI_HOST", Live),
     ("PW_NEG_SOLAR", Live),
     ("PW_SITE_ZERO_THRESHOLD", Live),
@@ -84,21 +85,23 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_CONFIG", Live),
     ("PW_GATEWAYS", Secret),
     ("CORS_ORIGINS", Live),
-    ("MQTT_HOST", None(MQTT)),
-    ("MQTT_PORT", None(MQTT)),
-    ("MQTT_USERNAME", None(MQTT)),
-    ("MQTT_PASSWORD", None(MQTT)),
-    ("MQTT_TLS", None(MQTT)),
-    ("MQTT_TLS_CA_CERT", None(MQTT)),
-    ("MQTT_TLS_INSECURE", None(MQTT)),
-    ("MQTT_TOPIC_PREFIX", None(MQTT)),
-    ("MQTT_HA_PREFIX", None(MQTT)),
-    ("MQTT_RETAIN", None(MQTT)),
-    ("MQTT_QOS", None(MQTT)),
-    ("MQTT_HA_DISCOVERY", None(MQTT)),
-    ("MQTT_CLIENT_ID", None(MQTT)),
-    ("MQTT_KEEPALIVE", None(MQTT)),
-    ("MQTT_CONTROLS", None(MQTT)),
+    ("MQTT_HOST", Live),
+    ("MQTT_PORT", Live),
+    ("MQTT_USERNAME", Live),
+    ("MQTT_PASSWORD", Secret),
+    ("MQTT_PASSWORD_FILE", Live),
+    ("MQTT_TLS", Live),
+    ("MQTT_TLS_CA_CERT", Live),
+    ("MQTT_TLS_INSECURE", Live),
+    ("MQTT_TOPIC_PREFIX", Live),
+    ("MQTT_HA_PREFIX", Live),
+    ("MQTT_RETAIN", Live),
+    ("MQTT_QOS", Live),
+    ("MQTT_HA_DISCOVERY", Live),
+    ("MQTT_CLIENT_ID", Live),
+    ("MQTT_KEEPALIVE", Live),
+    ("MQTT_LAYOUT", Live),
+    ("MQTT_CONTROLS", None("orders are not taken by MQTT yet")),
     ("GATEWAYS", None("never meant to be read; use PW_GATEWAYS")),
     ("CONTROL_ENABLED", None("no server ever read it")),
     ("CONTROL_TOKEN", None("no server ever read it; PW_CONTROL_SECRET is the name")),

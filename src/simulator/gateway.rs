@@ -126,7 +126,20 @@ struct State {
 }
 
 impl Gateway {
-    fn new(house: Arc<House>, lan: Option<Lan>) -> std::io::Result<Self> {
+    pub fn new(options: SiteOptions) -> std::io::Result<Self> {
+        let living = Living {
+            day: Day::new(options.equipment(), u64::from(options.number), options.hour),
+            lived: Instant::now(),
+            // It has been running for two weeks and a bit.
+            booted: options.hour * 3600.0 - 1_434_584.192,
+            firmware: Firmware { version: "26.26.11 c4db63ce".into(), git_hash: [0xc4; 20] },
+            down_until: None,
+        };
+        Self::at(Arc::new(House { options, living: Mutex::new(living) }), None)
+    }
+
+    /// Another address of the same house.
+    fn at(house: Arc<House>, lan: Option<Lan>) -> std::io::Result<Self> {
         let state = State {
             customer: CustomerState::new(house.options.kind),
             tls: certificate::server_config().map_err(std::io::Error::other)?,
@@ -241,6 +254,19 @@ impl Gateway {
         let password = &self.house.options.customer_password;
         self.state().customer.answer(request, password, &scene, &firmware.version)
     }
+
+    /// Starts again with other firmware.
+    pub fn restart(&self, version: &str) {
+        let mut living = self.house.living();
+        living.firmware = Firmware { version: version.into(), git_hash: [0xd5; 20] };
+        living.booted = living.day.clock();
+        drop(living);
+        self.state().customer.end_sessions();
+    }
+
+    pub fn skip(&self, simulated: Duration) {
+        self.house.living().day.advance(simulated.as_secs_f64());
+    }
 }
 
 /// A running gateway. It stops when this is dropped.
@@ -256,17 +282,8 @@ impl GatewayHandle {
     /// # Errors
     /// If the port is taken, or no key can be made.
     pub async fn start(options: SiteOptions) -> std::io::Result<Self> {
-        let living = Living {
-            day: Day::new(options.equipment(), u64::from(options.number), options.hour),
-            lived: Instant::now(),
-            // It has been running for two weeks and a bit.
-            booted: options.hour * 3600.0 - 1_434_584.192,
-            firmware: Firmware { version: "26.26.11 c4db63ce".into(), git_hash: [0xc4; 20] },
-            down_until: None,
-        };
         let port = options.port;
-        let house = Arc::new(House { options, living: Mutex::new(living) });
-        Self::listen(Gateway::new(house, None)?, port).await
+        Self::listen(Gateway::new(options)?, port).await
     }
 
     /// The same gateway at its address on the wired LAN, where it takes logins and signed requests.
@@ -283,7 +300,7 @@ impl GatewayHandle {
     /// As [`GatewayHandle::start`].
     pub async fn on_lan_at(&self, port: u16) -> std::io::Result<Self> {
         let customer = self.options().customer_password.clone();
-        Self::listen(Gateway::new(self.gateway.house.clone(), Some(Lan::new(customer)))?, port).await
+        Self::listen(Gateway::at(self.gateway.house.clone(), Some(Lan::new(customer)))?, port).await
     }
 
     async fn listen(gateway: Gateway, port: u16) -> std::io::Result<Self> {
@@ -360,12 +377,8 @@ impl GatewayHandle {
 
     /// Restarts with other firmware; unreachable meanwhile, and every session ends.
     pub fn reboot(&self, version: &str, down_for: Duration) {
-        let mut living = self.gateway.house.living();
-        living.firmware = Firmware { version: version.into(), git_hash: [0xd5; 20] };
-        living.booted = living.day.clock();
-        living.down_until = Some(Instant::now() + down_for);
-        drop(living);
-        self.gateway.state().customer.end_sessions();
+        self.gateway.restart(version);
+        self.gateway.house.living().down_until = Some(Instant::now() + down_for);
         if let Some(lan) = &self.gateway.lan {
             lan.expire_tokens();
         }
@@ -382,7 +395,7 @@ impl GatewayHandle {
 
     /// Moves the clock of the day forward.
     pub fn skip(&self, simulated: Duration) {
-        self.gateway.house.living().day.advance(simulated.as_secs_f64());
+        self.gateway.skip(simulated);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Gateways that are not there, speaking the real protocol over real TLS on loopback.
 //!
 //! For `demo`, the tests and the benchmarks; nothing in the service uses it. A [`GatewayHandle`] is one gateway, a
-//! [`Fleet`] is many of them on a thread of their own.
+//! [`Fleet`] is many of them on a thread of their own. An [`InMemoryGateway`] answers without any network.
 
 mod answers;
 mod certificate;
@@ -11,6 +11,7 @@ mod day;
 mod documents;
 mod faults;
 mod gateway;
+mod in_memory;
 mod lan;
 mod server;
 
@@ -26,6 +27,7 @@ pub use customer_documents::vitals_bytes;
 pub use documents::SiteKind;
 pub use faults::{Counters, Fault, Role};
 pub use gateway::{GatewayHandle, SiteOptions};
+pub use in_memory::InMemoryGateway;
 pub use lan::{Lan, Registration};
 
 /// Gateways on a thread of their own, so that what they cost is not mixed up with what the service costs.

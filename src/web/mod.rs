@@ -10,9 +10,11 @@ mod docs;
 mod front;
 mod health;
 mod limiter;
+mod openapi;
 mod orders;
 mod plumbing;
 mod routes;
+mod scrape;
 mod stats;
 mod table;
 mod token;
@@ -23,10 +25,13 @@ use actix_web::web::{self, ServiceConfig};
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
+use crate::board::Board;
 use crate::clock::unix_time;
 use crate::frames::Frames;
-use crate::settings::{HttpSettings, PollingSettings};
+use crate::model::BrokerStatus;
+use crate::settings::{HttpSettings, MqttSettings, PollingSettings};
 use crate::supervisor::Directory;
+use assets::Assets;
 use compression::Compressor;
 use limiter::Limiter;
 use stats::Counters;
@@ -43,12 +48,16 @@ pub struct State {
     pub http: HttpSettings,
     /// Replaced when the settings are read again.
     pub polling: ArcSwap<PollingSettings>,
+    /// How the connection to the MQTT broker does; written by whoever keeps it.
+    pub mqtt: Arc<Board<BrokerStatus>>,
     /// For the uptime.
     started: Instant,
     /// Unix seconds, for people.
     started_at: f64,
     counters: Counters,
     table: Table,
+    /// The pages and what they are made of.
+    assets: Assets,
     /// `None`: everybody may ask as much as they like.
     limiter: Option<Limiter>,
     token: Token,
@@ -69,8 +78,10 @@ impl State {
             limiter: http.rate_limit.map(Limiter::new),
             token: Token::new(http.control_secret.clone()),
             compressor: Compressor::default(),
+            assets: Assets::new(&http),
             http,
             polling: ArcSwap::from_pointee(polling),
+            mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
             started: Instant::now(),
             started_at,
             counters: Counters::new(started_at),

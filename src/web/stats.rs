@@ -28,6 +28,11 @@ pub(super) struct Counters {
 }
 
 impl Counters {
+    /// Answers with a status of 400 or more.
+    pub fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
     pub fn new(since: f64) -> Self {
         Self {
             gets: AtomicU64::new(0),
@@ -114,7 +119,7 @@ fn body(state: &State) -> Value {
         "mode": if fleet { "FleetAPI" } else if cloud { "Cloud" } else { "Local" },
         "gets": counters.gets.load(Ordering::Relaxed),
         "posts": counters.posts.load(Ordering::Relaxed),
-        "errors": counters.errors.load(Ordering::Relaxed),
+        "errors": counters.errors(),
         "timeout": snapshots.iter().map(|one| one.health.failures).sum::<u64>(),
         "uri": state.table.counts(),
         "ts": unix_time() as u64,
@@ -158,7 +163,7 @@ fn configuration(state: &State) -> Value {
         "PW_SITE_ZERO_THRESHOLD": polling.adjustments.site_zero_threshold,
         "PW_LEGACY_ZEROS": polling.adjustments.legacy_zeros,
         "PW_BROWSER_CACHE": http.browser_cache.as_secs(),
-        "PW_STYLE": "clear",
+        "PW_STYLE": http.style.name(),
     })
 }
 
@@ -198,7 +203,7 @@ fn duration(seconds: u64) -> String {
 }
 
 /// Memory in use; `None` where the system does not say.
-fn resident_kilobytes() -> Option<u64> {
+pub(super) fn resident_kilobytes() -> Option<u64> {
     // A file in memory: reading it takes no longer than any other system call.
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

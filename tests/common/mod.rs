@@ -1,6 +1,8 @@
 //! What several test programs need: data of a simulated gateway, and services made of it.
 #![allow(dead_code, reason = "every test program uses its own part")]
 
+pub mod recorded;
+pub mod sockets;
 pub mod tools;
 
 use std::collections::HashMap;
@@ -15,13 +17,14 @@ use bytes::Bytes;
 use powerwall_server::board::Board;
 use powerwall_server::frames::Frames;
 use powerwall_server::link::connect_lazily;
+use powerwall_server::live::feed::{self, Feed};
 use powerwall_server::live::sessions::{Sessions, on_connect};
 use powerwall_server::live::{self, Live};
 use powerwall_server::model::{
     Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, LinkHealth, LinkKind, Reading, Snapshot,
     Telemetry, Ttl,
 };
-use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings};
+use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings, Style};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::supervisor::{Directory, Entry};
 use powerwall_server::web::{self, State};
@@ -66,6 +69,8 @@ pub fn http() -> HttpSettings {
         origins: AllowedOrigins::Listed(Vec::new()),
         hosts: None,
         browser_cache: Duration::ZERO,
+        style: Style::default(),
+        frame_ancestors: "*".into(),
         rate_limit: None,
         tls: None,
         control_secret: None,
@@ -78,6 +83,7 @@ pub fn polling() -> PollingSettings {
         cache_ttl: 30 * SECOND,
         graceful_degradation: true,
         adjustments: Adjustments::default(),
+        memory: None,
     }
 }
 
@@ -126,6 +132,35 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
     snapshot
 }
 
+/// The gateway after everything that is counted has happened to it.
+pub fn experienced(mut snapshot: Snapshot) -> Snapshot {
+    let now = Instant::now();
+    let freshness = snapshot.freshness(now);
+    let health = &mut snapshot.health;
+    health.poll_times.record(Duration::from_millis(80));
+    health.poll_times.record(5 * SECOND);
+    health.failures_by_kind.record("timeout");
+    health.failures_by_kind.record("timeout");
+    health.latency = Some(Duration::from_millis(80));
+    health.last_attempt = Some(now);
+    health.next_attempt = Some(now + 4 * SECOND);
+    if freshness != Freshness::Live {
+        health.failing_since = Some(now - 7 * SECOND);
+        health.cooldown_until = Some(now + 250 * SECOND);
+    }
+    let last_success = (freshness != Freshness::Never).then_some(now);
+    let last_error = health.last_error.clone();
+    health.links.push(LinkHealth {
+        kind: LinkKind::Tedapi,
+        in_use: true,
+        why: String::new(),
+        last_success,
+        last_error,
+        next_try: None,
+    });
+    snapshot
+}
+
 /// The directory of gateways that stand still.
 pub fn directory(snapshots: Vec<Snapshot>) -> Arc<Directory> {
     let sum = {
@@ -143,6 +178,7 @@ pub struct Faces {
     pub addr: SocketAddr,
     pub sessions: Arc<Sessions>,
     pub directory: Arc<Directory>,
+    pub feed: Arc<Feed>,
 }
 
 impl Faces {
@@ -151,17 +187,33 @@ impl Faces {
     }
 
     pub fn with(snapshots: Vec<Snapshot>, http: HttpSettings, stall_limit: Duration) -> Self {
+        Self::start(snapshots, http, polling(), stall_limit)
+    }
+
+    pub fn polled_with(snapshots: Vec<Snapshot>, adjustments: Adjustments) -> Self {
+        Self::start(snapshots, http(), PollingSettings { adjustments, ..polling() }, 30 * SECOND)
+    }
+
+    fn start(
+        snapshots: Vec<Snapshot>,
+        http: HttpSettings,
+        polling: PollingSettings,
+        stall_limit: Duration,
+    ) -> Self {
         let directory = directory(snapshots);
         let frames = Arc::new(Frames::new(directory.clone()));
         let sessions = Arc::new(Sessions::new(stall_limit));
-        let state = State::new(directory.clone(), frames.clone(), http.clone(), polling());
+        let feed = Arc::new(Feed::new(1));
+        let state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
         let state = Data::new(state);
         let live = Data::new(Live {
             directory: directory.clone(),
             frames,
             origins: http.origins.clone(),
             sessions: sessions.clone(),
+            feed: feed.clone(),
         });
+        actix_web::rt::spawn(feed::keep(feed.clone(), directory.clone()));
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(state.clone())
@@ -177,7 +229,7 @@ impl Faces {
         .unwrap();
         let addr = server.addrs()[0];
         actix_web::rt::spawn(server.run());
-        Self { addr, sessions, directory }
+        Self { addr, sessions, directory, feed }
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {

@@ -1,7 +1,8 @@
 //! Bodies in which units have numbers: `/freq`, `/pod`, `/temps/pw`, `/fans/pw`.
 //!
-//! There is one numbering for all of them: the order of the battery blocks in the system status, expansions included,
-//! matched to the devices by serial. Stored series depend on it.
+//! There is one numbering for all of them: at first the order of the battery blocks in the system status, expansions
+//! included, matched to the devices by serial; from then on what [`Numbering`](crate::model::Numbering) remembers.
+//! Stored series depend on it.
 
 use serde_json::{Map, Value};
 
@@ -9,18 +10,18 @@ use super::flat::grid_number;
 use crate::model::{Documents, RawPercent, Readings};
 
 /// One numbered battery.
-struct Unit<'a> {
-    serial: &'a str,
+pub(super) struct Unit<'a> {
+    pub serial: &'a str,
     /// Its entry in the system status.
-    block: &'a Value,
+    pub block: &'a Value,
     /// Vitals key and block of its inverter.
-    inverter: Option<(&'a String, &'a Value)>,
+    pub inverter: Option<(&'a String, &'a Value)>,
     /// Vitals key and block of its pod.
-    pod: Option<(&'a String, &'a Value)>,
+    pub pod: Option<(&'a String, &'a Value)>,
 }
 
 /// The serial that a vitals key ends in.
-fn serial_of(key: &str) -> &str {
+pub(in crate::model) fn serial_of(key: &str) -> &str {
     key.rsplit("--").next().unwrap_or(key)
 }
 
@@ -41,7 +42,7 @@ fn package_of(module: &Value) -> &str {
 
 /// The batteries in their order: blocks first, then devices that no block stands for. A device belongs to the block
 /// with its own serial, or with the serial of the package it sits in.
-fn units(documents: &Documents) -> Vec<Unit<'_>> {
+pub(super) fn units(documents: &Documents) -> Vec<Unit<'_>> {
     let devices = |prefix: &'static str| {
         let vitals = documents.vitals.as_object().into_iter().flatten();
         vitals.filter(move |(key, _)| key.starts_with(prefix))
@@ -71,15 +72,41 @@ fn units(documents: &Documents) -> Vec<Unit<'_>> {
             units.push(Unit { serial: serial_of(key), block: &Value::Null, inverter, pod });
         }
     }
+    by_number(units, &documents.numbering.units)
+}
+
+/// What is remembered first, also where nothing is told of it today; then what is not.
+fn by_number<'a>(mut reported: Vec<Unit<'a>>, remembered: &'a [String]) -> Vec<Unit<'a>> {
+    let mut units: Vec<Unit<'_>> = remembered
+        .iter()
+        .map(|serial| match reported.iter().position(|unit| unit.serial == serial) {
+            Some(index) => reported.remove(index),
+            None => Unit { serial, block: &Value::Null, inverter: None, pod: None },
+        })
+        .collect();
+    units.append(&mut reported);
     units
 }
 
-fn field(value: Option<&Value>, key: &str) -> Value {
+/// Number from 1 on, serial and block of every battery that has a block, in the order of the numbers.
+pub fn batteries(documents: &Documents) -> impl Iterator<Item = (usize, &str, &Value)> {
+    let numbered = units(documents).into_iter().enumerate();
+    numbered
+        .filter(|(_, unit)| !unit.block.is_null())
+        .map(|(index, unit)| (index + 1, unit.serial, unit.block))
+}
+
+/// Serials of all units there are, in the order in which they are reported. For documents without numbers.
+pub(in crate::model) fn reported_serials(documents: &Documents) -> Vec<String> {
+    units(documents).iter().map(|unit| unit.serial.to_owned()).filter(|serial| !serial.is_empty()).collect()
+}
+
+pub(super) fn field(value: Option<&Value>, key: &str) -> Value {
     value.and_then(|value| value.get(key)).cloned().unwrap_or_default()
 }
 
 /// `first`, or `second` where the first is null.
-fn either(first: Value, second: Value) -> Value {
+pub(super) fn either(first: Value, second: Value) -> Value {
     if first.is_null() { second } else { first }
 }
 
@@ -181,7 +208,7 @@ fn configured_blocks(documents: &Documents) -> impl Iterator<Item = &Value> {
 }
 
 /// The serial of the unit that an expansion hangs on.
-fn host_of<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
+pub(super) fn host_of<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
     let hosts = |block: &&Value| {
         let expansions = block.get("battery_expansions").and_then(Value::as_array).into_iter().flatten();
         let mut dins = expansions.flat_map(|expansion| [text(expansion, "din"), text(expansion, "vin")]);
@@ -190,7 +217,7 @@ fn host_of<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
     configured_blocks(documents).find(hosts).map(|block| serial_of(text(block, "vin")))
 }
 
-fn unit_type<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
+pub(super) fn unit_type<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
     let block = configured_blocks(documents).find(|block| serial_of(text(block, "vin")) == serial)?;
     Some(text(block, "type")).filter(|kind| !kind.is_empty())
 }
@@ -215,28 +242,28 @@ pub(super) fn temps(documents: &Documents) -> Value {
     temps.into_iter().map(|(number, temperature)| (format!("PW{}_temp", number + 1), temperature)).collect()
 }
 
-/// Solar inverters first, sorted by key; then both fans of each Powerwall 3.
-pub(super) fn fans(fans: &Value) -> Value {
-    let Some(fans) = fans.as_object() else { return Value::Object(Map::new()) };
+/// One fan of each solar inverter, both of each Powerwall 3. A device that tells nothing today keeps its numbers.
+pub(super) fn fans(documents: &Documents) -> Value {
+    let remembered = &documents.numbering.fans;
+    let told = documents.fans.as_object().into_iter().flatten().map(|(key, _)| key);
+    let others = told.filter(|key| !remembered.contains(key));
     let mut numbered = Map::new();
     let mut number = 0;
-    let mut add = |readings: [(&str, Value); 3], with_duty: bool| {
-        number += 1;
-        for (name, value) in readings.into_iter().take(if with_duty { 3 } else { 2 }) {
-            numbered.insert(format!("FAN{number}_{name}"), value);
-        }
-    };
-    let is_inverter = |key: &str| key.starts_with("TEPINV--");
-    let mut solar: Vec<_> = fans.iter().filter(|(key, _)| !is_inverter(key)).collect();
-    solar.sort_by_key(|(key, _)| *key);
-    for (_, fan) in solar {
-        let speed = |what: &str| field(Some(fan), &format!("PVAC_Fan_Speed_{what}_RPM"));
-        add([("actual", speed("Actual")), ("target", speed("Target")), ("duty", Value::Null)], false);
-    }
-    for (_, fan) in fans.iter().filter(|(key, _)| is_inverter(key)) {
-        for side in ["A", "B"] {
-            let told = |what: &str| field(Some(fan), &format!("PCH_{what}_{side}"));
-            add([("actual", told("FanSpeed")), ("target", Value::Null), ("duty", told("FanDuty"))], true);
+    for key in remembered.iter().chain(others) {
+        let fan = documents.fans.get(key);
+        let sides: &[&str] = if key.starts_with("TEPINV--") { &["_A", "_B"] } else { &[""] };
+        for side in sides {
+            number += 1;
+            let Some(fan) = fan else { continue };
+            let mut set = |name: &str, value: Value| numbered.insert(format!("FAN{number}_{name}"), value);
+            if side.is_empty() {
+                set("actual", field(Some(fan), "PVAC_Fan_Speed_Actual_RPM"));
+                set("target", field(Some(fan), "PVAC_Fan_Speed_Target_RPM"));
+            } else {
+                set("actual", field(Some(fan), &format!("PCH_FanSpeed{side}")));
+                set("target", Value::Null);
+                set("duty", field(Some(fan), &format!("PCH_FanDuty{side}")));
+            }
         }
     }
     Value::Object(numbered)

@@ -241,7 +241,7 @@ pub fn health(snapshot: &Snapshot, at: Moment, responding: bool) -> Value {
 }
 
 /// Milliseconds are enough.
-fn round(seconds: f64) -> f64 {
+pub(super) fn round(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
 

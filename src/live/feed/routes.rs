@@ -1,0 +1,122 @@
+//! The three addresses of the feed: a WebSocket, server-sent events, and the state once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web_actors::ws::{Message as Frame, ProtocolError, WebsocketContext, WsResponseBuilder};
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use super::{Listener, Message, Place};
+use crate::live::sessions::Life;
+use crate::live::slices::sliced;
+use crate::live::{GoAway, LARGEST_CLIENT_FRAME, Live, answer, goodbye, refuse, welcome};
+
+/// Rendering the first state takes a moment; more than this means that something is wrong.
+const STATE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a browser waits before it connects again, milliseconds.
+const RETRY: &str = "retry: 2000\n\n";
+
+/// Registers the routes below `prefix`.
+pub(in crate::live) fn configure(config: &mut ServiceConfig, prefix: &str) {
+    config
+        .route(&format!("{prefix}/ws/live"), web::get().to(socket))
+        .route(&format!("{prefix}/sse/live"), web::get().to(events))
+        .service(
+            web::resource([format!("{prefix}/api/live"), format!("{prefix}/api/live/")])
+                .route(web::get().to(state))
+                .route(web::head().to(state)),
+        );
+}
+
+/// What a client that comes back says it has.
+fn place(request: &HttpRequest) -> Option<Place> {
+    let told = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
+    let asked = || request.query_string().split('&').find_map(|parameter| parameter.strip_prefix("resume="));
+    Place::parse(told.filter(|id| !id.is_empty()).or_else(asked)?)
+}
+
+async fn state(live: Data<Live>) -> HttpResponse {
+    match timeout(STATE_DEADLINE, live.feed.state()).await {
+        Ok(Some(state)) => HttpResponse::Ok()
+            .content_type("application/json")
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .body(state.json.clone()),
+        _ => refuse(StatusCode::SERVICE_UNAVAILABLE, "The live feed is not ready"),
+    }
+}
+
+async fn events(live: Data<Live>, request: HttpRequest) -> Result<HttpResponse, Error> {
+    let life = welcome(&live, &request)?;
+    life.keep_little_in_the_system();
+    let feed = live.feed.clone();
+    let messages = feed.listen(place(&request)).into_stream();
+    let events = messages.map(move |message| Ok::<_, Error>(message.event(feed.epoch())));
+    let first = futures_util::stream::iter([Ok(RETRY.into())]);
+    let response = HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        // nginx would hold events back to fill its buffer.
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(first.chain(events));
+    Ok(sliced(response, life))
+}
+
+async fn socket(live: Data<Live>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Error> {
+    let life = welcome(&live, &request)?;
+    let session = FeedSession { listener: Some(live.feed.listen(place(&request))), life: life.clone() };
+    let socket = WsResponseBuilder::new(session, &request, payload).frame_size(LARGEST_CLIENT_FRAME);
+    let response = socket.start()?;
+    life.keep_little_in_the_system();
+    Ok(sliced(response, life))
+}
+
+/// One WebSocket client of the feed. It has no queue: its listener is asked when the connection takes more.
+struct FeedSession {
+    /// Until it is listened to.
+    listener: Option<Listener>,
+    /// What the sending side knows of this client.
+    life: Arc<Life>,
+}
+
+impl Actor for FeedSession {
+    type Context = WebsocketContext<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.life.joined(ctx.address().recipient());
+        if let Some(listener) = self.listener.take() {
+            ctx.add_stream(listener.into_stream());
+        }
+    }
+}
+
+impl StreamHandler<Arc<Message>> for FeedSession {
+    fn handle(&mut self, message: Arc<Message>, ctx: &mut Self::Context) {
+        ctx.text(message.json.clone());
+    }
+
+    /// The service stops.
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        goodbye(ctx);
+    }
+}
+
+impl Handler<GoAway> for FeedSession {
+    type Result = ();
+
+    fn handle(&mut self, _: GoAway, ctx: &mut Self::Context) {
+        goodbye(ctx);
+    }
+}
+
+impl StreamHandler<Result<Frame, ProtocolError>> for FeedSession {
+    fn handle(&mut self, frame: Result<Frame, ProtocolError>, ctx: &mut Self::Context) {
+        answer(frame, ctx);
+    }
+}
