@@ -60,9 +60,15 @@ impl Login {
     /// The body of the answer to `call`. A token that no longer holds is renewed, once.
     pub async fn send(&self, exchange: &impl Exchange, call: &Call) -> Result<Bytes, LinkError> {
         self.memory.recall().await;
-        let was_held = self.held().is_some();
-        let mut answer = self.authorized(exchange, call).await?;
-        if is_refusal(&answer) && was_held && self.forget().await {
+        let held = self.held();
+        let was_held = held.is_some();
+        // Without a token it is asked all the same: only a gateway that is there and says no is worth a login.
+        let first = match held {
+            Some(token) => call.clone().with(header::AUTHORIZATION, token),
+            None => call.clone(),
+        };
+        let mut answer = exchange.exchange(first).await?;
+        if is_refusal(&answer) && (!was_held || self.forget().await) {
             answer = self.authorized(exchange, call).await?;
         }
         self.judge(&answer);

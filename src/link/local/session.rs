@@ -69,14 +69,15 @@ fn cookie_value(cookie: &str, name: &str) -> Option<Secret> {
     fits.then(|| Secret::new(value.trim()))
 }
 
-/// A request that only reads, with the session. `None`: the session holds what no header may hold.
-pub fn get(path: &'static str, session: &Session) -> Option<Call> {
+/// A request that only reads, with the session if there is one. `None`: the session holds what no header may hold.
+pub fn get(path: &'static str, session: Option<&Session>) -> Option<Call> {
     let (name, value) = match session {
-        Session::Cookies { auth, user } => {
+        None => return Some(Call::get(path)),
+        Some(Session::Cookies { auth, user }) => {
             let cookies = format!("AuthCookie={}; UserRecord={}", auth.expose(), user.expose());
             (header::COOKIE, secret_header(&cookies)?)
         }
-        Session::Token(token) => (header::AUTHORIZATION, secret_header(token.expose())?),
+        Some(Session::Token(token)) => (header::AUTHORIZATION, secret_header(token.expose())?),
     };
     Some(Call::get(path).with(name, value))
 }
@@ -102,13 +103,13 @@ mod tests {
     #[test]
     fn cookies_leave_as_they_came() {
         let session = opened(answer(200, &COOKIES, BODY), AuthMode::Cookie).unwrap();
-        let call = get("/api/status", &session).unwrap();
+        let call = get("/api/status", Some(&session)).unwrap();
         assert_eq!(call.headers[0].1.to_str().unwrap(), "AuthCookie=a/b+c==; UserRecord=eyJ9==");
         assert!(!format!("{call:?}").contains("a/b"), "{call:?}");
         let shown = format!("{:?}", answer(200, &COOKIES, BODY));
         assert!(!shown.contains("a/b"), "{shown}");
         let session = opened(answer(200, &COOKIES, BODY), AuthMode::Token).unwrap();
-        assert_eq!(get("/", &session).unwrap().headers[0].1.to_str().unwrap(), "Bearer a/b+c==");
+        assert_eq!(get("/", Some(&session)).unwrap().headers[0].1.to_str().unwrap(), "Bearer a/b+c==");
     }
 
     #[test]
@@ -140,6 +141,6 @@ mod tests {
 
     #[test]
     fn a_session_that_no_header_can_hold_is_none() {
-        assert!(get("/", &Session::Token(Secret::new("Bearer a\r\nX: y"))).is_none());
+        assert!(get("/", Some(&Session::Token(Secret::new("Bearer a\r\nX: y")))).is_none());
     }
 }
