@@ -16,6 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
 use crate::link::https::{Exchange, Https};
+use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::customer::{Answers, Endpoint};
@@ -25,8 +26,6 @@ use schedule::Schedule;
 
 /// Firmware from here on has no vitals.
 const NO_VITALS_SINCE: (u32, u32) = (23, 44);
-/// A gateway that refuses a session it gave a moment ago gets no other login for this long.
-const DOUBT: Duration = Duration::from_secs(600);
 const REFUSED: &str = "the login was good, but the gateway refuses to tell; it may be asked too much by several clients, \
      or its firmware may not allow this to customers";
 
