@@ -7,9 +7,10 @@ use std::io::Write;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use powerwall_server::simulator::{Fault, GatewayHandle, Role, SiteKind, SiteOptions};
+use powerwall_server::settings::RsaKey;
+use powerwall_server::simulator::{Fault, GatewayHandle, Registration, Role, SiteKind, SiteOptions};
 use program::{PATIENCE, Program, run};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -347,20 +348,45 @@ async fn a_container_can_ask_whether_it_is_alive() {
 #[actix_web::test]
 async fn no_secret_ever_leaves_it() {
     const CANARY: &str = "CANARYPWD7";
-    let options =
-        |id: &str| SiteOptions { password: CANARY.into(), ..SiteOptions::new(id, id, SiteKind::Powerwall3) };
+    let options = |id: &str| SiteOptions {
+        password: CANARY.into(),
+        customer_password: CANARY.into(),
+        ..SiteOptions::new(id, id, SiteKind::Powerwall3)
+    };
     let (good, refusing) = (
         GatewayHandle::start(options("good")).await.unwrap(),
         GatewayHandle::start(options("refusing")).await.unwrap(),
     );
     refusing.set(Fault::LockOut);
-    let environment =
-        [("RUST_LOG", "trace"), ("PW_DEBUG", "yes"), ("PW_CACHE_EXPIRE", "1"), ("PW_PASSWORD", CANARY)];
-    let program = serve(&[&good, &refusing], &environment).await;
-    program.health_becomes("good", |health| health["polls"].as_u64() > Some(2)).await;
+    // Over every link there is.
+    let lan = good.on_lan().await.unwrap();
+    let key_file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4096.pem");
+    let key = RsaKey::read(key_file.as_ref()).unwrap();
+    lan.lan().unwrap().register(key.public_der(), Registration::Verified);
+    let mut wired = good.settings_with_lan(&lan, key_file);
+    wired["id"] = "wired".into();
+    wired["password"] = CANARY.into();
+    let mut customer = good.customer_settings();
+    customer["id"] = "customer".into();
+    let list = json!([good.settings(), refusing.settings(), wired, customer]).to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let all = [
+        ("PW_GATEWAYS", list.as_str()),
+        ("PW_PORT", "0"),
+        ("PW_BIND_ADDRESS", "127.0.0.1"),
+        ("RUST_LOG", "trace"),
+        ("PW_DEBUG", "yes"),
+        ("PW_CACHE_EXPIRE", "1"),
+        ("PW_AUTH_PATH", folder),
+    ];
+    let program = Program::start(&[], &all).await;
+    for id in ["good", "wired", "customer"] {
+        program.health_becomes(id, |health| health["polls"].as_u64() > Some(2) && is_live(health)).await;
+    }
     program.health_becomes("refusing", |health| health["failures"] != 0).await;
-    let list = list(&[&good, &refusing]);
-    let config = run(&["check-config"], &[("PW_GATEWAYS", &list), ("PW_PASSWORD", CANARY)]).await;
+    let with_default = [("PW_GATEWAYS", list.as_str()), ("PW_PASSWORD", CANARY), ("PW_AUTH_PATH", folder)];
+    let config = run(&["check-config"], &with_default).await;
     assert_eq!(config.code, Some(0));
     let mut told = vec![("check-config", config.stdout + &config.stderr), ("log", program.log())];
     for path in
