@@ -53,7 +53,7 @@ async fn state(live: Data<Live>) -> HttpResponse {
 
 async fn events(live: Data<Live>, request: HttpRequest) -> Result<HttpResponse, Error> {
     let life = welcome(&live, &request)?;
-    life.keep_little_in_the_system();
+    life.hurry();
     let feed = live.feed.clone();
     let messages = feed.listen(place(&request)).into_stream();
     let mut sent = Sent { life: life.clone(), last: None };
@@ -78,7 +78,7 @@ async fn socket(live: Data<Live>, request: HttpRequest, payload: Payload) -> Res
     let session = FeedSession { listener: Some(live.feed.listen(place(&request))), sent };
     let socket = WsResponseBuilder::new(session, &request, payload).frame_size(LARGEST_CLIENT_FRAME);
     let response = socket.start()?;
-    life.keep_little_in_the_system();
+    life.hurry();
     Ok(sliced(response, life))
 }
 
