@@ -74,7 +74,9 @@ export class Flow {
     const { solar, load, grid } = this.#stations;
     this.node = el("div", { class: "flow", role: "group", "aria-label": "Power flow" });
     this.node.append(this.#picture, this.#canvas, solar.node, grid.node, load.node, tank.node, this.#told);
-    new ResizeObserver(() => this.#measure()).observe(this.node);
+    // Told after the browser has laid everything out: asking before that would make it do so twice.
+    const sizes = new ResizeObserver(() => this.#measure());
+    for (const node of [this.node, solar.node, grid.node, load.node, tank.node]) sizes.observe(node);
   }
 
   /** Motion, for those who want it. */
@@ -141,7 +143,7 @@ export class Flow {
     });
   }
 
-  /** Where the stations stand; only when the size changes. */
+  /** Where the stations stand; only when something has another size. */
   #measure() {
     const { width, height } = this.node.getBoundingClientRect();
     if (width === 0 || height === 0) return;
@@ -168,8 +170,6 @@ export class Flow {
 
   #lay() {
     if (!this.#anchors || !this.#site) return;
-    // The tank may have come or gone, and text may have changed how wide a station is.
-    this.#anchors = this.#find();
     const unit = this.#unit;
     const flows = this.#alive ? this.#site.flows : [];
     this.#full = reach(flows, this.#full);
@@ -177,9 +177,21 @@ export class Flow {
     const kept = new Set(laid.map(({ pair }) => pair));
     for (const [pair, { group }] of this.#paths) show(group, kept.has(pair));
     for (const ribbon of laid) this.#stroke(ribbon);
-    const style = getComputedStyle(this.node);
-    this.#motes.follow(laid, (of) => style.getPropertyValue(`--mote-${of}`).trim());
+    this.#motes.follow(laid, (of) => this.#colours()[of]);
   }
+
+  /** Of the lights; looked up once for each theme. */
+  #colours() {
+    const { theme } = document.documentElement.dataset;
+    if (this.#theme !== theme) {
+      this.#theme = theme;
+      const style = getComputedStyle(document.documentElement);
+      for (const of of SOURCES) this.#palette[of] = style.getPropertyValue(`--mote-${of}`).trim();
+    }
+    return this.#palette;
+  }
+  #theme = null;
+  #palette = {};
 
   #stroke({ pair, from, watts, width, tip, points }) {
     if (!this.#paths.has(pair)) {

@@ -48,21 +48,21 @@ export class News {
 export function trouble(status, now) {
   if (!status || status.freshness === "live") return null;
   const why = status.error?.message ?? null;
-  const last = isNumber(status.taken_at) ? `last values ${age(now - status.taken_at)} old` : "no values yet";
+  const last = isNumber(status.taken_at) ? `last values ${age(now - status.taken_at)} old` : "waiting for the first answer";
   return [why, last].filter(Boolean).join(" · ");
 }
 
 /** When the gateway is asked again, if it is known. */
 export function nextTry(status, now) {
   const at = status?.cooldown_until ?? status?.next_attempt_at;
-  return isNumber(at) && at > now ? `${Math.ceil(at - now)} s` : null;
+  return isNumber(at) && at > now ? age(Math.ceil(at - now)) : null;
 }
 
 export function freshness(site, live, now) {
   if (live.link === "connecting") return { level: "quiet", text: "Connecting" };
   if (live.link === "lost") {
     const rest = live.retryAt === null ? 0 : Math.ceil((live.retryAt - performance.now()) / 1000);
-    return { level: "bad", text: rest > 1 ? `Server gone, trying again in ${rest} s` : "Server gone, trying again" };
+    return { level: "bad", text: rest > 1 ? `Server gone, trying again in ${age(rest)}` : "Server gone, trying again" };
   }
   const old = isNumber(site.takenAt) ? now - site.takenAt : null;
   switch (site.freshness) {

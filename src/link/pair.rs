@@ -13,8 +13,10 @@ use log::{info, warn};
 use tokio::time::Instant;
 
 use super::LinkError;
+use super::silence;
 use super::tedapi::channel::{Channel, Question};
 use super::tedapi::frames::{self, Target};
+use super::v1r::message::{BUSY, UNIT_TIMEOUT};
 use crate::model::{ErrorNote, LinkHealth, LinkKind};
 
 /// Failures in a row after which the other way is asked first.
@@ -27,10 +29,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// Credentials that were refused are tried least often.
 const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(300);
-/// At least, after 429 or 503 …
-const SILENCE: Duration = Duration::from_secs(300);
-/// … and at most, whatever is asked for.
-const LONGEST_SILENCE: Duration = Duration::from_secs(3600);
+/// A way that failed is not asked again within the same poll.
+const SAME_POLL: Duration = Duration::from_secs(2);
 /// How often Wi-Fi is looked after while nothing needs it.
 const STANDBY_CHECK: Duration = Duration::from_secs(600);
 
@@ -41,10 +41,11 @@ struct Side {
     failures: u32,
     /// Left alone until then; `None`: asked whenever there is something to ask.
     rests_until: Option<Instant>,
-    /// Whether it must not even be asked in need: it refused the credentials, or asked for silence.
+    /// Whether it must not be asked before then, not even in need: it refused the credentials, or asked for silence.
     is_silenced: bool,
+    failed_at: Option<Instant>,
     last_success: Option<Instant>,
-    last_error: Option<ErrorNote>,
+    last_error: Option<LinkError>,
 }
 
 impl Side {
@@ -54,12 +55,12 @@ impl Side {
 
     fn failed(&mut self, error: &LinkError) {
         self.failures += 1;
-        self.last_error = Some(ErrorNote { kind: error.kind(), message: error.to_string() });
+        self.last_error = Some(error.clone());
         let doubled = |pause: Duration, failures: u32| pause * 2_u32.pow(failures.min(8));
+        self.failed_at = Some(Instant::now());
         let pause = match error {
-            LinkError::RateLimited { retry_after } | LinkError::Busy { retry_after } => {
-                Some(retry_after.unwrap_or(SILENCE).clamp(SILENCE, LONGEST_SILENCE))
-            }
+            error if is_silence(error) => silence::asked(error),
+            LinkError::LoginBudget { left } => Some(*left),
             LinkError::Refused { .. } => {
                 Some(doubled(REFUSED_PAUSE, self.failures - 1).min(LONGEST_REFUSED_PAUSE))
             }
@@ -68,10 +69,17 @@ impl Side {
             _ => Some(REFUSED_PAUSE),
         };
         self.rests_until = pause.map(|pause| Instant::now() + pause);
-        self.is_silenced = is_silence(error) || matches!(error, LinkError::Refused { .. });
+        let is_about_credentials = matches!(error, LinkError::Refused { .. } | LinkError::LoginBudget { .. });
+        self.is_silenced = is_silence(error) || is_about_credentials;
     }
 
-    fn may_be_asked_in_need(&self) -> bool {
+    /// Whether it is the one to ask, if it is the better one.
+    fn is_trusted(&self) -> bool {
+        let has_just_failed = self.failed_at.is_some_and(|failed| failed.elapsed() < SAME_POLL);
+        self.rests_until.is_none() && !has_just_failed
+    }
+
+    fn may_be_asked(&self) -> bool {
         !self.is_silenced || self.rests_until.is_none_or(|until| until <= Instant::now())
     }
 
@@ -81,7 +89,10 @@ impl Side {
             in_use,
             why: why.to_owned(),
             last_success: self.last_success,
-            last_error: self.last_error.clone(),
+            last_error: self
+                .last_error
+                .as_ref()
+                .map(|error| ErrorNote { kind: error.kind(), message: error.to_string() }),
             next_try: self.rests_until,
         }
     }
@@ -94,7 +105,7 @@ fn is_no_answer(error: &LinkError) -> bool {
 }
 
 fn is_silence(error: &LinkError) -> bool {
-    matches!(error, LinkError::RateLimited { .. } | LinkError::Busy { .. })
+    silence::asked(error).is_some()
 }
 
 /// Which of the two.
@@ -108,7 +119,7 @@ enum Way {
 #[derive(Clone)]
 enum Asked<'a> {
     Din,
-    Question(Question<'a>),
+    Question(Box<Question<'a>>),
 }
 
 /// See the module.
@@ -140,12 +151,19 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         }
     }
 
+    fn side(&self, way: Way) -> &Side {
+        match way {
+            Way::Lan => &self.lan_side,
+            Way::Wifi => &self.wifi_side,
+        }
+    }
+
     async fn over(&mut self, way: Way, asked: Asked<'_>) -> Result<Bytes, LinkError> {
         let outcome = match (way, asked) {
             (Way::Lan, Asked::Din) => self.lan.din().await,
-            (Way::Lan, Asked::Question(question)) => self.lan.ask(question).await,
+            (Way::Lan, Asked::Question(question)) => self.lan.ask(*question).await,
             (Way::Wifi, Asked::Din) => self.wifi.din().await,
-            (Way::Wifi, Asked::Question(question)) => self.wifi.ask(question).await,
+            (Way::Wifi, Asked::Question(question)) => self.wifi.ask(*question).await,
         };
         self.note(way, outcome.as_ref().err());
         outcome
@@ -161,8 +179,8 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         }
         match error {
             None => side.succeeded(),
-            // It did answer; that the answer cannot be read is no matter of the way.
-            Some(LinkError::Malformed { .. }) => {}
+            // It did answer; that the answer cannot be read, or that a unit is slow, is no matter of the way.
+            Some(LinkError::Malformed { .. } | LinkError::Rejected { fault: BUSY | UNIT_TIMEOUT, .. }) => {}
             Some(error) => side.failed(error),
         }
     }
@@ -173,7 +191,7 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         }
         self.in_use = way;
         match (way, &self.lan_side.last_error) {
-            (Way::Wifi, Some(error)) => warn!("Wi-Fi stands in for the wired LAN: {}", error.message),
+            (Way::Wifi, Some(error)) => warn!("Wi-Fi stands in for the wired LAN: {error}"),
             (Way::Wifi, None) => warn!("Wi-Fi stands in for the wired LAN"),
             (Way::Lan, _) => info!("the wired LAN works again"),
         }
@@ -184,10 +202,16 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         if !self.failover {
             return self.over(Way::Lan, asked).await;
         }
-        let (first, second) = match self.lan_side.rests_until {
-            None => (Way::Lan, Way::Wifi),
-            Some(_) => (Way::Wifi, Way::Lan),
+        let (first, second) = match self.lan_side.is_trusted() {
+            true => (Way::Lan, Way::Wifi),
+            false => (Way::Wifi, Way::Lan),
         };
+        if !self.side(first).may_be_asked() {
+            return match (self.side(second).may_be_asked(), &self.side(second).last_error) {
+                (false, Some(error)) => Err(error.clone()),
+                _ => self.over(second, asked).await.inspect(|_| self.use_way(second)),
+            };
+        }
         let error = match self.over(first, asked.clone()).await {
             Ok(answer) => {
                 self.use_way(first);
@@ -199,8 +223,7 @@ impl<L: Channel, W: Channel> Pair<L, W> {
             }
             Err(error) => error,
         };
-        let other = if second == Way::Lan { &self.lan_side } else { &self.wifi_side };
-        if !other.may_be_asked_in_need() {
+        if !self.side(second).may_be_asked() {
             return Err(error);
         }
         match self.over(second, asked).await {
@@ -217,10 +240,10 @@ impl<L: Channel, W: Channel> Pair<L, W> {
     async fn follower(&mut self, question: Question<'_>) -> Result<Bytes, LinkError> {
         self.has_followers = true;
         if self.wifi_side.rests_until.is_some_and(|until| Instant::now() < until) {
-            let why = self.wifi_side.last_error.as_ref().map(|error| error.message.clone());
+            let why = self.wifi_side.last_error.as_ref().map(ToString::to_string);
             return Err(LinkError::Resting(format!("Wi-Fi: {}", why.unwrap_or_default())));
         }
-        match self.over(Way::Wifi, Asked::Question(question)).await {
+        match self.over(Way::Wifi, Asked::Question(question.into())).await {
             // Wi-Fi gets its silence; the LAN goes on.
             Err(error) if is_silence(&error) => Err(LinkError::Resting(format!("Wi-Fi: {error}"))),
             outcome => outcome,
@@ -235,7 +258,7 @@ impl<L: Channel, W: Channel> Pair<L, W> {
             let target = Target::Gateway { din };
             let question = Question { din, target, payload: frames::system_info(), what };
             // Signed, unlike the DIN: it shows that the key is accepted and the clocks agree.
-            match self.over(Way::Lan, Asked::Question(question)).await {
+            match self.over(Way::Lan, Asked::Question(question.into())).await {
                 Ok(_) => self.use_way(Way::Lan),
                 Err(error) => log::debug!("the wired LAN does not work yet: {error}"),
             }
@@ -262,7 +285,7 @@ impl<L: Channel, W: Channel> Channel for Pair<L, W> {
         Box::pin(async move {
             match asks_follower {
                 true => self.follower(question).await,
-                false => self.leader(Asked::Question(question)).await,
+                false => self.leader(Asked::Question(question.into())).await,
             }
         })
     }

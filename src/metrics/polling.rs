@@ -135,7 +135,8 @@ fn put_links(page: &mut Exposition, gateways: &[Gateway<'_>]) {
     for gateway in gateways {
         for link in &gateway.snapshot.health.links {
             let labels = [("gateway", gateway.id), ("link", link.kind.word())];
-            in_use.sample(&labels, f64::from(u8::from(link.in_use)));
+            let is_used = link.in_use && link.last_success.is_some();
+            in_use.sample(&labels, f64::from(u8::from(is_used)));
         }
     }
 }

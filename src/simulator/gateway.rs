@@ -126,6 +126,7 @@ struct State {
 }
 
 impl Gateway {
+    /// At the first address of a house of its own.
     pub fn new(options: SiteOptions) -> std::io::Result<Self> {
         let living = Living {
             day: Day::new(options.equipment(), u64::from(options.number), options.hour),
@@ -262,6 +263,9 @@ impl Gateway {
         living.booted = living.day.clock();
         drop(living);
         self.state().customer.end_sessions();
+        if let Some(lan) = &self.lan {
+            lan.expire_tokens();
+        }
     }
 
     pub fn skip(&self, simulated: Duration) {
@@ -379,9 +383,6 @@ impl GatewayHandle {
     pub fn reboot(&self, version: &str, down_for: Duration) {
         self.gateway.restart(version);
         self.gateway.house.living().down_until = Some(Instant::now() + down_for);
-        if let Some(lan) = &self.gateway.lan {
-            lan.expire_tokens();
-        }
     }
 
     /// Presents another certificate from the next connection on.

@@ -30,7 +30,7 @@ export function alerts() {
     };
     return { node: list, draw };
   });
-  const none = el("p", { class: "none" }, "No alerts");
+  const none = el("p", { class: "none" });
   const node = el("div", null, groups.node, none);
   return {
     id: "alerts",
@@ -38,6 +38,7 @@ export function alerts() {
     node,
     draw(context) {
       none.hidden = groups.draw(context);
+      say(none, context.ids.some((id) => context.state[`gateway/${id}/alerts`]) ? "No alerts" : "Not known");
       return true;
     },
   };

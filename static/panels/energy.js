@@ -27,6 +27,7 @@ export function energy() {
     const label = el("span", { class: "label" }, icon(of), NAMES[of]);
     return el("div", { class: `now of-${of}`, "data-of": of }, label, el("span", { class: "value" }, number, unit), what);
   });
+  const nows = el("div", { class: "nows" }, cards);
   let range = remembered();
   let wanted = true;
   const shown = new Set(LINES);
@@ -53,7 +54,7 @@ export function energy() {
   const node = el(
     "div",
     { class: "energy" },
-    el("div", { class: "nows" }, cards),
+    nows,
     el("div", { class: "choices" }, el("div", { role: "group", "aria-label": "Range" }, ranges), el("div", { role: "group", "aria-label": "Lines" }, legend)),
     el("div", { class: "chart" }, canvas),
     readout,
@@ -61,9 +62,10 @@ export function energy() {
   let context = null;
   let pointed = null; // share of the width
   let paintedSlot = null;
+  const size = { width: 0, height: 0 };
 
   canvas.addEventListener("pointermove", ({ offsetX }) => {
-    pointed = offsetX / canvas.clientWidth;
+    pointed = offsetX / size.width;
     wanted = true;
     paint();
   });
@@ -72,13 +74,15 @@ export function energy() {
     wanted = true;
     paint();
   });
-  new ResizeObserver(() => {
+  new ResizeObserver(([{ contentRect }]) => {
+    size.width = contentRect.width;
+    size.height = contentRect.height;
     wanted = true;
     paint();
   }).observe(canvas);
 
   function paint() {
-    if (!context || !canvas.clientWidth) return;
+    if (!context || size.width === 0) return;
     const slot = Math.floor(context.now / STEP);
     if (!wanted && slot === paintedSlot) return;
     wanted = false;
@@ -87,8 +91,8 @@ export function energy() {
     for (const button of legend) mark(button, "aria-pressed", String(shown.has(button.dataset.line)));
     const series = context.trend.of(context.focus, context.now);
     const count = Math.round(range / STEP);
-    const steps = Math.max(1, Math.floor(count / Math.max(1, canvas.clientWidth)));
-    draw(canvas, series, { slot, count, steps, shown, pointed, now: context.now });
+    const steps = Math.max(1, Math.floor(count / size.width));
+    draw(canvas, series, { size, slot, count, steps, shown, pointed, now: context.now });
     let known = 0;
     for (let back = 0; back < count; back += 1) if (LINES.some((line) => !Number.isNaN(series.at(line, slot - back)))) known += 1;
     say(readout, pointed === null ? `${known < count - 2 ? `${Math.round((known * STEP) / 60)} min so far, seen by this browser` : "Seen by this browser"}` : told(series, slot - Math.round((1 - pointed) * count)));
@@ -123,17 +127,16 @@ export function energy() {
       }
       cards[2].hidden = !site.hasBattery;
       cards[3].toggleAttribute("data-bad", site.isOutage);
-      node.classList.toggle("aged", !next.isAlive);
+      nows.classList.toggle("aged", !next.isAlive);
       paint();
       return true;
     },
   };
 }
 
-function draw(canvas, series, { slot, count, steps, shown, pointed, now }) {
+function draw(canvas, series, { size: { width, height }, slot, count, steps, shown, pointed, now }) {
   const style = getComputedStyle(canvas);
   const scale = Math.min(2, devicePixelRatio || 1);
-  const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   canvas.width = Math.round(width * scale);
   canvas.height = Math.round(height * scale);
   const ink = canvas.getContext("2d");

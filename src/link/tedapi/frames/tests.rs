@@ -86,3 +86,25 @@ fn what_is_no_answer_is_an_error_and_no_panic() {
     let bare = bytes(&vectors()["responses"]["query_bare_envelope_v1r"]);
     assert_eq!(read(bare).unwrap_err().kind(), "malformed");
 }
+
+#[test]
+fn what_goes_with_a_token_is_framed_as_recorded() {
+    let recorded: Value =
+        serde_json::from_str(include_str!("../../../../tests/fixtures/v1r/vectors.json")).unwrap();
+    let (din, recorded) = (recorded["din"].as_str().unwrap(), &recorded["bearer"]);
+    let gateway = Target::Gateway { din };
+    for (name, payload) in [
+        ("config_request_body", config()),
+        ("V2026_06_DeviceControllerQuery_body", query(&Queries::of(QuerySet::V2026_06).status)),
+    ] {
+        let request = wrap(address(payload, gateway), AUTH_PRESENCE);
+        let sha256: String = digest(&SHA256, &request).as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        let expected = &recorded["requests"][name];
+        assert_eq!(request.len() as u64, expected["len"].as_u64().unwrap(), "{name}");
+        assert_eq!(sha256, expected["sha256"].as_str().unwrap(), "{name}");
+    }
+    let answers = &recorded["answers"];
+    assert_eq!(read(bytes(&answers["response_query_v2026"])).unwrap(), r#"{"control":{}}"#);
+    assert_eq!(read(bytes(&answers["response_query_legacy_empty_object"])).unwrap(), "{}");
+    assert_eq!(config_answer(envelope(&answers["response_config"])).unwrap(), r#"{"vin":"x"}"#);
+}

@@ -61,13 +61,13 @@ fn boot(start_time: &Value) -> Option<i64> {
     Some(start.timestamp().as_second())
 }
 
-/// The ways to reach the gateway.
+/// The ways to reach the gateway. Of two, both may be in use.
 pub fn links(snapshot: &Snapshot, at: Moment) -> Value {
     let links = &snapshot.health.links;
     let link = |link: &LinkHealth| {
         json!({
             "kind": link.kind,
-            "in_use": link.in_use,
+            "in_use": link.in_use && link.last_success.is_some(),
             "why": link.why,
             "last_success_at": unix(link.last_success, at),
             "last_error": link.last_error,

@@ -90,7 +90,7 @@ fn a_status_has_times_and_no_ages() {
     snapshot.health.cooldown_until = Some(now + 300 * SECOND);
     let link = |kind, last_success| LinkHealth {
         kind,
-        in_use: kind == LinkKind::Tedapi,
+        in_use: kind != LinkKind::V1r,
         why: String::new(),
         last_success,
         last_error: None,
