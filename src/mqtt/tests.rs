@@ -31,7 +31,11 @@ fn said() -> (Readings, Documents) {
             load: power("load"),
             solar: power("solar"),
         },
-        charge: Charge { remaining: Some(Number::Float(62.5)), full_pack: Some(Number::Int(100)), told: None },
+        charge: Charge {
+            remaining: Some(Number::Float(62.5)),
+            full_pack: Some(Number::Int(100)),
+            told: None,
+        },
         grid: Some(GridStatus::Up),
         reserve: Some(RawPercent(23.999_999_999_999_996)),
         mode: text("mode"),
