@@ -8,24 +8,27 @@
 //! | floor | modules |
 //! |---|---|
 //! | 6 | `main.rs`, [`app`], [`cli`] |
-//! | 5 | [`web`], [`live`], [`mqtt`] |
-//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`] |
+//! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
+//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
-//! | 1 | [`model`], [`clock`] |
+//! | 1 | [`model`], [`clock`], [`files`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
 
 pub mod aggregator;
 pub mod app;
+pub mod audience;
 pub mod board;
 pub mod cli;
 pub mod clock;
+pub mod files;
 pub mod frames;
 pub mod gateway;
 pub mod link;
 pub mod live;
+pub mod metrics;
 pub mod model;
 pub mod mqtt;
 pub mod settings;

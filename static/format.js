@@ -2,34 +2,75 @@
 
 export const UNKNOWN = "–";
 
-const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+/** Keeps a number and its unit on one line. */
+const TIED = "\u00a0";
 
-/** Watts, without their sign: the direction is told by words and arrows. */
-export function power(watts) {
-  if (!isNumber(watts)) return UNKNOWN;
+export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+
+/** Watts without their sign, as number and unit: the direction is told by words and arrows. */
+export function powerParts(watts) {
+  if (!isNumber(watts)) return [UNKNOWN, ""];
   const size = Math.abs(watts);
-  if (size < 1000) return `${Math.round(size)} W`;
-  return `${(size / 1000).toFixed(size < 9950 ? 2 : 1)} kW`;
+  if (size < 995) return [String(Math.round(size)), "W"];
+  return [(size / 1000).toFixed(size < 9995 ? 2 : 1), "kW"];
+}
+
+export const power = (watts) => powerParts(watts).join(TIED).trim();
+
+/** Watts of one thing where a sign matters: a true minus. */
+export function signed(watts) {
+  return isNumber(watts) && watts < 0 ? `−${power(watts)}` : power(watts);
+}
+
+export function energy(wattHours) {
+  return isNumber(wattHours) ? `${(wattHours / 1000).toFixed(1)}${TIED}kWh` : UNKNOWN;
 }
 
 /** What is stored, and of how much if that is known. */
-export function energy(wattHours, capacity) {
+export function share(wattHours, capacity) {
   if (!isNumber(wattHours)) return UNKNOWN;
-  const of = isNumber(capacity) && capacity > 0 ? ` / ${(capacity / 1000).toFixed(1)}` : "";
-  return `${(wattHours / 1000).toFixed(1)}${of} kWh`;
+  if (!isNumber(capacity) || capacity <= 0) return energy(wattHours);
+  return `${(wattHours / 1000).toFixed(1)}${TIED}of${TIED}${(capacity / 1000).toFixed(1)}${TIED}kWh`;
 }
 
-export function percent(value) {
-  return isNumber(value) ? `${Math.round(value)} %` : UNKNOWN;
+export const percent = (value) => (isNumber(value) ? `${Math.round(value)}${TIED}%` : UNKNOWN);
+
+/** A measured number with its unit. */
+export function measure(value, unit, digits = 0) {
+  return isNumber(value) ? `${value.toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", "−")}${TIED}${unit}` : UNKNOWN;
 }
 
-/** Seconds. */
+/** Seconds, roughly. */
 export function age(seconds) {
   if (!isNumber(seconds)) return UNKNOWN;
-  if (seconds < 100) return `${Math.round(seconds)} s`;
-  if (seconds < 6000) return `${Math.round(seconds / 60)} min`;
-  return `${Math.round(seconds / 3600)} h`;
+  const whole = Math.max(0, seconds);
+  if (whole < 100) return `${Math.round(whole)}${TIED}s`;
+  if (whole < 6000) return `${Math.round(whole / 60)}${TIED}min`;
+  if (whole < 172_800) return `${Math.round(whole / 3600)}${TIED}h`;
+  return `${Math.round(whole / 86_400)}${TIED}days`;
 }
 
-/** Smaller than what a meter makes of nothing. */
-export const isFlowing = (watts) => isNumber(watts) && Math.abs(watts) >= 20;
+/** Seconds of something that lies ahead: hours and minutes. */
+export function duration(seconds) {
+  if (!isNumber(seconds)) return UNKNOWN;
+  const minutes = Math.max(1, Math.round(seconds / 60));
+  if (minutes < 60) return `${minutes}${TIED}min`;
+  const rest = minutes % 60;
+  if (minutes >= 1440 || rest === 0) return `${Math.round(minutes / 60)}${TIED}h`;
+  return `${Math.floor(minutes / 60)}${TIED}h${TIED}${rest}${TIED}min`;
+}
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
+
+/** Unix seconds → hour and minute, with the day if it is another one than at `now`; without `now` never. */
+export function time(at, now) {
+  if (!isNumber(at)) return UNKNOWN;
+  const then = new Date(at * 1000);
+  const clock = CLOCK.format(then);
+  if (now === null) return clock;
+  const today = new Date(now * 1000);
+  return then.toDateString() === today.toDateString() ? clock : `${DAY.format(then)}, ${clock}`;
+}
+
+export const date = (at) => (isNumber(at) ? DAY.format(new Date(at * 1000)) : UNKNOWN);

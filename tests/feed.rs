@@ -33,12 +33,15 @@ async fn listen(faces: &Faces, path: &str) -> Client {
 
 /// The next message that is no beat.
 async fn news(client: &mut Client) -> Value {
-    loop {
-        let message = frame(client).await;
-        if message["type"] != "beat" {
-            return message;
+    let no_beat = async {
+        loop {
+            let message = frame(client).await;
+            if message["type"] != "beat" {
+                return message;
+            }
         }
-    }
+    };
+    timeout(PATIENCE, no_beat).await.expect("news in time")
 }
 
 /// `state` and `gateway/home/status` of the next change that has one, which `publish` changes.
@@ -90,6 +93,10 @@ async fn a_request_gets_what_a_listener_gets_first() {
         (&body["type"], &body["state"], &body["seq"]),
         (&json!("state"), &state["state"], &state["seq"])
     );
+    for path in ["/api/live", "/api/live/"] {
+        let head = faces.send(Method::HEAD, path, &[]).await;
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+    }
     assert_eq!(faces.get("/ws/live").await.status, 400, "not a WebSocket");
 }
 
@@ -114,9 +121,9 @@ async fn numbers_have_no_gap_and_every_client_sees_the_same_from_one_rendering()
             assert_eq!(status["taken_at"], f64::from(change));
         }
     }
-    let beats = u64::from(PATIENCE.as_secs() as u32 / 3);
     let serialised = faces.feed.serialised() - before;
-    assert!(serialised < CHANGES as u64 + beats, "{serialised} for {CHANGES} changes and {CLIENTS} clients");
+    // Twelve changes, and beats should this take long.
+    assert!(serialised < CLIENTS as u64, "{serialised} for {CHANGES} changes and {CLIENTS} clients");
 }
 
 #[actix_web::test]
@@ -173,7 +180,7 @@ async fn silence_is_ended_by_a_beat() {
 async fn data_that_expires_keeps_its_values_and_says_how_old_they_are() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     let mut fading = snapshot("home", &telemetry, Stale);
-    // A second and a half are left of the 30 in which it may be shown as current.
+    // A second and a half are left of the 30 in which it may be shown as current; a slow machine sees it expired.
     fading.reading.as_mut().unwrap().taken = Instant::now() - Duration::from_millis(28_500);
     let gone = snapshot("barn", &telemetry, Expired);
     let faces = Faces::of(vec![fading, gone]);
@@ -191,7 +198,10 @@ async fn data_that_expires_keeps_its_values_and_says_how_old_they_are() {
         freshness = change["set"]["gateway/home/status"]["freshness"].clone();
         changes.extend(change["set"].as_object().unwrap().keys().cloned());
     }
-    assert_eq!(changes, ["gateway/home/status"], "the values are not touched");
+    assert!(
+        changes.iter().all(|key| key == "gateway/home/status"),
+        "the values are not touched: {changes:?}"
+    );
 }
 
 #[actix_web::test]
@@ -311,25 +321,22 @@ async fn pages_of_other_origins_are_refused_and_the_base_path_is_known() {
     assert_eq!(response.headers().get("access-control-allow-origin").unwrap(), "http://wall.local");
 }
 
-/// Publishes readings that differ in all of their data, so that every change is large.
-async fn flood(faces: &Faces, changes: i32) {
+/// Publishes a reading that can be told by its time and makes a large change.
+fn publish_large(faces: &Faces, taken_at: f64) {
     let board = faces.directory.get("home").unwrap().board.clone();
-    for change in 1..=changes {
-        let mut next = Snapshot::clone(&board.read());
-        next.sequence += 1;
-        next.reading.as_mut().unwrap().taken_at = f64::from(change);
-        // An error text is shown as it is.
-        next.health.last_error.as_mut().unwrap().message = format!("{change} {}", "x".repeat(200_000));
-        board.publish(Arc::new(next));
-        sleep(Duration::from_millis(110)).await;
-    }
+    let mut next = Snapshot::clone(&board.read());
+    next.sequence += 1;
+    next.reading.as_mut().unwrap().taken_at = taken_at;
+    // An error text is shown as it is.
+    next.health.last_error.as_mut().unwrap().message = format!("{taken_at} {}", "x".repeat(200_000));
+    board.publish(Arc::new(next));
 }
 
 #[actix_web::test]
 async fn a_slow_client_gets_the_newest_state_and_one_that_takes_nothing_is_let_go() {
     const CHANGES: i32 = 40;
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::with(vec![snapshot("home", &telemetry, Stale)], http(), 3 * SECOND);
+    let faces = Faces::with(vec![snapshot("home", &telemetry, Stale)], http(), 6 * SECOND);
     actix_web::rt::spawn(faces.sessions.clone().watch());
     let mut good = listen(&faces, "/ws/live").await;
     let mut slow = connect_with_buffer(faces.addr, "/ws/live", 64 << 10).await;
@@ -337,11 +344,15 @@ async fn a_slow_client_gets_the_newest_state_and_one_that_takes_nothing_is_let_g
     frame(&mut good).await;
     let first = frame(&mut slow).await["seq"].as_u64().unwrap();
     let good = async {
-        let mut seen = Vec::new();
-        while seen.last() != Some(&f64::from(CHANGES)) {
-            let change = news(&mut good).await;
-            assert_eq!(change["type"], "change", "nothing is skipped for it");
-            seen.push(change["set"]["gateway/home/status"]["taken_at"].as_f64().unwrap());
+        for change in 1..=CHANGES {
+            publish_large(&faces, f64::from(change));
+            loop {
+                let told = news(&mut good).await;
+                assert_eq!(told["type"], "change", "nothing is skipped for it");
+                if told["set"]["gateway/home/status"]["taken_at"] == json!(f64::from(change)) {
+                    break;
+                }
+            }
         }
     };
     // It reads a little all the time, so that it is slow and not stuck.
@@ -362,7 +373,7 @@ async fn a_slow_client_gets_the_newest_state_and_one_that_takes_nothing_is_let_g
             sleep(Duration::from_millis(900)).await;
         }
     };
-    let ((), (), messages) = tokio::join!(flood(&faces, CHANGES), good, slow);
+    let ((), messages) = tokio::join!(good, slow);
     assert!(messages.iter().any(|kind| kind == "state"), "it skipped to a state");
     let left = async {
         while faces.sessions.count() > 2 {

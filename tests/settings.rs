@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Parser;
 use powerwall_server::cli::{Cli, check_config};
 use powerwall_server::model::LinkKind;
-use powerwall_server::settings::variables::VARIABLES;
 use powerwall_server::settings::{
-    Access, AllowedOrigins, AuthMode, CertificatePolicy, Inputs, QuerySet, Settings,
+    Access, AllowedOrigins, AuthMode, BrokerTls, CertificatePolicy, Inputs, Layout, MqttSettings, QuerySet,
+    Settings,
 };
 use proptest::prelude::*;
 
@@ -146,18 +146,89 @@ fn a_host_and_the_customer_password_mean_the_customer_api() {
 
 #[test]
 fn modes_are_recognised_and_those_to_come_are_announced() {
-    let key = file("key");
-    let key = key.path().to_str().unwrap();
-    let cases = [
-        (format!(r#""host":"h","gw_pwd":"p","rsa_key_path":"{key}""#), LinkKind::V1r),
-        (r#""email":"a@b.c""#.to_owned(), LinkKind::Cloud),
-        (r#""fleetapi":true"#.to_owned(), LinkKind::FleetApi),
-    ];
+    let cases = [(r#""email":"a@b.c""#, LinkKind::Cloud), (r#""fleetapi":true"#, LinkKind::FleetApi)];
     for (keys, kind) in cases {
         let settings = load(&[("PW_GATEWAYS", &format!(r#"[{{"id":"a",{keys}}}]"#))]).unwrap();
         assert_eq!(settings.gateways[0].access, Access::Unsupported(kind), "{keys}");
         assert_eq!(settings.warnings.len(), 1, "{keys}");
     }
+}
+
+const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4096.pem");
+
+#[test]
+fn a_key_makes_v1r_with_and_without_wifi() {
+    let v1r = |keys: &str, variables: &[(&str, &str)]| {
+        let list = format!(r#"[{{"id":"a","host":"10.42.1.5","rsa_key_path":"{KEY}",{keys}}}]"#);
+        let settings = load(&[&[("PW_GATEWAYS", list.as_str())], variables].concat()).unwrap();
+        let facts = settings.gateways[0].facts.clone();
+        assert!(facts.rsa_key_configured && facts.tedapi_expected && !facts.may_be_basic_lan);
+        match settings.gateways[0].access.clone() {
+            Access::V1r(access) => (access, settings, facts.mode),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (access, settings, mode) = v1r(r#""gw_pwd":"ABCDEFGHIJ","wifi_host":"192.168.91.1:8443""#, &[]);
+    assert_eq!((mode, settings.warnings.len()), ("v1r+wifi", 0));
+    assert_eq!((access.password.expose(), access.failover), ("FGHIJ", true));
+    let wifi = access.wifi.unwrap();
+    assert_eq!((wifi.password.expose(), wifi.port), ("ABCDEFGHIJ", 8443));
+    let report = check_config::report(&settings);
+    for part in
+        ["mode v1r+wifi: there is a key", "RSA key with 4096 bits, fingerprint ", "and to stand in: TEDAPI"]
+    {
+        assert!(report.contains(part), "{report}\n≠ {part}");
+    }
+    assert!(!report.contains("FGHIJ"));
+
+    let (access, settings, mode) = v1r(r#""gw_pwd":"ABCDEFGHIJ","password":"OWNER""#, &[]);
+    assert_eq!((mode, access.password.expose(), access.wifi), ("v1r", "OWNER", None));
+    assert!(settings.warnings[0].contains("stay unseen"), "{:?}", settings.warnings);
+
+    let (access, settings, _) = v1r(
+        r#""password":"OWNER","wifi_host":"w""#,
+        &[("PW_FAILOVER", "no"), ("PW_TEDAPI_AUTH_MODE", "bearer")],
+    );
+    assert!(!access.failover);
+    assert!(settings.warnings.concat().contains("without gw_pwd"), "{:?}", settings.warnings);
+}
+
+#[test]
+fn a_key_that_cannot_sign_stops_the_start_and_names_its_variable() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r");
+    for (name, expected) in
+        [("ec.pem", "not RSA"), ("encrypted.pem", "is encrypted"), ("public.pem", "public key")]
+    {
+        let path = format!("{folder}/{name}");
+        let single = [("PW_HOST", "h"), ("PW_GW_PWD", "ABCDEFGHIJ"), ("PW_RSA_KEY_PATH", path.as_str())];
+        let problems = load(&single).unwrap_err();
+        assert!(problems.starts_with("PW_RSA_KEY_PATH: ") && problems.contains(expected), "{problems}");
+        assert_eq!(problems.lines().count(), 1, "{problems}");
+        let list = format!(r#"[{{"id":"a","host":"h","gw_pwd":"x","rsa_key_path":"{path}"}}]"#);
+        let problems = load(&[("PW_GATEWAYS", &list)]).unwrap_err();
+        assert!(problems.starts_with("PW_GATEWAYS[0].rsa_key_path: "), "{problems}");
+    }
+    let single = [("PW_HOST", "h"), ("PW_RSA_KEY_PATH", KEY)];
+    assert!(load(&single).unwrap_err().starts_with("PW_GW_PWD: missing: PW_RSA_KEY_PATH (v1r)"));
+}
+
+#[test]
+fn an_installer_login_is_chosen_by_name_and_asks_the_newer_queries() {
+    let bearer = |variables: &[(&str, &str)]| {
+        let settings = load(&[&[("PW_HOST", "h"), ("PW_GW_PWD", "p")], variables].concat())?;
+        match settings.gateways[0].access.clone() {
+            Access::Bearer(access) => Ok((access.query_set, settings.warnings.len())),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    let mode = ("PW_TEDAPI_AUTH_MODE", "Bearer");
+    assert_eq!(bearer(&[mode]), Ok((QuerySet::V2026_06, 0)));
+    assert_eq!(bearer(&[mode, ("PW_TEDAPI_API_VERSION", "V2024_06")]), Ok((QuerySet::V2024_06, 1)));
+    let odd = bearer(&[("PW_TEDAPI_AUTH_MODE", "presence")]).unwrap_err();
+    assert!(odd.starts_with(r#"PW_TEDAPI_AUTH_MODE: "presence" is neither basic nor bearer"#), "{odd}");
+    let both = bearer(&[mode, ("PW_RSA_KEY_PATH", KEY)]).unwrap_err();
+    assert!(both.starts_with("PW_TEDAPI_AUTH_MODE: bearer and"), "{both}");
+    assert!(bearer(&[("PW_TEDAPI_AUTH_MODE", "basic")]).unwrap_err().starts_with("Tedapi"));
 }
 
 /// Variables as they are set, and what the report must then say.
@@ -269,23 +340,7 @@ fn all_mistakes_come_at_once() {
 }
 
 #[test]
-fn variables_of_the_servers_before_are_recognised_and_said_to_be_idle_once() {
-    // The names of both contracts, in the order of their tables.
-    let contract = "PW_BIND_ADDRESS PW_PORT PW_DEBUG PW_HOST PW_GW_PWD PW_PASSWORD PW_EMAIL PW_TIMEZONE PW_AUTH_PATH \
-        PW_AUTH_MODE PW_CACHE_FILE PW_SITEID PW_CACHE_EXPIRE PW_BROWSER_CACHE PW_TIMEOUT PW_POOL_MAXSIZE PW_HTTPS \
-        PW_SUPPRESS_NETWORK_ERRORS PW_NETWORK_ERROR_RATE_LIMIT PW_FAIL_FAST PW_GRACEFUL_DEGRADATION PW_HEALTH_CHECK \
-        PW_CACHE_TTL PW_STYLE PW_CONTROL_SECRET PROXY_BASE_URL PW_RSA_KEY_PATH PW_WIFI_HOST PW_NEG_SOLAR \
-        PW_SITE_ZERO_THRESHOLD PW_TEDAPI_API_VERSION PW_TEDAPI_RECOVERY PW_TEDAPI_PROBE_INTERVAL PW_GATEWAYS GATEWAYS \
-        CORS_ORIGINS PW_AUTHPATH PW_CONFIG CONTROL_ENABLED CONTROL_TOKEN SERVER_HOST SERVER_PORT MQTT_HOST MQTT_PORT \
-        MQTT_USERNAME MQTT_PASSWORD MQTT_TLS MQTT_TLS_CA_CERT MQTT_TLS_INSECURE MQTT_TOPIC_PREFIX MQTT_HA_PREFIX \
-        MQTT_RETAIN MQTT_QOS MQTT_HA_DISCOVERY MQTT_CLIENT_ID MQTT_KEEPALIVE PW_FAILOVER PW_FLEETAPI_HTTP \
-        PW_CLOUD_HYBRID PW_LOCAL_FIRST PW_ISLANDING_COOLDOWN PW_RATE_LIMIT_ENABLED PW_RATE_LIMIT_MAX_REQUESTS \
-        PW_RATE_LIMIT_WINDOW_SECONDS PW_RATE_LIMIT_MAX_BUCKETS PW_TIMESERIES_RETENTION \
-        PW_TIMESERIES_DAILY_RETENTION PW_TIMESERIES_SIGNAL_RETENTION PW_TIMESERIES_SIGNAL_INTERVAL \
-        PW_TIMESERIES_PATH MQTT_CONTROLS PW_TEDAPI_AUTH_MODE PW_FIRMWARE_CHECK_INTERVAL";
-    for name in contract.split_whitespace() {
-        assert!(VARIABLES.iter().any(|(known, _)| *known == name), "{name}");
-    }
+fn what_changes_nothing_is_said_once() {
     let settings =
         load(&[("PW_FAIL_FAST", "yes"), ("CONTROL_TOKEN", "hidden"), ("PW_WEATHER", "x")]).unwrap();
     assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
@@ -337,4 +392,75 @@ proptest! {
 #[test]
 fn inputs_are_the_only_source() {
     assert_eq!(Settings::load(&Inputs::default()).unwrap().http.port, 8675);
+}
+
+const BROKER: (&str, &str) = ("MQTT_HOST", "broker.lan");
+
+#[test]
+fn mqtt_is_off_without_a_host_and_as_before_with_one() {
+    assert_eq!(load(&[]).unwrap().mqtt, MqttSettings::default());
+    let mqtt = load(&[BROKER]).unwrap().mqtt;
+    assert_eq!(mqtt, MqttSettings { host: Some("broker.lan".into()), ..MqttSettings::default() });
+    assert_eq!((mqtt.port, mqtt.qos, mqtt.retain, mqtt.discovery), (1883, 1, true, true));
+    let mqtt = load(&[
+        ("MQTT_HOST", "broker.lan:8883"),
+        ("MQTT_TOPIC_PREFIX", "house/powerwall/"),
+        ("MQTT_LAYOUT", "Both"),
+        ("MQTT_TLS", "yes"),
+    ])
+    .unwrap()
+    .mqtt;
+    assert_eq!((mqtt.port, mqtt.prefix.as_str(), mqtt.layout), (8883, "house/powerwall", Layout::Both));
+    assert_eq!(mqtt.tls, Some(BrokerTls::default()));
+}
+
+#[test]
+fn the_password_for_the_broker_may_be_in_a_file() {
+    let password = file("canary\n");
+    let path = password.path().display().to_string();
+    let settings = load(&[BROKER, ("MQTT_USERNAME", "house"), ("MQTT_PASSWORD_FILE", &path)]).unwrap();
+    assert_eq!(settings.mqtt.password.as_ref().unwrap().expose(), "canary");
+    assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
+    let shown = format!("{settings:?}") + &check_config::report(&settings);
+    assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn mistakes_about_the_broker_are_named() {
+    let not_pem = file("hello\n");
+    let path = not_pem.path().display().to_string();
+    for (name, text, expected) in [
+        ("MQTT_HOST", "mqtt://broker.lan", "a name or number of a machine"),
+        ("MQTT_PORT", "0", "not a whole number in 1..65535"),
+        ("MQTT_QOS", "9", "not a whole number in 0..2"),
+        ("MQTT_KEEPALIVE", "1", "not a whole number in 5..65535"),
+        ("MQTT_TOPIC_PREFIX", "house/+", "without + and #"),
+        ("MQTT_HA_PREFIX", "a//b", "without + and #"),
+        ("MQTT_LAYOUT", "all", "neither standard nor both"),
+        ("MQTT_TLS_CA_CERT", "/nowhere/authority.pem", "cannot be read"),
+        ("MQTT_TLS_CA_CERT", &path, "holds no certificate"),
+        ("MQTT_PASWORD", "x", "did you mean MQTT_PASSWORD?"),
+    ] {
+        let problems = load(&[BROKER, (name, text)][usize::from(name == BROKER.0)..]).unwrap_err();
+        assert!(problems.starts_with(name) && problems.contains(expected), "{problems}");
+    }
+    let ports = load(&[("MQTT_HOST", "broker.lan:1884"), ("MQTT_PORT", "1885")]).unwrap_err();
+    assert!(ports.contains("differs from the port in MQTT_HOST"), "{ports}");
+    let list = r#"[{"id":"battery","host":"10.0.0.2","gw_pwd":"x"}]"#;
+    let taken = load(&[BROKER, ("MQTT_LAYOUT", "both"), ("PW_GATEWAYS", list)]).unwrap_err();
+    assert!(taken.contains("another id"), "{taken}");
+    load(&[BROKER, ("PW_GATEWAYS", list)]).unwrap();
+}
+
+#[test]
+fn doubtful_settings_of_the_broker_are_warned_of() {
+    for (variables, expected) in [
+        (&[("MQTT_PASSWORD", "x")][..], "no effect without MQTT_USERNAME"),
+        (&[("MQTT_TLS_INSECURE", "yes")], "no effect without MQTT_TLS"),
+        (&[("MQTT_TLS", "yes")], "8883"),
+        (&[("MQTT_TLS", "yes"), ("MQTT_PORT", "8883"), ("MQTT_TLS_INSECURE", "yes")], "can read and change"),
+    ] {
+        let warnings = load(&[&[BROKER], variables].concat()).unwrap().warnings;
+        assert!(warnings.len() == 1 && warnings[0].contains(expected), "{warnings:?}");
+    }
 }

@@ -2,11 +2,14 @@
 
 mod common;
 
+use std::io::Read;
+
 use actix_web::http::Method;
-use common::{Faces, SECOND, http, snapshot, telemetry};
+use common::{Answer, Faces, SECOND, http, snapshot, telemetry};
+use flate2::read::GzDecoder;
 use powerwall_server::model::Aggregate;
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
-use powerwall_server::settings::{AllowedOrigins, HttpSettings};
+use powerwall_server::settings::{AllowedOrigins, HttpSettings, Style};
 use powerwall_server::simulator::SiteKind;
 use serde_json::{Value, json};
 
@@ -255,7 +258,7 @@ async fn a_base_path_works_beside_none() {
         let answer = app.get(&format!("/powerwall{path}")).await;
         assert_eq!((answer.status, answer.body), (200, expected), "{path}");
     }
-    for path in ["/powerwall/", "/powerwall/api/gateways/home", "/powerwall/static/app.js"] {
+    for path in ["/powerwall/", "/powerwall/api/gateways/home", "/powerwall/static/wall.js"] {
         assert_eq!(app.get(path).await.status, 200, "{path}");
     }
     let links_need_a_slash = app.send(Method::GET, "/powerwall", &[]).await;
@@ -268,8 +271,12 @@ async fn pages_come_with_their_type_and_are_not_sent_twice() {
     let app = Faces::of(Vec::new());
     for (path, expected) in [
         ("/", "text/html; charset=utf-8"),
-        ("/static/app.js", "text/javascript; charset=utf-8"),
-        ("/static/app.css", "text/css; charset=utf-8"),
+        ("/static/wall.js", "text/javascript; charset=utf-8"),
+        ("/static/theme.css", "text/css; charset=utf-8"),
+        ("/kiosk", "text/html; charset=utf-8"),
+        ("/console", "text/html; charset=utf-8"),
+        ("/static/panels/energy.js", "text/javascript; charset=utf-8"),
+        ("/static/fonts/barlow-600.woff2", "font/woff2"),
         ("/favicon.ico", "image/x-icon"),
         ("/favicon-32x32.png", "image/png"),
         ("/example", "text/html; charset=utf-8"),
@@ -282,6 +289,57 @@ async fn pages_come_with_their_type_and_are_not_sent_twice() {
         let again = app.send(Method::GET, path, &[("if-none-match", tag)]).await;
         assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
     }
+    for path in ["/docs", "/help"] {
+        let answer = app.get(path).await;
+        let html = Some("text/html; charset=utf-8");
+        assert_eq!((answer.status, answer.header("content-type")), (200, html), "{path}");
+        assert!(
+            answer.header("content-security-policy").unwrap().starts_with("default-src 'none'"),
+            "{path}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn pages_are_what_the_settings_make_them() {
+    let http = HttpSettings {
+        style: Style::GrafanaDark,
+        frame_ancestors: "'self' http://wall.local".into(),
+        base_path: "/pw".into(),
+        ..http()
+    };
+    let app = Faces::with(Vec::new(), http, 30 * SECOND);
+    let page = app.get("/").await;
+    assert!(
+        page.header("content-security-policy").unwrap().ends_with("frame-ancestors 'self' http://wall.local")
+    );
+    let text = |answer: Answer| String::from_utf8(answer.body.to_vec()).unwrap();
+    let page = text(page);
+    assert!(page.contains(r#"data-style="grafana-dark" data-kiosk="no""#));
+    assert!(text(app.get("/kiosk").await).contains(r#"data-style="grafana-dark" data-kiosk="yes""#));
+    let odd = text(app.get("/?style=%22%3E%3Cscript%3E").await);
+    assert_eq!(odd, page, "what is asked for stays in the browser");
+    // Relative addresses need the right place to start from.
+    for (path, place) in [("/console/", "../console"), ("/pw/kiosk/?site=home", "../kiosk?site=home")] {
+        let answer = app.get(path).await;
+        assert_eq!((answer.status, answer.header("location")), (308, Some(place)), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn files_come_compressed_to_those_who_take_it() {
+    let app = Faces::of(Vec::new());
+    let plain = app.get("/static/wall.js").await;
+    let small = app.send(Method::GET, "/static/wall.js", &[("accept-encoding", "gzip, br")]).await;
+    assert_eq!(small.header("content-encoding"), Some("gzip"));
+    assert_eq!(
+        (plain.header("vary"), small.header("vary")),
+        (Some("Accept-Encoding"), Some("Accept-Encoding"))
+    );
+    assert_ne!(plain.header("etag"), small.header("etag"), "strong tags are of bytes");
+    let mut unpacked = Vec::new();
+    GzDecoder::new(&small.body[..]).read_to_end(&mut unpacked).unwrap();
+    assert!(small.body.len() < plain.body.len() / 2 && unpacked == plain.body);
 }
 
 #[actix_web::test]

@@ -4,10 +4,13 @@
 //! told and asked by [`messages`], and what it knows stands on its [`Board`].
 
 pub mod messages;
-mod outage;
+mod numbers;
+pub(crate) mod outage;
+mod pace;
 pub(crate) mod retry;
 mod ticks;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +22,12 @@ use crate::board::Board;
 use crate::clock::unix_time;
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{
-    Adjustments, ErrorNote, GatewayFacts, LinkHealth, Reading, Snapshot, Source, Telemetry, Ttl,
+    Adjustments, ErrorNote, GatewayFacts, LinkHealth, Numbering, NumberingMemory, Reading, Snapshot, Source,
+    Telemetry, Ttl,
 };
 use messages::{GetSnapshot, Stop};
 use outage::OutageLog;
+use pace::{Pace, longest_stride};
 use retry::{Retry, RetrySchedule};
 use ticks::Ticks;
 
@@ -46,6 +51,8 @@ pub struct GatewayPlan {
     pub adjustments: Adjustments,
     /// Makes this gateway's pauses its own.
     pub seed: u64,
+    /// Where the numbers of its units are kept over restarts; `None`: nowhere.
+    pub numbers: Option<PathBuf>,
 }
 
 /// Polls one gateway for as long as it lives.
@@ -59,6 +66,8 @@ pub struct GatewayActor {
     newest: Snapshot,
     ticks: Ticks,
     retry: RetrySchedule,
+    /// How polls went of late: a gateway that fails often is asked less often.
+    pace: Pace,
     /// What the log knows of the present outage.
     outage: OutageLog,
     /// When the next poll starts; `None`: never again.
@@ -69,6 +78,10 @@ pub struct GatewayActor {
     refresh_from: Instant,
     /// The actor that watched this gateway under other settings; ended before anything is asked.
     predecessor: Option<Addr<Self>>,
+    /// The file with the numbers of the units, until it has been read.
+    unread: Option<PathBuf>,
+    /// The numbers that the file has.
+    kept: Arc<Numbering>,
     /// The timer of the next poll.
     timer: Option<SpawnHandle>,
 }
@@ -84,9 +97,12 @@ impl GatewayActor {
             due: newest.health.next_attempt.or(Some(now)),
             outage: OutageLog::default(),
             link: Some(link),
+            pace: Pace::default(),
             may_refresh: false,
             refresh_from: now,
             predecessor: None,
+            unread: plan.numbers.clone(),
+            kept: newest.numbering.known(),
             timer: None,
             plan,
             board,
@@ -135,6 +151,7 @@ impl GatewayActor {
 
     /// Does what is due; with nothing due, waits for the next poll.
     fn proceed(&mut self, ctx: &mut Context<Self>) {
+        self.keep_numbers(ctx);
         if self.link.is_none() {
             return; // the end of the exchange under way leads back here
         }
@@ -152,18 +169,37 @@ impl GatewayActor {
         }
     }
 
+    /// Writes the numbers down when somebody has seen a unit for the first time.
+    fn keep_numbers(&mut self, ctx: &mut Context<Self>) {
+        let known = self.newest.numbering.known();
+        if let Some(file) = &self.plan.numbers
+            && self.unread.is_none()
+            && known != self.kept
+        {
+            self.kept = known.clone();
+            ctx.spawn(numbers::keep(file.clone(), known).into_actor(self));
+        }
+    }
+
     fn poll(&mut self, ctx: &mut Context<Self>) {
         let Some(mut link) = self.link.take() else { return };
         let limit = self.plan.timeout * EXCHANGES_TO_FIRST_READING;
         let started = Instant::now();
+        // Before anything is shown that has numbers.
+        let recall = self.unread.take().map(|file| numbers::recall(file, self.newest.numbering.clone()));
         let exchange = async move {
+            if let Some(recall) = recall {
+                recall.await;
+            }
             let outcome = timeout(limit, link.poll()).await.unwrap_or(Err(LinkError::Timeout(limit)));
             (link, outcome)
         };
         ctx.spawn(exchange.into_actor(self).map(move |(link, outcome), actor, ctx| {
             actor.link = Some(link);
             actor.newest.health.poll_times.record(started.elapsed());
-            match outcome.and_then(|source| meaningful(source, &actor.plan.adjustments)) {
+            match outcome
+                .and_then(|source| meaningful(source, &actor.plan.adjustments, &actor.newest.numbering))
+            {
                 Ok(telemetry) => actor.poll_succeeded(telemetry, started),
                 Err(error) => actor.poll_failed(&error),
             }
@@ -191,10 +227,11 @@ impl GatewayActor {
 
     fn poll_succeeded(&mut self, telemetry: Arc<Telemetry>, started: Instant) {
         let now = Instant::now();
+        self.pace.note(false, now);
+        let due = self.ticks.after(now, self.stride());
         let health = &mut self.newest.health;
         self.outage.succeeded(&self.plan.facts.id, health, now - started, now);
         self.retry.reset();
-        let due = self.ticks.next_after(now);
         health.polls += 1;
         health.consecutive_failures = 0;
         health.failing_since = None;
@@ -210,8 +247,15 @@ impl GatewayActor {
         self.publish();
     }
 
+    /// How many ticks there are to the next poll after a good one.
+    fn stride(&self) -> u32 {
+        let plan = &self.plan;
+        self.pace.stride(longest_stride(plan.interval, plan.timeout, plan.ttl.stale))
+    }
+
     fn poll_failed(&mut self, error: &LinkError) {
         let now = Instant::now();
+        self.pace.note(true, now);
         let retry = self.retry.after(error);
         let due = match retry {
             Retry::After(pause) | Retry::CoolDown(pause) => Some(now + pause),
@@ -236,7 +280,8 @@ impl GatewayActor {
         self.may_refresh = refreshed.more && refreshed.problem.is_none();
         let fetched = refreshed.source.is_some();
         if let (Some(source), Some(reading)) = (refreshed.source, &mut self.newest.reading) {
-            reading.telemetry = Telemetry::new(source, self.plan.adjustments);
+            let numbering = self.newest.numbering.clone();
+            reading.telemetry = Telemetry::remembering(source, self.plan.adjustments, numbering);
         }
         match refreshed.problem {
             Some(error @ (LinkError::RateLimited { .. } | LinkError::Busy { .. })) => {
@@ -246,23 +291,34 @@ impl GatewayActor {
                 self.note_link(Some(ErrorNote { kind: error.kind(), message: error.to_string() }));
                 self.publish();
             }
-            None if fetched => self.publish(),
+            None if fetched => {
+                self.note_link(None);
+                self.publish();
+            }
             None => {}
         }
     }
 
-    /// Keeps the record of the link: its last success and its last error.
+    /// Keeps the record of the link: its last success and its last error. One that stands for several keeps its own.
     fn note_link(&mut self, error: Option<ErrorNote>) {
-        let Some(kind) = self.link.as_ref().map(|link| link.kind()) else { return };
+        let Some(link) = &self.link else { return };
         let links = &mut self.newest.health.links;
-        if links.is_empty() {
-            links.push(LinkHealth { kind, last_success: None, last_error: None });
+        if let Some(several) = link.links() {
+            *links = several;
+            return;
         }
-        let health = &mut links[0];
-        if error.is_none() {
-            health.last_success = Some(Instant::now());
-        }
-        health.last_error = error;
+        let last_success = match error {
+            None => Some(Instant::now()),
+            Some(_) => links.first().and_then(|health| health.last_success),
+        };
+        *links = vec![LinkHealth {
+            kind: link.kind(),
+            in_use: true,
+            why: link.remark().unwrap_or_else(|| "the only way that is configured".into()),
+            last_success,
+            last_error: error,
+            next_try: None,
+        }];
     }
 
     fn publish(&mut self) {
@@ -272,8 +328,12 @@ impl GatewayActor {
 }
 
 /// The telemetry of an answer; an answer without a single power reading is no answer.
-fn meaningful(source: Source, adjustments: &Adjustments) -> Result<Arc<Telemetry>, LinkError> {
-    let telemetry = Telemetry::new(source, *adjustments);
+fn meaningful(
+    source: Source,
+    adjustments: &Adjustments,
+    numbering: &Arc<NumberingMemory>,
+) -> Result<Arc<Telemetry>, LinkError> {
+    let telemetry = Telemetry::remembering(source, *adjustments, numbering.clone());
     if telemetry.is_meaningful() {
         return Ok(telemetry);
     }

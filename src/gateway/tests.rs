@@ -100,6 +100,7 @@ impl Bench {
             ttl,
             adjustments: Adjustments::default(),
             seed: 1,
+            numbers: None,
         };
         let script = Script { polls: polls.into_iter().collect(), ..Script::default() };
         Self { script: Rc::new(RefCell::new(script)), board, plan, started: Instant::now() }
@@ -268,15 +269,73 @@ async fn an_actor_that_keeps_dying_asks_less_and_less_often() {
         let bench = Bench::new([Step::Answer(1, Duration::ZERO)]);
         bench.start().send(Stop).await.unwrap();
         let dead = || GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone());
-        let pauses: Vec<u64> = (0..3)
-            .map(|_| {
-                drop(dead());
-                (bench.board.read().health.next_attempt.unwrap() - Instant::now()).as_secs()
-            })
-            .collect();
+        let mut pauses = Vec::new();
+        for _ in 0..3 {
+            drop(dead());
+            let due = bench.board.read().health.next_attempt.unwrap();
+            pauses.push((due - Instant::now()).as_secs());
+            // It dies of the poll that is due then.
+            tokio::time::sleep_until(due).await;
+        }
         assert_eq!(pauses[0], 0);
         assert!(pauses[1] >= 10 && pauses[2] >= 30, "{pauses:?}");
         assert_eq!(bench.board.read().health.restarts, 3);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_are_counted_with_how_long_they_took_and_why_they_failed() {
+    local(async {
+        let bench = Bench::new([
+            Step::Answer(1, 80 * SECOND / 1000),
+            Step::Hang,
+            Step::Fail(LinkError::Status { status: 500, what: "the status query".into() }),
+            Step::Answer(1, 3 * SECOND),
+        ]);
+        bench.start();
+        sleep(5 * SECOND + 15 * SECOND + 9 * SECOND).await; // the second failure has come, the good answer has not
+        let health = bench.board.read().health.clone();
+        assert_eq!(health.failures_by_kind.iter().collect::<Vec<_>>(), [("timeout", 1), ("status", 1)]);
+        assert_eq!(health.failing_since, Some(bench.started + 20 * SECOND));
+        sleep(20 * SECOND).await;
+        let health = bench.board.read().health.clone();
+        assert_eq!(health.failing_since, None);
+        let of_limits = |bound| health.poll_times.at_most().find(|(known, _)| *known == bound).unwrap().1;
+        assert_eq!((of_limits(0.1) + 1, of_limits(2.5) + 2), (of_limits(5.0), of_limits(30.0)));
+        assert_eq!(health.poll_times.count(), health.polls);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_fails_often_is_asked_less_often_until_it_no_longer_does() {
+    local(async {
+        // Two of three polls are lost, for a while.
+        let lost = || Step::Fail(LinkError::Unreachable("connection reset".into()));
+        let flaky = (0..60).flat_map(|_| [Step::Answer(1, Duration::ZERO), lost(), lost()]);
+        let mut bench = Bench::new(flaky);
+        bench.plan.ttl = Ttl::new(5 * SECOND, 5 * SECOND, 60 * SECOND, true);
+        bench.board = Arc::new(Board::new(Snapshot::initial(bench.plan.facts.clone(), bench.plan.ttl)));
+        bench.start();
+        let mut expired = 0;
+        for _ in 0..2400 {
+            sleep(SECOND).await;
+            expired += usize::from(!bench.freshness().has_data());
+        }
+        assert_eq!(expired, 0, "its data is shown all the while");
+        let polled = bench.polled();
+        let pauses: Vec<u64> = polled.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        // After failures 5 and 10 s and a bit; after a good poll the fourth tick.
+        let expected = |(index, pause): (usize, &u64)| match index % 3 {
+            0 => (15..=20).contains(pause),
+            1 => (5..=6).contains(pause),
+            _ => (10..=12).contains(pause),
+        };
+        assert!(pauses.iter().enumerate().skip(30).take(60).all(expected), "{pauses:?}");
+        sleep(600 * SECOND).await;
+        let last = &bench.polled()[bench.polled().len() - 10..];
+        assert!(last.windows(2).all(|pair| pair[1] - pair[0] == 5), "{last:?}");
     })
     .await;
 }

@@ -1,7 +1,7 @@
 //! All clients that stay connected, seen from the sending side: how many, which of them are stuck, and saying goodbye.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use socket2::{SockRef, Socket};
 use tokio::time::{Instant, interval};
 
 use super::GoAway;
+use crate::audience::Audience;
 
 /// More clients than any house has.
 const MOST_SESSIONS: usize = 2_000;
@@ -55,7 +56,18 @@ pub(super) struct Life {
     /// Milliseconds since the origin at which the session last ran: it runs only while its peer takes what it gets.
     progress: AtomicU64,
     cut: Option<Arc<Cut>>,
+    /// Whether it has been cut, which is done and told once.
+    is_cut: AtomicBool,
     goodbye: OnceLock<Recipient<GoAway>>,
+    /// Where it is counted.
+    audience: Arc<Audience>,
+}
+
+/// However a session ends, it ends here.
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.audience.left(self.is_cut());
+    }
 }
 
 impl Life {
@@ -67,6 +79,11 @@ impl Life {
         let _ = self.goodbye.set(goodbye);
     }
 
+    /// Something was sent, instead of so many changes that were not.
+    pub fn sent(&self, skipped: u64) {
+        self.audience.sent(skipped);
+    }
+
     /// Lets the system hold back little for this client, so that a slow one gets the newest.
     pub fn keep_little_in_the_system(&self) {
         if let Some(cut) = &self.cut {
@@ -74,7 +91,12 @@ impl Life {
         }
     }
 
+    fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
+    }
+
     fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
         if let Some(cut) = &self.cut {
             let _ = cut.0.shutdown(std::net::Shutdown::Both);
         }
@@ -101,7 +123,7 @@ impl Sessions {
     }
 
     /// A place for one more session, if there is one.
-    pub(super) fn admit(&self, request: &HttpRequest) -> Option<Arc<Life>> {
+    pub(super) fn admit(&self, request: &HttpRequest, audience: &Arc<Audience>) -> Option<Arc<Life>> {
         let mut lives = self.lives();
         if lives.len() >= MOST_SESSIONS {
             return None;
@@ -110,8 +132,11 @@ impl Sessions {
             origin: self.origin,
             progress: AtomicU64::new(milliseconds(self.origin.elapsed())),
             cut: request.conn_data::<Arc<Cut>>().cloned(),
+            is_cut: AtomicBool::new(false),
             goodbye: OnceLock::new(),
+            audience: audience.clone(),
         });
+        audience.joined();
         lives.push(Arc::downgrade(&life));
         Some(life)
     }
@@ -129,7 +154,8 @@ impl Sessions {
         let now = milliseconds(self.origin.elapsed());
         let limit = milliseconds(self.stall_limit);
         for life in self.lives().iter().filter_map(Weak::upgrade) {
-            if now.saturating_sub(life.progress.load(Ordering::Relaxed)) > limit {
+            let is_stuck = now.saturating_sub(life.progress.load(Ordering::Relaxed)) > limit;
+            if is_stuck && !life.is_cut() {
                 log::info!(event = "client_cut"; "a live client takes nothing any more; disconnecting it");
                 life.cut();
             }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::customer::Answers;
 use super::tedapi::Payloads;
 use super::views::ViewCache;
-use super::{Number, RawPercent};
+use super::{Number, Numbering, NumberingMemory, RawPercent};
 
 /// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -136,23 +136,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// How the gateway was reached, in the words of the servers before ours.
-    pub fn connection_mode(&self) -> &'static str {
-        match self {
-            Self::Tedapi(_) => "TEDAPI",
-            Self::Customer(answers) if answers.is_basic_lan() => "Basic LAN",
-            Self::Customer(_) => "Local",
-        }
-    }
-
-    /// `full`, or `off` where the gateway's own protocol is not spoken.
-    pub fn tedapi_mode(&self) -> &'static str {
-        match self {
-            Self::Tedapi(_) => "full",
-            Self::Customer(_) => "off",
-        }
-    }
-
+    /// Whether a Powerwall 3 answered with the little that it has of the customer API.
     pub fn is_basic_lan(&self) -> bool {
         matches!(self, Self::Customer(answers) if answers.is_basic_lan())
     }
@@ -204,6 +188,8 @@ pub struct Documents {
     pub grid_export: Option<String>,
     /// `config.json` of the gateway. Holds personal data: for derivation and redacted views only.
     pub config: Value,
+    /// The numbers of units, inverters and fans.
+    pub numbering: Arc<Numbering>,
 }
 
 /// One good poll of one gateway; immutable, shared by everybody who shows it.
@@ -212,6 +198,8 @@ pub struct Telemetry {
     pub readings: Readings,
     adjustments: Adjustments,
     source: Source,
+    /// Where numbers come from that must outlive this poll.
+    memory: Arc<NumberingMemory>,
     /// Derived on first use: most gateways are never asked for more than their readings.
     documents: OnceLock<Documents>,
     /// Bodies rendered from this telemetry, each at most once.
@@ -219,18 +207,29 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
+    /// Telemetry with numbers of its own: for one that stands alone.
     pub fn new(source: Source, adjustments: Adjustments) -> Arc<Self> {
+        Self::remembering(source, adjustments, Arc::default())
+    }
+
+    /// Telemetry that takes its numbers from `memory`, and adds to it what has none yet.
+    pub fn remembering(source: Source, adjustments: Adjustments, memory: Arc<NumberingMemory>) -> Arc<Self> {
         Arc::new(Self {
             readings: source.readings(&adjustments),
             adjustments,
             source,
+            memory,
             documents: OnceLock::new(),
             views: ViewCache::default(),
         })
     }
 
     pub fn documents(&self) -> &Documents {
-        self.documents.get_or_init(|| self.source.documents(&self.adjustments))
+        self.documents.get_or_init(|| {
+            let mut documents = self.source.documents(&self.adjustments);
+            self.memory.number(&mut documents);
+            documents
+        })
     }
 
     pub fn source(&self) -> &Source {

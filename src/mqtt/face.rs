@@ -17,6 +17,8 @@ use crate::supervisor::Entry;
 /// A part of a site that the gateway has not told of for so long, while it told of others, is gone: its entities are
 /// removed. Less would remove them whenever a unit is switched off for repair.
 const GONE_AFTER: Duration = Duration::from_secs(3600);
+/// Between two polls, no more than this counts: an outage says nothing about a part.
+const LONGEST_STEP: Duration = Duration::from_secs(300);
 /// The firmware is told a little after the first readings; an announcement waits for it, but not for ever.
 const FIRMWARE_PATIENCE: Duration = Duration::from_secs(30);
 /// More entities than any site has.
@@ -24,10 +26,10 @@ const MOST_ENTITIES: usize = 1_000;
 /// What Home Assistant takes for "unknown"; it would ignore an empty payload and go on showing the old value.
 const UNKNOWN: &str = "None";
 
-/// An entity and when the gateway last told of what it shows.
+/// An entity and when, on the clock of [`Face::lived`], the gateway last told of what it shows.
 struct Known {
     entity: Entity,
-    seen: Instant,
+    seen: Duration,
 }
 
 /// What is known of one gateway here, and what of it the broker has been told.
@@ -37,6 +39,12 @@ pub(super) struct Face {
     announcements: Told,
     /// In the order in which they became known: those of the gateway itself come first.
     entities: Vec<Known>,
+    /// For how long the gateway has been telling of its parts.
+    lived: Duration,
+    /// When it told of them last.
+    learned: Option<Instant>,
+    /// Announcements of an earlier run that the broker still holds.
+    recalled: BTreeSet<String>,
     /// What the announcements say of the device.
     name: String,
     firmware: Option<String>,
@@ -55,6 +63,9 @@ impl Face {
             values: Told::default(),
             announcements: Told::default(),
             entities: Vec::new(),
+            lived: Duration::ZERO,
+            learned: None,
+            recalled: BTreeSet::new(),
             name: String::new(),
             firmware: None,
             known_since: None,
@@ -112,26 +123,42 @@ impl Face {
             self.announce = true;
         }
         self.known_since.get_or_insert(now);
+        let learned = self.learned.replace(now).unwrap_or(now);
+        self.lived += now.saturating_duration_since(learned).min(LONGEST_STEP);
         for entity in entities(facts, telemetry.documents()) {
             match self.entities.iter().position(|known| known.entity.is_same(&entity)) {
                 Some(place) => {
                     let known = &mut self.entities[place];
-                    known.seen = now;
+                    known.seen = self.lived;
                     if known.entity != entity {
                         known.entity = entity;
                         self.announce = true;
                     }
                 }
                 None if self.entities.len() < MOST_ENTITIES => {
-                    self.entities.push(Known { entity, seen: now });
+                    self.entities.push(Known { entity, seen: self.lived });
                     self.announce = true;
                 }
                 None => {}
             }
         }
         let before = self.entities.len();
-        self.entities.retain(|known| now.saturating_duration_since(known.seen) < GONE_AFTER);
+        self.entities.retain(|known| self.lived - known.seen < GONE_AFTER);
         self.announce |= self.entities.len() < before;
+        if self.lived >= GONE_AFTER && !self.recalled.is_empty() {
+            // Those that are still there are announced under the same topics.
+            std::mem::take(&mut self.recalled)
+                .into_iter()
+                .for_each(|topic| self.announcements.suspect(topic));
+            self.announce = true;
+        }
+    }
+
+    /// The broker holds an announcement of an earlier run. Should what it announces be gone, it is removed in time.
+    pub fn recall(&mut self, topic: String) {
+        if self.recalled.len() < MOST_ENTITIES {
+            self.recalled.insert(topic);
+        }
     }
 
     fn announcement<'a>(&'a self, facts: &'a GatewayFacts, settings: &'a MqttSettings) -> Announcement<'a> {
@@ -213,7 +240,9 @@ impl Face {
 
     /// Removes everything that the broker holds of a gateway that is no longer configured, except that it is offline.
     pub fn withdraw(&mut self, settings: &MqttSettings, outbox: &Outbox) -> Result<(), NoRoom> {
-        self.withdraw_announcements(settings, outbox)?;
+        for topic in self.announcements.topics() {
+            self.announcements.say(always_kept(topic, String::new(), settings), outbox)?;
+        }
         let last = self.availability(false, settings);
         for topic in self.values.topics() {
             if topic != last.topic {
@@ -221,14 +250,6 @@ impl Face {
             }
         }
         self.values.say(last, outbox)
-    }
-
-    /// Removes the gateway's entities from Home Assistant.
-    pub fn withdraw_announcements(&mut self, settings: &MqttSettings, outbox: &Outbox) -> Result<(), NoRoom> {
-        for topic in self.announcements.topics() {
-            self.announcements.say(always_kept(topic, String::new(), settings), outbox)?;
-        }
-        Ok(())
     }
 }
 

@@ -1,15 +1,15 @@
 //! One connection to the broker, from the welcome to its end: sends what waits, a bounded number of messages ahead of
-//! the broker's acknowledgements, and hears Home Assistant being born.
+//! the broker's acknowledgements, and hears Home Assistant being born and what an earlier run has announced.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use log::warn;
 use rumqttc::{
-    Disconnect, Packet, PingReq, PubAck, PubComp, PubRec, PubRel, Publish, QoS, Subscribe,
-    SubscribeReasonCode,
+    Disconnect, Packet, PingReq, PubAck, PubComp, PubRec, PubRel, Publish, QoS, Subscribe, SubscribeFilter,
+    SubscribeReasonCode, Unsubscribe,
 };
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -24,9 +24,26 @@ const MOST_IN_FLIGHT: usize = 20;
 const ACKNOWLEDGE_LIMIT: Duration = Duration::from_secs(30);
 /// How long it may take to answer a ping.
 const PING_LIMIT: Duration = Duration::from_secs(10);
+/// How long is listened for announcements of an earlier run; a broker sends what it holds at once.
+const SURVEY: Duration = Duration::from_secs(10);
+/// More announcements than there can be of ours.
+const MOST_RECALLED: usize = 10_000;
 /// What is sent at once.
 const MOST_BYTES_AT_ONCE: usize = 64 << 10;
-const SUBSCRIPTION: u16 = 1;
+/// Packet identifiers of subscriptions; those of messages come after them.
+const BIRTH: u16 = 1;
+const ANNOUNCEMENTS: u16 = 2;
+
+/// What the connection hears for the publisher.
+#[derive(Default)]
+pub(super) struct Heard {
+    /// Home Assistant said that it is online.
+    pub birth: Cell<bool>,
+    /// Whether the broker has been asked once for the announcements it holds.
+    pub surveyed: Cell<bool>,
+    /// Topics of announcements of an earlier run.
+    pub announcements: RefCell<BTreeSet<String>>,
+}
 
 /// A message that the broker has not confirmed.
 struct Unconfirmed {
@@ -46,8 +63,11 @@ struct Line<'a> {
     out: BytesMut,
     /// Home Assistant's own topic.
     birth_topic: String,
-    /// Set when Home Assistant says that it is online.
-    born: &'a Cell<bool>,
+    /// What Home Assistant's topics begin with.
+    discovery_prefix: &'a str,
+    heard: &'a Heard,
+    /// Until when announcements are listened for.
+    survey_until: Option<Instant>,
 }
 
 /// Serves the broker until the connection ends, or, after [`Outbox::close`], until everything is confirmed and a
@@ -56,15 +76,17 @@ pub(super) async fn serve(
     mut connection: Connection,
     settings: &MqttSettings,
     outbox: &Outbox,
-    born: &Cell<bool>,
+    heard: &Heard,
 ) -> Result<(), LineError> {
     let mut line = Line {
         outbox,
         in_flight: BTreeMap::new(),
-        last_id: SUBSCRIPTION,
+        last_id: ANNOUNCEMENTS,
         out: BytesMut::new(),
         birth_topic: format!("{}/status", settings.discovery_prefix),
-        born,
+        discovery_prefix: &settings.discovery_prefix,
+        heard,
+        survey_until: None,
     };
     let ended = line.serve(&mut connection, settings).await;
     outbox.in_flight.set(0);
@@ -75,16 +97,21 @@ impl Line<'_> {
     async fn serve(&mut self, connection: &mut Connection, settings: &MqttSettings) -> Result<(), LineError> {
         if settings.discovery {
             let mut subscribe = Subscribe::new(self.birth_topic.as_str(), QoS::AtMostOnce);
-            subscribe.pkid = SUBSCRIPTION;
+            subscribe.pkid = BIRTH;
             subscribe.write(&mut self.out)?;
+            // Once: what is announced from now on is known. And never again should it cost the connection.
+            if !self.heard.surveyed.replace(true) {
+                self.begin_survey()?;
+            }
         }
         let (mut heard, mut sent) = (Instant::now(), Instant::now());
         let mut pinged: Option<Instant> = None;
         loop {
             self.fill()?;
-            if !self.out.is_empty() {
+            while !self.out.is_empty() {
                 self.flush(connection).await?;
                 sent = Instant::now();
+                self.fill()?;
             }
             if self.outbox.is_closing() && self.outbox.len() == 0 {
                 Disconnect.write(&mut self.out)?;
@@ -94,7 +121,7 @@ impl Line<'_> {
             // A broker that takes everything and says nothing is asked whether it lives.
             let overdue = self.in_flight.values().map(|message| message.since + ACKNOWLEDGE_LIMIT).min();
             let ping_due = pinged.map_or(heard.min(sent) + settings.keep_alive, |pinged| pinged + PING_LIMIT);
-            let next = overdue.map_or(ping_due, |overdue| overdue.min(ping_due));
+            let next = [overdue, self.survey_until].into_iter().flatten().fold(ping_due, Instant::min);
             tokio::select! {
                 received = connection.receive() => {
                     received?;
@@ -105,6 +132,10 @@ impl Line<'_> {
                 }
                 () = self.outbox.filled(), if self.in_flight.len() < MOST_IN_FLIGHT => {}
                 () = sleep_until(next) => {
+                    if self.survey_until.is_some_and(|until| until <= Instant::now()) {
+                        self.end_survey()?;
+                        continue;
+                    }
                     if overdue.is_some_and(|overdue| overdue <= Instant::now()) {
                         return Err(LineError::NotAcknowledged(ACKNOWLEDGE_LIMIT));
                     }
@@ -116,6 +147,27 @@ impl Line<'_> {
                 }
             }
         }
+    }
+
+    /// Where entities of ours are announced.
+    fn announcement_topics(&self) -> [String; 2] {
+        ["sensor", "binary_sensor"].map(|component| format!("{}/{component}/+/config", self.discovery_prefix))
+    }
+
+    fn begin_survey(&mut self) -> Result<(), LineError> {
+        let filters = self.announcement_topics().map(|topic| SubscribeFilter::new(topic, QoS::AtMostOnce));
+        let mut subscribe = Subscribe::new_many(filters);
+        subscribe.pkid = ANNOUNCEMENTS;
+        subscribe.write(&mut self.out)?;
+        self.survey_until = Some(Instant::now() + SURVEY);
+        Ok(())
+    }
+
+    fn end_survey(&mut self) -> Result<(), LineError> {
+        let unsubscribe = Unsubscribe { pkid: ANNOUNCEMENTS, topics: self.announcement_topics().to_vec() };
+        unsubscribe.write(&mut self.out)?;
+        self.survey_until = None;
+        Ok(())
     }
 
     /// Takes what may be sent now.
@@ -150,7 +202,7 @@ impl Line<'_> {
     /// There are far more identifiers than messages in flight.
     fn free_id(&mut self) -> u16 {
         loop {
-            self.last_id = self.last_id.checked_add(1).unwrap_or(SUBSCRIPTION + 1);
+            self.last_id = self.last_id.checked_add(1).unwrap_or(ANNOUNCEMENTS + 1);
             if !self.in_flight.contains_key(&self.last_id) {
                 return self.last_id;
             }
@@ -193,14 +245,14 @@ impl Line<'_> {
                 PubComp::new(pkid).write(&mut self.out)?;
             }
             Packet::SubAck(answer) => {
-                if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
+                if answer.pkid == BIRTH && answer.return_codes.contains(&SubscribeReasonCode::Failure) {
                     let topic = &self.birth_topic;
                     warn!(
                         "MQTT: the broker does not let us hear {topic}; restarts of Home Assistant go unnoticed"
                     );
                 }
             }
-            Packet::PingResp => {}
+            Packet::PingResp | Packet::UnsubAck(_) => {}
             other => return Err(LineError::Protocol(format!("unexpected {}", kind(&other)))),
         }
         Ok(())
@@ -221,7 +273,13 @@ impl Line<'_> {
         }
         // A retained one tells of a birth long ago.
         if publish.topic == self.birth_topic && !publish.retain && publish.payload.as_ref() == b"online" {
-            self.born.set(true);
+            self.heard.birth.set(true);
+        }
+        if publish.retain && !publish.payload.is_empty() && publish.topic.contains("/pypowerwall_") {
+            let mut announcements = self.heard.announcements.borrow_mut();
+            if announcements.len() < MOST_RECALLED {
+                announcements.insert(publish.topic.clone());
+            }
         }
         Ok(())
     }
@@ -234,9 +292,11 @@ fn kind(packet: &Packet) -> &'static str {
         Packet::ConnAck(_) => "CONNACK",
         Packet::Subscribe(_) => "SUBSCRIBE",
         Packet::Unsubscribe(_) => "UNSUBSCRIBE",
-        Packet::UnsubAck(_) => "UNSUBACK",
         Packet::PingReq => "PINGREQ",
         Packet::Disconnect => "DISCONNECT",
         _ => "packet",
     }
 }
+
+#[cfg(test)]
+mod tests;

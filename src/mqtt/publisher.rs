@@ -1,13 +1,12 @@
 //! The actor that keeps the broker informed: hears of every gateway, tells what changed, comes back after an outage.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use backoff::backoff::Backoff;
-use log::{info, warn};
+use log::info;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::oneshot;
@@ -15,8 +14,9 @@ use tokio::time::Instant;
 
 use super::connect::{Connection, LineError, connect};
 use super::face::{Face, always_kept};
-use super::line::serve;
-use super::outbox::Outbox;
+use super::line::{Heard, serve};
+use super::outage::Outage;
+use super::outbox::{Message, Outbox};
 use super::sum::Sum;
 use super::told::NoRoom;
 use crate::board::{Board, Published};
@@ -38,12 +38,9 @@ const GOOD_CONNECTION: Duration = Duration::from_secs(60);
 const FAREWELL_LIMIT: Duration = Duration::from_millis(1500);
 
 /// Says goodbye to the broker and ends the actor; answered when that is done.
-#[derive(Debug, Message)]
+#[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
-pub(super) struct Farewell {
-    /// Whether Home Assistant shall forget the entities.
-    pub withdraw: bool,
-}
+pub(super) struct Farewell;
 
 /// Where the connection stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,8 +60,8 @@ pub(super) struct Publisher {
     status: Arc<Board<BrokerStatus>>,
     /// Shared with the connection.
     outbox: Rc<Outbox>,
-    /// Set by the connection when Home Assistant was born.
-    born: Rc<Cell<bool>>,
+    /// Filled by the connection.
+    heard: Rc<Heard>,
     /// The directory as it was looked at last.
     entries: Arc<Vec<Arc<Entry>>>,
     faces: Vec<Face>,
@@ -73,8 +70,8 @@ pub(super) struct Publisher {
     /// `None` without the second layout.
     sum: Option<Sum>,
     line: Line,
-    /// The outage that was told last; `None` while all is well.
-    outage: Option<LineError>,
+    /// `None` while all is well.
+    outage: Option<Outage>,
     retry: RetrySchedule,
     /// Seeded by the owner, so that a test sees the same pauses each time.
     rng: StdRng,
@@ -106,7 +103,7 @@ impl Publisher {
             directory,
             status,
             outbox: Rc::new(outbox),
-            born: Rc::default(),
+            heard: Rc::default(),
             entries: Arc::default(),
             faces: Vec::new(),
             leaving: Vec::new(),
@@ -131,18 +128,21 @@ impl Publisher {
     }
 
     fn connected(&mut self, connection: Connection, ctx: &mut Context<Self>) {
-        info!(event = "mqtt_connected"; "MQTT: connected to {}:{}", self.host, self.settings.port);
         let now = Instant::now();
+        let broker = format!("{}:{}", self.host, self.settings.port);
+        match self.outage.take() {
+            Some(outage) => outage.end(&broker, now),
+            None => info!(event = "mqtt_connected"; "MQTT: connected to {broker}"),
+        }
         self.line = Line::Up(now);
-        self.outage = None;
-        self.born.set(false);
+        self.heard.birth.set(false);
         self.birth_due = None;
         self.doubt_everything();
         let _ = self.greet(now);
         self.tell();
         self.note_status();
-        let (settings, outbox, born) = (self.settings.clone(), self.outbox.clone(), self.born.clone());
-        let serving = async move { serve(connection, &settings, &outbox, &born).await };
+        let (settings, outbox, heard) = (self.settings.clone(), self.outbox.clone(), self.heard.clone());
+        let serving = async move { serve(connection, &settings, &outbox, &heard).await };
         ctx.spawn(serving.into_actor(self).map(|ended, actor, ctx| actor.line_ended(ended, ctx)));
     }
 
@@ -155,7 +155,7 @@ impl Publisher {
         Ok(())
     }
 
-    fn availability(&self, payload: &str) -> super::outbox::Message {
+    fn availability(&self, payload: &str) -> Message {
         always_kept(format!("{}/availability", self.settings.prefix), payload.to_owned(), &self.settings)
     }
 
@@ -172,19 +172,19 @@ impl Publisher {
             self.retry.reset();
         }
         if let Err(error) = ended {
-            self.note_outage(error);
+            self.note_outage(&error);
         }
         let pause = self.retry.next_backoff().unwrap_or(REFRESH);
         ctx.run_later(pause, Self::connect);
     }
 
-    /// One line per change: a broker that is away for a night must not fill the log.
-    fn note_outage(&mut self, error: LineError) {
-        if !self.outage.as_ref().is_some_and(|outage| outage.is_like(&error)) {
-            warn!(event = "mqtt_outage"; "MQTT: {error}; trying again");
+    fn note_outage(&mut self, error: &LineError) {
+        let now = Instant::now();
+        match &mut self.outage {
+            Some(outage) => outage.goes_on(error, now),
+            None => self.outage = Some(Outage::begin(error, now)),
         }
         let (last_error, last_error_at) = (Some(error.to_string()), Some(unix_time()));
-        self.outage = Some(error);
         let before = self.status.read();
         self.status.publish(Arc::new(BrokerStatus { last_error, last_error_at, ..(*before).clone() }));
         self.note_status();
@@ -231,8 +231,12 @@ impl Publisher {
         for face in &mut self.leaving {
             face.withdraw(&self.settings, &self.outbox)?;
         }
-        for face in &mut self.faces {
-            face.tell(now, &self.settings, &self.outbox)?;
+        for place in 0..self.faces.len() {
+            if self.faces[place].tell(now, &self.settings, &self.outbox).is_err() {
+                // The next one to be told, so that a slow broker does not hear of the first gateways only.
+                self.faces.rotate_left(place);
+                return Err(NoRoom);
+            }
         }
         if let Some(sum) = &mut self.sum {
             let (aggregate, snapshots) = (self.directory.aggregate.read(), self.directory.snapshots());
@@ -265,10 +269,26 @@ impl Publisher {
         self.entries = entries;
     }
 
+    /// Gives each gateway what the broker holds of it.
+    fn recall_announcements(&mut self) {
+        for topic in self.heard.announcements.take() {
+            let Some((_, rest)) = topic.split_once("/pypowerwall_") else { continue };
+            let of_gateway = |face: &&mut Face| {
+                rest.strip_prefix(face.entry.id.as_str()).is_some_and(|suffix| suffix.starts_with('_'))
+            };
+            // `home_2_battery` may be of `home` or of `home_2`: the longer id knows better.
+            let faces = self.faces.iter_mut().filter(of_gateway);
+            if let Some(face) = faces.max_by_key(|face| face.entry.id.len()) {
+                face.recall(topic);
+            }
+        }
+    }
+
     fn look_around(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         self.follow_directory(ctx);
-        if self.born.take() {
+        self.recall_announcements();
+        if self.heard.birth.take() {
             info!(event = "mqtt_birth"; "MQTT: Home Assistant has started; telling it everything");
             self.birth_due = Some(now + Duration::from_secs_f64(self.rng.random_range(BIRTH_PAUSE)));
         }
@@ -334,22 +354,15 @@ impl Handler<Published<Aggregate>> for Publisher {
 impl Handler<Farewell> for Publisher {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, Farewell { withdraw }: Farewell, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Farewell, ctx: &mut Self::Context) -> Self::Result {
         if self.line == Line::Away {
             ctx.stop();
             return Box::pin(std::future::ready(()));
         }
         self.outbox.clear();
-        let mut last_words = || -> Result<(), NoRoom> {
-            for face in &mut self.faces {
-                if withdraw {
-                    face.withdraw_announcements(&self.settings, &self.outbox)?;
-                }
-                self.outbox.offer(face.availability(false, &self.settings));
-            }
-            Ok(())
-        };
-        let _ = last_words();
+        for face in &self.faces {
+            self.outbox.offer(face.availability(false, &self.settings));
+        }
         self.outbox.offer(self.availability("offline"));
         self.outbox.close();
         // A connection that is cut makes the broker publish the last will instead.

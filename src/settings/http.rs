@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::load::Reader;
-use super::{AllowedOrigins, HttpSettings, RateLimit, Secret, TlsFiles, values};
+use super::{AllowedOrigins, HttpSettings, RateLimit, Secret, Style, TlsFiles, values};
 
 #[derive(Default, Deserialize)]
 struct HttpVariables {
@@ -19,6 +19,8 @@ struct HttpVariables {
     pw_https: Option<String>,
     pw_tls_cert: Option<String>,
     pw_tls_key: Option<String>,
+    pw_style: Option<String>,
+    pw_frame_ancestors: Option<String>,
     pw_rate_limit_enabled: Option<String>,
     pw_rate_limit_max_requests: Option<String>,
     pw_rate_limit_window_seconds: Option<String>,
@@ -44,6 +46,15 @@ impl Reader {
             hosts.as_ref().map_or_else(|| "*".to_owned(), |hosts| hosts.join(", "))
         });
         let browser_cache = self.seconds("PW_BROWSER_CACHE", raw.pw_browser_cache, 0, 0..=31_536_000);
+        let style =
+            self.value("PW_STYLE", raw.pw_style, Style::default(), Style::named, |style| style.name().into());
+        let frame_ancestors = self.value(
+            "PW_FRAME_ANCESTORS",
+            raw.pw_frame_ancestors,
+            "*".to_owned(),
+            values::frame_ancestors,
+            String::clone,
+        );
         let is_limited = self.boolean("PW_RATE_LIMIT_ENABLED", raw.pw_rate_limit_enabled, false);
         let requests =
             self.whole("PW_RATE_LIMIT_MAX_REQUESTS", raw.pw_rate_limit_max_requests, 1000, 1_000_000);
@@ -65,6 +76,8 @@ impl Reader {
             origins,
             hosts,
             browser_cache,
+            style,
+            frame_ancestors,
             rate_limit: is_limited.then_some(limit),
             tls,
             control_secret: raw.pw_control_secret.map(Secret::new),

@@ -70,6 +70,19 @@ fn is_origin(text: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', ' ']))
 }
 
+/// Origins, `self`, `none` or `*`, with blanks or commas, as the policy `frame-ancestors` writes them.
+pub(super) fn frame_ancestors(text: &str) -> Result<String, Refusal> {
+    let ancestors =
+        text.split([' ', ',']).filter(|word| !word.is_empty()).map(|word| match word.trim_matches('\'') {
+            "self" => Ok("'self'"),
+            "none" => Ok("'none'"),
+            "*" => Ok("*"),
+            origin if is_origin(origin) && !origin.contains(';') => Ok(origin),
+            odd => Err(format!("{odd:?} is not an origin such as http://host:port, nor self, none or *")),
+        });
+    Ok(ancestors.collect::<Result<Vec<_>, Refusal>>()?.join(" "))
+}
+
 /// Names and addresses with commas, without ports; `*` for any.
 pub(super) fn hosts(text: &str) -> Result<Option<Vec<String>>, Refusal> {
     let hosts: Vec<String> = text
@@ -101,6 +114,15 @@ pub(super) fn query_set(text: &str) -> Result<QuerySet, Refusal> {
         "V2024_06" => Ok(QuerySet::V2024_06),
         "V2026_06" => Ok(QuerySet::V2026_06),
         _ => Err(format!("{text:?} is neither V2024_06 nor V2026_06")),
+    }
+}
+
+/// Whether an installer login is meant.
+pub(super) fn is_bearer(text: &str) -> Result<bool, Refusal> {
+    match text.to_ascii_lowercase().as_str() {
+        "basic" => Ok(false),
+        "bearer" => Ok(true),
+        _ => Err(format!("{text:?} is neither basic nor bearer")),
     }
 }
 

@@ -10,11 +10,12 @@ pub enum Effect {
     None(&'static str),
     /// As `Live`, and never shown.
     Secret,
+    /// No secret by itself, but nobody's business either: an account, the place of a key. Not shown.
+    Private,
 }
 
-use Effect::{Live, None, Secret};
+use Effect::{Live, None, Private, Secret};
 
-const LATER: &str = "not part of this version yet";
 const CLOUD: &str = "this version has no cloud link yet";
 const HISTORY: &str = "this version keeps no history yet";
 const CONTROL: &str = "this version only reads";
@@ -30,7 +31,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_GW_PWD_FILE", Live),
     ("PW_PASSWORD", Secret),
     ("PW_PASSWORD_FILE", Live),
-    ("PW_EMAIL", Live),
+    ("PW_EMAIL", Private),
     ("PW_TIMEZONE", Live),
     ("PW_AUTH_PATH", Live),
     ("PW_AUTHPATH", Live),
@@ -45,28 +46,29 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_POOL_MAXSIZE", None("one connection per gateway is all this program opens")),
     ("PW_HTTPS", Live),
     ("PW_TLS_CERT", Live),
-    ("PW_TLS_KEY", Secret),
+    ("PW_TLS_KEY", Private),
     ("PW_SUPPRESS_NETWORK_ERRORS", None("errors are logged when they change, not when they repeat")),
     ("PW_NETWORK_ERROR_RATE_LIMIT", None("errors are logged when they change, not when they repeat")),
     ("PW_FAIL_FAST", None(BUILT_IN)),
     ("PW_HEALTH_CHECK", None(BUILT_IN)),
-    ("PW_STYLE", None(LATER)),
+    ("PW_STYLE", Live),
+    ("PW_FRAME_ANCESTORS", Live),
     ("PW_CONTROL_SECRET", Secret),
     ("PW_CONTROL_SECRET_FILE", Live),
     ("PROXY_BASE_URL", Live),
-    ("PW_RSA_KEY_PATH", Live),
+    ("PW_RSA_KEY_PATH", Private),
     ("PW_WIFI_HOST", Live),
     ("PW_NEG_SOLAR", Live),
     ("PW_SITE_ZERO_THRESHOLD", Live),
     ("PW_TEDAPI_API_VERSION", Live),
-    ("PW_TEDAPI_AUTH_MODE", None(LATER)),
+    ("PW_TEDAPI_AUTH_MODE", Live),
     ("PW_TEDAPI_RECOVERY", None(BUILT_IN)),
     ("PW_TEDAPI_PROBE_INTERVAL", None(BUILT_IN)),
     ("PW_FIRMWARE_CHECK_INTERVAL", None("the firmware is read once an hour")),
     ("PW_CERTIFICATE", Live),
     ("PW_LEGACY_ZEROS", Live),
     ("PW_ALLOWED_HOSTS", Live),
-    ("PW_FAILOVER", None(CLOUD)),
+    ("PW_FAILOVER", Live),
     ("PW_FLEETAPI_HTTP", None(CLOUD)),
     ("PW_CLOUD_HYBRID", None(CLOUD)),
     ("PW_LOCAL_FIRST", None(CONTROL)),
@@ -99,7 +101,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("MQTT_CLIENT_ID", Live),
     ("MQTT_KEEPALIVE", Live),
     ("MQTT_LAYOUT", Live),
-    ("MQTT_CONTROLS", None(CONTROL)),
+    ("MQTT_CONTROLS", None("orders are not taken by MQTT yet")),
     ("GATEWAYS", None("never meant to be read; use PW_GATEWAYS")),
     ("CONTROL_ENABLED", None("no server ever read it")),
     ("CONTROL_TOKEN", None("no server ever read it; PW_CONTROL_SECRET is the name")),

@@ -5,7 +5,7 @@ use std::io;
 use awc::http::header::{self, HeaderName};
 use bytes::Bytes;
 
-use super::answers::{Addressee, Question};
+use super::answers::{Addressee, Question, framed};
 use super::customer::CustomerRequest;
 use super::faults::Role;
 use super::gateway::{Gateway, SiteOptions};
@@ -35,7 +35,7 @@ impl InMemoryGateway {
         };
         let Ok(question) = Question::read(body, &addressee) else { return (Role::Other, Err(400)) };
         let served = self.0.serves(&addressee, question.recipient());
-        (question.role, served.map(|()| self.0.answer(&question)))
+        (question.role, served.map(|()| framed(self.0.answer(&question))))
     }
 
     /// What the customer API answers, with its rules about logins and sessions.
@@ -53,7 +53,7 @@ impl InMemoryGateway {
         });
         let set_cookies = answer.headers.lines().filter_map(|line| line.strip_prefix("Set-Cookie: "));
         let set_cookies = set_cookies.map(str::to_owned).collect();
-        (role, Answer { status: answer.status, retry_after: None, set_cookies, body: answer.body })
+        (role, Answer { status: answer.status, set_cookies, body: answer.body, ..Answer::default() })
     }
 
     /// Runs other firmware from now on, as after a restart.

@@ -12,6 +12,7 @@ mod documents;
 mod faults;
 mod gateway;
 mod in_memory;
+mod lan;
 mod server;
 
 use std::io;
@@ -27,6 +28,7 @@ pub use documents::SiteKind;
 pub use faults::{Counters, Fault, Role};
 pub use gateway::{GatewayHandle, SiteOptions};
 pub use in_memory::InMemoryGateway;
+pub use lan::{Lan, Registration};
 
 /// Gateways on a thread of their own, so that what they cost is not mixed up with what the service costs.
 pub struct Fleet {
@@ -99,6 +101,16 @@ impl GatewayHandle {
             "id": site.id, "name": site.name, "host": self.addr.ip().to_string(), "port": self.addr.port(),
             "gw_pwd": site.password, "type": kind,
         })
+    }
+
+    /// The entry in `PW_GATEWAYS` to reach this gateway over the wired LAN at `lan`, and over Wi-Fi.
+    pub fn settings_with_lan(&self, lan: &Self, rsa_key_path: &str) -> Value {
+        let mut entry = self.settings();
+        entry["host"] = lan.addr.ip().to_string().into();
+        entry["port"] = lan.addr.port().into();
+        entry["wifi_host"] = self.addr.to_string().into();
+        entry["rsa_key_path"] = rsa_key_path.into();
+        entry
     }
 }
 

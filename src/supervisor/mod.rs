@@ -72,6 +72,7 @@ impl Supervisor {
             ttl: self.polling.ttl(settings.timeout),
             adjustments: self.polling.adjustments,
             seed: self.seed.wrapping_add(index as u64),
+            numbers: self.polling.numbers_of(&settings.facts.id),
         }
     }
 
@@ -171,7 +172,8 @@ fn starting_over(initial: Snapshot, before: &Snapshot) -> Snapshot {
     let address = |snapshot: &Snapshot| (snapshot.gateway.host.clone(), snapshot.gateway.port);
     let silent = before.health.cooldown_until.is_some() && address(&initial) == address(before);
     let health = if silent { before.health.clone() } else { initial.health };
-    Snapshot { sequence: before.sequence + 1, health, ..initial }
+    let numbering = before.numbering.clone();
+    Snapshot { sequence: before.sequence + 1, health, numbering, ..initial }
 }
 
 /// Ends the actor of `entry`. Its mailbox is never full for longer than one message takes.

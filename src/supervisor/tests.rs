@@ -67,6 +67,7 @@ fn polling() -> PollingSettings {
         cache_ttl: 30 * SECOND,
         graceful_degradation: true,
         adjustments: Adjustments::default(),
+        memory: None,
     }
 }
 

@@ -1,23 +1,111 @@
-//! The pages: files of `static/`, embedded in the program.
+//! The pages and the files they are made of: embedded in the program, compressed once, never sent twice.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::OnceLock;
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
+use flate2::Compression;
+use ring::digest::{SHA256, digest};
 use rust_embed::{EmbeddedFile, RustEmbed};
-use std::borrow::Cow;
-use std::fmt::Write;
 
 use super::State;
+use super::compression::{gzip, takes_gzip};
 use super::plumbing::{get, not_found};
+use crate::settings::HttpSettings;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
 struct Files;
 
-/// Nothing from elsewhere, nothing inline.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                      connect-src 'self' ws: wss:; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *";
+/// The page at `/` on a wall. Not a file: it is `index.html` that knows.
+const KIOSK: &str = "kiosk";
+/// Where the pages say what the settings decide.
+const STYLE: &str = r#"data-style="clear""#;
+const NO_KIOSK: &str = r#"data-kiosk="no""#;
+
+/// What is served below `/static/`, and the pages.
+pub(super) struct Assets {
+    by_path: HashMap<Cow<'static, str>, Asset>,
+    /// Nothing from elsewhere and nothing inline; who may show it in a frame is a setting.
+    policy: HeaderValue,
+    /// Of everything that is not a page.
+    cache_control: HeaderValue,
+}
+
+struct Asset {
+    content_type: HeaderValue,
+    bytes: Bytes,
+    /// Made when it is first wanted; `None` if it does not get smaller.
+    compressed: OnceLock<Option<Bytes>>,
+    /// Of the content, in hexadecimal; the two encodings have entity tags of their own.
+    hash: String,
+    /// Pages are asked for anew, so that an update of the program arrives.
+    is_page: bool,
+}
+
+impl Assets {
+    pub fn new(http: &HttpSettings) -> Self {
+        let style = format!(r#"data-style="{}""#, http.style.name());
+        let mut by_path = HashMap::new();
+        for path in Files::iter() {
+            let Some(file) = Files::get(&path) else { continue };
+            let mut bytes = content(file);
+            if path.ends_with(".html") {
+                let page = String::from_utf8_lossy(&bytes).replace(STYLE, &style);
+                if path == "index.html" {
+                    let kiosk = page.replace(NO_KIOSK, r#"data-kiosk="yes""#);
+                    by_path.insert(KIOSK.into(), Asset::new("kiosk.html", kiosk.into()));
+                }
+                bytes = page.into();
+            }
+            let asset = Asset::new(&path, bytes);
+            by_path.insert(path, asset);
+        }
+        let policy = format!(
+            "default-src 'self'; script-src 'self'; style-src 'self'; object-src 'none'; base-uri 'none'; \
+             form-action 'none'; frame-ancestors {}",
+            http.frame_ancestors
+        );
+        let seconds = http.browser_cache.as_secs();
+        let cache_control = if seconds == 0 { "no-cache".to_owned() } else { format!("max-age={seconds}") };
+        Self { by_path, policy: value(policy), cache_control: value(cache_control) }
+    }
+}
+
+/// Texts of ours and validated settings; should one not fit into a header all the same, the strictest is sent.
+fn value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
+fn content(file: EmbeddedFile) -> Bytes {
+    match file.data {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    }
+}
+
+impl Asset {
+    fn new(path: &str, bytes: Bytes) -> Self {
+        let mut hash = String::new();
+        for byte in &digest(&SHA256, &bytes).as_ref()[..12] {
+            let _ = write!(hash, "{byte:02x}");
+        }
+        let is_page = path.ends_with(".html");
+        Self { content_type: content_type(path), bytes, compressed: OnceLock::new(), hash, is_page }
+    }
+
+    fn compressed(&self) -> Option<&Bytes> {
+        let made = self.compressed.get_or_init(|| {
+            gzip(&self.bytes, Compression::best()).ok().filter(|small| small.len() < self.bytes.len())
+        });
+        made.as_ref()
+    }
+}
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(get("/static/{file:.*}", file));
@@ -27,8 +115,16 @@ pub(super) fn index(state: &State, request: &HttpRequest) -> HttpResponse {
     serve(state, request, "index.html")
 }
 
+pub(super) fn kiosk(state: &State, request: &HttpRequest) -> HttpResponse {
+    below_the_root(state, request, KIOSK, KIOSK)
+}
+
+pub(super) fn console(state: &State, request: &HttpRequest) -> HttpResponse {
+    below_the_root(state, request, "console", "console.html")
+}
+
 pub(super) fn example(state: &State, request: &HttpRequest) -> HttpResponse {
-    serve(state, request, "example.html")
+    below_the_root(state, request, "example", "example.html")
 }
 
 pub(super) fn favicon(state: &State, request: &HttpRequest) -> HttpResponse {
@@ -48,51 +144,73 @@ async fn file(state: Data<State>, request: HttpRequest, path: Path<String>) -> H
     serve(&state, &request, &path)
 }
 
+/// Addresses in pages are relative, so that they hold behind any proxy; with a slash at its end a page would look for
+/// its files in the wrong place.
+fn below_the_root(state: &State, request: &HttpRequest, name: &str, path: &str) -> HttpResponse {
+    if !request.path().ends_with('/') {
+        return serve(state, request, path);
+    }
+    let query = request.query_string();
+    let mark = if query.is_empty() { "" } else { "?" };
+    HttpResponse::PermanentRedirect()
+        .insert_header((header::LOCATION, format!("../{name}{mark}{query}")))
+        .finish()
+}
+
 fn serve(state: &State, request: &HttpRequest, path: &str) -> HttpResponse {
-    let Some(file) = Files::get(path) else { return not_found() };
-    let tag = entity_tag(&file);
-    let known = request.headers().get(header::IF_NONE_MATCH).is_some_and(|known| known == tag.as_str());
-    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    let Some(asset) = state.assets.by_path.get(path) else { return not_found() };
+    let compressed = if takes_gzip(request.headers()) { asset.compressed() } else { None };
+    let ending = if compressed.is_some() { "-gz" } else { "" };
+    let tag = format!("\"{}{ending}\"", asset.hash);
+    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let is_known =
+        known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
+    let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    let cache_control = match asset.is_page {
+        true => HeaderValue::from_static("no-cache"),
+        false => state.assets.cache_control.clone(),
+    };
     response
         .insert_header((header::ETAG, tag))
-        .insert_header((header::CACHE_CONTROL, cache_control(state, path)))
+        .insert_header((header::CACHE_CONTROL, cache_control))
+        .insert_header((header::VARY, "Accept-Encoding"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::CONTENT_SECURITY_POLICY, state.assets.policy.clone()))
         .insert_header((header::REFERRER_POLICY, "no-referrer"));
-    if known {
+    if is_known {
         return response.finish();
     }
-    let body = match file.data {
-        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-        Cow::Owned(bytes) => bytes.into(),
-    };
-    response.insert_header((header::CONTENT_TYPE, mime(path))).body(body)
-}
-
-/// Pages are asked for anew, so that an update of the program arrives; what they are made of may be kept.
-fn cache_control(state: &State, path: &str) -> String {
-    let seconds = state.http.browser_cache.as_secs();
-    if seconds == 0 || path.ends_with(".html") { "no-cache".into() } else { format!("max-age={seconds}") }
-}
-
-fn entity_tag(file: &EmbeddedFile) -> String {
-    let hash = file.metadata.sha256_hash();
-    let mut tag = String::from("\"");
-    for byte in &hash[..12] {
-        let _ = write!(tag, "{byte:02x}");
+    response.insert_header((header::CONTENT_TYPE, asset.content_type.clone()));
+    match compressed {
+        Some(small) => response.insert_header((header::CONTENT_ENCODING, "gzip")).body(small.clone()),
+        None => response.body(asset.bytes.clone()),
     }
-    tag + "\""
 }
 
-fn mime(path: &str) -> HeaderValue {
+fn content_type(path: &str) -> HeaderValue {
     HeaderValue::from_static(match path.rsplit('.').next() {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
+        Some("txt") => "text/plain; charset=utf-8",
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",
         Some("ico") => "image/x-icon",
-        Some("webmanifest") => "application/manifest+json",
+        Some("woff2") => "font/woff2",
         _ => "application/octet-stream",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything a browser could load, compressed where that helps.
+    #[test]
+    fn all_pages_together_weigh_less_than_100_kilobytes() {
+        let files =
+            Files::iter().filter_map(|path| Files::get(&path).map(|file| Asset::new(&path, content(file))));
+        let weight: usize = files.map(|file| file.compressed().unwrap_or(&file.bytes).len()).sum();
+        assert!(weight < 100_000, "{weight} bytes");
+    }
 }

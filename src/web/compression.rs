@@ -89,7 +89,7 @@ impl Compressor {
         let slot = self.slot(plain);
         let compress = || async {
             let plain = plain.clone();
-            web::block(move || gzip(&plain)).await.map_err(io::Error::other)?
+            web::block(move || gzip(&plain, Compression::default())).await.map_err(io::Error::other)?
         };
         slot.get_or_try_init(compress).await.cloned()
     }
@@ -114,8 +114,8 @@ impl Compressor {
     }
 }
 
-fn gzip(plain: &[u8]) -> io::Result<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::default());
+pub(super) fn gzip(plain: &[u8], effort: Compression) -> io::Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), effort);
     encoder.write_all(plain)?;
     encoder.finish().map(Bytes::from)
 }

@@ -5,12 +5,14 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{Error, HttpMessage, HttpResponse, web};
 use futures_util::future::Either;
+use log::{Level, debug, log_enabled};
 use tokio::time::Instant;
 
 use super::compression::takes_gzip;
@@ -46,6 +48,7 @@ where
     let allowed = origin.and_then(|origin| allowed(&state, origin));
     let takes_gzip = takes_gzip(request.headers());
     let is_order = request.method() == Method::POST;
+    let started = log_enabled!(Level::Debug).then(Instant::now);
     let answer = match judge(&state, &request, allowed.is_some()) {
         Verdict::Route => Either::Left(service.call(request)),
         Verdict::Answer(response) => {
@@ -66,8 +69,26 @@ where
             allowed.mark(response.headers_mut());
         }
         state.counters.count(is_order, response.status());
+        if let Some(started) = started {
+            tell(&state, &response, started.elapsed());
+        }
         Ok(if takes_gzip { state.compressor.compressed(response).await } else { response })
     })
+}
+
+/// A line for whoever looks for what is slow or refused. It names the route of the table and nothing that a client made
+/// up: a path or a query may hold what is none of the log's business.
+fn tell(state: &State, response: &ServiceResponse, took: Duration) {
+    let request = response.request();
+    let path = below_base(request.path(), &state.http.base_path);
+    let route = state.table.find(path).map(|route| route.path.to_owned());
+    let route = route.or_else(|| request.match_pattern()).unwrap_or_else(|| "no route".to_owned());
+    let (status, latency) = (response.status().as_u16(), took.as_millis() as u64);
+    debug!(
+        event = "request", method = request.method().as_str(), route = route.as_str(), status = status,
+        latency_ms = latency;
+        "{} {route}: {status} in {latency} ms", request.method()
+    );
 }
 
 fn judge(state: &State, request: &ServiceRequest, may_read: bool) -> Verdict {

@@ -10,9 +10,11 @@ mod docs;
 mod front;
 mod health;
 mod limiter;
+mod openapi;
 mod orders;
 mod plumbing;
 mod routes;
+mod scrape;
 mod stats;
 mod table;
 mod token;
@@ -29,6 +31,7 @@ use crate::frames::Frames;
 use crate::model::BrokerStatus;
 use crate::settings::{HttpSettings, MqttSettings, PollingSettings};
 use crate::supervisor::Directory;
+use assets::Assets;
 use compression::Compressor;
 use limiter::Limiter;
 use stats::Counters;
@@ -53,6 +56,8 @@ pub struct State {
     started_at: f64,
     counters: Counters,
     table: Table,
+    /// The pages and what they are made of.
+    assets: Assets,
     /// `None`: everybody may ask as much as they like.
     limiter: Option<Limiter>,
     token: Token,
@@ -73,6 +78,7 @@ impl State {
             limiter: http.rate_limit.map(Limiter::new),
             token: Token::new(http.control_secret.clone()),
             compressor: Compressor::default(),
+            assets: Assets::new(&http),
             http,
             polling: ArcSwap::from_pointee(polling),
             mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),

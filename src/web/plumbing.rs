@@ -8,7 +8,7 @@ use actix_web::{Handler, HttpResponse, Resource, Responder, web};
 use bytes::Bytes;
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// The methods of a route that is only read.

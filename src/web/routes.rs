@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::orders::{self, Order};
 use super::plumbing::READ;
-use super::{State, about_gateway, api, assets, docs, health, stats};
+use super::{State, about_gateway, api, assets, docs, health, openapi, scrape, stats};
 use crate::model::Snapshot;
 use crate::model::views::View;
 use crate::model::views::status::Moment;
@@ -24,6 +24,28 @@ pub(super) struct Route {
     pub summary: &'static str,
     /// How it stands beside the servers before ours.
     pub standing: Standing,
+    /// What a good answer is made of.
+    pub content: Content,
+    /// Other statuses that GET may have, and when.
+    pub also: &'static [(u16, &'static str)],
+    /// Parameters behind the question mark, and what they do.
+    pub parameters: &'static [(&'static str, &'static str)],
+}
+
+/// What a good answer is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Json,
+    Csv,
+    Metrics,
+    /// A page or a file it is made of; 304 for a client that has it.
+    File(&'static str),
+    /// A page of text.
+    Page,
+    /// Frames for as long as the client listens.
+    WebSocket,
+    /// Server-sent events for as long as the client listens.
+    Events,
 }
 
 /// How a route stands beside the same route of the servers before ours.
@@ -40,7 +62,27 @@ pub(super) enum Standing {
 
 impl Route {
     const fn new(path: &'static str, answer: Answer, summary: &'static str) -> Self {
-        Self { path, answer, order: None, summary, standing: Standing::Same }
+        let content = match answer {
+            Answer::View { view: View::Csv | View::CsvV2, .. } => Content::Csv,
+            _ => Content::Json,
+        };
+        let standing = Standing::Same;
+        Self { path, answer, order: None, summary, standing, content, also: &[], parameters: &[] }
+    }
+
+    const fn serves(mut self, content: Content) -> Self {
+        self.content = content;
+        self
+    }
+
+    const fn also(mut self, statuses: &'static [(u16, &'static str)]) -> Self {
+        self.also = statuses;
+        self
+    }
+
+    const fn asked_with(mut self, parameters: &'static [(&'static str, &'static str)]) -> Self {
+        self.parameters = parameters;
+        self
     }
 
     const fn better(mut self, how: &'static str) -> Self {
@@ -184,13 +226,13 @@ pub(super) const ROUTES: &[Route] = &[
         View::Csv,
         [",,,,\n", "0.00,0.00,0.00,0.00,0.00\n"],
         "Grid, home, solar, battery, level; ?headers names them",
-    ).better(EMPTY_COLUMN),
+    ).better(EMPTY_COLUMN).asked_with(&[("headers", "present: the names of the columns come first")]),
     zeroable(
         "/csv/v2",
         View::CsvV2,
         [",,,,,,\n", "0.00,0.00,0.00,0.00,0.00,0,0\n"],
         "As /csv, with grid status and reserve",
-    ).better(EMPTY_COLUMN),
+    ).better(EMPTY_COLUMN).asked_with(&[("headers", "present: the names of the columns come first")]),
     view("/temps", View::Temps, "{}", "Temperatures by device, °C"),
     view("/temps/pw", View::TempsPw, "{}", "Temperatures by number of the unit, °C").better("one numbering with /pod"),
     view("/alerts", View::Alerts, "[]", "Names of active alerts").better("sorted by name"),
@@ -292,7 +334,7 @@ pub(super) const ROUTES: &[Route] = &[
     routed("/api/gateways/{id}/vitals", "Its vitals"),
     routed("/api/gateways/{id}/strings", "Its strings"),
     routed("/api/gateways/{id}/aggregates", "Its meters").partly(NO_ENERGY),
-    routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway").better("from the last poll and for the routes of this table only; nothing is passed on to a gateway, POST neither"),
+    routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway").better("from the last poll and for the routes of this table only; nothing is passed on to a gateway, POST neither").also(&[(503, "The gateway has no data to show")]),
     service("/api/aggregate", api::aggregate, "The sum of all gateways, with their statuses").better(SUM),
     service("/api/aggregate/power", api::power, "The sum of the powers, W").better(SUM),
     service("/api/aggregate/soe", api::soe, "State of energy over all batteries, weighted by capacity").better(SUM),
@@ -305,7 +347,7 @@ pub(super) const ROUTES: &[Route] = &[
         "/health",
         health::health,
         "How the service and its gateways are; 503 with ?ready=1 while none is fresh",
-    ).better("also what the proxy tells of its settings; 503 with ?ready=1 while nothing is fresh"),
+    ).better("also what the proxy tells of its settings; 503 with ?ready=1 while nothing is fresh").asked_with(&[("ready", "1: answer 503 while no gateway has fresh data")]).also(&[(503, "No gateway has fresh data, and ready=1 asks for it")]),
     routed("/health/gateways", "How polling of each gateway goes").ours(),
     fixed(
         "/health/reset",
@@ -315,35 +357,37 @@ pub(super) const ROUTES: &[Route] = &[
     .takes(orders::HEALTH_RESET)
     .better("GET, as the proxy has it, changes nothing and needs no token"),
     service("/livez", health::livez, "Whether the program answers").ours(),
-    service("/readyz", health::readyz, "503 while no gateway has fresh data").ours(),
+    service("/readyz", health::readyz, "503 while no gateway has fresh data").ours().also(&[(503, "No gateway has fresh data")]),
     service("/stats", stats::stats, "What the service has done so far").better("counts per route of the table, so that nobody can fill it; failures are those of the gateways"),
+    service("/metrics", scrape::metrics, "Every reading and how the service is, for Prometheus").ours().serves(Content::Metrics),
     service("/stats/clear", stats::clear, "Starts counting anew; from this machine, or with the control token")
         .takes(orders::CLEAR_STATISTICS)
-        .better("not for everybody, because GET changes something; POST with the control token as well"),
-    service("/help", stats::help, "The statistics as a page").better("the same as /stats"),
+        .better("not for everybody, because GET changes something; POST with the control token as well").also(&[(403, "Asked from another machine")]),
+    service("/help", stats::help, "The statistics as a page").better("the same as /stats").serves(Content::Page),
     service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker")
         .better("also says why it fails, what waits and what was taken"),
-    service("/openapi.json", docs::openapi, "This list, for programs"),
-    service("/docs", docs::page, "This list, for people").better(NOTHING_FETCHED),
-    service("/redoc", docs::page, "As /docs").better(NOTHING_FETCHED),
-    service("/docs/oauth2-redirect", docs::page, "As /docs").better(NOTHING_FETCHED),
+    service("/openapi.json", openapi::document, "This list, for programs"),
+    service("/docs", docs::page, "This list, for people").better(NOTHING_FETCHED).serves(Content::Page),
+    service("/redoc", docs::page, "As /docs").better(NOTHING_FETCHED).serves(Content::Page),
+    service("/docs/oauth2-redirect", docs::page, "As /docs").better(NOTHING_FETCHED).serves(Content::Page),
     fixed("/[object%20Object]", "{}", "Asked for by mistake by Tesla's pages"),
     fixed("/%5Bobject%20Object%5D", "{}", "Asked for by mistake by Tesla's pages"),
     // The pages.
-    service("/", assets::index, "Live power flow").better(OWN_PAGE),
-    service("/index.html", assets::index, "As /").better(OWN_PAGE),
-    service("/console", assets::index, "As /, until it has a page of its own").better(OWN_PAGE),
-    service("/example", assets::example, "How to embed the page").better(OWN_PAGE),
-    service("/example.html", assets::example, "As /example").better(OWN_PAGE),
-    service("/favicon.ico", assets::favicon, "Picture for browsers"),
-    service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers"),
-    service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers"),
-    routed("/static/{file}", "Files of the pages").better(OWN_PAGE),
+    service("/", assets::index, "Live power flow").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
+    service("/index.html", assets::index, "As /").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
+    service("/kiosk", assets::kiosk, "As /, for a screen on a wall").ours().serves(Content::File("text/html; charset=utf-8")),
+    service("/console", assets::console, "Everything there is to know, per gateway").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
+    service("/example", assets::example, "How to embed the page").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
+    service("/example.html", assets::example, "As /example").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
+    service("/favicon.ico", assets::favicon, "Picture for browsers").serves(Content::File("image/x-icon")),
+    service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers").serves(Content::File("image/png")),
+    service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers").serves(Content::File("image/png")),
+    routed("/static/{file}", "Files of the pages").better(OWN_PAGE).serves(Content::File("*/*")),
     routed("/api/live", "All that the pages show, once: the state of the live feed").ours(),
-    routed("/sse/live", "The live feed as server-sent events: the state, then what changes").ours(),
-    routed("/ws/live", "The live feed as a WebSocket: the state, then what changes").ours(),
-    routed("/ws/aggregate", "WebSocket: as /api/aggregate, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed"),
-    routed("/ws/gateway/{id}", "WebSocket: as /api/gateways/{id}, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed"),
+    routed("/sse/live", "The live feed as server-sent events: the state, then what changes").ours().serves(Content::Events),
+    routed("/ws/live", "The live feed as a WebSocket: the state, then what changes").ours().serves(Content::WebSocket),
+    routed("/ws/aggregate", "WebSocket: as /api/aggregate, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed").serves(Content::WebSocket),
+    routed("/ws/gateway/{id}", "WebSocket: as /api/gateways/{id}, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed").serves(Content::WebSocket),
 ];
 
 /// What the servers before ours have and this one does not have yet.

@@ -14,7 +14,7 @@ use super::orders::client;
 use super::plumbing::{self, json_value};
 use crate::clock::unix_time;
 use crate::model::views::status;
-use crate::model::{Freshness, Snapshot};
+use crate::model::{Freshness, LinkKind, Snapshot};
 
 /// Counts answers.
 #[derive(Debug)]
@@ -28,6 +28,11 @@ pub(super) struct Counters {
 }
 
 impl Counters {
+    /// Answers with a status of 400 or more.
+    pub fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
     pub fn new(since: f64) -> Self {
         Self {
             gets: AtomicU64::new(0),
@@ -97,7 +102,10 @@ fn body(state: &State) -> Value {
     let any = |what: fn(&Snapshot) -> bool| snapshots.iter().any(|snapshot| what(snapshot));
     let online = snapshots.iter().filter(|snapshot| snapshot.freshness(now) == Freshness::Live).count();
     let (cloud, fleet) = (any(|one| one.gateway.cloud_mode), any(|one| one.gateway.fleetapi));
-    let tedapi = any(|one| one.gateway.host.is_some() && !one.gateway.customer_api);
+    let live = snapshots.iter().filter_map(|one| one.link_in_use());
+    let mode = live.last().map(LinkKind::tedapi_mode);
+    let expected = any(|one| one.gateway.tedapi_expected);
+    let tedapi = mode.map_or(expected, |mode| mode != "off");
     let basic_lan =
         any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan()));
     let counters = &state.counters;
@@ -111,7 +119,7 @@ fn body(state: &State) -> Value {
         "mode": if fleet { "FleetAPI" } else if cloud { "Cloud" } else { "Local" },
         "gets": counters.gets.load(Ordering::Relaxed),
         "posts": counters.posts.load(Ordering::Relaxed),
-        "errors": counters.errors.load(Ordering::Relaxed),
+        "errors": counters.errors(),
         "timeout": snapshots.iter().map(|one| one.health.failures).sum::<u64>(),
         "uri": state.table.counts(),
         "ts": unix_time() as u64,
@@ -126,7 +134,7 @@ fn body(state: &State) -> Value {
         "cloudcontrol": false,
         "cloud_control": null,
         "pw3": snapshots.iter().any(|one| readings(one).and_then(|readings| readings.powerwall3) == Some(true)),
-        "tedapi_mode": if tedapi { Some("full") } else { None },
+        "tedapi_mode": mode.or(expected.then_some("full")),
         "siteid": any(|one| one.gateway.site_id.is_some()).then_some("**********"),
         "counter": 0,
         "cf": null,
@@ -155,7 +163,7 @@ fn configuration(state: &State) -> Value {
         "PW_SITE_ZERO_THRESHOLD": polling.adjustments.site_zero_threshold,
         "PW_LEGACY_ZEROS": polling.adjustments.legacy_zeros,
         "PW_BROWSER_CACHE": http.browser_cache.as_secs(),
-        "PW_STYLE": "clear",
+        "PW_STYLE": http.style.name(),
     })
 }
 
@@ -195,7 +203,7 @@ fn duration(seconds: u64) -> String {
 }
 
 /// Memory in use; `None` where the system does not say.
-fn resident_kilobytes() -> Option<u64> {
+pub(super) fn resident_kilobytes() -> Option<u64> {
     // A file in memory: reading it takes no longer than any other system call.
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,6 +1,7 @@
 //! What several test programs need: data of a simulated gateway, and services made of it.
 #![allow(dead_code, reason = "every test program uses its own part")]
 
+pub mod recorded;
 pub mod sockets;
 pub mod tools;
 
@@ -20,9 +21,10 @@ use powerwall_server::live::feed::{self, Feed};
 use powerwall_server::live::sessions::{Sessions, on_connect};
 use powerwall_server::live::{self, Live};
 use powerwall_server::model::{
-    Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, Reading, Snapshot, Telemetry, Ttl,
+    Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, LinkHealth, LinkKind, Reading, Snapshot,
+    Telemetry, Ttl,
 };
-use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings};
+use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings, Style};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::supervisor::{Directory, Entry};
 use powerwall_server::web::{self, State};
@@ -67,6 +69,8 @@ pub fn http() -> HttpSettings {
         origins: AllowedOrigins::Listed(Vec::new()),
         hosts: None,
         browser_cache: Duration::ZERO,
+        style: Style::default(),
+        frame_ancestors: "*".into(),
         rate_limit: None,
         tls: None,
         control_secret: None,
@@ -79,6 +83,7 @@ pub fn polling() -> PollingSettings {
         cache_ttl: 30 * SECOND,
         graceful_degradation: true,
         adjustments: Adjustments::default(),
+        memory: None,
     }
 }
 
@@ -92,6 +97,8 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         id: id.into(),
         name: id.to_uppercase(),
         host: Some("192.168.91.1".into()),
+        mode: "tedapi",
+        tedapi_expected: true,
         ..GatewayFacts::default()
     };
     let mut snapshot = Snapshot { sequence: 1, ..Snapshot::initial(Arc::new(facts), ttl()) };
@@ -106,6 +113,14 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         taken: Instant::now() - age * SECOND,
         taken_at: 1_795_000_000.0,
     });
+    snapshot.health.links = vec![LinkHealth {
+        kind: LinkKind::Tedapi,
+        in_use: true,
+        why: "the only way that is configured".into(),
+        last_success: snapshot.reading.as_ref().map(|reading| reading.taken),
+        last_error: None,
+        next_try: None,
+    }];
     snapshot.health.polls = 3;
     if freshness != Freshness::Live {
         snapshot.health.consecutive_failures = 2;
@@ -114,6 +129,35 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         snapshot.health.last_error = Some(ErrorNote { kind: "timeout", message });
     }
     assert_eq!(snapshot.freshness(Instant::now()), freshness);
+    snapshot
+}
+
+/// The gateway after everything that is counted has happened to it.
+pub fn experienced(mut snapshot: Snapshot) -> Snapshot {
+    let now = Instant::now();
+    let freshness = snapshot.freshness(now);
+    let health = &mut snapshot.health;
+    health.poll_times.record(Duration::from_millis(80));
+    health.poll_times.record(5 * SECOND);
+    health.failures_by_kind.record("timeout");
+    health.failures_by_kind.record("timeout");
+    health.latency = Some(Duration::from_millis(80));
+    health.last_attempt = Some(now);
+    health.next_attempt = Some(now + 4 * SECOND);
+    if freshness != Freshness::Live {
+        health.failing_since = Some(now - 7 * SECOND);
+        health.cooldown_until = Some(now + 250 * SECOND);
+    }
+    let last_success = (freshness != Freshness::Never).then_some(now);
+    let last_error = health.last_error.clone();
+    health.links = vec![LinkHealth {
+        kind: LinkKind::Tedapi,
+        in_use: true,
+        why: "the only way that is configured".into(),
+        last_success,
+        last_error,
+        next_try: None,
+    }];
     snapshot
 }
 
@@ -143,11 +187,24 @@ impl Faces {
     }
 
     pub fn with(snapshots: Vec<Snapshot>, http: HttpSettings, stall_limit: Duration) -> Self {
+        Self::start(snapshots, http, polling(), stall_limit)
+    }
+
+    pub fn polled_with(snapshots: Vec<Snapshot>, adjustments: Adjustments) -> Self {
+        Self::start(snapshots, http(), PollingSettings { adjustments, ..polling() }, 30 * SECOND)
+    }
+
+    fn start(
+        snapshots: Vec<Snapshot>,
+        http: HttpSettings,
+        polling: PollingSettings,
+        stall_limit: Duration,
+    ) -> Self {
         let directory = directory(snapshots);
         let frames = Arc::new(Frames::new(directory.clone()));
         let sessions = Arc::new(Sessions::new(stall_limit));
         let feed = Arc::new(Feed::new(1));
-        let state = State::new(directory.clone(), frames.clone(), http.clone(), polling());
+        let state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
         let state = Data::new(state);
         let live = Data::new(Live {
             directory: directory.clone(),

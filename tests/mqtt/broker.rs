@@ -1,9 +1,8 @@
 //! A real mosquitto of the test's own, and a client that remembers what it hears.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,6 +24,9 @@ pub struct Options {
     pub login: Option<(&'static str, &'static str)>,
     /// PEM files of its certificate and key, for a second listener.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// The folder of a configuration to use instead, with its paths replaced; it wants the users `powerwall` and
+    /// `homeassistant`, whose passwords are `of-powerwall` and `of-homeassistant`.
+    pub example: Option<PathBuf>,
 }
 
 /// Ends with the test.
@@ -44,30 +46,24 @@ impl Broker {
         let folder = tempfile::tempdir().unwrap();
         let (port, tls_port) = (free_port(), free_port());
         let path = |name: &str| folder.path().join(name).display().to_string();
-        let mut config = format!(
-            "listener {port} 127.0.0.1\npersistence true\npersistence_location {}/\nuser root\n",
-            folder.path().display()
-        );
-        match options.login {
-            Some((username, password)) => {
-                std::fs::write(path("passwords"), format!("{username}:{password}\n")).unwrap();
-                let hashed = Command::new(required_tool("mosquitto_passwd")?)
-                    .args(["-U", &path("passwords")])
-                    .status()
-                    .await;
-                assert!(hashed.unwrap().success());
-                config += &format!("allow_anonymous false\npassword_file {}\n", path("passwords"));
+        let config = match &options.example {
+            Some(example) => {
+                std::fs::copy(example.join("acl"), path("acl")).unwrap();
+                hash_passwords(
+                    &path("passwords"),
+                    &["powerwall", "homeassistant"].map(|user| (user, format!("of-{user}"))),
+                )
+                .await;
+                let config = std::fs::read_to_string(example.join("mosquitto.conf")).unwrap();
+                let home = folder.path().display();
+                config
+                    .replace("listener 1883", &format!("user root\nlistener {port} 127.0.0.1"))
+                    .replace("/mosquitto/config", &home.to_string())
+                    .replace("/mosquitto/data", &home.to_string())
             }
-            None => config += "allow_anonymous true\n",
-        }
-        if let Some((certificate, key)) = &options.tls {
-            config += &format!(
-                "listener {tls_port} 127.0.0.1\ncertfile {}\nkeyfile {}\n",
-                certificate.display(),
-                key.display()
-            );
-        }
-        std::fs::File::create(path("mosquitto.conf")).unwrap().write_all(config.as_bytes()).unwrap();
+            None => plain_config(&options, port, tls_port, folder.path()).await,
+        };
+        std::fs::write(path("mosquitto.conf"), config).unwrap();
         let mut broker = Self { program, folder, child: None, port, tls_port };
         broker.go_on().await;
         Some(broker)
@@ -109,6 +105,32 @@ impl Broker {
     pub async fn listener(&self) -> Listener {
         Listener::new(self.port, None).await
     }
+}
+
+async fn plain_config(options: &Options, port: u16, tls_port: u16, folder: &Path) -> String {
+    let folder = folder.display();
+    let mut config =
+        format!("listener {port} 127.0.0.1\npersistence true\npersistence_location {folder}/\nuser root\n");
+    match options.login {
+        Some((username, password)) => {
+            let passwords = format!("{folder}/passwords");
+            hash_passwords(&passwords, &[(username, password.to_owned())]).await;
+            config += &format!("allow_anonymous false\npassword_file {passwords}\n");
+        }
+        None => config += "allow_anonymous true\n",
+    }
+    if let Some((certificate, key)) = &options.tls {
+        let (certificate, key) = (certificate.display(), key.display());
+        config += &format!("listener {tls_port} 127.0.0.1\ncertfile {certificate}\nkeyfile {key}\n");
+    }
+    config
+}
+
+async fn hash_passwords(path: &str, users: &[(&str, String)]) {
+    let lines = users.iter().map(|(user, password)| format!("{user}:{password}\n"));
+    std::fs::write(path, lines.collect::<String>()).unwrap();
+    let program = required_tool("mosquitto_passwd").expect("it comes with mosquitto");
+    assert!(Command::new(program).args(["-U", path]).status().await.unwrap().success());
 }
 
 fn free_port() -> u16 {

@@ -1,6 +1,7 @@
 //! The real program, a real broker and simulated gateways: what the broker and those behind it come to know.
 
 mod broker;
+mod examples;
 #[path = "../service/program.rs"]
 #[allow(dead_code, reason = "shared with the other test program")]
 mod program;
@@ -154,8 +155,9 @@ async fn a_broker_that_restarts_is_told_everything_again() {
 
     broker.stop().await;
     let status = status_becomes(&program, |status| status["connected"] == false).await;
-    assert!(status["last_error"].is_string(), "{status}");
-    status_becomes(&program, |status| status["queued"] == 0).await;
+    assert_eq!(status["queued"], 0, "nothing waits for a broker that is away: {status}");
+    // Until an attempt has failed as well: the two errors have different causes.
+    status_becomes(&program, |now| now["last_error_at"] != status["last_error_at"]).await;
     listener.forget();
     broker.forget();
     broker.go_on().await;
@@ -166,7 +168,8 @@ async fn a_broker_that_restarts_is_told_everything_again() {
     later.until("the last of many values", |later| later.newest("pypowerwall/home/status").is_some()).await;
     status_becomes(&program, |status| status["connected"] == true).await;
     let log = program.log();
-    assert_eq!(log.matches("; trying again").count(), 1, "an outage is one line:\n{log}");
+    assert_eq!(log.matches("; trying again").count(), 1, "an outage begins once:\n{log}");
+    assert_eq!(log.matches("and 2 attempts").count(), 1, "and ends once:\n{log}");
 }
 
 #[actix_web::test]
@@ -283,12 +286,35 @@ async fn both_layouts_show_the_sum_to_displays() {
             (sum - one - two).abs() < 50.0
         })
         .await;
-    for topic in ["site/instant_power", "solar/instant_power", "battery/instant_power", "battery/level"] {
-        assert!(number(&listener, topic).is_some(), "{topic}");
-    }
-    assert_eq!(number(&listener, "site/offgrid"), Some(0.0));
+    listener
+        .until("every topic has a number", |listener| {
+            let topics =
+                ["site/instant_power", "solar/instant_power", "battery/instant_power", "battery/level"];
+            topics.iter().all(|topic| number(listener, topic).is_some())
+        })
+        .await;
+    listener.becomes("pypowerwall/site/offgrid", "0").await;
     // With nobody to sum, there is no value rather than an old one.
     one.set(Fault::Refuse);
     two.set(Fault::Refuse);
     listener.becomes("pypowerwall/load/instant_power", "").await;
+}
+
+#[actix_web::test]
+async fn a_broker_that_shall_keep_no_values_keeps_entities_and_whether_we_are_online() {
+    let Some(broker) = Broker::start(Options::default()).await else { return };
+    let gateway = gateway("home", SiteKind::Powerwall2).await;
+    let listener = broker.listener().await;
+    let environment = [("MQTT_RETAIN", "no"), ("MQTT_QOS", "2"), ("MQTT_TOPIC_PREFIX", "house/power")];
+    let program = serve(&[&gateway], broker.port, &environment).await;
+    listener.becomes("house/power/home/availability", "online").await;
+    listener.until("values", |listener| listener.newest("house/power/home/status").is_some()).await;
+    let announcement = listener.announcement(BATTERY_CONFIG).await;
+    assert_eq!(announcement["state_topic"], "house/power/home/battery");
+    status_becomes(&program, |status| status["queued"] == 0 && status["published"].as_u64() > Some(50)).await;
+    program.signal("KILL").await;
+    let later = broker.listener().await;
+    later.becomes("house/power/availability", "offline").await;
+    later.announcement(BATTERY_CONFIG).await;
+    assert!(later.topics().keys().all(|topic| !topic.starts_with("house/power/home/")));
 }

@@ -39,6 +39,10 @@ const LOGINS: [(usize, Duration); 2] =
 /// Waits of which the end is known are stretched by this at most.
 const STRETCH: Duration = Duration::from_secs(2);
 
+/// Of five polls or more within this time; from that share of failures on, every so manyth tick is used.
+const PACE: Duration = Duration::from_secs(300);
+const SLOWER: [(f64, u32); 2] = [(0.5, 4), (0.2, 2)];
+
 /// How a poll or a refresh ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ended {
@@ -70,6 +74,8 @@ pub struct Conduct {
     refused_until: Option<Instant>,
     /// Starts of the requests of the last minute.
     recent: VecDeque<Instant>,
+    /// When recent polls ended, and whether they failed.
+    paced: VecDeque<(Instant, bool)>,
     /// Failures in a row that made pauses grow.
     failures: u32,
     /// Failures in a row, with polls that were not even sent.
@@ -106,6 +112,7 @@ impl Conduct {
             quiet_until: None,
             refused_until: None,
             recent: VecDeque::new(),
+            paced: VecDeque::new(),
             failures: 0,
             consecutive: 0,
             logins: VecDeque::new(),
@@ -219,7 +226,7 @@ impl Conduct {
                 self.last_poll = Some(Ended::Good);
                 (self.failures, self.consecutive) = (0, 0);
                 // The slow questions come after a poll, one exchange at a time.
-                let latest = now + self.interval + timeout * 2;
+                let latest = now + self.interval * self.stride(false, now) + timeout * 2;
                 self.next_poll = Window { earliest: now, latest };
             }
             Ended::Failed(error) => self.failed(error, now),
@@ -256,7 +263,19 @@ impl Conduct {
         }
     }
 
+    /// Counts a poll, and says how many ticks there may be to the next one.
+    fn stride(&mut self, failed: bool, now: Instant) -> u32 {
+        self.paced.push_back((now, failed));
+        while self.paced.front().is_some_and(|(at, _)| now - *at > PACE) {
+            self.paced.pop_front();
+        }
+        let failures = self.paced.iter().filter(|(_, failed)| *failed).count();
+        let share = failures as f64 / self.paced.len().max(5) as f64;
+        SLOWER.iter().find(|(least, _)| share >= *least).map_or(1, |(_, stride)| *stride)
+    }
+
     fn failed(&mut self, error: &LinkError, now: Instant) {
+        self.stride(true, now);
         self.consecutive += 1;
         self.last_poll = Some(Ended::Failed(error.clone()));
         if let LinkError::Silence { left } | LinkError::LoginBudget { left } = error {

@@ -12,6 +12,7 @@ use powerwall_server::link::careful::Careful;
 use powerwall_server::link::local::LocalLink;
 use powerwall_server::link::memory::{Memories, Memory};
 use powerwall_server::link::tedapi::TedapiLink;
+use powerwall_server::link::tedapi::channel::FrameChannel;
 use powerwall_server::link::tedapi::queries::Queries;
 use powerwall_server::model::{Adjustments, Aggregate, GatewayFacts, LinkKind};
 use powerwall_server::settings::{
@@ -86,7 +87,10 @@ fn link(
     let leads_to = if defect == Some(Defect::Crossed) && site == 1 { 0 } else { site };
     let wire = DefectiveTransport { inner: Wire::new(world.clone(), leads_to, limit), defect };
     let link: Box<dyn Link> = match world.options.sites[leads_to].way {
-        Way::Tedapi(set) => Box::new(TedapiLink::over(wire, Queries::of(set), "192.168.91.1")),
+        Way::Tedapi(set) => {
+            let channel = FrameChannel::new(wire, LinkKind::Tedapi);
+            Box::new(TedapiLink::over(channel, Queries::of(set), "192.168.91.1"))
+        }
         Way::Local(auth_mode) => {
             let access = LocalAccess {
                 host: "192.168.91.1".into(),
@@ -148,6 +152,7 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
         cache_ttl: options.cache_ttl,
         graceful_degradation: options.graceful,
         adjustments: Adjustments::default(),
+        memory: None,
     };
     let mut timeouts = [options.timeout; 3];
     let gateways =

@@ -146,7 +146,7 @@ impl Wire {
 }
 
 fn plain(status: u16, body: Bytes) -> Answer {
-    Answer { status, retry_after: None, set_cookies: Vec::new(), body }
+    Answer { status, body, ..Answer::default() }
 }
 
 fn lost(why: &str) -> LinkError {

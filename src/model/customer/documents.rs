@@ -35,6 +35,7 @@ pub(super) fn of(answers: &Answers, adjustments: &Adjustments) -> Documents {
         grid_charging: None,
         grid_export: None,
         config: Value::Null,
+        numbering: std::sync::Arc::default(),
         vitals,
     }
 }

@@ -29,6 +29,8 @@ use site::Site;
 use uptime::Boot;
 
 pub use super::json::Unusable;
+pub(super) use site::powerwall3_units;
+
 pub use redact::redacted;
 
 /// Firmware of a gateway, from its own record. Empty texts are `None`.
@@ -200,6 +202,7 @@ impl Payloads {
             grid_export: site_documents::grid_export(&site),
             config: site.config,
             vitals,
+            numbering: Arc::default(),
         }
     }
 }

@@ -116,7 +116,7 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
             bytes(&documents().alerts.iter().map(|name| (name.clone(), Value::from(1))).collect::<Value>())
         }
         View::Fans => object(&documents().fans),
-        View::FansPw => bytes(&numbered::fans(&documents().fans)),
+        View::FansPw => bytes(&numbered::fans(documents())),
         View::Freq => bytes(&numbered::freq(readings, documents())),
         View::Pod => bytes(&numbered::pod(readings, documents())),
         View::Json => bytes(&flat::json(readings, &documents().strings, zeros)),

@@ -1,0 +1,61 @@
+// A screen on a wall: stays awake, hides the cursor, moves a little against burn-in, is dimmed at night.
+
+const STILL = 4_000; // ms until the cursor is hidden
+const SHIFT = 60_000;
+const WAY = [[0, 0], [1, 0], [2, 1], [1, 2], [0, 1], [-1, 2], [-2, 1], [-1, 0], [-2, -1], [-1, -2], [0, -1], [1, -2]];
+
+async function stayAwake() {
+  if (!("wakeLock" in navigator) || document.hidden) return;
+  try {
+    await navigator.wakeLock.request("screen");
+  } catch {
+    // Needs HTTPS and power; without them the tablet's own settings decide.
+  }
+}
+
+/** `dim`: `{ from, until }` in hours, or null. */
+export function hang(dim) {
+  stayAwake();
+  document.addEventListener("visibilitychange", stayAwake);
+
+  const root = document.documentElement;
+  let timer;
+  const wake = () => {
+    root.classList.remove("still");
+    clearTimeout(timer);
+    timer = setTimeout(() => root.classList.add("still"), STILL);
+  };
+  for (const event of ["pointermove", "pointerdown", "keydown"]) addEventListener(event, wake, { passive: true });
+  wake();
+
+  let minute = 0;
+  const shift = () => {
+    const [x, y] = WAY[minute++ % WAY.length];
+    document.body.style.transform = `translate(${x}px, ${y}px)`;
+    if (!dim) return;
+    const hour = new Date().getHours();
+    const isNight = dim.from < dim.until ? hour >= dim.from && hour < dim.until : hour >= dim.from || hour < dim.until;
+    root.classList.toggle("night", isNight);
+  };
+  shift();
+  setInterval(shift, SHIFT);
+}
+
+/** Three tones. Browsers allow them only after a touch, or when the kiosk was started so that they do. */
+export function alarm() {
+  const Context = window.AudioContext;
+  if (!Context) return;
+  const audio = new Context();
+  for (const [index, pitch] of [523, 392, 523].entries()) {
+    const [tone, volume] = [audio.createOscillator(), audio.createGain()];
+    const start = audio.currentTime + index * 0.45;
+    tone.frequency.value = pitch;
+    volume.gain.setValueAtTime(0.0001, start);
+    volume.gain.exponentialRampToValueAtTime(0.3, start + 0.03);
+    volume.gain.exponentialRampToValueAtTime(0.0001, start + 0.4);
+    tone.connect(volume).connect(audio.destination);
+    tone.start(start);
+    tone.stop(start + 0.42);
+    if (index === 2) tone.onended = () => audio.close();
+  }
+}

@@ -1,0 +1,114 @@
+// What must be said in words: outages, gateways that are missing, a server that is gone, restarts, new firmware.
+
+import { age, isNumber, percent, time } from "./format.js";
+import { ids, nameOf, part } from "./site.js";
+
+/** For how long something that happened is worth a line. Seconds */
+const NEWS = 1800;
+
+/** Two starts of a gateway closer than this are one, read twice. Seconds */
+const SAME_START = 90;
+
+/** Remembers what changed while the page was open. */
+export class News {
+  #before = new Map();
+  #news = [];
+
+  watch(state, now) {
+    for (const id of ids(state)) {
+      const status = part(state, id, "status");
+      if (!status) continue;
+      const before = this.#before.get(id) ?? {};
+      const tell = (text) => this.#news.push({ id, text, at: now });
+      if (isNumber(before.boot) && status.boot_at > before.boot + SAME_START) tell("gateway restarted");
+      if (before.firmware && status.firmware && before.firmware !== status.firmware)
+        tell(`firmware changed from ${before.firmware} to ${status.firmware}`);
+      if (isNumber(before.restarts) && status.restarts > before.restarts) tell("watching it was started anew");
+      this.#before.set(id, {
+        boot: status.boot_at ?? before.boot,
+        firmware: status.firmware ?? before.firmware,
+        restarts: status.restarts ?? before.restarts,
+        outage: part(state, id, "energy")?.grid === "DOWN" ? (before.outage ?? { since: this.#before.has(id) ? now : null }) : null,
+      });
+    }
+    for (const id of this.#before.keys()) if (!ids(state).includes(id)) this.#before.delete(id);
+    this.#news = this.#news.filter(({ at }) => now - at < NEWS).slice(-8);
+  }
+
+  outageSince(id) {
+    return this.#before.get(id)?.outage?.since ?? null;
+  }
+
+  latest() {
+    return this.#news.slice().reverse();
+  }
+}
+
+/** Why a gateway has no fresh values, in a few words. */
+export function trouble(status, now) {
+  if (!status || status.freshness === "live") return null;
+  const why = status.error?.message ?? null;
+  const last = isNumber(status.taken_at) ? `last values ${age(now - status.taken_at)} old` : "waiting for the first answer";
+  return [why, last].filter(Boolean).join(" · ");
+}
+
+/** When the gateway is asked again, if it is known. */
+export function nextTry(status, now) {
+  const at = status?.cooldown_until ?? status?.next_attempt_at;
+  return isNumber(at) && at > now ? age(Math.ceil(at - now)) : null;
+}
+
+export function freshness(site, live, now) {
+  if (live.link === "connecting") return { level: "quiet", text: "Connecting" };
+  if (live.link === "lost") {
+    const rest = live.retryAt === null ? 0 : Math.ceil((live.retryAt - performance.now()) / 1000);
+    return { level: "bad", text: rest > 1 ? `Server gone, trying again in ${age(rest)}` : "Server gone, trying again" };
+  }
+  const old = isNumber(site.takenAt) ? now - site.takenAt : null;
+  switch (site.freshness) {
+    case "live":
+      return { level: "good", text: old === null ? "Live" : `Live · ${age(old)}` };
+    case "stale":
+      return { level: "warn", text: `Delayed · ${age(old)} old` };
+    case "expired":
+      return { level: "bad", text: isNumber(site.takenAt) ? `Offline · values of ${time(site.takenAt, now)}` : "Offline" };
+    default:
+      return { level: "quiet", text: "No data yet" };
+  }
+}
+
+/** The gateways of this view that are cut off from the grid. */
+export function cutOff(site, state) {
+  const those = site.id === null ? ids(state) : [site.id];
+  return those.filter((id) => part(state, id, "energy")?.grid === "DOWN" && part(state, id, "status")?.freshness !== "never");
+}
+
+/** `{ level, title, text }`, the worst first. */
+export function notices(site, live, news, now) {
+  const { state } = live;
+  const found = [];
+  for (const gone of site.missing) {
+    const status = part(state, gone.id, "status");
+    const last = gone.last_seen_at ?? status?.taken_at;
+    const seen = isNumber(last) ? `last heard ${age(now - last)} ago` : "never heard";
+    const title = `Without ${nameOf(state, gone.id) || gone.name}`;
+    found.push({ level: "warn", title, text: [status?.error?.message ?? gone.reason, seen].filter(Boolean).join(" · ") });
+  }
+  if (site.status && site.freshness !== "live") {
+    const again = nextTry(site.status, now);
+    const level = site.freshness === "stale" ? "warn" : "bad";
+    const title = { stale: "Delayed", expired: "Offline", never: "No data" }[site.freshness] ?? "Offline";
+    found.push({ level, title, text: [trouble(site.status, now), again && `asked again in ${again}`].filter(Boolean).join(" · ") });
+  }
+  for (const { id, text, at } of news.latest()) {
+    if (site.id !== null && site.id !== id) continue;
+    found.push({ level: "info", title: nameOf(state, id), text: `${text}, ${time(at, now)}` });
+  }
+  return found;
+}
+
+/** What the house lives on while the grid is away. */
+export function lifeline(site) {
+  if (!isNumber(site.soe)) return "The charge of the battery is not known";
+  return `On its own power, ${percent(site.soe)} charged`;
+}

@@ -1,0 +1,165 @@
+// What the state of the service means for one gateway or for all of them together. No documents, only values.
+
+import { isNumber } from "./format.js";
+
+export const SOURCES = ["solar", "load", "battery", "grid"];
+export const NAMES = { solar: "Solar", load: "Home", battery: "Battery", grid: "Grid" };
+
+/** Below this a meter makes something of nothing. W */
+const DEAD_BAND = 20;
+export const isFlowing = (watts) => isNumber(watts) && Math.abs(watts) >= DEAD_BAND;
+
+/** The lowest twentieth of a battery is kept from the owner; the app's 0 % is there. */
+const USABLE = 0.95;
+/** Longer than this is not a forecast. Seconds */
+const TOO_FAR = 4 * 86_400;
+
+const orNull = (value) => value ?? null;
+
+function powers(power) {
+  return {
+    solar: orNull(power?.solar),
+    load: orNull(power?.load),
+    battery: orNull(power?.battery),
+    grid: orNull(power?.site),
+  };
+}
+
+export const ids = (state) => (Array.isArray(state.order) ? state.order : []);
+
+export const part = (state, id, name) => state[`gateway/${id}/${name}`] ?? null;
+
+export function nameOf(state, id) {
+  const status = part(state, id, "status");
+  return status?.site_name || status?.name || id;
+}
+
+/** One gateway. */
+export function gateway(state, id) {
+  const status = part(state, id, "status") ?? {};
+  const energy = part(state, id, "energy") ?? {};
+  return finish({
+    id,
+    name: nameOf(state, id),
+    ...powers(part(state, id, "power")),
+    soe: orNull(energy.soe),
+    stored: orNull(energy.remaining_wh),
+    capacity: orNull(energy.full_wh),
+    reserve: orNull(energy.reserve),
+    mode: orNull(energy.mode),
+    gridState: orNull(energy.grid),
+    hasBattery: status.kind !== "inverter",
+    freshness: status.freshness ?? "never",
+    takenAt: orNull(status.taken_at),
+    missing: [],
+    status,
+  });
+}
+
+/** Reserve of several batteries together, weighted by what they hold; unknown if one is. */
+function sharedReserve(state, contributors) {
+  let [held, all] = [0, 0];
+  for (const id of contributors) {
+    const energy = part(state, id, "energy");
+    if (part(state, id, "status")?.kind === "inverter" || !isNumber(energy?.full_wh)) continue;
+    if (!isNumber(energy.reserve)) return null;
+    held += energy.reserve * energy.full_wh;
+    all += energy.full_wh;
+  }
+  return all > 0 ? held / all : null;
+}
+
+/** The sum says the worst; they are all cut off only if each is. */
+function sharedGrid(state, contributors, worst) {
+  const states = contributors.map((id) => part(state, id, "energy")?.grid);
+  return worst === "UP" || states.every((state) => state === worst) ? worst : null;
+}
+
+/** All gateways together. */
+export function total(state) {
+  const everyone = ids(state);
+  const sum = state.total ?? {};
+  const contributors = sum.contributors ?? [];
+  const last = everyone.map((id) => part(state, id, "status")?.taken_at).filter(isNumber);
+  const oldest = contributors.map((id) => part(state, id, "status")?.taken_at).filter(isNumber);
+  return finish({
+    id: null,
+    name: everyone.length === 1 ? nameOf(state, everyone[0]) : "All sites",
+    ...powers(sum),
+    soe: orNull(sum.soe),
+    stored: orNull(sum.charge_wh),
+    capacity: orNull(sum.capacity_wh),
+    reserve: sharedReserve(state, contributors),
+    mode: null,
+    gridState: sharedGrid(state, contributors, orNull(sum.grid)),
+    hasBattery: everyone.length === 0 || everyone.some((id) => part(state, id, "status")?.kind !== "inverter"),
+    freshness: sum.freshness ?? "never",
+    takenAt: oldest.length ? Math.min(...oldest) : last.length ? Math.max(...last) : null,
+    missing: sum.missing ?? [],
+    status: null,
+  });
+}
+
+/** The only gateway speaks for itself. */
+export function view(state, focus) {
+  const everyone = ids(state);
+  if (focus !== null && everyone.includes(focus)) return gateway(state, focus);
+  return everyone.length === 1 ? gateway(state, everyone[0]) : total(state);
+}
+
+function finish(site) {
+  site.isOutage = site.gridState === "DOWN";
+  site.flows = flows(site);
+  site.outlook = outlook(site);
+  site.selfPowered = selfPowered(site);
+  return site;
+}
+
+/**
+ * Who gives how much to whom, W. Solar serves the home, then the battery, then the grid; the battery serves the home,
+ * then the grid; the grid what is left. What is unknown gives and takes nothing.
+ */
+export function flows({ solar, load, battery, grid }) {
+  const give = { solar: solar ?? 0, battery: battery ?? 0, grid: grid ?? 0 };
+  const take = { load: load ?? 0, battery: -(battery ?? 0), grid: -(grid ?? 0) };
+  const found = [];
+  const routes = ["solar load", "solar battery", "solar grid", "battery load", "battery grid", "grid load", "grid battery"];
+  for (const route of routes) {
+    const [from, to] = route.split(" ");
+    const watts = Math.min(give[from], take[to]);
+    if (watts <= 0) continue;
+    give[from] -= watts;
+    take[to] -= watts;
+    if (watts >= DEAD_BAND) found.push({ from, to, watts });
+  }
+  return found;
+}
+
+/** When, at the present rate, the battery is full, at its reserve, or empty: `{ what, seconds }`. */
+export function outlook({ soe, capacity, battery, reserve, gridState }) {
+  if (!isNumber(soe) || !isNumber(capacity) || capacity <= 0 || !isFlowing(battery)) return null;
+  const seconds = (percents) => ((percents / 100) * USABLE * capacity * 3600) / Math.abs(battery);
+  const toEmpty = gridState === "DOWN" || !isNumber(reserve) || soe <= reserve;
+  const [what, left] =
+    battery < 0 ? ["full", 100 - soe] : toEmpty ? ["empty", soe] : ["reserve", soe - reserve];
+  const ahead = seconds(left);
+  return left > 0.2 && ahead < TOO_FAR ? { what, seconds: ahead } : null;
+}
+
+/** Share of the load that does not come from the grid, percent. */
+function selfPowered({ load, grid }) {
+  if (!isNumber(load) || !isNumber(grid) || load < DEAD_BAND) return null;
+  return Math.max(0, Math.min(1, 1 - Math.max(0, grid) / load)) * 100;
+}
+
+/** What one of the four does at these watts. */
+export function doing(of, site) {
+  const watts = site[of];
+  if (of === "grid" && site.gridState === "DOWN") return "Outage";
+  if (of === "grid" && site.gridState === "SYNCING") return "Reconnecting";
+  if (!isNumber(watts)) return "Unknown";
+  if (of === "battery") return isFlowing(watts) ? (watts > 0 ? "Discharging" : "Charging") : "Idle";
+  if (of === "grid") return isFlowing(watts) ? (watts > 0 ? "Importing" : "Exporting") : "Idle";
+  if (of === "solar") return isFlowing(watts) ? "Producing" : "Dark";
+  return "Using";
+}

@@ -1,0 +1,61 @@
+//! Two hours on the wall, a frame a second: nothing grows.
+
+use serde_json::json;
+
+use crate::chromium::Browser;
+use crate::scenes;
+use crate::stage::Stage;
+
+/// What a page may gain from the tenth minute to the end of the second hour, bytes. A leak of one number a second
+/// would be more than twice as much.
+const SLACK: f64 = 200_000.0;
+
+#[actix_web::test]
+async fn two_hours_leave_no_trace_in_memory() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::start().await;
+    for path in ["/?kiosk=1", "/console"] {
+        let page = browser.page().await;
+        page.size(800, 480).await;
+        page.before_everything(include_str!("hours.js")).await;
+        page.open(&stage.url(path)).await;
+        page.until("window.hours !== undefined && document.readyState === 'complete'").await;
+        let state = json!({ "type": "state", "epoch": "e", "seq": 0, "version": "1.0.0", "state": scenes::three_sites() });
+        page.value(&format!("window.scene = {state}; scene.at = hours.at(); hours.hear(scene)")).await;
+        page.value("hours.second()").await;
+        page.until("document.body.dataset.ready === 'yes'").await;
+        page.value(
+            "window.pass = async (from, until) => {
+                let timers = 0;
+                for (let second = from; second < until; second++) {
+                    const wave = Math.sin(second / 90);
+                    const power = (scale) => ({ site: -800 * wave, battery: -2000 * wave, load: 900 + second % 300, solar: Math.max(0, scale * wave) });
+                    const set = { total: { ...scene.state.total, ...power(6000), soe: 50 + 30 * wave } };
+                    for (const id of scene.state.order) {
+                        set[`gateway/${id}/power`] = power(3000);
+                        set[`gateway/${id}/status`] = { ...scene.state[`gateway/${id}/status`], taken_at: hours.at(), latency_ms: second % 90 };
+                        set[`gateway/${id}/energy`] = { ...scene.state[`gateway/${id}/energy`], soe: 50 + 30 * wave };
+                        set[`gateway/${id}/alerts`] = second % 2 ? ['SelfTest'] : ['SelfTest', `PVAC_${second % 7}`];
+                    }
+                    hours.hear({ type: 'change', seq: second + 1, at: hours.at(), set, gone: [] });
+                    timers = hours.second();
+                    if (second % 20 === 0) await hours.pause();
+                }
+                return timers;
+            }",
+        )
+        .await;
+        let timers_early = page.value("pass(0, 600)").await;
+        let (heap_early, nodes_early) = page.weight().await;
+        let mut timers = timers_early.clone();
+        for from in (600..7200).step_by(600) {
+            timers = page.value(&format!("pass({from}, {})", from + 600)).await;
+        }
+        let (heap, nodes) = page.weight().await;
+        assert!(heap - heap_early < SLACK, "{path}: {heap_early} bytes grew to {heap}");
+        assert!((nodes - nodes_early).abs() <= 12.0, "{path}: {nodes_early} elements became {nodes}");
+        assert_eq!(timers, timers_early, "{path}: timers pile up");
+        assert_eq!(page.complaints(), Vec::<String>::new());
+        page.close().await;
+    }
+}

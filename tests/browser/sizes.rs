@@ -1,0 +1,142 @@
+//! Every page at every size, dark and light: pictures for people, and what must hold at all of them.
+
+use serde_json::Value;
+
+use crate::chromium::{Browser, Page};
+use crate::scenes;
+use crate::shown;
+use crate::stage::Stage;
+
+const SIZES: [(u32, u32); 4] = [(480, 480), (800, 1280), (1280, 800), (3840, 2160)];
+
+/// Names of stations whose texts lie on each other or stick out of the window.
+const COLLISIONS: &str = "(() => {
+    const boxes = [...document.querySelectorAll('.flow > .station .figure, .flow > .station .label, .flow > .station .what, .stored, .outlook, .reserve span, header > *, #outage, #notices li, .site')]
+        .filter((one) => one.checkVisibility() && one.textContent.trim() && one.getBoundingClientRect().width > 1)
+        .map((one) => ({ one, box: one.getBoundingClientRect(), name: one.className + ' ' + one.textContent.slice(0, 20) }));
+    const found = [];
+    for (const { box, name } of boxes) {
+        if (box.left < -1 || box.right > innerWidth + 1 || box.top < -1 || box.bottom > innerHeight + 1) found.push('outside: ' + name);
+    }
+    for (const [index, a] of boxes.entries()) for (const b of boxes.slice(index + 1)) {
+        if (a.one.contains(b.one) || b.one.contains(a.one)) continue;
+        const [x, y] = [Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left), Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top)];
+        if (x > 2 && y > 3) found.push(a.name + ' on ' + b.name);
+    }
+    return found;
+})()";
+
+/// The flow fills the window and nothing needs to be scrolled to.
+async fn fits(page: &Page, name: &str) {
+    let scrolls = "[document.documentElement.scrollWidth > innerWidth, document.documentElement.scrollHeight > innerHeight].join()";
+    assert_eq!(page.value(scrolls).await, "false,false", "{name}");
+    let collisions = page.value(COLLISIONS).await;
+    assert_eq!(collisions, Value::Array(Vec::new()), "{name}");
+}
+
+#[actix_web::test]
+async fn every_page_fits_every_screen() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::start().await;
+    let states = [
+        ("sunny", scenes::sunny()),
+        ("sites", scenes::three_sites()),
+        ("missing", scenes::one_of_three_missing()),
+        ("outage", scenes::outage()),
+        ("offline", scenes::offline()),
+    ];
+    for (name, state) in states {
+        let page = shown(&browser, &stage, "/", state.clone()).await;
+        for (width, height) in
+            SIZES.into_iter().chain([(320, 568), (568, 320), (500, 300), (1024, 600), (1920, 1080)])
+        {
+            page.size(width, height).await;
+            page.until(&format!("innerWidth === {width}")).await;
+            fits(&page, &format!("{name} at {width}×{height}")).await;
+        }
+        // Readable from three metres.
+        for (width, height) in SIZES {
+            page.size(width, height).await;
+            page.until(&format!("innerWidth === {width}")).await;
+            let share = page.value("parseFloat(getComputedStyle(document.querySelector('.station .figure')).fontSize) / innerHeight").await;
+            assert!(share.as_f64().unwrap() >= 0.08, "{name} at {width}×{height}: {share}");
+        }
+        page.close().await;
+        let console = shown(&browser, &stage, "/console", state).await;
+        for (width, height) in SIZES.into_iter().chain([(320, 568)]) {
+            console.size(width, height).await;
+            console.until(&format!("innerWidth === {width}")).await;
+            let scrolls = console.value("document.documentElement.scrollWidth > innerWidth").await;
+            assert_eq!(scrolls, false, "the console, {name} at {width}×{height}");
+        }
+        console.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn pictures_of_every_page_are_kept() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::start().await;
+    let scenes = [("wall", "/", scenes::three_sites()), ("console", "/console", scenes::three_sites())];
+    for theme in ["dark", "light"] {
+        for (name, path, state) in &scenes {
+            for (width, height) in SIZES {
+                picture(
+                    &browser,
+                    &stage,
+                    &format!("{name}-{width}x{height}-{theme}"),
+                    path,
+                    state,
+                    (width, height),
+                    theme,
+                )
+                .await;
+            }
+        }
+    }
+    for (name, state) in [
+        ("outage", scenes::outage()),
+        ("offline", scenes::offline()),
+        ("missing", scenes::one_of_three_missing()),
+        ("stale", scenes::stale()),
+        ("unknown", scenes::unknown()),
+        ("never", scenes::never()),
+    ] {
+        for (width, height) in [(480, 480), (1280, 800)] {
+            picture(
+                &browser,
+                &stage,
+                &format!("wall-{name}-{width}x{height}"),
+                "/",
+                &state,
+                (width, height),
+                "dark",
+            )
+            .await;
+        }
+        picture(&browser, &stage, &format!("console-{name}"), "/console", &state, (1280, 800), "light").await;
+    }
+}
+
+async fn picture(
+    browser: &Browser,
+    stage: &Stage,
+    name: &str,
+    path: &str,
+    state: &Value,
+    (width, height): (u32, u32),
+    theme: &str,
+) {
+    stage.show(state.clone());
+    let page = browser.page().await;
+    page.size(width, height).await;
+    page.theme(theme).await;
+    // A day that this browser has seen.
+    page.before_everything(include_str!("day.js")).await;
+    page.see(&stage.url(path)).await;
+    page.until("document.fonts.status === 'loaded' && document.fonts.size > 0").await;
+    page.value("new Promise((done) => setTimeout(done, 900))").await;
+    let path = page.picture(name).await;
+    assert!(std::fs::metadata(path).unwrap().len() > 2_000, "{name}");
+    page.close().await;
+}
