@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use powerwall_server::app::Service;
 use powerwall_server::link::error::KeyState;
 use powerwall_server::link::{Link, LinkError, connect_lazily};
 use powerwall_server::model::{Adjustments, LinkHealth, LinkKind, Source, Telemetry};
@@ -363,4 +364,81 @@ async fn an_inverter_that_wants_an_installer_is_read_with_a_token() {
     entry["gw_pwd"] = "NOTTHISONE".into();
     let error = link_with(&entry, &bearer).poll().await.unwrap_err();
     assert!(error.to_string().contains("login as installer"), "{error}");
+}
+
+/// What the service says of its only gateway: its health, and its status.
+async fn told(service: &Service) -> (Value, Value) {
+    let get = async |path: &str| -> Value {
+        let client = awc::Client::default();
+        let mut answer = client.get(format!("http://{}{path}", service.addr)).send().await.unwrap();
+        serde_json::from_slice(&answer.body().limit(16 << 20).await.unwrap()).unwrap()
+    };
+    (get("/health/gateways").await["gateways"][0].take(), get("/api/gateways/home").await)
+}
+
+/// Waits until the service says what is looked for.
+async fn until(service: &Service, what: &str, is_so: impl Fn(&Value, &Value) -> bool) -> (Value, Value) {
+    for _ in 0..600 {
+        let (health, status) = told(service).await;
+        if is_so(&health, &status) {
+            return (health, status);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it never came to pass that {what}: {:#}", told(service).await.0);
+}
+
+#[actix_web::test]
+async fn the_service_tells_of_both_ways_and_which_one_it_uses() {
+    let house = House::build(SiteKind::Powerwall3).await;
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("PW_GATEWAYS", json!([house.both()]).to_string()),
+        ("PW_AUTH_PATH", folder.path().display().to_string()),
+        ("PW_PORT", "0".into()),
+        ("PW_BIND_ADDRESS", "127.0.0.1".into()),
+        ("PW_CACHE_EXPIRE", "1".into()),
+        ("PW_TIMEOUT", "2".into()),
+    ];
+    let environment = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let settings = Settings::load(&Inputs { environment, flags: Vec::new() }).unwrap();
+    let service = Service::start(&settings, 1).unwrap();
+
+    let mode = |status: &Value| {
+        let data = &status["data"];
+        (data["connection_mode"].clone(), data["tedapi_mode"].clone(), data["pw3"].clone())
+    };
+    let by_lan = (json!("TEDAPI v1r"), json!("v1r"), json!(true));
+    let (health, status) = until(&service, "the LAN is used", |health, status| {
+        mode(status) == by_lan && health["links"][1]["why"] == "carries the followers' data"
+    })
+    .await;
+    assert_eq!((&health["mode"], &health["state"]), (&json!("v1r+wifi"), &json!("live")));
+    assert!(health["mode_reason"].as_str().unwrap().starts_with("there is a key for the wired LAN"));
+    let links = health["links"].as_array().unwrap();
+    let kinds: Vec<_> = links.iter().map(|link| (link["kind"].clone(), link["in_use"].clone())).collect();
+    assert_eq!(kinds, [(json!("v1r"), json!(true)), (json!("tedapi"), json!(true))]);
+    assert!(links.iter().all(|link| link["last_success"].is_number() && link["last_error"].is_null()));
+    assert_eq!(
+        (&status["gateway"]["tedapi_expected"], &status["gateway"]["basic_lan"]),
+        (&json!(true), &json!(false))
+    );
+
+    house.lan.set(Fault::Refuse);
+    let by_wifi = (json!("TEDAPI"), json!("full"), json!(true));
+    let (health, status) = until(&service, "Wi-Fi stands in", |_, status| mode(status) == by_wifi).await;
+    assert_eq!(
+        (&health["state"], &status["online"]),
+        (&json!("live"), &json!(true)),
+        "nobody misses anything"
+    );
+    assert_eq!(health["links"][0]["last_error"]["kind"], "unreachable");
+    assert_eq!(health["links"][0]["in_use"], false);
+
+    house.lan.heal();
+    until(&service, "the LAN is used again", |health, status| {
+        mode(status) == by_lan && health["links"][0]["last_error"].is_null()
+    })
+    .await;
+    service.stop().await;
 }

@@ -12,8 +12,8 @@ use super::signals::{Order, Orders};
 use super::{Service, StartError, logging, tls};
 use crate::cli::scan::{self, Network};
 use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, doctor, healthcheck};
-use crate::settings::{Inputs, LoggingSettings, Settings};
-use crate::simulator::{Fleet, demo_sites};
+use crate::settings::{Inputs, LoggingSettings, RsaKey, Settings};
+use crate::simulator::{Counters, Fleet, demo_sites};
 
 /// A setting is wrong or missing. Also what a mistyped command line exits with.
 const MISCONFIGURED: u8 = 2;
@@ -38,7 +38,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve(&flags),
         Command::Demo { speed } => demo(flags, speed),
-        Command::Simulate { gateways } => simulate(gateways),
+        Command::Simulate { gateways, rsa_key } => simulate(gateways, rsa_key),
         Command::CheckConfig => with_settings(&flags.inputs(environment()), |settings| {
             println!("{}", check_config::report(&settings));
             match settings.http.tls.as_ref().map(tls::server_config).transpose() {
@@ -175,9 +175,19 @@ fn host_of(ip: IpAddr) -> String {
 }
 
 /// Until it is told to stop, when it says how much it was asked.
-fn simulate(gateways: u32) -> ExitCode {
+fn simulate(gateways: u32, rsa_key: Option<String>) -> ExitCode {
     logging::start(LoggingSettings::default());
-    let fleet = match Fleet::of(gateways) {
+    let fleet = match rsa_key {
+        None => Fleet::of(gateways),
+        Some(file) => match RsaKey::read(file.as_ref()) {
+            Ok(key) => Fleet::with_lan(gateways, key, &file),
+            Err(problem) => {
+                eprintln!("--rsa-key: {problem}");
+                return ExitCode::from(MISCONFIGURED);
+            }
+        },
+    };
+    let fleet = match fleet {
         Ok(fleet) => fleet,
         Err(error) => return failed("cannot simulate gateways", &error),
     };
@@ -190,8 +200,8 @@ fn simulate(gateways: u32) -> ExitCode {
     if let Err(error) = stopped {
         return failed("cannot listen for signals", &error);
     }
-    let requests: u64 = fleet.gateways().iter().map(|gateway| gateway.counters().all_requests()).sum();
-    let connections: u64 = fleet.gateways().iter().map(|gateway| gateway.counters().connections()).sum();
+    let requests: u64 = fleet.counters().map(Counters::all_requests).sum();
+    let connections: u64 = fleet.counters().map(Counters::connections).sum();
     println!("{requests} requests over {connections} connections");
     ExitCode::SUCCESS
 }

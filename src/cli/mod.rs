@@ -33,6 +33,9 @@ pub enum Command {
     Simulate {
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=2000))]
         gateways: u32,
+        /// They are on the wired LAN as well (v1r), where the key in this PEM file is registered and confirmed.
+        #[arg(long, value_name = "FILE")]
+        rsa_key: Option<String>,
     },
     /// Print the effective settings and where each comes from; exit code 2 if something is wrong.
     CheckConfig,

@@ -16,6 +16,7 @@ use super::LinkError;
 use super::silence;
 use super::tedapi::channel::{Channel, Question};
 use super::tedapi::frames::{self, Target};
+use super::v1r::message::{BUSY, UNIT_TIMEOUT};
 use crate::model::{ErrorNote, LinkHealth, LinkKind};
 
 /// Failures in a row after which the other way is asked first.
@@ -118,7 +119,7 @@ enum Way {
 #[derive(Clone)]
 enum Asked<'a> {
     Din,
-    Question(Question<'a>),
+    Question(Box<Question<'a>>),
 }
 
 /// See the module.
@@ -160,9 +161,9 @@ impl<L: Channel, W: Channel> Pair<L, W> {
     async fn over(&mut self, way: Way, asked: Asked<'_>) -> Result<Bytes, LinkError> {
         let outcome = match (way, asked) {
             (Way::Lan, Asked::Din) => self.lan.din().await,
-            (Way::Lan, Asked::Question(question)) => self.lan.ask(question).await,
+            (Way::Lan, Asked::Question(question)) => self.lan.ask(*question).await,
             (Way::Wifi, Asked::Din) => self.wifi.din().await,
-            (Way::Wifi, Asked::Question(question)) => self.wifi.ask(question).await,
+            (Way::Wifi, Asked::Question(question)) => self.wifi.ask(*question).await,
         };
         self.note(way, outcome.as_ref().err());
         outcome
@@ -178,8 +179,8 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         }
         match error {
             None => side.succeeded(),
-            // It did answer; that the answer cannot be read is no matter of the way.
-            Some(LinkError::Malformed { .. }) => {}
+            // It did answer; that the answer cannot be read, or that a unit is slow, is no matter of the way.
+            Some(LinkError::Malformed { .. } | LinkError::Rejected { fault: BUSY | UNIT_TIMEOUT, .. }) => {}
             Some(error) => side.failed(error),
         }
     }
@@ -242,7 +243,7 @@ impl<L: Channel, W: Channel> Pair<L, W> {
             let why = self.wifi_side.last_error.as_ref().map(ToString::to_string);
             return Err(LinkError::Resting(format!("Wi-Fi: {}", why.unwrap_or_default())));
         }
-        match self.over(Way::Wifi, Asked::Question(question)).await {
+        match self.over(Way::Wifi, Asked::Question(question.into())).await {
             // Wi-Fi gets its silence; the LAN goes on.
             Err(error) if is_silence(&error) => Err(LinkError::Resting(format!("Wi-Fi: {error}"))),
             outcome => outcome,
@@ -257,7 +258,7 @@ impl<L: Channel, W: Channel> Pair<L, W> {
             let target = Target::Gateway { din };
             let question = Question { din, target, payload: frames::system_info(), what };
             // Signed, unlike the DIN: it shows that the key is accepted and the clocks agree.
-            match self.over(Way::Lan, Asked::Question(question)).await {
+            match self.over(Way::Lan, Asked::Question(question.into())).await {
                 Ok(_) => self.use_way(Way::Lan),
                 Err(error) => log::debug!("the wired LAN does not work yet: {error}"),
             }
@@ -284,7 +285,7 @@ impl<L: Channel, W: Channel> Channel for Pair<L, W> {
         Box::pin(async move {
             match asks_follower {
                 true => self.follower(question).await,
-                false => self.leader(Asked::Question(question)).await,
+                false => self.leader(Asked::Question(question.into())).await,
             }
         })
     }

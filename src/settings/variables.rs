@@ -87,7 +87,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("CORS_ORIGINS", Live),
     ("MQTT_HOST", Live),
     ("MQTT_PORT", Live),
-    ("MQTT_USERNAME", Live),
+    ("MQTT_USERNAME", Private),
     ("MQTT_PASSWORD", Secret),
     ("MQTT_PASSWORD_FILE", Live),
     ("MQTT_TLS", Live),

@@ -145,17 +145,17 @@ impl Lan {
         let question = Question::open(request.envelope.clone());
         let role = question.as_ref().map_or(Role::Other, |question| question.role);
         if let Err(refusal) = self.check(gateway, &request) {
-            return (role, refusal);
+            return (role, *refusal);
         }
         let Ok(mut question) = question else { return (role, fault(10)) };
         // Whoever is asked, the leader answers, of itself.
         question.redirect(&gateway.din());
-        (role, Routable { envelope: gateway.answer(&question), ..Routable::default() })
+        (role, answer_with(gateway.answer(&question)))
     }
 
-    fn check(&self, gateway: &Gateway, request: &Routable) -> Result<(), Routable> {
+    fn check(&self, gateway: &Gateway, request: &Routable) -> Result<(), Box<Routable>> {
         if request.to.as_ref().is_none_or(|to| to.domain != ENERGY_DEVICE) {
-            return Err(fault(8));
+            return Err(fault(8).into());
         }
         let signature = request.signature.clone().unwrap_or_default();
         let (signer, rsa) = (signature.signer.unwrap_or_default(), signature.rsa.unwrap_or_default());
@@ -165,10 +165,9 @@ impl Lan {
             .find(|(key, _)| *key == signer.public_key)
             .map(|(_, registration)| *registration);
         let Some(registration) = registration else {
-            return Err(match self.is_silent_on_unknown_keys.load(Ordering::Relaxed) {
-                true => Routable { status: Some(message::Status { fault: 0 }), ..Routable::default() },
-                false => fault(UNKNOWN_KEY),
-            });
+            // Silence is an answer without fault and without envelope.
+            let is_silent = self.is_silent_on_unknown_keys.load(Ordering::Relaxed);
+            return Err(fault(if is_silent { 0 } else { UNKNOWN_KEY }).into());
         };
         let verifies = |din: &str| {
             let signed = to_be_signed(din, rsa.expires_at, &request.envelope);
@@ -180,20 +179,20 @@ impl Lan {
             let asked = Question::open(request.envelope.clone()).ok();
             let asked = asked.as_ref().and_then(|question| question.recipient()).map(str::to_owned);
             let is_for_another = asked.is_some_and(|asked| asked != gateway.din() && verifies(&asked));
-            return Err(fault(if is_for_another { WRONG_PERSONALIZATION } else { INVALID_SIGNATURE }));
+            return Err(fault(if is_for_another { WRONG_PERSONALIZATION } else { INVALID_SIGNATURE }).into());
         }
         let left = f64::from(rsa.expires_at) - self.now();
         if left < 0.0 {
-            return Err(fault(TIME_EXPIRED));
+            return Err(fault(TIME_EXPIRED).into());
         }
         if left > LONGEST_TIME_TO_LIVE {
-            return Err(fault(TIME_TO_LIVE_TOO_LONG));
+            return Err(fault(TIME_TO_LIVE_TOO_LONG).into());
         }
         match registration {
             Registration::Verified => Ok(()),
-            Registration::Inactive => Err(fault(INACTIVE_KEY)),
+            Registration::Inactive => Err(fault(INACTIVE_KEY).into()),
             Registration::PendingInPlainText => {
-                Err(Routable { envelope: Bytes::from_static(NOT_VERIFIED.as_bytes()), ..Routable::default() })
+                Err(answer_with(Bytes::from_static(NOT_VERIFIED.as_bytes())).into())
             }
             Registration::Pending => {
                 let status = Some(Status { code: 7, message: NOT_VERIFIED.into() });
@@ -203,7 +202,7 @@ impl Lan {
                     common: Some(Common { error: Some(ErrorResponse { status }), ..Common::default() }),
                     ..Envelope::default()
                 };
-                Err(Routable { envelope: refusal.encode_to_vec().into(), ..Routable::default() })
+                Err(answer_with(refusal.encode_to_vec().into()).into())
             }
         }
     }
@@ -211,4 +210,8 @@ impl Lan {
 
 fn fault(fault: i32) -> Routable {
     Routable { status: Some(message::Status { fault }), ..Routable::default() }
+}
+
+fn answer_with(envelope: Bytes) -> Routable {
+    Routable { envelope, ..Routable::default() }
 }

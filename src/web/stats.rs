@@ -102,8 +102,8 @@ fn body(state: &State) -> Value {
     let any = |what: fn(&Snapshot) -> bool| snapshots.iter().any(|snapshot| what(snapshot));
     let online = snapshots.iter().filter(|snapshot| snapshot.freshness(now) == Freshness::Live).count();
     let (cloud, fleet) = (any(|one| one.gateway.cloud_mode), any(|one| one.gateway.fleetapi));
-    let live = snapshots.iter().filter_map(|one| one.link_in_use());
-    let mode = live.last().map(LinkKind::tedapi_mode);
+    let mut live = snapshots.iter().filter_map(|one| one.link_in_use());
+    let mode = live.next_back().map(LinkKind::tedapi_mode);
     let expected = any(|one| one.gateway.tedapi_expected);
     let tedapi = mode.map_or(expected, |mode| mode != "off");
     let basic_lan =

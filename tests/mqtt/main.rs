@@ -105,6 +105,10 @@ async fn a_broker_comes_to_know_values_and_entities_and_keeps_them() {
     assert_eq!((&status["enabled"], &status["connected"]), (&true.into(), &true.into()));
     assert_eq!((&status["port"], &status["last_error"]), (&broker.port.into(), &Value::Null));
 
+    let password = gateway.options().password.as_str();
+    let leaks = |(topic, payload): (&String, &String)| topic.contains(password) || payload.contains(password);
+    assert!(!listener.topics().iter().any(leaks), "a password is nobody's business");
+
     // An orderly stop.
     program.signal("TERM").await;
     assert!(program.ended().await.success());

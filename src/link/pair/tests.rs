@@ -250,6 +250,19 @@ async fn pinned_ways_never_do_each_others_work() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gateway_that_is_busy_for_a_moment_is_asked_over_the_lan_again_at_once() {
+    let mut bench = Bench::new(true);
+    bench.lan.fail(LinkError::Rejected { fault: 1, name: "busy" });
+    for _ in 0..10 {
+        assert_eq!(bench.leader().await.unwrap(), "TEDAPI");
+        advance(5 * SECOND).await;
+    }
+    assert_eq!(bench.lan.asked(), 10);
+    bench.lan.heal();
+    assert_eq!(bench.leader().await.unwrap(), "TEDAPI v1r");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_cannot_be_read_is_no_failure_of_the_way() {
     let mut bench = Bench::new(true);
     bench.lan.fail(LinkError::Malformed { what: "it".into(), why: "no JSON".into() });

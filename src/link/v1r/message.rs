@@ -69,6 +69,8 @@ pub struct RsaSignature {
 }
 
 /// Faults with a meaning of their own here.
+pub const BUSY: i32 = 1;
+pub const UNIT_TIMEOUT: i32 = 2;
 pub const UNKNOWN_KEY: i32 = 3;
 pub const INACTIVE_KEY: i32 = 4;
 pub const INVALID_SIGNATURE: i32 = 5;
@@ -79,8 +81,8 @@ pub const TIME_TO_LIVE_TOO_LONG: i32 = 20;
 /// The name of a fault that is not [`KeyState`](crate::link::error::KeyState) or time.
 pub fn fault_name(fault: i32) -> &'static str {
     match fault {
-        1 => "busy",
-        2 => "no answer from the unit in time",
+        BUSY => "busy",
+        UNIT_TIMEOUT => "no answer from the unit in time",
         INVALID_SIGNATURE => "invalid signature",
         6 => "invalid token or counter",
         7 => "insufficient privileges",

@@ -28,23 +28,29 @@ fn bytes(hex: &Value) -> Bytes {
 
 /// A gateway that answers what it is told to, and what it was sent.
 #[derive(Clone, Default)]
-struct Gateway(Rc<RefCell<(VecDeque<(u16, Bytes)>, Vec<Call>)>>);
+struct Gateway(Rc<RefCell<Script>>);
+
+#[derive(Default)]
+struct Script {
+    answers: VecDeque<(u16, Bytes)>,
+    sent: Vec<Call>,
+}
 
 impl Gateway {
     fn will_answer(&self, status: u16, body: impl Into<Bytes>) {
-        self.0.borrow_mut().0.push_back((status, body.into()));
+        self.0.borrow_mut().answers.push_back((status, body.into()));
     }
 
     fn was_sent(&self) -> Vec<Call> {
-        std::mem::take(&mut self.0.borrow_mut().1)
+        std::mem::take(&mut self.0.borrow_mut().sent)
     }
 }
 
 impl Exchange for Gateway {
     fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
-        let mut state = self.0.borrow_mut();
-        state.1.push(call);
-        let (status, body) = state.0.pop_front().expect("an answer to every call");
+        let mut script = self.0.borrow_mut();
+        script.sent.push(call);
+        let (status, body) = script.answers.pop_front().expect("an answer to every call");
         let answer = Answer { status, retry_after: None, date: None, set_cookies: Vec::new(), body };
         Box::pin(async { Ok(answer) })
     }
