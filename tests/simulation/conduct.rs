@@ -305,6 +305,7 @@ impl Conduct {
         let latest = (now + longest.mul_f64(JITTER) + ROUND).max(self.quiet_until.unwrap_or(now));
         self.next_poll = Window { earliest: now + shortest, latest };
         self.consecutive += 1;
+        self.paced.clear();
         self.failures = self.consecutive;
         self.healthy_polls = 0;
         self.last_crash = Some(now);
@@ -315,6 +316,7 @@ impl Conduct {
     pub fn stopped(&mut self, now: Instant) {
         self.healthy_polls = 0;
         self.polling_since = None;
+        self.paced.clear();
         if let Some(Ended::Failed(error)) = &self.last_poll
             && matches!(
                 error,
