@@ -148,9 +148,9 @@ impl<X: Exchange> LocalLink<X> {
     }
 
     async fn refresh_once(&mut self, endpoint: Endpoint) -> Result<(), LinkError> {
-        let Some(session) = self.memory.session() else { return Ok(()) };
-        // Should this exchange be given up from outside, it is not repeated at once.
+        // Should this exchange be given up from outside, or have no session to go with, it is not repeated at once.
         self.schedule.failed(endpoint, Instant::now());
+        let Some(session) = self.memory.session() else { return Ok(()) };
         let before = self.answers.firmware();
         let outcome = match self.ask(endpoint, &session).await {
             Ok(answer) => self.take(endpoint, answer),
