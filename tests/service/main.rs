@@ -8,10 +8,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use powerwall_server::settings::RsaKey;
-use powerwall_server::simulator::{Fault, GatewayHandle, Registration, Role, SiteKind, SiteOptions};
+use powerwall_server::simulator::{Fault, GatewayHandle, Role, SiteKind, SiteOptions};
 use program::{PATIENCE, Program, run};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
