@@ -16,8 +16,8 @@ use powerwall_server::simulator::SiteKind::{Inverter, Powerwall2, Powerwall3};
 use schema::{Shape, misfit};
 use serde_json::{Map, Value, json};
 
-/// Ids of the gateways here; in bodies, a key that is one of them is a name.
-pub const IDS: [&str; 3] = ["home", "cabin", "barn"];
+/// Ids of the gateways here; in bodies, a key that is one of them is a name. None is a key of anything else.
+pub const IDS: [&str; 3] = ["north", "cabin", "barn"];
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/bodies.json");
 /// Nobody can say what shape these have: they are the gateway's own words, or another route's.
 const FREE: [&str; 3] = ["/tedapi/", "/api/gateways/{id}/api/", "/openapi.json"];
@@ -34,8 +34,8 @@ fn faces(snapshots: Vec<Snapshot>) -> Faces {
 async fn states() -> Vec<(&'static str, Faces)> {
     let (two, three, solar) =
         (telemetry(Powerwall2).await, telemetry(Powerwall3).await, telemetry(Inverter).await);
-    let home = |telemetry, freshness| experienced(snapshot("home", telemetry, freshness));
-    let new = Snapshot { health: Health::default(), ..snapshot("home", &three, Never) };
+    let home = |telemetry, freshness| experienced(snapshot("north", telemetry, freshness));
+    let new = Snapshot { health: Health::default(), ..snapshot("north", &three, Never) };
     let several = vec![
         home(&three, Live),
         experienced(snapshot("cabin", &two, Stale)),
@@ -55,7 +55,7 @@ async fn states() -> Vec<(&'static str, Faces)> {
 }
 
 fn filled(path: &str) -> String {
-    path.replace("{id}", "home").replace("{path}", "system_status/soe").replace("{file}", "docs.js")
+    path.replace("{id}", "north").replace("{path}", "system_status/soe").replace("{file}", "docs.js")
 }
 
 /// Paths of the document with an operation of `method`, and the operation.
