@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::audience::Audience;
 use crate::clock::unix_time;
 use crate::model::views::status::{self, Moment};
 use crate::model::{Aggregate, Snapshot};
@@ -25,6 +26,8 @@ pub struct Frames {
     /// By gateway id; never more than there are gateways.
     gateways: Mutex<HashMap<String, (Key, Bytes)>>,
     aggregate: Mutex<Option<AggregateFrame>>,
+    /// Who they are sent to.
+    pub audience: Arc<Audience>,
 }
 
 struct AggregateFrame {
@@ -40,7 +43,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Frames {
     pub fn new(directory: Arc<Directory>) -> Self {
-        Self { directory, origin: Instant::now(), gateways: Mutex::default(), aggregate: Mutex::default() }
+        Self {
+            directory,
+            origin: Instant::now(),
+            gateways: Mutex::default(),
+            aggregate: Mutex::default(),
+            audience: Arc::default(),
+        }
     }
 
     /// This moment on both clocks.

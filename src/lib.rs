@@ -1,4 +1,4 @@
-//! Watches any number of Tesla Powerwall systems and serves what they say over REST and WebSocket.
+//! Watches any number of Tesla Powerwall systems and serves what they say over REST, WebSocket and MQTT.
 //!
 //! Start at [`app`] to see how the rooms are wired, at [`gateway`] for the life of one gateway, at
 //! [`model`] for what a Powerwall is. `docs/architecture.md` tells the whole story.
@@ -8,25 +8,29 @@
 //! | floor | modules |
 //! |---|---|
 //! | 6 | `main.rs`, [`app`], [`cli`] |
-//! | 5 | [`web`], [`live`] |
-//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`] |
+//! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
+//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
-//! | 1 | [`model`], [`clock`] |
+//! | 1 | [`model`], [`clock`], [`files`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
 
 pub mod aggregator;
 pub mod app;
+pub mod audience;
 pub mod board;
 pub mod cli;
 pub mod clock;
+pub mod files;
 pub mod frames;
 pub mod gateway;
 pub mod link;
 pub mod live;
+pub mod metrics;
 pub mod model;
+pub mod mqtt;
 pub mod settings;
 pub mod simulator;
 pub mod supervisor;

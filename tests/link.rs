@@ -24,6 +24,7 @@ fn link(access: TedapiAccess, timeout: Duration) -> Box<dyn Link> {
         facts: GatewayFacts::default().into(),
         access: Access::Tedapi(access),
         timeout,
+        state_file: None,
     })
 }
 
@@ -42,7 +43,7 @@ async fn everything(link: &mut dyn Link) -> (Readings, Documents) {
             break;
         }
     }
-    let Source::Tedapi(payloads) = source;
+    let Source::Tedapi(payloads) = source else { panic!("TEDAPI tells in its own words") };
     let adjustments = Adjustments::default();
     (payloads.readings(&adjustments), payloads.documents(&adjustments))
 }

@@ -2,62 +2,18 @@
 
 mod common;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
+use common::sockets::{PATIENCE, connect, connect_with_small_buffer, flood, frame, publish, refusal};
 use common::{Faces, SECOND, http, snapshot, telemetry};
 use futures_util::{SinkExt, StreamExt};
 use powerwall_server::model::Freshness::{Live, Never};
-use powerwall_server::model::Snapshot;
 use powerwall_server::settings::{AllowedOrigins, HttpSettings};
 use powerwall_server::simulator::SiteKind;
 use serde_json::{Value, json};
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
-
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-async fn connect(addr: SocketAddr, path: &str, origin: Option<&str>) -> Result<Client, Error> {
-    let mut request = format!("ws://{addr}{path}").into_client_request().unwrap();
-    if let Some(origin) = origin {
-        request.headers_mut().insert("origin", origin.parse().unwrap());
-    }
-    connect_async(request).await.map(|(client, _)| client)
-}
-
-/// The status of the answer that refuses the upgrade.
-async fn refusal(addr: SocketAddr, path: &str, origin: Option<&str>) -> Option<u16> {
-    match connect(addr, path, origin).await {
-        Err(Error::Http(response)) => Some(response.status().as_u16()),
-        Err(other) => panic!("{other}"),
-        Ok(_) => None,
-    }
-}
-
-async fn frame<S>(client: &mut WebSocketStream<S>) -> Value
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
-    let message = timeout(PATIENCE, client.next()).await.expect("a frame in time").unwrap().unwrap();
-    serde_json::from_str(message.to_text().unwrap()).unwrap()
-}
-
-/// Publishes a reading that can be told by its time.
-fn publish(faces: &Faces, id: &str, taken_at: f64) {
-    let board = faces.directory.get(id).unwrap().board.clone();
-    let mut next = Snapshot::clone(&board.read());
-    next.sequence += 1;
-    next.reading.as_mut().unwrap().taken_at = taken_at;
-    board.publish(Arc::new(next));
-}
 
 #[actix_web::test]
 async fn the_first_frame_is_what_a_request_would_get() {
@@ -199,29 +155,11 @@ async fn no_session_is_left(faces: &Faces) {
     timeout(PATIENCE, left).await.expect("no session left");
 }
 
-/// A client whose system takes little before it reads.
-async fn connect_with_small_buffer(addr: SocketAddr) -> WebSocketStream<TcpStream> {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    let stream = socket.connect(addr).await.unwrap();
-    client_async(format!("ws://{addr}/ws/gateway/home"), stream).await.unwrap().0
-}
-
-/// Publishes more than sockets can hold.
-async fn flood(faces: &Faces, changes: i32) {
-    for change in 1..=changes {
-        publish(faces, "home", f64::from(change));
-        if change % 10 == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-}
-
 #[actix_web::test]
 async fn a_slow_client_gets_the_newest_frame_and_no_backlog() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
-    let mut client = connect_with_small_buffer(faces.addr).await;
+    let mut client = connect_with_small_buffer(faces.addr, "/ws/gateway/home").await;
     frame(&mut client).await;
     let changes = 3000;
     flood(&faces, changes).await;
@@ -238,7 +176,7 @@ async fn a_client_that_takes_nothing_is_let_go_and_a_quiet_one_is_not() {
     let faces = Faces::with(vec![snapshot("home", &telemetry, Live)], http(), 3 * SECOND);
     actix_web::rt::spawn(faces.sessions.clone().watch());
     let mut good = connect(faces.addr, "/ws/gateway/home", None).await.unwrap();
-    let stuck = connect_with_small_buffer(faces.addr).await;
+    let stuck = connect_with_small_buffer(faces.addr, "/ws/gateway/home").await;
     frame(&mut good).await;
     let reading = actix_web::rt::spawn(async move { while let Some(Ok(_)) = good.next().await {} });
     flood(&faces, 1500).await;

@@ -6,8 +6,10 @@ use std::time::Duration;
 use clap::Parser;
 use powerwall_server::cli::{Cli, check_config};
 use powerwall_server::model::LinkKind;
-use powerwall_server::settings::variables::VARIABLES;
-use powerwall_server::settings::{Access, AllowedOrigins, CertificatePolicy, Inputs, QuerySet, Settings};
+use powerwall_server::settings::{
+    Access, AllowedOrigins, AuthMode, BrokerTls, CertificatePolicy, Inputs, Layout, MqttSettings, QuerySet,
+    Settings,
+};
 use proptest::prelude::*;
 
 fn load(environment: &[(&str, &str)]) -> Result<Settings, String> {
@@ -102,11 +104,51 @@ fn the_example_file_is_valid() {
 }
 
 #[test]
+fn a_host_and_the_customer_password_mean_the_customer_api() {
+    let local = |environment: &[(&str, &str)]| {
+        let gateway = load(environment).unwrap().gateways.remove(0);
+        match gateway.access {
+            Access::Local(access) => (access, gateway.state_file.unwrap().display().to_string()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let single = [("PW_HOST", "10.42.1.40"), ("PW_PASSWORD", "abc#1")];
+    let (access, file) = local(&single);
+    assert_eq!((access.host.as_str(), access.port, access.password.expose()), ("10.42.1.40", 443, "abc#1"));
+    assert_eq!((access.email.as_str(), access.auth_mode), ("email@example.com", AuthMode::Cookie));
+    assert_eq!(file, ".powerwall", "where the servers before ours look");
+    assert_eq!(local(&[single[0], single[1], ("PW_AUTH_PATH", "/a")]).1, "/a/.powerwall");
+    let all = [("PW_AUTH_PATH", "/a"), ("PW_CACHE_FILE", "/b/session"), ("PW_AUTH_MODE", "Token")];
+    let more = [("PW_EMAIL", "me@example.org"), ("PW_TIMEZONE", "Europe/Berlin")];
+    let (access, file) = local(&[&single[..], &all, &more].concat());
+    assert_eq!((access.auth_mode, file.as_str()), (AuthMode::Token, "/b/session"));
+    assert_eq!((access.email.as_str(), access.timezone.as_str()), ("me@example.org", "Europe/Berlin"));
+
+    let list = (
+        "PW_GATEWAYS",
+        r#"[{"id":"a","host":"h","password":"p"},{"id":"b","host":"i","password":"p","authpath":"/c"}]"#,
+    );
+    let settings = load(&[list, ("PW_CACHE_FILE", "/b/session")]).unwrap();
+    let files: Vec<_> = settings.gateways.iter().map(|gateway| gateway.state_file.clone().unwrap()).collect();
+    assert_eq!(
+        files,
+        [".powerwall-server.a.json", "/c/.powerwall-server.b.json"].map(std::path::PathBuf::from)
+    );
+    let report = check_config::report(&load(&single).unwrap());
+    assert!(report.contains("customer API at 10.42.1.40:443") && !report.contains("abc#1"), "{report}");
+    assert!(
+        load(&[single[0], single[1], ("PW_AUTH_MODE", "presence")]).unwrap_err().contains("cookie nor token")
+    );
+
+    let tedapi = load(&[("PW_HOST", "h"), ("PW_GW_PWD", "p")]).unwrap().gateways.remove(0);
+    assert_eq!(tedapi.state_file, None, "nothing is written where nobody asked for it");
+}
+
+#[test]
 fn modes_are_recognised_and_those_to_come_are_announced() {
     let key = file("key");
     let key = key.path().to_str().unwrap();
     let cases = [
-        (r#""host":"h","password":"p""#.to_owned(), LinkKind::Local),
         (format!(r#""host":"h","gw_pwd":"p","rsa_key_path":"{key}""#), LinkKind::V1r),
         (r#""email":"a@b.c""#.to_owned(), LinkKind::Cloud),
         (r#""fleetapi":true"#.to_owned(), LinkKind::FleetApi),
@@ -227,23 +269,7 @@ fn all_mistakes_come_at_once() {
 }
 
 #[test]
-fn variables_of_the_servers_before_are_recognised_and_said_to_be_idle_once() {
-    // The names of both contracts, in the order of their tables.
-    let contract = "PW_BIND_ADDRESS PW_PORT PW_DEBUG PW_HOST PW_GW_PWD PW_PASSWORD PW_EMAIL PW_TIMEZONE PW_AUTH_PATH \
-        PW_AUTH_MODE PW_CACHE_FILE PW_SITEID PW_CACHE_EXPIRE PW_BROWSER_CACHE PW_TIMEOUT PW_POOL_MAXSIZE PW_HTTPS \
-        PW_SUPPRESS_NETWORK_ERRORS PW_NETWORK_ERROR_RATE_LIMIT PW_FAIL_FAST PW_GRACEFUL_DEGRADATION PW_HEALTH_CHECK \
-        PW_CACHE_TTL PW_STYLE PW_CONTROL_SECRET PROXY_BASE_URL PW_RSA_KEY_PATH PW_WIFI_HOST PW_NEG_SOLAR \
-        PW_SITE_ZERO_THRESHOLD PW_TEDAPI_API_VERSION PW_TEDAPI_RECOVERY PW_TEDAPI_PROBE_INTERVAL PW_GATEWAYS GATEWAYS \
-        CORS_ORIGINS PW_AUTHPATH PW_CONFIG CONTROL_ENABLED CONTROL_TOKEN SERVER_HOST SERVER_PORT MQTT_HOST MQTT_PORT \
-        MQTT_USERNAME MQTT_PASSWORD MQTT_TLS MQTT_TLS_CA_CERT MQTT_TLS_INSECURE MQTT_TOPIC_PREFIX MQTT_HA_PREFIX \
-        MQTT_RETAIN MQTT_QOS MQTT_HA_DISCOVERY MQTT_CLIENT_ID MQTT_KEEPALIVE PW_FAILOVER PW_FLEETAPI_HTTP \
-        PW_CLOUD_HYBRID PW_LOCAL_FIRST PW_ISLANDING_COOLDOWN PW_RATE_LIMIT_ENABLED PW_RATE_LIMIT_MAX_REQUESTS \
-        PW_RATE_LIMIT_WINDOW_SECONDS PW_RATE_LIMIT_MAX_BUCKETS PW_TIMESERIES_RETENTION \
-        PW_TIMESERIES_DAILY_RETENTION PW_TIMESERIES_SIGNAL_RETENTION PW_TIMESERIES_SIGNAL_INTERVAL \
-        PW_TIMESERIES_PATH MQTT_CONTROLS PW_TEDAPI_AUTH_MODE PW_FIRMWARE_CHECK_INTERVAL";
-    for name in contract.split_whitespace() {
-        assert!(VARIABLES.iter().any(|(known, _)| *known == name), "{name}");
-    }
+fn what_changes_nothing_is_said_once() {
     let settings =
         load(&[("PW_FAIL_FAST", "yes"), ("CONTROL_TOKEN", "hidden"), ("PW_WEATHER", "x")]).unwrap();
     assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
@@ -295,4 +321,75 @@ proptest! {
 #[test]
 fn inputs_are_the_only_source() {
     assert_eq!(Settings::load(&Inputs::default()).unwrap().http.port, 8675);
+}
+
+const BROKER: (&str, &str) = ("MQTT_HOST", "broker.lan");
+
+#[test]
+fn mqtt_is_off_without_a_host_and_as_before_with_one() {
+    assert_eq!(load(&[]).unwrap().mqtt, MqttSettings::default());
+    let mqtt = load(&[BROKER]).unwrap().mqtt;
+    assert_eq!(mqtt, MqttSettings { host: Some("broker.lan".into()), ..MqttSettings::default() });
+    assert_eq!((mqtt.port, mqtt.qos, mqtt.retain, mqtt.discovery), (1883, 1, true, true));
+    let mqtt = load(&[
+        ("MQTT_HOST", "broker.lan:8883"),
+        ("MQTT_TOPIC_PREFIX", "house/powerwall/"),
+        ("MQTT_LAYOUT", "Both"),
+        ("MQTT_TLS", "yes"),
+    ])
+    .unwrap()
+    .mqtt;
+    assert_eq!((mqtt.port, mqtt.prefix.as_str(), mqtt.layout), (8883, "house/powerwall", Layout::Both));
+    assert_eq!(mqtt.tls, Some(BrokerTls::default()));
+}
+
+#[test]
+fn the_password_for_the_broker_may_be_in_a_file() {
+    let password = file("canary\n");
+    let path = password.path().display().to_string();
+    let settings = load(&[BROKER, ("MQTT_USERNAME", "house"), ("MQTT_PASSWORD_FILE", &path)]).unwrap();
+    assert_eq!(settings.mqtt.password.as_ref().unwrap().expose(), "canary");
+    assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
+    let shown = format!("{settings:?}") + &check_config::report(&settings);
+    assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn mistakes_about_the_broker_are_named() {
+    let not_pem = file("hello\n");
+    let path = not_pem.path().display().to_string();
+    for (name, text, expected) in [
+        ("MQTT_HOST", "mqtt://broker.lan", "a name or number of a machine"),
+        ("MQTT_PORT", "0", "not a whole number in 1..65535"),
+        ("MQTT_QOS", "9", "not a whole number in 0..2"),
+        ("MQTT_KEEPALIVE", "1", "not a whole number in 5..65535"),
+        ("MQTT_TOPIC_PREFIX", "house/+", "without + and #"),
+        ("MQTT_HA_PREFIX", "a//b", "without + and #"),
+        ("MQTT_LAYOUT", "all", "neither standard nor both"),
+        ("MQTT_TLS_CA_CERT", "/nowhere/authority.pem", "cannot be read"),
+        ("MQTT_TLS_CA_CERT", &path, "holds no certificate"),
+        ("MQTT_PASWORD", "x", "did you mean MQTT_PASSWORD?"),
+    ] {
+        let problems = load(&[BROKER, (name, text)][usize::from(name == BROKER.0)..]).unwrap_err();
+        assert!(problems.starts_with(name) && problems.contains(expected), "{problems}");
+    }
+    let ports = load(&[("MQTT_HOST", "broker.lan:1884"), ("MQTT_PORT", "1885")]).unwrap_err();
+    assert!(ports.contains("differs from the port in MQTT_HOST"), "{ports}");
+    let list = r#"[{"id":"battery","host":"10.0.0.2","gw_pwd":"x"}]"#;
+    let taken = load(&[BROKER, ("MQTT_LAYOUT", "both"), ("PW_GATEWAYS", list)]).unwrap_err();
+    assert!(taken.contains("another id"), "{taken}");
+    load(&[BROKER, ("PW_GATEWAYS", list)]).unwrap();
+}
+
+#[test]
+fn doubtful_settings_of_the_broker_are_warned_of() {
+    for (variables, expected) in [
+        (&[("MQTT_PASSWORD", "x")][..], "no effect without MQTT_USERNAME"),
+        (&[("MQTT_TLS_INSECURE", "yes")], "no effect without MQTT_TLS"),
+        (&[("MQTT_TLS", "yes")], "8883"),
+        (&[("MQTT_TLS", "yes"), ("MQTT_PORT", "8883"), ("MQTT_TLS_INSECURE", "yes")], "can read and change"),
+    ] {
+        let warnings = load(&[&[BROKER], variables].concat()).unwrap().warnings;
+        assert!(warnings.len() == 1 && warnings[0].contains(expected), "{warnings:?}");
+    }
 }

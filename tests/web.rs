@@ -343,6 +343,17 @@ async fn files_come_compressed_to_those_who_take_it() {
 }
 
 #[actix_web::test]
+async fn pages_made_on_the_spot_run_nothing() {
+    let app = Faces::of(Vec::new());
+    for path in ["/docs", "/redoc", "/help"] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    }
+}
+
+#[actix_web::test]
 async fn other_origins_read_as_far_as_the_settings_allow() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     let listed = AllowedOrigins::Listed(vec!["http://wall.local".into()]);

@@ -134,7 +134,7 @@ fn throughput() {
     let fleet = fleet(1);
     let program = Program::start(&fleet.settings());
     let body = program.wait_for("/aggregates", |body| body != b"null");
-    let bare = Program::start_bare(&body);
+    let bare = Program::start_role(bare::ROLE, &body);
     let (mut ours, mut theirs, mut slowest) = (Vec::new(), Vec::new(), String::new());
     for _ in 0..WRK_ROUNDS {
         let rounds = [wrk(&program.url("/aggregates")), wrk(&bare.url("/"))];

@@ -1,4 +1,5 @@
 //! A process that serves, seen from outside: its answers, its memory, its CPU time.
+#![allow(dead_code, reason = "every benchmark uses its own part")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -39,16 +40,16 @@ impl Program {
         Self::run(command, file)
     }
 
-    /// A bare handler that returns `body`.
-    pub fn start_bare(body: &[u8]) -> Self {
-        let file = file_with(body, ".json");
+    /// This benchmark in another role, which finds `content` in a file.
+    pub fn start_role(role: &str, content: &[u8]) -> Self {
+        let file = file_with(content, ".json");
         let mut command = Command::new(std::env::current_exe().expect("this program is a file"));
-        command.arg(super::bare::ROLE).arg(file.path());
+        command.arg(role).arg(file.path());
         Self::run(command, file)
     }
 
     fn run(mut command: Command, file: NamedTempFile) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it can be started");
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
         let (told, hears) = std::sync::mpsc::channel();
@@ -66,6 +67,16 @@ impl Program {
         }
         let addr = hears.recv_timeout(PATIENCE).expect("it listens");
         Self { child, addr, _file: file }
+    }
+
+    /// A line on its standard input, for roles that read it.
+    pub fn tell(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().expect("piped");
+        writeln!(stdin, "{line}").expect("it reads");
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -9,16 +9,18 @@ use log::{error, info, warn};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::signals::{Order, Orders};
-use super::{Service, logging};
+use super::{Service, StartError, logging, tls};
 use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, healthcheck};
 use crate::settings::{Inputs, LoggingSettings, Settings};
 use crate::simulator::{Fleet, demo_sites};
 
 /// A setting is wrong or missing. Also what a mistyped command line exits with.
 const MISCONFIGURED: u8 = 2;
+/// Two for each connection that the server takes at most, and some for everything else.
+const FILES: u64 = 10_000;
 /// How often the Supervisor is looked after.
 const ROUND: Duration = Duration::from_secs(1);
-/// Settings that a demo takes over; it brings its own gateways.
+/// Settings that a demo takes over, beside those of MQTT; it brings its own gateways.
 const DEMO_VARIABLES: [&str; 7] = [
     "PW_PORT",
     "PW_BIND_ADDRESS",
@@ -38,7 +40,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Simulate { gateways } => simulate(gateways),
         Command::CheckConfig => with_settings(&flags.inputs(environment()), |settings| {
             println!("{}", check_config::report(&settings));
-            ExitCode::SUCCESS
+            match settings.http.tls.as_ref().map(tls::server_config).transpose() {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(error) => misconfigured(&error),
+            }
         }),
         Command::Healthcheck { url: Some(url) } => check_health(&url),
         Command::Healthcheck { url: None } => with_settings(&flags.inputs(environment()), |settings| {
@@ -90,7 +95,8 @@ fn demo(flags: Flags, speed: f64) -> ExitCode {
         debug: flags.debug,
         ..Flags::default()
     };
-    let taken_over = environment().filter(|(name, _)| DEMO_VARIABLES.contains(&name.as_str()));
+    let taken_over = environment()
+        .filter(|(name, _)| DEMO_VARIABLES.contains(&name.as_str()) || name.starts_with("MQTT_"));
     let gateways = ("PW_GATEWAYS".to_owned(), fleet.settings().to_string());
     let inputs = flags.inputs(taken_over.chain([gateways]));
     with_settings(&inputs, |settings| {
@@ -151,7 +157,13 @@ fn failed(what: &str, error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
+fn misconfigured(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(MISCONFIGURED)
+}
+
 fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Service)) -> ExitCode {
+    raise_file_limit();
     actix::System::new().block_on(async {
         let mut orders = match Orders::listen() {
             Ok(orders) => orders,
@@ -162,6 +174,7 @@ fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Serv
         }
         let service = match Service::start(&settings, rand::random()) {
             Ok(service) => service,
+            Err(error @ StartError::Tls(_)) => return misconfigured(&error),
             Err(error) => return failed("powerwall-server", &error),
         };
         let (version, gateways) = (env!("CARGO_PKG_VERSION"), settings.gateways.len());
@@ -176,6 +189,13 @@ fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Serv
     })
 }
 
+/// Many systems allow a program 1,024 files unless it asks for more, and every client needs two.
+fn raise_file_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(FILES) {
+        warn!(event = "file_limit"; "the number of open files cannot be raised: {error}");
+    }
+}
+
 /// Until the end, and how it ends.
 async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCode {
     let mut round = interval(ROUND);
@@ -186,10 +206,13 @@ async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCo
                 Order::Stop => return ExitCode::SUCCESS,
                 Order::Reload => reload(inputs, service).await,
             },
-            _ = round.tick() => if !service.is_supervised() {
-                error!(event = "unsupervised"; "nobody looks after the gateways any more; ending, to be started again");
-                return ExitCode::FAILURE;
-            },
+            _ = round.tick() => {
+                if !service.is_supervised() {
+                    error!(event = "unsupervised"; "nobody looks after the gateways any more; ending, to be started again");
+                    return ExitCode::FAILURE;
+                }
+                service.look_after();
+            }
         }
     }
 }

@@ -8,8 +8,8 @@ use std::any::Any;
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
 
-use env_logger::Builder;
 use env_logger::fmt::Formatter;
+use env_logger::{Builder, Env};
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{LevelFilter, Record, error};
 use serde_json::{Map, Value as Json};
@@ -19,10 +19,9 @@ use crate::settings::{LogFormat, LoggingSettings};
 /// `RUST_LOG` decides how much is said; without it, `PW_DEBUG` does.
 pub(super) fn start(settings: LoggingSettings) {
     let level = if settings.debug { LevelFilter::Debug } else { LevelFilter::Info };
-    let mut builder = Builder::new();
-    // What the libraries below have to say is for those who ask for it by name.
-    builder.filter_level(LevelFilter::Warn).filter_module(env!("CARGO_CRATE_NAME"), level);
-    builder.parse_default_env();
+    // What the libraries below have to say is for those who ask for it.
+    let unless_told = format!("warn,{}={level}", env!("CARGO_CRATE_NAME"));
+    let mut builder = Builder::from_env(Env::default().default_filter_or(unless_told));
     match settings.format {
         LogFormat::Plain => builder.format_key_values(|_, _| Ok(())),
         LogFormat::Json => builder.format(|out, record| {

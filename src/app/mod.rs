@@ -1,8 +1,10 @@
 //! Wires the rooms together, and takes them apart in order when the program is told to stop.
 
 pub mod commands;
+mod listen;
 mod logging;
 mod signals;
+pub mod tls;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -10,22 +12,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_web::App;
 use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
-use actix_web::{App, HttpServer};
 use log::{info, warn};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::board::Board;
 use crate::frames::Frames;
-use crate::link::connect_lazily;
+use crate::link::connect_with;
+use crate::link::memory::Memories;
 use crate::live::feed::{self, Feed};
-use crate::live::sessions::{Sessions, on_connect};
+use crate::live::sessions::Sessions;
 use crate::live::{self, Live};
 use crate::model::Aggregate;
+use crate::mqtt::Mqtt;
 use crate::settings::{HttpSettings, Settings};
-use crate::supervisor::{Configure, Directory, Supervisor};
+use crate::supervisor::{Configure, Directory, LinkFactory, Supervisor};
 use crate::web::{self, State};
 
 /// Two serve a house, and a small computer keeps its other cores.
@@ -48,6 +52,8 @@ pub enum StartError {
         "cannot listen on {address}: {source}; set PW_PORT and PW_BIND_ADDRESS to something free on this machine"
     )]
     Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
 }
@@ -60,6 +66,7 @@ pub struct Service {
     state: Data<State>,
     live: Data<Live>,
     supervisor: Addr<Supervisor>,
+    mqtt: Mqtt,
     /// The thread of all actors of gateways.
     gateways: Arbiter,
     server: ServerHandle,
@@ -84,6 +91,7 @@ impl Service {
     /// As [`Service::start`].
     pub fn start_with(settings: &Settings, seed: u64, stall_limit: Duration) -> Result<Self, StartError> {
         let http = settings.http.clone();
+        let tls = http.tls.as_ref().map(tls::server_config).transpose()?;
         let address = SocketAddr::new(http.bind, http.port);
         let listener = TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
         let addr = listener.local_addr()?;
@@ -102,34 +110,31 @@ impl Service {
         });
 
         let (shared, connected, base_path) = (state.clone(), live.clone(), http.base_path.clone());
-        let server = HttpServer::new(move || {
+        let app = move || {
             App::new()
                 .app_data(shared.clone())
                 .app_data(connected.clone())
                 .wrap_fn(web::front)
                 .configure(|config| live::configure(config, &base_path))
                 .configure(|config| web::configure(config, &base_path))
-        })
-        .workers(WORKERS)
-        .max_connections(MOST_CONNECTIONS_PER_WORKER)
-        .client_request_timeout(HEAD_DEADLINE)
-        .on_connect(on_connect(stall_limit))
-        .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals()
-        .listen(listener)?
-        .run();
+        };
+        let server = listen::serve(app, listener, tls, stall_limit)?;
 
         let gateways = Arbiter::new();
+        let mqtt = Mqtt::start(settings.mqtt.clone(), directory.clone(), state.mqtt.clone(), seed);
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
         let feeding = actix::spawn(feed::keep(live.feed.clone(), directory.clone()));
+        let memories = Memories::default();
+        let connect: LinkFactory = Arc::new(move |gateway| connect_with(gateway, &memories));
         let supervisor = Supervisor::start_in_arbiter(&gateways.handle(), move |_| {
-            Supervisor::new(configured, polling, directory, Arc::new(connect_lazily), seed)
+            Supervisor::new(configured, polling, directory, connect, seed)
         });
         Ok(Self {
             addr,
             http,
             state,
             supervisor,
+            mqtt,
             gateways,
             server: server.handle(),
             serving: actix::spawn(server),
@@ -149,6 +154,7 @@ impl Service {
         if self.supervisor.send(change).await.is_err() {
             warn!(event = "configuration"; "the changed settings did not arrive; restart the service");
         }
+        self.mqtt.apply(settings.mqtt).await;
     }
 
     /// Whether somebody looks after the gateways. Without, the program had better be started again.
@@ -156,19 +162,28 @@ impl Service {
         self.supervisor.connected()
     }
 
-    /// Takes no new connections, says goodbye to live clients (WebSockets with 1001), finishes what is being answered,
-    /// and stops asking gateways. Takes three seconds at most.
+    /// Starts again what can be without harm to anything else. To be called every second or so.
+    pub fn look_after(&self) {
+        self.mqtt.look_after();
+    }
+
+    /// Takes no new connections, says goodbye to the MQTT broker and to live clients (WebSockets with 1001), finishes
+    /// what is being answered, and stops asking gateways. Takes three seconds at most.
     pub async fn stop(self) {
         info!(event = "stopping"; "stopping");
         self.live.close();
+        tokio::join!(self.stop_serving(), self.mqtt.stop());
+        self.gateways.stop();
+        self.watching.abort();
+        self.feeding.abort();
+        self.serving.abort();
+    }
+
+    async fn stop_serving(&self) {
         let drained = Duration::from_secs(DRAIN_SECONDS);
         if timeout(drained, self.server.stop(true)).await.is_err() {
             self.live.sessions.cut_all();
             let _ = timeout(CUT_DEADLINE, self.server.stop(false)).await;
         }
-        self.gateways.stop();
-        self.watching.abort();
-        self.feeding.abort();
-        self.serving.abort();
     }
 }

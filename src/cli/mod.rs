@@ -89,6 +89,15 @@ pub struct Flags {
     /// YAML or JSON file with server and gateways (PW_CONFIG)
     #[arg(long, global = true)]
     pub config: Option<String>,
+    /// Limit how much one client may ask (PW_RATE_LIMIT_ENABLED)
+    #[arg(long, global = true)]
+    pub rate_limit: bool,
+    /// Requests of one client within the window (PW_RATE_LIMIT_MAX_REQUESTS)
+    #[arg(long, global = true)]
+    pub rate_limit_max_requests: Option<String>,
+    /// Seconds (PW_RATE_LIMIT_WINDOW_SECONDS)
+    #[arg(long, global = true)]
+    pub rate_limit_window: Option<String>,
 }
 
 impl Flags {
@@ -107,10 +116,16 @@ impl Flags {
             ("PW_PORT", &self.port, "--port"),
             ("PW_BIND_ADDRESS", &self.bind_address, "--bind-address"),
             ("PW_CONFIG", &self.config, "--config"),
+            ("PW_RATE_LIMIT_MAX_REQUESTS", &self.rate_limit_max_requests, "--rate-limit-max-requests"),
+            ("PW_RATE_LIMIT_WINDOW_SECONDS", &self.rate_limit_window, "--rate-limit-window"),
         ];
         let given = flags.into_iter().filter_map(|(name, text, flag)| Some((name, text.clone()?, flag)));
         let debug = self.debug.then(|| ("PW_DEBUG", "yes".to_owned(), "--debug"));
-        Inputs { environment: environment.into_iter().collect(), flags: given.chain(debug).collect() }
+        let limit = self.rate_limit.then(|| ("PW_RATE_LIMIT_ENABLED", "yes".to_owned(), "--rate-limit"));
+        Inputs {
+            environment: environment.into_iter().collect(),
+            flags: given.chain(debug).chain(limit).collect(),
+        }
     }
 }
 

@@ -4,10 +4,12 @@
 //! told and asked by [`messages`], and what it knows stands on its [`Board`].
 
 pub mod messages;
-mod outage;
-mod retry;
+mod numbers;
+pub(crate) mod outage;
+pub(crate) mod retry;
 mod ticks;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +21,8 @@ use crate::board::Board;
 use crate::clock::unix_time;
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{
-    Adjustments, ErrorNote, GatewayFacts, LinkHealth, Reading, Snapshot, Source, Telemetry, Ttl,
+    Adjustments, ErrorNote, GatewayFacts, LinkHealth, Numbering, NumberingMemory, Reading, Snapshot, Source,
+    Telemetry, Ttl,
 };
 use messages::{GetSnapshot, Stop};
 use outage::OutageLog;
@@ -28,6 +31,9 @@ use ticks::Ticks;
 
 /// A first poll may need this many: the DIN, the large status question, and the small one if the large one fails.
 const EXCHANGES_TO_FIRST_READING: u32 = 3;
+/// An actor that dies this soon after the one before it has died of the same: it asks after a pause, and for no
+/// slow data. Nor is slow data that killed its reader asked for again before.
+const CRASH_REMEMBERED: Duration = Duration::from_secs(600);
 
 /// What an actor needs to know of its gateway.
 #[derive(Clone, Debug)]
@@ -43,6 +49,8 @@ pub struct GatewayPlan {
     pub adjustments: Adjustments,
     /// Makes this gateway's pauses its own.
     pub seed: u64,
+    /// Where the numbers of its units are kept over restarts; `None`: nowhere.
+    pub numbers: Option<PathBuf>,
 }
 
 /// Polls one gateway for as long as it lives.
@@ -62,6 +70,14 @@ pub struct GatewayActor {
     due: Option<Instant>,
     /// Whether slow data may be due; only asked for after a good poll.
     may_refresh: bool,
+    /// Slow data is not asked for before.
+    refresh_from: Instant,
+    /// The actor that watched this gateway under other settings; ended before anything is asked.
+    predecessor: Option<Addr<Self>>,
+    /// The file with the numbers of the units, until it has been read.
+    unread: Option<PathBuf>,
+    /// The numbers that the file has.
+    kept: Arc<Numbering>,
     /// The timer of the next poll.
     timer: Option<SpawnHandle>,
 }
@@ -78,6 +94,10 @@ impl GatewayActor {
             outage: OutageLog::default(),
             link: Some(link),
             may_refresh: false,
+            refresh_from: now,
+            predecessor: None,
+            unread: plan.numbers.clone(),
+            kept: newest.numbering.known(),
             timer: None,
             plan,
             board,
@@ -85,20 +105,39 @@ impl GatewayActor {
         }
     }
 
+    /// Ends `predecessor` first: two actors would ask the gateway at the same time.
+    pub fn taking_over_from(self, predecessor: Option<Addr<Self>>) -> Self {
+        Self { predecessor, ..self }
+    }
+
     /// The actor that takes over from one that died. The first time it asks again at once, then with growing
-    /// pauses: an answer that kills the actor must not be asked for every second.
+    /// pauses: an answer that kills the actor must not be asked for every second. One that died of slow data
+    /// costs nobody the readings: polls go on, without slow data.
     pub fn after_crash(plan: GatewayPlan, link: Box<dyn Link>, board: Arc<Board<Snapshot>>) -> Self {
         let mut actor = Self::new(plan, link, board);
         let now = Instant::now();
         let health = &mut actor.newest.health;
-        let pause = match health.consecutive_failures {
-            0 => Duration::ZERO,
-            _ => actor.retry.next_backoff().unwrap_or_default(),
+        let again = health.last_restart.is_some_and(|last| now < last + CRASH_REMEMBERED);
+        health.restarts_in_a_row = if again { health.restarts_in_a_row + 1 } else { 0 };
+        // It died before the next poll was due, so it was no poll that killed it.
+        let next_poll = health.next_attempt.filter(|due| now < *due);
+        let due = match (next_poll, health.consecutive_failures.max(health.restarts_in_a_row)) {
+            (Some(due), _) => due,
+            (None, 0) => now,
+            (None, failures) => {
+                let mut pauses = RetrySchedule::new(failures, actor.plan.seed);
+                now + pauses.next_backoff().unwrap_or_default()
+            }
         };
+        if again || next_poll.is_some() {
+            actor.refresh_from = now + CRASH_REMEMBERED;
+        }
         health.restarts += 1;
+        health.last_restart = Some(now);
         let message = "reading the gateway's answer went wrong in this program; please report it".into();
         health.count_failure(ErrorNote { kind: "crashed", message }, now);
-        let due = (now + pause).max(health.cooldown_until.unwrap_or(now));
+        actor.retry = RetrySchedule::new(health.consecutive_failures, actor.plan.seed);
+        let due = due.max(health.cooldown_until.unwrap_or(now));
         health.next_attempt = Some(due);
         actor.due = Some(due);
         actor.publish();
@@ -107,6 +146,7 @@ impl GatewayActor {
 
     /// Does what is due; with nothing due, waits for the next poll.
     fn proceed(&mut self, ctx: &mut Context<Self>) {
+        self.keep_numbers(ctx);
         if self.link.is_none() {
             return; // the end of the exchange under way leads back here
         }
@@ -114,7 +154,7 @@ impl GatewayActor {
         let now = Instant::now();
         if now >= due {
             self.poll(ctx);
-        } else if self.may_refresh {
+        } else if self.may_refresh && now >= self.refresh_from {
             self.refresh(ctx);
         } else {
             if let Some(timer) = self.timer.take() {
@@ -124,18 +164,37 @@ impl GatewayActor {
         }
     }
 
+    /// Writes the numbers down when somebody has seen a unit for the first time.
+    fn keep_numbers(&mut self, ctx: &mut Context<Self>) {
+        let known = self.newest.numbering.known();
+        if let Some(file) = &self.plan.numbers
+            && self.unread.is_none()
+            && known != self.kept
+        {
+            self.kept = known.clone();
+            ctx.spawn(numbers::keep(file.clone(), known).into_actor(self));
+        }
+    }
+
     fn poll(&mut self, ctx: &mut Context<Self>) {
         let Some(mut link) = self.link.take() else { return };
         let limit = self.plan.timeout * EXCHANGES_TO_FIRST_READING;
         let started = Instant::now();
+        // Before anything is shown that has numbers.
+        let recall = self.unread.take().map(|file| numbers::recall(file, self.newest.numbering.clone()));
         let exchange = async move {
+            if let Some(recall) = recall {
+                recall.await;
+            }
             let outcome = timeout(limit, link.poll()).await.unwrap_or(Err(LinkError::Timeout(limit)));
             (link, outcome)
         };
         ctx.spawn(exchange.into_actor(self).map(move |(link, outcome), actor, ctx| {
             actor.link = Some(link);
             actor.newest.health.poll_times.record(started.elapsed());
-            match outcome.and_then(|source| meaningful(source, &actor.plan.adjustments)) {
+            match outcome
+                .and_then(|source| meaningful(source, &actor.plan.adjustments, &actor.newest.numbering))
+            {
                 Ok(telemetry) => actor.poll_succeeded(telemetry, started),
                 Err(error) => actor.poll_failed(&error),
             }
@@ -208,7 +267,8 @@ impl GatewayActor {
         self.may_refresh = refreshed.more && refreshed.problem.is_none();
         let fetched = refreshed.source.is_some();
         if let (Some(source), Some(reading)) = (refreshed.source, &mut self.newest.reading) {
-            reading.telemetry = Telemetry::new(source, self.plan.adjustments);
+            let numbering = self.newest.numbering.clone();
+            reading.telemetry = Telemetry::remembering(source, self.plan.adjustments, numbering);
         }
         match refreshed.problem {
             Some(error @ (LinkError::RateLimited { .. } | LinkError::Busy { .. })) => {
@@ -244,8 +304,12 @@ impl GatewayActor {
 }
 
 /// The telemetry of an answer; an answer without a single power reading is no answer.
-fn meaningful(source: Source, adjustments: &Adjustments) -> Result<Arc<Telemetry>, LinkError> {
-    let telemetry = Telemetry::new(source, *adjustments);
+fn meaningful(
+    source: Source,
+    adjustments: &Adjustments,
+    numbering: &Arc<NumberingMemory>,
+) -> Result<Arc<Telemetry>, LinkError> {
+    let telemetry = Telemetry::remembering(source, *adjustments, numbering.clone());
     if telemetry.is_meaningful() {
         return Ok(telemetry);
     }
@@ -259,7 +323,16 @@ impl Actor for GatewayActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.proceed(ctx);
+        let Some(predecessor) = self.predecessor.take() else { return self.proceed(ctx) };
+        ctx.spawn(predecessor.send(Stop).into_actor(self).map(|_, actor, ctx| {
+            // Its last exchange may have ended in the meantime; what it published is of settings that are gone.
+            let last = actor.board.glance().sequence;
+            if last != actor.newest.sequence {
+                actor.newest.sequence = last;
+                actor.publish();
+            }
+            actor.proceed(ctx);
+        }));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use log::{info, warn};
+use log::{debug, info, warn};
 use tokio::time::Instant;
 
 use crate::link::LinkError;
@@ -57,6 +57,8 @@ impl OutageLog {
             );
         } else if health.latency.is_none() {
             info!(gateway = id, event = "first_data", latency_ms = latency; "gateway {id}: first data");
+        } else {
+            debug!(gateway = id, event = "polled", latency_ms = latency; "gateway {id}: polled in {latency} ms");
         }
     }
 }
@@ -67,7 +69,7 @@ fn lasts(health: &Health, now: Instant) -> Duration {
 }
 
 /// In the two largest units.
-fn in_words(duration: Duration) -> String {
+pub(crate) fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{seconds} s"),

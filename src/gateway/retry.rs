@@ -6,7 +6,7 @@ use backoff::backoff::Backoff;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::link::LinkError;
+use crate::link::{LinkError, silence};
 
 /// Pauses after the first, second … failure in a row; the last one repeats.
 const PAUSES: [u64; 5] = [5, 10, 30, 60, 120];
@@ -14,10 +14,8 @@ const PAUSES: [u64; 5] = [5, 10, 30, 60, 120];
 const REFUSED_PAUSES: [u64; 3] = [60, 120, 300];
 /// Pauses grow by up to this share, so that gateways that failed together do not return together.
 const JITTER: f64 = 0.2;
-/// A gateway that answers 429 or 503 is left alone for at least this long …
-const COOLDOWN: Duration = Duration::from_secs(300);
-/// … and at most this long, whatever it asks for.
-const LONGEST_COOLDOWN: Duration = Duration::from_secs(3600);
+/// Added to waits of which the end is known, once or twice.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,11 +45,12 @@ impl RetrySchedule {
     /// Counts a failure and says when to ask again.
     pub fn after(&mut self, error: &LinkError) -> Retry {
         match error {
-            LinkError::RateLimited { retry_after } | LinkError::Busy { retry_after } => {
+            LinkError::RateLimited { .. } | LinkError::Busy { .. } => {
                 self.failures += 1;
-                let asked = retry_after.unwrap_or(COOLDOWN).clamp(COOLDOWN, LONGEST_COOLDOWN);
-                Retry::CoolDown(self.with_jitter(asked))
+                Retry::CoolDown(self.with_jitter(silence::asked(error).unwrap_or(silence::SHORTEST)))
             }
+            LinkError::Silence { left } => Retry::CoolDown(self.a_little_more_than(*left)),
+            LinkError::LoginBudget { left } => Retry::After(self.a_little_more_than(*left)),
             LinkError::Refused { .. } => Retry::After(self.pause(&REFUSED_PAUSES)),
             LinkError::Unsupported(_) => Retry::Never,
             _ => Retry::After(self.pause(&PAUSES)),
@@ -62,6 +61,11 @@ impl RetrySchedule {
         let seconds = pauses[self.failures.min(pauses.len() - 1)];
         self.failures += 1;
         self.with_jitter(Duration::from_secs(seconds))
+    }
+
+    /// For a wait that needs no stretching, and must not end a moment too early.
+    fn a_little_more_than(&mut self, wait: Duration) -> Duration {
+        wait + SLACK.mul_f64(1.0 + self.rng.random_range(0.0..1.0))
     }
 
     fn with_jitter(&mut self, pause: Duration) -> Duration {
@@ -125,5 +129,17 @@ mod tests {
         assert_pause(cooldown(&mut schedule, Some(1)), 300);
         assert_pause(cooldown(&mut schedule, Some(900)), 900);
         assert_pause(cooldown(&mut schedule, Some(u64::MAX)), 3600);
+
+        let left = Duration::from_secs(40);
+        for (error, cools_down) in
+            [(LinkError::Silence { left }, true), (LinkError::LoginBudget { left }, false)]
+        {
+            let pause = match schedule.after(&error) {
+                Retry::CoolDown(pause) if cools_down => pause,
+                Retry::After(pause) if !cools_down => pause,
+                other => panic!("{other:?}"),
+            };
+            assert!(pause > left && pause <= left + Duration::from_secs(2), "{pause:?}");
+        }
     }
 }

@@ -100,6 +100,7 @@ impl Bench {
             ttl,
             adjustments: Adjustments::default(),
             seed: 1,
+            numbers: None,
         };
         let script = Script { polls: polls.into_iter().collect(), ..Script::default() };
         Self { script: Rc::new(RefCell::new(script)), board, plan, started: Instant::now() }
@@ -268,15 +269,41 @@ async fn an_actor_that_keeps_dying_asks_less_and_less_often() {
         let bench = Bench::new([Step::Answer(1, Duration::ZERO)]);
         bench.start().send(Stop).await.unwrap();
         let dead = || GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone());
-        let pauses: Vec<u64> = (0..3)
-            .map(|_| {
-                drop(dead());
-                (bench.board.read().health.next_attempt.unwrap() - Instant::now()).as_secs()
-            })
-            .collect();
+        let mut pauses = Vec::new();
+        for _ in 0..3 {
+            drop(dead());
+            let due = bench.board.read().health.next_attempt.unwrap();
+            pauses.push((due - Instant::now()).as_secs());
+            // It dies of the poll that is due then.
+            tokio::time::sleep_until(due).await;
+        }
         assert_eq!(pauses[0], 0);
         assert!(pauses[1] >= 10 && pauses[2] >= 30, "{pauses:?}");
         assert_eq!(bench.board.read().health.restarts, 3);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_are_counted_with_how_long_they_took_and_why_they_failed() {
+    local(async {
+        let bench = Bench::new([
+            Step::Answer(1, 80 * SECOND / 1000),
+            Step::Hang,
+            Step::Fail(LinkError::Status { status: 500, what: "the status query".into() }),
+            Step::Answer(1, 3 * SECOND),
+        ]);
+        bench.start();
+        sleep(5 * SECOND + 15 * SECOND + 9 * SECOND).await; // the second failure has come, the good answer has not
+        let health = bench.board.read().health.clone();
+        assert_eq!(health.failures_by_kind.iter().collect::<Vec<_>>(), [("timeout", 1), ("status", 1)]);
+        assert_eq!(health.failing_since, Some(bench.started + 20 * SECOND));
+        sleep(20 * SECOND).await;
+        let health = bench.board.read().health.clone();
+        assert_eq!(health.failing_since, None);
+        let of_limits = |bound| health.poll_times.at_most().find(|(known, _)| *known == bound).unwrap().1;
+        assert_eq!((of_limits(0.1) + 1, of_limits(2.5) + 2), (of_limits(5.0), of_limits(30.0)));
+        assert_eq!(health.poll_times.count(), health.polls);
     })
     .await;
 }

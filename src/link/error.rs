@@ -19,6 +19,16 @@ pub enum LinkError {
     /// 503: silence for `retry_after`, at least 300 s.
     #[error("the gateway is busy (HTTP 503)")]
     Busy { retry_after: Option<Duration> },
+    /// It asked for silence before, and this is left of it: nothing was sent.
+    #[error("the gateway asked for silence; it is asked again in {} s", .left.as_secs())]
+    Silence { left: Duration },
+    /// A login is needed, and there were too many of late: nothing was sent.
+    #[error(
+        "a login is needed, but the gateway had as many as it bears (3 in 10 minutes, 10 a day); the next one is in \
+         {} s. If the password is wrong, correct it",
+        .left.as_secs()
+    )]
+    LoginBudget { left: Duration },
     /// 404: remembered, not asked again for a while.
     #[error("the gateway has no {0}")]
     NotFound(String),
@@ -44,6 +54,8 @@ impl LinkError {
             Self::Refused { .. } => "refused",
             Self::RateLimited { .. } => "rate_limited",
             Self::Busy { .. } => "busy",
+            Self::Silence { .. } => "silence",
+            Self::LoginBudget { .. } => "login_budget",
             Self::NotFound(_) => "not_found",
             Self::Status { .. } => "status",
             Self::Malformed { .. } => "malformed",

@@ -225,7 +225,7 @@ where
         match chunk {
             Ok(chunk) if body.len() + chunk.len() > limit => return Err(PayloadError::Overflow),
             Ok(chunk) => body.extend_from_slice(&chunk),
-            Err(PayloadError::Io(error))
+            Err(PayloadError::Io(error) | PayloadError::Incomplete(Some(error)))
                 if ends_with_connection && error.kind() == ErrorKind::UnexpectedEof =>
             {
                 break;

@@ -4,7 +4,7 @@
 //! fingerprint, if the operator wants one to count; the handshake is verified with the certificate's key in any case.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::digest::{SHA256, digest};
@@ -17,6 +17,7 @@ use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
 use super::LinkError;
+use crate::files;
 use crate::settings::CertificatePolicy;
 
 /// SHA-256 of a certificate.
@@ -30,6 +31,11 @@ pub(super) struct Trust {
     store: Option<PathBuf>,
     /// Whether `store` has been read.
     recalled: std::cell::Cell<bool>,
+}
+
+/// For a peer on this machine: any certificate will do.
+pub fn any_certificate() -> Arc<ClientConfig> {
+    Trust::new(&CertificatePolicy::Off).client_config()
 }
 
 impl Trust {
@@ -90,19 +96,12 @@ impl Trust {
         if let (Some(fingerprint), Some(store)) = (new, self.store.clone()) {
             let text = hex(&fingerprint) + "\n";
             let path = store.display().to_string();
-            let written = tokio::task::spawn_blocking(move || write(&store, &text)).await;
+            let written = tokio::task::spawn_blocking(move || files::replace(&store, &text)).await;
             if let Ok(Err(error)) = written {
                 log::warn!("the gateway's fingerprint cannot be kept in {path}: {error}");
             }
         }
     }
-}
-
-/// All or nothing.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let unfinished = path.with_extension("new");
-    std::fs::write(&unfinished, text)?;
-    std::fs::rename(unfinished, path)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

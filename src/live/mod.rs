@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_web::error::InternalError;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse};
@@ -92,21 +93,20 @@ fn start(
     payload: Payload,
     shown: Shown,
 ) -> Result<HttpResponse, Error> {
-    let life = match welcome(&live, request) {
-        Ok(life) => life,
-        Err(refusal) => return Ok(refusal),
-    };
-    let session = LiveSession { live, shown, life, last: None, next_beat: Instant::now() };
-    WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start()
+    let life = welcome(&live, request)?;
+    let session = LiveSession { live, shown, life, last: None, version: None, next_beat: Instant::now() };
+    let response = WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start();
+    response.or_else(|_| Ok(refuse(StatusCode::BAD_REQUEST, "This is a WebSocket")))
 }
 
 /// A place for the client that asks, or the answer that there is none.
-fn welcome(live: &Live, request: &HttpRequest) -> Result<Arc<Life>, HttpResponse> {
+fn welcome(live: &Live, request: &HttpRequest) -> Result<Arc<Life>, Error> {
+    let refused = |status, why| InternalError::from_response(why, refuse(status, why));
     if !is_welcome(&live.origins, request) {
-        return Err(refuse(StatusCode::FORBIDDEN, "Origin not allowed"));
+        return Err(refused(StatusCode::FORBIDDEN, "Origin not allowed").into());
     }
-    let life = live.sessions.admit(request);
-    life.ok_or_else(|| refuse(StatusCode::SERVICE_UNAVAILABLE, "Too many connections"))
+    let life = live.sessions.admit(request, &live.frames.audience);
+    life.ok_or_else(|| refused(StatusCode::SERVICE_UNAVAILABLE, "Too many connections").into())
 }
 
 /// Whether a page of the request's origin may listen. Programs send no origin.
@@ -134,6 +134,8 @@ struct LiveSession {
     life: Arc<Life>,
     /// The last frame sent, to send none twice within a second.
     last: Option<ByteString>,
+    /// The version of the board at the last frame, to know how many changes it stands for.
+    version: Option<u64>,
     /// When the next frame is due even if nothing changes.
     next_beat: Instant,
 }
@@ -148,9 +150,17 @@ impl LiveSession {
         ByteString::try_from(bytes).ok()
     }
 
+    fn version(&self) -> u64 {
+        match &self.shown {
+            Shown::Gateway(board) => board.version(),
+            Shown::Aggregate => self.live.directory.aggregate.version(),
+        }
+    }
+
     /// Sends the newest frame, unless it has been sent.
     fn send(&mut self, ctx: &mut WebsocketContext<Self>) {
         self.life.progressed();
+        let version = self.version();
         let frame = self.frame();
         let is_same = |last: &ByteString, frame: &ByteString| last.as_ptr() == frame.as_ptr();
         if let (Some(last), Some(frame)) = (&self.last, &frame)
@@ -160,6 +170,9 @@ impl LiveSession {
         }
         if let Some(frame) = &frame {
             ctx.text(frame.clone());
+            let changes = self.version.map_or(0, |shown| version.saturating_sub(shown));
+            self.live.frames.audience.sent(changes.saturating_sub(1));
+            self.version = Some(version);
         }
         self.last = frame;
     }

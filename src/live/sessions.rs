@@ -1,11 +1,12 @@
 //! All clients that stay connected, seen from the sending side: how many, which of them are stuck, and saying goodbye.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
@@ -13,6 +14,7 @@ use socket2::{SockRef, Socket};
 use tokio::time::{Instant, interval};
 
 use super::GoAway;
+use crate::audience::Audience;
 
 /// More clients than any house has.
 const MOST_SESSIONS: usize = 2_000;
@@ -26,7 +28,8 @@ struct Cut(Socket);
 /// For `HttpServer::on_connect`: keeps a handle to the socket, and lets the system give up a peer that is gone.
 pub fn on_connect(stall_limit: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + Clone {
     move |connection, extensions| {
-        let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+        let secured = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
+        let Some(stream) = connection.downcast_ref::<TcpStream>().or_else(secured) else { return };
         let socket = SockRef::from(stream);
         #[cfg(target_os = "linux")]
         let _ = socket.set_tcp_user_timeout(Some(stall_limit));
@@ -53,7 +56,18 @@ pub(super) struct Life {
     /// Milliseconds since the origin at which the session last ran: it runs only while its peer takes what it gets.
     progress: AtomicU64,
     cut: Option<Arc<Cut>>,
+    /// Whether it has been cut, which is done and told once.
+    is_cut: AtomicBool,
     goodbye: OnceLock<Recipient<GoAway>>,
+    /// Where it is counted.
+    audience: Arc<Audience>,
+}
+
+/// However a session ends, it ends here.
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.audience.left(self.is_cut());
+    }
 }
 
 impl Life {
@@ -72,7 +86,12 @@ impl Life {
         }
     }
 
+    fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
+    }
+
     fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
         if let Some(cut) = &self.cut {
             let _ = cut.0.shutdown(std::net::Shutdown::Both);
         }
@@ -99,7 +118,7 @@ impl Sessions {
     }
 
     /// A place for one more session, if there is one.
-    pub(super) fn admit(&self, request: &HttpRequest) -> Option<Arc<Life>> {
+    pub(super) fn admit(&self, request: &HttpRequest, audience: &Arc<Audience>) -> Option<Arc<Life>> {
         let mut lives = self.lives();
         if lives.len() >= MOST_SESSIONS {
             return None;
@@ -108,8 +127,11 @@ impl Sessions {
             origin: self.origin,
             progress: AtomicU64::new(milliseconds(self.origin.elapsed())),
             cut: request.conn_data::<Arc<Cut>>().cloned(),
+            is_cut: AtomicBool::new(false),
             goodbye: OnceLock::new(),
+            audience: audience.clone(),
         });
+        audience.joined();
         lives.push(Arc::downgrade(&life));
         Some(life)
     }
@@ -127,7 +149,8 @@ impl Sessions {
         let now = milliseconds(self.origin.elapsed());
         let limit = milliseconds(self.stall_limit);
         for life in self.lives().iter().filter_map(Weak::upgrade) {
-            if now.saturating_sub(life.progress.load(Ordering::Relaxed)) > limit {
+            let is_stuck = now.saturating_sub(life.progress.load(Ordering::Relaxed)) > limit;
+            if is_stuck && !life.is_cut() {
                 log::info!(event = "client_cut"; "a live client takes nothing any more; disconnecting it");
                 life.cut();
             }

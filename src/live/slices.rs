@@ -62,3 +62,37 @@ impl MessageBody for Slices {
         Poll::Ready(Some(Ok(slice)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix_web::test::TestRequest;
+    use futures_util::stream;
+    use futures_util::task::noop_waker;
+
+    use super::super::sessions::Sessions;
+    use super::*;
+
+    #[test]
+    fn a_large_message_comes_in_pieces_and_the_connection_may_write_between_them() {
+        let life =
+            Sessions::new(Duration::from_secs(30)).admit(&TestRequest::default().to_http_request()).unwrap();
+        let messages: [Bytes; 3] = [vec![1; 10_000].into(), vec![2; 10].into(), vec![3; SLICE].into()];
+        let body = stream::iter(messages.map(Ok::<_, actix_web::Error>));
+        let response = sliced(HttpResponse::Ok().streaming(body), life);
+        let mut body = response.into_body();
+        let waker = noop_waker();
+        let mut given = Vec::new();
+        loop {
+            match Pin::new(&mut body).poll_next(&mut Context::from_waker(&waker)) {
+                Poll::Ready(Some(piece)) => given.push(Some(piece.unwrap())),
+                Poll::Pending => given.push(None),
+                Poll::Ready(None) => break,
+            }
+        }
+        let sizes: Vec<_> = given.iter().map(|piece| piece.as_ref().map(Bytes::len)).collect();
+        assert_eq!(sizes, [Some(4096), None, Some(4096), None, Some(1808), Some(10), Some(4096)]);
+        assert_eq!(given.into_iter().flatten().flatten().filter(|byte| *byte == 1).count(), 10_000);
+    }
+}

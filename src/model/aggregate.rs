@@ -21,7 +21,7 @@ pub struct Aggregate {
     pub capacity: Option<f64>,
     /// Wh over the gateways that know their charge.
     pub energy_remaining: Option<f64>,
-    /// Weighted by capacity.
+    /// Weighted by capacity; the plain mean where no gateway knows its capacity.
     pub state_of_energy: Option<RawPercent>,
     /// The worst that any gateway reports.
     pub grid: Option<GridStatus>,
@@ -43,6 +43,8 @@ impl Aggregate {
         let mut sum = Self { gateways: snapshots.len(), ..Self::default() };
         // Charge and capacity of gateways that know both: the only fair base for a percentage.
         let (mut remaining_known, mut capacity_known) = (0.0, 0.0);
+        // Percentages, for when nobody knows a capacity.
+        let (mut told, mut tellers) = (0.0, 0.0);
         for snapshot in snapshots {
             let id = &snapshot.gateway.id;
             let freshness = snapshot.freshness(now);
@@ -70,10 +72,15 @@ impl Aggregate {
                 remaining_known += remaining.as_f64();
                 capacity_known += full.as_f64();
             }
+            if let Some(percent) = charge.state_of_energy() {
+                told += percent.0;
+                tellers += 1.0;
+            }
             sum.grid = sum.grid.max(readings.grid);
         }
         sum.state_of_energy = (capacity_known > 0.0)
             .then(|| remaining_known / capacity_known * 100.0)
+            .or((tellers > 0.0).then(|| told / tellers))
             .filter(|percent| percent.is_finite())
             .map(RawPercent);
         sum

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{FailureTally, Freshness, PollTimes, Telemetry, Ttl};
+use super::{FailureTally, Freshness, NumberingMemory, PollTimes, Telemetry, Ttl};
 
 /// What may be told about a gateway's configuration. Holds no secret and no path.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -21,6 +21,9 @@ pub struct GatewayFacts {
     pub timezone: Option<String>,
     pub cloud_mode: bool,
     pub fleetapi: bool,
+    /// Whether it is reached over the customer API, in full or over Basic LAN.
+    #[serde(skip)]
+    pub customer_api: bool,
     /// The contract calls it `type`.
     pub kind: GatewayKind,
 }
@@ -98,6 +101,9 @@ pub struct Health {
     pub poll_times: PollTimes,
     /// How often this gateway's actor died and was started again.
     pub restarts: u32,
+    /// When that happened last, and how often before in quick succession.
+    pub last_restart: Option<Instant>,
+    pub restarts_in_a_row: u32,
     pub links: Vec<LinkHealth>,
 }
 
@@ -120,6 +126,8 @@ pub struct Snapshot {
     pub ttl: Ttl,
     pub reading: Option<Reading>,
     pub health: Health,
+    /// The numbers of this gateway's units; outlives its actor.
+    pub numbering: Arc<NumberingMemory>,
 }
 
 impl Health {
@@ -136,7 +144,14 @@ impl Health {
 impl Snapshot {
     /// The snapshot before the first poll.
     pub fn initial(gateway: Arc<GatewayFacts>, ttl: Ttl) -> Self {
-        Self { gateway, sequence: 0, ttl, reading: None, health: Health::default() }
+        Self {
+            gateway,
+            sequence: 0,
+            ttl,
+            reading: None,
+            health: Health::default(),
+            numbering: Arc::default(),
+        }
     }
 
     pub fn freshness(&self, now: Instant) -> Freshness {

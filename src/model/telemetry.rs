@@ -7,9 +7,10 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::customer::Answers;
 use super::tedapi::Payloads;
 use super::views::ViewCache;
-use super::{Number, RawPercent};
+use super::{Number, Numbering, NumberingMemory, RawPercent};
 
 /// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -20,16 +21,24 @@ pub struct Power {
     pub solar: Option<Number>,
 }
 
-/// Energy in the batteries, Wh.
+/// Energy in the batteries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Charge {
+    /// Wh
     pub remaining: Option<Number>,
+    /// Wh
     pub full_pack: Option<Number>,
+    /// State of energy, raw scale, if the gateway itself tells it.
+    pub told: Option<RawPercent>,
 }
 
 impl Charge {
-    /// State of energy, raw scale. Unknown without a capacity; an empty battery is 0, not unknown.
+    /// State of energy, raw scale: as told, else worked out. Unknown without a capacity; an empty battery is 0, not
+    /// unknown.
     pub fn state_of_energy(&self) -> Option<RawPercent> {
+        if self.told.is_some() {
+            return self.told;
+        }
         let full = self.full_pack.filter(|full| full.as_f64() > 0.0)?.as_f64();
         let percent = self.remaining?.as_f64() / full * 100.0;
         percent.is_finite().then_some(RawPercent(percent))
@@ -43,6 +52,20 @@ pub enum GridStatus {
     Up,
     Syncing,
     Down,
+}
+
+impl GridStatus {
+    /// What a state in the words of the customer API means for the home; states nobody has described mean nothing.
+    pub fn of_island_state(state: &str) -> Option<Self> {
+        match state {
+            "SystemGridConnected" => Some(Self::Up),
+            "SystemIslandedActive" | "SystemMicroGridFaulted" | "SystemWaitForUser" => Some(Self::Down),
+            "SystemTransitionToGrid" | "SystemTransitionToIsland" | "SystemIslandedReady" => {
+                Some(Self::Syncing)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The typed readings of one poll.
@@ -109,18 +132,42 @@ impl Adjustments {
 #[derive(Clone, Debug)]
 pub enum Source {
     Tedapi(Payloads),
+    Customer(Answers),
 }
 
 impl Source {
+    /// How the gateway was reached, in the words of the servers before ours.
+    pub fn connection_mode(&self) -> &'static str {
+        match self {
+            Self::Tedapi(_) => "TEDAPI",
+            Self::Customer(answers) if answers.is_basic_lan() => "Basic LAN",
+            Self::Customer(_) => "Local",
+        }
+    }
+
+    /// `full`, or `off` where the gateway's own protocol is not spoken.
+    pub fn tedapi_mode(&self) -> &'static str {
+        match self {
+            Self::Tedapi(_) => "full",
+            Self::Customer(_) => "off",
+        }
+    }
+
+    pub fn is_basic_lan(&self) -> bool {
+        matches!(self, Self::Customer(answers) if answers.is_basic_lan())
+    }
+
     fn readings(&self, adjustments: &Adjustments) -> Readings {
         match self {
             Self::Tedapi(payloads) => payloads.readings(adjustments),
+            Self::Customer(answers) => answers.readings(adjustments),
         }
     }
 
     fn documents(&self, adjustments: &Adjustments) -> Documents {
         match self {
             Self::Tedapi(payloads) => payloads.documents(adjustments),
+            Self::Customer(answers) => answers.documents(adjustments),
         }
     }
 }
@@ -157,6 +204,8 @@ pub struct Documents {
     pub grid_export: Option<String>,
     /// `config.json` of the gateway. Holds personal data: for derivation and redacted views only.
     pub config: Value,
+    /// The numbers of units, inverters and fans.
+    pub numbering: Arc<Numbering>,
 }
 
 /// One good poll of one gateway; immutable, shared by everybody who shows it.
@@ -165,6 +214,8 @@ pub struct Telemetry {
     pub readings: Readings,
     adjustments: Adjustments,
     source: Source,
+    /// Where numbers come from that must outlive this poll.
+    memory: Arc<NumberingMemory>,
     /// Derived on first use: most gateways are never asked for more than their readings.
     documents: OnceLock<Documents>,
     /// Bodies rendered from this telemetry, each at most once.
@@ -172,28 +223,40 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
+    /// Telemetry with numbers of its own: for one that stands alone.
     pub fn new(source: Source, adjustments: Adjustments) -> Arc<Self> {
+        Self::remembering(source, adjustments, Arc::default())
+    }
+
+    /// Telemetry that takes its numbers from `memory`, and adds to it what has none yet.
+    pub fn remembering(source: Source, adjustments: Adjustments, memory: Arc<NumberingMemory>) -> Arc<Self> {
         Arc::new(Self {
             readings: source.readings(&adjustments),
             adjustments,
             source,
+            memory,
             documents: OnceLock::new(),
             views: ViewCache::default(),
         })
     }
 
     pub fn documents(&self) -> &Documents {
-        self.documents.get_or_init(|| self.source.documents(&self.adjustments))
+        self.documents.get_or_init(|| {
+            let mut documents = self.source.documents(&self.adjustments);
+            self.memory.number(&mut documents);
+            documents
+        })
     }
 
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// What the gateway answered.
-    pub fn payloads(&self) -> &Payloads {
+    /// What the gateway answered in its own protocol; `None` if it was asked in another one.
+    pub fn payloads(&self) -> Option<&Payloads> {
         match &self.source {
-            Source::Tedapi(payloads) => payloads,
+            Source::Tedapi(payloads) => Some(payloads),
+            Source::Customer(_) => None,
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::problem::{Problems, nearest};
 use super::values::{self, Refusal};
-use super::{Access, GatewaySettings, Secret, TedapiAccess};
+use super::{Access, AuthMode, GatewaySettings, LocalAccess, Secret, TedapiAccess};
 use crate::model::{GatewayFacts, GatewayKind, LinkKind};
 
 const KEYS: [&str; 18] = [
@@ -34,6 +34,10 @@ const KEYS: [&str; 18] = [
 /// Ours; the servers before have no such key.
 const CERTIFICATE: &str = "certificate";
 
+/// What the servers before ours send with a login when they are told nothing; gateways do not look at it.
+const ANY_EMAIL: &str = "email@example.com";
+const ANY_TIMEZONE: &str = "America/Los_Angeles";
+
 /// What a gateway takes over where its own entry is silent.
 pub(super) struct Defaults {
     pub timeout: Duration,
@@ -42,6 +46,24 @@ pub(super) struct Defaults {
     pub query_set: Option<String>,
     pub certificate: Option<String>,
     pub auth_path: Option<PathBuf>,
+    /// `PW_CACHE_FILE`, or where else the servers before ours keep the session of a gateway from single variables.
+    pub state_file: Option<PathBuf>,
+    /// Whether there is one gateway, from single variables.
+    pub single: bool,
+    pub auth_mode: AuthMode,
+}
+
+/// The session file of the servers before ours.
+pub(super) const SESSION_FILE: &str = ".powerwall";
+
+impl Defaults {
+    /// Where a session is kept when nobody says where: in the working directory.
+    fn session_file_here(&self, id: &str) -> PathBuf {
+        match self.single {
+            true => SESSION_FILE.into(),
+            false => format!(".powerwall-server.{id}.json").into(),
+        }
+    }
 }
 
 /// Reads the list at `place`, for example `PW_GATEWAYS`. Every mistake goes into `problems`.
@@ -170,8 +192,12 @@ impl Entry<'_> {
         let rsa_key = self.parsed("rsa_key_path", readable);
         let (cloud_mode, fleetapi) = (self.flag("cloud_mode"), self.flag("fleetapi"));
         let auth_path = self.text("authpath").map(PathBuf::from).or_else(|| defaults.auth_path.clone());
-        let store =
-            auth_path.zip(id.as_ref()).map(|(path, id)| path.join(format!(".powerwall-server.{id}.sha256")));
+        let in_auth_path = |what: &str| {
+            let (path, id) = auth_path.as_ref().zip(id.as_ref())?;
+            Some(path.join(format!(".powerwall-server.{id}.{what}")))
+        };
+        let store = in_auth_path("sha256");
+        let mut state_file = defaults.state_file.clone().or_else(|| in_auth_path("json"));
         let query_set = match self.text("tedapi_api_version").or_else(|| defaults.query_set.clone()) {
             Some(text) => {
                 values::query_set(&text).map_err(|refusal| self.problem("tedapi_api_version", refusal)).ok()
@@ -188,7 +214,15 @@ impl Entry<'_> {
         let password = self.text("password").map(Secret::new).or_else(|| defaults.password.clone());
         let access = match (&host, gateway_password) {
             _ if rsa_key.is_some() && host.is_some() => Access::Unsupported(LinkKind::V1r),
-            (Some(_), None) if password.is_some() => Access::Unsupported(LinkKind::Local),
+            (Some(host), None) if password.is_some() => Access::Local(LocalAccess {
+                host: host.clone(),
+                port: port.unwrap_or(443),
+                email: email.clone().unwrap_or_else(|| ANY_EMAIL.into()),
+                password: password?,
+                auth_mode: defaults.auth_mode,
+                timezone: timezone.clone().unwrap_or_else(|| ANY_TIMEZONE.into()),
+                certificate: certificate?,
+            }),
             (Some(host), Some(password)) => Access::Tedapi(TedapiAccess {
                 host: host.clone(),
                 port: port.unwrap_or(443),
@@ -223,9 +257,15 @@ impl Entry<'_> {
             timezone,
             cloud_mode: cloud_mode || access == Access::Unsupported(LinkKind::Cloud),
             fleetapi,
+            customer_api: matches!(access, Access::Local(_)),
             kind: kind.unwrap_or_default(),
         };
-        Some(GatewaySettings { facts: Arc::new(facts), access, timeout: timeout.unwrap_or(defaults.timeout) })
+        if matches!(access, Access::Local(_)) {
+            // Without a session to go on with, every restart would be a login.
+            state_file = state_file.or_else(|| Some(defaults.session_file_here(&facts.id)));
+        }
+        let timeout = timeout.unwrap_or(defaults.timeout);
+        Some(GatewaySettings { facts: Arc::new(facts), access, timeout, state_file })
     }
 }
 

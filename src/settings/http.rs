@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::load::Reader;
-use super::{AllowedOrigins, HttpSettings, RateLimit, Style, values};
+use super::{AllowedOrigins, HttpSettings, RateLimit, Secret, Style, TlsFiles, values};
 
 #[derive(Default, Deserialize)]
 struct HttpVariables {
@@ -15,6 +15,10 @@ struct HttpVariables {
     cors_origins: Option<String>,
     pw_allowed_hosts: Option<String>,
     pw_browser_cache: Option<String>,
+    pw_control_secret: Option<String>,
+    pw_https: Option<String>,
+    pw_tls_cert: Option<String>,
+    pw_tls_key: Option<String>,
     pw_style: Option<String>,
     pw_frame_ancestors: Option<String>,
     pw_rate_limit_enabled: Option<String>,
@@ -26,6 +30,7 @@ struct HttpVariables {
 impl Reader {
     pub(super) fn http(&mut self) -> HttpSettings {
         let raw: HttpVariables = self.variables();
+        let tls = self.tls(&raw);
         let any = std::net::IpAddr::from([0, 0, 0, 0]);
         let bind =
             self.value("PW_BIND_ADDRESS", raw.pw_bind_address, any, values::address, ToString::to_string);
@@ -61,6 +66,9 @@ impl Reader {
             window: Duration::from_secs(window),
             most_clients: usize::try_from(clients).unwrap_or(usize::MAX),
         };
+        if raw.pw_control_secret.is_some() {
+            self.note("PW_CONTROL_SECRET", "", true);
+        }
         HttpSettings {
             bind,
             port: u16::try_from(port).unwrap_or_default(),
@@ -71,7 +79,32 @@ impl Reader {
             style,
             frame_ancestors,
             rate_limit: is_limited.then_some(limit),
+            tls,
+            control_secret: raw.pw_control_secret.map(Secret::new),
         }
+    }
+
+    /// The proxy had a third word, `http`: plain, behind something that speaks TLS. That needs nothing here.
+    fn tls(&mut self, raw: &HttpVariables) -> Option<TlsFiles> {
+        let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "http" => Ok(false),
+            _ => values::boolean(text).map_err(|refusal| format!("{refusal}, nor http")),
+        };
+        let show = |on: &bool| if *on { "yes" } else { "no" }.to_owned();
+        let wanted = self.value("PW_HTTPS", raw.pw_https.clone(), false, parse, show);
+        let files = [("PW_TLS_CERT", &raw.pw_tls_cert), ("PW_TLS_KEY", &raw.pw_tls_key)];
+        for (name, path) in files {
+            match path {
+                Some(path) => self.note(name, path, true),
+                None if wanted => self.problems.add(name, "missing: PW_HTTPS=yes needs a file in PEM format"),
+                None => {}
+            }
+            if path.is_some() && !wanted {
+                self.warnings.push(format!("{name} has no effect without PW_HTTPS=yes"));
+            }
+        }
+        let (certificate, key) = (raw.pw_tls_cert.as_ref()?, raw.pw_tls_key.as_ref()?);
+        wanted.then(|| TlsFiles { certificate: certificate.into(), key: key.into() })
     }
 
     /// A whole number from 1 on.

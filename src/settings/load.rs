@@ -11,7 +11,7 @@ use super::gateways::{self, Defaults};
 use super::problem::{Problems, nearest};
 use super::values::{self, Refusal};
 use super::variables::{Effect, effect, meant};
-use super::{Effective, HttpSettings, PollingSettings, Secret, Settings};
+use super::{AuthMode, Effective, HttpSettings, PollingSettings, Secret, Settings};
 use crate::model::Adjustments;
 use crate::settings::Access;
 
@@ -36,6 +36,7 @@ struct PollingVariables {
     pw_neg_solar: Option<String>,
     pw_site_zero_threshold: Option<String>,
     pw_legacy_zeros: Option<String>,
+    pw_auth_path: Option<String>,
 }
 
 /// One gateway, and what all gateways take over.
@@ -55,14 +56,16 @@ struct GatewayVariables {
     pw_tedapi_api_version: Option<String>,
     pw_certificate: Option<String>,
     pw_timeout: Option<String>,
+    pw_auth_mode: Option<String>,
+    pw_cache_file: Option<String>,
 }
 
 /// Collects values, where they came from, and what was wrong.
 pub(super) struct Reader {
     /// Cleaned values by variable, with their source.
     values: BTreeMap<String, (String, String)>,
-    problems: Problems,
-    warnings: Vec<String>,
+    pub(super) problems: Problems,
+    pub(super) warnings: Vec<String>,
     effective: Vec<Effective>,
 }
 
@@ -76,7 +79,9 @@ impl Settings {
         let polling = reader.polling();
         let mut http = reader.http();
         let logging = reader.logging();
+        let mqtt = reader.mqtt();
         let gateways = reader.gateways(&mut http);
+        mqtt.check_ids(&gateways, &mut reader.problems);
         for gateway in &gateways {
             if let Access::Unsupported(kind) = &gateway.access {
                 let (id, kind) = (&gateway.facts.id, kind.name());
@@ -88,7 +93,15 @@ impl Settings {
         if !reader.problems.is_empty() {
             return Err(reader.problems);
         }
-        Ok(Self { gateways, polling, http, logging, warnings: reader.warnings, effective: reader.effective })
+        Ok(Self {
+            gateways,
+            polling,
+            http,
+            mqtt,
+            logging,
+            warnings: reader.warnings,
+            effective: reader.effective,
+        })
     }
 }
 
@@ -112,7 +125,7 @@ impl Reader {
             }
             reader.take(name, text, flag);
         }
-        for name in ["PW_GW_PWD", "PW_PASSWORD"] {
+        for name in ["PW_GW_PWD", "PW_PASSWORD", "PW_CONTROL_SECRET", "MQTT_PASSWORD"] {
             reader.secret_from_file(name);
         }
         reader
@@ -171,13 +184,13 @@ impl Reader {
         envy::from_iter(values).unwrap_or_default()
     }
 
-    fn note(&mut self, name: &'static str, shown: impl ToString, given: bool) {
+    pub(super) fn note(&mut self, name: &'static str, shown: impl ToString, given: bool) {
         let source = match self.values.get(name) {
             Some((_, source)) if given => source.clone(),
             _ => "default".to_owned(),
         };
         let value = match effect(name) {
-            Some(Effect::Secret) if given => MASKED.to_owned(),
+            Some(Effect::Secret | Effect::Private) if given => MASKED.to_owned(),
             _ => shown.to_string(),
         };
         self.effective.push(Effective { name, value, source });
@@ -235,6 +248,7 @@ impl Reader {
                 ) as f64,
                 legacy_zeros: self.boolean("PW_LEGACY_ZEROS", raw.pw_legacy_zeros, false),
             },
+            memory: raw.pw_auth_path.map(Into::into),
         }
     }
 
@@ -247,6 +261,15 @@ impl Reader {
             query_set: raw.pw_tedapi_api_version.clone(),
             certificate: raw.pw_certificate.clone(),
             auth_path: raw.pw_auth_path.clone().map(Into::into),
+            state_file: None,
+            single: false,
+            auth_mode: self.value(
+                "PW_AUTH_MODE",
+                raw.pw_auth_mode.clone(),
+                AuthMode::Cookie,
+                values::auth_mode,
+                |mode| if *mode == AuthMode::Token { "token" } else { "cookie" }.to_owned(),
+            ),
         };
         self.check_defaults(&mut defaults);
         if let Some(path) = &raw.pw_config {
@@ -270,6 +293,12 @@ impl Reader {
                     Vec::new()
                 }
             };
+        }
+        let in_auth_path = defaults.auth_path.as_ref().map(|path| path.join(gateways::SESSION_FILE));
+        defaults.state_file = raw.pw_cache_file.clone().map(Into::into).or(in_auth_path);
+        defaults.single = true;
+        if let Some(file) = &raw.pw_cache_file {
+            self.note("PW_CACHE_FILE", file, true);
         }
         self.single(&raw, &defaults)
     }
@@ -427,7 +456,7 @@ fn category(error: &serde_json::Error) -> &'static str {
 }
 
 /// A small text file.
-fn read_file(path: &Path) -> std::io::Result<String> {
+pub(super) fn read_file(path: &Path) -> std::io::Result<String> {
     if std::fs::metadata(path)?.len() > LARGEST_FILE {
         return Err(std::io::Error::other("larger than 1 MiB"));
     }

@@ -4,6 +4,7 @@ mod gateways;
 mod http;
 mod load;
 mod logging;
+mod mqtt;
 mod problem;
 pub mod secret;
 mod style;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
+pub use mqtt::{BrokerTls, Layout, MqttSettings};
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
 pub use style::Style;
@@ -29,6 +31,7 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     pub polling: PollingSettings,
     pub http: HttpSettings,
+    pub mqtt: MqttSettings,
     pub logging: LoggingSettings,
     /// What the operator should know although it does not stop the start: settings without effect, look-alikes.
     pub warnings: Vec<String>,
@@ -54,12 +57,15 @@ pub struct GatewaySettings {
     pub access: Access,
     /// Limit of one exchange with the gateway.
     pub timeout: Duration,
+    /// Where its session, its logins and its silences are kept over restarts; `None`: they are not.
+    pub state_file: Option<PathBuf>,
 }
 
 /// How a gateway is reached.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Access {
     Tedapi(TedapiAccess),
+    Local(LocalAccess),
     /// Understood, but this version has no link of that kind: the gateway is shown with an error that says so.
     Unsupported(LinkKind),
 }
@@ -74,6 +80,31 @@ pub struct TedapiAccess {
     pub password: Secret,
     pub query_set: QuerySet,
     pub certificate: CertificatePolicy,
+}
+
+/// The customer API of a Powerwall 2 or +, or the little that a Powerwall 3 has of it over its wired LAN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalAccess {
+    /// Name or address, without port.
+    pub host: String,
+    /// 443 unless configured.
+    pub port: u16,
+    /// Sent with the login; gateways take any.
+    pub email: String,
+    /// The customer password: the owner's, or the last five characters of the one on the sticker.
+    pub password: Secret,
+    pub auth_mode: AuthMode,
+    /// Sent with the login. IANA name.
+    pub timezone: String,
+    pub certificate: CertificatePolicy,
+}
+
+/// How a session travels with each request to the customer API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthMode {
+    #[default]
+    Cookie,
+    Token,
 }
 
 /// The generation of signed queries a gateway is asked with.
@@ -106,9 +137,16 @@ pub struct PollingSettings {
     /// `PW_GRACEFUL_DEGRADATION`
     pub graceful_degradation: bool,
     pub adjustments: Adjustments,
+    /// `PW_AUTH_PATH`: where what must outlive the program is kept; `None`: nowhere.
+    pub memory: Option<PathBuf>,
 }
 
 impl PollingSettings {
+    /// The file with the numbers of a gateway's units.
+    pub fn numbers_of(&self, id: &str) -> Option<PathBuf> {
+        self.memory.as_ref().map(|folder| folder.join(format!(".powerwall-server.{id}.units.json")))
+    }
+
     pub fn ttl(&self, timeout: Duration) -> Ttl {
         Ttl::new(self.interval, timeout, self.cache_ttl, self.graceful_degradation)
     }
@@ -134,6 +172,26 @@ pub struct HttpSettings {
     pub frame_ancestors: String,
     /// `PW_RATE_LIMIT_…`; `None`: off.
     pub rate_limit: Option<RateLimit>,
+    /// `PW_HTTPS`; `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// `PW_CONTROL_SECRET`: what a client must know to give orders; `None`: nobody may.
+    pub control_secret: Option<Secret>,
+}
+
+/// The operator's own certificate.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// `PW_TLS_CERT`: PEM, with the certificates between it and the root behind it.
+    pub certificate: PathBuf,
+    /// `PW_TLS_KEY`: PEM.
+    pub key: PathBuf,
+}
+
+impl std::fmt::Debug for TlsFiles {
+    /// Where a key lies is nobody's business.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsFiles").finish_non_exhaustive()
+    }
 }
 
 /// How much one client may ask.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use super::{AllowedOrigins, CertificatePolicy, QuerySet};
+use super::{AllowedOrigins, AuthMode, CertificatePolicy, QuerySet};
 
 /// Why a text was refused, to be put behind its place.
 pub(super) type Refusal = String;
@@ -114,6 +114,14 @@ pub(super) fn query_set(text: &str) -> Result<QuerySet, Refusal> {
         "V2024_06" => Ok(QuerySet::V2024_06),
         "V2026_06" => Ok(QuerySet::V2026_06),
         _ => Err(format!("{text:?} is neither V2024_06 nor V2026_06")),
+    }
+}
+
+pub(super) fn auth_mode(text: &str) -> Result<AuthMode, Refusal> {
+    match text.to_ascii_lowercase().as_str() {
+        "cookie" => Ok(AuthMode::Cookie),
+        "token" => Ok(AuthMode::Token),
+        _ => Err(format!("{text:?} is neither cookie nor token")),
     }
 }
 

@@ -40,16 +40,16 @@ pub(super) struct Component {
     pub alerts: Vec<&'static str>,
 }
 
-const PVAC_PART: &str = "1538100-00-F";
-const PACKAGE_PART: &str = "2012170-05-C";
-const MODULE_PART: &str = "1081100-10-Q";
+pub(super) const PVAC_PART: &str = "1538100-00-F";
+pub(super) const PACKAGE_PART: &str = "2012170-05-C";
+pub(super) const MODULE_PART: &str = "1081100-10-Q";
 const POWERWALL3_PART: &str = "1707000-11-M";
 const EXPANSION_PART: &str = "1807000-10-B";
-const SYNC_PART: &str = "1493315-01-F";
+pub(super) const SYNC_PART: &str = "1493315-01-F";
 const REMOTE_METER: &str = "1234567-00-E--TRM";
 
 impl Scene<'_> {
-    fn serial(&self, what: &str) -> String {
+    pub(super) fn serial(&self, what: &str) -> String {
         format!("TG26{:05}{what}", self.number)
     }
 
@@ -74,7 +74,7 @@ impl Scene<'_> {
         format!("{EXPANSION_PART}--{}", self.serial("C3"))
     }
 
-    fn packages(&self) -> Vec<(String, String)> {
+    pub(super) fn packages(&self) -> Vec<(String, String)> {
         match self.kind {
             SiteKind::Powerwall2 => {
                 [1, 2].map(|n| (self.serial(&format!("P{n}")), self.serial(&format!("M{n}")))).into()
@@ -83,12 +83,12 @@ impl Scene<'_> {
         }
     }
 
-    fn has_battery(&self) -> bool {
+    pub(super) fn has_battery(&self) -> bool {
         self.kind != SiteKind::Inverter
     }
 
     /// ISO time of the simulated clock, with offset.
-    fn time(&self) -> String {
+    pub(super) fn time(&self) -> String {
         let start = jiff::Timestamp::constant(1_780_297_200, 0); // midnight of a first of June, seven hours behind UTC
         let now = start + jiff::SignedDuration::from_secs(self.clock as i64);
         jiff::tz::offset(-7).to_datetime(now).strftime("%Y-%m-%dT%H:%M:%S-07:00").to_string()
@@ -111,7 +111,7 @@ impl Scene<'_> {
         alerts
     }
 
-    fn contactor(&self) -> &'static str {
+    pub(super) fn contactor(&self) -> &'static str {
         match self.flow.grid {
             Grid::Connected => "ISLAND_GridConnected_Connected",
             Grid::Islanded | Grid::Syncing => "ISLAND_GridConnected_Disconnected",
@@ -210,7 +210,7 @@ impl Scene<'_> {
     }
 
     /// Wh
-    fn capacity(&self) -> i64 {
+    pub(super) fn capacity(&self) -> i64 {
         match self.kind {
             SiteKind::Powerwall2 => 27_000,
             SiteKind::Powerwall3 => 40_500,

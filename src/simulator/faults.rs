@@ -1,6 +1,8 @@
 //! What can be wrong with a gateway, on demand, and what it counted.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What a request is for.
@@ -14,11 +16,17 @@ pub enum Role {
     Components,
     Config,
     SystemInfo,
+    /// A login to the customer API.
+    Login,
+    /// The meters of the customer API.
+    Meters,
+    /// Anything else of the customer API.
+    Customer,
     Other,
 }
 
 impl Role {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Probe,
         Self::Din,
         Self::Status,
@@ -26,6 +34,9 @@ impl Role {
         Self::Components,
         Self::Config,
         Self::SystemInfo,
+        Self::Login,
+        Self::Meters,
+        Self::Customer,
         Self::Other,
     ];
 }
@@ -59,13 +70,17 @@ pub enum Fault {
     RateLimit { requests: u64, window: Duration },
     /// Refuses even the right password.
     LockOut,
+    /// Answers as the oldest peers do: HTTP/1.0, no length, and the connection ends without a goodbye.
+    Http10,
 }
 
 /// What a gateway has seen.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// By [`Role::ALL`].
-    requests: [AtomicU64; 8],
+    requests: [AtomicU64; Role::ALL.len()],
+    /// Below `/api/`, by path.
+    paths: Mutex<HashMap<String, u64>>,
     pub(super) connections: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) in_flight: AtomicU64,
@@ -75,6 +90,19 @@ pub struct Counters {
 impl Counters {
     pub(super) fn count(&self, role: Role) {
         self.requests[role as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_path(&self, path: &str) {
+        *self.paths().entry(path.to_owned()).or_default() += 1;
+    }
+
+    fn paths(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.paths.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Requests to one path of the customer API.
+    pub fn requests_to(&self, path: &str) -> u64 {
+        self.paths().get(path).copied().unwrap_or_default()
     }
 
     pub fn requests(&self, role: Role) -> u64 {

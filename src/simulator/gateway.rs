@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::answers::{Addressee, Firmware, Question};
 use super::certificate;
+use super::customer::{CustomerAnswer, CustomerRequest, CustomerState, CustomerSurface, LoginLimit};
 use super::day::{Day, Equipment};
 use super::documents::{Scene, SiteKind};
 use super::faults::{Counters, Fault, Role};
@@ -32,6 +33,8 @@ pub struct SiteOptions {
     pub kind: SiteKind,
     /// Of the gateway; what a client must send.
     pub password: String,
+    /// Of the customer: unless the owner changed it, the last five characters of the gateway's.
+    pub customer_password: String,
     /// Tells sites apart: serial numbers, weather, habits.
     pub number: u32,
     /// Hour of the day at the start.
@@ -49,6 +52,7 @@ impl SiteOptions {
             name: name.into(),
             kind,
             password: "SIMULATED1".into(),
+            customer_password: "ATED1".into(),
             number: 1,
             hour: 11.0,
             speed: 1.0,
@@ -87,9 +91,26 @@ struct State {
     recent: VecDeque<Instant>,
     /// Restarting until then.
     down_until: Option<Instant>,
+    customer: CustomerState,
 }
 
 impl Gateway {
+    pub fn new(options: SiteOptions) -> std::io::Result<Self> {
+        let state = State {
+            day: Day::new(options.equipment(), u64::from(options.number), options.hour),
+            lived: Instant::now(),
+            // It has been running for two weeks and a bit.
+            booted: options.hour * 3600.0 - 1_434_584.192,
+            firmware: Firmware { version: "26.26.11 c4db63ce".into(), git_hash: [0xc4; 20] },
+            tls: certificate::server_config().map_err(std::io::Error::other)?,
+            faults: Vec::new(),
+            recent: VecDeque::new(),
+            down_until: None,
+            customer: CustomerState::new(options.kind),
+        };
+        Ok(Self { options, counters: Counters::default(), state: Mutex::new(state) })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -182,6 +203,28 @@ impl Gateway {
         drop(state);
         question.answer(&scene, &firmware)
     }
+
+    /// The answer to a request below `/api/`.
+    pub fn customer_answer(&self, request: &CustomerRequest<'_>) -> (Role, CustomerAnswer) {
+        self.counters.count_path(request.path);
+        let mut state = self.state();
+        let state = &mut *state;
+        let scene = self.scene(state);
+        let password = &self.options.customer_password;
+        state.customer.answer(request, password, &scene, &state.firmware.version)
+    }
+
+    /// Starts again with other firmware.
+    pub fn restart(&self, version: &str) {
+        let mut state = self.state();
+        state.firmware = Firmware { version: version.into(), git_hash: [0xd5; 20] };
+        state.booted = state.day.clock();
+        state.customer.end_sessions();
+    }
+
+    pub fn skip(&self, simulated: Duration) {
+        self.state().day.advance(simulated.as_secs_f64());
+    }
 }
 
 /// A running gateway. It stops when this is dropped.
@@ -199,18 +242,7 @@ impl GatewayHandle {
     pub async fn start(options: SiteOptions) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
         let addr = listener.local_addr()?;
-        let state = State {
-            day: Day::new(options.equipment(), u64::from(options.number), options.hour),
-            lived: Instant::now(),
-            // It has been running for two weeks and a bit.
-            booted: options.hour * 3600.0 - 1_434_584.192,
-            firmware: Firmware { version: "26.26.11 c4db63ce".into(), git_hash: [0xc4; 20] },
-            tls: certificate::server_config().map_err(std::io::Error::other)?,
-            faults: Vec::new(),
-            recent: VecDeque::new(),
-            down_until: None,
-        };
-        let gateway = Arc::new(Gateway { options, counters: Counters::default(), state: Mutex::new(state) });
+        let gateway = Arc::new(Gateway::new(options)?);
         let server = tokio::spawn(server::serve(gateway.clone(), listener)).abort_handle();
         Ok(Self { gateway, addr, server })
     }
@@ -238,12 +270,36 @@ impl GatewayHandle {
         self.gateway.state().faults.clear();
     }
 
-    /// Restarts with other firmware; unreachable meanwhile.
+    /// How much of the customer API it has from now on.
+    pub fn set_surface(&self, surface: CustomerSurface) {
+        self.gateway.state().customer.surface = surface;
+    }
+
+    /// How often somebody may log in from now on.
+    pub fn limit_logins(&self, limit: LoginLimit) {
+        self.gateway.state().customer.limit = limit;
+    }
+
+    /// What a path of the customer API answers from now on; `None`: what it should.
+    pub fn answer_instead(&self, path: &str, status: Option<u16>) {
+        let instead = &mut self.gateway.state().customer.instead;
+        match status {
+            Some(status) => instead.insert(path.to_owned(), status),
+            None => instead.remove(path),
+        };
+    }
+
+    /// Ends every session; from now on a session that ended is answered with `status`.
+    pub fn end_sessions(&self, status: u16) {
+        let customer = &mut self.gateway.state().customer;
+        customer.ended = status;
+        customer.end_sessions();
+    }
+
+    /// Restarts with other firmware; unreachable meanwhile, and every session ends.
     pub fn reboot(&self, version: &str, down_for: Duration) {
-        let mut state = self.gateway.state();
-        state.firmware = Firmware { version: version.into(), git_hash: [0xd5; 20] };
-        state.booted = state.day.clock();
-        state.down_until = Some(Instant::now() + down_for);
+        self.gateway.restart(version);
+        self.gateway.state().down_until = Some(Instant::now() + down_for);
     }
 
     /// Presents another certificate from the next connection on.
@@ -257,7 +313,7 @@ impl GatewayHandle {
 
     /// Moves the clock of the day forward.
     pub fn skip(&self, simulated: Duration) {
-        self.gateway.state().day.advance(simulated.as_secs_f64());
+        self.gateway.skip(simulated);
     }
 }
 

@@ -1,14 +1,17 @@
 //! Gateways that are not there, speaking the real protocol over real TLS on loopback.
 //!
 //! For `demo`, the tests and the benchmarks; nothing in the service uses it. A [`GatewayHandle`] is one gateway, a
-//! [`Fleet`] is many of them on a thread of their own.
+//! [`Fleet`] is many of them on a thread of their own. An [`InMemoryGateway`] answers without any network.
 
 mod answers;
 mod certificate;
+mod customer;
+mod customer_documents;
 mod day;
 mod documents;
 mod faults;
 mod gateway;
+mod in_memory;
 mod server;
 
 use std::io;
@@ -18,9 +21,12 @@ use std::thread::JoinHandle;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+pub use customer::{CustomerSurface, LoginLimit};
+pub use customer_documents::vitals_bytes;
 pub use documents::SiteKind;
 pub use faults::{Counters, Fault, Role};
 pub use gateway::{GatewayHandle, SiteOptions};
+pub use in_memory::InMemoryGateway;
 
 /// Gateways on a thread of their own, so that what they cost is not mixed up with what the service costs.
 pub struct Fleet {
@@ -92,6 +98,17 @@ impl GatewayHandle {
         json!({
             "id": site.id, "name": site.name, "host": self.addr.ip().to_string(), "port": self.addr.port(),
             "gw_pwd": site.password, "type": kind,
+        })
+    }
+}
+
+impl GatewayHandle {
+    /// The entry in `PW_GATEWAYS` to reach this gateway over its customer API.
+    pub fn customer_settings(&self) -> Value {
+        let site = self.options();
+        json!({
+            "id": site.id, "name": site.name, "host": self.addr.ip().to_string(), "port": self.addr.port(),
+            "password": site.customer_password,
         })
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::answers::{Addressee, Junk, Question};
+use super::customer::CustomerRequest;
 use super::documents::SiteKind;
 use super::faults::{Fault, Role};
 use super::gateway::Gateway;
@@ -66,6 +67,7 @@ async fn connection(gateway: &Gateway, stream: TcpStream) -> std::io::Result<()>
         match outcome {
             Ok(After::Keep) => {}
             Ok(After::Close) => break,
+            Ok(After::Drop) => return Ok(()),
             Ok(After::Reset) => return raw.set_linger(Some(Duration::ZERO)),
             Err(error) => return Err(error),
         }
@@ -81,6 +83,7 @@ struct Request {
     method: String,
     path: String,
     authorization: Option<String>,
+    cookie: Option<String>,
     body: Bytes,
 }
 
@@ -104,6 +107,7 @@ async fn read_request(
                 method: parsed.method.unwrap_or_default().to_owned(),
                 path: parsed.path.unwrap_or_default().to_owned(),
                 authorization: header("authorization").map(str::to_owned),
+                cookie: header("cookie").map(str::to_owned),
                 body: Bytes::new(),
             };
             break (request, head, length);
@@ -133,6 +137,8 @@ enum After {
     Keep,
     Close,
     Reset,
+    /// Closed without a word on the TLS layer.
+    Drop,
 }
 
 struct Answer {
@@ -155,6 +161,7 @@ where
     gateway.counters.count(role);
     let mut after = After::Keep;
     let mut pace = None;
+    let mut is_old = false;
     let mut cut = None;
     for fault in gateway.faults(role) {
         match fault {
@@ -194,18 +201,21 @@ where
                 cut = Some(bytes);
                 after = After::Reset;
             }
+            Fault::Http10 => {
+                is_old = true;
+                after = After::Drop;
+            }
             Fault::HalfBody => {
                 cut = Some(usize::MAX);
                 after = After::Close;
             }
         }
     }
-    let head = format!(
-        "HTTP/1.1 {} Simulated\r\nContent-Length: {}\r\n{}\r\n",
-        answer.status,
-        answer.body.len(),
-        answer.headers
-    );
+    let (status, length, headers) = (answer.status, answer.body.len(), &answer.headers);
+    let head = match is_old {
+        true => format!("HTTP/1.0 {status} Simulated\r\n{headers}\r\n"),
+        false => format!("HTTP/1.1 {status} Simulated\r\nContent-Length: {length}\r\n{headers}\r\n"),
+    };
     let mut bytes = head.into_bytes();
     let whole = bytes.len() + answer.body.len();
     bytes.extend_from_slice(&answer.body);
@@ -242,6 +252,16 @@ fn answer(gateway: &Gateway, request: &Request) -> (Role, Answer) {
         ("GET", "/tedapi/din") => Role::Din,
         _ => Role::Other,
     };
+    if path.starts_with("/api/") {
+        let (role, answer) = gateway.customer_answer(&CustomerRequest {
+            method: &request.method,
+            path,
+            cookie: request.cookie.as_deref(),
+            authorization: request.authorization.as_deref(),
+            body: &request.body,
+        });
+        return (role, Answer { status: answer.status, headers: answer.headers, body: answer.body });
+    }
     if !is_welcome(gateway, request) {
         gateway.counters.refused.fetch_add(1, Ordering::Relaxed);
         return (role, Answer::new(403, DENIED));

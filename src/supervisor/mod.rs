@@ -72,12 +72,14 @@ impl Supervisor {
             ttl: self.polling.ttl(settings.timeout),
             adjustments: self.polling.adjustments,
             seed: self.seed.wrapping_add(index as u64),
+            numbers: self.polling.numbers_of(&settings.facts.id),
         }
     }
 
     fn start_gateway(&self, index: usize, entry: &Entry) {
         let link = (self.connect)(&self.gateways[index]);
-        entry.set_addr(Some(GatewayActor::new(self.plan(index), link, entry.board.clone()).start()));
+        let actor = GatewayActor::new(self.plan(index), link, entry.board.clone());
+        entry.set_addr(Some(actor.taking_over_from(entry.addr()).start()));
     }
 
     fn revive_gateway(&self, entry: &Entry) {
@@ -143,9 +145,7 @@ impl Supervisor {
                     continue;
                 }
                 Some(entry) => {
-                    stop(entry);
-                    let sequence = entry.board.read().sequence + 1;
-                    entry.board.publish(Arc::new(Snapshot { sequence, ..initial }));
+                    entry.board.publish(Arc::new(starting_over(initial, &entry.board.read())));
                     entry.clone()
                 }
                 None => {
@@ -164,6 +164,16 @@ impl Supervisor {
             self.start_gateway(index, &entry);
         }
     }
+}
+
+/// The snapshot of a gateway whose settings changed. It forgets what was read under the old ones; but whoever asked
+/// for silence gets it, unless it is another gateway that answers now.
+fn starting_over(initial: Snapshot, before: &Snapshot) -> Snapshot {
+    let address = |snapshot: &Snapshot| (snapshot.gateway.host.clone(), snapshot.gateway.port);
+    let silent = before.health.cooldown_until.is_some() && address(&initial) == address(before);
+    let health = if silent { before.health.clone() } else { initial.health };
+    let numbering = before.numbering.clone();
+    Snapshot { sequence: before.sequence + 1, health, numbering, ..initial }
 }
 
 /// Ends the actor of `entry`. Its mailbox is never full for longer than one message takes.

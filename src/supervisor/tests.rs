@@ -57,6 +57,7 @@ fn gateway(id: &str) -> GatewaySettings {
         facts: Arc::new(GatewayFacts { id: id.into(), ..GatewayFacts::default() }),
         access: Access::Unsupported(LinkKind::Cloud),
         timeout: 5 * SECOND,
+        state_file: None,
     }
 }
 
@@ -66,6 +67,7 @@ fn polling() -> PollingSettings {
         cache_ttl: 30 * SECOND,
         graceful_degradation: true,
         adjustments: Adjustments::default(),
+        memory: None,
     }
 }
 

@@ -116,6 +116,10 @@ pub(super) fn vitals(state: &State, _: &HttpRequest) -> HttpResponse {
     each(state, View::Vitals)
 }
 
+pub(super) fn mqtt_status(state: &State, _: &HttpRequest) -> HttpResponse {
+    json_value(StatusCode::OK, &json!(*state.mqtt.read()))
+}
+
 /// A document of every gateway that has one, by id.
 fn each(state: &State, view: View) -> HttpResponse {
     let now = Instant::now();

@@ -14,7 +14,7 @@ use ring::digest::{SHA256, digest};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::State;
-use super::front::{gzip, takes_gzip};
+use super::compression::{gzip, takes_gzip};
 use super::plumbing::{get, not_found};
 use crate::settings::HttpSettings;
 
@@ -101,7 +101,7 @@ impl Asset {
 
     fn compressed(&self) -> Option<&Bytes> {
         let made = self.compressed.get_or_init(|| {
-            gzip(&self.bytes, Compression::best()).filter(|small| small.len() < self.bytes.len())
+            gzip(&self.bytes, Compression::best()).ok().filter(|small| small.len() < self.bytes.len())
         });
         made.as_ref()
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::State;
-use super::plumbing::{JSON, TEXT, body, json, json_value, no_gateways, not_found};
+use super::plumbing::{JSON, TEXT, body, json, json_value, method_not_allowed, no_gateways, not_found};
 use super::routes::{Answer, Route};
 use crate::frames::Frames;
 use crate::model::Snapshot;
@@ -20,6 +20,7 @@ pub(super) fn answer(state: &State, route: &Route, request: &HttpRequest) -> Htt
     match &route.answer {
         Answer::Service(answer) => answer(state, request),
         Answer::Fixed { body, of_gateway: false } => json(Bytes::from_static(body.as_bytes())),
+        Answer::OrdersOnly => method_not_allowed(route.methods()),
         Answer::Routed => not_found(),
         _ => match state.directory.default_gateway() {
             Some(gateway) => of_gateway(state, route, request, &gateway.board.glance()),
@@ -52,7 +53,7 @@ pub(super) fn of_gateway(
         }
         Answer::Gateway(render) => json_value(StatusCode::OK, &render(snapshot, Frames::moment())),
         Answer::Fixed { body, .. } => json(Bytes::from_static(body.as_bytes())),
-        Answer::Service(_) | Answer::Routed => not_found(),
+        Answer::Service(_) | Answer::OrdersOnly | Answer::Routed => not_found(),
     }
 }
 

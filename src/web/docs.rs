@@ -1,69 +1,29 @@
-//! The list of routes, for programs and for people.
-
-use std::fmt::Write;
+//! `/docs`: the list of routes for people. A page that reads `/openapi.json` and needs nothing from elsewhere.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{Map, Value, json};
 
 use super::State;
-use super::plumbing::{self, json_value};
-use super::routes::{Answer, ROUTES};
+use super::plumbing::{HTML, body};
 
-/// `/openapi.json`
-pub(super) fn openapi(state: &State, _: &HttpRequest) -> HttpResponse {
-    let paths: Map<String, Value> =
-        ROUTES.iter().map(|route| (route.path.to_owned(), operation(route))).collect();
-    let server = if state.http.base_path.is_empty() { "/" } else { &state.http.base_path };
-    json_value(
-        StatusCode::OK,
-        &json!({
-            "openapi": "3.1.0",
-            "info": { "title": "powerwall-server", "version": env!("CARGO_PKG_VERSION") },
-            "servers": [{ "url": server }],
-            "paths": paths,
-        }),
-    )
-}
+const PAGE: &str = include_str!("docs.html");
+/// Nothing inline, nothing from elsewhere; requests to this service, to try its routes.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'self'",
+);
 
-fn operation(route: &super::routes::Route) -> Value {
-    let parameters: Value = (route.path.split(['{', '}']).skip(1).step_by(2))
-        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
-        .collect();
-    let mut responses = json!({ "200": { "description": "OK" } });
-    let of_gateway = matches!(
-        route.answer,
-        Answer::View { .. } | Answer::Gateway(_) | Answer::Fixed { of_gateway: true, .. }
-    );
-    if of_gateway {
-        responses["503"] = json!({ "description": "No gateway is configured" });
-    }
-    if parameters.as_array().is_some_and(|list| !list.is_empty()) {
-        responses["404"] = json!({ "description": "There is no such gateway or file" });
-    }
-    json!({ "get": { "summary": route.summary, "parameters": parameters, "responses": responses } })
-}
-
-/// `/docs`
-pub(super) fn page(_: &State, _: &HttpRequest) -> HttpResponse {
-    let mut page = String::from(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>powerwall-server: routes</title>\
-         <h1>Routes</h1><p>Each answers GET and HEAD. <a href=\"openapi.json\">For programs</a></p><dl>",
-    );
-    for route in ROUTES {
-        let (path, summary) = (escaped(route.path), escaped(route.summary));
-        let _ = match route.path.contains(['{']) || route.path.starts_with("/ws") {
-            true => write!(page, "<dt><code>{path}</code><dd>{summary}"),
-            false => {
-                write!(
-                    page,
-                    "<dt><a href=\"{}\"><code>{path}</code></a><dd>{summary}",
-                    path.trim_start_matches('/')
-                )
-            }
-        };
-    }
-    plumbing::page(page + "</dl></html>")
+/// Addresses in the page are relative, so that they hold behind any proxy; how far up they lead depends on the form
+/// of the path that was asked for.
+pub(super) fn page(state: &State, request: &HttpRequest) -> HttpResponse {
+    let path = request.path();
+    let below =
+        path.strip_prefix(&state.http.base_path).filter(|below| below.starts_with('/')).unwrap_or(path);
+    let root = "../".repeat(below.matches('/').count().saturating_sub(1));
+    let mut answer = body(StatusCode::OK, HTML, PAGE.replace("{root}", &root).into());
+    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    answer
 }
 
 pub(super) fn escaped(text: &str) -> String {

@@ -3,34 +3,39 @@
 //! Under which names the service may be asked, who asked too much, which pages may read, what is compressed. Paths of
 //! the table are answered right here; the rest goes on to actix-web's router.
 
-use std::future::{Future, ready};
-use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr};
+use std::future::Future;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{Error, HttpResponse, web};
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use actix_web::{Error, HttpMessage, HttpResponse, web};
 use futures_util::future::Either;
+use log::{Level, debug, log_enabled};
 use tokio::time::Instant;
 
-use super::plumbing::{detail, method_not_allowed};
+use super::compression::takes_gzip;
+use super::orders::{self, Order};
+use super::plumbing::{detail, method_not_allowed, too_many};
 use super::{State, bodies};
 use crate::settings::AllowedOrigins;
 
-/// Smaller bodies fit into a few packets anyway.
-const WORTH_COMPRESSING: usize = 8 << 10;
 /// Asked by containers and monitoring, which must not be locked out.
 const NEVER_LIMITED: [&str; 3] = ["/livez", "/readyz", "/health"];
 
+/// What becomes of a request.
+enum Verdict {
+    Answer(HttpResponse),
+    /// Its body has to be read first.
+    Order(&'static Order),
+    /// The router decides.
+    Route,
+}
+
 /// Wraps everything that is served.
 pub fn front<S>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     service: &S,
 ) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S>
 where
@@ -42,47 +47,84 @@ where
     let origin = request.headers().get(header::ORIGIN).cloned();
     let allowed = origin.and_then(|origin| allowed(&state, origin));
     let takes_gzip = takes_gzip(request.headers());
-    let answer = match at_once(&state, &request, allowed.is_some()) {
-        Some(response) => Either::Left(ready(Ok(request.into_response(response)))),
-        None => Either::Right(service.call(request)),
+    let is_order = request.method() == Method::POST;
+    let started = log_enabled!(Level::Debug).then(Instant::now);
+    let answer = match judge(&state, &request, allowed.is_some()) {
+        Verdict::Route => Either::Left(service.call(request)),
+        Verdict::Answer(response) => {
+            Either::Right(Either::Left(async { Ok(request.into_response(response)) }))
+        }
+        Verdict::Order(order) => {
+            let (state, payload) = (state.clone(), request.take_payload());
+            // Boxed, because it would make the future of every other request larger.
+            Either::Right(Either::Right(Box::pin(async move {
+                let response = orders::carry_out(state, order, request.request(), payload).await;
+                Ok(request.into_response(response))
+            })))
+        }
     };
     Either::Right(async move {
         let mut response = answer.await?;
         if let Some(allowed) = allowed {
             allowed.mark(response.headers_mut());
         }
-        state.counters.count(response.status());
-        Ok(if takes_gzip { compressed(response) } else { response })
+        state.counters.count(is_order, response.status());
+        if let Some(started) = started {
+            tell(&state, &response, started.elapsed());
+        }
+        Ok(if takes_gzip { state.compressor.compressed(response).await } else { response })
     })
 }
 
-/// What can be answered without the router; `None`: the router decides.
-fn at_once(state: &State, request: &ServiceRequest, may_read: bool) -> Option<HttpResponse> {
+/// A line for whoever looks for what is slow or refused. It names the route of the table and nothing that a client made
+/// up: a path or a query may hold what is none of the log's business.
+fn tell(state: &State, response: &ServiceResponse, took: Duration) {
+    let request = response.request();
+    let path = below_base(request.path(), &state.http.base_path);
+    let route = state.table.find(path).map(|route| route.path.to_owned());
+    let route = route.or_else(|| request.match_pattern()).unwrap_or_else(|| "no route".to_owned());
+    let (status, latency) = (response.status().as_u16(), took.as_millis() as u64);
+    debug!(
+        event = "request", method = request.method().as_str(), route = route.as_str(), status = status,
+        latency_ms = latency;
+        "{} {route}: {status} in {latency} ms", request.method()
+    );
+}
+
+fn judge(state: &State, request: &ServiceRequest, may_read: bool) -> Verdict {
     if !is_known_host(state, request) {
-        return Some(detail(StatusCode::MISDIRECTED_REQUEST, "This host name is not in PW_ALLOWED_HOSTS"));
+        let answer = detail(StatusCode::MISDIRECTED_REQUEST, "This host name is not in PW_ALLOWED_HOSTS");
+        return Verdict::Answer(answer);
     }
     let is_preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if is_preflight && may_read {
-        return Some(preflight());
+        return Verdict::Answer(preflight());
     }
     let path = below_base(request.path(), &state.http.base_path);
     let route = state.table.find(path);
     if let Some(limiter) = &state.limiter
         && !is_preflight
         && route.is_none_or(|route| !NEVER_LIMITED.contains(&route.path))
+        && let Err(wait) = limiter.admit(orders::client(request.request()), Instant::now())
     {
-        let client = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip());
-        if let Err(wait) = limiter.admit(client, Instant::now()) {
-            return Some(too_many(wait));
+        return Verdict::Answer(too_many(wait, "Rate limit exceeded"));
+    }
+    let Some(route) = route else { return Verdict::Route };
+    match *request.method() {
+        Method::GET | Method::HEAD => {
+            state.table.count(route.path);
+            Verdict::Answer(bodies::answer(state, route, request.request()))
         }
+        Method::POST => match &route.order {
+            Some(order) => {
+                state.table.count(route.path);
+                Verdict::Order(order)
+            }
+            None => Verdict::Answer(method_not_allowed(route.methods())),
+        },
+        _ => Verdict::Answer(method_not_allowed(route.methods())),
     }
-    let route = route?;
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        return Some(method_not_allowed(request.method()));
-    }
-    state.table.count(route.path);
-    Some(bodies::answer(state, route, request.request()))
 }
 
 /// The path without the base path, if it has it. The bare base path is left to the router, which adds its slash.
@@ -105,13 +147,6 @@ fn is_known_host(state: &State, request: &ServiceRequest) -> bool {
     };
     let name = name.to_ascii_lowercase();
     name == "localhost" || name.parse::<IpAddr>().is_ok() || hosts.contains(&name)
-}
-
-fn too_many(wait: Duration) -> HttpResponse {
-    let mut response = detail(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded");
-    let seconds = wait.as_secs() + 1;
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    response
 }
 
 /// A page that may read.
@@ -143,52 +178,8 @@ impl Allowed {
 
 fn preflight() -> HttpResponse {
     HttpResponse::Ok()
-        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, OPTIONS"))
         .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type"))
         .insert_header((header::ACCESS_CONTROL_MAX_AGE, "600"))
         .finish()
-}
-
-pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
-    let Some(accepted) = headers.get(header::ACCEPT_ENCODING).and_then(|text| text.to_str().ok()) else {
-        return false;
-    };
-    accepted.split(',').any(|coding| {
-        let (name, quality) = coding.trim().split_once(';').unwrap_or((coding.trim(), ""));
-        let refused = matches!(quality.trim().trim_start_matches("q="), "0" | "0.0" | "0.00" | "0.000");
-        name.trim() == "gzip" && !refused
-    })
-}
-
-fn is_text(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    kind.starts_with("text/") || kind.starts_with("application/json") || kind.starts_with("image/svg")
-}
-
-/// With a large body of text compressed; anything else as it is.
-fn compressed(response: ServiceResponse) -> ServiceResponse {
-    let worth = response.status() == StatusCode::OK
-        && is_text(response.headers())
-        && !response.headers().contains_key(header::CONTENT_ENCODING)
-        && matches!(response.response().body().size(), actix_web::body::BodySize::Sized(size) if size >= WORTH_COMPRESSING as u64);
-    if !worth {
-        return response;
-    }
-    response.map_body(|head, body| match body.try_into_bytes() {
-        Ok(bytes) => match gzip(&bytes, Compression::fast()) {
-            Some(small) => {
-                head.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-                head.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-                actix_web::body::BoxBody::new(small)
-            }
-            None => actix_web::body::BoxBody::new(bytes),
-        },
-        Err(body) => body,
-    })
-}
-
-pub(super) fn gzip(bytes: &[u8], effort: Compression) -> Option<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), effort);
-    encoder.write_all(bytes).ok()?;
-    encoder.finish().ok().map(Bytes::from)
 }

@@ -52,6 +52,7 @@ pub(super) fn health(state: &State, request: &HttpRequest) -> HttpResponse {
         body["gateway_ids"] = ids.into();
         body["gateway_details"] = details.collect();
         body["fallback_mode"] = json!({});
+        body["pypowerwall"] = format!("{} powerwall-server", env!("CARGO_PKG_VERSION")).into();
         body["graceful_degradation"] = polling.graceful_degradation.into();
         body["pypowerwall_cache_expire"] = polling.interval.as_secs().into();
         body["degradation_cache_ttl_seconds"] = polling.cache_ttl.as_secs().into();

@@ -4,14 +4,20 @@ mod about_gateway;
 mod api;
 mod assets;
 mod bodies;
+mod compatibility;
+mod compression;
 mod docs;
 mod front;
 mod health;
 mod limiter;
+mod openapi;
+mod orders;
 mod plumbing;
 mod routes;
+mod scrape;
 mod stats;
 mod table;
+mod token;
 
 use std::sync::Arc;
 
@@ -19,15 +25,20 @@ use actix_web::web::{self, ServiceConfig};
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
+use crate::board::Board;
 use crate::clock::unix_time;
 use crate::frames::Frames;
-use crate::settings::{HttpSettings, PollingSettings};
+use crate::model::BrokerStatus;
+use crate::settings::{HttpSettings, MqttSettings, PollingSettings};
 use crate::supervisor::Directory;
 use assets::Assets;
+use compression::Compressor;
 use limiter::Limiter;
 use stats::Counters;
 use table::Table;
+use token::Token;
 
+pub use compatibility::page as compatibility;
 pub use front::front;
 
 /// What every handler may look at. Shared by all workers; holds no state of any request.
@@ -37,6 +48,8 @@ pub struct State {
     pub http: HttpSettings,
     /// Replaced when the settings are read again.
     pub polling: ArcSwap<PollingSettings>,
+    /// How the connection to the MQTT broker does; written by whoever keeps it.
+    pub mqtt: Arc<Board<BrokerStatus>>,
     /// For the uptime.
     started: Instant,
     /// Unix seconds, for people.
@@ -47,6 +60,8 @@ pub struct State {
     assets: Assets,
     /// `None`: everybody may ask as much as they like.
     limiter: Option<Limiter>,
+    token: Token,
+    compressor: Compressor,
 }
 
 impl State {
@@ -61,9 +76,12 @@ impl State {
             directory,
             frames,
             limiter: http.rate_limit.map(Limiter::new),
+            token: Token::new(http.control_secret.clone()),
+            compressor: Compressor::default(),
             assets: Assets::new(&http),
             http,
             polling: ArcSwap::from_pointee(polling),
+            mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
             started: Instant::now(),
             started_at,
             counters: Counters::new(started_at),

@@ -1,13 +1,18 @@
 //! What routes share: both slash forms, HEAD, JSON errors, the headers of a body.
 
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
-use actix_web::{Handler, HttpRequest, HttpResponse, Resource, Responder, web};
+use actix_web::{Handler, HttpResponse, Resource, Responder, web};
 use bytes::Bytes;
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// The methods of a route that is only read.
+pub(super) const READ: &str = "GET, HEAD";
 
 const NO_SNIFF: (HeaderName, HeaderValue) =
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -28,7 +33,7 @@ where
     web::resource(paths)
         .route(web::get().to(handler.clone()))
         .route(web::head().to(handler))
-        .default_service(web::to(|request: HttpRequest| async move { method_not_allowed(request.method()) }))
+        .default_service(web::to(|| async { method_not_allowed(READ) }))
 }
 
 /// A body with the headers that all of ours have.
@@ -79,10 +84,17 @@ pub(super) fn not_found() -> HttpResponse {
     detail(StatusCode::NOT_FOUND, "Not Found")
 }
 
-pub(super) fn method_not_allowed(method: &Method) -> HttpResponse {
+/// `allowed`: the methods that the route has.
+pub(super) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
     let mut response = detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-    // A preflight that no cross-origin rule let through is no mistake of its path.
-    let allow = if method == Method::OPTIONS { "GET, HEAD, OPTIONS" } else { "GET, HEAD" };
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// 429 with the time until the next request may come.
+pub(super) fn too_many(wait: Duration, what: &str) -> HttpResponse {
+    let mut response = detail(StatusCode::TOO_MANY_REQUESTS, what);
+    let seconds = wait.as_secs() + 1;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }

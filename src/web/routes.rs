@@ -6,7 +6,9 @@
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
-use super::{State, about_gateway, api, assets, docs, health, stats};
+use super::orders::{self, Order};
+use super::plumbing::READ;
+use super::{State, about_gateway, api, assets, docs, health, openapi, scrape, stats};
 use crate::model::Snapshot;
 use crate::model::views::View;
 use crate::model::views::status::Moment;
@@ -14,9 +16,103 @@ use crate::model::views::status::Moment;
 /// One path and what is there.
 pub(super) struct Route {
     pub path: &'static str,
+    /// What GET and HEAD answer.
     pub answer: Answer,
+    /// What POST does, if anything.
+    pub order: Option<Order>,
     /// For people.
     pub summary: &'static str,
+    /// How it stands beside the servers before ours.
+    pub standing: Standing,
+    /// What a good answer is made of.
+    pub content: Content,
+    /// Other statuses that GET may have, and when.
+    pub also: &'static [(u16, &'static str)],
+    /// Parameters behind the question mark, and what they do.
+    pub parameters: &'static [(&'static str, &'static str)],
+}
+
+/// What a good answer is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Json,
+    Csv,
+    Metrics,
+    /// A page or a file it is made of; 304 for a client that has it.
+    File(&'static str),
+    /// A page of text.
+    Page,
+    /// Frames for as long as the client listens.
+    WebSocket,
+    /// Server-sent events for as long as the client listens.
+    Events,
+}
+
+/// How a route stands beside the same route of the servers before ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Same,
+    /// Not the same, on purpose: how.
+    Better(&'static str),
+    /// They have nothing like it.
+    New,
+    /// Part of what they have is missing: what.
+    Partly(&'static str),
+}
+
+impl Route {
+    const fn new(path: &'static str, answer: Answer, summary: &'static str) -> Self {
+        let content = match answer {
+            Answer::View { view: View::Csv | View::CsvV2, .. } => Content::Csv,
+            _ => Content::Json,
+        };
+        let standing = Standing::Same;
+        Self { path, answer, order: None, summary, standing, content, also: &[], parameters: &[] }
+    }
+
+    const fn serves(mut self, content: Content) -> Self {
+        self.content = content;
+        self
+    }
+
+    const fn also(mut self, statuses: &'static [(u16, &'static str)]) -> Self {
+        self.also = statuses;
+        self
+    }
+
+    const fn asked_with(mut self, parameters: &'static [(&'static str, &'static str)]) -> Self {
+        self.parameters = parameters;
+        self
+    }
+
+    const fn better(mut self, how: &'static str) -> Self {
+        self.standing = Standing::Better(how);
+        self
+    }
+
+    const fn partly(mut self, what: &'static str) -> Self {
+        self.standing = Standing::Partly(what);
+        self
+    }
+
+    const fn ours(mut self) -> Self {
+        self.standing = Standing::New;
+        self
+    }
+
+    const fn takes(mut self, order: Order) -> Self {
+        self.order = Some(order);
+        self
+    }
+
+    /// The methods it has, as the header `Allow` lists them.
+    pub fn methods(&self) -> &'static str {
+        match (&self.answer, &self.order) {
+            (Answer::OrdersOnly, _) => "POST",
+            (_, Some(_)) => "GET, HEAD, POST",
+            (_, None) => READ,
+        }
+    }
 }
 
 pub(super) enum Answer {
@@ -38,12 +134,14 @@ pub(super) enum Answer {
     },
     /// Of the service as a whole.
     Service(fn(&State, &HttpRequest) -> HttpResponse),
+    /// Nothing: the route only takes orders.
+    OrdersOnly,
     /// A path with variable parts or an asynchronous answer; actix-web finds it.
     Routed,
 }
 
 const fn view(path: &'static str, view: View, empty: &'static str, summary: &'static str) -> Route {
-    Route { path, answer: Answer::View { view, empty, zeros: None }, summary }
+    Route::new(path, Answer::View { view, empty, zeros: None }, summary)
 }
 
 const fn zeroable(
@@ -52,19 +150,19 @@ const fn zeroable(
     [empty, zeros]: [&'static str; 2],
     summary: &'static str,
 ) -> Route {
-    Route { path, answer: Answer::View { view, empty, zeros: Some(zeros) }, summary }
+    Route::new(path, Answer::View { view, empty, zeros: Some(zeros) }, summary)
 }
 
 const fn gateway(path: &'static str, body: fn(&Snapshot, Moment) -> Value, summary: &'static str) -> Route {
-    Route { path, answer: Answer::Gateway(body), summary }
+    Route::new(path, Answer::Gateway(body), summary)
 }
 
 const fn fixed(path: &'static str, body: &'static str, summary: &'static str) -> Route {
-    Route { path, answer: Answer::Fixed { body, of_gateway: false }, summary }
+    Route::new(path, Answer::Fixed { body, of_gateway: false }, summary)
 }
 
 const fn fixed_of_gateway(path: &'static str, body: &'static str, summary: &'static str) -> Route {
-    Route { path, answer: Answer::Fixed { body, of_gateway: true }, summary }
+    Route::new(path, Answer::Fixed { body, of_gateway: true }, summary)
 }
 
 const fn service(
@@ -72,11 +170,15 @@ const fn service(
     answer: fn(&State, &HttpRequest) -> HttpResponse,
     summary: &'static str,
 ) -> Route {
-    Route { path, answer: Answer::Service(answer), summary }
+    Route::new(path, Answer::Service(answer), summary)
+}
+
+const fn orders_only(path: &'static str, order: Order, summary: &'static str) -> Route {
+    Route::new(path, Answer::OrdersOnly, summary).takes(order)
 }
 
 const fn routed(path: &'static str, summary: &'static str) -> Route {
-    Route { path, answer: Answer::Routed, summary }
+    Route::new(path, Answer::Routed, summary)
 }
 
 const NO_SOE: &str = r#"{"percentage":null,"raw_percentage":null}"#;
@@ -92,41 +194,51 @@ const TEDAPI_HINT: &str = r#"{"error":"Use /tedapi/config, /tedapi/status, /teda
 const TEDAPI_OFFLINE: &str = r#"{"error":"Gateway offline - TEDAPI unavailable"}"#;
 const NO_CLOUD: &str = r#"{"error":"Cloud API not enabled"}"#;
 const NO_FLEET: &str = r#"{"error":"FleetAPI not enabled"}"#;
-const NO_MQTT: &str = r#"{"enabled":false,"host":null,"port":1883,"connected":false,"topic_prefix":"pypowerwall","ha_discovery":true,"qos":1,"retain":true,"tls":false}"#;
+
+const NO_ENERGY: &str = "energy counters are null: they are in the customer API, which no link asks yet";
+const AS_PROXY: &str = "null without data, as the proxy has it";
+const UNKNOWN: &str = "unknown is null, not 0";
+const EMPTY_COLUMN: &str = "unknown is an empty column, not 0.00; the reserve is rounded, not cut off";
+const FROM_MEMORY: &str = "from the last poll, also while the gateway is away; private values are masked";
+const NO_CONSTANTS: &str = "what the gateway does not tell is null, not a constant";
+const STATUS: &str = "says how fresh and how old its data is; the configuration of the gateway is not in it";
+const SUM: &str = "weighted by capacity, over data that is good; unknown is null; says who is missing";
+const NOTHING_FETCHED: &str = "nothing is fetched from elsewhere";
+const OWN_PAGE: &str = "pages of our own; nothing is fetched from elsewhere";
 
 pub(super) const ROUTES: &[Route] = &[
     // The default gateway, for dashboards and scripts.
-    view("/aggregates", View::Aggregates, "null", "Power, voltage and current at the four meters"),
-    view("/soe", View::Soe, "null", "State of energy, raw scale"),
+    view("/aggregates", View::Aggregates, "null", "Power, voltage and current at the four meters").partly(NO_ENERGY),
+    view("/soe", View::Soe, "null", "State of energy, raw scale").better(AS_PROXY),
     zeroable(
         "/battery",
         View::Battery,
         [r#"{"power":null}"#, r#"{"power":0}"#],
         "Battery power in W, + discharging",
-    ),
-    view("/vitals", View::Vitals, "null", "Every device with its measurements"),
-    view("/strings", View::Strings, "null", "Solar strings"),
-    view("/freq", View::Freq, "{}", "Frequencies and voltages of units and meters, grid status as a number"),
-    view("/pod", View::Pod, "{}", "Batteries with their energies and flags"),
-    zeroable("/json", View::Json, [NO_JSON, ZERO_JSON], "The most wanted values in one flat object"),
+    ).better(UNKNOWN),
+    view("/vitals", View::Vitals, "null", "Every device with its measurements").better(AS_PROXY),
+    view("/strings", View::Strings, "null", "Solar strings").better(AS_PROXY),
+    view("/freq", View::Freq, "{}", "Frequencies and voltages of units and meters, grid status as a number").better("one numbering with /pod; grid_status is -1 while the grid is being joined or left, null when unknown"),
+    view("/pod", View::Pod, "{}", "Batteries with their energies and flags").better("one numbering with /freq and /temps/pw; a flag that is not told is null, not 0"),
+    zeroable("/json", View::Json, [NO_JSON, ZERO_JSON], "The most wanted values in one flat object").better(UNKNOWN),
     zeroable(
         "/csv",
         View::Csv,
         [",,,,\n", "0.00,0.00,0.00,0.00,0.00\n"],
         "Grid, home, solar, battery, level; ?headers names them",
-    ),
+    ).better(EMPTY_COLUMN).asked_with(&[("headers", "present: the names of the columns come first")]),
     zeroable(
         "/csv/v2",
         View::CsvV2,
         [",,,,,,\n", "0.00,0.00,0.00,0.00,0.00,0,0\n"],
         "As /csv, with grid status and reserve",
-    ),
+    ).better(EMPTY_COLUMN).asked_with(&[("headers", "present: the names of the columns come first")]),
     view("/temps", View::Temps, "{}", "Temperatures by device, °C"),
-    view("/temps/pw", View::TempsPw, "{}", "Temperatures by number of the unit, °C"),
-    view("/alerts", View::Alerts, "[]", "Names of active alerts"),
-    view("/alerts/pw", View::AlertsPw, "{}", "Active alerts as keys"),
+    view("/temps/pw", View::TempsPw, "{}", "Temperatures by number of the unit, °C").better("one numbering with /pod"),
+    view("/alerts", View::Alerts, "[]", "Names of active alerts").better("sorted by name"),
+    view("/alerts/pw", View::AlertsPw, "{}", "Active alerts as keys").better("sorted by name"),
     view("/fans", View::Fans, "{}", "Fans by device"),
-    view("/fans/pw", View::FansPw, "{}", "Fans by number"),
+    view("/fans/pw", View::FansPw, "{}", "Fans by number").better("a fan keeps its number"),
     view("/version", View::Version, NO_FIRMWARE, "Firmware"),
     fixed("/tedapi", TEDAPI_HINT, "What there is below it"),
     view(
@@ -134,25 +246,25 @@ pub(super) const ROUTES: &[Route] = &[
         View::TedapiConfig,
         TEDAPI_OFFLINE,
         "The gateway's configuration, private parts masked",
-    ),
-    view("/tedapi/status", View::TedapiStatus, TEDAPI_OFFLINE, "The newest status answer of the gateway"),
-    view("/tedapi/components", View::TedapiComponents, TEDAPI_OFFLINE, "Its components"),
-    view("/tedapi/battery", View::TedapiBattery, TEDAPI_OFFLINE, "Its configured battery blocks"),
-    view("/tedapi/controller", View::TedapiController, TEDAPI_OFFLINE, "The newest full controller answer"),
-    fixed("/cloud", NO_CLOUD, "The owners cloud; this version has no link to it"),
-    fixed("/cloud/battery", NO_CLOUD, "As /cloud"),
-    fixed("/cloud/power", NO_CLOUD, "As /cloud"),
-    fixed("/cloud/config", NO_CLOUD, "As /cloud"),
-    fixed("/fleetapi", NO_FLEET, "FleetAPI; this version has no link to it"),
-    fixed("/fleetapi/info", NO_FLEET, "As /fleetapi"),
-    fixed("/fleetapi/status", NO_FLEET, "As /fleetapi"),
+    ).better(FROM_MEMORY),
+    view("/tedapi/status", View::TedapiStatus, TEDAPI_OFFLINE, "The newest status answer of the gateway").better(FROM_MEMORY),
+    view("/tedapi/components", View::TedapiComponents, TEDAPI_OFFLINE, "Its components").better(FROM_MEMORY),
+    view("/tedapi/battery", View::TedapiBattery, TEDAPI_OFFLINE, "Its configured battery blocks").better(FROM_MEMORY),
+    view("/tedapi/controller", View::TedapiController, TEDAPI_OFFLINE, "The newest full controller answer").better(FROM_MEMORY),
+    fixed("/cloud", NO_CLOUD, "The owners cloud; this version has no link to it").partly("no link to the owners cloud yet"),
+    fixed("/cloud/battery", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
+    fixed("/cloud/power", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
+    fixed("/cloud/config", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
+    fixed("/fleetapi", NO_FLEET, "FleetAPI; this version has no link to it").partly("no link to FleetAPI yet"),
+    fixed("/fleetapi/info", NO_FLEET, "As /fleetapi").partly("no link to FleetAPI yet"),
+    fixed("/fleetapi/status", NO_FLEET, "As /fleetapi").partly("no link to FleetAPI yet"),
     // The customer API of a gateway.
-    view("/api/meters/aggregates", View::Aggregates, "null", "As /aggregates"),
+    view("/api/meters/aggregates", View::Aggregates, "null", "As /aggregates").partly(NO_ENERGY),
     fixed_of_gateway("/api/meters", "[]", "Meters; not told by the link"),
-    view("/api/meters/site", View::MetersSite, "[]", "The site meter"),
-    view("/api/meters/solar", View::MetersSolar, "[]", "The solar meter"),
+    view("/api/meters/site", View::MetersSite, "[]", "The site meter").better("the meter of this site, not a sample of another"),
+    view("/api/meters/solar", View::MetersSolar, "[]", "The solar meter").partly(NO_ENERGY),
     fixed("/api/meters/readings", "{}", "Always empty"),
-    view("/api/system_status", View::SystemStatus, "{}", "Energies, limits and battery blocks"),
+    view("/api/system_status", View::SystemStatus, "{}", "Energies, limits and battery blocks").better(NO_CONSTANTS),
     view("/api/system_status/soe", View::SystemSoe, NO_SOE, "State of energy, app scale, with the raw value"),
     view(
         "/api/system_status/grid_status",
@@ -166,13 +278,13 @@ pub(super) const ROUTES: &[Route] = &[
     gateway("/api/site_info/site_name", about_gateway::site_name, "Name and time zone of the site"),
     fixed("/api/site_info/grid_codes", "[]", "Always empty"),
     gateway("/api/sitemaster", about_gateway::sitemaster, "Whether the gateway runs"),
-    gateway("/api/operation", about_gateway::operation, "Mode, and reserve on the raw scale"),
-    view("/api/powerwalls", View::Powerwalls, "{}", "The units of the site"),
+    gateway("/api/operation", about_gateway::operation, "Mode, and reserve on the raw scale").better("reserve on the raw scale, as a gateway has it; says when it is stale"),
+    view("/api/powerwalls", View::Powerwalls, "{}", "The units of the site").better("the units of this site, not a sample of another"),
     fixed_of_gateway("/api/networks", "[]", "Not told by the link"),
     fixed_of_gateway("/api/system/networks", "[]", "Not told by the link"),
     gateway("/api/system/update/status", about_gateway::update_status, "Firmware update"),
     fixed_of_gateway("/api/solars", "[]", "Not told by the link"),
-    fixed("/api/solars/brands", "[]", "Always empty"),
+    fixed("/api/solars/brands", "[]", "Always empty").better("empty: only the set-up pages of a gateway read it"),
     fixed_of_gateway("/api/solar_powerwall", "{}", "Not told by the link"),
     fixed("/api/customer", r#"{"registered":true}"#, "Always the same"),
     fixed(
@@ -187,44 +299,46 @@ pub(super) const ROUTES: &[Route] = &[
         "Always the same",
     ),
     fixed("/api/troubleshooting/problems", r#"{"problems":[]}"#, "Always empty"),
+    orders_only("/api/login/Basic", orders::LOGIN, "The same for everybody: there is nothing to log in to")
+        .better("no cookies on other answers"),
     fixed("/api/auth/toggle/supported", r#"{"toggle_auth_supported":false}"#, "Always false"),
     // One fact each, for scripts.
     view("/pw/level", View::PwLevel, r#"{"level":null}"#, "State of energy, raw scale"),
-    zeroable("/pw/power", View::PwPower, [NO_POWER, ZERO_POWER], "Power at the four meters, W"),
-    view("/pw/site", View::PwSite, "{}", "The site meter"),
-    view("/pw/grid", View::PwSite, "{}", "As /pw/site"),
-    view("/pw/solar", View::PwSolar, "{}", "The solar meter"),
-    view("/pw/battery", View::PwBattery, "{}", "The battery meter"),
-    view("/pw/load", View::PwLoad, "{}", "The load meter"),
-    view("/pw/home", View::PwLoad, "{}", "As /pw/load"),
+    zeroable("/pw/power", View::PwPower, [NO_POWER, ZERO_POWER], "Power at the four meters, W").better(UNKNOWN),
+    view("/pw/site", View::PwSite, "{}", "The site meter").partly(NO_ENERGY),
+    view("/pw/grid", View::PwSite, "{}", "As /pw/site").partly(NO_ENERGY),
+    view("/pw/solar", View::PwSolar, "{}", "The solar meter").partly(NO_ENERGY),
+    view("/pw/battery", View::PwBattery, "{}", "The battery meter").partly(NO_ENERGY),
+    view("/pw/load", View::PwLoad, "{}", "The load meter").partly(NO_ENERGY),
+    view("/pw/home", View::PwLoad, "{}", "As /pw/load").partly(NO_ENERGY),
     view("/pw/battery_blocks", View::PwBatteryBlocks, "{}", "Battery blocks by serial"),
     view("/pw/vitals", View::Vitals, "{}", "As /vitals"),
     view("/pw/temps", View::Temps, "{}", "As /temps"),
     view("/pw/strings", View::PwStrings, "{}", "Strings with every reading of their inverter"),
-    view("/pw/system_status", View::SystemStatus, "{}", "As /api/system_status"),
-    view("/pw/aggregates", View::Aggregates, "{}", "As /aggregates"),
+    view("/pw/system_status", View::SystemStatus, "{}", "As /api/system_status").better(NO_CONSTANTS),
+    view("/pw/aggregates", View::Aggregates, "{}", "As /aggregates").partly(NO_ENERGY),
     view("/pw/din", View::PwDin, r#"{"din":null}"#, "DIN of the gateway"),
     view("/pw/uptime", View::PwUptime, r#"{"uptime":null}"#, "For how long the gateway has been running"),
     view("/pw/version", View::Version, r#"{"version":"Unknown","vint":0}"#, "Firmware"),
     view("/pw/status", View::Status, NO_STATUS, "As /api/status"),
     view("/pw/grid_status", View::GridStatus, NO_GRID_STATUS, "As /api/system_status/grid_status"),
     view("/pw/site_name", View::PwSiteName, r#"{"site_name":null}"#, "Name of the site"),
-    view("/pw/alerts", View::PwAlerts, r#"{"alerts":[]}"#, "Names of active alerts"),
+    view("/pw/alerts", View::PwAlerts, r#"{"alerts":[]}"#, "Names of active alerts").better("sorted by name"),
     gateway("/pw/is_connected", about_gateway::is_connected, "Whether the last poll succeeded"),
     view("/pw/get_reserve", View::PwReserve, r#"{"reserve":null}"#, "Backup reserve, app scale"),
     view("/pw/get_mode", View::PwMode, r#"{"mode":null}"#, "Operation mode"),
     view("/pw/get_time_remaining", View::PwTimeRemaining, r#"{"time_remaining":null}"#, "Hours until empty"),
     // All gateways.
-    service("/api/gateways", api::gateways, "The status of every gateway, by id"),
-    routed("/api/gateways/{id}", "The status of one gateway"),
+    service("/api/gateways", api::gateways, "The status of every gateway, by id").better(STATUS),
+    routed("/api/gateways/{id}", "The status of one gateway").better(STATUS),
     routed("/api/gateways/{id}/vitals", "Its vitals"),
     routed("/api/gateways/{id}/strings", "Its strings"),
-    routed("/api/gateways/{id}/aggregates", "Its meters"),
-    routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway"),
-    service("/api/aggregate", api::aggregate, "The sum of all gateways, with their statuses"),
-    service("/api/aggregate/power", api::power, "The sum of the powers, W"),
-    service("/api/aggregate/soe", api::soe, "State of energy over all batteries, weighted by capacity"),
-    service("/api/aggregate/battery", api::battery, "Capacity, charge and power of all batteries"),
+    routed("/api/gateways/{id}/aggregates", "Its meters").partly(NO_ENERGY),
+    routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway").better("from the last poll and for the routes of this table only; nothing is passed on to a gateway, POST neither").also(&[(503, "The gateway has no data to show")]),
+    service("/api/aggregate", api::aggregate, "The sum of all gateways, with their statuses").better(SUM),
+    service("/api/aggregate/power", api::power, "The sum of the powers, W").better(SUM),
+    service("/api/aggregate/soe", api::soe, "State of energy over all batteries, weighted by capacity").better(SUM),
+    service("/api/aggregate/battery", api::battery, "Capacity, charge and power of all batteries").better(SUM),
     service("/api/aggregate/strings", api::strings, "The strings of every gateway"),
     service("/api/aggregate/alerts", api::alerts, "The alerts of every gateway"),
     service("/api/aggregate/vitals", api::vitals, "The vitals of every gateway"),
@@ -233,36 +347,73 @@ pub(super) const ROUTES: &[Route] = &[
         "/health",
         health::health,
         "How the service and its gateways are; 503 with ?ready=1 while none is fresh",
-    ),
-    routed("/health/gateways", "How polling of each gateway goes"),
+    ).better("also what the proxy tells of its settings; 503 with ?ready=1 while nothing is fresh").asked_with(&[("ready", "1: answer 503 while no gateway has fresh data")]).also(&[(503, "No gateway has fresh data, and ready=1 asks for it")]),
+    routed("/health/gateways", "How polling of each gateway goes").ours(),
     fixed(
         "/health/reset",
         r#"{"status":"reset_complete","health_counters_reset":false,"cache_cleared":false,"cache_entries_removed":0,"endpoint_stats_cleared":0}"#,
         "Nothing is latched, so there is nothing to reset",
-    ),
-    service("/livez", health::livez, "Whether the program answers"),
-    service("/readyz", health::readyz, "503 while no gateway has fresh data"),
-    service("/stats", stats::stats, "What the service has done so far"),
-    service("/stats/clear", stats::clear, "Starts counting anew; from this machine only"),
-    service("/help", stats::help, "The statistics as a page"),
-    fixed("/api/mqtt/status", NO_MQTT, "MQTT; this version has none"),
-    service("/openapi.json", docs::openapi, "This list, for programs"),
-    service("/docs", docs::page, "This list, for people"),
-    service("/redoc", docs::page, "As /docs"),
+    )
+    .takes(orders::HEALTH_RESET)
+    .better("GET, as the proxy has it, changes nothing and needs no token"),
+    service("/livez", health::livez, "Whether the program answers").ours(),
+    service("/readyz", health::readyz, "503 while no gateway has fresh data").ours().also(&[(503, "No gateway has fresh data")]),
+    service("/stats", stats::stats, "What the service has done so far").better("counts per route of the table, so that nobody can fill it; failures are those of the gateways"),
+    service("/metrics", scrape::metrics, "Every reading and how the service is, for Prometheus").ours().serves(Content::Metrics),
+    service("/stats/clear", stats::clear, "Starts counting anew; from this machine, or with the control token")
+        .takes(orders::CLEAR_STATISTICS)
+        .better("not for everybody, because GET changes something; POST with the control token as well").also(&[(403, "Asked from another machine")]),
+    service("/help", stats::help, "The statistics as a page").better("the same as /stats").serves(Content::Page),
+    service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker")
+        .better("also says why it fails, what waits and what was taken"),
+    service("/openapi.json", openapi::document, "This list, for programs"),
+    service("/docs", docs::page, "This list, for people").better(NOTHING_FETCHED).serves(Content::Page),
+    service("/redoc", docs::page, "As /docs").better(NOTHING_FETCHED).serves(Content::Page),
+    service("/docs/oauth2-redirect", docs::page, "As /docs").better(NOTHING_FETCHED).serves(Content::Page),
+    fixed("/[object%20Object]", "{}", "Asked for by mistake by Tesla's pages"),
+    fixed("/%5Bobject%20Object%5D", "{}", "Asked for by mistake by Tesla's pages"),
     // The pages.
-    service("/", assets::index, "Live power flow"),
-    service("/index.html", assets::index, "As /"),
-    service("/kiosk", assets::kiosk, "As /, for a screen on a wall"),
-    service("/console", assets::console, "Everything there is to know, per gateway"),
-    service("/example", assets::example, "How to embed the page"),
-    service("/example.html", assets::example, "As /example"),
-    service("/favicon.ico", assets::favicon, "Picture for browsers"),
-    service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers"),
-    service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers"),
-    routed("/static/{file}", "Files of the pages"),
-    routed("/api/live", "All that the pages show, once: the state of the live feed"),
-    routed("/sse/live", "The live feed as server-sent events: the state, then what changes"),
-    routed("/ws/live", "The live feed as a WebSocket: the state, then what changes"),
-    routed("/ws/aggregate", "WebSocket: as /api/aggregate, at every change and each second"),
-    routed("/ws/gateway/{id}", "WebSocket: as /api/gateways/{id}, at every change and each second"),
+    service("/", assets::index, "Live power flow").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
+    service("/index.html", assets::index, "As /").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
+    service("/kiosk", assets::kiosk, "As /, for a screen on a wall").ours().serves(Content::File("text/html; charset=utf-8")),
+    service("/console", assets::console, "Everything there is to know, per gateway").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
+    service("/example", assets::example, "How to embed the page").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
+    service("/example.html", assets::example, "As /example").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
+    service("/favicon.ico", assets::favicon, "Picture for browsers").serves(Content::File("image/x-icon")),
+    service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers").serves(Content::File("image/png")),
+    service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers").serves(Content::File("image/png")),
+    routed("/static/{file}", "Files of the pages").better(OWN_PAGE).serves(Content::File("*/*")),
+    routed("/api/live", "All that the pages show, once: the state of the live feed").ours(),
+    routed("/sse/live", "The live feed as server-sent events: the state, then what changes").ours().serves(Content::Events),
+    routed("/ws/live", "The live feed as a WebSocket: the state, then what changes").ours().serves(Content::WebSocket),
+    routed("/ws/aggregate", "WebSocket: as /api/aggregate, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed").serves(Content::WebSocket),
+    routed("/ws/gateway/{id}", "WebSocket: as /api/gateways/{id}, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed").serves(Content::WebSocket),
+];
+
+/// What the servers before ours have and this one does not have yet.
+pub(super) const NOT_YET: &[(&str, &str)] = &[
+    ("/history", HISTORY),
+    ("/api/timeseries/daily", HISTORY),
+    ("/api/timeseries/today", HISTORY),
+    ("/api/timeseries/trend", HISTORY),
+    ("/api/timeseries/samples", HISTORY),
+    ("/api/timeseries/status", HISTORY),
+    ("/api/timeseries/signals", HISTORY),
+    ("/api/timeseries/signal_trend", HISTORY),
+    ("/api/tesla/tariff_rate", TARIFF),
+    ("/api/tesla/time_of_use_settings", TARIFF),
+    ("/control/status", CONTROL),
+    ("/control/{action}", CONTROL),
+];
+
+const HISTORY: &str = "no history is kept yet";
+const TARIFF: &str = "tariffs are not read yet";
+const CONTROL: &str = "nothing is written to a gateway yet";
+
+/// What the servers before ours have and this one will not have.
+pub(super) const GONE: &[(&str, &str)] = &[
+    ("/viz-static/{file}", "Tesla's pages are not shipped"),
+    ("/bogus/{file}", "sample data of Tesla's pages"),
+    ("POST /api/gateways/{id}/api/{path}", "a request that nobody looks at, passed on to a gateway"),
+    ("any other path", "is passed on to the gateway by the proxy; 404 here"),
 ];

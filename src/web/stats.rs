@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::State;
 use super::docs::escaped;
-use super::plumbing::{self, detail, json_value};
+use super::orders::client;
+use super::plumbing::{self, json_value};
 use crate::clock::unix_time;
 use crate::model::views::status;
 use crate::model::{Freshness, Snapshot};
@@ -19,31 +20,56 @@ use crate::model::{Freshness, Snapshot};
 #[derive(Debug)]
 pub(super) struct Counters {
     gets: AtomicU64,
+    /// Orders that were carried out.
+    posts: AtomicU64,
     errors: AtomicU64,
     /// Unix seconds since when it is counted.
     since: AtomicU64,
 }
 
 impl Counters {
-    pub fn new(since: f64) -> Self {
-        Self { gets: AtomicU64::new(0), errors: AtomicU64::new(0), since: AtomicU64::new(since as u64) }
+    /// Answers with a status of 400 or more.
+    pub fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
     }
 
-    pub fn count(&self, status: StatusCode) {
-        self.gets.fetch_add(1, Ordering::Relaxed);
-        if status.as_u16() >= 400 {
+    pub fn new(since: f64) -> Self {
+        Self {
+            gets: AtomicU64::new(0),
+            posts: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            since: AtomicU64::new(since as u64),
+        }
+    }
+
+    pub fn count(&self, is_order: bool, status: StatusCode) {
+        let refused = status.as_u16() >= 400;
+        match is_order {
+            true => self.posts.fetch_add(u64::from(!refused), Ordering::Relaxed),
+            false => self.gets.fetch_add(1, Ordering::Relaxed),
+        };
+        if refused {
             self.errors.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// Starts counting anew. From this machine only: anybody else could hide what they did.
+/// Starts counting anew. By GET, as the proxy has it, from this machine or with the control token only: anybody else
+/// could hide what they did, and some readers follow every link.
 pub(super) fn clear(state: &State, request: &HttpRequest) -> HttpResponse {
-    if !request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
-        return detail(StatusCode::FORBIDDEN, "Only from the machine this runs on");
+    let client = client(request);
+    if !client.to_canonical().is_loopback()
+        && let Err(refusal) = state.token.check(request.headers(), client, Instant::now())
+    {
+        return refusal;
     }
+    cleared(state, request)
+}
+
+pub(super) fn cleared(state: &State, request: &HttpRequest) -> HttpResponse {
     let counters = &state.counters;
     counters.gets.store(0, Ordering::Relaxed);
+    counters.posts.store(0, Ordering::Relaxed);
     counters.errors.store(0, Ordering::Relaxed);
     counters.since.store(unix_time() as u64, Ordering::Relaxed);
     state.table.clear();
@@ -76,7 +102,9 @@ fn body(state: &State) -> Value {
     let any = |what: fn(&Snapshot) -> bool| snapshots.iter().any(|snapshot| what(snapshot));
     let online = snapshots.iter().filter(|snapshot| snapshot.freshness(now) == Freshness::Live).count();
     let (cloud, fleet) = (any(|one| one.gateway.cloud_mode), any(|one| one.gateway.fleetapi));
-    let tedapi = any(|one| one.gateway.host.is_some());
+    let tedapi = any(|one| one.gateway.host.is_some() && !one.gateway.customer_api);
+    let basic_lan =
+        any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan()));
     let counters = &state.counters;
     let version = env!("CARGO_PKG_VERSION");
     let uptime = now.saturating_duration_since(state.started).as_secs();
@@ -87,8 +115,8 @@ fn body(state: &State) -> Value {
         "server_version": version,
         "mode": if fleet { "FleetAPI" } else if cloud { "Cloud" } else { "Local" },
         "gets": counters.gets.load(Ordering::Relaxed),
-        "posts": 0,
-        "errors": counters.errors.load(Ordering::Relaxed),
+        "posts": counters.posts.load(Ordering::Relaxed),
+        "errors": counters.errors(),
         "timeout": snapshots.iter().map(|one| one.health.failures).sum::<u64>(),
         "uri": state.table.counts(),
         "ts": unix_time() as u64,
@@ -99,7 +127,7 @@ fn body(state: &State) -> Value {
         "cloudmode": cloud || fleet,
         "fleetapi": fleet,
         "tedapi": tedapi,
-        "basiclan": false,
+        "basiclan": basic_lan,
         "cloudcontrol": false,
         "cloud_control": null,
         "pw3": snapshots.iter().any(|one| readings(one).and_then(|readings| readings.powerwall3) == Some(true)),
@@ -172,7 +200,7 @@ fn duration(seconds: u64) -> String {
 }
 
 /// Memory in use; `None` where the system does not say.
-fn resident_kilobytes() -> Option<u64> {
+pub(super) fn resident_kilobytes() -> Option<u64> {
     // A file in memory: reading it takes no longer than any other system call.
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,6 +1,8 @@
 //! What several test programs need: data of a simulated gateway, and services made of it.
 #![allow(dead_code, reason = "every test program uses its own part")]
 
+pub mod recorded;
+pub mod sockets;
 pub mod tools;
 
 use std::collections::HashMap;
@@ -19,7 +21,8 @@ use powerwall_server::live::feed::{self, Feed};
 use powerwall_server::live::sessions::{Sessions, on_connect};
 use powerwall_server::live::{self, Live};
 use powerwall_server::model::{
-    Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, Reading, Snapshot, Telemetry, Ttl,
+    Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, LinkHealth, LinkKind, Reading, Snapshot,
+    Telemetry, Ttl,
 };
 use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings, Style};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
@@ -69,6 +72,8 @@ pub fn http() -> HttpSettings {
         style: Style::default(),
         frame_ancestors: "*".into(),
         rate_limit: None,
+        tls: None,
+        control_secret: None,
     }
 }
 
@@ -78,6 +83,7 @@ pub fn polling() -> PollingSettings {
         cache_ttl: 30 * SECOND,
         graceful_degradation: true,
         adjustments: Adjustments::default(),
+        memory: None,
     }
 }
 
@@ -116,6 +122,28 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
     snapshot
 }
 
+/// The gateway after everything that is counted has happened to it.
+pub fn experienced(mut snapshot: Snapshot) -> Snapshot {
+    let now = Instant::now();
+    let freshness = snapshot.freshness(now);
+    let health = &mut snapshot.health;
+    health.poll_times.record(Duration::from_millis(80));
+    health.poll_times.record(5 * SECOND);
+    health.failures_by_kind.record("timeout");
+    health.failures_by_kind.record("timeout");
+    health.latency = Some(Duration::from_millis(80));
+    health.last_attempt = Some(now);
+    health.next_attempt = Some(now + 4 * SECOND);
+    if freshness != Freshness::Live {
+        health.failing_since = Some(now - 7 * SECOND);
+        health.cooldown_until = Some(now + 250 * SECOND);
+    }
+    let last_success = (freshness != Freshness::Never).then_some(now);
+    let last_error = health.last_error.clone();
+    health.links.push(LinkHealth { kind: LinkKind::Tedapi, last_success, last_error });
+    snapshot
+}
+
 /// The directory of gateways that stand still.
 pub fn directory(snapshots: Vec<Snapshot>) -> Arc<Directory> {
     let sum = {
@@ -142,11 +170,24 @@ impl Faces {
     }
 
     pub fn with(snapshots: Vec<Snapshot>, http: HttpSettings, stall_limit: Duration) -> Self {
+        Self::start(snapshots, http, polling(), stall_limit)
+    }
+
+    pub fn polled_with(snapshots: Vec<Snapshot>, adjustments: Adjustments) -> Self {
+        Self::start(snapshots, http(), PollingSettings { adjustments, ..polling() }, 30 * SECOND)
+    }
+
+    fn start(
+        snapshots: Vec<Snapshot>,
+        http: HttpSettings,
+        polling: PollingSettings,
+        stall_limit: Duration,
+    ) -> Self {
         let directory = directory(snapshots);
         let frames = Arc::new(Frames::new(directory.clone()));
         let sessions = Arc::new(Sessions::new(stall_limit));
         let feed = Arc::new(Feed::new(1));
-        let state = State::new(directory.clone(), frames.clone(), http.clone(), polling());
+        let state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
         let state = Data::new(state);
         let live = Data::new(Live {
             directory: directory.clone(),

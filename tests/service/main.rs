@@ -158,7 +158,7 @@ async fn a_gateway_that_comes_back_is_live_again() {
 async fn for_programs_every_line_of_the_log_is_an_object() {
     let home = gateway("home", SiteKind::Powerwall2).await;
     home.set(Fault::Status { code: 500, retry_after: None });
-    let mut program = serve(&[&home], &[("PW_LOG_FORMAT", "json")]).await;
+    let mut program = serve(&[&home], &[("PW_LOG_FORMAT", "json"), ("PW_DEBUG", "yes")]).await;
     program.health_becomes("home", |health| health["consecutive_failures"] == 1).await;
     home.heal();
     program.health_becomes("home", is_live).await;
@@ -171,9 +171,14 @@ async fn for_programs_every_line_of_the_log_is_an_object() {
             assert!(line[key].is_string(), "{key}: {line}");
         }
     }
-    let events: Vec<_> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
-    assert_eq!(events, ["started", "outage_began", "outage_ended", "stopping"]);
-    let [began, ended] = [&lines[1], &lines[2]];
+    let of_event = |event: &str| lines.iter().filter(|line| line["event"] == event).collect::<Vec<_>>();
+    for once in ["started", "outage_began", "outage_ended", "stopping"] {
+        assert_eq!(of_event(once).len(), 1, "{once}: {log}");
+    }
+    let request = of_event("request")[0];
+    assert_eq!((&request["route"], &request["status"]), (&"/health/gateways".into(), &200.into()));
+    assert!(request["latency_ms"].is_u64(), "{request}");
+    let [began, ended] = [of_event("outage_began")[0], of_event("outage_ended")[0]];
     assert_eq!(
         (&began["gateway"], &began["kind"], &began["level"]),
         (&"home".into(), &"status".into(), &"warn".into())

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
-use crate::link::{Link, LinkError, Refreshed};
+use crate::link::{Link, LinkError, Refreshed, host_and_port};
 use crate::model::tedapi::{Payloads, Unusable};
 use crate::model::{LinkKind, Source};
 use crate::settings::TedapiAccess;
@@ -63,10 +63,7 @@ pub struct TedapiLink<T> {
 
 impl TedapiLink<HttpTransport> {
     pub fn new(access: &TedapiAccess, limit: Duration) -> Self {
-        let host = match access.port {
-            443 => access.host.clone(),
-            port => format!("{}:{port}", access.host),
-        };
+        let host = host_and_port(&access.host, access.port);
         Self::over(HttpTransport::new(access, limit), Queries::of(access.query_set), &host)
     }
 }

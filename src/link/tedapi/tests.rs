@@ -155,7 +155,7 @@ async fn everything_is_known_after_the_first_tick() {
     let asked = bench.asked();
     assert_eq!(asked[..2], [Asked::Din, Asked::Controller]);
     assert_eq!(asked.len(), 6, "{asked:?}");
-    let Source::Tedapi(payloads) = bench.link.source();
+    let Source::Tedapi(payloads) = bench.link.source() else { panic!("TEDAPI tells in its own words") };
     assert_eq!(payloads.readings(&Adjustments::default()).firmware.as_deref(), Some("26.1"));
 }
 

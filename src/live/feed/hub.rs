@@ -143,7 +143,7 @@ impl Hub {
 
     fn write(&mut self, rendered: Vec<Section>) {
         let now = Instant::now();
-        if self.feed.replace(rendered) {
+        if self.feed.publish(rendered) {
             self.spoke = now;
         } else if now.saturating_duration_since(self.spoke) >= QUIET {
             self.feed.beat();

@@ -19,7 +19,7 @@ const SMALL_BACKLOG: usize = 32 << 10;
 const SHARED_FOR: f64 = 1.0;
 
 /// A key with its rendered value.
-pub(super) type Section = (Arc<str>, Bytes);
+pub type Section = (Arc<str>, Bytes);
 
 /// Where a reader stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -21,12 +21,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use hub::keep;
+pub use journal::Section;
 pub use message::{Kind, Message, Place};
 pub(super) use routes::configure;
 
 use crate::clock::unix_time;
 use hub::Wake;
-use journal::{Cursor, Journal, Section};
+use journal::{Cursor, Journal};
 
 /// The feed is kept up to date for this long after the last client left, or after it was polled.
 const LINGER: Duration = Duration::from_secs(60);
@@ -130,8 +131,9 @@ impl Feed {
         });
     }
 
-    /// The sections as of now. Whether anything changed.
-    fn replace(&self, sections: Vec<Section>) -> bool {
+    /// The sections are these from now on, in the order of a state. For the one that writes the feed; everybody who
+    /// listens is told what differs. Whether anything does.
+    pub fn publish(&self, sections: Vec<Section>) -> bool {
         let mut journal = lock(&self.journal);
         let changed = journal.replace(sections, unix_time());
         self.tell(&journal);

@@ -26,7 +26,11 @@ pub(in crate::live) fn configure(config: &mut ServiceConfig, prefix: &str) {
     config
         .route(&format!("{prefix}/ws/live"), web::get().to(socket))
         .route(&format!("{prefix}/sse/live"), web::get().to(events))
-        .route(&format!("{prefix}/api/live"), web::get().to(state));
+        .service(
+            web::resource([format!("{prefix}/api/live"), format!("{prefix}/api/live/")])
+                .route(web::get().to(state))
+                .route(web::head().to(state)),
+        );
 }
 
 /// What a client that comes back says it has.
@@ -47,11 +51,8 @@ async fn state(live: Data<Live>) -> HttpResponse {
     }
 }
 
-async fn events(live: Data<Live>, request: HttpRequest) -> HttpResponse {
-    let life = match welcome(&live, &request) {
-        Ok(life) => life,
-        Err(refusal) => return refusal,
-    };
+async fn events(live: Data<Live>, request: HttpRequest) -> Result<HttpResponse, Error> {
+    let life = welcome(&live, &request)?;
     life.keep_little_in_the_system();
     let feed = live.feed.clone();
     let messages = feed.listen(place(&request)).into_stream();
@@ -64,14 +65,11 @@ async fn events(live: Data<Live>, request: HttpRequest) -> HttpResponse {
         // nginx would hold events back to fill its buffer.
         .insert_header(("x-accel-buffering", "no"))
         .streaming(first.chain(events));
-    sliced(response, life)
+    Ok(sliced(response, life))
 }
 
 async fn socket(live: Data<Live>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Error> {
-    let life = match welcome(&live, &request) {
-        Ok(life) => life,
-        Err(refusal) => return Ok(refusal),
-    };
+    let life = welcome(&live, &request)?;
     let session = FeedSession { listener: Some(live.feed.listen(place(&request))), life: life.clone() };
     let socket = WsResponseBuilder::new(session, &request, payload).frame_size(LARGEST_CLIENT_FRAME);
     let response = socket.start()?;

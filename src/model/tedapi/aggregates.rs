@@ -6,10 +6,10 @@
 use serde_json::Value;
 
 use super::hold::{self, Hold};
-use super::json::{Look, Object, value_of};
 use super::meters::{Ct, neurios, remote_meters, signed};
 use super::powerwall3;
 use super::site::Site;
+use crate::model::json::{Look, Object, value_of};
 use crate::model::{Number, Power};
 
 const NEVER: &str = "0001-01-01T00:00:00Z";

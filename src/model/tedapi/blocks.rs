@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::facts::island_state;
-use super::json::{Look, Object, serial_of, split_din, value_of};
 use super::signals::{serial, signals};
 use super::site::{Site, expansions};
 use crate::model::Number;
+use crate::model::json::{Look, Object, serial_of, split_din, value_of};
 
 /// One entry per inverter in the order of the vitals, then the expansions in configured order.
 fn battery_blocks(site: &Site<'_>, vitals: &Value) -> Value {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::json::{Look, names};
 use super::site::powerwall3_units;
+use crate::model::json::{Look, names};
 use crate::model::{Charge, GridStatus, Power, RawPercent};
 
 /// Of `config.json`.
@@ -73,8 +73,9 @@ impl StatusFacts {
             charge: Charge {
                 remaining: energy.at(&["nominalEnergyRemainingWh"]).number(),
                 full_pack: energy.at(&["nominalFullPackEnergyWh"]).number(),
+                told: None,
             },
-            grid: island_state(status).and_then(grid_of),
+            grid: island_state(status).and_then(GridStatus::of_island_state),
             solar_meter_silent: names(control.at(&["alerts", "active"]))
                 .any(|name| name == "SolarMeterComms"),
         }
@@ -91,17 +92,5 @@ pub(super) fn island_state(status: &Value) -> Option<&'static str> {
     match contactor.name()? {
         "ISLAND_GridConnected_Connected" => Some("SystemGridConnected"),
         _ => Some("SystemIslandedActive"),
-    }
-}
-
-/// What an island state means for the home; states nobody has described mean nothing.
-fn grid_of(state: &str) -> Option<GridStatus> {
-    match state {
-        "SystemGridConnected" => Some(GridStatus::Up),
-        "SystemIslandedActive" | "SystemMicroGridFaulted" | "SystemWaitForUser" => Some(GridStatus::Down),
-        "SystemTransitionToGrid" | "SystemTransitionToIsland" | "SystemIslandedReady" => {
-            Some(GridStatus::Syncing)
-        }
-        _ => None,
     }
 }

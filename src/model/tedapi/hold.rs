@@ -6,9 +6,9 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::json::{Look, names};
 use super::meters::remote_meters;
 use super::site::Site;
+use crate::model::json::{Look, names};
 use crate::model::{Number, Power};
 
 /// A gateway that sees more solar than this has its meter back.

@@ -3,13 +3,13 @@
 use serde_json::{Map, Value};
 
 use super::facts::island_state;
-use super::json::{Look, Object, names};
 use super::powerwall3::{self, FAN_SIGNALS};
 use super::signals::{serial, table};
 use super::site::Site;
+use crate::model::json::{Look, Object, names};
 
 /// Solar strings by letter and inverter: `A`…`F` of the first inverter, `A1`… of the second, and so on.
-pub(super) fn strings(vitals: &Value) -> Value {
+pub(in crate::model) fn strings(vitals: &Value) -> Value {
     let Some(devices) = vitals.as_object() else { return Value::Null };
     let mut strings = Object::default();
     let inverters = devices.iter().filter(|(key, _)| key.starts_with("PVAC--"));
@@ -44,7 +44,7 @@ pub(super) fn strings(vitals: &Value) -> Value {
 }
 
 /// Temperatures by vitals key, °C: of every Powerwall 2, and of every Powerwall 3 pack once one of them tells.
-pub(super) fn temps(vitals: &Value) -> Value {
+pub(in crate::model) fn temps(vitals: &Value) -> Value {
     let Some(devices) = vitals.as_object() else { return Value::Null };
     let pack = |block: &Value| block.get("HVP_PackTempMax").cloned();
     let packs_tell = devices

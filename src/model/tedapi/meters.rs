@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::json::{Look, Object, value_of};
 use super::site::Site;
 use crate::model::Number;
+use crate::model::json::{Look, Object, value_of};
 
 /// One meter with the transformers (CTs) that the configuration enables.
 pub(super) struct Meter {

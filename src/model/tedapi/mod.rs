@@ -8,8 +8,7 @@ mod aggregates;
 mod blocks;
 mod facts;
 mod hold;
-mod json;
-mod lists;
+pub(super) mod lists;
 mod meters;
 mod powerwall2;
 mod powerwall3;
@@ -22,13 +21,15 @@ mod vitals;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use serde_json::Value;
-
+use super::json::object;
 use super::{Adjustments, Documents, Readings};
+use bytes::Bytes;
 use facts::{ConfigFacts, StatusFacts};
 use site::Site;
 use uptime::Boot;
+
+pub use super::json::Unusable;
+pub(super) use site::powerwall3_units;
 
 pub use redact::redacted;
 
@@ -39,15 +40,6 @@ pub struct SystemInfo {
     /// For example `25.10.1 3f7cb6de`.
     pub version: Option<String>,
     pub git_hash: Option<String>,
-}
-
-/// An answer that cannot be used, and why; the one before it stays.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
-    #[error("it is not JSON: {0}")]
-    NotJson(String),
-    #[error("it is JSON, but not an object")]
-    NotAnObject,
 }
 
 /// The last good answer to each question. Cheap to clone.
@@ -72,14 +64,6 @@ pub struct Payloads {
     /// Components of Powerwall 3 units, by DIN.
     components: Vec<(Arc<str>, Bytes)>,
     system: Arc<SystemInfo>,
-}
-
-fn object(bytes: &Bytes) -> Result<Value, Unusable> {
-    match serde_json::from_slice(bytes) {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(Unusable::NotAnObject),
-        Err(error) => Err(Unusable::NotJson(error.to_string())),
-    }
 }
 
 impl Payloads {
@@ -218,6 +202,7 @@ impl Payloads {
             grid_export: site_documents::grid_export(&site),
             config: site.config,
             vitals,
+            numbering: Arc::default(),
         }
     }
 }

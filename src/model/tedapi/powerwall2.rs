@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::json::Look;
 use super::signals::{family, serial};
 use super::site::Site;
+use crate::model::json::Look;
 
 /// A package (the serial on the Powerwall) with the components of its power module.
 pub(super) struct Pair<'a> {

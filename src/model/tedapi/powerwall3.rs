@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::json::{Look, Object, serial_of, split_din, value_of};
 use super::signals::{alerts, first, serial, signal};
 use super::site::{Site, expansions};
 use crate::model::Number;
+use crate::model::json::{Look, Object, serial_of, split_din, value_of};
 
 const STRINGS: [char; 6] = ['A', 'B', 'C', 'D', 'E', 'F'];
 

@@ -1,6 +1,6 @@
-//! The gateway's configuration without what strangers must not read.
+//! Answers of a gateway without what strangers must not read.
 //!
-//! The routes that show it are open to everybody on the network, and the file holds names, addresses, contract data
+//! The routes that show answers of a gateway are open to everybody on the network, and its configuration holds names, addresses, contract data
 //! and credentials of radios. What a key is called decides; what is not known to be harmless by its place is shown
 //! only if nothing in its name speaks against it.
 
@@ -8,8 +8,8 @@ use serde_json::Value;
 
 const MASK: &str = "**********";
 
-/// Parts of key names whose values are hidden whole.
-const PRIVATE: [&str; 22] = [
+/// Words in key names whose values are hidden whole.
+const PRIVATE: [&str; 23] = [
     "password",
     "passwd",
     "passphrase",
@@ -17,6 +17,7 @@ const PRIVATE: [&str; 22] = [
     "secret",
     "token",
     "credential",
+    "credentials",
     "private",
     "ssid",
     "email",
@@ -34,14 +35,29 @@ const PRIVATE: [&str; 22] = [
     "tariff",
 ];
 
+/// Whether one of the words is in a name such as `wifi_password`, `wifiPassword` or `wifi-password`. Part of a word
+/// is none: the capacity of a battery is no city.
 fn is_private(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    PRIVATE.iter().any(|part| key.contains(part))
+    let lower = key.to_ascii_lowercase();
+    let is_end = |at: usize| {
+        let (before, after) = (key[..at].chars().next_back(), key[at..].chars().next());
+        let between = before.zip(after).map(|(before, after)| {
+            !before.is_alphanumeric()
+                || !after.is_alphanumeric()
+                || before.is_ascii_lowercase() && after.is_ascii_uppercase()
+                || before.is_ascii_digit() != after.is_ascii_digit()
+        });
+        between.unwrap_or(true)
+    };
+    let stands_alone = |word: &str| {
+        lower.match_indices(word).any(|(start, word)| is_end(start) && is_end(start + word.len()))
+    };
+    PRIVATE.iter().any(|word| stands_alone(word)) || lower.ends_with("password")
 }
 
-/// `config` with private values masked; structure and key order stay.
-pub fn redacted(config: &Value) -> Value {
-    match config {
+/// `answer` with private values masked; structure and key order stay.
+pub fn redacted(answer: &Value) -> Value {
+    match answer {
         Value::Object(fields) => fields
             .iter()
             .map(|(key, value)| {
@@ -77,5 +93,24 @@ mod tests {
         assert_eq!(shown["site_info"]["phone"], Value::Null);
         assert_eq!(shown["wifi"][0]["enabled"], true);
         assert_eq!(shown["vin"], config["vin"]);
+    }
+
+    #[test]
+    fn words_count_and_not_their_parts() {
+        for private in
+            ["password", "wifiPassword", "wifi_password", "SSID", "macAddress", "customer_id", "apiToken2"]
+        {
+            assert!(is_private(private), "{private}");
+        }
+        for harmless in [
+            "max_capacity",
+            "batteryCapacity",
+            "velocity",
+            "zipped",
+            "tokens_used",
+            "nominal_system_power_ac",
+        ] {
+            assert!(!is_private(harmless), "{harmless}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::json::{Look, names};
+use crate::model::json::{Look, names};
 
 /// The value of a signal: the first of number, truth value and text that is not null. `None`: echoed without value.
 fn value(signal: &Value) -> Option<&Value> {

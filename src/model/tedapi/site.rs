@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::Payloads;
-use super::json::{Look, Object, split_din};
 use super::signals::{family, serial, table};
+use crate::model::json::{Look, Object, split_din};
 
 /// Parsed answers; `null` for those that are not there yet.
 pub(super) struct Site<'a> {
@@ -113,7 +113,7 @@ impl<'a> Site<'a> {
 }
 
 /// DINs of the Powerwall 3 units in a configuration, leader and followers, in order.
-pub(super) fn powerwall3_units(config: &Value) -> Vec<String> {
+pub(in crate::model) fn powerwall3_units(config: &Value) -> Vec<String> {
     let blocks = config.at(&["battery_blocks"]).items().iter();
     let units = blocks.filter(|block| is_powerwall3(block)).filter_map(|block| block.at(&["vin"]).name());
     units.map(str::to_owned).collect()

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::facts::island_state;
-use super::json::{Look, Object};
 use super::site::Site;
+use crate::model::json::{Look, Object};
 
 /// `/api/system_status/grid_status`; null when the gateway does not say.
 pub(super) fn grid_status(site: &Site<'_>) -> Value {

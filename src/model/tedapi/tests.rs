@@ -350,6 +350,7 @@ proptest! {
         let charge = crate::model::Charge {
             remaining: Number::from_f64(remaining),
             full_pack: Number::from_f64(full),
+            told: None,
         };
         match charge.state_of_energy() {
             None => prop_assert!(full <= 0.0),

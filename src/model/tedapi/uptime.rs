@@ -7,8 +7,8 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::json::Look;
 use super::signals::{serial, signal};
+use crate::model::json::Look;
 
 /// A counter may run this far backwards without meaning a restart.
 const COUNTER_JITTER_MS: f64 = 10_000.0;

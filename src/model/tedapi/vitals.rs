@@ -6,13 +6,13 @@
 use serde_json::{Map, Value, json};
 
 use super::hold::instant;
-use super::json::{Look, Object, names, split_din, value_of};
 use super::lists;
 use super::meters::{neurios, remote_meters};
 use super::powerwall2::pairs;
 use super::powerwall3;
 use super::signals::{bus_alerts, first, serial, signal, signals, table};
 use super::site::Site;
+use crate::model::json::{Look, Object, names, split_din, value_of};
 
 const STRINGS: [char; 4] = ['A', 'B', 'C', 'D'];
 

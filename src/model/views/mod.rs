@@ -5,7 +5,7 @@
 mod customer;
 mod flat;
 pub mod live;
-mod numbered;
+pub mod numbered;
 mod pw;
 pub mod status;
 
@@ -116,7 +116,7 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
             bytes(&documents().alerts.iter().map(|name| (name.clone(), Value::from(1))).collect::<Value>())
         }
         View::Fans => object(&documents().fans),
-        View::FansPw => bytes(&numbered::fans(&documents().fans)),
+        View::FansPw => bytes(&numbered::fans(documents())),
         View::Freq => bytes(&numbered::freq(readings, documents())),
         View::Pod => bytes(&numbered::pod(readings, documents())),
         View::Json => bytes(&flat::json(readings, &documents().strings, zeros)),
@@ -133,9 +133,9 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
         View::MetersSolar => bytes(&customer::meters(documents(), "solar")),
         View::Powerwalls => bytes(&customer::powerwalls(readings, documents())),
         View::TedapiConfig => known(redacted(&documents().config)),
-        View::TedapiStatus => received(telemetry.payloads().raw_status()),
-        View::TedapiController => received(telemetry.payloads().raw_controller()),
-        View::TedapiComponents => components(telemetry.payloads()),
+        View::TedapiStatus => answer(telemetry.payloads().and_then(Payloads::raw_status)),
+        View::TedapiController => answer(telemetry.payloads().and_then(Payloads::raw_controller)),
+        View::TedapiComponents => telemetry.payloads().map_or_else(|| answer(None), components),
         View::TedapiBattery => {
             known(redacted(documents().config.get("battery_blocks").unwrap_or(&Value::Null)))
         }
@@ -168,30 +168,31 @@ fn object(value: &Value) -> Bytes {
     if value.is_object() { bytes(value) } else { Bytes::from_static(b"{}") }
 }
 
-/// What the gateway sent, word for word.
-fn received(answer: Option<&Bytes>) -> Bytes {
-    answer.cloned().unwrap_or_else(|| Bytes::from_static(NOT_RECEIVED))
+/// What the gateway sent, private values masked.
+fn answer(answer: Option<&Bytes>) -> Bytes {
+    let parsed = answer.and_then(|answer| serde_json::from_slice(answer).ok());
+    known(redacted(&parsed.unwrap_or_default()))
 }
 
 fn known(document: Value) -> Bytes {
-    if document.is_null() { received(None) } else { bytes(&document) }
+    if document.is_null() { Bytes::from_static(NOT_RECEIVED) } else { bytes(&document) }
 }
 
 /// The leader's components, with those of the other units beside them; a Powerwall 2 has them in its controller.
 fn components(payloads: &Payloads) -> Bytes {
     let mut units = payloads.raw_components();
-    let Some((_, leader)) = units.next() else { return received(payloads.raw_controller()) };
+    let Some((_, leader)) = units.next() else { return answer(payloads.raw_controller()) };
     let followers: serde_json::Map<_, _> = units
         .filter_map(|(din, answer)| Some((din.to_owned(), serde_json::from_slice(answer).ok()?)))
         .collect();
-    match serde_json::from_slice(leader) {
-        Ok(Value::Object(mut all)) if !followers.is_empty() => {
-            all.insert("followers".into(), Value::Object(followers));
-            bytes(&all)
-        }
-        _ => leader.clone(),
+    let mut all: Value = serde_json::from_slice(leader).unwrap_or_default();
+    if let Value::Object(all) = &mut all
+        && !followers.is_empty()
+    {
+        all.insert("followers".into(), Value::Object(followers));
     }
+    known(redacted(&all))
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,8 @@
 //! Bodies in which units have numbers: `/freq`, `/pod`, `/temps/pw`, `/fans/pw`.
 //!
-//! There is one numbering for all of them: the order of the battery blocks in the system status, expansions included,
-//! matched to the devices by serial. Stored series depend on it.
+//! There is one numbering for all of them: at first the order of the battery blocks in the system status, expansions
+//! included, matched to the devices by serial; from then on what [`Numbering`](crate::model::Numbering) remembers.
+//! Stored series depend on it.
 
 use serde_json::{Map, Value};
 
@@ -20,7 +21,7 @@ pub(super) struct Unit<'a> {
 }
 
 /// The serial that a vitals key ends in.
-pub(super) fn serial_of(key: &str) -> &str {
+pub(in crate::model) fn serial_of(key: &str) -> &str {
     key.rsplit("--").next().unwrap_or(key)
 }
 
@@ -28,13 +29,28 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The batteries in their order: blocks first, then devices that no block stands for.
+/// What a vitals key says after the type.
+fn identity(key: &str) -> &str {
+    key.split_once("--").map_or(key, |(_, identity)| identity)
+}
+
+/// The vitals key of the package that a power module sits in; empty where the module is the package.
+fn package_of(module: &Value) -> &str {
+    let parent = text(module, "componentParentDin");
+    if parent.starts_with("TETHC--") { parent } else { "" }
+}
+
+/// The batteries in their order: blocks first, then devices that no block stands for. A device belongs to the block
+/// with its own serial, or with the serial of the package it sits in.
 pub(super) fn units(documents: &Documents) -> Vec<Unit<'_>> {
     let devices = |prefix: &'static str| {
         let vitals = documents.vitals.as_object().into_iter().flatten();
         vitals.filter(move |(key, _)| key.starts_with(prefix))
     };
-    let device = |prefix, serial: &str| devices(prefix).find(|(key, _)| serial_of(key) == serial);
+    let belongs = |(key, module): (&String, &Value), serial: &str| {
+        !serial.is_empty() && (serial_of(key) == serial || serial_of(package_of(module)) == serial)
+    };
+    let device = |prefix, serial: &str| devices(prefix).find(|device| belongs(*device, serial));
     let blocks = documents.system_status.get("battery_blocks").and_then(Value::as_array);
     let mut units: Vec<Unit<'_>> = blocks
         .into_iter()
@@ -44,14 +60,45 @@ pub(super) fn units(documents: &Documents) -> Vec<Unit<'_>> {
             Unit { serial, block, inverter: device("TEPINV--", serial), pod: device("TEPOD--", serial) }
         })
         .collect();
-    for (key, _) in devices("TEPINV--").chain(devices("TEPOD--")) {
-        let serial = serial_of(key);
-        if units.iter().all(|unit| unit.serial != serial) {
-            let (inverter, pod) = (device("TEPINV--", serial), device("TEPOD--", serial));
-            units.push(Unit { serial, block: &Value::Null, inverter, pod });
+    for (key, module) in devices("TEPINV--").chain(devices("TEPOD--")) {
+        let module_of = |prefix| devices(prefix).find(|(other, _)| identity(other) == identity(key));
+        let is_known = |unit: &Unit<'_>| {
+            let modules = [unit.inverter, unit.pod];
+            modules.into_iter().flatten().any(|(known, _)| identity(known) == identity(key))
+                || !unit.block.is_null() && belongs((key, module), unit.serial)
+        };
+        if !units.iter().any(is_known) {
+            let (inverter, pod) = (module_of("TEPINV--"), module_of("TEPOD--"));
+            units.push(Unit { serial: serial_of(key), block: &Value::Null, inverter, pod });
         }
     }
+    by_number(units, &documents.numbering.units)
+}
+
+/// What is remembered first, also where nothing is told of it today; then what is not.
+fn by_number<'a>(mut reported: Vec<Unit<'a>>, remembered: &'a [String]) -> Vec<Unit<'a>> {
+    let mut units: Vec<Unit<'_>> = remembered
+        .iter()
+        .map(|serial| match reported.iter().position(|unit| unit.serial == serial) {
+            Some(index) => reported.remove(index),
+            None => Unit { serial, block: &Value::Null, inverter: None, pod: None },
+        })
+        .collect();
+    units.append(&mut reported);
     units
+}
+
+/// Number from 1 on, serial and block of every battery that has a block, in the order of the numbers.
+pub fn batteries(documents: &Documents) -> impl Iterator<Item = (usize, &str, &Value)> {
+    let numbered = units(documents).into_iter().enumerate();
+    numbered
+        .filter(|(_, unit)| !unit.block.is_null())
+        .map(|(index, unit)| (index + 1, unit.serial, unit.block))
+}
+
+/// Serials of all units there are, in the order in which they are reported. For documents without numbers.
+pub(in crate::model) fn reported_serials(documents: &Documents) -> Vec<String> {
+    units(documents).iter().map(|unit| unit.serial.to_owned()).filter(|serial| !serial.is_empty()).collect()
 }
 
 pub(super) fn field(value: Option<&Value>, key: &str) -> Value {
@@ -180,7 +227,12 @@ pub(super) fn temps(documents: &Documents) -> Value {
     let mut next = units.len();
     let mut temps: Vec<(usize, Value)> = Vec::new();
     for (key, temperature) in documents.temps.as_object().into_iter().flatten() {
-        let number = units.iter().position(|unit| unit.serial == serial_of(key)).unwrap_or_else(|| {
+        let is_of = |unit: &Unit<'_>| {
+            let modules = [unit.inverter, unit.pod];
+            modules.into_iter().flatten().any(|(_, module)| package_of(module) == key)
+                || unit.serial == serial_of(key)
+        };
+        let number = units.iter().position(is_of).unwrap_or_else(|| {
             next += 1;
             next - 1
         });
@@ -190,28 +242,28 @@ pub(super) fn temps(documents: &Documents) -> Value {
     temps.into_iter().map(|(number, temperature)| (format!("PW{}_temp", number + 1), temperature)).collect()
 }
 
-/// Solar inverters first, sorted by key; then both fans of each Powerwall 3.
-pub(super) fn fans(fans: &Value) -> Value {
-    let Some(fans) = fans.as_object() else { return Value::Object(Map::new()) };
+/// One fan of each solar inverter, both of each Powerwall 3. A device that tells nothing today keeps its numbers.
+pub(super) fn fans(documents: &Documents) -> Value {
+    let remembered = &documents.numbering.fans;
+    let told = documents.fans.as_object().into_iter().flatten().map(|(key, _)| key);
+    let others = told.filter(|key| !remembered.contains(key));
     let mut numbered = Map::new();
     let mut number = 0;
-    let mut add = |readings: [(&str, Value); 3], with_duty: bool| {
-        number += 1;
-        for (name, value) in readings.into_iter().take(if with_duty { 3 } else { 2 }) {
-            numbered.insert(format!("FAN{number}_{name}"), value);
-        }
-    };
-    let is_inverter = |key: &str| key.starts_with("TEPINV--");
-    let mut solar: Vec<_> = fans.iter().filter(|(key, _)| !is_inverter(key)).collect();
-    solar.sort_by_key(|(key, _)| *key);
-    for (_, fan) in solar {
-        let speed = |what: &str| field(Some(fan), &format!("PVAC_Fan_Speed_{what}_RPM"));
-        add([("actual", speed("Actual")), ("target", speed("Target")), ("duty", Value::Null)], false);
-    }
-    for (_, fan) in fans.iter().filter(|(key, _)| is_inverter(key)) {
-        for side in ["A", "B"] {
-            let told = |what: &str| field(Some(fan), &format!("PCH_{what}_{side}"));
-            add([("actual", told("FanSpeed")), ("target", Value::Null), ("duty", told("FanDuty"))], true);
+    for key in remembered.iter().chain(others) {
+        let fan = documents.fans.get(key);
+        let sides: &[&str] = if key.starts_with("TEPINV--") { &["_A", "_B"] } else { &[""] };
+        for side in sides {
+            number += 1;
+            let Some(fan) = fan else { continue };
+            let mut set = |name: &str, value: Value| numbered.insert(format!("FAN{number}_{name}"), value);
+            if side.is_empty() {
+                set("actual", field(Some(fan), "PVAC_Fan_Speed_Actual_RPM"));
+                set("target", field(Some(fan), "PVAC_Fan_Speed_Target_RPM"));
+            } else {
+                set("actual", field(Some(fan), &format!("PCH_FanSpeed{side}")));
+                set("target", Value::Null);
+                set("duty", field(Some(fan), &format!("PCH_FanDuty{side}")));
+            }
         }
     }
     Value::Object(numbered)

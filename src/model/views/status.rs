@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::View;
-use crate::model::{Aggregate, Freshness, LinkKind, RawPercent, Snapshot, Telemetry};
+use crate::model::{Aggregate, Freshness, RawPercent, Snapshot, Telemetry};
 
 /// The moment at which something is rendered, on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +64,8 @@ pub(super) fn data(telemetry: &Telemetry) -> Bytes {
         "grid_charging": documents.grid_charging,
         "grid_export": documents.grid_export,
         "pw3": readings.powerwall3,
-        "tedapi_mode": "full",
-        "connection_mode": LinkKind::Tedapi.name(),
+        "tedapi_mode": telemetry.source().tedapi_mode(),
+        "connection_mode": telemetry.source().connection_mode(),
         "tedapi_config": null,
     });
     let mut bytes = serde_json::to_vec(&data).unwrap_or_default();
@@ -88,7 +88,9 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
     let freshness = snapshot.freshness(at.now);
     let online = freshness == Freshness::Live;
     let error = error(snapshot);
-    let is_tedapi = !facts.cloud_mode && !facts.fleetapi && facts.host.is_some();
+    let is_tedapi = !facts.cloud_mode && !facts.fleetapi && !facts.customer_api && facts.host.is_some();
+    let is_basic_lan =
+        snapshot.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan());
     let about = json!({
         "id": facts.id,
         "name": facts.name,
@@ -98,7 +100,7 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
         "wifi_host": facts.wifi_host,
         "site_id": facts.site_id,
         "timezone": facts.timezone,
-        "basic_lan": false,
+        "basic_lan": is_basic_lan,
         "tedapi_expected": is_tedapi,
         "cloud_mode": facts.cloud_mode,
         "fleetapi": facts.fleetapi,

@@ -5,7 +5,8 @@ use super::*;
 use crate::model::tedapi::{Payloads, SystemInfo};
 use crate::model::{Adjustments, Source};
 
-pub(super) fn telemetry(site: &str) -> std::sync::Arc<Telemetry> {
+/// What the gateway of a golden site says, with everything fetched.
+pub(crate) fn telemetry(site: &str) -> std::sync::Arc<Telemetry> {
     let golden: Value =
         serde_json::from_str(include_str!("../../../tests/fixtures/tedapi/golden.json")).unwrap();
     let input = &golden[site]["input"];

@@ -34,6 +34,7 @@ pub fn status(snapshot: &Snapshot, freshness: Freshness, at: Moment) -> Value {
         "freshness": freshness,
         "taken_at": reading.map(|reading| status::round(reading.taken_at)),
         "error": health.last_error,
+        "failing_since": unix(health.failing_since, at),
         "next_attempt_at": unix(health.next_attempt, at),
         "cooldown_until": unix(cooldown, at),
         "consecutive_failures": health.consecutive_failures,
@@ -173,7 +174,7 @@ fn alerts(documents: &Documents) -> Value {
 
 /// The numbered values `<name>_<what>` as one object per name.
 fn fans(documents: &Documents) -> Value {
-    let numbered = numbered::fans(&documents.fans);
+    let numbered = numbered::fans(documents);
     let told = |name: &str, what: &str| numbered::field(Some(&numbered), &format!("{name}_{what}"));
     let names = numbered.as_object().into_iter().flatten().filter_map(|(key, _)| key.strip_suffix("_actual"));
     let fan = |name: &str| {

@@ -28,7 +28,11 @@ fn one(index: usize, unit: &Unit<'_>, units: &[Unit<'_>], documents: &Documents)
     let (kind, name) = kind(unit, host.is_some(), part.as_str(), documents);
     let remaining = or(pod("POD_nom_energy_remaining"), block("nominal_energy_remaining"));
     let full = or(pod("POD_nom_full_pack_energy"), block("nominal_full_pack_energy"));
-    let charge = Charge { remaining: Number::from_json(&remaining), full_pack: Number::from_json(&full) };
+    let charge = Charge {
+        remaining: Number::from_json(&remaining),
+        full_pack: Number::from_json(&full),
+        ..Charge::default()
+    };
     let raw = charge.state_of_energy();
     let temps = [
         ("pack_max", pod("HVP_PackTempMax")),

@@ -1,8 +1,29 @@
 //! Looking into documents of which any part may be missing, null or of another type than expected.
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::model::Number;
+use super::Number;
+
+/// An answer that cannot be used, and why; the one before it stays.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    #[error("it is not JSON: {0}")]
+    NotJson(String),
+    #[error("it is JSON, but not an object")]
+    NotAnObject,
+    #[error("it is no list of devices: {0}")]
+    NotVitals(String),
+}
+
+/// An answer as the object it must be.
+pub(super) fn object(bytes: &Bytes) -> Result<Value, Unusable> {
+    match serde_json::from_slice(bytes) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(Unusable::NotAnObject),
+        Err(error) => Err(Unusable::NotJson(error.to_string())),
+    }
+}
 
 static NULL: Value = Value::Null;
 

@@ -1,0 +1,67 @@
+//! The numbers of a gateway's units over restarts of the program: a small file, read before the first poll and
+//! written when a unit has been seen for the first time.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use log::warn;
+use tokio::task::spawn_blocking;
+
+use crate::files;
+use crate::model::{Numbering, NumberingMemory};
+
+/// A file larger than this is not ours.
+const LARGEST: u64 = 64 << 10;
+
+/// What was known when the program ran last; nothing if nobody kept it.
+pub(super) async fn recall(file: PathBuf, memory: Arc<NumberingMemory>) {
+    if let Ok(Some(before)) = spawn_blocking(move || read(&file)).await {
+        memory.recall(before);
+    }
+}
+
+fn read(file: &Path) -> Option<Numbering> {
+    let size = std::fs::metadata(file).ok()?.len();
+    let text = std::fs::read(file).ok().filter(|_| size <= LARGEST)?;
+    let numbering = serde_json::from_slice(&text);
+    let refused = |error: &serde_json::Error| {
+        warn!("{}: {error}; units are numbered anew", file.display());
+    };
+    numbering.inspect_err(refused).ok()
+}
+
+/// Keeps what is known now.
+pub(super) async fn keep(file: PathBuf, numbering: Arc<Numbering>) {
+    let kept = spawn_blocking(move || {
+        let text = serde_json::to_string_pretty(&*numbering).unwrap_or_default() + "\n";
+        files::replace(&file, &text).map_err(|error| (file, error))
+    });
+    if let Ok(Err((file, error))) = kept.await {
+        warn!("the numbers of the units cannot be kept in {}: {error}", file.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn numbers_are_kept_over_restarts_and_a_broken_file_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".units.json");
+        let remembered = || async {
+            let memory = Arc::new(NumberingMemory::default());
+            recall(file.clone(), memory.clone()).await;
+            Numbering::clone(&memory.known())
+        };
+        assert_eq!(remembered().await, Numbering::default());
+        let numbering = Numbering { units: vec!["B".into(), "A".into()], ..Numbering::default() };
+        keep(file.clone(), numbering.clone().into()).await;
+        assert_eq!(remembered().await, numbering);
+        for broken in ["", "[1]", r#"{"units":7}"#, &" ".repeat(LARGEST as usize + 1)] {
+            std::fs::write(&file, broken).unwrap();
+            assert_eq!(remembered().await, Numbering::default());
+        }
+        keep(folder.path().join("nowhere/units.json"), numbering.into()).await;
+    }
+}

@@ -1,0 +1,55 @@
+//! Keeps the silence that a gateway asked for, whatever the link below would do.
+
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+
+use super::memory::Memory;
+use super::{Link, LinkError, Refreshed};
+use crate::model::{LinkKind, Source};
+
+/// A link that asks nothing while its gateway wants to be left alone.
+pub struct Careful {
+    link: Box<dyn Link>,
+    /// Where the silence is written down.
+    memory: Arc<Memory>,
+}
+
+impl Careful {
+    pub fn new(link: Box<dyn Link>, memory: Arc<Memory>) -> Self {
+        Self { link, memory }
+    }
+}
+
+impl Link for Careful {
+    fn kind(&self) -> LinkKind {
+        self.link.kind()
+    }
+
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+        Box::pin(async {
+            self.memory.recall().await;
+            if let Some(left) = self.memory.silence_left() {
+                return Err(LinkError::Silence { left });
+            }
+            let outcome = self.link.poll().await;
+            if let Err(error) = &outcome {
+                self.memory.heed(error).await;
+            }
+            outcome
+        })
+    }
+
+    fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
+        Box::pin(async {
+            if self.memory.silence_left().is_some() {
+                return Refreshed::default();
+            }
+            let refreshed = self.link.refresh().await;
+            if let Some(error) = &refreshed.problem {
+                self.memory.heed(error).await;
+            }
+            refreshed
+        })
+    }
+}

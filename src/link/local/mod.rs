@@ -1,0 +1,239 @@
+//! The customer API of a gateway: logs in with the customer password and asks what is due, one exchange at a time.
+//!
+//! The meters are asked at every poll, and they alone decide whether the session is still good: a gateway refuses
+//! single endpoints to customers, and logging in again for each of those is how clients get locked out. A Powerwall 3
+//! over its wired LAN answers three endpoints only (Basic LAN); it is told apart by its 404 on the status, and asked
+//! for that again now and then, so that no verdict is final.
+
+mod schedule;
+pub mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use tokio::time::Instant;
+
+use crate::link::https::{Exchange, Https};
+use crate::link::memory::{Memory, Session};
+use crate::link::{Link, LinkError, Refreshed};
+use crate::model::customer::{Answers, Endpoint};
+use crate::model::{LinkKind, Source};
+use crate::settings::LocalAccess;
+use schedule::Schedule;
+
+/// Firmware from here on has no vitals.
+const NO_VITALS_SINCE: (u32, u32) = (23, 44);
+/// A gateway that refuses a session it gave a moment ago gets no other login for this long.
+const DOUBT: Duration = Duration::from_secs(600);
+const REFUSED: &str = "the login was good, but the gateway refuses to tell; it may be asked too much by several clients, \
+     or its firmware may not allow this to customers";
+
+/// How much of the customer API a gateway has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Surface {
+    Unknown,
+    Full,
+    BasicLan,
+}
+
+pub struct LocalLink<X> {
+    web: X,
+    access: LocalAccess,
+    /// Session and login budget.
+    memory: Arc<Memory>,
+    /// The last good answers.
+    answers: Answers,
+    schedule: Schedule,
+    surface: Surface,
+    /// When a session was refused that had just been given.
+    doubted: Option<Instant>,
+}
+
+impl LocalLink<Https> {
+    pub fn new(access: &LocalAccess, limit: Duration, memory: Arc<Memory>) -> Self {
+        Self::over(Https::new(&access.host, access.port, &access.certificate, limit), access, memory)
+    }
+}
+
+impl<X: Exchange> LocalLink<X> {
+    pub fn over(web: X, access: &LocalAccess, memory: Arc<Memory>) -> Self {
+        Self {
+            web,
+            access: access.clone(),
+            memory,
+            answers: Answers::default(),
+            schedule: Schedule::new(Instant::now()),
+            surface: Surface::Unknown,
+            doubted: None,
+        }
+    }
+
+    fn source(&self) -> Source {
+        Source::Customer(self.answers.clone())
+    }
+
+    async fn log_in(&mut self) -> Result<Session, LinkError> {
+        self.memory.spend_login().await?;
+        let answer = self.web.exchange(session::login(&self.access)).await?;
+        let session = session::opened(answer, self.access.auth_mode)?;
+        self.memory.keep_session(Some(session.clone())).await;
+        self.schedule.new_session(Instant::now());
+        Ok(session)
+    }
+
+    async fn ask(&self, endpoint: Endpoint, session: &Session) -> Result<Bytes, LinkError> {
+        let path = endpoint.path();
+        let Some(call) = session::get(path, session) else {
+            return Err(LinkError::Refused { status: 401, hint: "the session is damaged".into() });
+        };
+        let body = self.web.exchange(call).await?.ok(path, REFUSED)?;
+        // Some answer what they do not have with nothing at all.
+        if body.is_empty() { Err(LinkError::NotFound(path.into())) } else { Ok(body) }
+    }
+
+    /// The meters, with the session there is or a new one.
+    async fn meters(&mut self) -> Result<Bytes, LinkError> {
+        self.memory.recall().await;
+        if let Some(session) = self.memory.session() {
+            match self.ask(Endpoint::Aggregates, &session).await {
+                Err(LinkError::Refused { .. }) if !self.is_in_doubt() => self.memory.keep_session(None).await,
+                outcome => return outcome,
+            }
+        }
+        let session = self.log_in().await?;
+        let outcome = self.ask(Endpoint::Aggregates, &session).await;
+        if matches!(outcome, Err(LinkError::Refused { .. })) {
+            self.doubted = Some(Instant::now());
+        }
+        outcome
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.doubted.is_some_and(|since| since.elapsed() < DOUBT)
+    }
+
+    async fn poll_once(&mut self) -> Result<Source, LinkError> {
+        let answer = self.meters().await?;
+        self.take(Endpoint::Aggregates, answer)?;
+        self.doubted = None;
+        for endpoint in self.schedule.outdated(Instant::now()) {
+            self.answers.forget(endpoint);
+        }
+        Ok(self.source())
+    }
+
+    fn take(&mut self, endpoint: Endpoint, answer: Bytes) -> Result<(), LinkError> {
+        let malformed = |why: String| LinkError::Malformed { what: endpoint.path().into(), why };
+        self.answers.accept(endpoint, answer).map_err(|why| malformed(why.to_string()))?;
+        self.schedule.answered(endpoint, Instant::now());
+        Ok(())
+    }
+
+    /// Whether `endpoint` makes sense with this gateway.
+    fn may_ask(&self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Status => true,
+            endpoint if endpoint.is_basic() => true,
+            _ if self.surface != Surface::Full => false,
+            Endpoint::SiteName => !self.answers.has(Endpoint::SiteInfo),
+            Endpoint::SolarPowerwall => !self.answers.has(Endpoint::Vitals),
+            _ => true,
+        }
+    }
+
+    fn due(&self, now: Instant) -> Option<Endpoint> {
+        self.schedule.due(now, |endpoint| self.may_ask(endpoint))
+    }
+
+    async fn refresh_once(&mut self, endpoint: Endpoint) -> Result<(), LinkError> {
+        let Some(session) = self.memory.session() else { return Ok(()) };
+        // Should this exchange be given up from outside, it is not repeated at once.
+        self.schedule.failed(endpoint, Instant::now());
+        let before = self.answers.firmware();
+        let outcome = match self.ask(endpoint, &session).await {
+            Ok(answer) => self.take(endpoint, answer),
+            Err(error) => Err(error),
+        };
+        let now = Instant::now();
+        match outcome {
+            Ok(()) => {
+                if endpoint == Endpoint::Status {
+                    self.set_surface(Surface::Full);
+                    if before.is_some() && self.answers.firmware() != before {
+                        self.schedule.new_firmware(now);
+                    }
+                }
+                Ok(())
+            }
+            Err(LinkError::NotFound(_)) => {
+                self.answers.forget(endpoint);
+                match endpoint {
+                    Endpoint::Status => {
+                        self.set_surface(Surface::BasicLan);
+                        self.schedule.costly(endpoint, now);
+                    }
+                    Endpoint::Vitals if self.answers.firmware() >= Some(NO_VITALS_SINCE) => {
+                        self.schedule.costly(endpoint, now);
+                    }
+                    _ => self.schedule.absent(endpoint, now),
+                }
+                Ok(())
+            }
+            Err(LinkError::Refused { status, .. }) => {
+                log::debug!("{}: {} is refused (HTTP {status})", self.access.host, endpoint.path());
+                self.answers.forget(endpoint);
+                self.schedule.refused(endpoint, now);
+                Ok(())
+            }
+            // All of the gateway is left alone then; an endpoint that is always busy must not cause that again soon.
+            Err(error @ LinkError::Busy { .. }) => {
+                self.schedule.costly(endpoint, now);
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn set_surface(&mut self, surface: Surface) {
+        if surface == self.surface {
+            return;
+        }
+        self.surface = surface;
+        self.answers.set_basic_lan(surface == Surface::BasicLan);
+        if surface == Surface::BasicLan {
+            log::info!(
+                "{}: it answers three endpoints only, as a Powerwall 3 does over its wired LAN (Basic LAN)",
+                self.access.host
+            );
+            let beyond = Endpoint::ALL.into_iter().filter(|endpoint| !endpoint.is_basic());
+            beyond.for_each(|endpoint| self.answers.forget(endpoint));
+        }
+    }
+}
+
+impl<X: Exchange> Link for LocalLink<X> {
+    fn kind(&self) -> LinkKind {
+        LinkKind::Local
+    }
+
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+        Box::pin(self.poll_once())
+    }
+
+    fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
+        Box::pin(async {
+            let Some(endpoint) = self.due(Instant::now()) else { return Refreshed::default() };
+            let problem = self.refresh_once(endpoint).await.err();
+            Refreshed {
+                source: problem.is_none().then(|| self.source()),
+                problem,
+                more: self.due(Instant::now()).is_some(),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

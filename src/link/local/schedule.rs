@@ -1,0 +1,205 @@
+//! When which endpoint is due, how long its answer may be shown, and which are left alone.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::customer::Endpoint;
+
+const SECOND: Duration = Duration::from_secs(1);
+/// After an answer that could not be had or read.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// An endpoint that the gateway does not have, or does not let us see, is not asked again for this long …
+const PARKED: Duration = Duration::from_secs(600);
+/// … and twice as long each time, up to this, where asking has a price.
+const LONGEST_PARKED: Duration = Duration::from_secs(6 * 3600);
+/// Polls do not come to the millisecond; what is due this soon is asked now.
+const SOON: Duration = SECOND;
+
+/// How often an endpoint is asked, and how long its last answer is shown when new ones fail to come.
+fn rhythm(endpoint: Endpoint) -> (Duration, Duration) {
+    let (every, shown) = match endpoint {
+        // Asked at every poll; a poll without it has failed.
+        Endpoint::Aggregates => (0, 3600),
+        // How long an outage may go unnoticed.
+        Endpoint::GridStatus => (10, 60),
+        Endpoint::StateOfEnergy => (30, 120),
+        Endpoint::SystemStatus | Endpoint::Vitals | Endpoint::SolarPowerwall => (30, 300),
+        Endpoint::Operation => (60, 3600),
+        Endpoint::Status => (300, 86_400),
+        Endpoint::SiteInfo | Endpoint::SiteName => (3600, 86_400),
+    };
+    (every * SECOND, shown * SECOND)
+}
+
+/// Why an endpoint is not asked before it is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// It was asked, or asking failed for reasons of its own.
+    Asked,
+    /// It answered 401 or 403: another session may change that.
+    Refused,
+    /// It answered 404 or nothing, or asking had a price: other firmware may change that.
+    Absent,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    due: Instant,
+    rest: Rest,
+    /// When the answer that is shown came.
+    taken: Option<Instant>,
+    /// How long it was parked last.
+    parked: Duration,
+}
+
+/// The endpoints of one gateway.
+#[derive(Debug)]
+pub struct Schedule {
+    /// By [`Endpoint`].
+    slots: [Slot; Endpoint::ALL.len()],
+}
+
+impl Schedule {
+    /// Everything is due.
+    pub fn new(now: Instant) -> Self {
+        let slot = Slot { due: now, rest: Rest::Asked, taken: None, parked: Duration::ZERO };
+        Self { slots: [slot; Endpoint::ALL.len()] }
+    }
+
+    fn slot(&mut self, endpoint: Endpoint) -> &mut Slot {
+        &mut self.slots[endpoint as usize]
+    }
+
+    /// The most overdue of those that `may` be asked.
+    pub fn due(&self, now: Instant, may: impl Fn(Endpoint) -> bool) -> Option<Endpoint> {
+        let slow = Endpoint::ALL.into_iter().filter(|endpoint| *endpoint != Endpoint::Aggregates);
+        let due = slow.filter(|endpoint| may(*endpoint) && self.slots[*endpoint as usize].due <= now + SOON);
+        due.min_by_key(|endpoint| self.slots[*endpoint as usize].due)
+    }
+
+    pub fn answered(&mut self, endpoint: Endpoint, now: Instant) {
+        let (every, _) = rhythm(endpoint);
+        *self.slot(endpoint) =
+            Slot { due: now + every, rest: Rest::Asked, taken: Some(now), parked: Duration::ZERO };
+    }
+
+    pub fn failed(&mut self, endpoint: Endpoint, now: Instant) {
+        let slot = self.slot(endpoint);
+        (slot.due, slot.rest) = (now + RETRY_AFTER, Rest::Asked);
+    }
+
+    /// The session is good, but not for this.
+    pub fn refused(&mut self, endpoint: Endpoint, now: Instant) {
+        let slot = self.slot(endpoint);
+        (slot.due, slot.rest, slot.taken) = (now + PARKED, Rest::Refused, None);
+    }
+
+    /// The gateway does not have it.
+    pub fn absent(&mut self, endpoint: Endpoint, now: Instant) {
+        let slot = self.slot(endpoint);
+        (slot.due, slot.rest, slot.taken) = (now + PARKED, Rest::Absent, None);
+    }
+
+    /// Asking is not worth it, for longer and longer.
+    pub fn costly(&mut self, endpoint: Endpoint, now: Instant) {
+        let slot = self.slot(endpoint);
+        slot.parked = (slot.parked * 2).clamp(PARKED, LONGEST_PARKED);
+        (slot.due, slot.rest, slot.taken) = (now + slot.parked, Rest::Absent, None);
+    }
+
+    /// A new session: what was refused may be asked again.
+    pub fn new_session(&mut self, now: Instant) {
+        self.slots.iter_mut().filter(|slot| slot.rest == Rest::Refused).for_each(|slot| slot.due = now);
+        // The gateway may have restarted with other firmware.
+        self.slot(Endpoint::Status).due = now;
+    }
+
+    /// Other firmware: everything may have changed.
+    pub fn new_firmware(&mut self, now: Instant) {
+        for (slot, endpoint) in self.slots.iter_mut().zip(Endpoint::ALL) {
+            if endpoint != Endpoint::Status {
+                (slot.due, slot.parked) = (now, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Those whose answers are too old to be shown.
+    pub fn outdated(&mut self, now: Instant) -> Vec<Endpoint> {
+        let is_outdated = |endpoint: &Endpoint| {
+            let taken = self.slots[*endpoint as usize].taken;
+            taken.is_some_and(|taken| now.saturating_duration_since(taken) > rhythm(*endpoint).1)
+        };
+        let outdated: Vec<_> = Endpoint::ALL.into_iter().filter(is_outdated).collect();
+        outdated.iter().for_each(|endpoint| self.slot(*endpoint).taken = None);
+        outdated
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any(_: Endpoint) -> bool {
+        true
+    }
+
+    fn only(endpoint: Endpoint) -> impl Fn(Endpoint) -> bool {
+        move |other| other == endpoint
+    }
+
+    #[test]
+    fn what_is_absent_or_refused_rests_for_ten_minutes() {
+        let now = Instant::now();
+        for park in [Schedule::absent, Schedule::refused] {
+            let mut schedule = Schedule::new(now);
+            park(&mut schedule, Endpoint::Vitals, now);
+            assert_eq!(schedule.due(now + 598 * SECOND, only(Endpoint::Vitals)), None);
+            assert_eq!(schedule.due(now + 600 * SECOND, only(Endpoint::Vitals)), Some(Endpoint::Vitals));
+        }
+    }
+
+    #[test]
+    fn a_new_session_frees_what_was_refused_and_other_firmware_frees_everything() {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(now);
+        Endpoint::ALL.into_iter().for_each(|endpoint| schedule.answered(endpoint, now));
+        schedule.refused(Endpoint::Operation, now);
+        schedule.absent(Endpoint::Vitals, now);
+        let soon = now + 2 * SECOND;
+        assert_eq!(schedule.due(soon, any), None);
+        schedule.new_session(now);
+        assert_eq!(schedule.due(soon, only(Endpoint::Operation)), Some(Endpoint::Operation));
+        assert_eq!(schedule.due(soon, only(Endpoint::Vitals)), None);
+        schedule.new_firmware(now);
+        assert_eq!(schedule.due(soon, only(Endpoint::Vitals)), Some(Endpoint::Vitals));
+    }
+
+    #[test]
+    fn what_has_a_price_is_asked_less_and_less_often() {
+        let (mut schedule, mut now) = (Schedule::new(Instant::now()), Instant::now());
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            schedule.costly(Endpoint::Operation, now);
+            let due = schedule.slots[Endpoint::Operation as usize].due;
+            pauses.push((due - now).as_secs() / 60);
+            now = due;
+        }
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 360, 360]);
+        schedule.answered(Endpoint::Operation, now);
+        schedule.costly(Endpoint::Operation, now);
+        assert_eq!(schedule.slots[Endpoint::Operation as usize].due - now, PARKED);
+    }
+
+    #[test]
+    fn answers_are_shown_for_as_long_as_they_mean_something() {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(now);
+        Endpoint::ALL.into_iter().for_each(|endpoint| schedule.answered(endpoint, now));
+        assert_eq!(schedule.outdated(now + 60 * SECOND), []);
+        assert_eq!(schedule.outdated(now + 61 * SECOND), [Endpoint::GridStatus]);
+        assert_eq!(schedule.outdated(now + 62 * SECOND), [], "once");
+        let outdated = schedule.outdated(now + 400 * SECOND);
+        assert!(outdated.contains(&Endpoint::StateOfEnergy) && !outdated.contains(&Endpoint::Operation));
+    }
+}

@@ -1,0 +1,137 @@
+//! Logging in to the customer API, and how the session then travels.
+//!
+//! Cookies leave as they came, byte for byte: gateways do not understand them otherwise.
+
+use awc::http::{Method, header};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::link::LinkError;
+use crate::link::https::{Answer, Call, secret_header};
+use crate::link::memory::Session;
+use crate::settings::{AuthMode, LocalAccess, Secret};
+
+const LOGIN: &str = "/api/login/Basic";
+const USER: &str = "customer";
+const LOGIN_REFUSED: &str = "check the customer password (PW_PASSWORD): the owner's own or, unless changed, the last five \
+     characters of the password on the gateway's sticker";
+/// No gateway gives more.
+const LONGEST_CREDENTIAL: usize = 4096;
+
+/// The login of `access`. It must not be sent without having been counted.
+pub fn login(access: &LocalAccess) -> Call {
+    let body = json!({
+        "username": USER,
+        "password": access.password.expose(),
+        "email": access.email,
+        "clientInfo": { "timezone": access.timezone },
+    });
+    Call {
+        method: Method::POST,
+        path: LOGIN.into(),
+        headers: vec![(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"))],
+        body: Bytes::from(body.to_string()),
+        only_reads: false,
+    }
+}
+
+/// The session in the answer to a login: cookies or token, as `mode` prefers and the gateway gives.
+///
+/// # Errors
+/// If the login was refused, or gave nothing to go on with.
+pub fn opened(answer: Answer, mode: AuthMode) -> Result<Session, LinkError> {
+    let set_cookies = answer.set_cookies.clone();
+    let body = answer.ok(LOGIN, LOGIN_REFUSED)?;
+    let cookie = |name: &str| set_cookies.iter().find_map(|cookie| cookie_value(cookie, name));
+    let cookies = cookie("AuthCookie").zip(cookie("UserRecord"));
+    let cookies = cookies.map(|(auth, user)| Session::Cookies { auth, user });
+    let token = || {
+        let answer: Value = serde_json::from_slice(&body).ok()?;
+        let token = answer.get("token")?.as_str()?;
+        let is_plain = (1..=LONGEST_CREDENTIAL).contains(&token.len());
+        is_plain.then(|| Session::Token(Secret::new(format!("Bearer {token}"))))
+    };
+    let session = match mode {
+        AuthMode::Cookie => cookies.or_else(token),
+        AuthMode::Token => token().or(cookies),
+    };
+    session.ok_or_else(|| LinkError::Malformed {
+        what: "the login".into(),
+        why: "there is no session in it; is this the address of a Powerwall gateway?".into(),
+    })
+}
+
+/// The value of `name` in a `Set-Cookie`.
+fn cookie_value(cookie: &str, name: &str) -> Option<Secret> {
+    let pair = cookie.split(';').next()?;
+    let (found, value) = pair.split_once('=')?;
+    let fits = found.trim() == name && (1..=LONGEST_CREDENTIAL).contains(&value.len());
+    fits.then(|| Secret::new(value.trim()))
+}
+
+/// A request that only reads, with the session. `None`: the session holds what no header may hold.
+pub fn get(path: &'static str, session: &Session) -> Option<Call> {
+    let (name, value) = match session {
+        Session::Cookies { auth, user } => {
+            let cookies = format!("AuthCookie={}; UserRecord={}", auth.expose(), user.expose());
+            (header::COOKIE, secret_header(&cookies)?)
+        }
+        Session::Token(token) => (header::AUTHORIZATION, secret_header(token.expose())?),
+    };
+    Some(Call::get(path).with(name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, set_cookies: &[&str], body: &'static str) -> Answer {
+        let set_cookies = set_cookies.iter().map(|cookie| (*cookie).to_owned()).collect();
+        Answer { status, retry_after: None, set_cookies, body: Bytes::from_static(body.as_bytes()) }
+    }
+
+    const COOKIES: [&str; 2] = ["AuthCookie=a/b+c==; Path=/", "UserRecord=eyJ9==; Path=/"];
+    const BODY: &str = r#"{"email":"e","token":"a/b+c==","provider":"Basic"}"#;
+
+    #[test]
+    fn cookies_leave_as_they_came() {
+        let session = opened(answer(200, &COOKIES, BODY), AuthMode::Cookie).unwrap();
+        let call = get("/api/status", &session).unwrap();
+        assert_eq!(call.headers[0].1.to_str().unwrap(), "AuthCookie=a/b+c==; UserRecord=eyJ9==");
+        assert!(!format!("{call:?}").contains("a/b"), "{call:?}");
+        let session = opened(answer(200, &COOKIES, BODY), AuthMode::Token).unwrap();
+        assert_eq!(get("/", &session).unwrap().headers[0].1.to_str().unwrap(), "Bearer a/b+c==");
+    }
+
+    #[test]
+    fn a_login_is_judged_by_what_it_gives() {
+        for (status, cookies, body, kind) in [
+            (
+                401,
+                &COOKIES[..],
+                r#"{"code":401,"error":"bad credentials","message":"Login Error"}"#,
+                "refused",
+            ),
+            (403, &[], "", "refused"),
+            (429, &[], "", "rate_limited"),
+            (503, &[], "", "busy"),
+            (404, &[], "", "not_found"),
+            (500, &[], "", "status"),
+            (200, &COOKIES[..1], "{}", "malformed"),
+            (200, &[], "<html>", "malformed"),
+            (200, &[], r#"{"token":""}"#, "malformed"),
+        ] {
+            let error = opened(answer(status, cookies, body), AuthMode::Cookie).unwrap_err();
+            assert_eq!(error.kind(), kind, "{status} {body}");
+        }
+        // A gateway that gives only one of both is taken at its word.
+        let token = opened(answer(200, &[], BODY), AuthMode::Cookie).unwrap();
+        assert!(matches!(token, Session::Token(_)));
+        assert!(matches!(opened(answer(200, &COOKIES, ""), AuthMode::Token), Ok(Session::Cookies { .. })));
+    }
+
+    #[test]
+    fn a_session_that_no_header_can_hold_is_none() {
+        assert!(get("/", &Session::Token(Secret::new("Bearer a\r\nX: y"))).is_none());
+    }
+}

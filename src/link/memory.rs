@@ -1,0 +1,358 @@
+//! What must outlive a connection, an actor and the program: a gateway's session, its logins, and its silence.
+//!
+//! With a file, other processes of this program (`doctor`) share the same budget. The file holds credentials: it is
+//! private from its first byte, and replaced as a whole.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::LinkError;
+use super::budget::LoginBudget;
+use super::silence::{self, Silence};
+use crate::clock::unix_time;
+use crate::settings::Secret;
+
+/// A file larger than this is not one of ours.
+const LARGEST_FILE: u64 = 64 << 10;
+
+/// What a gateway gave for a login.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Session {
+    /// Values of the cookies `AuthCookie` and `UserRecord`, byte for byte.
+    Cookies { auth: Secret, user: Secret },
+    /// The whole value of `Authorization`.
+    Token(Secret),
+}
+
+/// The file. Its first three keys are those of the servers before ours, which can go on with the same session.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Kept {
+    #[serde(rename = "AuthCookie", skip_serializing_if = "Option::is_none")]
+    auth_cookie: Option<String>,
+    #[serde(rename = "UserRecord", skip_serializing_if = "Option::is_none")]
+    user_record: Option<String>,
+    #[serde(rename = "Authorization", skip_serializing_if = "Option::is_none")]
+    authorization: Option<String>,
+    /// Whose session it is; absent in files of the servers before ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    /// Unix seconds.
+    logins: Vec<f64>,
+    /// Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent_until: Option<f64>,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Session>,
+    budget: LoginBudget,
+    silence: Silence,
+    /// What was read or written last: a file that still says this tells nothing new.
+    text: String,
+    /// Whether the file has been read, if there is one.
+    recalled: bool,
+    /// Counts what is to be written, so that what comes late does not replace what is newer.
+    writes: u64,
+}
+
+/// The lasting knowledge of one gateway. Shared by everything that may connect to it.
+pub struct Memory {
+    /// `host[:port]`, for which alone the session is good.
+    host: String,
+    /// `None`: lasts as long as the program.
+    file: Option<PathBuf>,
+    state: Mutex<State>,
+    /// Held while the file is being written; the number of what was written last.
+    writing: Mutex<u64>,
+    /// Whether somebody was told that the file cannot be written.
+    complained: AtomicBool,
+}
+
+impl Memory {
+    pub fn new(host: impl Into<String>, file: Option<PathBuf>) -> Arc<Self> {
+        Arc::new(Self {
+            host: host.into(),
+            file,
+            state: Mutex::default(),
+            writing: Mutex::new(0),
+            complained: AtomicBool::new(false),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the file, the first time.
+    pub async fn recall(self: &Arc<Self>) {
+        if !self.state().recalled {
+            self.read().await;
+        }
+    }
+
+    /// Takes over what another process wrote since.
+    async fn read(self: &Arc<Self>) {
+        if let Some(file) = self.file.clone() {
+            let text = tokio::task::spawn_blocking(move || read_small(&file)).await;
+            if let Ok(Ok(text)) = text {
+                self.take_over(text);
+            }
+        }
+        self.state().recalled = true;
+    }
+
+    fn take_over(&self, text: String) {
+        let mut state = self.state();
+        if text == state.text {
+            return;
+        }
+        // A broken file is as good as none; the next write mends it.
+        let kept: Kept = serde_json::from_str(&text).unwrap_or_default();
+        let (now, unix) = (Instant::now(), unix_time());
+        state.budget.recall(&kept.logins, now, unix);
+        if let Some(until) = kept.silent_until {
+            state.silence.recall(until, now, unix);
+        }
+        if kept.host.is_none_or(|host| host == self.host) {
+            let secret = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Secret::new);
+            let cookies = secret(kept.auth_cookie).zip(secret(kept.user_record));
+            let cookies = cookies.map(|(auth, user)| Session::Cookies { auth, user });
+            state.session = cookies.or(secret(kept.authorization).map(Session::Token));
+        }
+        state.text = text;
+    }
+
+    /// What is left of the silence that the gateway asked for.
+    pub fn silence_left(&self) -> Option<Duration> {
+        self.state().silence.left(Instant::now())
+    }
+
+    /// Heeds what `error` asks for.
+    pub async fn heed(self: &Arc<Self>, error: &LinkError) {
+        if let Some(pause) = silence::asked(error) {
+            self.state().silence.keep(pause, Instant::now());
+            self.write().await;
+        }
+    }
+
+    pub fn session(&self) -> Option<Session> {
+        self.state().session.clone()
+    }
+
+    pub async fn keep_session(self: &Arc<Self>, session: Option<Session>) {
+        self.state().session = session;
+        self.write().await;
+    }
+
+    /// Counts a login that is about to be sent, if one is allowed.
+    ///
+    /// # Errors
+    /// If one is not allowed yet: [`LinkError::LoginBudget`].
+    pub async fn spend_login(self: &Arc<Self>) -> Result<(), LinkError> {
+        self.read().await;
+        {
+            let (mut state, now) = (self.state(), Instant::now());
+            if let Some(left) = state.budget.wait(now) {
+                return Err(LinkError::LoginBudget { left });
+            }
+            state.budget.spend(now);
+        }
+        // Before the login goes out: whoever ends the program now must not get another one for free.
+        self.write().await;
+        Ok(())
+    }
+
+    async fn write(self: &Arc<Self>) {
+        if self.file.is_none() {
+            return;
+        }
+        let (number, text) = {
+            let mut state = self.state();
+            state.writes += 1;
+            state.text = self.text(&state);
+            (state.writes, state.text.clone())
+        };
+        let memory = self.clone();
+        let _ = tokio::task::spawn_blocking(move || memory.write_now(number, &text)).await;
+    }
+
+    fn write_now(&self, number: u64, text: &str) {
+        let Some(file) = &self.file else { return };
+        let mut written = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if number < *written {
+            return;
+        }
+        *written = number;
+        if let Err(error) = replace_private(file, text)
+            && !self.complained.swap(true, Ordering::Relaxed)
+        {
+            let file = file.display();
+            log::warn!(
+                "the session of {} cannot be kept in {file}: {error}; a restart will log in again",
+                self.host
+            );
+        }
+    }
+
+    fn text(&self, state: &State) -> String {
+        let (now, unix) = (Instant::now(), unix_time());
+        let expose = |secret: &Secret| Some(secret.expose().to_owned());
+        let mut kept = Kept {
+            host: Some(self.host.clone()),
+            logins: state.budget.saved(now, unix),
+            silent_until: state.silence.saved(now, unix),
+            ..Kept::default()
+        };
+        match &state.session {
+            Some(Session::Cookies { auth, user }) => {
+                (kept.auth_cookie, kept.user_record) = (expose(auth), expose(user));
+            }
+            Some(Session::Token(token)) => kept.authorization = expose(token),
+            None => {}
+        }
+        // A struct of texts and numbers cannot fail.
+        serde_json::to_string(&kept).unwrap_or_default()
+    }
+}
+
+fn read_small(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(file)?.take(LARGEST_FILE).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Replaces `file` as a whole by one that only its owner may read.
+fn replace_private(file: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)?;
+    }
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let unfinished = file.with_file_name(name);
+    // One that was left behind may be readable for others.
+    let _ = fs::remove_file(&unfinished);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut new = options.open(&unfinished)?;
+    new.write_all(text.as_bytes())?;
+    new.sync_all()?;
+    fs::rename(unfinished, file)
+}
+
+/// The memories of all gateways, so that a new actor or changed settings do not make one forget.
+#[derive(Clone, Default)]
+pub struct Memories(Arc<Mutex<HashMap<(String, Option<PathBuf>), Arc<Memory>>>>);
+
+impl Memories {
+    /// The memory of the gateway at `host` (`host[:port]`).
+    pub fn of(&self, host: &str, file: Option<&Path>) -> Arc<Memory> {
+        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (host.to_owned(), file.map(Path::to_owned));
+        memories.entry(key).or_insert_with_key(|(host, file)| Memory::new(host.clone(), file.clone())).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn cookies() -> Session {
+        Session::Cookies { auth: Secret::new("a/b+c=="), user: Secret::new("u==") }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restart_keeps_the_session_the_logins_and_the_silence_in_a_private_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("auth").join(".powerwall");
+        let before = Memory::new("home", Some(file.clone()));
+        before.recall().await;
+        assert_eq!(before.session(), None);
+        for _ in 0..3 {
+            before.spend_login().await.unwrap();
+            tokio::time::sleep(3 * SECOND).await;
+        }
+        before.keep_session(Some(cookies())).await;
+        before.heed(&LinkError::Busy { retry_after: Some(400 * SECOND) }).await;
+
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(r#""AuthCookie":"a/b+c==""#), "byte for byte");
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        assert_eq!(fs::read_dir(folder.path().join("auth")).unwrap().count(), 1, "nothing is left behind");
+
+        let after = Memory::new("home", Some(file.clone()));
+        after.recall().await;
+        assert_eq!(after.session(), Some(cookies()));
+        let left = after.silence_left().unwrap();
+        assert!(left > 380 * SECOND && left <= 400 * SECOND, "{left:?}");
+        assert!(matches!(after.spend_login().await, Err(LinkError::LoginBudget { .. })));
+
+        let elsewhere = Memory::new("cabin", Some(file));
+        elsewhere.recall().await;
+        assert_eq!(elsewhere.session(), None, "a session is good for one host");
+    }
+
+    #[tokio::test]
+    async fn two_processes_share_one_budget() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state");
+        let service = Memory::new("home", Some(file.clone()));
+        service.spend_login().await.unwrap();
+        // The unit of a record is finer than the two seconds that tell two attempts apart.
+        for _ in 0..2 {
+            let mut kept: serde_json::Value =
+                serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+            let earliest = kept["logins"][0].as_f64().unwrap();
+            kept["logins"].as_array_mut().unwrap().insert(0, (earliest - 10.0).into());
+            fs::write(&file, kept.to_string()).unwrap();
+        }
+        assert!(matches!(service.spend_login().await, Err(LinkError::LoginBudget { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_the_servers_before_wrote_is_a_session_and_a_broken_file_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(".powerwall");
+        let cases = [
+            (r#"{"AuthCookie": "a/b+c==", "UserRecord": "u=="}"#, Some(cookies())),
+            (r#"{"Authorization": "Bearer t"}"#, Some(Session::Token(Secret::new("Bearer t")))),
+            (r#"{"AuthCookie": "a"}"#, None),
+            ("{}", None),
+            ("[", None),
+            (r#"{"logins": "many"}"#, None),
+        ];
+        for (text, session) in cases {
+            fs::write(&file, text).unwrap();
+            let memory = Memory::new("home", Some(file.clone()));
+            memory.recall().await;
+            assert_eq!(memory.session(), session, "{text}");
+        }
+        let unwritable = Memory::new("home", Some("/proc/nowhere/.powerwall".into()));
+        unwritable.keep_session(Some(cookies())).await;
+        assert_eq!(unwritable.session(), Some(cookies()), "what cannot be written is still known");
+    }
+
+    #[test]
+    fn a_new_link_to_the_same_gateway_remembers() {
+        let memories = Memories::default();
+        assert!(Arc::ptr_eq(&memories.of("a", None), &memories.of("a", None)));
+        assert!(!Arc::ptr_eq(&memories.of("a", None), &memories.of("b", None)));
+    }
+}

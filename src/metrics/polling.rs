@@ -1,0 +1,159 @@
+//! How polling of each gateway goes. Known also of a gateway that has no data.
+
+use super::Gateway;
+use super::exposition::{Exposition, Kind};
+use crate::model::{Freshness, GatewayKind, LinkHealth, LinkKind};
+use tokio::time::Instant;
+
+const FRESHNESS: [&str; 4] = ["live", "stale", "expired", "never"];
+
+/// A figure of one gateway; `None` where there is none.
+type Figure = (Kind, &'static str, &'static str, fn(&Gateway<'_>) -> Option<f64>);
+
+const FIGURES: [Figure; 8] = [
+    (
+        Kind::Gauge,
+        "powerwall_gateway_up",
+        "Whether the last poll succeeded, and not too long ago.",
+        |gateway| Some(f64::from(u8::from(gateway.snapshot.freshness(gateway.now) == Freshness::Live))),
+    ),
+    (Kind::Gauge, "powerwall_data_age_seconds", "Time since the last good poll.", |gateway| {
+        gateway.snapshot.age(gateway.now).map(|age| age.as_secs_f64())
+    }),
+    (Kind::Counter, "powerwall_polls_total", "Polls, however they ended.", |gateway| {
+        Some(gateway.snapshot.health.polls as f64)
+    }),
+    (
+        Kind::Gauge,
+        "powerwall_consecutive_failures",
+        "Polls that failed since the last good one.",
+        |gateway| Some(gateway.snapshot.health.consecutive_failures.into()),
+    ),
+    (
+        Kind::Gauge,
+        "powerwall_outage_seconds",
+        "How long polls have been failing; 0 while they succeed.",
+        |gateway| {
+            let since = gateway.snapshot.health.failing_since;
+            Some(since.map_or(0.0, |since| gateway.now.saturating_duration_since(since).as_secs_f64()))
+        },
+    ),
+    (
+        Kind::Gauge,
+        "powerwall_next_poll_seconds",
+        "Time until the next poll; with failures, the pause left.",
+        |gateway| gateway.snapshot.health.next_attempt.map(|next| seconds_until(next, gateway.now)),
+    ),
+    (
+        Kind::Gauge,
+        "powerwall_cooldown_seconds",
+        "Time for which the gateway asked to be left alone (429, 503); 0 if it did not.",
+        |gateway| {
+            let until = gateway.snapshot.health.cooldown_until;
+            Some(until.map_or(0.0, |until| seconds_until(until, gateway.now)))
+        },
+    ),
+    (
+        Kind::Counter,
+        "powerwall_gateway_restarts_total",
+        "How often the part of this program that asks the gateway died and was started again.",
+        |gateway| Some(gateway.snapshot.health.restarts.into()),
+    ),
+];
+
+pub(super) fn put(page: &mut Exposition, gateways: &[Gateway<'_>]) {
+    let mut info = page.gauge("powerwall_gateway_info", "Always 1; the labels say which gateway this is.");
+    for gateway in gateways {
+        let facts = &gateway.snapshot.gateway;
+        let kind = match facts.kind {
+            GatewayKind::Powerwall => "powerwall",
+            GatewayKind::Inverter => "inverter",
+        };
+        let firmware = gateway.telemetry.and_then(|telemetry| telemetry.readings.firmware.as_deref());
+        let labels = [
+            ("gateway", gateway.id),
+            ("name", facts.name.as_str()),
+            ("type", kind),
+            ("firmware", firmware.unwrap_or_default()),
+        ];
+        info.sample(&labels, 1.0);
+    }
+    for (kind, name, help, figure) in FIGURES {
+        let mut family = page.family(kind, name, help);
+        for gateway in gateways {
+            family.sample(&[("gateway", gateway.id)], figure(gateway));
+        }
+    }
+    let mut freshness = page.gauge("powerwall_gateway_freshness", "1 for how fresh the data is.");
+    for gateway in gateways {
+        let present = match gateway.snapshot.freshness(gateway.now) {
+            Freshness::Live => "live",
+            Freshness::Stale => "stale",
+            Freshness::Expired => "expired",
+            Freshness::Never => "never",
+        };
+        freshness.states("freshness", &FRESHNESS, Some(present), &[("gateway", gateway.id)]);
+    }
+    let mut failures = page.counter("powerwall_poll_failures_total", "Polls that failed, by kind of error.");
+    for gateway in gateways {
+        for (kind, count) in gateway.snapshot.health.failures_by_kind.iter() {
+            failures.sample(&[("gateway", gateway.id), ("kind", kind)], count as f64);
+        }
+    }
+    put_durations(page, gateways);
+    put_links(page, gateways);
+}
+
+fn put_durations(page: &mut Exposition, gateways: &[Gateway<'_>]) {
+    let mut durations = page.family(
+        Kind::Histogram,
+        "powerwall_poll_duration_seconds",
+        "How long polls took, however they ended.",
+    );
+    for gateway in gateways {
+        let (id, times) = (gateway.id, &gateway.snapshot.health.poll_times);
+        for (bound, count) in times.at_most() {
+            durations.suffixed("_bucket", &[("gateway", id), ("le", &bound.to_string())], count as f64);
+        }
+        durations.suffixed("_bucket", &[("gateway", id), ("le", "+Inf")], times.count() as f64);
+        durations.suffixed("_sum", &[("gateway", id)], times.total().as_secs_f64());
+        durations.suffixed("_count", &[("gateway", id)], times.count() as f64);
+    }
+}
+
+fn put_links(page: &mut Exposition, gateways: &[Gateway<'_>]) {
+    let mut up =
+        page.gauge("powerwall_link_up", "Whether a way to the gateway worked when it was tried last.");
+    for gateway in gateways {
+        for link in &gateway.snapshot.health.links {
+            let works = link.last_error.is_none() && link.last_success.is_some();
+            up.sample(&[("gateway", gateway.id), ("link", word(link.kind))], f64::from(u8::from(works)));
+        }
+    }
+    let mut in_use =
+        page.gauge("powerwall_link_in_use", "1 for the way to the gateway that brought the data.");
+    for gateway in gateways {
+        let links = &gateway.snapshot.health.links;
+        let used =
+            links.iter().filter(|link| link.last_success.is_some()).max_by_key(|link| link.last_success);
+        for link in links {
+            let is_used = used.is_some_and(|used: &LinkHealth| used.kind == link.kind);
+            in_use
+                .sample(&[("gateway", gateway.id), ("link", word(link.kind))], f64::from(u8::from(is_used)));
+        }
+    }
+}
+
+fn word(kind: LinkKind) -> &'static str {
+    match kind {
+        LinkKind::Tedapi => "tedapi",
+        LinkKind::V1r => "v1r",
+        LinkKind::Local => "local",
+        LinkKind::Cloud => "cloud",
+        LinkKind::FleetApi => "fleetapi",
+    }
+}
+
+fn seconds_until(instant: Instant, now: Instant) -> f64 {
+    instant.saturating_duration_since(now).as_secs_f64()
+}

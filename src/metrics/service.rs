@@ -1,0 +1,52 @@
+//! How the service itself is: what it was asked, who listens, since when it runs.
+
+use super::exposition::Exposition;
+use crate::audience::AudienceCounts;
+
+/// What the service counts of itself.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceFigures {
+    /// Unix seconds.
+    pub started_at: f64,
+    /// Requests by route. Routes are paths of the table of routes, so there are as many as it has.
+    pub requests: Vec<(&'static str, u64)>,
+    /// Answers with a status of 400 or more.
+    pub errors: u64,
+    /// Memory in use; `None` where the system does not say.
+    pub resident_bytes: Option<u64>,
+    pub audience: AudienceCounts,
+}
+
+pub(super) fn put(page: &mut Exposition, service: &ServiceFigures) {
+    page.gauge("powerwall_server_build_info", "Always 1; the label says which version this is.")
+        .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    let mut requests = page.counter("powerwall_server_requests_total", "Requests by route.");
+    for (route, count) in &service.requests {
+        requests.sample(&[("route", route)], *count as f64);
+    }
+    page.counter("powerwall_server_error_responses_total", "Answers with a status of 400 or more.")
+        .sample(&[], service.errors as f64);
+    let audience = &service.audience;
+    page.gauge("powerwall_server_websocket_clients", "Clients that listen by WebSocket.")
+        .sample(&[], audience.clients as f64);
+    let counts = [
+        ("powerwall_server_websocket_frames_total", "Frames sent to WebSocket clients.", audience.frames),
+        (
+            "powerwall_server_websocket_frames_dropped_total",
+            "Changes that a WebSocket client did not see because a newer one was there before its turn came.",
+            audience.dropped,
+        ),
+        (
+            "powerwall_server_websocket_clients_cut_total",
+            "WebSocket clients that were disconnected because they took nothing any more.",
+            audience.cut,
+        ),
+    ];
+    for (name, help, count) in counts {
+        page.counter(name, help).sample(&[], count as f64);
+    }
+    page.gauge("process_start_time_seconds", "When the program started, since the Unix epoch.")
+        .sample(&[], service.started_at);
+    page.gauge("process_resident_memory_bytes", "Memory in use.")
+        .sample(&[], service.resident_bytes.map(|bytes| bytes as f64));
+}

@@ -1,0 +1,338 @@
+//! Which entities Home Assistant is told of, and the documents that tell of them: contract 0.13, section 4.3.
+//!
+//! The entities' history hangs on their unique ids: none of them may ever change.
+
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use serde_json::{Map, Value, json};
+
+use super::text;
+use super::units::{MOST_PARTS, batteries, meters, strings};
+use super::values::OF_BATTERIES;
+use crate::model::device_signals::{SignalGroup, unit_signals};
+use crate::model::{Documents, GatewayFacts, GatewayKind};
+
+/// What kind of value an entity shows, in the words of Home Assistant; an empty word is left out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Shown {
+    unit: &'static str,
+    device_class: &'static str,
+    state_class: &'static str,
+}
+
+const fn shown(unit: &'static str, device_class: &'static str, state_class: &'static str) -> Shown {
+    Shown { unit, device_class, state_class }
+}
+
+const PLAIN: Shown = shown("", "", "");
+const POWER: Shown = shown("W", "power", "measurement");
+const VOLTAGE: Shown = shown("V", "voltage", "measurement");
+const CURRENT: Shown = shown("A", "current", "measurement");
+const STORED: Shown = shown("Wh", "energy_storage", "measurement");
+const COUNTED: Shown = shown("Wh", "energy", "total_increasing");
+const PERCENT: Shown = shown("%", "", "measurement");
+const CONNECTIVITY: Shown = shown("", "connectivity", "");
+
+/// One entity of one gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entity {
+    /// `sensor`, or `binary_sensor` with the states `true` and `false`.
+    component: &'static str,
+    /// The end of its unique id.
+    suffix: String,
+    name: String,
+    /// Where its state is published, below the topic of the gateway.
+    pub state: String,
+    shown: Shown,
+    icon: &'static str,
+    is_diagnostic: bool,
+    /// The unit it belongs to; `None`: to the gateway itself.
+    serial: Option<String>,
+}
+
+impl Entity {
+    /// Whether Home Assistant takes both for the same entity.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.component, &self.suffix) == (other.component, &other.suffix)
+    }
+}
+
+/// What every gateway has, in the order in which it is announced.
+#[rustfmt::skip]
+const BASE: [(&str, &str, &str, Shown, &str); 25] = [
+    ("sensor", "battery", "Battery", shown("%", "battery", "measurement"), ""),
+    ("sensor", "battery_raw", "Battery Raw", PERCENT, "mdi:battery-medium"),
+    ("sensor", "solar", "Solar Power", POWER, "mdi:solar-power"),
+    ("sensor", "grid", "Grid Power", POWER, "mdi:transmission-tower"),
+    ("sensor", "grid_voltage", "Grid Voltage", VOLTAGE, "mdi:sine-wave"),
+    ("sensor", "grid_current", "Grid Current", CURRENT, "mdi:current-ac"),
+    ("sensor", "home", "Home Load", POWER, "mdi:home-lightning-bolt"),
+    ("sensor", "powerwall", "Powerwall Power", POWER, "mdi:battery-charging"),
+    ("sensor", "reserve", "Backup Reserve", PERCENT, "mdi:battery-lock"),
+    ("sensor", "total_capacity", "Total Battery Capacity", STORED, "mdi:battery-high"),
+    ("sensor", "current_charge", "Current Battery Charge", STORED, "mdi:battery-medium"),
+    ("sensor", "grid_energy_imported", "Grid Energy Imported", COUNTED, "mdi:transmission-tower-import"),
+    ("sensor", "grid_energy_exported", "Grid Energy Exported", COUNTED, "mdi:transmission-tower-export"),
+    ("sensor", "home_energy_imported", "Home Energy Consumption", COUNTED, "mdi:home-lightning-bolt"),
+    ("sensor", "solar_energy_exported", "Solar Energy Production", COUNTED, "mdi:solar-power"),
+    ("sensor", "battery_energy_imported", "Battery Energy Charged", COUNTED, "mdi:battery-charging"),
+    ("sensor", "battery_energy_exported", "Battery Energy Discharged", COUNTED, "mdi:battery-minus"),
+    ("sensor", "grid_status", "Grid Status", PLAIN, "mdi:transmission-tower"),
+    ("sensor", "mode", "Operation Mode", PLAIN, "mdi:cog"),
+    ("sensor", "version", "Firmware Version", PLAIN, "mdi:information"),
+    ("binary_sensor", "online", "Gateway Online", CONNECTIVITY, "mdi:lan-connect"),
+    ("binary_sensor", "grid_connected", "Grid Connected", CONNECTIVITY, "mdi:transmission-tower"),
+    ("binary_sensor", "grid_charging", "Grid Charging", PLAIN, "mdi:battery-charging-outline"),
+    ("sensor", "grid_export", "Grid Export", PLAIN, "mdi:transmission-tower-export"),
+    ("sensor", "time_remaining", "Time Remaining", shown("h", "duration", "measurement"), "mdi:timer-outline"),
+];
+
+/// Only where the gateway reports them.
+const IF_REPORTED: [&str; 2] = ["grid_voltage", "grid_current"];
+/// Not for every day.
+const DIAGNOSTIC: [&str; 2] = ["battery_raw", "version"];
+
+/// Entities by which the server before ours took orders. They are not offered here, so what it left behind at the
+/// broker is removed. Orders by MQTT would be announced here instead.
+const CONTROLS: [(&str, &str); 7] = [
+    ("number", "reserve_control"),
+    ("button", "reserve_hold"),
+    ("select", "mode_control"),
+    ("switch", "grid_charging_control"),
+    ("select", "grid_export_control"),
+    ("button", "go_off_grid"),
+    ("button", "reconnect_grid"),
+];
+
+/// The entities of a gateway with these documents: those of the gateway first, because the others refer to its device.
+pub(super) fn entities(facts: &GatewayFacts, documents: &Documents) -> Vec<Entity> {
+    let mut entities = base(facts, documents);
+    of_strings(documents, &mut entities);
+    of_meters(documents, &mut entities);
+    of_batteries(documents, &mut entities);
+    of_signals(documents, &mut entities);
+    entities
+}
+
+fn base(facts: &GatewayFacts, documents: &Documents) -> Vec<Entity> {
+    let site = documents.aggregates.get("site");
+    let is_reported = |suffix: &str| {
+        let field = suffix.replace("grid_", "instant_average_");
+        site.and_then(|site| site.get(field)).is_some_and(Value::is_number)
+    };
+    let applies = |suffix: &&str| {
+        (facts.kind != GatewayKind::Inverter || !OF_BATTERIES.contains(suffix))
+            && (!IF_REPORTED.contains(suffix) || is_reported(suffix))
+    };
+    BASE.iter()
+        .filter(|(_, suffix, ..)| applies(suffix))
+        .map(|&(component, suffix, name, shown, icon)| Entity {
+            component,
+            suffix: suffix.to_owned(),
+            name: name.to_owned(),
+            state: suffix.to_owned(),
+            shown,
+            icon,
+            is_diagnostic: DIAGNOSTIC.contains(&suffix),
+            serial: None,
+        })
+        .collect()
+}
+
+fn sensor(suffix: String, name: String, state: String, shown: Shown, icon: &'static str) -> Entity {
+    Entity { component: "sensor", suffix, name, state, shown, icon, is_diagnostic: true, serial: None }
+}
+
+fn of_strings(documents: &Documents, entities: &mut Vec<Entity>) {
+    for string in strings(documents) {
+        let id = &string.id;
+        for (what, label, shown, icon) in [
+            ("voltage", "Voltage", VOLTAGE, "mdi:lightning-bolt"),
+            ("current", "Current", CURRENT, "mdi:current-ac"),
+            ("power", "Power", POWER, "mdi:solar-power-variant"),
+        ] {
+            let suffix = format!("string_{}_{what}", words(id));
+            let name = format!("String {id} {label}");
+            entities.push(sensor(suffix, name, format!("strings/{id}/{what}"), shown, icon));
+        }
+    }
+}
+
+fn of_meters(documents: &Documents, entities: &mut Vec<Entity>) {
+    for meter in meters(documents) {
+        let serial = meter.din.rsplit("--").next().unwrap_or(meter.din);
+        let location = meter.location().map(|location| format!(" ({location})")).unwrap_or_default();
+        for (what, label, shown, icon) in [
+            ("voltage", "Voltage", VOLTAGE, "mdi:lightning-bolt"),
+            ("current", "Current", CURRENT, "mdi:current-ac"),
+            ("power", "Power", POWER, "mdi:flash"),
+            ("energy_imported", "Energy Imported", COUNTED, "mdi:transmission-tower-import"),
+            ("energy_exported", "Energy Exported", COUNTED, "mdi:transmission-tower-export"),
+        ] {
+            let suffix = format!("remote_meter_{}_{}_{what}", words(meter.din), meter.ct);
+            let name = format!("Remote Meter {serial} {}{location} {label}", meter.ct.to_uppercase());
+            entities.push(sensor(suffix, name, format!("{}/{what}", meter.topic()), shown, icon));
+        }
+    }
+}
+
+fn of_batteries(documents: &Documents, entities: &mut Vec<Entity>) {
+    for battery in batteries(documents) {
+        let number = battery.number;
+        for (what, label, icon, value) in [
+            ("capacity", "Capacity", "mdi:battery-high", battery.capacity),
+            ("charge", "Charge", "mdi:battery-medium", battery.charge),
+        ] {
+            if value.is_none() {
+                continue;
+            }
+            let name = match battery.serial {
+                Some(_) => label.to_owned(),
+                None => format!("Battery {number} {label}"),
+            };
+            let suffix = format!("battery_{number}_{what}");
+            let state = format!("batteries/{number}/{what}");
+            let serial = battery.serial.map(str::to_owned);
+            entities.push(Entity {
+                is_diagnostic: false,
+                serial,
+                ..sensor(suffix, name, state, STORED, icon)
+            });
+        }
+    }
+}
+
+fn of_signals(documents: &Documents, entities: &mut Vec<Entity>) {
+    for unit in unit_signals(documents).into_iter().take(MOST_PARTS) {
+        for (signal, _) in unit.known() {
+            let device_class = if signal.group == SignalGroup::Temperature { "temperature" } else { "" };
+            let shown = shown(signal.group.unit(), device_class, "measurement");
+            let suffix = format!("device_{}_{}", slug(unit.serial), signal.id);
+            let state = format!("devices/{}/{}", unit.serial, signal.topic);
+            entities.push(Entity {
+                serial: Some(unit.serial.to_owned()),
+                ..sensor(suffix, signal.label.to_owned(), state, shown, signal.icon)
+            });
+        }
+    }
+}
+
+/// Where and as what a gateway is announced.
+pub(super) struct Announcement<'a> {
+    /// What our topics begin with.
+    pub prefix: &'a str,
+    /// What Home Assistant's topics begin with.
+    pub discovery_prefix: &'a str,
+    pub facts: &'a GatewayFacts,
+    pub firmware: Option<&'a str>,
+}
+
+impl Announcement<'_> {
+    fn config_topic(&self, component: &str, suffix: &str) -> String {
+        let Self { discovery_prefix, facts, .. } = self;
+        format!("{discovery_prefix}/{component}/pypowerwall_{}_{suffix}/config", facts.id)
+    }
+
+    /// The topic that announces `entity`.
+    pub fn topic(&self, entity: &Entity) -> String {
+        self.config_topic(entity.component, &entity.suffix)
+    }
+
+    /// Topics of entities that this gateway does not have, but may have had with the server before ours.
+    pub fn foreign_topics(&self) -> Vec<String> {
+        let mut topics: Vec<String> =
+            CONTROLS.iter().map(|(component, suffix)| self.config_topic(component, suffix)).collect();
+        if self.facts.kind == GatewayKind::Inverter {
+            let batteries = BASE.iter().filter(|(_, suffix, ..)| OF_BATTERIES.contains(suffix));
+            topics.extend(batteries.map(|(component, suffix, ..)| self.config_topic(component, suffix)));
+        }
+        topics
+    }
+
+    /// The document that announces `entity`.
+    pub fn document(&self, entity: &Entity) -> String {
+        let base = format!("{}/{}", self.prefix, self.facts.id);
+        let mut document = Map::new();
+        let mut set = |key: &str, value: Value| {
+            if value.as_str() != Some("") {
+                document.insert(key.to_owned(), value);
+            }
+        };
+        set("name", entity.name.as_str().into());
+        set("unique_id", format!("pypowerwall_{}_{}", self.facts.id, entity.suffix).into());
+        set("state_topic", format!("{base}/{}", entity.state).into());
+        if entity.component == "binary_sensor" {
+            set("payload_on", "true".into());
+            set("payload_off", "false".into());
+        }
+        set("device", self.device(entity.serial.as_deref()));
+        let availability = |topic: String| json!({ "topic": topic, "payload_available": "online", "payload_not_available": "offline" });
+        let topics = [format!("{base}/availability"), format!("{}/availability", self.prefix)];
+        set("availability", topics.map(availability).to_vec().into());
+        set("availability_mode", "all".into());
+        set("unit_of_measurement", entity.shown.unit.into());
+        set("device_class", entity.shown.device_class.into());
+        set("state_class", entity.shown.state_class.into());
+        set("icon", entity.icon.into());
+        set("entity_category", if entity.is_diagnostic { "diagnostic" } else { "" }.into());
+        text::json(&document)
+    }
+
+    fn device(&self, serial: Option<&str>) -> Value {
+        let gateway = format!("pypowerwall_{}", self.facts.id);
+        let firmware = self.firmware.unwrap_or("unknown");
+        match serial {
+            None => json!({
+                "identifiers": [gateway],
+                "name": self.facts.name,
+                "manufacturer": "Tesla",
+                "model": "Powerwall",
+                "sw_version": firmware,
+            }),
+            Some(serial) => json!({
+                "identifiers": [format!("{gateway}_{}", slug(serial))],
+                "name": format!("Powerwall {serial}"),
+                "serial_number": serial,
+                "manufacturer": "Tesla",
+                "model": "Powerwall",
+                "sw_version": firmware,
+                "via_device": gateway,
+            }),
+        }
+    }
+}
+
+/// Lower case, with one `_` for whatever else there is.
+fn words(text: &str) -> String {
+    let mut words = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii_alphanumeric() {
+            words.push(c.to_ascii_lowercase());
+        } else if !words.ends_with('_') {
+            words.push('_');
+        }
+    }
+    words
+}
+
+/// A serial as part of an id. What gets lost in an unusual one is made up for by a digest of the whole.
+fn slug(serial: &str) -> String {
+    if serial.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {
+        return serial.to_ascii_lowercase();
+    }
+    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, serial.as_bytes());
+    let hex: String = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}_{hex}", words(serial).trim_matches('_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unusual_serials_keep_apart() {
+        assert_eq!(slug("TG125337000AAA"), "tg125337000aaa");
+        let (one, other) = (slug("tg-1 a"), slug("tg-1_a"));
+        assert!(one.starts_with("tg_1_a_") && one.len() == "tg_1_a_".len() + 8, "{one}");
+        assert_ne!(one, other);
+    }
+}

@@ -1,0 +1,301 @@
+//! One connection to the broker, from the welcome to its end: sends what waits, a bounded number of messages ahead of
+//! the broker's acknowledgements, and hears Home Assistant being born and what an earlier run has announced.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use log::warn;
+use rumqttc::{
+    Disconnect, Packet, PingReq, PubAck, PubComp, PubRec, PubRel, Publish, QoS, Subscribe, SubscribeFilter,
+    SubscribeReasonCode, Unsubscribe,
+};
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::connect::{Connection, LineError};
+use super::outbox::{Message, Outbox};
+use crate::settings::MqttSettings;
+
+/// Messages under way at the same time; what mosquitto takes by default.
+const MOST_IN_FLIGHT: usize = 20;
+/// A broker that takes longer for one acknowledgement, or to take in what was sent, is as good as gone.
+const ACKNOWLEDGE_LIMIT: Duration = Duration::from_secs(30);
+/// How long it may take to answer a ping.
+const PING_LIMIT: Duration = Duration::from_secs(10);
+/// How long is listened for announcements of an earlier run; a broker sends what it holds at once.
+const SURVEY: Duration = Duration::from_secs(10);
+/// More announcements than there can be of ours.
+const MOST_RECALLED: usize = 10_000;
+/// What is sent at once.
+const MOST_BYTES_AT_ONCE: usize = 64 << 10;
+/// Packet identifiers of subscriptions; those of messages come after them.
+const BIRTH: u16 = 1;
+const ANNOUNCEMENTS: u16 = 2;
+
+/// What the connection hears for the publisher.
+#[derive(Default)]
+pub(super) struct Heard {
+    /// Home Assistant said that it is online.
+    pub birth: Cell<bool>,
+    /// Whether the broker has been asked once for the announcements it holds.
+    pub surveyed: Cell<bool>,
+    /// Topics of announcements of an earlier run.
+    pub announcements: RefCell<BTreeSet<String>>,
+}
+
+/// A message that the broker has not confirmed.
+struct Unconfirmed {
+    since: Instant,
+    /// With QoS 2: it has arrived, and is about to be released.
+    is_received: bool,
+}
+
+/// The state of one connection.
+struct Line<'a> {
+    outbox: &'a Outbox,
+    /// By packet identifier.
+    in_flight: BTreeMap<u16, Unconfirmed>,
+    /// The identifier given out last.
+    last_id: u16,
+    /// To be written.
+    out: BytesMut,
+    /// Home Assistant's own topic.
+    birth_topic: String,
+    /// What Home Assistant's topics begin with.
+    discovery_prefix: &'a str,
+    heard: &'a Heard,
+    /// Until when announcements are listened for.
+    survey_until: Option<Instant>,
+}
+
+/// Serves the broker until the connection ends, or, after [`Outbox::close`], until everything is confirmed and a
+/// goodbye is said.
+pub(super) async fn serve(
+    mut connection: Connection,
+    settings: &MqttSettings,
+    outbox: &Outbox,
+    heard: &Heard,
+) -> Result<(), LineError> {
+    let mut line = Line {
+        outbox,
+        in_flight: BTreeMap::new(),
+        last_id: ANNOUNCEMENTS,
+        out: BytesMut::new(),
+        birth_topic: format!("{}/status", settings.discovery_prefix),
+        discovery_prefix: &settings.discovery_prefix,
+        heard,
+        survey_until: None,
+    };
+    let ended = line.serve(&mut connection, settings).await;
+    outbox.in_flight.set(0);
+    ended
+}
+
+impl Line<'_> {
+    async fn serve(&mut self, connection: &mut Connection, settings: &MqttSettings) -> Result<(), LineError> {
+        if settings.discovery {
+            let mut subscribe = Subscribe::new(self.birth_topic.as_str(), QoS::AtMostOnce);
+            subscribe.pkid = BIRTH;
+            subscribe.write(&mut self.out)?;
+            // Once: what is announced from now on is known. And never again should it cost the connection.
+            if !self.heard.surveyed.replace(true) {
+                self.begin_survey()?;
+            }
+        }
+        let (mut heard, mut sent) = (Instant::now(), Instant::now());
+        let mut pinged: Option<Instant> = None;
+        loop {
+            self.fill()?;
+            if !self.out.is_empty() {
+                self.flush(connection).await?;
+                sent = Instant::now();
+            }
+            if self.outbox.is_closing() && self.outbox.len() == 0 {
+                Disconnect.write(&mut self.out)?;
+                self.flush(connection).await?;
+                return connection.stream.shutdown().await.map_err(LineError::Broken);
+            }
+            // A broker that takes everything and says nothing is asked whether it lives.
+            let overdue = self.in_flight.values().map(|message| message.since + ACKNOWLEDGE_LIMIT).min();
+            let ping_due = pinged.map_or(heard.min(sent) + settings.keep_alive, |pinged| pinged + PING_LIMIT);
+            let next = [overdue, self.survey_until].into_iter().flatten().fold(ping_due, Instant::min);
+            tokio::select! {
+                received = connection.receive() => {
+                    received?;
+                    (heard, pinged) = (Instant::now(), None);
+                    while let Some(packet) = connection.packet()? {
+                        self.handle(packet)?;
+                    }
+                }
+                () = self.outbox.filled(), if self.in_flight.len() < MOST_IN_FLIGHT => {}
+                () = sleep_until(next) => {
+                    if self.survey_until.is_some_and(|until| until <= Instant::now()) {
+                        self.end_survey()?;
+                        continue;
+                    }
+                    if overdue.is_some_and(|overdue| overdue <= Instant::now()) {
+                        return Err(LineError::NotAcknowledged(ACKNOWLEDGE_LIMIT));
+                    }
+                    if pinged.is_some() {
+                        return Err(LineError::Dead);
+                    }
+                    pinged = Some(Instant::now());
+                    PingReq.write(&mut self.out)?;
+                }
+            }
+        }
+    }
+
+    /// Where entities of ours are announced.
+    fn announcement_topics(&self) -> [String; 2] {
+        ["sensor", "binary_sensor"].map(|component| format!("{}/{component}/+/config", self.discovery_prefix))
+    }
+
+    fn begin_survey(&mut self) -> Result<(), LineError> {
+        let filters = self.announcement_topics().map(|topic| SubscribeFilter::new(topic, QoS::AtMostOnce));
+        let mut subscribe = Subscribe::new_many(filters);
+        subscribe.pkid = ANNOUNCEMENTS;
+        subscribe.write(&mut self.out)?;
+        self.survey_until = Some(Instant::now() + SURVEY);
+        Ok(())
+    }
+
+    fn end_survey(&mut self) -> Result<(), LineError> {
+        let unsubscribe = Unsubscribe { pkid: ANNOUNCEMENTS, topics: self.announcement_topics().to_vec() };
+        unsubscribe.write(&mut self.out)?;
+        self.survey_until = None;
+        Ok(())
+    }
+
+    /// Takes what may be sent now.
+    fn fill(&mut self) -> Result<(), LineError> {
+        while self.in_flight.len() < MOST_IN_FLIGHT && self.out.len() < MOST_BYTES_AT_ONCE {
+            let Some(message) = self.outbox.take() else { break };
+            self.put(message)?;
+        }
+        self.outbox.in_flight.set(self.in_flight.len());
+        Ok(())
+    }
+
+    fn put(&mut self, message: Message) -> Result<(), LineError> {
+        let qos = match message.qos {
+            0 => QoS::AtMostOnce,
+            1 => QoS::AtLeastOnce,
+            _ => QoS::ExactlyOnce,
+        };
+        let mut publish = Publish::from_bytes(message.topic, qos, message.payload.into());
+        publish.retain = message.retain;
+        if qos == QoS::AtMostOnce {
+            self.count();
+        } else {
+            publish.pkid = self.free_id();
+            let sent = Unconfirmed { since: Instant::now(), is_received: false };
+            self.in_flight.insert(publish.pkid, sent);
+        }
+        publish.write(&mut self.out)?;
+        Ok(())
+    }
+
+    /// There are far more identifiers than messages in flight.
+    fn free_id(&mut self) -> u16 {
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(ANNOUNCEMENTS + 1);
+            if !self.in_flight.contains_key(&self.last_id) {
+                return self.last_id;
+            }
+        }
+    }
+
+    fn count(&self) {
+        self.outbox.published.set(self.outbox.published.get() + 1);
+    }
+
+    async fn flush(&mut self, connection: &mut Connection) -> Result<(), LineError> {
+        let stream = &mut connection.stream;
+        let out = self.out.split();
+        let write = async {
+            stream.write_all(&out).await?;
+            stream.flush().await
+        };
+        match timeout(ACKNOWLEDGE_LIMIT, write).await {
+            Ok(written) => written.map_err(LineError::Broken),
+            Err(_) => Err(LineError::NotAcknowledged(ACKNOWLEDGE_LIMIT)),
+        }
+    }
+
+    fn handle(&mut self, packet: Packet) -> Result<(), LineError> {
+        match packet {
+            Packet::PubAck(PubAck { pkid }) => self.confirm(pkid),
+            Packet::PubRec(PubRec { pkid }) => {
+                if let Some(sent) = self.in_flight.get_mut(&pkid) {
+                    *sent = Unconfirmed { since: Instant::now(), is_received: true };
+                }
+                PubRel::new(pkid).write(&mut self.out)?;
+            }
+            Packet::PubComp(PubComp { pkid }) => {
+                if self.in_flight.get(&pkid).is_some_and(|sent| sent.is_received) {
+                    self.confirm(pkid);
+                }
+            }
+            Packet::Publish(publish) => self.hear(&publish)?,
+            Packet::PubRel(PubRel { pkid }) => {
+                PubComp::new(pkid).write(&mut self.out)?;
+            }
+            Packet::SubAck(answer) => {
+                if answer.pkid == BIRTH && answer.return_codes.contains(&SubscribeReasonCode::Failure) {
+                    let topic = &self.birth_topic;
+                    warn!(
+                        "MQTT: the broker does not let us hear {topic}; restarts of Home Assistant go unnoticed"
+                    );
+                }
+            }
+            Packet::PingResp | Packet::UnsubAck(_) => {}
+            other => return Err(LineError::Protocol(format!("unexpected {}", kind(&other)))),
+        }
+        Ok(())
+    }
+
+    fn confirm(&mut self, pkid: u16) {
+        if self.in_flight.remove(&pkid).is_some() {
+            self.count();
+        }
+    }
+
+    /// Orders by MQTT would be heard here.
+    fn hear(&mut self, publish: &Publish) -> Result<(), LineError> {
+        match publish.qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => drop(PubAck::new(publish.pkid).write(&mut self.out)?),
+            QoS::ExactlyOnce => drop(PubRec::new(publish.pkid).write(&mut self.out)?),
+        }
+        // A retained one tells of a birth long ago.
+        if publish.topic == self.birth_topic && !publish.retain && publish.payload.as_ref() == b"online" {
+            self.heard.birth.set(true);
+        }
+        if publish.retain && !publish.payload.is_empty() && publish.topic.contains("/pypowerwall_") {
+            let mut announcements = self.heard.announcements.borrow_mut();
+            if announcements.len() < MOST_RECALLED {
+                announcements.insert(publish.topic.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Without its content.
+fn kind(packet: &Packet) -> &'static str {
+    match packet {
+        Packet::Connect(_) => "CONNECT",
+        Packet::ConnAck(_) => "CONNACK",
+        Packet::Subscribe(_) => "SUBSCRIBE",
+        Packet::Unsubscribe(_) => "UNSUBSCRIBE",
+        Packet::PingReq => "PINGREQ",
+        Packet::Disconnect => "DISCONNECT",
+        _ => "packet",
+    }
+}
+
+#[cfg(test)]
+mod tests;

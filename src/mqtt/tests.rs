@@ -1,0 +1,182 @@
+//! Topics, payloads and announcements beside those recorded from the server before ours.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::entities::{Announcement, entities};
+use super::values::Values;
+use crate::model::{
+    Charge, Documents, Freshness, GatewayFacts, GatewayKind, GridStatus, Number, Power, RawPercent, Readings,
+};
+
+fn recorded() -> Value {
+    serde_json::from_str(include_str!("../../tests/fixtures/mqtt/server-0.13.0.json")).unwrap()
+}
+
+fn facts() -> GatewayFacts {
+    GatewayFacts { id: "home".into(), name: "Home Powerwall".into(), ..GatewayFacts::default() }
+}
+
+/// The recorded input as ours holds it.
+fn said() -> (Readings, Documents) {
+    let input = &recorded()["input"]["data"];
+    let number = |value: &Value| Number::from_json(value);
+    let power = |section: &str| number(&input["aggregates"][section]["instant_power"]);
+    let text = |key: &str| input[key].as_str().map(str::to_owned);
+    let readings = Readings {
+        power: Power {
+            site: power("site"),
+            battery: power("battery"),
+            load: power("load"),
+            solar: power("solar"),
+        },
+        charge: Charge {
+            remaining: Some(Number::Float(62.5)),
+            full_pack: Some(Number::Int(100)),
+            told: None,
+        },
+        grid: Some(GridStatus::Up),
+        reserve: Some(RawPercent(23.999_999_999_999_996)),
+        mode: text("mode"),
+        time_remaining: number(&input["time_remaining"]),
+        firmware: text("version"),
+        ..Readings::default()
+    };
+    let documents = Documents {
+        aggregates: input["aggregates"].clone(),
+        vitals: input["vitals"].clone(),
+        strings: input["strings"].clone(),
+        system_status: input["system_status"].clone(),
+        grid_charging: input["grid_charging"].as_bool(),
+        grid_export: text("grid_export"),
+        ..Documents::default()
+    };
+    (readings, documents)
+}
+
+/// Topics and payloads of a recorded publication.
+fn publication(name: &str) -> Vec<(String, String)> {
+    let recorded = recorded();
+    let messages = recorded[name].as_array().unwrap().iter();
+    messages
+        .map(|message| (message[0].as_str().unwrap().into(), message[1].as_str().unwrap().into()))
+        .collect()
+}
+
+/// JSON by its content, everything else by its letters.
+fn meaning(payload: &str) -> Value {
+    match payload.starts_with(['{', '[']) {
+        true => serde_json::from_str(payload).unwrap(),
+        false => payload.into(),
+    }
+}
+
+fn below(base: &str, values: Values) -> Vec<(String, String)> {
+    values.0.into_iter().map(|(topic, payload)| (format!("{base}/{topic}"), payload)).collect()
+}
+
+#[test]
+fn a_live_gateway_says_what_was_recorded() {
+    let (readings, documents) = said();
+    let ours = Values::of_parts(&facts(), Freshness::Live, Some((&readings, &documents)));
+    let ours = below("pypowerwall/home", ours);
+    let theirs = publication("second_publish");
+    for ((topic, payload), (their_topic, their_payload)) in ours.iter().zip(&theirs) {
+        assert_eq!((topic, meaning(payload)), (their_topic, meaning(their_payload)));
+    }
+    assert_eq!(ours.len(), theirs.len());
+    let texts = |list: &[(String, String)]| {
+        list.iter().filter(|(topic, _)| !topic.ends_with("/aggregates")).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&ours), texts(&theirs), "letter by letter");
+}
+
+#[test]
+fn a_lost_gateway_says_what_was_recorded() {
+    let ours = below("pypowerwall/home", Values::of_parts(&facts(), Freshness::Expired, None));
+    let theirs = publication("offline_publish").into_iter();
+    let theirs: Vec<_> = theirs.filter(|(topic, _)| topic.starts_with("pypowerwall/")).collect();
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn a_failed_poll_does_not_end_the_availability() {
+    let (readings, documents) = said();
+    let values = Values::of_parts(&facts(), Freshness::Stale, Some((&readings, &documents)));
+    let values: BTreeMap<_, _> = values.0.into_iter().collect();
+    assert_eq!((values["online"].as_str(), values["availability"].as_str()), ("false", "online"));
+}
+
+fn announced(facts: &GatewayFacts) -> Vec<(String, String)> {
+    let (readings, documents) = said();
+    let announcement = Announcement {
+        prefix: "pypowerwall",
+        discovery_prefix: "homeassistant",
+        facts,
+        firmware: readings.firmware.as_deref(),
+    };
+    let entities = entities(facts, &documents);
+    entities.iter().map(|entity| (announcement.topic(entity), announcement.document(entity))).collect()
+}
+
+#[test]
+fn entities_are_announced_as_recorded_except_those_that_take_orders() {
+    let ours = announced(&facts());
+    let takes_orders = |topic: &str| {
+        ["number", "button", "select", "switch"]
+            .iter()
+            .any(|component| topic.starts_with(&format!("homeassistant/{component}/")))
+    };
+    let theirs = publication("first_publish_after_connect").into_iter();
+    let theirs = theirs.filter(|(topic, _)| topic.starts_with("homeassistant/"));
+    let (orders, theirs): (Vec<_>, Vec<_>) = theirs.partition(|(topic, _)| takes_orders(topic));
+    assert_eq!(ours, theirs, "letter by letter, in the same order");
+    let announcement = Announcement {
+        prefix: "pypowerwall",
+        discovery_prefix: "homeassistant",
+        facts: &facts(),
+        firmware: None,
+    };
+    let orders: Vec<String> = orders.into_iter().map(|(topic, _)| topic).collect();
+    assert_eq!(announcement.foreign_topics(), orders);
+}
+
+#[test]
+fn a_gateway_without_batteries_has_no_entity_of_a_battery() {
+    let (readings, mut documents) = said();
+    documents.system_status = Value::Null;
+    let facts = GatewayFacts { kind: GatewayKind::Inverter, ..facts() };
+    let entities = entities(&facts, &documents);
+    let states: Vec<_> = entities.iter().map(|entity| entity.state.as_str()).collect();
+    for state in
+        ["battery", "battery_raw", "powerwall", "reserve", "mode", "total_capacity", "time_remaining"]
+    {
+        assert!(!states.contains(&state), "{state}");
+    }
+    for state in ["solar", "grid", "home", "version", "online", "strings/A/power"] {
+        assert!(states.contains(&state), "{state}");
+    }
+    let values = Values::of_parts(&facts, Freshness::Live, Some((&readings, &documents)));
+    assert!(values.0.iter().all(|(topic, _)| topic != "battery" && topic != "powerwall"));
+}
+
+#[test]
+fn a_gateway_that_says_nothing_has_no_value() {
+    let values =
+        Values::of_parts(&facts(), Freshness::Live, Some((&Readings::default(), &Documents::default())));
+    let topics: Vec<_> = values.0.iter().map(|(topic, _)| topic.as_str()).collect();
+    assert_eq!(topics, ["online", "name", "status", "availability"]);
+}
+
+#[test]
+fn every_unit_belongs_to_a_device_that_is_announced_before_it() {
+    let mut known = Vec::new();
+    for (_, document) in announced(&facts()) {
+        let device = &serde_json::from_str::<Value>(&document).unwrap()["device"];
+        known.push(device["identifiers"][0].clone());
+        if let Some(via) = device.get("via_device") {
+            assert!(known.contains(via), "{via}");
+        }
+    }
+}

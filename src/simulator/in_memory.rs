@@ -1,0 +1,47 @@
+//! A simulated gateway without sockets, for simulations that bring a transport of their own.
+
+use std::io;
+
+use bytes::Bytes;
+
+use super::answers::{Addressee, Question};
+use super::faults::Role;
+use super::gateway::{Gateway, SiteOptions};
+
+/// What a healthy gateway answers, asked directly.
+pub struct InMemoryGateway(Gateway);
+
+impl InMemoryGateway {
+    /// # Errors
+    /// If no key can be made.
+    pub fn new(options: SiteOptions) -> io::Result<Self> {
+        Ok(Self(Gateway::new(options)?))
+    }
+
+    /// What a request is for, and the body of its answer or the status it gets instead.
+    pub fn answer(&self, path: &str, body: Option<Bytes>) -> (Role, Result<Bytes, u16>) {
+        let Some(body) = body else {
+            return match path {
+                "/tedapi/din" => (Role::Din, Ok(self.0.din().into())),
+                _ => (Role::Other, Err(404)),
+            };
+        };
+        let addressee = match path.strip_prefix("/tedapi/device/").and_then(|rest| rest.strip_suffix("/v1")) {
+            Some(unit) => Addressee::Unit(unit.to_owned()),
+            None => Addressee::Gateway,
+        };
+        let Ok(question) = Question::read(body, &addressee) else { return (Role::Other, Err(400)) };
+        let served = self.0.serves(&addressee, question.recipient());
+        (question.role, served.map(|()| self.0.answer(&question)))
+    }
+
+    /// Runs other firmware from now on, as after a restart.
+    pub fn restart(&self, version: &str) {
+        self.0.restart(version);
+    }
+
+    /// Moves the gateway's own clock forward.
+    pub fn skip(&self, simulated: std::time::Duration) {
+        self.0.skip(simulated);
+    }
+}

@@ -1,0 +1,273 @@
+//! `/openapi.json`: the table of routes as an OpenAPI document.
+//!
+//! Paths, methods, statuses and content types come from the table. What bodies look like comes from `bodies.json`: the
+//! schema that every body of a route fits, in every state of every kind of site, and one body as an example. A test
+//! renders those bodies and keeps the file true.
+
+use std::sync::OnceLock;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Map, Value, json};
+
+use super::State;
+use super::plumbing::json_value;
+use super::routes::{Answer, Content, ROUTES, Route};
+
+/// Schemas and examples by route; with `POST ` before it for what an order answers.
+const BODIES: &str = include_str!("bodies.json");
+
+/// The first word that fits the beginning of a path says which chapter the route is in.
+const CHAPTERS: [(&str, &str); 20] = [
+    ("/api/gateways", "All gateways"),
+    ("/api/aggregate", "All gateways"),
+    ("/ws/", "Feeds"),
+    ("/sse/", "Feeds"),
+    ("/api/live", "Feeds"),
+    ("/api/mqtt", "Service"),
+    ("/api/", "Customer API of a gateway"),
+    ("/pw/", "One fact each"),
+    ("/tedapi", "As the gateway says it"),
+    ("/cloud", "As the gateway says it"),
+    ("/fleetapi", "As the gateway says it"),
+    ("/health", "Service"),
+    ("/livez", "Service"),
+    ("/readyz", "Service"),
+    ("/stats", "Service"),
+    ("/metrics", "Service"),
+    ("/openapi.json", "Service"),
+    ("/control", "Orders"),
+    ("/history", "History"),
+    ("", "The default gateway"),
+];
+
+/// Errors that several routes have: name, status, description, and the text that says it.
+const ERRORS: [(&str, u16, &str, &str); 11] = [
+    ("NoWebSocket", 400, "The request asks for no WebSocket", "This is a WebSocket"),
+    ("NoToken", 401, "No control token, or the wrong one", "Authorization header required"),
+    ("Forbidden", 403, "Not from there, or orders are not enabled", "Control features not enabled"),
+    ("NotFound", 404, "There is no such gateway, route or file", "Gateway cabin not found"),
+    ("TooSlow", 408, "The body took too long to arrive", "The body took too long"),
+    ("TooLarge", 413, "The body is too large", "The body is larger than 16 KiB"),
+    (
+        "WrongName",
+        421,
+        "PW_ALLOWED_HOSTS does not list this name",
+        "This host name is not in PW_ALLOWED_HOSTS",
+    ),
+    (
+        "TooMany",
+        429,
+        "Asked too often (PW_RATE_LIMIT_ENABLED); Retry-After says when again",
+        "Rate limit exceeded",
+    ),
+    ("NoGateways", 503, "No gateway is configured", "No gateways configured"),
+    ("Offline", 503, "The gateway has nothing to show", "API call failed or gateway offline"),
+    ("Full", 503, "Too many listen already", "Too many connections"),
+];
+
+pub(super) fn document(state: &State, _: &HttpRequest) -> HttpResponse {
+    static PATHS: OnceLock<Value> = OnceLock::new();
+    let server = if state.http.base_path.is_empty() { "/" } else { &state.http.base_path };
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "powerwall-server",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Every route answers HEAD as well, and a slash at the end makes no difference. What is \
+                            unknown is null or absent, never 0. Percentages say whether they are raw (as the gateway \
+                            counts) or app (as the phone app shows). Watts: site + import, battery + discharge, load + \
+                            consumption, solar + production.",
+            "license": { "name": "MIT", "identifier": "MIT" },
+        },
+        "servers": [{ "url": server }],
+        "paths": PATHS.get_or_init(paths),
+        "components": {
+            "schemas": { "Error": {
+                "type": "object",
+                "required": ["detail"],
+                "properties": { "detail": { "type": "string" } },
+            } },
+            "responses": ERRORS.iter().map(|error| (error.0.to_owned(), response_of_error(error))).collect::<Map<_, _>>(),
+            "securitySchemes": { "control": {
+                "type": "http", "scheme": "bearer", "description": "The control secret (PW_CONTROL_SECRET)",
+            } },
+        },
+    });
+    json_value(StatusCode::OK, &document)
+}
+
+fn response_of_error((_, _, description, detail): &(&str, u16, &str, &str)) -> Value {
+    let content = json!({
+        "schema": { "$ref": "#/components/schemas/Error" }, "example": { "detail": detail },
+    });
+    json!({ "description": description, "content": { "application/json": content } })
+}
+
+fn paths() -> Value {
+    // Written by a test from rendered bodies; without it there are no schemas, and everything else is still true.
+    let bodies: Value = serde_json::from_str(BODIES).unwrap_or_default();
+    // Brackets do not belong into a path; the same route is there with them escaped.
+    let routes = ROUTES.iter().filter(|route| !route.path.contains('['));
+    routes.map(|route| (route.path.to_owned(), path_item(route, &bodies))).collect::<Map<_, _>>().into()
+}
+
+fn path_item(route: &Route, bodies: &Value) -> Value {
+    let mut item = Map::new();
+    if !matches!(route.answer, Answer::OrdersOnly) {
+        item.insert("get".into(), reading(route, &bodies[route.path]));
+    }
+    if route.order.is_some() {
+        item.insert("post".into(), ordering(route, &bodies[format!("POST {}", route.path)]));
+    }
+    item.into()
+}
+
+fn chapter(route: &Route) -> &'static str {
+    match route.content {
+        Content::File(_) | Content::Page => "Pages",
+        _ => CHAPTERS
+            .iter()
+            .find(|(start, _)| route.path.starts_with(start))
+            .map_or("", |(_, chapter)| chapter),
+    }
+}
+
+/// A name for programs that make code of the document: `get_api_gateways_id`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.fold(method.to_owned(), |id, word| id + "_" + word)
+}
+
+fn reading(route: &Route, body: &Value) -> Value {
+    let variables = route.path.split(['{', '}']).skip(1).step_by(2);
+    let in_path = variables.map(|name| {
+        let (pattern, example) = match name {
+            "id" => ("^[A-Za-z0-9_-]{1,64}$", "home"),
+            "path" => ("^[a-z_/]+$", "system_status/soe"),
+            _ => ("^[A-Za-z0-9._/-]+$", "docs.js"),
+        };
+        let schema = json!({ "type": "string", "pattern": pattern });
+        json!({ "name": name, "in": "path", "required": true, "schema": schema, "example": example })
+    });
+    let in_query = route.parameters.iter().map(|(name, description)| {
+        json!({ "name": name, "in": "query", "description": description, "schema": { "type": "string" } })
+    });
+    let parameters: Vec<Value> = in_path.chain(in_query).collect();
+    let is_of_gateway = matches!(
+        route.answer,
+        Answer::View { .. } | Answer::Gateway(_) | Answer::Fixed { of_gateway: true, .. }
+    );
+    let mut responses = Map::new();
+    match route.content {
+        Content::WebSocket => {
+            responses.insert("101".into(), json!({ "description": "Frames follow, each a JSON text" }));
+            refer(&mut responses, &["NoWebSocket", "Forbidden", "Full"]);
+        }
+        Content::Events => {
+            responses.insert("200".into(), good(Content::Events, body));
+            refer(&mut responses, &["Forbidden", "Full"]);
+        }
+        content => {
+            responses.insert("200".into(), good(content, body));
+        }
+    }
+    if matches!(route.content, Content::File(_)) {
+        responses.insert("304".into(), json!({ "description": "The client has it already" }));
+    }
+    if route.path.contains('{') {
+        refer(&mut responses, &["NotFound"]);
+    }
+    if is_of_gateway {
+        refer(&mut responses, &["NoGateways"]);
+    }
+    for (status, description) in route.also {
+        let content = match (status, &route.answer) {
+            // How the service is, is told in the same shape when it is not well.
+            (503, Answer::Service(_)) => json!({ "application/json": { "schema": body["schema"] } }),
+            _ => json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } }),
+        };
+        responses.insert(status.to_string(), json!({ "description": description, "content": content }));
+    }
+    refer(&mut responses, &["WrongName", "TooMany"]);
+    json!({
+        "tags": [chapter(route)],
+        "operationId": operation_id("get", route.path),
+        "summary": route.summary,
+        "parameters": parameters,
+        "responses": responses,
+    })
+}
+
+fn ordering(route: &Route, body: &Value) -> Value {
+    let mut responses = Map::new();
+    responses.insert("200".into(), good(Content::Json, body));
+    refer(&mut responses, &["TooSlow", "TooLarge", "WrongName", "TooMany"]);
+    let is_guarded = route.order.as_ref().is_some_and(|order| order.guarded);
+    if is_guarded {
+        refer(&mut responses, &["NoToken", "Forbidden"]);
+    }
+    let mut operation = json!({
+        "tags": ["Orders"],
+        "operationId": operation_id("post", route.path),
+        "summary": route.summary,
+        "responses": responses,
+    });
+    if is_guarded {
+        operation["security"] = json!([{ "control": [] }]);
+    }
+    operation
+}
+
+/// Adds errors by their names.
+fn refer(responses: &mut Map<String, Value>, names: &[&str]) {
+    for (name, status, ..) in ERRORS.iter().filter(|(name, ..)| names.contains(name)) {
+        responses.insert(status.to_string(), json!({ "$ref": format!("#/components/responses/{name}") }));
+    }
+}
+
+/// A good answer.
+fn good(content: Content, body: &Value) -> Value {
+    let content_type = match content {
+        Content::Json | Content::WebSocket => "application/json",
+        Content::Csv => "text/plain; charset=utf-8",
+        Content::Metrics => crate::metrics::CONTENT_TYPE,
+        Content::Page => "text/html; charset=utf-8",
+        Content::Events => "text/event-stream",
+        Content::File(content_type) => content_type,
+    };
+    let text = json!({ "type": "string" });
+    let mut media = match content {
+        Content::Json => json!({ "schema": body["schema"] }),
+        Content::File(_) => json!({}),
+        _ => json!({ "schema": text }),
+    };
+    if media["schema"].is_null() {
+        media["schema"] = json!({});
+    }
+    if let Some(example) = body.get("example") {
+        media["example"] = example.clone();
+    }
+    json!({ "description": "OK", "content": { content_type: media } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn operations_have_names_of_their_own_and_every_body_belongs_to_a_route() {
+        let paths = paths();
+        let operations =
+            paths.as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+        let names: Vec<&str> =
+            operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+        assert_eq!(names.len(), names.iter().collect::<HashSet<_>>().len(), "{names:?}");
+        let bodies: Value = serde_json::from_str(BODIES).unwrap();
+        for path in bodies.as_object().unwrap().keys() {
+            let path = path.strip_prefix("POST ").unwrap_or(path);
+            assert!(ROUTES.iter().any(|route| route.path == path), "{path}");
+        }
+    }
+}

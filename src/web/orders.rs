@@ -1,0 +1,147 @@
+//! What POST does: who may, how large a body may be, and how long it may take to arrive.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde_json::json;
+use tokio::time::{Instant, timeout};
+
+use super::State;
+use super::plumbing::{detail, json_value};
+
+/// No order needs more.
+const LARGEST_BODY: usize = 16 << 10;
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// An order that a route takes.
+pub(super) struct Order {
+    /// Whether the client must know the control secret.
+    pub guarded: bool,
+    pub answer: fn(&State, &HttpRequest, Bytes) -> HttpResponse,
+}
+
+pub(super) const LOGIN: Order = Order { guarded: false, answer: login };
+pub(super) const HEALTH_RESET: Order = Order { guarded: true, answer: health_reset };
+pub(super) const CLEAR_STATISTICS: Order =
+    Order { guarded: true, answer: |state, request, _| super::stats::cleared(state, request) };
+
+/// Does what `order` says: first the token, because nobody else's body is worth reading.
+pub(super) async fn carry_out(
+    state: web::Data<State>,
+    order: &Order,
+    request: &HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    if order.guarded
+        && let Err(answer) = state.token.check(request.headers(), client(request), Instant::now())
+    {
+        return answer;
+    }
+    match body(request.headers(), payload).await {
+        Ok(body) => (order.answer)(&state, request, body),
+        Err(answer) => answer,
+    }
+}
+
+/// Who asks.
+pub(super) fn client(request: &HttpRequest) -> IpAddr {
+    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
+}
+
+/// The body of a request.
+///
+/// # Errors
+/// If it is too large, too slow or broken, with the answer to give.
+pub(super) async fn body(headers: &HeaderMap, payload: Payload) -> Result<Bytes, HttpResponse> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if declared
+        .and_then(|length| length.parse::<u64>().ok())
+        .is_some_and(|length| length > LARGEST_BODY as u64)
+    {
+        return Err(too_large());
+    }
+    timeout(BODY_DEADLINE, collect(payload))
+        .await
+        .unwrap_or_else(|_| Err(detail(StatusCode::REQUEST_TIMEOUT, "The body took too long")))
+}
+
+async fn collect(mut payload: Payload) -> Result<Bytes, HttpResponse> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| detail(StatusCode::BAD_REQUEST, "The body is broken"))?;
+        if body.len() + chunk.len() > LARGEST_BODY {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn too_large() -> HttpResponse {
+    detail(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 16 KiB")
+}
+
+/// Pages and apps made for a gateway log in before they read. There is nothing to log in to: the answer is the same
+/// for everybody, and nothing here asks for what it contains.
+fn login(_: &State, _: &HttpRequest, _: Bytes) -> HttpResponse {
+    let account = json!({
+        "email": "", "firstname": "Tesla", "lastname": "Energy", "roles": ["Home_Owner"],
+        "token": "1234567890", "provider": "Basic", "loginType": "Basic",
+    });
+    let mut answer = json_value(StatusCode::OK, &account);
+    for cookie in
+        ["AuthCookie=1234567890; Path=/; SameSite=Lax", "UserRecord=1234567890; Path=/; SameSite=Lax"]
+    {
+        answer.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+    }
+    answer
+}
+
+/// Nothing is latched: a gateway that was lost is asked again for ever.
+fn health_reset(_: &State, _: &HttpRequest, _: Bytes) -> HttpResponse {
+    let done = json!({ "status": "ok", "message": "SolarOnly fallback state reset for all gateways" });
+    json_value(StatusCode::OK, &done)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::error::PayloadError;
+    use futures_util::stream;
+
+    use super::*;
+
+    fn arriving(chunks: impl futures_util::Stream<Item = &'static [u8]> + 'static) -> Payload {
+        let chunks = chunks.map(|chunk| Ok::<_, PayloadError>(Bytes::from_static(chunk)));
+        Payload::Stream { payload: Box::pin(chunks) }
+    }
+
+    async fn outcome(declared: Option<u64>, payload: Payload) -> Result<usize, u16> {
+        let mut headers = HeaderMap::new();
+        if let Some(declared) = declared {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(declared));
+        }
+        body(&headers, payload).await.map(|body| body.len()).map_err(|answer| answer.status().as_u16())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_small_and_comes_in_time_or_is_refused() {
+        let kilobyte: &'static [u8] = &[b'x'; 1024];
+        let of = |kilobytes: usize| arriving(stream::iter(vec![kilobyte; kilobytes]));
+        assert_eq!(outcome(Some(16 << 10), of(16)).await, Ok(LARGEST_BODY));
+        assert_eq!(outcome(None, of(17)).await, Err(413), "whatever length it does not tell");
+        assert_eq!(
+            outcome(Some(17 << 10), arriving(stream::pending())).await,
+            Err(413),
+            "without waiting for it"
+        );
+        let start = Instant::now();
+        assert_eq!(outcome(Some(10), arriving(stream::pending())).await, Err(408));
+        assert_eq!(start.elapsed(), BODY_DEADLINE);
+    }
+}

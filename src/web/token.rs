@@ -1,0 +1,94 @@
+//! Who may give orders: whoever knows `PW_CONTROL_SECRET`.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
+use tokio::time::Instant;
+
+use super::limiter::Limiter;
+use super::plumbing::{detail, too_many};
+use crate::settings::{RateLimit, Secret};
+
+/// Somebody who has guessed wrong this often has to wait.
+const GUESSES: RateLimit = RateLimit { requests: 5, window: Duration::from_secs(60), most_clients: 1_000 };
+
+pub(super) struct Token {
+    /// `None`: nobody may.
+    secret: Option<Secret>,
+    /// Wrong guesses by client.
+    guesses: Limiter,
+}
+
+impl Token {
+    pub fn new(secret: Option<Secret>) -> Self {
+        Self { secret, guesses: Limiter::new(GUESSES) }
+    }
+
+    /// Whether a request with these headers may give orders.
+    ///
+    /// # Errors
+    /// With the answer to give instead.
+    pub fn check(&self, headers: &HeaderMap, client: IpAddr, now: Instant) -> Result<(), HttpResponse> {
+        let Some(secret) = &self.secret else {
+            return Err(detail(StatusCode::FORBIDDEN, "Control features not enabled"));
+        };
+        let Some(given) = headers.get(header::AUTHORIZATION) else {
+            return Err(detail(StatusCode::UNAUTHORIZED, "Authorization header required"));
+        };
+        if let Some(wait) = self.guesses.pause(client, now) {
+            return Err(too_many(wait, "Too many invalid control tokens"));
+        }
+        // A header that is no text cannot be the secret, which is one.
+        let given = std::str::from_utf8(given.as_bytes()).unwrap_or_default();
+        let given = given.strip_prefix("Bearer ").unwrap_or(given);
+        if Secret::new(given) == *secret {
+            return Ok(());
+        }
+        let _ = self.guesses.admit(client, now);
+        Err(detail(StatusCode::UNAUTHORIZED, "Invalid control token"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn check(token: &Token, given: Option<&[u8]>, client: IpAddr, now: Instant) -> u16 {
+        let mut headers = HeaderMap::new();
+        if let Some(given) = given {
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_bytes(given).unwrap());
+        }
+        token.check(&headers, client, now).map_or_else(|answer| answer.status().as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn only_who_knows_the_secret_may() {
+        let (token, now) = (Token::new(Some(Secret::new("grün"))), Instant::now());
+        assert_eq!(check(&Token::new(None), Some(b"Bearer x"), HOME, now), 403);
+        assert_eq!(check(&token, None, HOME, now), 401);
+        assert_eq!(check(&token, Some("Bearer grün".as_bytes()), HOME, now), 200);
+        assert_eq!(check(&token, Some("grün".as_bytes()), HOME, now), 200);
+        for wrong in [&b"bearer gr\xc3\xbcn"[..], b"Bearer ", b"Bearer gr\xfcn", b"Bearer Bearer gr\xc3\xbcn"]
+        {
+            assert_eq!(check(&token, Some(wrong), HOME, now), 401, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn who_guesses_waits_and_nobody_else_does() {
+        let (token, now) = (Token::new(Some(Secret::new("right"))), Instant::now());
+        for _ in 0..GUESSES.requests {
+            assert_eq!(check(&token, Some(b"wrong"), HOME, now), 401);
+        }
+        assert_eq!(check(&token, Some(b"right"), HOME, now), 429, "not even with the right one");
+        assert_eq!(check(&token, Some(b"right"), [10, 0, 0, 1].into(), now), 200);
+        assert_eq!(check(&token, Some(b"right"), HOME, now + GUESSES.window), 200);
+    }
+}

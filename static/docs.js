@@ -1,0 +1,164 @@
+// The list of routes: reads the OpenAPI document of this service, and asks this service when a route is tried.
+
+const root = document.documentElement.dataset.root;
+const at = (id) => document.getElementById(id);
+
+/** An element with attributes and children. Texts are only ever set as texts. */
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key in made && typeof value !== "string") made[key] = value;
+    else made.setAttribute(key, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+const pretty = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
+
+function resolve(document_, value) {
+  if (!value || !value.$ref) return value;
+  return value.$ref.slice(2).split("/").reduce((part, key) => part[key], document_);
+}
+
+/** What a schema says, in a few words. */
+function shape(schema) {
+  if (!schema) return "anything";
+  const types = [].concat(schema.type ?? "anything");
+  const named = types.map((type) => {
+    if (type === "object" && schema.additionalProperties) return `object of ${shape(schema.additionalProperties)} by name`;
+    if (type === "array" && schema.items) return `list of ${shape(schema.items)}`;
+    return type;
+  });
+  return named.join(" or ");
+}
+
+function properties(schema) {
+  const rows = Object.entries(schema?.properties ?? {});
+  if (!rows.length) return [];
+  const items = rows.map(([name, value]) => element("li", {}, element("code", {}, name), ` ${shape(value)}`));
+  return [element("h3", {}, "Keys"), element("ul", {}, ...items)];
+}
+
+function responses(document_, operation) {
+  const parts = [];
+  for (const [status, referred] of Object.entries(operation.responses)) {
+    const response = resolve(document_, referred);
+    const [type, media] = Object.entries(response.content ?? {})[0] ?? [];
+    parts.push(element("h3", {}, `${status} ${response.description}${type ? `, ${type}` : ""}`));
+    if (status === "200" && media?.schema) parts.push(element("p", {}, shape(media.schema)), ...properties(media.schema));
+    if (media?.example !== undefined) parts.push(element("pre", {}, pretty(media.example)));
+  }
+  return parts;
+}
+
+/** A form that asks the route, and the line that does the same in a shell. */
+function trial(path, method, operation) {
+  const inputs = new Map();
+  const fields = (operation.parameters ?? []).map((parameter) => {
+    const input = element("input", { value: parameter.example ?? "", size: 14 });
+    inputs.set(parameter, input);
+    return element("label", {}, parameter.name, input);
+  });
+  const token = element("input", { type: "password", autocomplete: "off", size: 20 });
+  if (operation.security) fields.push(element("label", {}, "control token", token));
+  const line = element("pre");
+  const outcome = element("pre", { hidden: true });
+  const button = element("button", { type: "button" }, "Try it");
+
+  function address() {
+    let filled = path;
+    const query = new URLSearchParams();
+    for (const [parameter, input] of inputs) {
+      if (parameter.in === "path") filled = filled.replace(`{${parameter.name}}`, input.value.split("/").map(encodeURIComponent).join("/"));
+      else if (input.value) query.set(parameter.name, input.value);
+    }
+    return new URL(root + filled.slice(1) + (query.size ? `?${query}` : ""), location.href).href;
+  }
+
+  function show() {
+    const guard = operation.security ? " -H 'Authorization: Bearer <control secret>'" : "";
+    line.textContent = `curl${method === "post" ? " -X POST" : ""}${guard} '${address().replaceAll("'", "%27")}'`;
+  }
+
+  async function ask() {
+    outcome.hidden = false;
+    outcome.textContent = "…";
+    try {
+      const headers = operation.security && token.value ? { authorization: `Bearer ${token.value}` } : {};
+      const started = performance.now();
+      const answer = await fetch(address(), { method: method.toUpperCase(), headers });
+      const type = answer.headers.get("content-type") ?? "";
+      const text = type.startsWith("image/") ? "(a picture)" : await answer.text();
+      const took = Math.round(performance.now() - started);
+      let body = text;
+      if (type.startsWith("application/json")) {
+        try { body = pretty(JSON.parse(text)); } catch { /* shown as it came */ }
+      }
+      outcome.className = answer.ok ? "" : "bad";
+      outcome.textContent = `${answer.status} ${answer.statusText}, ${took} ms, ${type}\n\n${body.slice(0, 100_000)}`;
+    } catch (error) {
+      outcome.className = "bad";
+      outcome.textContent = String(error);
+    }
+  }
+
+  for (const input of inputs.values()) input.addEventListener("input", show);
+  button.addEventListener("click", ask);
+  show();
+  const isFeed = "101" in operation.responses;
+  return [element("h3", {}, "Try"), line, element("div", { class: "try" }, ...fields, ...(isFeed ? [] : [button])), outcome];
+}
+
+function route(document_, path, method, operation) {
+  const card = element("details", { id: operation.operationId }, element("summary", {},
+    element("b", {}, method.toUpperCase()), element("code", {}, path), element("span", {}, operation.summary)));
+  // Filled when it is first opened: there are many, and few are read.
+  card.addEventListener("toggle", () => {
+    if (!card.open || card.children.length > 1) return;
+    card.append(element("div", { class: "body" }, ...trial(path, method, operation), ...responses(document_, operation)));
+  });
+  return card;
+}
+
+function build(document_) {
+  at("about").textContent = `${document_.info.title} ${document_.info.version}. ${document_.info.description}`;
+  const chapters = new Map();
+  const cards = [];
+  for (const [path, item] of Object.entries(document_.paths)) {
+    for (const [method, operation] of Object.entries(item)) {
+      const name = operation.tags[0];
+      if (!chapters.has(name)) chapters.set(name, element("section", {}, element("h2", {}, name)));
+      const card = route(document_, path, method, operation);
+      chapters.get(name).append(card);
+      const keys = JSON.stringify(operation.responses["200"] ?? "").toLowerCase();
+      cards.push({ card, words: `${method} ${path} ${operation.summary} ${name}`.toLowerCase(), keys });
+    }
+  }
+  at("routes").append(...chapters.values());
+
+  function search() {
+    const wanted = at("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+    let found = 0;
+    for (const { card, words, keys } of cards) {
+      card.hidden = !wanted.every((word) => words.includes(word) || keys.includes(`"${word}`));
+      if (!card.hidden) found += 1;
+    }
+    for (const chapter of chapters.values()) chapter.hidden = !chapter.querySelector("details:not([hidden])");
+    at("found").textContent = `${found} of ${cards.length} routes`;
+  }
+
+  at("search").addEventListener("input", search);
+  search();
+  const linked = at(location.hash.slice(1));
+  if (linked?.tagName === "DETAILS") {
+    linked.open = true;
+    linked.scrollIntoView();
+  }
+}
+
+try {
+  build(await (await fetch(`${root}openapi.json`)).json());
+} catch (error) {
+  at("about").textContent = `openapi.json cannot be read: ${error}`;
+}

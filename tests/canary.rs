@@ -1,0 +1,250 @@
+//! No secret leaves the program. Every secret setting holds a canary; the real program runs with everything logged, in
+//! every kind of trouble, and whatever it says anywhere is searched for them.
+
+#[path = "service/program.rs"]
+#[allow(dead_code, reason = "every test program uses its own part")]
+mod program;
+
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use futures_util::{SinkExt, StreamExt};
+use powerwall_server::simulator::{Fault, GatewayHandle, SiteKind, SiteOptions};
+use program::{Program, run};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+
+/// A secret setting and its canary. Their ends are made of characters that chance does not put together.
+const CANARIES: [(&str, &str); 12] = [
+    ("gw_pwd", "CanaryGatewayz~Q!7"),
+    ("another gw_pwd", "CanaryRefusedy~W!6"),
+    ("password", "CanaryCustomerx~E!5"),
+    ("PW_PASSWORD", "CanarySharedw~R!4"),
+    ("PW_CONTROL_SECRET", "CanaryControlv~T!3"),
+    ("MQTT_PASSWORD", "CanaryBrokeru~Y!2"),
+    ("MQTT_USERNAME", "CanaryBrokerUsert~U!1"),
+    ("email", "canary~account@example.invalid"),
+    ("PW_EMAIL", "canary~shared@example.invalid"),
+    ("rsa_key_path", "canary~rsa~key.pem"),
+    ("PW_TLS_KEY", "canary~tls~key.pem"),
+    ("wrong token", "CanaryGuesss~I!9"),
+];
+
+fn canary(setting: &str) -> &'static str {
+    CANARIES.iter().find(|(known, _)| *known == setting).unwrap().1
+}
+
+/// The forms in which a secret could be said: as it is, its end (which is itself a password of a gateway), as the bytes
+/// that `Debug` shows, in hexadecimal, escaped for a URL, and in base64 wherever in an encoded text it stands.
+fn forms(secret: &str) -> Vec<String> {
+    let bytes = secret.as_bytes();
+    let list =
+        |separator: &str, show: fn(&u8) -> String| bytes.iter().map(show).collect::<Vec<_>>().join(separator);
+    let escape = |byte: &u8| match byte {
+        b'~' | b'.' | b'-' | b'_' => char::from(*byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(*byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    let mut forms = vec![
+        secret.to_owned(),
+        secret[secret.len() - 5..].to_owned(),
+        list(", ", u8::to_string),
+        list("", |byte| format!("{byte:02x}")),
+        bytes.iter().map(escape).collect(),
+    ];
+    // An end like ".pem" or ".invalid" is no secret.
+    if !secret.ends_with(|c: char| c.is_ascii_digit()) {
+        forms.remove(1);
+    }
+    for before in 0..3 {
+        let text = [&vec![b'#'; before], bytes].concat();
+        for engine in [&STANDARD, &URL_SAFE] {
+            let encoded = engine.encode(&text);
+            // Without the characters that depend on what stands before and after.
+            let from = [0, 2, 3][before];
+            let to = text.len() * 4 / 3;
+            forms.push(encoded[from..to].to_owned());
+        }
+    }
+    forms
+}
+
+/// Everything that was said, with where.
+#[derive(Default)]
+struct Said(Vec<(String, String)>);
+
+impl Said {
+    fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
+        self.0.push((place.into(), text.into()));
+    }
+
+    fn holds_no_canary(&self) {
+        for (place, text) in &self.0 {
+            for (setting, secret) in CANARIES {
+                for form in forms(secret) {
+                    let found = text.find(&form).map(|at| {
+                        let line = text[..at].rfind('\n').map_or(0, |start| start + 1);
+                        text[line..].lines().next().unwrap_or_default().chars().take(600).collect::<String>()
+                    });
+                    assert_eq!(found, None, "{setting} as {form:?} in {place}");
+                }
+            }
+        }
+    }
+}
+
+/// Asks for `path` and keeps the answer, head and body.
+async fn ask(said: &mut Said, program: &Program, method: &str, path: &str, token: Option<&str>) {
+    let url = format!("http://{}{path}", program.addr);
+    let mut request = awc::Client::builder().disable_redirects().timeout(Duration::from_secs(20)).finish();
+    let mut request = std::mem::take(&mut request).request(method.parse().unwrap(), url);
+    if let Some(token) = token {
+        request = request.insert_header(("authorization", format!("Bearer {token}")));
+    }
+    let body = if method == "POST" { "{\"value\": 20}" } else { "" };
+    let mut answer = request.send_body(body).await.unwrap();
+    let place = format!("{method} {path}");
+    said.add(format!("the head of {place}"), format!("{} {:?}", answer.status(), answer.headers()));
+    let body = answer.body().limit(16 << 20).await.unwrap();
+    said.add(place, String::from_utf8_lossy(&body));
+}
+
+async fn gateway(id: &str, password: &str, fault: Option<Fault>) -> GatewayHandle {
+    let mut options = SiteOptions::new(id, id, SiteKind::Powerwall3);
+    options.password = password.to_owned();
+    let gateway = GatewayHandle::start(options).await.unwrap();
+    if let Some(fault) = fault {
+        gateway.set(fault);
+    }
+    gateway
+}
+
+fn file(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[actix_web::test]
+async fn no_secret_is_said_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = canary("gw_pwd");
+    let home = gateway("home", password, None).await;
+    let status = |code| Fault::Status { code, retry_after: None };
+    let mut gateways = vec![
+        gateway("refused", canary("another gw_pwd"), Some(Fault::LockOut)).await,
+        gateway("unauthorized", password, Some(status(401))).await,
+        gateway("lost", password, Some(status(404))).await,
+        gateway("limited", password, Some(status(429))).await,
+        gateway("broken", password, Some(status(500))).await,
+        gateway("babbling", password, Some(Fault::Garbage)).await,
+        gateway("resetting", password, Some(Fault::ResetAt(60))).await,
+        gateway("halved", password, Some(Fault::HalfBody)).await,
+        gateway("hung", password, Some(Fault::Hang)).await,
+    ];
+    gateways.push(home);
+    // Nobody answers there, so that every other way to a gateway fails as well.
+    let nobody = "127.0.0.1:9";
+    let key = file(folder.path(), canary("rsa_key_path"), "no key");
+    let mut list: Vec<Value> = gateways.iter().map(GatewayHandle::settings).collect();
+    list.extend([
+        json!({ "id": "wired", "host": nobody, "rsa_key_path": key, "gw_pwd": password }),
+        json!({ "id": "customer", "host": nobody, "password": canary("password"), "email": canary("email") }),
+        json!({ "id": "shared", "host": nobody }),
+        json!({ "id": "owner", "email": canary("email"), "cloud_mode": true, "authpath": folder.path() }),
+    ]);
+    let list = Value::from(list).to_string();
+    let auth_path = folder.path().to_str().unwrap();
+    let all = [
+        ("PW_GATEWAYS", list.as_str()),
+        ("PW_PORT", "0"),
+        ("PW_BIND_ADDRESS", "127.0.0.1"),
+        ("PW_CACHE_EXPIRE", "1"),
+        ("PW_TIMEOUT", "2"),
+        ("PW_DEBUG", "yes"),
+        ("PW_AUTH_PATH", auth_path),
+        ("PW_EMAIL", canary("PW_EMAIL")),
+        ("PW_PASSWORD", canary("PW_PASSWORD")),
+        ("PW_CONTROL_SECRET", canary("PW_CONTROL_SECRET")),
+        ("MQTT_PASSWORD", canary("MQTT_PASSWORD")),
+        ("MQTT_USERNAME", canary("MQTT_USERNAME")),
+        ("RUST_LOG", "trace"),
+    ];
+
+    let mut said = Said::default();
+    for format in ["plain", "json"] {
+        let environment = [all.as_slice(), &[("PW_LOG_FORMAT", format)]].concat();
+        let program = Program::start(&[], &environment).await;
+        program.health_becomes("home", |health| health["state"] == "live").await;
+        for id in ["refused", "unauthorized", "limited", "broken", "babbling", "hung"] {
+            program.health_becomes(id, |health| health["failures"] != 0).await;
+        }
+        let document = program.json("/openapi.json").await;
+        let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
+        assert!(paths.len() > 100);
+        for path in paths.into_iter().filter(|path| !path.starts_with("/ws/")) {
+            let path =
+                path.replace("{id}", "refused").replace("{file}", "app.js").replace("{path}", "status");
+            ask(&mut said, &program, "GET", &path, None).await;
+            ask(&mut said, &program, "POST", &path, Some(canary("PW_CONTROL_SECRET"))).await;
+        }
+        let secret = canary("PW_CONTROL_SECRET");
+        ask(&mut said, &program, "POST", "/health/reset", Some(canary("wrong token"))).await;
+        for path in ["/nowhere", "/api/gateways/nobody", "/static/../Cargo.toml", "/%ff", "/soe/x"] {
+            ask(&mut said, &program, "GET", path, Some(secret)).await;
+        }
+        ask(&mut said, &program, "DELETE", "/soe", Some(secret)).await;
+        for path in ["/ws/aggregate", "/ws/gateway/home", "/ws/gateway/hung"] {
+            let (mut client, _) = connect_async(format!("ws://{}{path}", program.addr)).await.unwrap();
+            client.send(Message::Text("hello".into())).await.unwrap();
+            for _ in 0..2 {
+                let frame = timeout(program::PATIENCE, client.next()).await.unwrap().unwrap().unwrap();
+                said.add(format!("a frame of {path}"), frame.into_text().unwrap().as_str());
+            }
+        }
+        program.signal("HUP").await;
+        program.has_said("reading the settings again").await;
+        let log = program.log();
+        assert!(log.to_lowercase().contains("trace"), "libraries are logged");
+        assert!(log.contains("no route: 404"), "requests are logged");
+        said.add(format!("the {format} log"), log);
+    }
+
+    let environment: Vec<_> = all.into_iter().filter(|(name, _)| *name != "PW_GATEWAYS").collect();
+    let of_one = [
+        ("PW_HOST", nobody),
+        ("PW_GW_PWD", password),
+        ("PW_RSA_KEY_PATH", key.as_str()),
+        ("PW_GATEWAYS", list.as_str()),
+        ("PW_TLS_KEY", canary("PW_TLS_KEY")),
+        ("PW_PORTT", "a mistake"),
+    ];
+    for extra in [&of_one[..3], &of_one[3..4], &of_one[4..5], &of_one[..]] {
+        let outcome = run(&["check-config"], &[environment.as_slice(), extra].concat()).await;
+        said.add("check-config", outcome.stdout + &outcome.stderr);
+    }
+    // A mistake in the middle of a secret does not show what is around it.
+    for broken in [list.replacen(',', "", 1), list.replace("\"id\"", "\"idd\""), format!("{list}]")] {
+        let extra = [("PW_GATEWAYS", broken.as_str())];
+        let outcome = run(&["check-config"], &[environment.as_slice(), &extra].concat()).await;
+        assert_eq!(outcome.code, Some(2));
+        said.add("check-config with mistakes", outcome.stdout + &outcome.stderr);
+    }
+    said.holds_no_canary();
+}
+
+#[test]
+fn canaries_are_found_in_every_form() {
+    let secret = canary("gw_pwd");
+    let header = STANDARD.encode(format!("Tesla_Energy_Device:{secret}"));
+    let debug = format!("{:?}", [b"body: ", secret.as_bytes(), b" and more"].concat());
+    let query = "/?token=CanaryGatewayz~Q%217&x".to_owned();
+    for text in [format!("Basic {header}"), debug, query, format!("its end is {}.", &secret[13..])] {
+        assert!(forms(secret).iter().any(|form| text.contains(form)), "{text}");
+    }
+    assert!(!forms(secret).iter().any(|form| STANDARD.encode("Tesla_Energy_Device:another").contains(form)));
+}

@@ -1,0 +1,96 @@
+//! `docs/compatibility.md` says what is served, and forgets no route of the servers before ours.
+
+mod common;
+
+use actix_web::http::Method;
+use common::{Faces, snapshot, telemetry};
+use powerwall_server::model::Freshness;
+use powerwall_server::simulator::SiteKind;
+use powerwall_server::web::compatibility;
+
+/// Every route of pypowerwall-server 0.13 (all but the last line) and what only the proxy has (the last line). Those
+/// with actions in their path are written once.
+const THEIRS: &str = "\
+/ /console /history /example /example.html /favicon.ico /favicon-16x16.png /favicon-32x32.png /static/{file} /docs /docs/oauth2-redirect /redoc /openapi.json /[object%20Object] /health POST:/health/reset /stats /version /api/mqtt/status \
+/aggregates /soe /battery /vitals /strings /freq /pod /json /csv /csv/v2 /temps /temps/pw /alerts /alerts/pw /fans /fans/pw /tedapi /tedapi/config /tedapi/status /tedapi/components /tedapi/battery /tedapi/controller \
+/api/meters/aggregates /api/meters /api/meters/site /api/meters/solar /api/meters/readings /api/system_status /api/system_status/soe /api/system_status/grid_status /api/system_status/grid_faults /api/status /api/site_info /api/site_info/site_name /api/site_info/grid_codes /api/sitemaster /api/operation /api/powerwalls /api/networks /api/system/networks /api/system/update/status /api/solars /api/solars/brands /api/solar_powerwall /api/customer /api/customer/registration /api/installer /api/synchrometer/ct_voltage_references /api/troubleshooting/problems /api/auth/toggle/supported POST:/api/login/Basic \
+/pw/level /pw/power /pw/site /pw/grid /pw/solar /pw/battery /pw/load /pw/home /pw/battery_blocks /pw/vitals /pw/temps /pw/strings /pw/din /pw/uptime /pw/version /pw/status /pw/system_status /pw/grid_status /pw/aggregates /pw/site_name /pw/alerts /pw/is_connected /pw/get_reserve /pw/get_mode /pw/get_time_remaining \
+/api/gateways /api/gateways/{id} /api/gateways/{id}/vitals /api/gateways/{id}/strings /api/gateways/{id}/aggregates /api/gateways/{id}/api/{path} POST:/api/gateways/{id}/api/{path} /api/aggregate /api/aggregate/power /api/aggregate/soe /api/aggregate/battery /api/aggregate/strings /api/aggregate/alerts /api/aggregate/vitals \
+/api/timeseries/daily /api/timeseries/today /api/timeseries/trend /api/timeseries/samples /api/timeseries/status /api/timeseries/signals /api/timeseries/signal_trend \
+/api/tesla/tariff_rate /api/tesla/time_of_use_settings \
+/control/status /control/{action} \
+/ws/aggregate /ws/gateway/{id} \
+/help /stats/clear /health/reset /cloud /cloud/battery /cloud/power /cloud/config /fleetapi /fleetapi/info /fleetapi/status /index.html /viz-static/{file} /bogus/{file}";
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/compatibility.md");
+
+/// Paths in the first column, with the cells behind.
+fn rows(page: &str) -> Vec<(String, Vec<String>)> {
+    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let lines = page.lines().filter(|line| line.starts_with("| `")).map(cells);
+    lines.map(|cells| (cells[1].trim_matches('`').to_owned(), cells[2..].to_vec())).collect()
+}
+
+#[test]
+fn the_page_is_what_the_table_says() {
+    let expected = compatibility();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(PAGE, &expected).unwrap();
+    }
+    let page = std::fs::read_to_string(PAGE).unwrap_or_default();
+    assert!(page == expected, "UPDATE_DOCS=1 cargo test --test compatibility");
+}
+
+#[test]
+fn no_route_of_the_servers_before_is_forgotten() {
+    let known = rows(&compatibility());
+    let has = |path: &str, method: &str| {
+        known.iter().any(|(row, cells)| {
+            let as_row = row == path && (cells.len() == 2 || cells[0].contains(method));
+            as_row || *row == format!("{method} {path}")
+        })
+    };
+    let forgotten: Vec<&str> = THEIRS
+        .split_whitespace()
+        .filter(|route| match route.split_once(':') {
+            Some((method, path)) => !has(path, method),
+            None => !has(route, "GET"),
+        })
+        .collect();
+    assert!(forgotten.is_empty(), "{forgotten:?}");
+}
+
+/// Every route of the table, in both forms and by both methods, and by one that it does not have.
+#[actix_web::test]
+async fn every_route_takes_both_slash_forms_a_query_and_head_and_says_its_length() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let faces = Faces::of(vec![snapshot("home", &telemetry, Freshness::Live)]);
+    for (row, cells) in rows(&compatibility()) {
+        let served = cells.len() > 2 && !row.starts_with("/ws/");
+        if !served {
+            continue;
+        }
+        let path = row.replace("{id}", "home").replace("{path}", "status").replace("{file}", "app.js");
+        let readable = cells[0].contains("GET");
+        // A file has a name, and a slash would make it another one.
+        let slashed =
+            if row.contains("{file}") { path.clone() } else { format!("{}/", path.trim_end_matches('/')) };
+        for form in [path.clone(), slashed, format!("{path}?x=1&y")] {
+            let answer = faces.get(&form).await;
+            assert_eq!(answer.status, if readable { 200 } else { 405 }, "{form}");
+            let length = answer.header("content-length").map(str::to_owned);
+            assert_eq!(length, Some(answer.body.len().to_string()), "{form}");
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{form}");
+            let head = faces.send(Method::HEAD, &form, &[]).await;
+            assert_eq!((head.status, head.body.len()), (answer.status, 0), "HEAD {form}");
+            // What tells the time may have grown a digit.
+            assert!(head.header("content-length").is_some(), "HEAD {form}");
+        }
+        let other = faces.send(Method::DELETE, &path, &[]).await;
+        assert_eq!((other.status, other.header("allow")), (405, Some(cells[0].as_str())), "DELETE {path}");
+        assert_eq!(other.body, r#"{"detail":"Method Not Allowed"}"#, "DELETE {path}");
+        if !cells[0].contains("POST") {
+            assert_eq!(faces.send(Method::POST, &path, &[]).await.status, 405, "POST {path}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Defects on purpose, put in at the seams: the harness is worth its time only if it reports each of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{LocalBoxFuture, join};
+use powerwall_server::link::tedapi::transport::{Request, Transport};
+use powerwall_server::link::{Link, LinkError, Refreshed};
+use powerwall_server::model::{Aggregate, LinkKind, Source};
+use powerwall_server::supervisor::Directory;
+use tokio::time::{Instant, sleep};
+
+/// What is wrong with the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// Two exchanges at the same time.
+    NoSingleFlight,
+    /// 429 and 503 are failures like others.
+    NoCoolDown,
+    /// Refused credentials are failures like others.
+    NoPauseAfterRefusal,
+    /// A failed exchange is tried again at once, and again.
+    Impatient,
+    /// Where a poll fails, the last good answer is passed off as a new one.
+    OldAsNew,
+    /// A gateway that was in trouble once is given up.
+    GivesUp,
+    /// The link of one gateway leads to another.
+    Crossed,
+    /// The sum goes on counting gateways whose data has expired.
+    SumsTheMissing,
+    /// The sum does not name who is missing.
+    HidesTheMissing,
+}
+
+pub struct DefectiveTransport<T> {
+    pub inner: T,
+    pub defect: Option<Defect>,
+}
+
+impl<T: Transport> Transport for DefectiveTransport<T> {
+    fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
+        let Some(defect) = self.defect else { return self.inner.exchange(request) };
+        Box::pin(async move {
+            let disguised = |what: &str| LinkError::Malformed { what: what.into(), why: String::new() };
+            let outcome = match defect {
+                Defect::NoSingleFlight => {
+                    join(self.inner.exchange(request.clone()), self.inner.exchange(request)).await.0
+                }
+                Defect::Impatient => {
+                    let mut outcome = self.inner.exchange(request.clone()).await;
+                    for _ in 0..30 {
+                        if outcome.is_ok() {
+                            break;
+                        }
+                        outcome = self.inner.exchange(request.clone()).await;
+                    }
+                    outcome
+                }
+                _ => self.inner.exchange(request).await,
+            };
+            outcome.map_err(|error| match (defect, error) {
+                (Defect::NoCoolDown, LinkError::RateLimited { .. } | LinkError::Busy { .. }) => {
+                    disguised("busy")
+                }
+                (Defect::NoPauseAfterRefusal, LinkError::Refused { .. }) => disguised("refused"),
+                (_, error) => error,
+            })
+        })
+    }
+}
+
+pub struct DefectiveLink {
+    pub inner: Box<dyn Link>,
+    pub defect: Option<Defect>,
+    last_good: Option<Source>,
+    has_failed: bool,
+}
+
+impl DefectiveLink {
+    pub fn new(inner: Box<dyn Link>, defect: Option<Defect>) -> Self {
+        Self { inner, defect, last_good: None, has_failed: false }
+    }
+}
+
+impl Link for DefectiveLink {
+    fn kind(&self) -> LinkKind {
+        self.inner.kind()
+    }
+
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+        match self.defect {
+            Some(Defect::GivesUp) if self.has_failed => {
+                Box::pin(async { Err(LinkError::Unreachable("given up".into())) })
+            }
+            Some(Defect::OldAsNew | Defect::GivesUp) => Box::pin(async {
+                let outcome = self.inner.poll().await;
+                self.has_failed |= outcome.is_err();
+                match (&outcome, &self.last_good) {
+                    (Err(_), Some(old)) if self.defect == Some(Defect::OldAsNew) => Ok(old.clone()),
+                    _ => {
+                        self.last_good = outcome.clone().ok();
+                        outcome
+                    }
+                }
+            }),
+            _ => self.inner.poll(),
+        }
+    }
+
+    fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
+        self.inner.refresh()
+    }
+}
+
+/// Publishes wrong sums beside the right ones, which is what a wrong Aggregator would do.
+pub async fn sum_wrongly(directory: Arc<Directory>, defect: Defect) {
+    loop {
+        // Just before the witness looks.
+        sleep(Duration::from_millis(999)).await;
+        let now = Instant::now();
+        let snapshots = directory.snapshots();
+        let mut sum = Aggregate::of(&snapshots, now);
+        for snapshot in &snapshots {
+            if !sum.missing.contains(&snapshot.gateway.id) {
+                continue;
+            }
+            let Some(reading) = &snapshot.reading else { continue };
+            if defect == Defect::SumsTheMissing {
+                let site = reading.telemetry.readings.power.site.map_or(0.0, |site| site.as_f64());
+                sum.site = Some(sum.site.unwrap_or(0.0) + site);
+            }
+        }
+        if defect == Defect::HidesTheMissing {
+            sum.missing.clear();
+        }
+        directory.aggregate.publish(Arc::new(sum));
+    }
+}

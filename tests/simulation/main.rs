@@ -1,0 +1,161 @@
+//! Deterministic simulation: the real Supervisor, GatewayActors, links and Aggregator live through thousands of hours
+//! of trouble in a few minutes. The clock is tokio's, paused; the gateways, their answers and everything that goes
+//! wrong follow from a seed.
+//!
+//! *Always*: one exchange in flight per gateway; silence after 429 and 503, pauses after everything else; no value
+//! looks newer than it is, none is another gateway's; a sum is the sum of those it lists, and names who is missing.
+//! *Eventually*: fresh within two polls of the end of the trouble, and these polls come in time.
+//!
+//! A thousand seeds run with every test run. On two cores in the development profile a thousand whole days would take
+//! hours, so most seeds live through one or two hours and every hundredth through a whole day. More:
+//! `SEEDS=10000 HOURS=24 cargo test --test simulation`. A failing seed says how to repeat it.
+
+mod answers;
+mod conduct;
+mod defects;
+mod options;
+mod run;
+mod witness;
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use defects::Defect;
+use options::Options;
+use run::{Outcome, live};
+
+const SEEDS: u64 = 1000;
+
+/// A number from the environment.
+fn setting(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
+}
+
+/// Lives through each of `seeds`, on all cores, and calls `each` with what came of it.
+fn live_through(
+    seeds: std::ops::Range<u64>,
+    hours: Option<u64>,
+    defect: Option<Defect>,
+    each: impl Fn(Outcome) + Sync,
+) {
+    let next = AtomicU64::new(seeds.start);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        break;
+                    }
+                    each(live(&Options::of(seed, hours), defect));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn whatever_goes_wrong_every_gateway_is_treated_gently_shown_honestly_and_fresh_again_soon() {
+    let seeds = match setting("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..setting("SEEDS").unwrap_or(SEEDS),
+    };
+    let whole_run = seeds.end - seeds.start >= SEEDS;
+    let failed = Mutex::new(Vec::new());
+    let seen = Mutex::new(BTreeMap::new());
+    live_through(seeds, setting("HOURS"), None, |outcome| {
+        let mut seen = seen.lock().unwrap();
+        for (what, count) in &outcome.seen {
+            *seen.entry(*what).or_insert(0) += count;
+        }
+        for (what, count) in ["live", "stale", "absent"].into_iter().zip(outcome.counts) {
+            *seen.entry(what).or_insert(0) += count;
+        }
+        *seen.entry("restarts").or_insert(0) += outcome.restarts;
+        if !outcome.violations.is_empty() {
+            failed.lock().unwrap().push(outcome);
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    let seen = seen.into_inner().unwrap();
+    println!("seen: {seen:?}");
+    if let Some(first) = failed.first() {
+        let others =
+            failed[1..].iter().map(|outcome| format!("{}: {}", outcome.seed(), outcome.violations[0]));
+        let others = others.collect::<Vec<_>>().join("\n");
+        panic!("{} seeds failed; one of them:\n{first}\nthe others:\n{others}", failed.len());
+    }
+    // A simulation in which nothing happens proves nothing.
+    if whole_run {
+        let kinds = [
+            "ok",
+            "refused",
+            "not_found",
+            "rate_limited",
+            "busy",
+            "status",
+            "timeout",
+            "unreachable",
+            "crashed",
+            "abandoned",
+            "live",
+            "stale",
+            "absent",
+            "restarts",
+        ];
+        for kind in kinds {
+            assert!(seen.get(kind).is_some_and(|count| *count > 100), "{kind} was hardly seen: {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_trace_each_time() {
+    for seed in 1..4 {
+        let options = Options::of(seed, Some(1));
+        let (first, second) = (live(&options, None), live(&options, None));
+        assert_eq!(first.trace, second.trace, "seed {seed}");
+        assert_ne!(first.trace, live(&Options::of(seed + 1000, Some(1)), None).trace);
+    }
+}
+
+#[test]
+fn a_jump_of_the_wall_clock_changes_labels_and_nothing_else() {
+    let mut jumps = 0;
+    for seed in 1..12 {
+        let options = Options::of(seed, Some(1));
+        let mut steady = options.clone();
+        steady.events.retain(|(_, event)| !matches!(event, options::Event::WallClock(_)));
+        if steady.events.len() != options.events.len() {
+            jumps += 1;
+            assert_eq!(live(&options, None).trace, live(&steady, None).trace, "seed {seed}");
+        }
+    }
+    assert!(jumps > 2);
+}
+
+/// Some seed of a few finds the defect, and says so in these words.
+fn assert_found(defect: Defect, words: &str) {
+    let found = Mutex::new(Vec::new());
+    live_through(1..9, Some(1), Some(defect), |outcome| found.lock().unwrap().extend(outcome.violations));
+    let found = found.into_inner().unwrap();
+    assert!(found.iter().any(|violation| violation.contains(words)), "{defect:?}: {found:#?}");
+}
+
+#[test]
+fn the_harness_reports_every_defect_that_is_put_in() {
+    assert_found(Defect::NoSingleFlight, "in flight at the same time");
+    assert_found(Defect::NoCoolDown, "before the silence is over");
+    assert_found(Defect::NoPauseAfterRefusal, "before the pause after refused credentials");
+    assert_found(Defect::Impatient, "requests within a minute");
+    assert_found(Defect::OldAsNew, "goes back in time");
+    assert_found(Defect::GivesUp, "two polls after the trouble it is still");
+    assert_found(Defect::Crossed, "a value of gateway 0");
+    assert_found(Defect::SumsTheMissing, "its contributors give one of");
+    assert_found(Defect::HidesTheMissing, "nowhere");
+}

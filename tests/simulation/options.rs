@@ -1,0 +1,244 @@
+//! What happens in a simulated house: everything follows from the seed.
+
+use std::fmt;
+use std::time::Duration;
+
+use powerwall_server::settings::QuerySet;
+use powerwall_server::simulator::{Role, SiteKind};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+pub const SECOND: Duration = Duration::from_secs(1);
+const HOUR: u64 = 3600;
+/// Every so-manieth seed lives through a whole day; the others through a part of one.
+const WHOLE_DAYS: u64 = 100;
+/// Firmware that gateways restart into.
+const FIRMWARES: [&str; 3] = ["26.30.2 aa17c3de", "26.34.0 9be0147a", "27.2.1 00c4d1f3"];
+
+/// What is wrong with a gateway for a while.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trouble {
+    /// Answers with this status; `retry_after` in seconds.
+    Status {
+        code: u16,
+        retry_after: Option<u64>,
+    },
+    /// Takes the request and says nothing; the transport gives up at its limit.
+    Hang,
+    /// As `Hang`, over a transport that forgot its limit.
+    HangForEver,
+    /// Half the answer arrives, and nothing says that it is half.
+    HalfBody,
+    /// The connection ends in the middle of an answer.
+    CutOff,
+    Garbage,
+    EmptyBody,
+    /// The name is not found, or there is no route.
+    Unreachable,
+    /// Answers in between as late as the transport allows, and later.
+    Slow,
+    /// Answers well, but no meter has a value yet.
+    NoMeters,
+    /// An answer that kills the code that reads it.
+    Killer,
+    /// Down, then without meters, then back with other firmware.
+    Reboot {
+        firmware: &'static str,
+    },
+}
+
+/// Trouble of one gateway, in time since the start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spell {
+    pub from: Duration,
+    pub until: Duration,
+    /// Only with requests of this role.
+    pub role: Option<Role>,
+    pub trouble: Trouble,
+}
+
+impl Spell {
+    /// Whether polls notice it.
+    pub fn touches_polls(&self) -> bool {
+        !matches!(self.role, Some(Role::Config | Role::Components | Role::SystemInfo)) || self.asks_for_silence()
+            // A dead actor polls nobody, and a link that is held up neither.
+            || matches!(self.trouble, Trouble::Killer | Trouble::HangForEver)
+    }
+
+    fn asks_for_silence(&self) -> bool {
+        matches!(self.trouble, Trouble::Status { code: 429 | 503, .. })
+    }
+}
+
+/// What happens beside the gateways' own troubles.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    /// The wall clock of this machine jumps by so many seconds.
+    WallClock(f64),
+    /// A gateway's own clock jumps forward.
+    GatewayClock(usize, Duration),
+    /// The configuration is read again, with another timeout for this gateway.
+    Reconfigure(usize),
+}
+
+/// One gateway.
+#[derive(Clone, Debug)]
+pub struct SitePlan {
+    pub kind: SiteKind,
+    pub queries: QuerySet,
+    /// How long a healthy exchange takes, ms.
+    pub latency: std::ops::Range<u64>,
+    /// In order, one at a time.
+    pub spells: Vec<Spell>,
+}
+
+/// One simulated house.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub seed: u64,
+    pub length: Duration,
+    pub interval: Duration,
+    pub timeout: Duration,
+    pub cache_ttl: Duration,
+    pub graceful: bool,
+    pub sites: Vec<SitePlan>,
+    /// In order.
+    pub events: Vec<(Duration, Event)>,
+}
+
+impl Options {
+    /// `hours`: how long, instead of what the seed says.
+    pub fn of(seed: u64, hours: Option<u64>) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed_0f_b0_1d);
+        let interval = pick(&mut rng, &[5, 5, 5, 10, 15, 30, 60]);
+        // The longer the interval the more of a day is affordable: a second of simulated time costs about the
+        // same whatever happens in it, a poll costs extra.
+        let shortened = match interval {
+            0..30 => 1,
+            _ => 2,
+        };
+        let hours = hours.unwrap_or(if seed % WHOLE_DAYS == 0 { 24 } else { shortened });
+        let length = SECOND * u32::try_from(hours * HOUR).unwrap();
+        let timeout = pick(&mut rng, &[2, 5, 5, 10]);
+        let sites = (0..3).map(|_| site(&mut rng, length.as_secs())).collect();
+        let mut options = Self {
+            seed,
+            length,
+            interval: Duration::from_secs(interval),
+            timeout: Duration::from_secs(timeout),
+            cache_ttl: Duration::from_secs(pick(&mut rng, &[30, 30, 10, 120])),
+            graceful: rng.random_bool(0.8),
+            sites,
+            events: Vec::new(),
+        };
+        for _ in 0..rng.random_range(0..5) {
+            let event = match rng.random_range(0..5) {
+                0 | 1 => Event::WallClock(rng.random_range(-90_000.0..90_000.0)),
+                2 => Event::GatewayClock(rng.random_range(0..3), random_seconds(&mut rng, 1, 7200)),
+                _ => Event::Reconfigure(rng.random_range(0..3)),
+            };
+            options.events.push((random_seconds(&mut rng, 1, length.as_secs()), event));
+        }
+        options.events.sort_by_key(|(at, _)| *at);
+        options
+    }
+}
+
+fn pick<T: Clone>(rng: &mut StdRng, from: &[T]) -> T {
+    from[rng.random_range(0..from.len())].clone()
+}
+
+/// With fractions, so that things do not happen on the ticks.
+fn random_seconds(rng: &mut StdRng, from: u64, to: u64) -> Duration {
+    Duration::from_millis(rng.random_range(from * 1000..to * 1000))
+}
+
+fn site(rng: &mut StdRng, length: u64) -> SitePlan {
+    let kind = pick(rng, &[SiteKind::Powerwall2, SiteKind::Powerwall3, SiteKind::Inverter]);
+    let queries = pick(rng, &[QuerySet::V2024_06, QuerySet::V2024_06, QuerySet::V2026_06]);
+    let latency = pick(rng, &[5..6, 20..200, 200..900]);
+    let mut spells = Vec::new();
+    // One in four has a good day.
+    let mut at = if rng.random_bool(0.25) { length } else { rng.random_range(0..length.min(1800)) };
+    while at < length {
+        let trouble = trouble(rng);
+        let role = rng.random_bool(0.25).then(|| {
+            pick(
+                rng,
+                &[
+                    Role::Config,
+                    Role::Components,
+                    Role::SystemInfo,
+                    Role::Controller,
+                    Role::Status,
+                    Role::Din,
+                ],
+            )
+        });
+        let role = role.filter(|_| !matches!(trouble, Trouble::Reboot { .. } | Trouble::Unreachable));
+        // Mostly short, as most troubles are; some longer than any pause.
+        let lasts = match rng.random_range(0..10) {
+            0..6 => random_seconds(rng, 1, 60),
+            6..9 => random_seconds(rng, 30, 600),
+            _ => random_seconds(rng, 600, 3600),
+        };
+        let from = Duration::from_secs(at) + random_seconds(rng, 0, 1);
+        spells.push(Spell { from, until: from + lasts, role, trouble });
+        let rest = pick(rng, &[10, 120, 900, 900, 2400]);
+        at += lasts.as_secs() + 2 + rng.random_range(0..rest);
+    }
+    SitePlan { kind, queries, latency, spells }
+}
+
+fn trouble(rng: &mut StdRng) -> Trouble {
+    let silence = |rng: &mut StdRng| {
+        let asked = pick(rng, &[1, 120, 400, 900, 100_000]);
+        rng.random_bool(0.5).then_some(asked)
+    };
+    match rng.random_range(0..17) {
+        0 => Trouble::Status { code: 401, retry_after: None },
+        1 => Trouble::Status { code: 403, retry_after: None },
+        2 => Trouble::Status { code: 404, retry_after: None },
+        3 => Trouble::Status { code: 429, retry_after: silence(rng) },
+        4 => Trouble::Status { code: 503, retry_after: silence(rng) },
+        5 => Trouble::Status { code: pick(rng, &[400, 500, 502]), retry_after: None },
+        6 => Trouble::Hang,
+        7 => Trouble::HangForEver,
+        8 => Trouble::HalfBody,
+        9 => Trouble::CutOff,
+        10 => Trouble::Garbage,
+        11 => Trouble::EmptyBody,
+        12 => Trouble::Unreachable,
+        13 => Trouble::Slow,
+        14 => Trouble::NoMeters,
+        15 => Trouble::Killer,
+        _ => Trouble::Reboot { firmware: pick(rng, &FIRMWARES) },
+    }
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "seed {}: {} h, a poll every {:?}, timeout {:?}, TTL {:?}, degradation {}",
+            self.seed,
+            self.length.as_secs() / HOUR,
+            self.interval,
+            self.timeout,
+            self.cache_ttl,
+            if self.graceful { "graceful" } else { "off" },
+        )?;
+        for (index, site) in self.sites.iter().enumerate() {
+            writeln!(f, "  gateway {index}: {:?}, {:?}, {:?} ms", site.kind, site.queries, site.latency)?;
+            for spell in &site.spells {
+                let role = spell.role.map(|role| format!(" with {role:?}")).unwrap_or_default();
+                let (from, until) = (spell.from.as_secs_f64(), spell.until.as_secs_f64());
+                writeln!(f, "    {from:.3} s to {until:.3} s: {:?}{role}", spell.trouble)?;
+            }
+        }
+        for (at, event) in &self.events {
+            writeln!(f, "  {:.3} s: {event:?}", at.as_secs_f64())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! One simulated house, from its first second to its last: the real actors on a paused clock.
+
+use std::fmt;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use powerwall_server::board::Board;
+use powerwall_server::clock::set_unix_time;
+use powerwall_server::link::Link;
+use powerwall_server::link::tedapi::TedapiLink;
+use powerwall_server::link::tedapi::queries::Queries;
+use powerwall_server::model::{Adjustments, Aggregate, GatewayFacts, LinkKind};
+use powerwall_server::settings::{Access, GatewaySettings, PollingSettings};
+use powerwall_server::supervisor::{Configure, Directory, LinkFactory, Supervisor};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::defects::{Defect, DefectiveLink, DefectiveTransport, sum_wrongly};
+use crate::options::{Event, Options, SECOND};
+use crate::witness::{LOOK, Listener, Witness};
+use crate::world::{Happened, SimulatedTransport, WatchedLink, World};
+
+/// Where the wall clock starts, Unix seconds.
+const WALL_CLOCK: f64 = 1_780_000_000.0;
+
+/// What came of one seed.
+pub struct Outcome {
+    options: Options,
+    pub violations: Vec<String>,
+    /// The last things that happened.
+    tail: Vec<String>,
+    /// Of everything that happened.
+    pub trace: u64,
+    /// How often each outcome of an exchange was seen.
+    pub seen: Vec<(&'static str, u64)>,
+    /// How often a client that looks each second saw a gateway's data as live, stale, not at all.
+    pub counts: [u64; 3],
+    /// New actors for dead ones.
+    pub restarts: u64,
+}
+
+impl Outcome {
+    pub fn seed(&self) -> u64 {
+        self.options.seed
+    }
+}
+
+impl fmt::Display for Outcome {
+    /// What is needed to understand and to repeat a failure.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.options)?;
+        writeln!(f, "the last that happened:\n{}", self.tail.join("\n"))?;
+        for violation in &self.violations {
+            writeln!(f, "VIOLATED: {violation}")?;
+        }
+        let (seed, hours) = (self.options.seed, self.options.length.as_secs() / 3600);
+        write!(f, "replay: SEED={seed} HOURS={hours} cargo test --test simulation")
+    }
+}
+
+fn gateway(site: usize, timeout: std::time::Duration) -> GatewaySettings {
+    let facts = GatewayFacts { id: format!("site-{site}"), ..GatewayFacts::default() };
+    GatewaySettings {
+        facts: Arc::new(facts),
+        access: Access::Unsupported(LinkKind::Cloud),
+        timeout,
+        state_file: None,
+    }
+}
+
+fn connect(world: Arc<World>, defect: Option<Defect>) -> LinkFactory {
+    Arc::new(move |settings| {
+        let site = settings.facts.id.bytes().last().map_or(0, |digit| usize::from(digit - b'0'));
+        let leads_to = if defect == Some(Defect::Crossed) && site == 1 { 0 } else { site };
+        let limit = settings.timeout;
+        let transport = SimulatedTransport::new(world.clone(), leads_to, limit);
+        let transport = DefectiveTransport { inner: transport, defect };
+        let queries = Queries::of(world.options.sites[site].queries);
+        let link: Box<dyn Link> = Box::new(TedapiLink::over(transport, queries, "192.168.91.1"));
+        let inner = Box::new(DefectiveLink::new(link, defect));
+        Box::new(WatchedLink { inner, world: world.clone(), site, limit })
+    })
+}
+
+/// Lives through `options` in no time.
+pub fn live(options: &Options, defect: Option<Defect>) -> Outcome {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let house = async {
+        let world = Arc::new(World::new(options.clone()));
+        let witness = inhabit(&world, defect).await;
+        let entries = witness.directory.entries();
+        let restarts = entries.iter().map(|entry| u64::from(entry.board.read().health.restarts)).sum();
+        Outcome {
+            options: options.clone(),
+            violations: world.violations(),
+            tail: world.tail(),
+            trace: world.trace_hash(),
+            seen: world.seen.lock().unwrap().clone(),
+            counts: *witness.counts.lock().unwrap(),
+            restarts,
+        }
+    };
+    LocalSet::new().block_on(&runtime, house)
+}
+
+async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
+    let options = &world.options;
+    set_unix_time(WALL_CLOCK);
+    let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
+    let polling = PollingSettings {
+        interval: options.interval,
+        cache_ttl: options.cache_ttl,
+        graceful_degradation: options.graceful,
+        adjustments: Adjustments::default(),
+        memory: None,
+    };
+    let mut timeouts = [options.timeout; 3];
+    let gateways =
+        |timeouts: &[_]| timeouts.iter().enumerate().map(|(site, timeout)| gateway(site, *timeout)).collect();
+    let connect = connect(world.clone(), defect);
+    let supervisor =
+        Supervisor::new(gateways(&timeouts), polling.clone(), directory.clone(), connect, options.seed)
+            .start();
+    let witness = Arc::new(Witness::new(world.clone(), directory.clone()));
+    // The boards stand once the Supervisor has started, which is before it takes a message.
+    supervisor.send(Configure(gateways(&timeouts), polling.clone())).await.unwrap();
+    for (site, entry) in directory.entries().iter().enumerate() {
+        entry.board.subscribe(Listener { witness: witness.clone(), site }.start().recipient());
+    }
+    if let Some(defect @ (Defect::SumsTheMissing | Defect::HidesTheMissing)) = defect {
+        tokio::task::spawn_local(sum_wrongly(directory.clone(), defect));
+    }
+    let mut events = options.events.iter().peekable();
+    let end = world.started + options.length;
+    let mut next_look = world.started + LOOK;
+    while next_look <= end {
+        let next_event = events.peek().map(|(at, _)| world.started + *at);
+        match next_event.filter(|at| *at < next_look) {
+            Some(at) => {
+                sleep_until(at).await;
+                let (_, event) = events.next().unwrap();
+                world.note(3, Happened::Event(format!("{event:?}")));
+                match *event {
+                    Event::WallClock(by) => set_unix_time(powerwall_server::clock::unix_time() + by),
+                    Event::GatewayClock(site, by) => world.site(site).answers.skip(by),
+                    Event::Reconfigure(site) => {
+                        timeouts[site] += SECOND / 10;
+                        world.site(site).conduct.stopped(Instant::now());
+                        supervisor.send(Configure(gateways(&timeouts), polling.clone())).await.unwrap();
+                    }
+                }
+            }
+            None => {
+                sleep_until(next_look).await;
+                witness.look(&timeouts);
+                if world.is_violated() {
+                    break;
+                }
+                next_look += LOOK;
+            }
+        }
+    }
+    witness
+}

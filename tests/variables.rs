@@ -1,0 +1,220 @@
+//! Every variable and file key of pypowerwall-server 0.13 and of the proxy: it changes something, or it is said to
+//! change nothing.
+
+use std::io::Write;
+
+use powerwall_server::settings::variables::{Effect, VARIABLES, effect};
+use powerwall_server::settings::{Inputs, Settings};
+
+/// Variable, a value that is not its default, and what else must be set for it to matter.
+type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const TEDAPI: &[(&str, &str)] = &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x")];
+const LOCAL: &[(&str, &str)] = &[("PW_HOST", "10.0.0.1"), ("PW_PASSWORD", "x")];
+const BROKER: &[(&str, &str)] = &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x"), ("MQTT_HOST", "broker")];
+const LIMITED: &[(&str, &str)] =
+    &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x"), ("PW_RATE_LIMIT_ENABLED", "yes")];
+const SECURE: &[(&str, &str)] = &[
+    ("PW_HOST", "10.0.0.1"),
+    ("PW_GW_PWD", "x"),
+    ("PW_TLS_CERT", "/certificate.pem"),
+    ("PW_TLS_KEY", "/key.pem"),
+];
+const CLOUD: &[(&str, &str)] = &[("PW_EMAIL", "someone@example.com")];
+const LIST: &str = r#"[{"id":"a","host":"h","gw_pwd":"x"}]"#;
+
+/// In the order of the tables of both contracts. `FILE` and `KEY` stand for files that a test makes.
+const TABLE: &[Row] = &[
+    ("PW_BIND_ADDRESS", "127.0.0.1", TEDAPI),
+    ("PW_PORT", "9000", TEDAPI),
+    ("PW_DEBUG", "yes", TEDAPI),
+    ("PW_HOST", "10.0.0.9", TEDAPI),
+    ("PW_GW_PWD", "x", &[]),
+    ("PW_PASSWORD", "x", TEDAPI),
+    ("PW_EMAIL", "someone@example.com", &[]),
+    ("PW_TIMEZONE", "Europe/Berlin", TEDAPI),
+    ("PW_AUTH_PATH", "/auth", TEDAPI),
+    ("PW_AUTHPATH", "/auth", TEDAPI),
+    ("PW_AUTH_MODE", "token", LOCAL),
+    ("PW_CACHE_FILE", "/cache", LOCAL),
+    ("PW_SITEID", "12345", TEDAPI),
+    ("PW_CACHE_EXPIRE", "7", TEDAPI),
+    ("PW_BROWSER_CACHE", "60", TEDAPI),
+    ("PW_TIMEOUT", "9", TEDAPI),
+    ("PW_POOL_MAXSIZE", "9", TEDAPI),
+    ("PW_HTTPS", "yes", SECURE),
+    ("PW_SUPPRESS_NETWORK_ERRORS", "yes", TEDAPI),
+    ("PW_NETWORK_ERROR_RATE_LIMIT", "9", TEDAPI),
+    ("PW_FAIL_FAST", "yes", TEDAPI),
+    ("PW_GRACEFUL_DEGRADATION", "no", TEDAPI),
+    ("PW_HEALTH_CHECK", "no", TEDAPI),
+    ("PW_CACHE_TTL", "60", TEDAPI),
+    ("PW_STYLE", "solar", TEDAPI),
+    ("PW_CONTROL_SECRET", "x", TEDAPI),
+    ("PROXY_BASE_URL", "/powerwall", TEDAPI),
+    ("PW_RSA_KEY_PATH", "KEY", TEDAPI),
+    ("PW_WIFI_HOST", "192.168.91.1", TEDAPI),
+    ("PW_NEG_SOLAR", "no", TEDAPI),
+    ("PW_SITE_ZERO_THRESHOLD", "50", TEDAPI),
+    ("PW_TEDAPI_API_VERSION", "V2026_06", TEDAPI),
+    ("PW_TEDAPI_RECOVERY", "no", TEDAPI),
+    ("PW_TEDAPI_PROBE_INTERVAL", "60", TEDAPI),
+    ("PW_TEDAPI_AUTH_MODE", "bearer", TEDAPI),
+    ("PW_FIRMWARE_CHECK_INTERVAL", "60", TEDAPI),
+    ("PW_GATEWAYS", LIST, &[]),
+    ("GATEWAYS", LIST, TEDAPI),
+    ("CORS_ORIGINS", r#"["http://wall.local"]"#, TEDAPI),
+    ("PW_CONFIG", "FILE", TEDAPI),
+    ("CONTROL_ENABLED", "yes", TEDAPI),
+    ("CONTROL_TOKEN", "x", TEDAPI),
+    ("SERVER_HOST", "::", TEDAPI),
+    ("SERVER_PORT", "9", TEDAPI),
+    ("MQTT_HOST", "broker", TEDAPI),
+    ("MQTT_PORT", "8883", BROKER),
+    ("MQTT_USERNAME", "house", BROKER),
+    ("MQTT_PASSWORD", "x", BROKER),
+    ("MQTT_TLS", "yes", BROKER),
+    ("MQTT_TLS_CA_CERT", "FILE", BROKER),
+    ("MQTT_TLS_INSECURE", "yes", BROKER),
+    ("MQTT_TOPIC_PREFIX", "house", BROKER),
+    ("MQTT_HA_PREFIX", "ha", BROKER),
+    ("MQTT_RETAIN", "no", BROKER),
+    ("MQTT_QOS", "0", BROKER),
+    ("MQTT_HA_DISCOVERY", "no", BROKER),
+    ("MQTT_CLIENT_ID", "house", BROKER),
+    ("MQTT_KEEPALIVE", "30", BROKER),
+    ("MQTT_CONTROLS", "31", BROKER),
+    ("PW_FAILOVER", "no", TEDAPI),
+    ("PW_FLEETAPI_HTTP", "1.1", CLOUD),
+    ("PW_CLOUD_HYBRID", "yes", TEDAPI),
+    ("PW_LOCAL_FIRST", "yes", TEDAPI),
+    ("PW_ISLANDING_COOLDOWN", "60", TEDAPI),
+    ("PW_RATE_LIMIT_ENABLED", "yes", TEDAPI),
+    ("PW_RATE_LIMIT_MAX_REQUESTS", "9", LIMITED),
+    ("PW_RATE_LIMIT_WINDOW_SECONDS", "9", LIMITED),
+    ("PW_RATE_LIMIT_MAX_BUCKETS", "9", LIMITED),
+    ("PW_TIMESERIES_RETENTION", "48h", TEDAPI),
+    ("PW_TIMESERIES_DAILY_RETENTION", "1w", TEDAPI),
+    ("PW_TIMESERIES_SIGNAL_RETENTION", "1d", TEDAPI),
+    ("PW_TIMESERIES_SIGNAL_INTERVAL", "120s", TEDAPI),
+    ("PW_TIMESERIES_PATH", "/data/x.db", TEDAPI),
+];
+
+fn load(environment: &[(&str, &str)]) -> Settings {
+    let environment =
+        environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    Settings::load(&Inputs { environment, flags: Vec::new() }).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// Everything that counts, as text.
+fn what_counts(mut settings: Settings) -> String {
+    settings.effective.clear();
+    settings.warnings.clear();
+    format!("{settings:?}")
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn every_variable_changes_something_or_is_said_to_change_nothing() {
+    let file = file("gateways: [{id: from-file, host: h, gw_pwd: x}]");
+    let key = rsa_key();
+    for (name, value, base) in TABLE {
+        let value = match *value {
+            "FILE" => file.path().to_str().unwrap(),
+            "KEY" => key.path().to_str().unwrap(),
+            value => value,
+        };
+        // A password without a host is none that anybody is asked for.
+        let (before, base): (_, Vec<(&str, &str)>) = match *name {
+            "PW_GW_PWD" | "PW_PASSWORD" => (String::new(), vec![("PW_HOST", "10.0.0.1")]),
+            _ => (what_counts(load(base)), base.to_vec()),
+        };
+        let with: Vec<_> =
+            base.iter().filter(|(other, _)| other != name).copied().chain([(*name, value)]).collect();
+        let settings = load(&with);
+        let says_so =
+            settings.warnings.iter().any(|warning| warning.starts_with(&format!("{name} has no effect: ")));
+        match effect(name) {
+            None => panic!("{name} is not known"),
+            Some(Effect::None(_)) => assert!(says_so, "{name} changes nothing, and nobody says so"),
+            Some(Effect::Live | Effect::Secret | Effect::Private) => {
+                assert!(!says_so, "{name}");
+                assert_ne!(what_counts(settings), before, "{name}={value} changes nothing");
+            }
+        }
+    }
+}
+
+/// A key as they are made for gateways.
+fn rsa_key() -> tempfile::NamedTempFile {
+    file("key")
+}
+
+#[test]
+fn what_is_known_is_in_the_table_or_ours() {
+    const OURS: [&str; 12] = [
+        "PW_GW_PWD_FILE",
+        "PW_PASSWORD_FILE",
+        "PW_CONTROL_SECRET_FILE",
+        "MQTT_PASSWORD_FILE",
+        "PW_LOG_FORMAT",
+        "PW_TLS_CERT",
+        "PW_TLS_KEY",
+        "PW_CERTIFICATE",
+        "PW_LEGACY_ZEROS",
+        "PW_ALLOWED_HOSTS",
+        "PW_GATEWAY_CERTIFICATE",
+        "PW_METRICS",
+    ];
+    let in_table = |name: &str| TABLE.iter().any(|(known, ..)| *known == name);
+    let stray: Vec<_> = VARIABLES.iter().map(|(name, _)| *name).filter(|name| !in_table(name)).collect();
+    let unknown: Vec<_> = stray.iter().filter(|name| !OURS.contains(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}: of the contracts, or ours?");
+}
+
+/// Key, a value, and what else the entry needs.
+const GATEWAY_KEYS: [(&str, &str, &str); 14] = [
+    ("id", "other", "host: h, gw_pwd: x"),
+    ("name", "Other", "id: a, host: h, gw_pwd: x"),
+    ("host", "other", "id: a, gw_pwd: x"),
+    ("port", "8443", "id: a, host: h, gw_pwd: x"),
+    ("gw_pwd", "x", "id: a, host: h"),
+    ("password", "x", "id: a, host: h"),
+    ("rsa_key_path", "KEY", "id: a, host: h, gw_pwd: x"),
+    ("wifi_host", "192.168.91.1", "id: a, host: h, gw_pwd: x"),
+    ("email", "someone@example.com", "id: a"),
+    ("authpath", "/auth", "id: a, host: h, gw_pwd: x, certificate: tofu"),
+    ("timezone", "Europe/Berlin", "id: a, host: h, gw_pwd: x"),
+    ("cloud_mode", "true", "id: a, email: someone@example.com, host: h, gw_pwd: x"),
+    ("fleetapi", "true", "id: a"),
+    ("type", "inverter", "id: a, host: h, gw_pwd: x"),
+];
+
+#[test]
+fn every_key_of_the_file_changes_something() {
+    let key_file = rsa_key();
+    let read = |text: &str| {
+        let file = file(text);
+        let inputs = [("PW_CONFIG".to_owned(), file.path().to_str().unwrap().to_owned())];
+        Settings::load(&Inputs { environment: inputs.into(), flags: Vec::new() }).map(what_counts)
+    };
+    let gateway = "gateways: [{id: a, host: h, gw_pwd: x}]";
+    let before = read(gateway).unwrap();
+    for (key, value) in
+        [("host", "127.0.0.1"), ("port", "9000"), ("cors_origins", r#"["http://wall.local"]"#)]
+    {
+        assert_ne!(read(&format!("server: {{{key}: {value}}}\n{gateway}")).unwrap(), before, "server.{key}");
+    }
+    for (key, value, rest) in GATEWAY_KEYS {
+        let value = if value == "KEY" { key_file.path().to_str().unwrap() } else { value };
+        let before = read(&format!("gateways: [{{{rest}}}]")).ok();
+        let after = read(&format!("gateways: [{{{rest}, {key}: {value}}}]"))
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        assert_ne!(Some(after), before, "gateways[].{key}");
+    }
+}
