@@ -6,8 +6,8 @@ use crate::chromium::Browser;
 use crate::scenes;
 use crate::stage::Stage;
 
-/// What a page may gain from the tenth minute to the end of the second hour, bytes. A leak of one number a second
-/// would be more than twice as much.
+/// What a page may gain from the tenth minute to the end of the second hour, bytes. One small object kept of every
+/// drawing would be twice as much.
 const SLACK: f64 = 200_000.0;
 
 #[actix_web::test]
