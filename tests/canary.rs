@@ -6,6 +6,7 @@
 mod program;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
@@ -14,6 +15,8 @@ use futures_util::{SinkExt, StreamExt};
 use powerwall_server::simulator::{Fault, GatewayHandle, SiteKind, SiteOptions};
 use program::{Program, run};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -109,13 +112,32 @@ async fn ask(said: &mut Said, program: &Program, method: &str, path: &str, token
     let mut answer = request.send_body(body).await.unwrap();
     let place = format!("{method} {path}");
     said.add(format!("the head of {place}"), format!("{} {:?}", answer.status(), answer.headers()));
-    let body = answer.body().limit(16 << 20).await.unwrap();
+    let body = timeout(program::PATIENCE, answer.body().limit(16 << 20)).await.expect(&place).unwrap();
     said.add(place, String::from_utf8_lossy(&body));
+}
+
+/// Takes whatever it is told and answers nothing, so that the login of a broker is under way. Its port, and what it
+/// has been told.
+async fn mute_broker() -> (u16, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let all = told.clone();
+    actix_web::rt::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut packet = [0; 1024];
+            if let Ok(length) = stream.read(&mut packet).await {
+                all.lock().unwrap().extend_from_slice(&packet[..length]);
+            }
+        }
+    });
+    (port, told)
 }
 
 async fn gateway(id: &str, password: &str, fault: Option<Fault>) -> GatewayHandle {
     let mut options = SiteOptions::new(id, id, SiteKind::Powerwall3);
     options.password = password.to_owned();
+    options.customer_password = canary("password").to_owned();
     let gateway = GatewayHandle::start(options).await.unwrap();
     if let Some(fault) = fault {
         gateway.set(fault);
@@ -147,13 +169,17 @@ async fn no_secret_is_said_anywhere() {
         gateway("hung", password, Some(Fault::Hang)).await,
     ];
     gateways.push(home);
+    let customer = gateway("customer", password, None).await;
+    let (broker_port, told_broker) = mute_broker().await;
+    let broker_port = broker_port.to_string();
     // Nobody answers there, so that every other way to a gateway fails as well.
     let nobody = "127.0.0.1:9";
     let key = file(folder.path(), canary("rsa_key_path"), "no key");
     let mut list: Vec<Value> = gateways.iter().map(GatewayHandle::settings).collect();
     list.extend([
         json!({ "id": "wired", "host": nobody, "rsa_key_path": key, "gw_pwd": password }),
-        json!({ "id": "customer", "host": nobody, "password": canary("password"), "email": canary("email") }),
+        customer.customer_settings(),
+        json!({ "id": "unreached", "host": nobody, "password": canary("password"), "email": canary("email") }),
         json!({ "id": "shared", "host": nobody }),
         json!({ "id": "owner", "email": canary("email"), "cloud_mode": true, "authpath": folder.path() }),
     ]);
@@ -170,6 +196,8 @@ async fn no_secret_is_said_anywhere() {
         ("PW_EMAIL", canary("PW_EMAIL")),
         ("PW_PASSWORD", canary("PW_PASSWORD")),
         ("PW_CONTROL_SECRET", canary("PW_CONTROL_SECRET")),
+        ("MQTT_HOST", "127.0.0.1"),
+        ("MQTT_PORT", broker_port.as_str()),
         ("MQTT_PASSWORD", canary("MQTT_PASSWORD")),
         ("MQTT_USERNAME", canary("MQTT_USERNAME")),
         ("RUST_LOG", "trace"),
@@ -179,14 +207,18 @@ async fn no_secret_is_said_anywhere() {
     for format in ["plain", "json"] {
         let environment = [all.as_slice(), &[("PW_LOG_FORMAT", format)]].concat();
         let program = Program::start(&[], &environment).await;
-        program.health_becomes("home", |health| health["state"] == "live").await;
+        for id in ["home", "customer"] {
+            program.health_becomes(id, |health| health["state"] == "live").await;
+        }
         for id in ["refused", "unauthorized", "limited", "broken", "babbling", "hung"] {
             program.health_becomes(id, |health| health["failures"] != 0).await;
         }
         let document = program.json("/openapi.json").await;
         let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
         assert!(paths.len() > 100);
-        for path in paths.into_iter().filter(|path| !path.starts_with("/ws/")) {
+        // Feeds do not end; they are listened to below.
+        let is_feed = |path: &str| path.starts_with("/ws/") || path.starts_with("/sse/");
+        for path in paths.into_iter().filter(|path| !is_feed(path)) {
             let path =
                 path.replace("{id}", "refused").replace("{file}", "app.js").replace("{path}", "status");
             ask(&mut said, &program, "GET", &path, None).await;
@@ -198,7 +230,7 @@ async fn no_secret_is_said_anywhere() {
             ask(&mut said, &program, "GET", path, Some(secret)).await;
         }
         ask(&mut said, &program, "DELETE", "/soe", Some(secret)).await;
-        for path in ["/ws/aggregate", "/ws/gateway/home", "/ws/gateway/hung"] {
+        for path in ["/ws/aggregate", "/ws/gateway/home", "/ws/gateway/hung", "/ws/live"] {
             let (mut client, _) = connect_async(format!("ws://{}{path}", program.addr)).await.unwrap();
             client.send(Message::Text("hello".into())).await.unwrap();
             for _ in 0..2 {
@@ -234,6 +266,8 @@ async fn no_secret_is_said_anywhere() {
         assert_eq!(outcome.code, Some(2));
         said.add("check-config with mistakes", outcome.stdout + &outcome.stderr);
     }
+    let told_broker = String::from_utf8_lossy(&told_broker.lock().unwrap()).into_owned();
+    assert!(told_broker.contains(canary("MQTT_PASSWORD")), "the password goes where it belongs");
     said.holds_no_canary();
 }
 

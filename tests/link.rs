@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use powerwall_server::link::{Link, LinkError, connect_lazily};
-use powerwall_server::model::{Adjustments, Documents, GatewayFacts, GridStatus, Readings, Source};
+use powerwall_server::model::{Adjustments, Documents, GatewayFacts, GridStatus, LinkKind, Readings, Source};
 use powerwall_server::settings::{
     Access, CertificatePolicy, GatewaySettings, QuerySet, Secret, TedapiAccess,
 };
@@ -175,20 +175,21 @@ async fn a_certificate_is_accepted_by_policy() {
 
 #[actix_web::test]
 async fn an_unsigned_question_is_not_answered_by_the_simulator() {
-    use powerwall_server::link::tedapi::frames::{Target, query_request};
+    use powerwall_server::link::tedapi::channel::{Channel, FrameChannel, Question};
+    use powerwall_server::link::tedapi::frames::{self, Target};
     use powerwall_server::link::tedapi::queries::Queries;
-    use powerwall_server::link::tedapi::transport::{HttpTransport, Request, Transport};
+    use powerwall_server::link::tedapi::transport::HttpTransport;
 
     let gateway = start(SiteKind::Powerwall2).await;
     let transport = HttpTransport::new(&access(&gateway), Duration::from_secs(2));
-    let din = transport.exchange(Request { path: "/tedapi/din".into(), body: None }).await.unwrap();
+    let mut channel = FrameChannel::new(transport, LinkKind::Tedapi);
+    let din = channel.din().await.unwrap();
     let din = String::from_utf8(din.trim_ascii().to_vec()).unwrap();
     let mut query = Queries::of(QuerySet::V2024_06).status;
-    let ask = async |query| {
-        let body = query_request(&query, Target::Gateway { din: &din });
-        let answer =
-            transport.exchange(Request { path: "/tedapi/v1".into(), body: Some(body) }).await.unwrap();
-        powerwall_server::link::tedapi::frames::query_answer(answer, "the query")
+    let mut ask = async |query| {
+        let (target, what) = (Target::Gateway { din: &din }, "the query");
+        let question = Question { din: &din, target, payload: frames::query(&query), what };
+        frames::query_answer(channel.ask(question).await.unwrap(), what)
     };
     assert!(ask(query).await.is_ok());
     query.text = b"query { control { systemStatus { nominalFullPackEnergyWh } } }";

@@ -146,18 +146,89 @@ fn a_host_and_the_customer_password_mean_the_customer_api() {
 
 #[test]
 fn modes_are_recognised_and_those_to_come_are_announced() {
-    let key = file("key");
-    let key = key.path().to_str().unwrap();
-    let cases = [
-        (format!(r#""host":"h","gw_pwd":"p","rsa_key_path":"{key}""#), LinkKind::V1r),
-        (r#""email":"a@b.c""#.to_owned(), LinkKind::Cloud),
-        (r#""fleetapi":true"#.to_owned(), LinkKind::FleetApi),
-    ];
+    let cases = [(r#""email":"a@b.c""#, LinkKind::Cloud), (r#""fleetapi":true"#, LinkKind::FleetApi)];
     for (keys, kind) in cases {
         let settings = load(&[("PW_GATEWAYS", &format!(r#"[{{"id":"a",{keys}}}]"#))]).unwrap();
         assert_eq!(settings.gateways[0].access, Access::Unsupported(kind), "{keys}");
         assert_eq!(settings.warnings.len(), 1, "{keys}");
     }
+}
+
+const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4096.pem");
+
+#[test]
+fn a_key_makes_v1r_with_and_without_wifi() {
+    let v1r = |keys: &str, variables: &[(&str, &str)]| {
+        let list = format!(r#"[{{"id":"a","host":"10.42.1.5","rsa_key_path":"{KEY}",{keys}}}]"#);
+        let settings = load(&[&[("PW_GATEWAYS", list.as_str())], variables].concat()).unwrap();
+        let facts = settings.gateways[0].facts.clone();
+        assert!(facts.rsa_key_configured && facts.tedapi_expected && !facts.may_be_basic_lan);
+        match settings.gateways[0].access.clone() {
+            Access::V1r(access) => (access, settings, facts.mode),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (access, settings, mode) = v1r(r#""gw_pwd":"ABCDEFGHIJ","wifi_host":"192.168.91.1:8443""#, &[]);
+    assert_eq!((mode, settings.warnings.len()), ("v1r+wifi", 0));
+    assert_eq!((access.password.expose(), access.failover), ("FGHIJ", true));
+    let wifi = access.wifi.unwrap();
+    assert_eq!((wifi.password.expose(), wifi.port), ("ABCDEFGHIJ", 8443));
+    let report = check_config::report(&settings);
+    for part in
+        ["mode v1r+wifi: there is a key", "RSA key with 4096 bits, fingerprint ", "and to stand in: TEDAPI"]
+    {
+        assert!(report.contains(part), "{report}\n≠ {part}");
+    }
+    assert!(!report.contains("FGHIJ"));
+
+    let (access, settings, mode) = v1r(r#""gw_pwd":"ABCDEFGHIJ","password":"OWNER""#, &[]);
+    assert_eq!((mode, access.password.expose(), access.wifi), ("v1r", "OWNER", None));
+    assert!(settings.warnings[0].contains("stay unseen"), "{:?}", settings.warnings);
+
+    let (access, settings, _) = v1r(
+        r#""password":"OWNER","wifi_host":"w""#,
+        &[("PW_FAILOVER", "no"), ("PW_TEDAPI_AUTH_MODE", "bearer")],
+    );
+    assert!(!access.failover);
+    assert!(settings.warnings.concat().contains("without gw_pwd"), "{:?}", settings.warnings);
+}
+
+#[test]
+fn a_key_that_cannot_sign_stops_the_start_and_names_its_variable() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r");
+    for (name, expected) in
+        [("ec.pem", "not RSA"), ("encrypted.pem", "is encrypted"), ("public.pem", "public key")]
+    {
+        let path = format!("{folder}/{name}");
+        let single = [("PW_HOST", "h"), ("PW_GW_PWD", "ABCDEFGHIJ"), ("PW_RSA_KEY_PATH", path.as_str())];
+        let problems = load(&single).unwrap_err();
+        assert!(problems.starts_with("PW_RSA_KEY_PATH: ") && problems.contains(expected), "{problems}");
+        assert_eq!(problems.lines().count(), 1, "{problems}");
+        let list = format!(r#"[{{"id":"a","host":"h","gw_pwd":"x","rsa_key_path":"{path}"}}]"#);
+        let problems = load(&[("PW_GATEWAYS", &list)]).unwrap_err();
+        assert!(problems.starts_with("PW_GATEWAYS[0].rsa_key_path: "), "{problems}");
+    }
+    let single = [("PW_HOST", "h"), ("PW_RSA_KEY_PATH", KEY)];
+    assert!(load(&single).unwrap_err().starts_with("PW_GW_PWD: missing: PW_RSA_KEY_PATH (v1r)"));
+}
+
+#[test]
+fn an_installer_login_is_chosen_by_name_and_asks_the_newer_queries() {
+    let bearer = |variables: &[(&str, &str)]| {
+        let settings = load(&[&[("PW_HOST", "h"), ("PW_GW_PWD", "p")], variables].concat())?;
+        match settings.gateways[0].access.clone() {
+            Access::Bearer(access) => Ok((access.query_set, settings.warnings.len())),
+            other => Err(format!("{other:?}")),
+        }
+    };
+    let mode = ("PW_TEDAPI_AUTH_MODE", "Bearer");
+    assert_eq!(bearer(&[mode]), Ok((QuerySet::V2026_06, 0)));
+    assert_eq!(bearer(&[mode, ("PW_TEDAPI_API_VERSION", "V2024_06")]), Ok((QuerySet::V2024_06, 1)));
+    let odd = bearer(&[("PW_TEDAPI_AUTH_MODE", "presence")]).unwrap_err();
+    assert!(odd.starts_with(r#"PW_TEDAPI_AUTH_MODE: "presence" is neither basic nor bearer"#), "{odd}");
+    let both = bearer(&[mode, ("PW_RSA_KEY_PATH", KEY)]).unwrap_err();
+    assert!(both.starts_with("PW_TEDAPI_AUTH_MODE: bearer and"), "{both}");
+    assert!(bearer(&[("PW_TEDAPI_AUTH_MODE", "basic")]).unwrap_err().starts_with("Tedapi"));
 }
 
 /// Variables as they are set, and what the report must then say.

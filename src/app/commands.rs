@@ -10,9 +10,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::signals::{Order, Orders};
 use super::{Service, StartError, logging, tls};
-use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, healthcheck};
-use crate::settings::{Inputs, LoggingSettings, Settings};
-use crate::simulator::{Fleet, demo_sites};
+use crate::cli::scan::{self, Network};
+use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, doctor, healthcheck};
+use crate::settings::{Inputs, LoggingSettings, RsaKey, Settings};
+use crate::simulator::{Counters, Fleet, demo_sites};
 
 /// A setting is wrong or missing. Also what a mistyped command line exits with.
 const MISCONFIGURED: u8 = 2;
@@ -37,7 +38,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve(&flags),
         Command::Demo { speed } => demo(flags, speed),
-        Command::Simulate { gateways } => simulate(gateways),
+        Command::Simulate { gateways, rsa_key } => simulate(gateways, rsa_key),
         Command::CheckConfig => with_settings(&flags.inputs(environment()), |settings| {
             println!("{}", check_config::report(&settings));
             match settings.http.tls.as_ref().map(tls::server_config).transpose() {
@@ -45,11 +46,64 @@ pub fn run(cli: Cli) -> ExitCode {
                 Err(error) => misconfigured(&error),
             }
         }),
+        Command::Doctor { gateway } => diagnose(&flags, gateway.as_deref()),
+        Command::Scan { networks, gateway_port, patience, public, json } => {
+            look_around(&networks, public, gateway_port, Duration::from_secs(patience), json)
+        }
         Command::Healthcheck { url: Some(url) } => check_health(&url),
         Command::Healthcheck { url: None } => with_settings(&flags.inputs(environment()), |settings| {
             check_health(&healthcheck::url(&settings.http))
         }),
     }
+}
+
+/// Examines one gateway after the other: a person is waiting, and each is to be read by itself.
+fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
+    // Who names a host means that host, whatever else is configured.
+    let listed = ["PW_CONFIG", "PW_GATEWAYS"];
+    let counts = |name: &str| flags.host.is_none() || !listed.contains(&name);
+    let inputs = flags.inputs(environment().filter(|(name, _)| counts(name)));
+    let ways = match Settings::ways(&inputs) {
+        Ok(ways) => ways,
+        Err(problems) => return misconfigured(&problems),
+    };
+    let chosen: Vec<_> = ways.iter().filter(|way| only.is_none_or(|id| way.id == id)).collect();
+    if chosen.is_empty() {
+        let known: Vec<&str> = ways.iter().map(|way| way.id.as_str()).collect();
+        match only {
+            Some(id) if !known.is_empty() => {
+                eprintln!("no gateway {id} is configured; there are {}", known.join(", "));
+            }
+            _ => eprintln!("There is no gateway with a host to examine.\n\n{NO_GATEWAYS}"),
+        }
+        return ExitCode::from(MISCONFIGURED);
+    }
+    actix::System::new().block_on(async {
+        let mut healthy = true;
+        for ways in chosen {
+            let diagnosis = doctor::examine(ways).await;
+            println!("{}", diagnosis.report);
+            healthy &= diagnosis.healthy;
+        }
+        if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    })
+}
+
+fn look_around(networks: &[String], public: bool, port: u16, patience: Duration, json: bool) -> ExitCode {
+    let networks = match networks {
+        [] => scan::usual_networks(),
+        named => named.iter().map(|text| Network::parse(text, public)).collect(),
+    };
+    let networks = match networks {
+        Ok(networks) => networks,
+        Err(error) => return misconfigured(&error),
+    };
+    let found = actix::System::new().block_on(scan::scan(&networks, port, patience));
+    match json {
+        true => println!("{:#}", scan::document(&found)),
+        false => print!("{}", scan::report(&found)),
+    }
+    if found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// A variable that is no text cannot be one of ours.
@@ -121,9 +175,19 @@ fn host_of(ip: IpAddr) -> String {
 }
 
 /// Until it is told to stop, when it says how much it was asked.
-fn simulate(gateways: u32) -> ExitCode {
+fn simulate(gateways: u32, rsa_key: Option<String>) -> ExitCode {
     logging::start(LoggingSettings::default());
-    let fleet = match Fleet::of(gateways) {
+    let fleet = match rsa_key {
+        None => Fleet::of(gateways),
+        Some(file) => match RsaKey::read(file.as_ref()) {
+            Ok(key) => Fleet::with_lan(gateways, key, &file),
+            Err(problem) => {
+                eprintln!("--rsa-key: {problem}");
+                return ExitCode::from(MISCONFIGURED);
+            }
+        },
+    };
+    let fleet = match fleet {
         Ok(fleet) => fleet,
         Err(error) => return failed("cannot simulate gateways", &error),
     };
@@ -136,8 +200,8 @@ fn simulate(gateways: u32) -> ExitCode {
     if let Err(error) = stopped {
         return failed("cannot listen for signals", &error);
     }
-    let requests: u64 = fleet.gateways().iter().map(|gateway| gateway.counters().all_requests()).sum();
-    let connections: u64 = fleet.gateways().iter().map(|gateway| gateway.counters().connections()).sum();
+    let requests: u64 = fleet.counters().map(Counters::all_requests).sum();
+    let connections: u64 = fleet.counters().map(Counters::connections).sum();
     println!("{requests} requests over {connections} connections");
     ExitCode::SUCCESS
 }

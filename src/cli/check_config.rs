@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use super::NO_GATEWAYS;
-use crate::settings::{Access, AuthMode, CertificatePolicy, GatewaySettings, QuerySet, Settings};
+use crate::settings::{
+    Access, AuthMode, CertificatePolicy, GatewaySettings, QuerySet, Settings, TedapiAccess,
+};
 
 /// The report on valid settings.
 pub fn report(settings: &Settings) -> String {
@@ -28,15 +30,23 @@ pub fn report(settings: &Settings) -> String {
 fn describe(gateway: &GatewaySettings) -> String {
     let facts = &gateway.facts;
     let mut text = format!("gateway {} ({})\n", facts.id, facts.name);
+    let _ = writeln!(text, "  mode {}: {}", facts.mode, facts.mode_reason);
     match &gateway.access {
-        Access::Tedapi(access) => {
-            let queries = match access.query_set {
-                QuerySet::V2024_06 => "V2024_06",
-                QuerySet::V2026_06 => "V2026_06",
-            };
-            let (host, port) = (&access.host, access.port);
-            let _ = writeln!(text, "  TEDAPI at {host}:{port}, password **********, queries {queries}");
-            let _ = writeln!(text, "  certificate: {}", certificate(&access.certificate));
+        Access::Tedapi(access) => describe_tedapi(&mut text, "TEDAPI", access),
+        Access::Bearer(access) => describe_tedapi(&mut text, "TEDAPI with an installer login", access),
+        Access::V1r(access) => {
+            let (host, port, key) = (&access.host, access.port, &access.key);
+            let queries = name_of(access.query_set);
+            let _ = writeln!(text, "  TEDAPI v1r at {host}:{port}, password **********, queries {queries}");
+            let _ = writeln!(text, "  RSA key with {} bits, fingerprint {}", key.bits(), key.fingerprint());
+            let _ = writeln!(text, "  certificate: {}", accepted(&access.certificate));
+            if let Some(wifi) = &access.wifi {
+                let role = match access.failover {
+                    true => "for followers, and to stand in:",
+                    false => "for followers only (PW_FAILOVER=no):",
+                };
+                describe_tedapi(&mut text, &format!("{role} TEDAPI"), wifi);
+            }
         }
         Access::Local(access) => {
             let (host, port) = (&access.host, access.port);
@@ -46,7 +56,7 @@ fn describe(gateway: &GatewaySettings) -> String {
             };
             let _ =
                 writeln!(text, "  customer API at {host}:{port}, password **********, session by {session}");
-            let _ = writeln!(text, "  certificate: {}", certificate(&access.certificate));
+            let _ = writeln!(text, "  certificate: {}", accepted(&access.certificate));
         }
         Access::Unsupported(kind) => {
             let _ = writeln!(text, "  {}: not supported by this version", kind.name());
@@ -59,8 +69,21 @@ fn describe(gateway: &GatewaySettings) -> String {
     text
 }
 
-fn certificate(policy: &CertificatePolicy) -> &'static str {
-    match policy {
+fn describe_tedapi(text: &mut String, what: &str, access: &TedapiAccess) {
+    let (host, port, queries) = (&access.host, access.port, name_of(access.query_set));
+    let _ = writeln!(text, "  {what} at {host}:{port}, password **********, queries {queries}");
+    let _ = writeln!(text, "  certificate: {}", accepted(&access.certificate));
+}
+
+fn name_of(queries: QuerySet) -> &'static str {
+    match queries {
+        QuerySet::V2024_06 => "V2024_06",
+        QuerySet::V2026_06 => "V2026_06",
+    }
+}
+
+fn accepted(certificate: &CertificatePolicy) -> &'static str {
+    match certificate {
         CertificatePolicy::Off => "any",
         CertificatePolicy::TrustOnFirstUse { .. } => "the first one seen",
         CertificatePolicy::Pinned(_) => "the pinned one",

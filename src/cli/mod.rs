@@ -1,7 +1,9 @@
 //! The command line: what may be typed, and the commands that need no service.
 
 pub mod check_config;
+pub mod doctor;
 pub mod healthcheck;
+pub mod scan;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -31,9 +33,36 @@ pub enum Command {
     Simulate {
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=2000))]
         gateways: u32,
+        /// They are on the wired LAN as well (v1r), where the key in this PEM file is registered and confirmed.
+        #[arg(long, value_name = "FILE")]
+        rsa_key: Option<String>,
     },
     /// Print the effective settings and where each comes from; exit code 2 if something is wrong.
     CheckConfig,
+    /// Try every way to the configured gateways, or to --host, and say which work and what to do; exit code 0 or 1.
+    Doctor {
+        /// Only this gateway.
+        #[arg(long, value_name = "ID")]
+        gateway: Option<String>,
+    },
+    /// Look for gateways on the local network; exit code 1 if there is none.
+    Scan {
+        /// Networks such as 192.168.1.0/24, or addresses; none: the network of this machine.
+        #[arg(value_name = "CIDR")]
+        networks: Vec<String>,
+        /// Where gateways listen.
+        #[arg(long, default_value_t = 443)]
+        gateway_port: u16,
+        /// Seconds until an address is given up.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10))]
+        patience: u64,
+        /// Take networks that are not private, too.
+        #[arg(long)]
+        public: bool,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask the running service whether it is alive; exit code 0 or 1.
     Healthcheck {
         /// Instead of the address in the settings.

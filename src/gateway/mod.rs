@@ -6,6 +6,7 @@
 pub mod messages;
 mod numbers;
 pub(crate) mod outage;
+mod pace;
 pub(crate) mod retry;
 mod ticks;
 
@@ -26,6 +27,7 @@ use crate::model::{
 };
 use messages::{GetSnapshot, Stop};
 use outage::OutageLog;
+use pace::{Pace, longest_stride};
 use retry::{Retry, RetrySchedule};
 use ticks::Ticks;
 
@@ -64,6 +66,8 @@ pub struct GatewayActor {
     newest: Snapshot,
     ticks: Ticks,
     retry: RetrySchedule,
+    /// How polls went of late: a gateway that fails often is asked less often.
+    pace: Pace,
     /// What the log knows of the present outage.
     outage: OutageLog,
     /// When the next poll starts; `None`: never again.
@@ -93,6 +97,7 @@ impl GatewayActor {
             due: newest.health.next_attempt.or(Some(now)),
             outage: OutageLog::default(),
             link: Some(link),
+            pace: Pace::default(),
             may_refresh: false,
             refresh_from: now,
             predecessor: None,
@@ -222,10 +227,11 @@ impl GatewayActor {
 
     fn poll_succeeded(&mut self, telemetry: Arc<Telemetry>, started: Instant) {
         let now = Instant::now();
+        self.pace.note(false, now);
+        let due = self.ticks.after(now, self.stride());
         let health = &mut self.newest.health;
         self.outage.succeeded(&self.plan.facts.id, health, now - started, now);
         self.retry.reset();
-        let due = self.ticks.next_after(now);
         health.polls += 1;
         health.consecutive_failures = 0;
         health.failing_since = None;
@@ -241,8 +247,15 @@ impl GatewayActor {
         self.publish();
     }
 
+    /// How many ticks there are to the next poll after a good one.
+    fn stride(&self) -> u32 {
+        let plan = &self.plan;
+        self.pace.stride(longest_stride(plan.interval, plan.timeout, plan.ttl.stale))
+    }
+
     fn poll_failed(&mut self, error: &LinkError) {
         let now = Instant::now();
+        self.pace.note(true, now);
         let retry = self.retry.after(error);
         let due = match retry {
             Retry::After(pause) | Retry::CoolDown(pause) => Some(now + pause),
@@ -278,23 +291,34 @@ impl GatewayActor {
                 self.note_link(Some(ErrorNote { kind: error.kind(), message: error.to_string() }));
                 self.publish();
             }
-            None if fetched => self.publish(),
+            None if fetched => {
+                self.note_link(None);
+                self.publish();
+            }
             None => {}
         }
     }
 
-    /// Keeps the record of the link: its last success and its last error.
+    /// Keeps the record of the link: its last success and its last error. One that stands for several keeps its own.
     fn note_link(&mut self, error: Option<ErrorNote>) {
-        let Some(kind) = self.link.as_ref().map(|link| link.kind()) else { return };
+        let Some(link) = &self.link else { return };
         let links = &mut self.newest.health.links;
-        if links.is_empty() {
-            links.push(LinkHealth { kind, last_success: None, last_error: None });
+        if let Some(several) = link.links() {
+            *links = several;
+            return;
         }
-        let health = &mut links[0];
-        if error.is_none() {
-            health.last_success = Some(Instant::now());
-        }
-        health.last_error = error;
+        let last_success = match error {
+            None => Some(Instant::now()),
+            Some(_) => links.first().and_then(|health| health.last_success),
+        };
+        *links = vec![LinkHealth {
+            kind: link.kind(),
+            in_use: true,
+            why: link.remark().unwrap_or_else(|| "the only way that is configured".into()),
+            last_success,
+            last_error: error,
+            next_try: None,
+        }];
     }
 
     fn publish(&mut self) {

@@ -307,3 +307,35 @@ async fn polls_are_counted_with_how_long_they_took_and_why_they_failed() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_fails_often_is_asked_less_often_until_it_no_longer_does() {
+    local(async {
+        // Two of three polls are lost, for a while.
+        let lost = || Step::Fail(LinkError::Unreachable("connection reset".into()));
+        let flaky = (0..60).flat_map(|_| [Step::Answer(1, Duration::ZERO), lost(), lost()]);
+        let mut bench = Bench::new(flaky);
+        bench.plan.ttl = Ttl::new(5 * SECOND, 5 * SECOND, 60 * SECOND, true);
+        bench.board = Arc::new(Board::new(Snapshot::initial(bench.plan.facts.clone(), bench.plan.ttl)));
+        bench.start();
+        let mut expired = 0;
+        for _ in 0..2400 {
+            sleep(SECOND).await;
+            expired += usize::from(!bench.freshness().has_data());
+        }
+        assert_eq!(expired, 0, "its data is shown all the while");
+        let polled = bench.polled();
+        let pauses: Vec<u64> = polled.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        // After failures 5 and 10 s and a bit; after a good poll the fourth tick.
+        let expected = |(index, pause): (usize, &u64)| match index % 3 {
+            0 => (15..=20).contains(pause),
+            1 => (5..=6).contains(pause),
+            _ => (10..=12).contains(pause),
+        };
+        assert!(pauses.iter().enumerate().skip(30).take(60).all(expected), "{pauses:?}");
+        sleep(600 * SECOND).await;
+        let last = &bench.polled()[bench.polled().len() - 10..];
+        assert!(last.windows(2).all(|pair| pair[1] - pair[0] == 5), "{last:?}");
+    })
+    .await;
+}

@@ -16,6 +16,11 @@ impl Ticks {
         Self { origin, period }
     }
 
+    /// The `stride`th tick after `now`; 1 is the next.
+    pub fn after(&self, now: Instant, stride: u32) -> Instant {
+        self.next_after(now) + self.period * stride.saturating_sub(1)
+    }
+
     /// The first tick after `now`; those that passed in the meantime are skipped.
     pub fn next_after(&self, now: Instant) -> Instant {
         let Some(since) = now.checked_duration_since(self.origin) else { return self.origin };

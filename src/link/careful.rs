@@ -6,7 +6,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::memory::Memory;
 use super::{Link, LinkError, Refreshed};
-use crate::model::{LinkKind, Source};
+use crate::model::{LinkHealth, LinkKind, Source};
 
 /// A link that asks nothing while its gateway wants to be left alone.
 pub struct Careful {
@@ -24,6 +24,14 @@ impl Careful {
 impl Link for Careful {
     fn kind(&self) -> LinkKind {
         self.link.kind()
+    }
+
+    fn links(&self) -> Option<Vec<LinkHealth>> {
+        self.link.links()
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.link.remark()
     }
 
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {

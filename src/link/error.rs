@@ -41,8 +41,55 @@ pub enum LinkError {
     /// The certificate is not the pinned or remembered one.
     #[error("the gateway's certificate has fingerprint {found}, expected {expected}")]
     Certificate { expected: String, found: String },
+    /// v1r: the key is not accepted.
+    #[error("{}", .state.told(.fingerprint))]
+    Key { state: KeyState, fingerprint: String },
+    /// v1r: signed requests tell until when they hold.
+    #[error("{0}; signed requests hold for 12 s only: let both clocks be set from the network (NTP)")]
+    ClockSkew(String),
+    /// v1r: anything else the gateway has against a signed request.
+    #[error("the gateway rejects the signed request: {name} (fault {fault})")]
+    Rejected { fault: i32, name: &'static str },
+    /// One of two ways is left alone for a while after it failed; the other one is not concerned.
+    #[error("left alone for a while: {0}")]
+    Resting(String),
     #[error("not supported: {0}")]
     Unsupported(String),
+}
+
+/// What a gateway makes of the key of v1r.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// Registered, and waiting for somebody to confirm it at the gateway.
+    Pending,
+    /// Nobody did, for longer than the gateway waits.
+    TimedOut,
+    /// Known, and not accepted any more.
+    Inactive,
+    Unknown,
+}
+
+impl KeyState {
+    /// What is the matter, and what to do.
+    fn told(self, fingerprint: &str) -> String {
+        const CONFIRM: &str = "switch one Powerwall off at its own switch for about 15 seconds and on again, within ten minutes of \
+                               registering the key";
+        let key = format!("the RSA key with fingerprint {fingerprint}");
+        match self {
+            Self::Pending => format!("{key} is registered and waits to be confirmed: {CONFIRM}"),
+            Self::TimedOut => {
+                format!("{key} was not confirmed in time: register the same public key again, then {CONFIRM}")
+            }
+            Self::Inactive => format!(
+                "the gateway no longer accepts {key}: it was removed, or never confirmed; register the same public key \
+                 again, then {CONFIRM}"
+            ),
+            Self::Unknown => format!(
+                "the gateway does not know {key}: register its public key for this site, or let rsa_key_path \
+                 (PW_RSA_KEY_PATH) name the key that is registered"
+            ),
+        }
+    }
 }
 
 impl LinkError {
@@ -60,6 +107,13 @@ impl LinkError {
             Self::Status { .. } => "status",
             Self::Malformed { .. } => "malformed",
             Self::Certificate { .. } => "certificate",
+            Self::Key { state: KeyState::Pending, .. } => "key_pending",
+            Self::Key { state: KeyState::TimedOut, .. } => "key_timed_out",
+            Self::Key { state: KeyState::Inactive, .. } => "key_inactive",
+            Self::Key { state: KeyState::Unknown, .. } => "key_unknown",
+            Self::ClockSkew(_) => "clock_skew",
+            Self::Rejected { .. } => "rejected",
+            Self::Resting(_) => "resting",
             Self::Unsupported(_) => "unsupported",
         }
     }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::fmt;
 use std::io::{ErrorKind, Read};
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,7 +38,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(150);
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// What to send.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     pub method: Method,
     /// From the root.
@@ -47,6 +48,14 @@ pub struct Call {
     pub body: Bytes,
     /// Whether it only reads, so that it may be sent again, once, if the connection died in its sleep.
     pub only_reads: bool,
+}
+
+impl fmt::Debug for Call {
+    /// A body may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (method, path, headers) = (&self.method, &self.path, &self.headers);
+        write!(f, "{method} {path} {headers:?}, {} bytes", self.body.len())
+    }
 }
 
 impl Call {
@@ -69,14 +78,23 @@ pub fn secret_header(text: &str) -> Option<header::HeaderValue> {
 }
 
 /// What came back, whatever its status.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default)]
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<Duration>,
+    /// `Date`: what the peer takes for the time, Unix seconds.
+    pub date: Option<i64>,
     /// Values of `Set-Cookie`, byte for byte. Credentials.
     pub set_cookies: Vec<String>,
     /// Of a 200 the whole; of anything else what came of it.
     pub body: Bytes,
+}
+
+impl fmt::Debug for Answer {
+    /// A body may hold a session.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).field("bytes", &self.body.len()).finish()
+    }
 }
 
 impl Answer {
@@ -141,6 +159,7 @@ impl Https {
         let text = |value: &header::HeaderValue| value.to_str().ok().map(str::to_owned);
         let set_cookies = headers.get_all(header::SET_COOKIE).filter_map(text).collect();
         let retry_after = retry_after(headers.get(header::RETRY_AFTER));
+        let date = headers.get(header::DATE).and_then(date);
         let announced: Option<usize> =
             headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let status = response.status();
@@ -162,7 +181,7 @@ impl Https {
                 timeout(REFUSAL_PATIENCE, body).await.ok().and_then(Result::ok).unwrap_or_default()
             }
         };
-        Ok(Answer { status: status.as_u16(), retry_after, set_cookies, body })
+        Ok(Answer { status: status.as_u16(), retry_after, date, set_cookies, body })
     }
 
     fn before_answer(&self, error: SendRequestError) -> Failure {
@@ -242,9 +261,13 @@ fn retry_after(value: Option<&header::HeaderValue>) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    let seconds = date.as_second() as f64 - crate::clock::unix_time();
-    Duration::try_from_secs_f64(seconds).ok()
+    Duration::try_from_secs_f64(date(value?)? as f64 - crate::clock::unix_time()).ok()
+}
+
+/// Unix seconds.
+fn date(value: &header::HeaderValue) -> Option<i64> {
+    let date = jiff::fmt::rfc2822::parse(value.to_str().ok()?.trim()).ok()?;
+    Some(date.timestamp().as_second())
 }
 
 fn in_body(error: &PayloadError) -> LinkError {

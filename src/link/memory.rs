@@ -117,7 +117,7 @@ impl Memory {
             return;
         }
         // A broken file is as good as none; the next write mends it.
-        let kept: Kept = serde_json::from_str(&text).unwrap_or_default();
+        let Ok(kept) = serde_json::from_str::<Kept>(&text) else { return };
         let (now, unix) = (Instant::now(), unix_time());
         state.budget.recall(&kept.logins, now, unix);
         if let Some(until) = kept.silent_until {
@@ -140,6 +140,7 @@ impl Memory {
     /// Heeds what `error` asks for.
     pub async fn heed(self: &Arc<Self>, error: &LinkError) {
         if let Some(pause) = silence::asked(error) {
+            self.read().await;
             self.state().silence.keep(pause, Instant::now());
             self.write().await;
         }
@@ -150,6 +151,8 @@ impl Memory {
     }
 
     pub async fn keep_session(self: &Arc<Self>, session: Option<Session>) {
+        // What another process counted in the meantime must not be lost.
+        self.read().await;
         self.state().session = session;
         self.write().await;
     }
@@ -251,11 +254,19 @@ fn replace_private(file: &Path, text: &str) -> io::Result<()> {
     fs::rename(unfinished, file)
 }
 
+/// Host and file.
+type Key = (String, Option<PathBuf>);
+
 /// The memories of all gateways, so that a new actor or changed settings do not make one forget.
 #[derive(Clone, Default)]
-pub struct Memories(Arc<Mutex<HashMap<(String, Option<PathBuf>), Arc<Memory>>>>);
+pub struct Memories(Arc<Mutex<HashMap<Key, Arc<Memory>>>>);
 
 impl Memories {
+    /// The memory of the gateway at `host` and `port`.
+    pub fn at(&self, host: &str, port: u16, file: Option<&Path>) -> Arc<Memory> {
+        self.of(&super::host_and_port(host, port), file)
+    }
+
     /// The memory of the gateway at `host` (`host[:port]`).
     pub fn of(&self, host: &str, file: Option<&Path>) -> Arc<Memory> {
         let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -315,7 +326,6 @@ mod tests {
         let file = folder.path().join("state");
         let service = Memory::new("home", Some(file.clone()));
         service.spend_login().await.unwrap();
-        // The unit of a record is finer than the two seconds that tell two attempts apart.
         for _ in 0..2 {
             let mut kept: serde_json::Value =
                 serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
@@ -323,7 +333,13 @@ mod tests {
             kept["logins"].as_array_mut().unwrap().insert(0, (earliest - 10.0).into());
             fs::write(&file, kept.to_string()).unwrap();
         }
+        service.keep_session(Some(cookies())).await;
+        let kept: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        assert_eq!(kept["logins"].as_array().unwrap().len(), 3, "nobody's login is forgotten");
         assert!(matches!(service.spend_login().await, Err(LinkError::LoginBudget { .. })));
+        fs::write(&file, "{").unwrap();
+        assert!(matches!(service.spend_login().await, Err(LinkError::LoginBudget { .. })));
+        assert_eq!(service.session(), Some(cookies()), "a file that broke makes nobody forget");
     }
 
     #[tokio::test]

@@ -5,25 +5,38 @@ mod careful;
 pub mod error;
 pub mod https;
 pub mod local;
+mod login;
+pub mod look;
 pub mod memory;
+mod pair;
 pub mod silence;
 pub mod tedapi;
 mod tls;
+pub mod v1r;
+
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
 pub use error::LinkError;
 pub use tls::any_certificate;
 
-use crate::model::{LinkKind, Source};
-use crate::settings::{Access, GatewaySettings};
+use crate::model::{LinkHealth, LinkKind, Source};
+use crate::settings::{Access, GatewaySettings, QuerySet, TedapiAccess};
 use careful::Careful;
 use local::LocalLink;
 use memory::Memories;
+use pair::Pair;
 use tedapi::TedapiLink;
+use tedapi::bearer::BearerTransport;
+use tedapi::channel::{Channel, FrameChannel};
+use tedapi::queries::Queries;
+use tedapi::transport::HttpTransport;
+use v1r::SignedChannel;
 
 /// One way to reach one gateway. Never more than one exchange in flight: methods take `&mut self`.
 pub trait Link {
+    /// Of the way in use.
     fn kind(&self) -> LinkKind;
 
     /// Fetches what changes by the second (power, charge, grid), connecting first if need be.
@@ -32,6 +45,16 @@ pub trait Link {
     /// Fetches the most overdue of what changes slowly: one exchange at most, so that a poll that falls due waits
     /// for one exchange and no longer. A failed exchange keeps the last good answer.
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed>;
+
+    /// How each of several ways does, if this stands for several; of a single one, whoever uses it knows.
+    fn links(&self) -> Option<Vec<LinkHealth>> {
+        None
+    }
+
+    /// What it cannot reach, for a person; of a link that stands for itself.
+    fn remark(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What [`Link::refresh`] brought.
@@ -53,19 +76,48 @@ pub fn connect_lazily(gateway: &GatewaySettings) -> Box<dyn Link> {
 
 /// As [`connect_lazily`], with what former links to the same gateway left in `memories`.
 pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
-    let state_file = gateway.state_file.as_deref();
-    match &gateway.access {
+    let limit = gateway.timeout;
+    let timezone = gateway.facts.timezone.as_deref();
+    let memory = |host: &str, port| memories.of(&host_and_port(host, port), gateway.state_file.as_deref());
+    let (link, memory) = match &gateway.access {
         Access::Tedapi(access) => {
-            let memory = memories.of(&host_and_port(&access.host, access.port), state_file);
-            Box::new(Careful::new(Box::new(TedapiLink::new(access, gateway.timeout)), memory))
+            let link = tedapi(wifi(access, limit), access.query_set, &access.host, access.port);
+            (link, memory(&access.host, access.port))
+        }
+        Access::Bearer(access) => {
+            let memory = memory(&access.host, access.port);
+            let transport = BearerTransport::new(access, timezone, limit, memory.clone());
+            let channel = FrameChannel::new(transport, LinkKind::Bearer);
+            (tedapi(channel, access.query_set, &access.host, access.port), memory)
+        }
+        Access::V1r(access) => {
+            let memory = memory(&access.host, access.port);
+            let lan = SignedChannel::new(access, timezone, limit, memory.clone());
+            let link = match &access.wifi {
+                None => tedapi(lan, access.query_set, &access.host, access.port),
+                Some(other) => {
+                    let pair = Pair::new(lan, wifi(other, limit), access.failover);
+                    tedapi(pair, access.query_set, &access.host, access.port)
+                }
+            };
+            (link, memory)
         }
         Access::Local(access) => {
-            let memory = memories.of(&host_and_port(&access.host, access.port), state_file);
-            let link = LocalLink::new(access, gateway.timeout, memory.clone());
-            Box::new(Careful::new(Box::new(link), memory))
+            let memory = memory(&access.host, access.port);
+            let link: Box<dyn Link> = Box::new(LocalLink::new(access, limit, memory.clone()));
+            (link, memory)
         }
-        Access::Unsupported(kind) => Box::new(UnsupportedLink(*kind)),
-    }
+        Access::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
+    };
+    Box::new(Careful::new(link, memory))
+}
+
+fn wifi(access: &TedapiAccess, limit: Duration) -> FrameChannel<HttpTransport> {
+    FrameChannel::new(HttpTransport::new(access, limit), LinkKind::Tedapi)
+}
+
+fn tedapi(channel: impl Channel + 'static, queries: QuerySet, host: &str, port: u16) -> Box<dyn Link> {
+    Box::new(TedapiLink::over(channel, Queries::of(queries), &host_and_port(host, port)))
 }
 
 /// How a gateway is called in documents, files and messages.

@@ -14,14 +14,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use actix_web::error::InternalError;
+use actix_web::error::{InternalError, PayloadError};
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse};
 use actix_web_actors::ws::{
     CloseCode, CloseReason, Message as Frame, ProtocolError, WebsocketContext, WsResponseBuilder,
 };
+use bytes::Bytes;
 use bytestring::ByteString;
+use futures_util::Stream;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -95,7 +97,16 @@ fn start(
 ) -> Result<HttpResponse, Error> {
     let life = welcome(&live, request)?;
     let session = LiveSession { live, shown, life, last: None, version: None, next_beat: Instant::now() };
-    let response = WsResponseBuilder::new(session, request, payload).frame_size(LARGEST_CLIENT_FRAME).start();
+    upgraded(WsResponseBuilder::new(session, request, payload))
+}
+
+/// The answer that opens the socket, or the one to a request that asks for none.
+fn upgraded<A, S>(socket: WsResponseBuilder<'_, A, S>) -> Result<HttpResponse, Error>
+where
+    A: Actor<Context = WebsocketContext<A>> + StreamHandler<Result<Frame, ProtocolError>>,
+    S: Stream<Item = Result<Bytes, PayloadError>> + 'static,
+{
+    let response = socket.frame_size(LARGEST_CLIENT_FRAME).start();
     response.or_else(|_| Ok(refuse(StatusCode::BAD_REQUEST, "This is a WebSocket")))
 }
 

@@ -79,6 +79,11 @@ impl Life {
         let _ = self.goodbye.set(goodbye);
     }
 
+    /// Something was sent, instead of so many changes that were not.
+    pub fn sent(&self, skipped: u64) {
+        self.audience.sent(skipped);
+    }
+
     /// Lets the system hold back little for this client, so that a slow one gets the newest.
     pub fn keep_little_in_the_system(&self) {
         if let Some(cut) = &self.cut {

@@ -2,7 +2,7 @@
 
 use super::Gateway;
 use super::exposition::{Exposition, Kind};
-use crate::model::{Freshness, GatewayKind, LinkHealth, LinkKind};
+use crate::model::{Freshness, GatewayKind};
 use tokio::time::Instant;
 
 const FRESHNESS: [&str; 4] = ["live", "stale", "expired", "never"];
@@ -127,30 +127,17 @@ fn put_links(page: &mut Exposition, gateways: &[Gateway<'_>]) {
     for gateway in gateways {
         for link in &gateway.snapshot.health.links {
             let works = link.last_error.is_none() && link.last_success.is_some();
-            up.sample(&[("gateway", gateway.id), ("link", word(link.kind))], f64::from(u8::from(works)));
+            up.sample(&[("gateway", gateway.id), ("link", link.kind.word())], f64::from(u8::from(works)));
         }
     }
     let mut in_use =
         page.gauge("powerwall_link_in_use", "1 for the way to the gateway that brought the data.");
     for gateway in gateways {
-        let links = &gateway.snapshot.health.links;
-        let used =
-            links.iter().filter(|link| link.last_success.is_some()).max_by_key(|link| link.last_success);
-        for link in links {
-            let is_used = used.is_some_and(|used: &LinkHealth| used.kind == link.kind);
-            in_use
-                .sample(&[("gateway", gateway.id), ("link", word(link.kind))], f64::from(u8::from(is_used)));
+        for link in &gateway.snapshot.health.links {
+            let labels = [("gateway", gateway.id), ("link", link.kind.word())];
+            let is_used = link.in_use && link.last_success.is_some();
+            in_use.sample(&labels, f64::from(u8::from(is_used)));
         }
-    }
-}
-
-fn word(kind: LinkKind) -> &'static str {
-    match kind {
-        LinkKind::Tedapi => "tedapi",
-        LinkKind::V1r => "v1r",
-        LinkKind::Local => "local",
-        LinkKind::Cloud => "cloud",
-        LinkKind::FleetApi => "fleetapi",
     }
 }
 

@@ -21,11 +21,16 @@ pub struct GatewayFacts {
     pub timezone: Option<String>,
     pub cloud_mode: bool,
     pub fleetapi: bool,
-    /// Whether it is reached over the customer API, in full or over Basic LAN.
-    #[serde(skip)]
-    pub customer_api: bool,
     /// The contract calls it `type`.
     pub kind: GatewayKind,
+    /// How the settings say it is reached: a stable word, see `settings::modes::Mode::name`.
+    pub mode: &'static str,
+    /// Why it is reached that way.
+    pub mode_reason: &'static str,
+    /// Whether the settings ask for the gateway's own protocol, in any of its forms.
+    pub tedapi_expected: bool,
+    /// A Powerwall 3 over its wired LAN is configured like a Powerwall 2; only the gateway can tell which it is.
+    pub may_be_basic_lan: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -42,6 +47,8 @@ pub enum GatewayKind {
 #[serde(rename_all = "snake_case")]
 pub enum LinkKind {
     Tedapi,
+    /// TEDAPI with an installer login.
+    Bearer,
     V1r,
     Local,
     Cloud,
@@ -53,10 +60,43 @@ impl LinkKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Tedapi => "TEDAPI",
+            Self::Bearer => "TEDAPI with an installer login",
             Self::V1r => "TEDAPI v1r",
             Self::Local => "the local customer API",
             Self::Cloud => "the owners cloud",
             Self::FleetApi => "FleetAPI",
+        }
+    }
+
+    /// A stable word, as it is serialised.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tedapi => "tedapi",
+            Self::Bearer => "bearer",
+            Self::V1r => "v1r",
+            Self::Local => "local",
+            Self::Cloud => "cloud",
+            Self::FleetApi => "fleet_api",
+        }
+    }
+
+    /// As clients of the servers before this one know it.
+    pub fn connection_mode(self) -> &'static str {
+        match self {
+            Self::Tedapi | Self::Bearer => "TEDAPI",
+            Self::V1r => "TEDAPI v1r",
+            Self::Local => "Local",
+            Self::Cloud => "Cloud",
+            Self::FleetApi => "FleetAPI",
+        }
+    }
+
+    /// The same for TEDAPI alone: `off` where it is not spoken.
+    pub fn tedapi_mode(self) -> &'static str {
+        match self {
+            Self::Tedapi | Self::Bearer => "full",
+            Self::V1r => "v1r",
+            Self::Local | Self::Cloud | Self::FleetApi => "off",
         }
     }
 }
@@ -65,8 +105,14 @@ impl LinkKind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkHealth {
     pub kind: LinkKind,
+    /// Whether readings come this way at present. Of two, both may be in use.
+    pub in_use: bool,
+    /// What it is used for, or why it is not.
+    pub why: String,
     pub last_success: Option<Instant>,
     pub last_error: Option<ErrorNote>,
+    /// Left alone until then; `None`: asked whenever there is something to ask.
+    pub next_try: Option<Instant>,
 }
 
 /// An error with its kind (a stable word, see `LinkError::kind`) and a text for the person who must act.
@@ -163,6 +209,13 @@ impl Snapshot {
     pub fn telemetry(&self, now: Instant) -> Option<&Arc<Telemetry>> {
         let reading = self.reading.as_ref()?;
         self.freshness(now).has_data().then_some(&reading.telemetry)
+    }
+
+    /// The way its readings come at present; `None` before the first.
+    pub fn link_in_use(&self) -> Option<LinkKind> {
+        let links = self.health.links.iter();
+        let mut used = links.filter(|link| link.in_use && link.last_success.is_some());
+        used.next().map(|link| link.kind)
     }
 
     /// Age of the last good telemetry, shown or not.

@@ -136,23 +136,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// How the gateway was reached, in the words of the servers before ours.
-    pub fn connection_mode(&self) -> &'static str {
-        match self {
-            Self::Tedapi(_) => "TEDAPI",
-            Self::Customer(answers) if answers.is_basic_lan() => "Basic LAN",
-            Self::Customer(_) => "Local",
-        }
-    }
-
-    /// `full`, or `off` where the gateway's own protocol is not spoken.
-    pub fn tedapi_mode(&self) -> &'static str {
-        match self {
-            Self::Tedapi(_) => "full",
-            Self::Customer(_) => "off",
-        }
-    }
-
+    /// Whether a Powerwall 3 answered with the little that it has of the customer API.
     pub fn is_basic_lan(&self) -> bool {
         matches!(self, Self::Customer(answers) if answers.is_basic_lan())
     }

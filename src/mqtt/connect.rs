@@ -43,6 +43,8 @@ pub(super) enum LineError {
     Refused(ConnectReturnCode),
     #[error("the broker said something that is not MQTT 3.1.1: {0}")]
     Protocol(String),
+    #[error("{host}:{port} closed the connection without a welcome; does it want TLS (MQTT_TLS)?")]
+    NotWelcome { host: String, port: u16 },
     #[error("the broker closed the connection; another client with the same MQTT_CLIENT_ID makes it do that")]
     Closed,
     #[error("the connection broke: {0}")]
@@ -114,7 +116,10 @@ async fn try_connect(settings: &MqttSettings, host: &str) -> Result<Connection, 
     connection.stream.flush().await.map_err(LineError::Broken)?;
     loop {
         match connection.packet()? {
-            None => connection.receive().await?,
+            None => connection.receive().await.map_err(|error| match error {
+                LineError::Closed => LineError::NotWelcome { host: host.to_owned(), port: settings.port },
+                other => other,
+            })?,
             Some(Packet::ConnAck(welcome)) => {
                 return match welcome.code {
                     ConnectReturnCode::Success => Ok(connection),
@@ -227,7 +232,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_a_broker_sends_is_a_packet_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn whatever_a_broker_sends_is_a_packet_or_an_error(
+            packets in proptest::collection::vec((any::<u8>(), proptest::collection::vec(any::<u8>(), 0..120)), 0..4),
+            cut in 0..8_usize,
+        ) {
+            // Headers are right more often than chance would have it.
+            let frame = |(kind, body): (u8, Vec<u8>)| [vec![kind, body.len() as u8], body].concat();
+            let mut bytes: Vec<u8> = packets.into_iter().flat_map(frame).collect();
+            bytes.truncate(bytes.len().saturating_sub(cut));
             let mut connection =
                 Connection { stream: Box::new(tokio::io::empty()), received: BytesMut::from(&bytes[..]) };
             while let Ok(Some(_)) = connection.packet() {}

@@ -240,7 +240,9 @@ impl Face {
 
     /// Removes everything that the broker holds of a gateway that is no longer configured, except that it is offline.
     pub fn withdraw(&mut self, settings: &MqttSettings, outbox: &Outbox) -> Result<(), NoRoom> {
-        self.withdraw_announcements(settings, outbox)?;
+        for topic in self.announcements.topics() {
+            self.announcements.say(always_kept(topic, String::new(), settings), outbox)?;
+        }
         let last = self.availability(false, settings);
         for topic in self.values.topics() {
             if topic != last.topic {
@@ -248,14 +250,6 @@ impl Face {
             }
         }
         self.values.say(last, outbox)
-    }
-
-    /// Removes the gateway's entities from Home Assistant.
-    pub fn withdraw_announcements(&mut self, settings: &MqttSettings, outbox: &Outbox) -> Result<(), NoRoom> {
-        for topic in self.announcements.topics() {
-            self.announcements.say(always_kept(topic, String::new(), settings), outbox)?;
-        }
-        Ok(())
     }
 }
 

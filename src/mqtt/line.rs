@@ -108,9 +108,10 @@ impl Line<'_> {
         let mut pinged: Option<Instant> = None;
         loop {
             self.fill()?;
-            if !self.out.is_empty() {
+            while !self.out.is_empty() {
                 self.flush(connection).await?;
                 sent = Instant::now();
+                self.fill()?;
             }
             if self.outbox.is_closing() && self.outbox.len() == 0 {
                 Disconnect.write(&mut self.out)?;

@@ -95,8 +95,7 @@ impl Mqtt {
             return;
         }
         info!(event = "mqtt_changed"; "MQTT: connecting anew, because its settings changed");
-        let moved = before.prefix != settings.prefix || before.discovery_prefix != settings.discovery_prefix;
-        self.say_goodbye(moved || !settings.discovery).await;
+        self.say_goodbye().await;
         let status = self.status.read();
         let published = status.published;
         self.status.publish(Arc::new(BrokerStatus { published, ..settings.initial_status() }));
@@ -105,12 +104,12 @@ impl Mqtt {
 
     /// Tells the broker that all gateways are offline, and leaves it. Takes two seconds at most.
     pub async fn stop(&self) {
-        self.say_goodbye(false).await;
+        self.say_goodbye().await;
     }
 
-    async fn say_goodbye(&self, withdraw: bool) {
+    async fn say_goodbye(&self) {
         let Some(publisher) = self.publisher.take() else { return };
-        let _ = timeout(STOP_LIMIT, publisher.send(Farewell { withdraw })).await;
+        let _ = timeout(STOP_LIMIT, publisher.send(Farewell)).await;
     }
 }
 

@@ -38,12 +38,9 @@ const GOOD_CONNECTION: Duration = Duration::from_secs(60);
 const FAREWELL_LIMIT: Duration = Duration::from_millis(1500);
 
 /// Says goodbye to the broker and ends the actor; answered when that is done.
-#[derive(Debug, Message)]
+#[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
-pub(super) struct Farewell {
-    /// Whether Home Assistant shall forget the entities.
-    pub withdraw: bool,
-}
+pub(super) struct Farewell;
 
 /// Where the connection stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -234,8 +231,12 @@ impl Publisher {
         for face in &mut self.leaving {
             face.withdraw(&self.settings, &self.outbox)?;
         }
-        for face in &mut self.faces {
-            face.tell(now, &self.settings, &self.outbox)?;
+        for place in 0..self.faces.len() {
+            if self.faces[place].tell(now, &self.settings, &self.outbox).is_err() {
+                // The next one to be told, so that a slow broker does not hear of the first gateways only.
+                self.faces.rotate_left(place);
+                return Err(NoRoom);
+            }
         }
         if let Some(sum) = &mut self.sum {
             let (aggregate, snapshots) = (self.directory.aggregate.read(), self.directory.snapshots());
@@ -353,22 +354,15 @@ impl Handler<Published<Aggregate>> for Publisher {
 impl Handler<Farewell> for Publisher {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, Farewell { withdraw }: Farewell, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Farewell, ctx: &mut Self::Context) -> Self::Result {
         if self.line == Line::Away {
             ctx.stop();
             return Box::pin(std::future::ready(()));
         }
         self.outbox.clear();
-        let mut last_words = || -> Result<(), NoRoom> {
-            for face in &mut self.faces {
-                if withdraw {
-                    face.withdraw_announcements(&self.settings, &self.outbox)?;
-                }
-                self.outbox.offer(face.availability(false, &self.settings));
-            }
-            Ok(())
-        };
-        let _ = last_words();
+        for face in &self.faces {
+            self.outbox.offer(face.availability(false, &self.settings));
+        }
         self.outbox.offer(self.availability("offline"));
         self.outbox.close();
         // A connection that is cut makes the broker publish the last will instead.

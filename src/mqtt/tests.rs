@@ -1,13 +1,19 @@
 //! Topics, payloads and announcements beside those recorded from the server before ours.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
+
+use super::publisher::Farewell;
+use super::{Board, Directory, Mqtt, MqttSettings};
+use crate::model::Aggregate;
 
 use super::entities::{Announcement, entities};
 use super::values::Values;
 use crate::model::{
-    Charge, Documents, Freshness, GatewayFacts, GatewayKind, GridStatus, Number, Power, RawPercent, Readings,
+    Charge, Documents, Freshness, GatewayFacts, GatewayKind, GridStatus, Number, Numbering, Power,
+    RawPercent, Readings,
 };
 
 fn recorded() -> Value {
@@ -108,16 +114,20 @@ fn a_failed_poll_does_not_end_the_availability() {
     assert_eq!((values["online"].as_str(), values["availability"].as_str()), ("false", "online"));
 }
 
+fn announcements(
+    facts: &GatewayFacts,
+    documents: &Documents,
+    firmware: Option<&str>,
+) -> Vec<(String, String)> {
+    let announcement =
+        Announcement { prefix: "pypowerwall", discovery_prefix: "homeassistant", facts, firmware };
+    let entities = entities(facts, documents);
+    entities.iter().map(|entity| (announcement.topic(entity), announcement.document(entity))).collect()
+}
+
 fn announced(facts: &GatewayFacts) -> Vec<(String, String)> {
     let (readings, documents) = said();
-    let announcement = Announcement {
-        prefix: "pypowerwall",
-        discovery_prefix: "homeassistant",
-        facts,
-        firmware: readings.firmware.as_deref(),
-    };
-    let entities = entities(facts, &documents);
-    entities.iter().map(|entity| (announcement.topic(entity), announcement.document(entity))).collect()
+    announcements(facts, &documents, readings.firmware.as_deref())
 }
 
 #[test]
@@ -179,4 +189,35 @@ fn every_unit_belongs_to_a_device_that_is_announced_before_it() {
             assert!(known.contains(via), "{via}");
         }
     }
+}
+
+#[actix::test]
+async fn a_publisher_that_died_is_started_again() {
+    let settings = MqttSettings { host: Some("127.0.0.1".into()), port: 1, ..MqttSettings::default() };
+    let directory = Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default())));
+    let status = Arc::new(Board::new(settings.initial_status()));
+    let mqtt = Mqtt::start(settings, Arc::new(directory), status, 1);
+    let first = mqtt.publisher.borrow().clone().unwrap();
+    mqtt.look_after();
+    assert_eq!(mqtt.publisher.borrow().as_ref(), Some(&first), "it lives");
+    first.send(Farewell).await.unwrap();
+    while first.connected() {
+        tokio::task::yield_now().await;
+    }
+    mqtt.look_after();
+    let second = mqtt.publisher.borrow().clone().unwrap();
+    assert!(second != first && second.connected());
+}
+
+#[test]
+fn batteries_that_are_told_in_another_order_keep_their_numbers() {
+    let (readings, documents) = said();
+    let serials = ["TG125337000AAA", "TG125337000BBB", "X"].map(str::to_owned).to_vec();
+    let numbering = Numbering { units: serials, ..Numbering::default() };
+    let mut reversed = Documents { numbering: Arc::new(numbering), ..documents.clone() };
+    reversed.system_status["battery_blocks"].as_array_mut().unwrap().reverse();
+    let values = |documents| Values::of_parts(&facts(), Freshness::Live, Some((&readings, documents))).0;
+    assert_eq!(values(&documents), values(&reversed));
+    let of = |documents| announcements(&facts(), documents, readings.firmware.as_deref());
+    assert_eq!(of(&documents), of(&reversed));
 }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::modes::{self, Fact, Given, Mode, Verdict};
 use super::problem::{Problems, nearest};
+use super::rsa_key::{self, RsaKey};
 use super::values::{self, Refusal};
-use super::{Access, AuthMode, GatewaySettings, LocalAccess, Secret, TedapiAccess};
+use super::{Access, AuthMode, GatewaySettings, LocalAccess, QuerySet, Secret, TedapiAccess, V1rAccess};
 use crate::model::{GatewayFacts, GatewayKind, LinkKind};
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "id",
     "name",
     "host",
@@ -30,6 +32,7 @@ const KEYS: [&str; 18] = [
     "type",
     "timeout",
     "tedapi_api_version",
+    "tedapi_auth_mode",
 ];
 /// Ours; the servers before have no such key.
 const CERTIFICATE: &str = "certificate";
@@ -39,6 +42,7 @@ const ANY_EMAIL: &str = "email@example.com";
 const ANY_TIMEZONE: &str = "America/Los_Angeles";
 
 /// What a gateway takes over where its own entry is silent.
+#[derive(Clone)]
 pub(super) struct Defaults {
     pub timeout: Duration,
     pub timezone: Option<String>,
@@ -51,6 +55,10 @@ pub(super) struct Defaults {
     /// Whether there is one gateway, from single variables.
     pub single: bool,
     pub auth_mode: AuthMode,
+    /// `PW_TEDAPI_AUTH_MODE`: whether gateways without a key are asked with an installer login.
+    pub bearer: bool,
+    /// `PW_FAILOVER`
+    pub failover: bool,
 }
 
 /// The session file of the servers before ours.
@@ -66,19 +74,20 @@ impl Defaults {
     }
 }
 
+/// What an entry makes, and what to remark about it.
+pub(super) struct Read {
+    pub gateways: Vec<GatewaySettings>,
+    pub warnings: Vec<String>,
+}
+
 /// Reads the list at `place`, for example `PW_GATEWAYS`. Every mistake goes into `problems`.
-pub(super) fn read(
-    list: &Value,
-    place: &str,
-    defaults: &Defaults,
-    problems: &mut Problems,
-) -> Vec<GatewaySettings> {
+pub(super) fn read(list: &Value, place: &str, defaults: &Defaults, problems: &mut Problems) -> Read {
+    let mut read = Read { gateways: Vec::new(), warnings: Vec::new() };
     let Some(entries) = list.as_array() else {
         problems.add(place, "expected a list of gateways");
-        return Vec::new();
+        return read;
     };
     let mut ids: Vec<(String, usize)> = Vec::new();
-    let mut gateways = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         let place = format!("{place}[{index}]");
         let Some(object) = entry.as_object() else {
@@ -96,12 +105,12 @@ pub(super) fn read(
                 None => ids.push((id, index)),
             }
         }
-        let gateway = Entry { object, place: &place, problems }.read(defaults);
+        let gateway = Entry { object, place: &place, problems, warnings: &mut read.warnings }.read(defaults);
         if problems.0.len() == before {
-            gateways.extend(gateway);
+            read.gateways.extend(gateway);
         }
     }
-    gateways
+    read
 }
 
 /// One entry in the making.
@@ -109,9 +118,19 @@ struct Entry<'a> {
     object: &'a Map<String, Value>,
     place: &'a str,
     problems: &'a mut Problems,
+    warnings: &'a mut Vec<String>,
 }
 
 impl Entry<'_> {
+    /// Whether there is anything under `key`, right or wrong.
+    fn gives(&self, key: &str) -> bool {
+        match self.object.get(key) {
+            None | Some(Value::Null) => false,
+            Some(Value::String(text)) => values::clean_secret(text).is_some(),
+            Some(_) => true,
+        }
+    }
+
     fn problem(&mut self, key: &str, what: impl Into<String>) {
         self.problems.add(format!("{}.{key}", self.place), what);
     }
@@ -188,79 +207,143 @@ impl Entry<'_> {
         };
         let email = self.text("email");
         let site_id = self.text("siteid").or_else(|| self.text("site_id"));
-        let wifi_host = self.parsed("wifi_host", values::host_and_port).map(|(host, _)| host);
-        let rsa_key = self.parsed("rsa_key_path", readable);
+        let wifi_host = self.parsed("wifi_host", values::host_and_port);
+        let rsa_key = self.parsed("rsa_key_path", |path| RsaKey::read(Path::new(path)));
         let (cloud_mode, fleetapi) = (self.flag("cloud_mode"), self.flag("fleetapi"));
+        let bearer = self.parsed("tedapi_auth_mode", values::is_bearer);
+        // What holds for all gateways does not hold for one that signs.
+        let bearer = bearer.unwrap_or(defaults.bearer && !self.gives("rsa_key_path"));
+        let gateway_password = self.text("gw_pwd").map(Secret::new);
+        let password = self.text("password").map(Secret::new).or_else(|| defaults.password.clone());
+
+        let at_wifi_address = host.as_deref() == Some("192.168.91.1") && port.is_none_or(|port| port == 443);
+        let facts = [
+            (Fact::Host, self.gives("host")),
+            (Fact::WifiAddress, at_wifi_address),
+            (Fact::GatewayPassword, self.gives("gw_pwd")),
+            (Fact::CustomerPassword, password.is_some()),
+            (Fact::RsaKey, self.gives("rsa_key_path")),
+            (Fact::WifiHost, self.gives("wifi_host")),
+            (Fact::Email, email.is_some()),
+            (Fact::CloudMode, cloud_mode),
+            (Fact::FleetApi, fleetapi),
+            (Fact::Bearer, bearer),
+        ];
+        let given = Given::of(facts.into_iter().filter(|(_, given)| *given).map(|(fact, _)| fact));
+        let row = modes::decide(given);
+        let mode = match row.verdict {
+            Verdict::Use(mode) => mode,
+            Verdict::Invalid { key } => {
+                self.problem(key, row.why);
+                return None;
+            }
+        };
+
+        let api_version = self.text("tedapi_api_version").or_else(|| defaults.query_set.clone());
+        let query_set = match api_version {
+            Some(text) => {
+                values::query_set(&text).map_err(|refusal| self.problem("tedapi_api_version", refusal)).ok()
+            }
+            // An installer login is answered in full with the newer queries only.
+            None if mode == Mode::Bearer => Some(QuerySet::V2026_06),
+            None => Some(QuerySet::default()),
+        }?;
+        // Each address has its own certificate.
+        let certificate_text = self.text(CERTIFICATE).or_else(|| defaults.certificate.clone());
         let auth_path = self.text("authpath").map(PathBuf::from).or_else(|| defaults.auth_path.clone());
         let in_auth_path = |what: &str| {
             let (path, id) = auth_path.as_ref().zip(id.as_ref())?;
             Some(path.join(format!(".powerwall-server.{id}.{what}")))
         };
-        let store = in_auth_path("sha256");
         let mut state_file = defaults.state_file.clone().or_else(|| in_auth_path("json"));
-        let query_set = match self.text("tedapi_api_version").or_else(|| defaults.query_set.clone()) {
-            Some(text) => {
-                values::query_set(&text).map_err(|refusal| self.problem("tedapi_api_version", refusal)).ok()
+        let mut certificate = |address: &str| {
+            let store = in_auth_path(&format!("{address}sha256"));
+            match &certificate_text {
+                Some(text) => values::certificate(text, store)
+                    .map_err(|refusal| self.problem(CERTIFICATE, refusal))
+                    .ok(),
+                None => Some(Default::default()),
             }
-            None => Some(Default::default()),
         };
-        let certificate = match self.text(CERTIFICATE).or_else(|| defaults.certificate.clone()) {
-            Some(text) => {
-                values::certificate(&text, store).map_err(|refusal| self.problem(CERTIFICATE, refusal)).ok()
+        let tedapi = |host: String, port: Option<u16>, password: &Secret, certificate| TedapiAccess {
+            host,
+            port: port.unwrap_or(443),
+            password: password.clone(),
+            query_set,
+            certificate,
+        };
+        let access = match mode {
+            Mode::Tedapi => {
+                let certificate = certificate("")?;
+                Access::Tedapi(tedapi(host.clone()?, port, &gateway_password?, certificate))
             }
-            None => Some(Default::default()),
-        };
-        let gateway_password = self.text("gw_pwd").map(Secret::new);
-        let password = self.text("password").map(Secret::new).or_else(|| defaults.password.clone());
-        let access = match (&host, gateway_password) {
-            _ if rsa_key.is_some() && host.is_some() => Access::Unsupported(LinkKind::V1r),
-            (Some(host), None) if password.is_some() => Access::Local(LocalAccess {
-                host: host.clone(),
+            Mode::Bearer => {
+                let certificate = certificate("")?;
+                Access::Bearer(tedapi(host.clone()?, port, &gateway_password?, certificate))
+            }
+            Mode::V1r | Mode::V1rWithWifi => {
+                let (own, over_wifi) = (certificate("")?, certificate("wifi.")?);
+                let wifi = match (wifi_host.clone(), &gateway_password) {
+                    (Some((host, port)), Some(password)) if mode == Mode::V1rWithWifi => {
+                        Some(tedapi(host, port, password, over_wifi))
+                    }
+                    _ => None,
+                };
+                Access::V1r(V1rAccess {
+                    host: host.clone()?,
+                    port: port.unwrap_or(443),
+                    password: password.or_else(|| gateway_password.as_ref().map(customer_password))?,
+                    key: rsa_key?,
+                    query_set,
+                    certificate: own,
+                    wifi,
+                    failover: defaults.failover,
+                })
+            }
+            Mode::Local => Access::Local(LocalAccess {
+                host: host.clone()?,
                 port: port.unwrap_or(443),
                 email: email.clone().unwrap_or_else(|| ANY_EMAIL.into()),
                 password: password?,
                 auth_mode: defaults.auth_mode,
                 timezone: timezone.clone().unwrap_or_else(|| ANY_TIMEZONE.into()),
-                certificate: certificate?,
+                certificate: certificate("")?,
             }),
-            (Some(host), Some(password)) => Access::Tedapi(TedapiAccess {
-                host: host.clone(),
-                port: port.unwrap_or(443),
-                password,
-                query_set: query_set?,
-                certificate: certificate?,
-            }),
-            (None, _) if fleetapi => Access::Unsupported(LinkKind::FleetApi),
-            (None, _) if email.is_some() => Access::Unsupported(LinkKind::Cloud),
-            (Some(_), None) => {
-                self.problem(
-                    "gw_pwd",
-                    "missing: host needs gw_pwd (TEDAPI), rsa_key_path (v1r) or password (local)",
-                );
-                return None;
-            }
-            (None, _) if self.object.contains_key("host") => return None,
-            (None, _) => {
-                self.problem("host", "missing: a gateway needs host and gw_pwd (TEDAPI), or email (cloud)");
-                return None;
-            }
+            Mode::Cloud => Access::Unsupported(LinkKind::Cloud),
+            Mode::FleetApi => Access::Unsupported(LinkKind::FleetApi),
         };
         let id = id?;
+        for remark in modes::remarks(given, mode) {
+            self.warnings.push(format!("gateway {id}: {remark}"));
+        }
+        match &access {
+            Access::V1r(access) if access.key.bits() != rsa_key::USUAL_BITS => {
+                let bits = access.key.bits();
+                self.warnings.push(format!("gateway {id}: the RSA key has {bits} bits; gateways expect 4096"));
+            }
+            Access::Bearer(access) if access.query_set == QuerySet::V2024_06 => self.warnings.push(format!(
+                "gateway {id}: with tedapi_auth_mode bearer, gateways may answer the queries of V2024_06 in part or not at all"
+            )),
+            _ => {}
+        }
         let facts = GatewayFacts {
             name: self.text("name").unwrap_or_else(|| id.clone()),
             id,
             host,
             port,
-            rsa_key_configured: rsa_key.is_some(),
-            wifi_host,
+            rsa_key_configured: self.gives("rsa_key_path"),
+            wifi_host: wifi_host.map(|(host, _)| host),
             site_id,
             timezone,
-            cloud_mode: cloud_mode || access == Access::Unsupported(LinkKind::Cloud),
+            cloud_mode: cloud_mode || mode == Mode::Cloud,
             fleetapi,
-            customer_api: matches!(access, Access::Local(_)),
             kind: kind.unwrap_or_default(),
+            mode: mode.name(),
+            mode_reason: row.why,
+            tedapi_expected: mode.is_tedapi(),
+            may_be_basic_lan: mode == Mode::Local && !given.has(Fact::GatewayPassword),
         };
-        if matches!(access, Access::Local(_)) {
+        if matches!(access, Access::Local(_) | Access::V1r(_) | Access::Bearer(_)) {
             // Without a session to go on with, every restart would be a login.
             state_file = state_file.or_else(|| Some(defaults.session_file_here(&facts.id)));
         }
@@ -269,9 +352,22 @@ impl Entry<'_> {
     }
 }
 
-fn readable(path: &str) -> Result<PathBuf, Refusal> {
-    match std::fs::File::open(Path::new(path)) {
-        Ok(_) => Ok(path.into()),
-        Err(error) => Err(format!("{path:?} cannot be read: {error}")),
+/// The customer password is the end of the gateway password, unless the owner chose another one.
+pub(super) fn customer_password(gateway_password: &Secret) -> Secret {
+    let text = gateway_password.expose();
+    let start = text.char_indices().rev().nth(4).map_or(0, |(at, _)| at);
+    Secret::new(&text[start..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_customer_password_is_the_last_five_characters() {
+        for (gateway, customer) in [("ABCDEFGHIJ", "FGHIJ"), ("ABC", "ABC"), ("ÄÖÜäöüß", "Üäöüß")]
+        {
+            assert_eq!(customer_password(&Secret::new(gateway)), Secret::new(customer), "{gateway}");
+        }
     }
 }

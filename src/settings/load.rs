@@ -11,6 +11,7 @@ use super::gateways::{self, Defaults};
 use super::problem::{Problems, nearest};
 use super::values::{self, Refusal};
 use super::variables::{Effect, effect, meant};
+use super::ways::{self, Ways};
 use super::{AuthMode, Effective, HttpSettings, PollingSettings, Secret, Settings};
 use crate::model::Adjustments;
 use crate::settings::Access;
@@ -56,6 +57,8 @@ struct GatewayVariables {
     pw_tedapi_api_version: Option<String>,
     pw_certificate: Option<String>,
     pw_timeout: Option<String>,
+    pw_tedapi_auth_mode: Option<String>,
+    pw_failover: Option<String>,
     pw_auth_mode: Option<String>,
     pw_cache_file: Option<String>,
 }
@@ -67,9 +70,25 @@ pub(super) struct Reader {
     pub(super) problems: Problems,
     pub(super) warnings: Vec<String>,
     effective: Vec<Effective>,
+    /// Of the entries read.
+    ways: Vec<Ways>,
 }
 
 impl Settings {
+    /// Every way that the credentials of each gateway on the local network allow. Mistakes elsewhere do not matter.
+    ///
+    /// # Errors
+    /// If no entry can be read, with why.
+    pub fn ways(inputs: &Inputs) -> Result<Vec<Ways>, Problems> {
+        let mut reader = Reader::new(inputs);
+        let mut http = reader.http();
+        reader.gateways(&mut http);
+        match reader.ways.is_empty() && !reader.problems.is_empty() {
+            true => Err(reader.problems),
+            false => Ok(reader.ways),
+        }
+    }
+
     /// Reads everything.
     ///
     /// # Errors
@@ -112,6 +131,7 @@ impl Reader {
             problems: Problems::default(),
             warnings: Vec::new(),
             effective: Vec::new(),
+            ways: Vec::new(),
         };
         for (name, text) in &inputs.environment {
             reader.take(name, text, "environment");
@@ -270,6 +290,14 @@ impl Reader {
                 values::auth_mode,
                 |mode| if *mode == AuthMode::Token { "token" } else { "cookie" }.to_owned(),
             ),
+            bearer: self.value(
+                "PW_TEDAPI_AUTH_MODE",
+                raw.pw_tedapi_auth_mode.clone(),
+                false,
+                values::is_bearer,
+                |bearer| if *bearer { "bearer" } else { "basic" }.to_owned(),
+            ),
+            failover: self.boolean("PW_FAILOVER", raw.pw_failover.clone(), true),
         };
         self.check_defaults(&mut defaults);
         if let Some(path) = &raw.pw_config {
@@ -279,9 +307,7 @@ impl Reader {
         if let Some(text) = &raw.pw_gateways {
             self.note("PW_GATEWAYS", MASKED, true);
             return match serde_json::from_str::<Value>(text) {
-                Ok(list @ Value::Array(_)) => {
-                    gateways::read(&list, "PW_GATEWAYS", &defaults, &mut self.problems)
-                }
+                Ok(list @ Value::Array(_)) => self.list(&list, "PW_GATEWAYS", &defaults),
                 Ok(_) => {
                     self.problems.add("PW_GATEWAYS", "expected an array of objects");
                     Vec::new()
@@ -301,6 +327,17 @@ impl Reader {
             self.note("PW_CACHE_FILE", file, true);
         }
         self.single(&raw, &defaults)
+    }
+
+    fn list(&mut self, list: &Value, place: &str, defaults: &Defaults) -> Vec<super::GatewaySettings> {
+        self.ways = ways::of(list, defaults);
+        let read = gateways::read(list, place, defaults, &mut self.problems);
+        self.remark(read)
+    }
+
+    fn remark(&mut self, read: gateways::Read) -> Vec<super::GatewaySettings> {
+        self.warnings.extend(read.warnings);
+        read.gateways
     }
 
     /// The shared variables are checked once, under their own names, so that an entry is not blamed for them.
@@ -343,12 +380,18 @@ impl Reader {
                 entry.insert(key.into(), text.as_str().into());
             }
         }
+        if defaults.bearer {
+            entry.insert("tedapi_auth_mode".into(), "bearer".into());
+        }
         let mut found = Problems::default();
-        let gateways = gateways::read(&Value::Array(vec![entry.into()]), "", defaults, &mut found);
+        let list = Value::Array(vec![entry.into()]);
+        self.ways = ways::of(&list, defaults);
+        let read = gateways::read(&list, "", defaults, &mut found);
         for problem in found.0 {
             let key = problem.place.rsplit('.').next().unwrap_or_default().to_owned();
-            let variable =
-                fields.iter().find(|(_, known, _)| *known == key).map_or("PW_HOST", |(name, ..)| *name);
+            let known = fields.iter().map(|(name, key, _)| (*name, *key));
+            let mut known = known.chain([("PW_TEDAPI_AUTH_MODE", "tedapi_auth_mode")]);
+            let variable = known.find(|(_, known)| *known == key).map_or("PW_HOST", |(name, _)| name);
             let mut what = problem.what;
             if what.starts_with("missing") {
                 for (name, key, _) in &fields {
@@ -357,7 +400,7 @@ impl Reader {
             }
             self.problems.add(variable, what);
         }
-        gateways
+        self.remark(read)
     }
 
     fn file(
@@ -396,7 +439,10 @@ impl Reader {
             self.server(server, &format!("{place}: server"), http);
         }
         match document.get("gateways") {
-            Some(list) => gateways::read(list, &format!("{place}: gateways"), defaults, &mut self.problems),
+            Some(list) => {
+                let place = format!("{place}: gateways");
+                self.list(list, &place, defaults)
+            }
             None => {
                 self.problems.add(format!("{place}: gateways"), "missing");
                 Vec::new()

@@ -4,12 +4,15 @@ mod gateways;
 mod http;
 mod load;
 mod logging;
+pub mod modes;
 mod mqtt;
 mod problem;
+pub mod rsa_key;
 pub mod secret;
 mod style;
 mod values;
 pub mod variables;
+mod ways;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -20,8 +23,10 @@ pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
 pub use mqtt::{BrokerTls, Layout, MqttSettings};
 pub use problem::{Problem, Problems};
+pub use rsa_key::RsaKey;
 pub use secret::Secret;
 pub use style::Style;
+pub use ways::Ways;
 
 use crate::model::{Adjustments, GatewayFacts, LinkKind, Ttl};
 
@@ -65,6 +70,9 @@ pub struct GatewaySettings {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Access {
     Tedapi(TedapiAccess),
+    /// TEDAPI with an installer login instead of the password in every request.
+    Bearer(TedapiAccess),
+    V1r(V1rAccess),
     Local(LocalAccess),
     /// Understood, but this version has no link of that kind: the gateway is shown with an error that says so.
     Unsupported(LinkKind),
@@ -80,6 +88,24 @@ pub struct TedapiAccess {
     pub password: Secret,
     pub query_set: QuerySet,
     pub certificate: CertificatePolicy,
+}
+
+/// TEDAPI with signed requests over the wired LAN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct V1rAccess {
+    /// Name or address of the leader on the LAN, without port.
+    pub host: String,
+    /// 443 unless configured.
+    pub port: u16,
+    /// The customer password: the last five characters of the gateway password, unless the owner chose another one.
+    pub password: Secret,
+    pub key: RsaKey,
+    pub query_set: QuerySet,
+    pub certificate: CertificatePolicy,
+    /// The gateway's own Wi-Fi, for followers and to stand in.
+    pub wifi: Option<TedapiAccess>,
+    /// `PW_FAILOVER`: whether Wi-Fi may stand in. Without, the leader is asked over the LAN only.
+    pub failover: bool,
 }
 
 /// The customer API of a Powerwall 2 or +, or the little that a Powerwall 3 has of it over its wired LAN.

@@ -117,6 +117,15 @@ pub(super) fn query_set(text: &str) -> Result<QuerySet, Refusal> {
     }
 }
 
+/// Whether an installer login is meant.
+pub(super) fn is_bearer(text: &str) -> Result<bool, Refusal> {
+    match text.to_ascii_lowercase().as_str() {
+        "basic" => Ok(false),
+        "bearer" => Ok(true),
+        _ => Err(format!("{text:?} is neither basic nor bearer")),
+    }
+}
+
 pub(super) fn auth_mode(text: &str) -> Result<AuthMode, Refusal> {
     match text.to_ascii_lowercase().as_str() {
         "cookie" => Ok(AuthMode::Cookie),

@@ -16,7 +16,6 @@ pub enum Effect {
 
 use Effect::{Live, None, Private, Secret};
 
-const LATER: &str = "not part of this version yet";
 const CLOUD: &str = "this version has no cloud link yet";
 const HISTORY: &str = "this version keeps no history yet";
 const CONTROL: &str = "this version only reads";
@@ -62,14 +61,14 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_NEG_SOLAR", Live),
     ("PW_SITE_ZERO_THRESHOLD", Live),
     ("PW_TEDAPI_API_VERSION", Live),
-    ("PW_TEDAPI_AUTH_MODE", None(LATER)),
+    ("PW_TEDAPI_AUTH_MODE", Live),
     ("PW_TEDAPI_RECOVERY", None(BUILT_IN)),
     ("PW_TEDAPI_PROBE_INTERVAL", None(BUILT_IN)),
     ("PW_FIRMWARE_CHECK_INTERVAL", None("the firmware is read once an hour")),
     ("PW_CERTIFICATE", Live),
     ("PW_LEGACY_ZEROS", Live),
     ("PW_ALLOWED_HOSTS", Live),
-    ("PW_FAILOVER", None(CLOUD)),
+    ("PW_FAILOVER", Live),
     ("PW_FLEETAPI_HTTP", None(CLOUD)),
     ("PW_CLOUD_HYBRID", None(CLOUD)),
     ("PW_LOCAL_FIRST", None(CONTROL)),
@@ -88,7 +87,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("CORS_ORIGINS", Live),
     ("MQTT_HOST", Live),
     ("MQTT_PORT", Live),
-    ("MQTT_USERNAME", Live),
+    ("MQTT_USERNAME", Private),
     ("MQTT_PASSWORD", Secret),
     ("MQTT_PASSWORD_FILE", Live),
     ("MQTT_TLS", Live),

@@ -47,6 +47,7 @@ pub struct Firmware {
 pub(super) struct Junk;
 
 impl Question {
+    /// From a frame, as it comes over the gateway's own Wi-Fi or with a token.
     pub fn read(body: Bytes, addressee: &Addressee) -> Result<Self, Junk> {
         let frame = Frame::decode(body).map_err(|_| Junk)?;
         let expected = match addressee {
@@ -56,7 +57,11 @@ impl Question {
         if frame.auth.is_none_or(|auth| auth.kind != expected) || frame.envelope.is_empty() {
             return Err(Junk);
         }
-        let envelope = Envelope::decode(frame.envelope).map_err(|_| Junk)?;
+        Self::open(frame.envelope)
+    }
+
+    pub fn open(envelope: Bytes) -> Result<Self, Junk> {
+        let envelope = Envelope::decode(envelope).map_err(|_| Junk)?;
         let asked = envelope.graphql.as_ref().and_then(|graphql| graphql.request.as_ref());
         let query = asked.and_then(signed_query);
         let role = match query {
@@ -70,14 +75,20 @@ impl Question {
         Ok(Self { envelope, role, query })
     }
 
+    /// As if it were asked of `din`.
+    pub fn redirect(&mut self, din: &str) {
+        self.envelope.recipient = Some(Participant::din(din));
+    }
+
     /// The DIN that is asked.
     pub fn recipient(&self) -> Option<&str> {
         match self.envelope.recipient.as_ref()?.party.as_ref()? {
             Party::Din(din) => Some(din),
-            Party::Local(_) => None,
+            Party::Local(_) | Party::AuthorizedClient(_) => None,
         }
     }
 
+    /// The encoded envelope of the answer.
     pub fn answer(&self, scene: &Scene<'_>, firmware: &Firmware) -> Bytes {
         let mut answer = Envelope {
             delivery_channel: LOCAL_HTTPS,
@@ -119,8 +130,7 @@ impl Question {
                 answer.graphql = Some(GraphQl { response: Some(response), request: None });
             }
         }
-        let auth = Some(Auth { kind: AUTH_PRESENCE });
-        Frame { envelope: answer.encode_to_vec().into(), auth }.encode_to_vec().into()
+        answer.encode_to_vec().into()
     }
 
     fn query(&self, scene: &Scene<'_>) -> Result<QueryResponse, GraphQlError> {
@@ -167,6 +177,11 @@ impl Question {
         let data = Value::Object(document).to_string().into();
         Ok(QueryResponse { status: QUERY_OK, data, errors: Vec::new() })
     }
+}
+
+/// A frame around the envelope of an answer.
+pub(super) fn framed(envelope: Bytes) -> Bytes {
+    Frame { envelope, auth: Some(Auth { kind: AUTH_PRESENCE }) }.encode_to_vec().into()
 }
 
 /// Every type a filter may name; another one fails the whole query.

@@ -16,7 +16,7 @@ pub enum Role {
     Components,
     Config,
     SystemInfo,
-    /// A login to the customer API.
+    /// A password for a session.
     Login,
     /// The meters of the customer API.
     Meters,

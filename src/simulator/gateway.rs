@@ -1,7 +1,11 @@
 //! One simulated gateway: its day, its firmware, what is wrong with it, and the handle that tests hold.
+//!
+//! A gateway may be reached at several addresses. What goes on in the house is the same at all of them; what is wrong,
+//! and what was counted, is each address's own.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +21,7 @@ use super::customer::{CustomerAnswer, CustomerRequest, CustomerState, CustomerSu
 use super::day::{Day, Equipment};
 use super::documents::{Scene, SiteKind};
 use super::faults::{Counters, Fault, Role};
+use super::lan::Lan;
 use super::server;
 
 /// A silent meter is bridged with its last reading, which must not be older than a minute. Where time runs faster
@@ -70,62 +75,98 @@ impl SiteOptions {
     }
 }
 
-/// The state behind the server; shared with its handle.
-pub(super) struct Gateway {
+/// What goes on in the house, whatever the address.
+struct House {
     options: SiteOptions,
-    pub counters: Counters,
-    state: Mutex<State>,
+    living: Mutex<Living>,
 }
 
-struct State {
+struct Living {
     day: Day,
     /// Up to when the day has been lived.
     lived: Instant,
     /// Simulated clock at the last start of the gateway.
     booted: f64,
     firmware: Firmware,
+    /// Restarting until then.
+    down_until: Option<Instant>,
+}
+
+impl House {
+    fn living(&self) -> MutexGuard<'_, Living> {
+        let mut living = self.living.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let lived = now.saturating_duration_since(living.lived).as_secs_f64();
+        living.day.advance(lived * self.options.speed);
+        living.lived = now;
+        living
+    }
+}
+
+/// The state behind the server at one address; shared with its handle.
+pub(super) struct Gateway {
+    house: Arc<House>,
+    /// On the wired LAN: who may sign and log in. `None`: this is the gateway's own Wi-Fi.
+    pub lan: Option<Lan>,
+    /// Whether it wants the token of an installer instead of the password.
+    pub wants_installer: AtomicBool,
+    /// Number of the only token of an installer that holds.
+    pub installer_token: AtomicU64,
+    pub counters: Counters,
+    state: Mutex<State>,
+}
+
+struct State {
     tls: Arc<ServerConfig>,
     /// What is wrong, with whom.
     faults: Vec<(Option<Role>, Fault)>,
     /// Times of recent requests, for the rate limit.
     recent: VecDeque<Instant>,
-    /// Restarting until then.
-    down_until: Option<Instant>,
     customer: CustomerState,
 }
 
 impl Gateway {
+    /// At the first address of a house of its own.
     pub fn new(options: SiteOptions) -> std::io::Result<Self> {
-        let state = State {
+        let living = Living {
             day: Day::new(options.equipment(), u64::from(options.number), options.hour),
             lived: Instant::now(),
             // It has been running for two weeks and a bit.
             booted: options.hour * 3600.0 - 1_434_584.192,
             firmware: Firmware { version: "26.26.11 c4db63ce".into(), git_hash: [0xc4; 20] },
+            down_until: None,
+        };
+        Self::at(Arc::new(House { options, living: Mutex::new(living) }), None)
+    }
+
+    /// Another address of the same house.
+    fn at(house: Arc<House>, lan: Option<Lan>) -> std::io::Result<Self> {
+        let state = State {
+            customer: CustomerState::new(house.options.kind),
             tls: certificate::server_config().map_err(std::io::Error::other)?,
             faults: Vec::new(),
             recent: VecDeque::new(),
-            down_until: None,
-            customer: CustomerState::new(options.kind),
         };
-        Ok(Self { options, counters: Counters::default(), state: Mutex::new(state) })
+        Ok(Self {
+            house,
+            lan,
+            wants_installer: AtomicBool::new(false),
+            installer_token: AtomicU64::new(1),
+            counters: Counters::default(),
+            state: Mutex::new(state),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let lived = now.saturating_duration_since(state.lived).as_secs_f64();
-        state.day.advance(lived * self.options.speed);
-        state.lived = now;
-        state
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn kind(&self) -> SiteKind {
-        self.options.kind
+        self.house.options.kind
     }
 
     pub fn password(&self) -> &str {
-        &self.options.password
+        &self.house.options.password
     }
 
     pub fn tls(&self) -> Arc<ServerConfig> {
@@ -133,7 +174,7 @@ impl Gateway {
     }
 
     pub fn is_down(&self) -> bool {
-        self.state().down_until.is_some_and(|until| Instant::now() < until)
+        self.house.living().down_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// What is wrong with requests of `role`.
@@ -166,27 +207,27 @@ impl Gateway {
         false
     }
 
-    fn scene<'a>(&'a self, state: &State) -> Scene<'a> {
-        let clock = state.day.clock();
+    fn scene<'a>(&'a self, living: &Living) -> Scene<'a> {
+        let options = &self.house.options;
+        let clock = living.day.clock();
         Scene {
-            kind: self.options.kind,
-            name: &self.options.name,
-            number: self.options.number,
-            flow: state.day.flow(),
+            kind: options.kind,
+            name: &options.name,
+            number: options.number,
+            flow: living.day.flow(),
             clock,
-            uptime: clock - state.booted,
-            has_weak_meter: self.options.kind == SiteKind::Powerwall3
-                && self.options.speed <= FASTEST_WEAK_METER,
+            uptime: clock - living.booted,
+            has_weak_meter: options.kind == SiteKind::Powerwall3 && options.speed <= FASTEST_WEAK_METER,
         }
     }
 
     pub fn din(&self) -> String {
-        self.scene(&self.state()).din()
+        self.scene(&self.house.living()).din()
     }
 
     /// Whether a question to `recipient` is answered under that path, or the status it gets instead.
     pub fn serves(&self, addressee: &Addressee, recipient: Option<&str>) -> Result<(), u16> {
-        let units = self.scene(&self.state()).units();
+        let units = self.scene(&self.house.living()).units();
         match addressee {
             Addressee::Gateway if recipient == Some(&self.din()) => Ok(()),
             Addressee::Gateway => Err(400),
@@ -197,33 +238,38 @@ impl Gateway {
         }
     }
 
+    /// The envelope of an answer.
     pub fn answer(&self, question: &Question) -> Bytes {
-        let state = self.state();
-        let (scene, firmware) = (self.scene(&state), state.firmware.clone());
-        drop(state);
+        let living = self.house.living();
+        let (scene, firmware) = (self.scene(&living), living.firmware.clone());
+        drop(living);
         question.answer(&scene, &firmware)
     }
 
     /// The answer to a request below `/api/`.
     pub fn customer_answer(&self, request: &CustomerRequest<'_>) -> (Role, CustomerAnswer) {
         self.counters.count_path(request.path);
-        let mut state = self.state();
-        let state = &mut *state;
-        let scene = self.scene(state);
-        let password = &self.options.customer_password;
-        state.customer.answer(request, password, &scene, &state.firmware.version)
+        let living = self.house.living();
+        let (scene, firmware) = (self.scene(&living), living.firmware.clone());
+        drop(living);
+        let password = &self.house.options.customer_password;
+        self.state().customer.answer(request, password, &scene, &firmware.version)
     }
 
     /// Starts again with other firmware.
     pub fn restart(&self, version: &str) {
-        let mut state = self.state();
-        state.firmware = Firmware { version: version.into(), git_hash: [0xd5; 20] };
-        state.booted = state.day.clock();
-        state.customer.end_sessions();
+        let mut living = self.house.living();
+        living.firmware = Firmware { version: version.into(), git_hash: [0xd5; 20] };
+        living.booted = living.day.clock();
+        drop(living);
+        self.state().customer.end_sessions();
+        if let Some(lan) = &self.lan {
+            lan.expire_tokens();
+        }
     }
 
     pub fn skip(&self, simulated: Duration) {
-        self.state().day.advance(simulated.as_secs_f64());
+        self.house.living().day.advance(simulated.as_secs_f64());
     }
 }
 
@@ -240,15 +286,52 @@ impl GatewayHandle {
     /// # Errors
     /// If the port is taken, or no key can be made.
     pub async fn start(options: SiteOptions) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
+        let port = options.port;
+        Self::listen(Gateway::new(options)?, port).await
+    }
+
+    /// The same gateway at its address on the wired LAN, where it takes logins and signed requests.
+    ///
+    /// # Errors
+    /// As [`GatewayHandle::start`].
+    pub async fn on_lan(&self) -> std::io::Result<Self> {
+        self.on_lan_at(0).await
+    }
+
+    /// As [`GatewayHandle::on_lan`], at a port of choice.
+    ///
+    /// # Errors
+    /// As [`GatewayHandle::start`].
+    pub async fn on_lan_at(&self, port: u16) -> std::io::Result<Self> {
+        let customer = self.options().customer_password.clone();
+        Self::listen(Gateway::at(self.gateway.house.clone(), Some(Lan::new(customer)))?, port).await
+    }
+
+    async fn listen(gateway: Gateway, port: u16) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let addr = listener.local_addr()?;
-        let gateway = Arc::new(Gateway::new(options)?);
+        let gateway = Arc::new(gateway);
         let server = tokio::spawn(server::serve(gateway.clone(), listener)).abort_handle();
         Ok(Self { gateway, addr, server })
     }
 
     pub fn options(&self) -> &SiteOptions {
-        &self.gateway.options
+        &self.gateway.house.options
+    }
+
+    /// Who may sign and log in; on the wired LAN only.
+    pub fn lan(&self) -> Option<&Lan> {
+        self.gateway.lan.as_ref()
+    }
+
+    /// From now on it refuses the password and wants the token of an installer.
+    pub fn want_installer(&self) {
+        self.gateway.wants_installer.store(true, Ordering::Relaxed);
+    }
+
+    /// The token that an installer was given no longer holds.
+    pub fn forget_installer(&self) {
+        self.gateway.installer_token.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn counters(&self) -> &Counters {
@@ -299,7 +382,7 @@ impl GatewayHandle {
     /// Restarts with other firmware; unreachable meanwhile, and every session ends.
     pub fn reboot(&self, version: &str, down_for: Duration) {
         self.gateway.restart(version);
-        self.gateway.state().down_until = Some(Instant::now() + down_for);
+        self.gateway.house.living().down_until = Some(Instant::now() + down_for);
     }
 
     /// Presents another certificate from the next connection on.

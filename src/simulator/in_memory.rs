@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::answers::{Addressee, Question};
+use super::answers::{Addressee, Question, framed};
 use super::faults::Role;
 use super::gateway::{Gateway, SiteOptions};
 
@@ -32,7 +32,7 @@ impl InMemoryGateway {
         };
         let Ok(question) = Question::read(body, &addressee) else { return (Role::Other, Err(400)) };
         let served = self.0.serves(&addressee, question.recipient());
-        (question.role, served.map(|()| self.0.answer(&question)))
+        (question.role, served.map(|()| framed(self.0.answer(&question))))
     }
 
     /// Runs other firmware from now on, as after a restart.

@@ -12,6 +12,7 @@ mod documents;
 mod faults;
 mod gateway;
 mod in_memory;
+mod lan;
 mod server;
 
 use std::io;
@@ -21,16 +22,23 @@ use std::thread::JoinHandle;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::settings::RsaKey;
+
 pub use customer::{CustomerSurface, LoginLimit};
 pub use customer_documents::vitals_bytes;
 pub use documents::SiteKind;
 pub use faults::{Counters, Fault, Role};
 pub use gateway::{GatewayHandle, SiteOptions};
 pub use in_memory::InMemoryGateway;
+pub use lan::{Lan, Registration};
 
 /// Gateways on a thread of their own, so that what they cost is not mixed up with what the service costs.
 pub struct Fleet {
     gateways: Vec<GatewayHandle>,
+    /// Their addresses on the wired LAN, in the same order, if they have any.
+    lans: Vec<GatewayHandle>,
+    /// The file of the key that is registered there.
+    key_file: String,
     /// Ends the thread when dropped.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -42,6 +50,11 @@ impl Fleet {
     /// # Errors
     /// If one of them cannot start.
     pub fn start(sites: Vec<SiteOptions>) -> io::Result<Self> {
+        Self::launch(sites, None)
+    }
+
+    /// With `key`, everybody is on the wired LAN as well, where that key is registered and confirmed.
+    fn launch(sites: Vec<SiteOptions>, key: Option<RsaKey>) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel::<()>();
         let (report, started) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("simulator".into()).spawn(move || {
@@ -50,20 +63,15 @@ impl Fleet {
                 Err(error) => return drop(report.send(Err(error))),
             };
             runtime.block_on(async {
-                let mut gateways = Vec::with_capacity(sites.len());
-                for site in sites {
-                    match GatewayHandle::start(site).await {
-                        Ok(gateway) => gateways.push(gateway),
-                        Err(error) => return drop(report.send(Err(error))),
-                    }
-                }
-                if report.send(Ok(gateways)).is_ok() {
+                let started = start_all(sites, key).await;
+                let is_well = started.is_ok();
+                if report.send(started).is_ok() && is_well {
                     let _ = stopped.await;
                 }
             });
         })?;
-        let gateways = started.recv().map_err(io::Error::other)??;
-        Ok(Self { gateways, stop: Some(stop), thread: Some(thread) })
+        let (gateways, lans) = started.recv().map_err(io::Error::other)??;
+        Ok(Self { gateways, lans, key_file: String::new(), stop: Some(stop), thread: Some(thread) })
     }
 
     /// `number` gateways of mixed hardware, each with its own serials and weather.
@@ -71,23 +79,66 @@ impl Fleet {
     /// # Errors
     /// As [`Fleet::start`].
     pub fn of(number: u32) -> io::Result<Self> {
+        Self::launch(Self::sites(number), None)
+    }
+
+    /// As [`Fleet::of`], and on the wired LAN as well, with `key` from `file` registered and confirmed.
+    ///
+    /// # Errors
+    /// As [`Fleet::start`].
+    pub fn with_lan(number: u32, key: RsaKey, file: &str) -> io::Result<Self> {
+        let mut fleet = Self::launch(Self::sites(number), Some(key))?;
+        file.clone_into(&mut fleet.key_file);
+        Ok(fleet)
+    }
+
+    fn sites(number: u32) -> Vec<SiteOptions> {
         const KINDS: [SiteKind; 3] = [SiteKind::Powerwall3, SiteKind::Powerwall2, SiteKind::Inverter];
         let sites = (1..=number).map(|number| {
             let kind = KINDS[number as usize % KINDS.len()];
             let site = SiteOptions::new(&format!("site-{number}"), &format!("Site {number}"), kind);
             SiteOptions { number, ..site }
         });
-        Self::start(sites.collect())
+        sites.collect()
     }
 
     pub fn gateways(&self) -> &[GatewayHandle] {
         &self.gateways
     }
 
+    /// At every address.
+    pub fn counters(&self) -> impl Iterator<Item = &Counters> {
+        self.gateways.iter().chain(&self.lans).map(GatewayHandle::counters)
+    }
+
     /// What to put into `PW_GATEWAYS` to reach them.
     pub fn settings(&self) -> Value {
-        self.gateways.iter().map(GatewayHandle::settings).collect()
+        let with_lan = self.gateways.iter().zip(&self.lans);
+        match self.lans.is_empty() {
+            true => self.gateways.iter().map(GatewayHandle::settings).collect(),
+            false => with_lan.map(|(gateway, lan)| gateway.settings_with_lan(lan, &self.key_file)).collect(),
+        }
     }
+}
+
+/// Gateways, and the same at their addresses on the wired LAN.
+async fn start_all(
+    sites: Vec<SiteOptions>,
+    key: Option<RsaKey>,
+) -> io::Result<(Vec<GatewayHandle>, Vec<GatewayHandle>)> {
+    let (mut gateways, mut lans) = (Vec::with_capacity(sites.len()), Vec::new());
+    for site in sites {
+        let gateway = GatewayHandle::start(site).await?;
+        if let Some(key) = &key {
+            let lan = gateway.on_lan().await?;
+            if let Some(lan) = lan.lan() {
+                lan.register(key.public_der(), Registration::Verified);
+            }
+            lans.push(lan);
+        }
+        gateways.push(gateway);
+    }
+    Ok((gateways, lans))
 }
 
 impl GatewayHandle {
@@ -99,6 +150,16 @@ impl GatewayHandle {
             "id": site.id, "name": site.name, "host": self.addr.ip().to_string(), "port": self.addr.port(),
             "gw_pwd": site.password, "type": kind,
         })
+    }
+
+    /// The entry in `PW_GATEWAYS` to reach this gateway over the wired LAN at `lan`, and over Wi-Fi.
+    pub fn settings_with_lan(&self, lan: &Self, rsa_key_path: &str) -> Value {
+        let mut entry = self.settings();
+        entry["host"] = lan.addr.ip().to_string().into();
+        entry["port"] = lan.addr.port().into();
+        entry["wifi_host"] = self.addr.to_string().into();
+        entry["rsa_key_path"] = rsa_key_path.into();
+        entry
     }
 }
 
@@ -116,6 +177,7 @@ impl GatewayHandle {
 impl Drop for Fleet {
     fn drop(&mut self) {
         self.gateways.clear();
+        self.lans.clear();
         self.stop.take();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

@@ -10,13 +10,14 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::answers::{Addressee, Junk, Question};
+use super::answers::{Addressee, Junk, Question, framed};
 use super::customer::CustomerRequest;
 use super::documents::SiteKind;
 use super::faults::{Fault, Role};
@@ -26,7 +27,7 @@ const LARGEST_HEAD: usize = 16 << 10;
 const LARGEST_BODY: usize = 64 << 10;
 /// How long a fault that never ends keeps a connection: longer than any client waits.
 const FOREVER: Duration = Duration::from_secs(600);
-const DENIED: &str = r#"{"code":403,"error":"Unable to GET to resource","message":"User does not have adequate access rights"}"#;
+pub(super) const DENIED: &str = r#"{"code":403,"error":"Unable to GET to resource","message":"User does not have adequate access rights"}"#;
 
 /// Takes connections until the gateway is dropped, which ends them too: nobody talks to a gateway that is gone.
 pub(super) async fn serve(gateway: Arc<Gateway>, listener: TcpListener) {
@@ -79,12 +80,12 @@ fn reset(stream: &TcpStream) -> std::io::Result<()> {
     socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))
 }
 
-struct Request {
-    method: String,
-    path: String,
-    authorization: Option<String>,
-    cookie: Option<String>,
-    body: Bytes,
+pub(super) struct Request {
+    pub method: String,
+    pub path: String,
+    pub authorization: Option<String>,
+    pub cookie: Option<String>,
+    pub body: Bytes,
 }
 
 /// The next request, or `None` at the end of the connection.
@@ -141,14 +142,15 @@ enum After {
     Drop,
 }
 
-struct Answer {
+pub(super) struct Answer {
     status: u16,
-    headers: String,
+    /// Each with its end of line.
+    pub headers: String,
     body: Bytes,
 }
 
 impl Answer {
-    fn new(status: u16, body: impl Into<Bytes>) -> Self {
+    pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
         Self { status, headers: String::new(), body: body.into() }
     }
 }
@@ -176,7 +178,7 @@ where
             Fault::Status { code, retry_after } => {
                 answer = Answer::new(code, "");
                 if let Some(seconds) = retry_after {
-                    answer.headers = format!("Retry-After: {seconds}\r\n");
+                    answer.headers += &format!("Retry-After: {seconds}\r\n");
                 }
             }
             Fault::LockOut => {
@@ -246,7 +248,13 @@ fn gzip(plain: &[u8]) -> std::io::Result<Bytes> {
 
 /// What a healthy gateway answers.
 fn answer(gateway: &Gateway, request: &Request) -> (Role, Answer) {
+    if let Some(lan) = &gateway.lan {
+        return lan.answer(gateway, request);
+    }
     let path = request.path.split('?').next().unwrap_or_default();
+    if gateway.wants_installer.load(Ordering::Relaxed) && path == "/api/login/Basic" {
+        return (Role::Login, installer_login(gateway, request));
+    }
     let role = match (request.method.as_str(), path) {
         ("GET", "/") => Role::Probe,
         ("GET", "/tedapi/din") => Role::Din,
@@ -286,13 +294,33 @@ fn answer(gateway: &Gateway, request: &Request) -> (Role, Answer) {
     };
     let role = question.role;
     let answer = match gateway.serves(&addressee, question.recipient()) {
-        Ok(()) => Answer::new(200, gateway.answer(&question)),
+        Ok(()) => Answer::new(200, framed(gateway.answer(&question))),
         Err(status) => Answer::new(status, ""),
     };
     (role, answer)
 }
 
+/// What the installer's token is until the gateway forgets it.
+fn installer_token(gateway: &Gateway) -> String {
+    format!("installer-token-{}", gateway.installer_token.load(Ordering::Relaxed))
+}
+
+fn installer_login(gateway: &Gateway, request: &Request) -> Answer {
+    let login: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let is_right = login["username"] == "installer"
+        && login["email"].is_string()
+        && login["password"] == gateway.password();
+    if !is_right {
+        gateway.counters.refused.fetch_add(1, Ordering::Relaxed);
+        return Answer::new(401, r#"{"code":401,"error":"bad credentials"}"#);
+    }
+    Answer::new(200, json!({ "token": installer_token(gateway) }).to_string())
+}
+
 fn is_welcome(gateway: &Gateway, request: &Request) -> bool {
+    if gateway.wants_installer.load(Ordering::Relaxed) {
+        return request.authorization.as_deref() == Some(&format!("Bearer {}", installer_token(gateway)));
+    }
     let credentials = request.authorization.as_deref().and_then(|text| text.strip_prefix("Basic "));
     let credentials = credentials.and_then(|text| BASE64_STANDARD.decode(text).ok());
     let expected = format!("Tesla_Energy_Device:{}", gateway.password());

@@ -74,7 +74,7 @@ pub(super) fn document(state: &State, _: &HttpRequest) -> HttpResponse {
         "info": {
             "title": "powerwall-server",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Every route answers HEAD as well, and a slash at the end makes no difference. What is \
+            "description": "Every route but the feeds answers HEAD as well, and a slash at the end makes no difference. What is \
                             unknown is null or absent, never 0. Percentages say whether they are raw (as the gateway \
                             counts) or app (as the phone app shows). Watts: site + import, battery + discharge, load + \
                             consumption, solar + production.",

@@ -383,7 +383,7 @@ pub(super) const ROUTES: &[Route] = &[
     service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers").serves(Content::File("image/png")),
     service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers").serves(Content::File("image/png")),
     routed("/static/{file}", "Files of the pages").better(OWN_PAGE).serves(Content::File("*/*")),
-    routed("/api/live", "All that the pages show, once: the state of the live feed").ours(),
+    routed("/api/live", "All that the pages show, once: the state of the live feed").ours().also(&[(503, "The feed is not ready")]),
     routed("/sse/live", "The live feed as server-sent events: the state, then what changes").ours().serves(Content::Events),
     routed("/ws/live", "The live feed as a WebSocket: the state, then what changes").ours().serves(Content::WebSocket),
     routed("/ws/aggregate", "WebSocket: as /api/aggregate, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed").serves(Content::WebSocket),

@@ -14,7 +14,7 @@ use super::orders::client;
 use super::plumbing::{self, json_value};
 use crate::clock::unix_time;
 use crate::model::views::status;
-use crate::model::{Freshness, Snapshot};
+use crate::model::{Freshness, LinkKind, Snapshot};
 
 /// Counts answers.
 #[derive(Debug)]
@@ -102,7 +102,10 @@ fn body(state: &State) -> Value {
     let any = |what: fn(&Snapshot) -> bool| snapshots.iter().any(|snapshot| what(snapshot));
     let online = snapshots.iter().filter(|snapshot| snapshot.freshness(now) == Freshness::Live).count();
     let (cloud, fleet) = (any(|one| one.gateway.cloud_mode), any(|one| one.gateway.fleetapi));
-    let tedapi = any(|one| one.gateway.host.is_some() && !one.gateway.customer_api);
+    let mut live = snapshots.iter().filter_map(|one| one.link_in_use());
+    let mode = live.next_back().map(LinkKind::tedapi_mode);
+    let expected = any(|one| one.gateway.tedapi_expected);
+    let tedapi = mode.map_or(expected, |mode| mode != "off");
     let basic_lan =
         any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan()));
     let counters = &state.counters;
@@ -131,7 +134,7 @@ fn body(state: &State) -> Value {
         "cloudcontrol": false,
         "cloud_control": null,
         "pw3": snapshots.iter().any(|one| readings(one).and_then(|readings| readings.powerwall3) == Some(true)),
-        "tedapi_mode": if tedapi { Some("full") } else { None },
+        "tedapi_mode": mode.or(expected.then_some("full")),
         "siteid": any(|one| one.gateway.site_id.is_some()).then_some("**********"),
         "counter": 0,
         "cf": null,

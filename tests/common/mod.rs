@@ -97,6 +97,8 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         id: id.into(),
         name: id.to_uppercase(),
         host: Some("192.168.91.1".into()),
+        mode: "tedapi",
+        tedapi_expected: true,
         ..GatewayFacts::default()
     };
     let mut snapshot = Snapshot { sequence: 1, ..Snapshot::initial(Arc::new(facts), ttl()) };
@@ -111,6 +113,14 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         taken: Instant::now() - age * SECOND,
         taken_at: 1_795_000_000.0,
     });
+    snapshot.health.links = vec![LinkHealth {
+        kind: LinkKind::Tedapi,
+        in_use: true,
+        why: "the only way that is configured".into(),
+        last_success: snapshot.reading.as_ref().map(|reading| reading.taken),
+        last_error: None,
+        next_try: None,
+    }];
     snapshot.health.polls = 3;
     if freshness != Freshness::Live {
         snapshot.health.consecutive_failures = 2;
@@ -140,7 +150,14 @@ pub fn experienced(mut snapshot: Snapshot) -> Snapshot {
     }
     let last_success = (freshness != Freshness::Never).then_some(now);
     let last_error = health.last_error.clone();
-    health.links.push(LinkHealth { kind: LinkKind::Tedapi, last_success, last_error });
+    health.links = vec![LinkHealth {
+        kind: LinkKind::Tedapi,
+        in_use: true,
+        why: "the only way that is configured".into(),
+        last_success,
+        last_error,
+        next_try: None,
+    }];
     snapshot
 }
 

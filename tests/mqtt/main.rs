@@ -105,6 +105,10 @@ async fn a_broker_comes_to_know_values_and_entities_and_keeps_them() {
     assert_eq!((&status["enabled"], &status["connected"]), (&true.into(), &true.into()));
     assert_eq!((&status["port"], &status["last_error"]), (&broker.port.into(), &Value::Null));
 
+    let password = gateway.options().password.as_str();
+    let leaks = |(topic, payload): (&String, &String)| topic.contains(password) || payload.contains(password);
+    assert!(!listener.topics().iter().any(leaks), "a password is nobody's business");
+
     // An orderly stop.
     program.signal("TERM").await;
     assert!(program.ended().await.success());
@@ -298,4 +302,23 @@ async fn both_layouts_show_the_sum_to_displays() {
     one.set(Fault::Refuse);
     two.set(Fault::Refuse);
     listener.becomes("pypowerwall/load/instant_power", "").await;
+}
+
+#[actix_web::test]
+async fn a_broker_that_shall_keep_no_values_keeps_entities_and_whether_we_are_online() {
+    let Some(broker) = Broker::start(Options::default()).await else { return };
+    let gateway = gateway("home", SiteKind::Powerwall2).await;
+    let listener = broker.listener().await;
+    let environment = [("MQTT_RETAIN", "no"), ("MQTT_QOS", "2"), ("MQTT_TOPIC_PREFIX", "house/power")];
+    let program = serve(&[&gateway], broker.port, &environment).await;
+    listener.becomes("house/power/home/availability", "online").await;
+    listener.until("values", |listener| listener.newest("house/power/home/status").is_some()).await;
+    let announcement = listener.announcement(BATTERY_CONFIG).await;
+    assert_eq!(announcement["state_topic"], "house/power/home/battery");
+    status_becomes(&program, |status| status["queued"] == 0 && status["published"].as_u64() > Some(50)).await;
+    program.signal("KILL").await;
+    let later = broker.listener().await;
+    later.becomes("house/power/availability", "offline").await;
+    later.announcement(BATTERY_CONFIG).await;
+    assert!(later.topics().keys().all(|topic| !topic.starts_with("house/power/home/")));
 }

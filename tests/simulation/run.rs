@@ -8,6 +8,7 @@ use powerwall_server::board::Board;
 use powerwall_server::clock::set_unix_time;
 use powerwall_server::link::Link;
 use powerwall_server::link::tedapi::TedapiLink;
+use powerwall_server::link::tedapi::channel::FrameChannel;
 use powerwall_server::link::tedapi::queries::Queries;
 use powerwall_server::model::{Adjustments, Aggregate, GatewayFacts, LinkKind};
 use powerwall_server::settings::{Access, GatewaySettings, PollingSettings};
@@ -76,7 +77,8 @@ fn connect(world: Arc<World>, defect: Option<Defect>) -> LinkFactory {
         let transport = SimulatedTransport::new(world.clone(), leads_to, limit);
         let transport = DefectiveTransport { inner: transport, defect };
         let queries = Queries::of(world.options.sites[site].queries);
-        let link: Box<dyn Link> = Box::new(TedapiLink::over(transport, queries, "192.168.91.1"));
+        let channel = FrameChannel::new(transport, LinkKind::Tedapi);
+        let link: Box<dyn Link> = Box::new(TedapiLink::over(channel, queries, "192.168.91.1"));
         let inner = Box::new(DefectiveLink::new(link, defect));
         Box::new(WatchedLink { inner, world: world.clone(), site, limit })
     })

@@ -87,7 +87,13 @@ mod tests {
 
     fn answer(status: u16, set_cookies: &[&str], body: &'static str) -> Answer {
         let set_cookies = set_cookies.iter().map(|cookie| (*cookie).to_owned()).collect();
-        Answer { status, retry_after: None, set_cookies, body: Bytes::from_static(body.as_bytes()) }
+        Answer {
+            status,
+            retry_after: None,
+            date: None,
+            set_cookies,
+            body: Bytes::from_static(body.as_bytes()),
+        }
     }
 
     const COOKIES: [&str; 2] = ["AuthCookie=a/b+c==; Path=/", "UserRecord=eyJ9==; Path=/"];
@@ -99,6 +105,8 @@ mod tests {
         let call = get("/api/status", &session).unwrap();
         assert_eq!(call.headers[0].1.to_str().unwrap(), "AuthCookie=a/b+c==; UserRecord=eyJ9==");
         assert!(!format!("{call:?}").contains("a/b"), "{call:?}");
+        let shown = format!("{:?}", answer(200, &COOKIES, BODY));
+        assert!(!shown.contains("a/b"), "{shown}");
         let session = opened(answer(200, &COOKIES, BODY), AuthMode::Token).unwrap();
         assert_eq!(get("/", &session).unwrap().headers[0].1.to_str().unwrap(), "Bearer a/b+c==");
     }

@@ -1,12 +1,13 @@
-//! Requests and answers of TEDAPI as bytes: what to send for which purpose, and what an answer says.
+//! Questions and answers of TEDAPI: what to send for which purpose, and what an answer says. What is put around them on
+//! the way is the channel's business; the frame of the plain channel is here.
 
 use prost::Message;
 use prost::bytes::Bytes;
 
 use super::queries::Query;
 use super::wire::{
-    AUTH_MTLS, AUTH_PRESENCE, Auth, Common, Empty, Envelope, Files, Frame, GraphQl, LOCAL_HTTPS, Participant,
-    QUERY_FAILED, QueryRequest, ReadFile, SIGNED_ECDSA, SystemInfoResponse,
+    Auth, Common, Empty, Envelope, Files, Frame, GraphQl, LOCAL_HTTPS, Participant, QUERY_FAILED,
+    QueryRequest, ReadFile, SIGNED_ECDSA, SystemInfoResponse,
 };
 use crate::link::LinkError;
 use crate::model::tedapi::SystemInfo;
@@ -27,45 +28,63 @@ impl Target<'_> {
             Self::Unit { unit, .. } => format!("/tedapi/device/{unit}/v1"),
         }
     }
-
-    fn wrap(&self, mut envelope: Envelope) -> Bytes {
-        let (sender, recipient, kind) = match self {
-            Self::Gateway { din } => (Participant::local(), din, AUTH_PRESENCE),
-            Self::Unit { gateway, unit } => (Participant::din(gateway), unit, AUTH_MTLS),
-        };
-        envelope.delivery_channel = LOCAL_HTTPS;
-        envelope.sender = Some(sender);
-        envelope.recipient = Some(Participant::din(recipient));
-        let frame = Frame { envelope: envelope.encode_to_vec().into(), auth: Some(Auth { kind }) };
-        frame.encode_to_vec().into()
-    }
 }
 
-pub fn query_request(query: &Query, target: Target<'_>) -> Bytes {
+/// The payload as it goes to `target` over local HTTPS, encoded: what is put into a frame, or signed.
+pub fn address(payload: Envelope, target: Target<'_>) -> Bytes {
+    let (sender, recipient) = match target {
+        Target::Gateway { din } => (Participant::local(), din),
+        Target::Unit { gateway, unit } => (Participant::din(gateway), unit),
+    };
+    let envelope = Envelope {
+        delivery_channel: LOCAL_HTTPS,
+        sender: Some(sender),
+        recipient: Some(Participant::din(recipient)),
+        ..payload
+    };
+    envelope.encode_to_vec().into()
+}
+
+/// A frame around an encoded envelope.
+pub fn wrap(envelope: Bytes, auth: i32) -> Bytes {
+    Frame { envelope, auth: Some(Auth { kind: auth }) }.encode_to_vec().into()
+}
+
+/// The encoded envelope in a frame.
+pub fn unwrap(body: Bytes, what: &str) -> Result<Bytes, LinkError> {
+    if body.is_empty() {
+        return Err(malformed(what, "it is empty"));
+    }
+    let frame = Frame::decode(body).map_err(|error| malformed(what, error))?;
+    if frame.envelope.is_empty() {
+        return Err(malformed(what, "it holds no envelope"));
+    }
+    Ok(frame.envelope)
+}
+
+pub fn query(query: &Query) -> Envelope {
     let request = QueryRequest {
         format: SIGNED_ECDSA,
         query: query.signed_bytes(),
         signature: Bytes::from_static(query.signature),
         variables: Some(query.variables()),
     };
-    let graphql = GraphQl { request: Some(request), response: None };
-    target.wrap(Envelope { graphql: Some(graphql), ..Envelope::default() })
+    Envelope { graphql: Some(GraphQl { request: Some(request), response: None }), ..Envelope::default() }
 }
 
-pub fn config_request(din: &str) -> Bytes {
+pub fn config() -> Envelope {
     let read = ReadFile { domain: 1, name: "config.json".into() };
-    let files = Files { read_request: Some(read), read_response: None };
-    Target::Gateway { din }.wrap(Envelope { files: Some(files), ..Envelope::default() })
+    Envelope { files: Some(Files { read_request: Some(read), read_response: None }), ..Envelope::default() }
 }
 
-pub fn system_info_request(din: &str) -> Bytes {
+pub fn system_info() -> Envelope {
     let common = Common { system_info_request: Some(Empty {}), ..Common::default() };
-    Target::Gateway { din }.wrap(Envelope { common: Some(common), ..Envelope::default() })
+    Envelope { common: Some(common), ..Envelope::default() }
 }
 
 /// The JSON document of a query's answer.
-pub fn query_answer(body: Bytes, what: &str) -> Result<Bytes, LinkError> {
-    let response = open(body, what)?.graphql.and_then(|graphql| graphql.response);
+pub fn query_answer(envelope: Bytes, what: &str) -> Result<Bytes, LinkError> {
+    let response = open(envelope, what)?.graphql.and_then(|graphql| graphql.response);
     let response = response.ok_or_else(|| malformed(what, "it holds no query response"))?;
     let complaint = || {
         let errors = response.errors.iter().map(|error| format!("{} (code {})", error.message, error.code));
@@ -85,20 +104,20 @@ pub fn query_answer(body: Bytes, what: &str) -> Result<Bytes, LinkError> {
 }
 
 /// The `config.json` of an answer.
-pub fn config_answer(body: Bytes) -> Result<Bytes, LinkError> {
+pub fn config_answer(envelope: Bytes) -> Result<Bytes, LinkError> {
     let what = "the configuration read";
-    let file = open(body, what)?.files.and_then(|files| files.read_response).and_then(|read| read.file);
+    let file = open(envelope, what)?.files.and_then(|files| files.read_response).and_then(|read| read.file);
     let blob = file.map(|file| file.blob).filter(|blob| !blob.is_empty());
     blob.ok_or_else(|| malformed(what, "it holds no file"))
 }
 
-pub fn system_info_answer(body: Bytes) -> Result<SystemInfo, LinkError> {
+pub fn system_info_answer(envelope: Bytes) -> Result<SystemInfo, LinkError> {
     let what = "the system information request";
-    let info = open(body, what)?.common.and_then(|common| common.system_info);
-    info.map(system_info).ok_or_else(|| malformed(what, "it holds no system information"))
+    let info = open(envelope, what)?.common.and_then(|common| common.system_info);
+    info.map(system_facts).ok_or_else(|| malformed(what, "it holds no system information"))
 }
 
-fn system_info(response: SystemInfoResponse) -> SystemInfo {
+fn system_facts(response: SystemInfoResponse) -> SystemInfo {
     let some = |text: String| Some(text).filter(|text| !text.is_empty());
     let firmware = response.firmware.unwrap_or_default();
     let hash = &firmware.git_hash;
@@ -110,16 +129,9 @@ fn system_info(response: SystemInfoResponse) -> SystemInfo {
     SystemInfo { din: some(response.din), version: some(firmware.version), git_hash: some(git_hash) }
 }
 
-/// The envelope inside an answer; an error inside is an error.
-fn open(body: Bytes, what: &str) -> Result<Envelope, LinkError> {
-    if body.is_empty() {
-        return Err(malformed(what, "it is empty"));
-    }
-    let frame = Frame::decode(body).map_err(|error| malformed(what, error))?;
-    if frame.envelope.is_empty() {
-        return Err(malformed(what, "it holds no envelope"));
-    }
-    let mut envelope = Envelope::decode(frame.envelope).map_err(|error| malformed(what, error))?;
+/// An answer's envelope, decoded; an error inside is an error.
+fn open(envelope: Bytes, what: &str) -> Result<Envelope, LinkError> {
+    let mut envelope = Envelope::decode(envelope).map_err(|error| malformed(what, error))?;
     match envelope.common.as_mut().and_then(|common| common.error.take()) {
         None => Ok(envelope),
         Some(error) => {
@@ -130,7 +142,7 @@ fn open(body: Bytes, what: &str) -> Result<Envelope, LinkError> {
     }
 }
 
-fn malformed(what: &str, why: impl ToString) -> LinkError {
+pub(crate) fn malformed(what: &str, why: impl ToString) -> LinkError {
     LinkError::Malformed { what: what.into(), why: why.to_string() }
 }
 

@@ -1,9 +1,11 @@
-//! TEDAPI over the gateway's own Wi-Fi address: asks what is due, one exchange at a time.
+//! TEDAPI, whatever channel carries it: asks what is due, one exchange at a time.
 //!
 //! A gateway gets few requests. What changes by the second is asked at every poll; every half minute that question
 //! is replaced by the larger one that contains it. Units behind the gateway take turns, so that a site of three is
 //! asked no more often than a site of one.
 
+pub mod bearer;
+pub mod channel;
 pub mod frames;
 pub mod queries;
 pub mod transport;
@@ -15,13 +17,12 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
-use crate::link::{Link, LinkError, Refreshed, host_and_port};
+use crate::link::{Link, LinkError, Refreshed};
 use crate::model::tedapi::{Payloads, Unusable};
-use crate::model::{LinkKind, Source};
-use crate::settings::TedapiAccess;
-use frames::{Target, config_request, query_request, system_info_request};
+use crate::model::{LinkHealth, LinkKind, Source};
+use channel::{Channel, Question};
+use frames::Target;
 use queries::{Queries, Query};
-use transport::{HttpTransport, Request, Transport};
 
 /// How often the full controller query takes the place of the basic one.
 const CONTROLLER_EVERY: Duration = Duration::from_secs(30);
@@ -46,10 +47,12 @@ enum Slow {
     SystemInfo,
     /// Index into the units.
     Unit(usize),
+    /// Whether the way that is not in use works.
+    Check,
 }
 
-pub struct TedapiLink<T> {
-    transport: T,
+pub struct TedapiLink<C> {
+    channel: C,
     queries: Queries,
     /// The last good answer to each question.
     payloads: Payloads,
@@ -59,21 +62,16 @@ pub struct TedapiLink<T> {
     config_due: Instant,
     system_info_due: Instant,
     units: Vec<Unit>,
+    /// Powerwall 3 units that the channel does not reach.
+    unseen: Vec<String>,
 }
 
-impl TedapiLink<HttpTransport> {
-    pub fn new(access: &TedapiAccess, limit: Duration) -> Self {
-        let host = host_and_port(&access.host, access.port);
-        Self::over(HttpTransport::new(access, limit), Queries::of(access.query_set), &host)
-    }
-}
-
-impl<T: Transport> TedapiLink<T> {
+impl<C: Channel> TedapiLink<C> {
     /// `host` is how the gateway is called in documents.
-    pub fn over(transport: T, queries: Queries, host: &str) -> Self {
+    pub fn over(channel: C, queries: Queries, host: &str) -> Self {
         let now = Instant::now();
         Self {
-            transport,
+            channel,
             queries,
             payloads: Payloads::new(host),
             confirmed: false,
@@ -81,6 +79,7 @@ impl<T: Transport> TedapiLink<T> {
             config_due: now,
             system_info_due: now,
             units: Vec::new(),
+            unseen: Vec::new(),
         }
     }
 
@@ -93,7 +92,7 @@ impl<T: Transport> TedapiLink<T> {
         if let Some(din) = self.payloads.din().filter(|_| self.confirmed) {
             return Ok(din.to_string());
         }
-        let body = self.transport.exchange(Request { path: "/tedapi/din".into(), body: None }).await?;
+        let body = self.channel.din().await?;
         let din = std::str::from_utf8(&body).map(str::trim).unwrap_or_default();
         let plausible =
             din.contains("--") && din.len() <= 64 && din.bytes().all(|byte| byte.is_ascii_graphic());
@@ -108,13 +107,15 @@ impl<T: Transport> TedapiLink<T> {
         Ok(din.to_owned())
     }
 
-    async fn ask(&self, query: Query, target: Target<'_>, what: &str) -> Result<Bytes, LinkError> {
-        let request = Request { path: target.path(), body: Some(query_request(&query, target)) };
-        frames::query_answer(self.transport.exchange(request).await?, what)
-    }
-
-    async fn ask_gateway(&self, body: Bytes) -> Result<Bytes, LinkError> {
-        self.transport.exchange(Request { path: "/tedapi/v1".into(), body: Some(body) }).await
+    async fn ask(
+        &mut self,
+        query: Query,
+        din: &str,
+        target: Target<'_>,
+        what: &str,
+    ) -> Result<Bytes, LinkError> {
+        let question = Question { din, target, payload: frames::query(&query), what };
+        frames::query_answer(self.channel.ask(question).await?, what)
     }
 
     async fn poll_once(&mut self) -> Result<Source, LinkError> {
@@ -123,7 +124,7 @@ impl<T: Transport> TedapiLink<T> {
         let same_query = self.queries.status == self.queries.controller;
         if same_query || Instant::now() >= self.controller_due {
             let what = "the controller query";
-            let answer = self.ask(self.queries.controller, target, what).await;
+            let answer = self.ask(self.queries.controller, &din, target, what).await;
             match answer
                 .and_then(|answer| self.payloads.accept_controller(answer).map_err(|why| unusable(what, why)))
             {
@@ -140,7 +141,7 @@ impl<T: Transport> TedapiLink<T> {
             }
         }
         let what = "the status query";
-        let answer = self.ask(self.queries.status, target, what).await?;
+        let answer = self.ask(self.queries.status, &din, target, what).await?;
         self.payloads.accept_status(answer).map_err(|why| unusable(what, why))?;
         Ok(self.source())
     }
@@ -150,7 +151,8 @@ impl<T: Transport> TedapiLink<T> {
         self.payloads.din()?;
         let units = self.units.iter().enumerate().map(|(index, unit)| (unit.due, Slow::Unit(index)));
         let all = [(self.config_due, Slow::Config), (self.system_info_due, Slow::SystemInfo)];
-        let due = all.into_iter().chain(units).filter(|(due, _)| *due <= now);
+        let check = self.channel.check_due().map(|due| (due, Slow::Check));
+        let due = all.into_iter().chain(units).chain(check).filter(|(due, _)| *due <= now);
         due.min_by_key(|(due, _)| *due).map(|(_, slow)| slow)
     }
 
@@ -160,18 +162,24 @@ impl<T: Transport> TedapiLink<T> {
         match slow {
             Slow::Config => {
                 self.config_due = now + RETRY_AFTER;
-                let answer = frames::config_answer(self.ask_gateway(config_request(&din)).await?)?;
                 let what = "the configuration read";
+                let target = Target::Gateway { din: &din };
+                let question = Question { din: &din, target, payload: frames::config(), what };
+                let answer = frames::config_answer(self.channel.ask(question).await?)?;
                 self.payloads.accept_config(answer).map_err(|why| unusable(what, why))?;
                 self.config_due = now + CONFIG_EVERY;
                 self.know_units(now);
             }
             Slow::SystemInfo => {
                 self.system_info_due = now + RETRY_AFTER;
-                let answer = self.ask_gateway(system_info_request(&din)).await?;
+                let what = "the system information request";
+                let target = Target::Gateway { din: &din };
+                let question = Question { din: &din, target, payload: frames::system_info(), what };
+                let answer = self.channel.ask(question).await?;
                 self.payloads.accept_system_info(frames::system_info_answer(answer)?);
                 self.system_info_due = now + SYSTEM_INFO_EVERY;
             }
+            Slow::Check => self.channel.check(&din).await?,
             Slow::Unit(index) => {
                 let turn = UNIT_EVERY * u32::try_from(self.units.len()).unwrap_or(1);
                 let unit = &mut self.units[index];
@@ -183,7 +191,7 @@ impl<T: Transport> TedapiLink<T> {
                     false => Target::Unit { gateway: &din, unit: &unit },
                 };
                 let what = format!("the components query to {unit}");
-                match self.ask(self.queries.components, target, &what).await {
+                match self.ask(self.queries.components, &din, target, &what).await {
                     Err(error @ (LinkError::NotFound(_) | LinkError::Status { status: 502, .. })) => {
                         self.units[index].due = now + UNIT_PARKED;
                         return Err(error);
@@ -198,14 +206,22 @@ impl<T: Transport> TedapiLink<T> {
         Ok(())
     }
 
-    /// Takes over the units of the configuration; new ones are due at once.
+    /// Takes over those units of the configuration that can be asked; new ones are due at once.
     fn know_units(&mut self, now: Instant) {
         let before = std::mem::take(&mut self.units);
-        let units = self.payloads.powerwall3_units().iter().map(|din| {
-            let due = before.iter().find(|unit| unit.din == *din).map_or(now, |unit| unit.due);
-            Unit { din: din.clone(), due }
+        let leader = self.payloads.din().cloned();
+        let is_reached = |unit: &String| {
+            let answers_itself = self.payloads.has_single_unit() || leader.as_deref() == Some(unit.as_str());
+            answers_itself || self.channel.reaches_followers()
+        };
+        let units = self.payloads.powerwall3_units().iter().cloned();
+        let (reached, unseen): (Vec<_>, Vec<_>) = units.partition(is_reached);
+        let units = reached.into_iter().map(|din| {
+            let due = before.iter().find(|unit| unit.din == din).map_or(now, |unit| unit.due);
+            Unit { din, due }
         });
         self.units = units.collect();
+        self.unseen = unseen;
     }
 }
 
@@ -213,15 +229,31 @@ fn unusable(what: &str, why: Unusable) -> LinkError {
     LinkError::Malformed { what: what.into(), why: why.to_string() }
 }
 
-impl<T: Transport> Link for TedapiLink<T> {
+impl<C: Channel> Link for TedapiLink<C> {
     fn kind(&self) -> LinkKind {
-        LinkKind::Tedapi
+        self.channel.kind()
+    }
+
+    fn links(&self) -> Option<Vec<LinkHealth>> {
+        self.channel.links()
+    }
+
+    fn remark(&self) -> Option<String> {
+        let unseen: Vec<&str> = self.unseen.iter().map(String::as_str).collect();
+        (!unseen.is_empty()).then(|| {
+            let units = unseen.join(", ");
+            format!(
+                "the only way that is configured; {units} can be asked over Wi-Fi only (wifi_host and gw_pwd)"
+            )
+        })
     }
 
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
         Box::pin(async {
             let outcome = self.poll_once().await;
-            self.confirmed &= outcome.is_ok();
+            if let Err(error) = &outcome {
+                self.confirmed &= !self.channel.doubts_din(error);
+            }
             outcome
         })
     }

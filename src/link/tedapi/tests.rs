@@ -4,6 +4,8 @@ use std::rc::Rc;
 use prost::Message;
 use tokio::time::advance;
 
+use super::channel::FrameChannel;
+use super::transport::{Request, Transport};
 use super::wire::{Common, Envelope, File, FileRead, Files, FirmwareVersion, Frame, GraphQl, QueryResponse};
 use super::wire::{QUERY_OK, SystemInfoResponse};
 use super::*;
@@ -90,13 +92,14 @@ fn answer(request: &Request, units: usize) -> (Asked, Bytes) {
 
 struct Bench {
     gateway: Rc<RefCell<Gateway>>,
-    link: TedapiLink<Wire>,
+    link: TedapiLink<FrameChannel<Wire>>,
 }
 
 impl Bench {
     fn new(units: usize, set: QuerySet) -> Self {
         let gateway = Rc::new(RefCell::new(Gateway { units, ..Gateway::default() }));
-        let link = TedapiLink::over(Wire(gateway.clone()), Queries::of(set), "192.168.91.1");
+        let channel = FrameChannel::new(Wire(gateway.clone()), LinkKind::Tedapi);
+        let link = TedapiLink::over(channel, Queries::of(set), "192.168.91.1");
         Self { gateway, link }
     }
 

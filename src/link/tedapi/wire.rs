@@ -46,10 +46,12 @@ pub struct Envelope {
 
 /// `Envelope::delivery_channel` of everything sent over local HTTPS.
 pub const LOCAL_HTTPS: i32 = 1;
+/// `Envelope::delivery_channel` of what an authorized client sends as a command.
+pub const HERMES_COMMAND: i32 = 2;
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Participant {
-    #[prost(oneof = "Party", tags = "1, 3")]
+    #[prost(oneof = "Party", tags = "1, 3, 4")]
     pub party: Option<Party>,
 }
 
@@ -60,6 +62,9 @@ pub enum Party {
     /// 1: the installer's view, which is what a local client gets.
     #[prost(int32, tag = "3")]
     Local(i32),
+    /// 1: the holder of a registered key.
+    #[prost(int32, tag = "4")]
+    AuthorizedClient(i32),
 }
 
 impl Participant {
@@ -69,6 +74,10 @@ impl Participant {
 
     pub fn local() -> Self {
         Self { party: Some(Party::Local(1)) }
+    }
+
+    pub fn authorized_client() -> Self {
+        Self { party: Some(Party::AuthorizedClient(1)) }
     }
 }
 

@@ -11,10 +11,10 @@ use actix_web_actors::ws::{Message as Frame, ProtocolError, WebsocketContext, Ws
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::{Listener, Message, Place};
+use super::{Kind, Listener, Message, Place};
 use crate::live::sessions::Life;
 use crate::live::slices::sliced;
-use crate::live::{GoAway, LARGEST_CLIENT_FRAME, Live, answer, goodbye, refuse, welcome};
+use crate::live::{GoAway, Live, answer, goodbye, refuse, upgraded, welcome};
 
 /// Rendering the first state takes a moment; more than this means that something is wrong.
 const STATE_DEADLINE: Duration = Duration::from_secs(5);
@@ -56,7 +56,11 @@ async fn events(live: Data<Live>, request: HttpRequest) -> Result<HttpResponse, 
     life.keep_little_in_the_system();
     let feed = live.feed.clone();
     let messages = feed.listen(place(&request)).into_stream();
-    let events = messages.map(move |message| Ok::<_, Error>(message.event(feed.epoch())));
+    let mut sent = Sent { life: life.clone(), last: None };
+    let events = messages.map(move |message| {
+        sent.count(&message);
+        Ok::<_, Error>(message.event(feed.epoch()))
+    });
     let first = futures_util::stream::iter([Ok(RETRY.into())]);
     let response = HttpResponse::Ok()
         .content_type("text/event-stream")
@@ -70,9 +74,9 @@ async fn events(live: Data<Live>, request: HttpRequest) -> Result<HttpResponse, 
 
 async fn socket(live: Data<Live>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Error> {
     let life = welcome(&live, &request)?;
-    let session = FeedSession { listener: Some(live.feed.listen(place(&request))), life: life.clone() };
-    let socket = WsResponseBuilder::new(session, &request, payload).frame_size(LARGEST_CLIENT_FRAME);
-    let response = socket.start()?;
+    let sent = Sent { life: life.clone(), last: None };
+    let session = FeedSession { listener: Some(live.feed.listen(place(&request))), sent };
+    let response = upgraded(WsResponseBuilder::new(session, &request, payload))?;
     life.keep_little_in_the_system();
     Ok(sliced(response, life))
 }
@@ -81,15 +85,30 @@ async fn socket(live: Data<Live>, request: HttpRequest, payload: Payload) -> Res
 struct FeedSession {
     /// Until it is listened to.
     listener: Option<Listener>,
+    sent: Sent,
+}
+
+/// Counts what one client is sent.
+struct Sent {
     /// What the sending side knows of this client.
     life: Arc<Life>,
+    /// Number of the last message, to know how many changes a state stands for.
+    last: Option<u64>,
+}
+
+impl Sent {
+    fn count(&mut self, message: &Message) {
+        let changes = self.last.map_or(0, |last| message.seq.saturating_sub(last));
+        self.life.sent(if message.kind == Kind::State { changes } else { 0 });
+        self.last = Some(message.seq);
+    }
 }
 
 impl Actor for FeedSession {
     type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.life.joined(ctx.address().recipient());
+        self.sent.life.joined(ctx.address().recipient());
         if let Some(listener) = self.listener.take() {
             ctx.add_stream(listener.into_stream());
         }
@@ -98,6 +117,7 @@ impl Actor for FeedSession {
 
 impl StreamHandler<Arc<Message>> for FeedSession {
     fn handle(&mut self, message: Arc<Message>, ctx: &mut Self::Context) {
+        self.sent.count(&message);
         ctx.text(message.json.clone());
     }
 

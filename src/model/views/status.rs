@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::View;
-use crate::model::{Aggregate, Freshness, RawPercent, Snapshot, Telemetry};
+use crate::model::{Aggregate, Freshness, LinkKind, RawPercent, Snapshot, Telemetry};
 
 /// The moment at which something is rendered, on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ impl Moment {
     }
 }
 
-/// `data` of a gateway without its end.
+/// `data` of a gateway without its end, which tells of the link.
 pub(super) fn data(telemetry: &Telemetry) -> Bytes {
     let readings = &telemetry.readings;
     let documents = telemetry.documents();
@@ -64,9 +64,6 @@ pub(super) fn data(telemetry: &Telemetry) -> Bytes {
         "grid_charging": documents.grid_charging,
         "grid_export": documents.grid_export,
         "pw3": readings.powerwall3,
-        "tedapi_mode": telemetry.source().tedapi_mode(),
-        "connection_mode": telemetry.source().connection_mode(),
-        "tedapi_config": null,
     });
     let mut bytes = serde_json::to_vec(&data).unwrap_or_default();
     bytes.pop();
@@ -88,7 +85,7 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
     let freshness = snapshot.freshness(at.now);
     let online = freshness == Freshness::Live;
     let error = error(snapshot);
-    let is_tedapi = !facts.cloud_mode && !facts.fleetapi && !facts.customer_api && facts.host.is_some();
+    let link = snapshot.link_in_use();
     let is_basic_lan =
         snapshot.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan());
     let about = json!({
@@ -100,8 +97,8 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
         "wifi_host": facts.wifi_host,
         "site_id": facts.site_id,
         "timezone": facts.timezone,
-        "basic_lan": is_basic_lan,
-        "tedapi_expected": is_tedapi,
+        "basic_lan": if link.is_some() { is_basic_lan } else { facts.may_be_basic_lan },
+        "tedapi_expected": facts.tedapi_expected,
         "cloud_mode": facts.cloud_mode,
         "fleetapi": facts.fleetapi,
         "type": facts.kind,
@@ -116,7 +113,12 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
     match reading.filter(|_| freshness.has_data()) {
         Some(reading) => {
             body.put_slice(&reading.telemetry.view(View::Data));
-            body.put_slice(b",\"timestamp\":");
+            body.put_slice(b",\"tedapi_mode\":");
+            put(&mut body, &link.map(LinkKind::tedapi_mode));
+            body.put_slice(b",\"connection_mode\":");
+            let mode = if is_basic_lan { Some("Basic LAN") } else { link.map(LinkKind::connection_mode) };
+            put(&mut body, &mode);
+            body.put_slice(b",\"tedapi_config\":null,\"timestamp\":");
             put(&mut body, &reading.taken_at);
             body.put_slice(b"}");
         }
@@ -210,14 +212,19 @@ pub fn health(snapshot: &Snapshot, at: Moment, responding: bool) -> Value {
         .map(|link| {
             json!({
                 "kind": link.kind,
+                "in_use": link.in_use,
+                "why": link.why,
                 "last_success": link.last_success.map(|success| round(at.unix_of(success))),
                 "last_error": link.last_error,
+                "next_try_seconds": until(link.next_try),
             })
         })
         .collect();
     json!({
         "id": snapshot.gateway.id,
         "name": snapshot.gateway.name,
+        "mode": snapshot.gateway.mode,
+        "mode_reason": snapshot.gateway.mode_reason,
         "state": snapshot.freshness(at.now),
         "responding": responding,
         "latency_ms": health.latency.map(|latency| round(latency.as_secs_f64() * 1000.0)),

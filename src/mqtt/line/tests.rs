@@ -196,3 +196,22 @@ async fn the_first_connection_asks_what_an_earlier_run_announced() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_large_messages_that_nobody_acknowledges_are_all_sent() {
+    let (outbox, heard) = (Outbox::default(), Heard::default());
+    for number in 0..50 {
+        assert!(outbox.offer(Message { payload: "x".repeat(10_000), ..message(number, 0) }));
+    }
+    let ended = serve_with(&outbox, &heard, |mut broker| async {
+        for number in 0..50 {
+            let Packet::Publish(publish) = broker.hears_message().await else { panic!() };
+            assert_eq!(publish.topic, format!("t/{number}"));
+        }
+        broker.says(Packet::Disconnect).await;
+        broker
+    })
+    .await;
+    assert!(matches!(ended, Err(LineError::Protocol(_))), "{ended:?}");
+    assert_eq!(outbox.published.get(), 50);
+}

@@ -61,16 +61,17 @@ fn boot(start_time: &Value) -> Option<i64> {
     Some(start.timestamp().as_second())
 }
 
-/// The ways to reach the gateway. In use is the one that answered last.
+/// The ways to reach the gateway. Of two, both may be in use.
 pub fn links(snapshot: &Snapshot, at: Moment) -> Value {
     let links = &snapshot.health.links;
-    let newest = links.iter().filter_map(|link| link.last_success).max();
     let link = |link: &LinkHealth| {
         json!({
             "kind": link.kind,
-            "in_use": newest.is_some() && link.last_success == newest,
+            "in_use": link.in_use && link.last_success.is_some(),
+            "why": link.why,
             "last_success_at": unix(link.last_success, at),
             "last_error": link.last_error,
+            "next_try_at": unix(link.next_try.filter(|next| *next > at.now), at),
         })
     };
     links.iter().map(link).collect()

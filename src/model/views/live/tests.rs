@@ -88,7 +88,14 @@ fn a_status_has_times_and_no_ages() {
     let mut snapshot = snapshot("home", reading(telemetry, now - 20 * SECOND));
     snapshot.health.next_attempt = Some(now + 5 * SECOND);
     snapshot.health.cooldown_until = Some(now + 300 * SECOND);
-    let link = |kind, last_success| LinkHealth { kind, last_success, last_error: None };
+    let link = |kind, last_success| LinkHealth {
+        kind,
+        in_use: kind != LinkKind::V1r,
+        why: String::new(),
+        last_success,
+        last_error: None,
+        next_try: None,
+    };
     snapshot.health.links = vec![
         link(LinkKind::V1r, Some(now - 100 * SECOND)),
         link(LinkKind::Tedapi, Some(now - 20 * SECOND)),

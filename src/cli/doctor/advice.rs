@@ -1,0 +1,134 @@
+//! What to do next, from everything that was found.
+
+use super::{Finding, Outcome, Way};
+use crate::link::LinkError;
+use crate::link::look::Seen;
+use crate::settings::Ways;
+
+/// The address of every gateway on its own Wi-Fi.
+const WIFI_ADDRESS: &str = "192.168.91.1";
+const END_OF_STICKER: &str = "unless the owner chose another one, it is the last five characters of the gateway password on the sticker";
+
+const BEARER_REFUSED: &str = "the login as installer takes the whole gateway password, and works on solar inverters only: \
+     with a battery, leave tedapi_auth_mode out";
+
+/// The next steps, the most important first.
+pub(super) fn of(ways: &Ways, seen: &Result<Seen, LinkError>, findings: &[Finding]) -> Vec<String> {
+    let seen = match seen {
+        Ok(seen) => seen,
+        Err(error) => return vec![unreachable(ways, error)],
+    };
+    let finding = |way: Way| findings.iter().find(|finding| finding.way == way);
+    let works = |way: Way| finding(way).is_some_and(Finding::works);
+    let refused = |way: Way| finding(way).is_some_and(Finding::is_refused);
+    let mut advice = Vec::new();
+    if *seen == Seen::Stranger && !findings.iter().any(Finding::works) {
+        advice.push(format!(
+            "{} is probably not the gateway's address; `powerwall-server scan` looks for gateways",
+            ways.host
+        ));
+    }
+    if refused(Way::Tedapi) {
+        advice.push(gateway_password(ways, works(Way::Customer)));
+    }
+    if refused(Way::Bearer) {
+        advice.push(BEARER_REFUSED.into());
+    }
+    if refused(Way::Customer) {
+        advice.push(customer_password(ways, works(Way::Tedapi)));
+    }
+    advice.extend(findings.iter().filter_map(waiting));
+    advice.push(settings(ways, works));
+    advice.retain(|text| !text.is_empty());
+    advice
+}
+
+fn unreachable(ways: &Ways, error: &LinkError) -> String {
+    match error {
+        LinkError::Silence { .. } | LinkError::RateLimited { .. } | LinkError::Busy { .. } => {
+            "nothing more is asked before then; let nothing else ask this gateway either".into()
+        }
+        LinkError::Certificate { .. } => {
+            "if the gateway or its firmware is new, pin the new fingerprint or forget the old one (PW_CERTIFICATE)".into()
+        }
+        _ if ways.host == WIFI_ADDRESS => format!(
+            "{WIFI_ADDRESS} is reached over the gateway's own Wi-Fi (TEG-…) or a route through it; on the home network \
+             the gateway has another address, which `powerwall-server scan` finds"
+        ),
+        _ => "check the address and that both are in the same network; `powerwall-server scan` looks for gateways. The \
+              wired port of a Powerwall 3 usually has an address in 10.42.1.x or 10.45.1.x, and needs a DHCP server"
+            .into(),
+    }
+}
+
+fn gateway_password(ways: &Ways, customer_works: bool) -> String {
+    let route = "or this machine does not reach it over the gateway's own Wi-Fi: firmware since 25.10 refuses routed \
+                 requests";
+    match customer_works && (ways.customer_password_derived || ways.passwords_agree == Some(true)) {
+        true => format!(
+            "the last five characters of the gateway password are right; either its beginning is mistyped, {route}"
+        ),
+        false => {
+            format!("the gateway password (gw_pwd) is wrong – it stands on the gateway's sticker – {route}")
+        }
+    }
+}
+
+fn customer_password(ways: &Ways, tedapi_works: bool) -> String {
+    match (ways.customer_password_derived, ways.passwords_agree) {
+        (true, _) if tedapi_works => {
+            "the gateway password is right, but its last five characters are not the customer password: the owner chose \
+             another one; set password (PW_PASSWORD) to it"
+                .into()
+        }
+        (true, _) => {
+            "the last five characters of the gateway password are not the customer password: either the gateway \
+             password is mistyped, or the owner chose another one (password, PW_PASSWORD)"
+                .into()
+        }
+        (false, Some(false)) => format!(
+            "the customer password (password) is wrong; it is not the end of the gateway password that is given: \
+             {END_OF_STICKER}"
+        ),
+        (false, Some(true)) if tedapi_works => {
+            "the gateway password is right, but its last five characters are no longer the customer password: the owner \
+             chose another one"
+                .into()
+        }
+        _ => format!("the customer password (password) is wrong; {END_OF_STICKER}"),
+    }
+}
+
+/// What time will tell.
+fn waiting(finding: &Finding) -> Option<String> {
+    match &finding.outcome {
+        Outcome::Failed(LinkError::LoginBudget { .. }) => Some(
+            "wait, rather than risk that the gateway locks everybody out; stop other programs that log in"
+                .into(),
+        ),
+        Outcome::Failed(LinkError::RateLimited { .. } | LinkError::Busy { .. }) => Some(
+            "the gateway wants to be left alone for five minutes at least; nothing is asked before then"
+                .into(),
+        ),
+        _ => None,
+    }
+}
+
+fn settings(ways: &Ways, works: impl Fn(Way) -> bool) -> String {
+    let configured = ways.configured.as_ref().and_then(super::configured_way);
+    let best = [Way::Tedapi, Way::V1r, Way::Customer].into_iter().find(|way| works(*way));
+    let keys = |way: Way| match way {
+        Way::Tedapi => "host and gw_pwd",
+        Way::V1r => "host, rsa_key_path and password",
+        Way::Bearer => "host, gw_pwd and tedapi_auth_mode bearer",
+        Way::Customer if ways.customer_password_derived => {
+            "host and password, the last five characters of the gateway password"
+        }
+        Way::Customer => "host and password",
+    };
+    match (configured, best) {
+        (Some(way), _) if works(way) => "nothing to do: what is configured works".into(),
+        (_, Some(way)) => format!("{} works: configure {}", way.name(), keys(way)),
+        (_, None) => String::new(),
+    }
+}

@@ -1,0 +1,115 @@
+//! One probe for each way to a gateway. A probe polls over the link that the service would use.
+
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use tokio::time::timeout;
+
+use super::{Finding, Outcome, Way};
+use crate::link::memory::Memories;
+use crate::link::{Link, LinkError, connect_with};
+use crate::model::{Adjustments, Number, Source, Telemetry};
+use crate::settings::{Access, CertificatePolicy, GatewaySettings, Ways};
+
+/// Limit of one exchange where nothing is configured.
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
+/// A poll is three exchanges at most.
+const EXCHANGES_OF_A_POLL: u32 = 3;
+/// So many further questions tell the firmware and how much of an API there is.
+const FURTHER_QUESTIONS: usize = 4;
+
+pub(super) type Probe = for<'a> fn(&'a Ways, &'a Memories) -> LocalBoxFuture<'a, Finding>;
+
+/// All of them, in the order in which they are tried: the one that never logs in first.
+pub(super) const PROBES: [Probe; 4] = [tedapi, customer, v1r, bearer];
+
+fn tedapi<'a>(ways: &'a Ways, memories: &'a Memories) -> LocalBoxFuture<'a, Finding> {
+    Box::pin(async {
+        let missing = "it needs the gateway password (gw_pwd, PW_GW_PWD), on the gateway's sticker";
+        Finding { way: Way::Tedapi, outcome: poll(ways.tedapi.as_ref(), memories, missing).await }
+    })
+}
+
+fn customer<'a>(ways: &'a Ways, memories: &'a Memories) -> LocalBoxFuture<'a, Finding> {
+    Box::pin(async {
+        let missing = "it needs the customer password (password, PW_PASSWORD)";
+        Finding { way: Way::Customer, outcome: poll(ways.customer.as_ref(), memories, missing).await }
+    })
+}
+
+fn v1r<'a>(ways: &'a Ways, memories: &'a Memories) -> LocalBoxFuture<'a, Finding> {
+    Box::pin(async {
+        let missing = "it needs a registered RSA key (rsa_key_path, PW_RSA_KEY_PATH) and a password";
+        Finding { way: Way::V1r, outcome: poll(ways.v1r.as_ref(), memories, missing).await }
+    })
+}
+
+/// Only where it is configured: gateways with batteries refuse it, and each attempt is a login.
+fn bearer<'a>(ways: &'a Ways, memories: &'a Memories) -> LocalBoxFuture<'a, Finding> {
+    Box::pin(async {
+        let configured = ways.configured.as_ref();
+        let gateway = configured.filter(|gateway| matches!(gateway.access, Access::Bearer(_)));
+        let missing = "it is for solar inverters only (tedapi_auth_mode bearer, PW_TEDAPI_AUTH_MODE)";
+        Finding { way: Way::Bearer, outcome: poll(gateway, memories, missing).await }
+    })
+}
+
+/// Polls once over the link that `gateway` makes.
+async fn poll(gateway: Option<&GatewaySettings>, memories: &Memories, missing: &'static str) -> Outcome {
+    let Some(gateway) = gateway else { return Outcome::NotTried(missing) };
+    let mut link = connect_with(gateway, memories);
+    let limit = gateway.timeout * EXCHANGES_OF_A_POLL;
+    match timeout(limit, link.poll()).await.unwrap_or(Err(LinkError::Timeout(limit))) {
+        Ok(source) => Outcome::Works(told(&further(&mut *link, source).await)),
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+/// What a few more questions bring.
+async fn further(link: &mut dyn Link, mut source: Source) -> Source {
+    for _ in 0..FURTHER_QUESTIONS {
+        let refreshed = link.refresh().await;
+        source = refreshed.source.unwrap_or(source);
+        if !refreshed.more || refreshed.problem.is_some() {
+            break;
+        }
+    }
+    source
+}
+
+fn told(source: &Source) -> String {
+    let telemetry = Telemetry::new(source.clone(), Adjustments::default());
+    let readings = &telemetry.readings;
+    let watts = |name: &str, power: Option<Number>| match power {
+        // What rounds to nothing has no sign.
+        Some(power) => format!("{name} {:.0} W", power.as_f64().round() + 0.0),
+        None => format!("{name} unknown"),
+    };
+    let power = readings.power;
+    let mut told = [
+        watts("grid", power.site),
+        watts("home", power.load),
+        watts("solar", power.solar),
+        watts("battery", power.battery),
+    ]
+    .join(", ");
+    if let Some(percent) = readings.charge.state_of_energy() {
+        told += &format!(", charge {:.1} %", percent.to_app_clamped().0);
+    }
+    if let Some(firmware) = &readings.firmware {
+        told += &format!("; firmware {firmware}");
+    }
+    if source.is_basic_lan() {
+        told += "; Basic LAN: power, charge and grid status only";
+    }
+    told
+}
+
+pub(super) fn certificate(gateway: &GatewaySettings) -> Option<&CertificatePolicy> {
+    match &gateway.access {
+        Access::Tedapi(access) | Access::Bearer(access) => Some(&access.certificate),
+        Access::Local(access) => Some(&access.certificate),
+        Access::V1r(access) => Some(&access.certificate),
+        Access::Unsupported(_) => None,
+    }
+}

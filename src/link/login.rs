@@ -1,0 +1,134 @@
+//! A login by password for a token, and requests that need one.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use awc::http::{Method, header};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::link::LinkError;
+use crate::link::https::{Answer, Call, Exchange, secret_header};
+use crate::link::memory::{Memory, Session};
+use crate::settings::Secret;
+
+const PATH: &str = "/api/login/Basic";
+/// After a token that was just given was refused, no other one is asked for during this time.
+const DOUBT: Duration = Duration::from_secs(600);
+const ANY_TIMEZONE: &str = "America/Los_Angeles";
+
+/// Who logs in. A token lives for about an hour; that it no longer holds, the gateway says.
+pub(super) struct Login {
+    user: &'static str,
+    email: &'static str,
+    password: Secret,
+    timezone: String,
+    /// What to do when the password is refused.
+    hint: &'static str,
+    /// Where the token outlives this program, and logins are counted.
+    memory: Arc<Memory>,
+    /// When a token was refused although the login was the last thing before.
+    doubted: Cell<Option<Instant>>,
+}
+
+impl Login {
+    pub fn customer(password: &Secret, timezone: Option<&str>, memory: Arc<Memory>) -> Self {
+        Self {
+            user: "customer",
+            email: "customer@customer.domain",
+            password: password.clone(),
+            timezone: timezone.unwrap_or(ANY_TIMEZONE).to_owned(),
+            hint: "the customer password is wrong: it is the last five characters of the password on the gateway's \
+                   sticker (PW_GW_PWD), unless the owner chose another one (PW_PASSWORD)",
+            memory,
+            doubted: Cell::new(None),
+        }
+    }
+
+    pub fn installer(password: &Secret, timezone: Option<&str>, memory: Arc<Memory>) -> Self {
+        Self {
+            user: "installer",
+            email: "installer@tesla.com",
+            hint: "check the gateway password (PW_GW_PWD, on the sticker); the login as installer works on solar \
+                   inverters only, not on a Powerwall 2 or 3",
+            ..Self::customer(password, timezone, memory)
+        }
+    }
+
+    /// The body of the answer to `call`. A token that no longer holds is renewed, once.
+    pub async fn send(&self, exchange: &impl Exchange, call: &Call) -> Result<Bytes, LinkError> {
+        self.memory.recall().await;
+        let was_held = self.held().is_some();
+        let mut answer = self.authorized(exchange, call).await?;
+        if is_refusal(&answer) && was_held && self.forget().await {
+            answer = self.authorized(exchange, call).await?;
+        }
+        self.judge(&answer);
+        answer.ok(&call.path, self.hint)
+    }
+
+    /// A token that was given a moment ago and is refused is no matter of logging in: another login would not help.
+    pub fn judge(&self, answer: &Answer) {
+        if is_refusal(answer) {
+            self.doubted.set(Some(Instant::now()));
+        }
+    }
+
+    async fn authorized(&self, exchange: &impl Exchange, call: &Call) -> Result<Answer, LinkError> {
+        let token = self.token(exchange).await?;
+        exchange.exchange(call.clone().with(header::AUTHORIZATION, token)).await
+    }
+
+    /// The token of the last login, or of a new one if the gateway bears one.
+    pub async fn token(&self, exchange: &impl Exchange) -> Result<header::HeaderValue, LinkError> {
+        self.memory.recall().await;
+        if let Some(token) = self.held() {
+            return Ok(token);
+        }
+        self.memory.spend_login().await?;
+        let login = json!({
+            "username": self.user, "password": self.password.expose(), "email": self.email,
+            "clientInfo": { "timezone": self.timezone },
+        });
+        let call = Call {
+            method: Method::POST,
+            path: PATH.into(),
+            headers: vec![(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"))],
+            body: login.to_string().into(),
+            only_reads: false,
+        };
+        let body = exchange.exchange(call).await?.ok(PATH, self.hint)?;
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let token = answer["token"].as_str().filter(|token| !token.is_empty());
+        let session = token.map(|token| format!("Bearer {token}"));
+        let header = session.as_deref().and_then(secret_header);
+        let (Some(session), Some(header)) = (session, header) else {
+            return Err(LinkError::Malformed { what: "the login".into(), why: "it holds no token".into() });
+        };
+        self.memory.keep_session(Some(Session::Token(Secret::new(session)))).await;
+        Ok(header)
+    }
+
+    fn held(&self) -> Option<header::HeaderValue> {
+        match self.memory.session()? {
+            Session::Token(token) => secret_header(token.expose()),
+            Session::Cookies { .. } => None,
+        }
+    }
+
+    /// Forgets the token, if there is one and another login may help. Whether it did.
+    pub async fn forget(&self) -> bool {
+        let is_doubted = self.doubted.get().is_some_and(|since| since.elapsed() < DOUBT);
+        let forgets = self.held().is_some() && !is_doubted;
+        if forgets {
+            self.memory.keep_session(None).await;
+        }
+        forgets
+    }
+}
+
+pub(super) fn is_refusal(answer: &Answer) -> bool {
+    matches!(answer.status, 401 | 403)
+}

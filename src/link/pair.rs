@@ -1,0 +1,340 @@
+//! Two ways to one gateway that stand as one: signed over the wired LAN, and plain over the gateway's own Wi-Fi.
+//!
+//! The leader is asked over the LAN and followers over Wi-Fi, because only Wi-Fi reaches them. When the LAN does not
+//! answer, Wi-Fi stands in within the same poll; after three failures in a row it is asked first, and the LAN is checked
+//! again and again, with growing pauses, until it works. Nothing is ever given up for good. Without fail-over, each way
+//! does its own work and none stands in.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use log::{info, warn};
+use tokio::time::Instant;
+
+use super::LinkError;
+use super::silence;
+use super::tedapi::channel::{Channel, Question};
+use super::tedapi::frames::{self, Target};
+use super::v1r::message::{BUSY, UNIT_TIMEOUT};
+use crate::model::{ErrorNote, LinkHealth, LinkKind};
+
+/// Failures in a row after which the other way is asked first.
+const GIVEN_UP_AFTER: u32 = 3;
+/// The first pause of a way that does not answer …
+const PAUSE: Duration = Duration::from_secs(60);
+/// … and the longest, after doubling.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Of a way that answers and says no: somebody may be about to set that right.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+/// Credentials that were refused are tried least often.
+const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(300);
+/// A way that failed is not asked again within the same poll.
+const SAME_POLL: Duration = Duration::from_secs(2);
+/// How often Wi-Fi is looked after while nothing needs it.
+const STANDBY_CHECK: Duration = Duration::from_secs(600);
+
+/// How one way does.
+#[derive(Default)]
+struct Side {
+    /// In a row.
+    failures: u32,
+    /// Left alone until then; `None`: asked whenever there is something to ask.
+    rests_until: Option<Instant>,
+    /// Whether it must not be asked before then, not even in need: it refused the credentials, or asked for silence.
+    is_silenced: bool,
+    failed_at: Option<Instant>,
+    last_success: Option<Instant>,
+    last_error: Option<LinkError>,
+}
+
+impl Side {
+    fn succeeded(&mut self) {
+        *self = Self { last_success: Some(Instant::now()), ..Self::default() };
+    }
+
+    fn failed(&mut self, error: &LinkError) {
+        self.failures += 1;
+        self.last_error = Some(error.clone());
+        let doubled = |pause: Duration, failures: u32| pause * 2_u32.pow(failures.min(8));
+        self.failed_at = Some(Instant::now());
+        let pause = match error {
+            error if is_silence(error) => silence::asked(error),
+            LinkError::LoginBudget { left } => Some(*left),
+            LinkError::Refused { .. } => {
+                Some(doubled(REFUSED_PAUSE, self.failures - 1).min(LONGEST_REFUSED_PAUSE))
+            }
+            error if is_no_answer(error) => (self.failures >= GIVEN_UP_AFTER)
+                .then(|| doubled(PAUSE, self.failures - GIVEN_UP_AFTER).min(LONGEST_PAUSE)),
+            _ => Some(REFUSED_PAUSE),
+        };
+        self.rests_until = pause.map(|pause| Instant::now() + pause);
+        let is_about_credentials = matches!(error, LinkError::Refused { .. } | LinkError::LoginBudget { .. });
+        self.is_silenced = is_silence(error) || is_about_credentials;
+    }
+
+    /// Whether it is the one to ask, if it is the better one.
+    fn is_trusted(&self) -> bool {
+        let has_just_failed = self.failed_at.is_some_and(|failed| failed.elapsed() < SAME_POLL);
+        self.rests_until.is_none() && !has_just_failed
+    }
+
+    fn may_be_asked(&self) -> bool {
+        !self.is_silenced || self.rests_until.is_none_or(|until| until <= Instant::now())
+    }
+
+    fn health(&self, kind: LinkKind, in_use: bool, why: &str) -> LinkHealth {
+        LinkHealth {
+            kind,
+            in_use,
+            why: why.to_owned(),
+            last_success: self.last_success,
+            last_error: self
+                .last_error
+                .as_ref()
+                .map(|error| ErrorNote { kind: error.kind(), message: error.to_string() }),
+            next_try: self.rests_until,
+        }
+    }
+}
+
+/// Whether nothing came back, or nothing from the part of the gateway that knows us.
+fn is_no_answer(error: &LinkError) -> bool {
+    use LinkError::{Certificate, Status, Timeout, Unreachable};
+    matches!(error, Unreachable(_) | Timeout(_) | Status { .. } | Certificate { .. })
+}
+
+fn is_silence(error: &LinkError) -> bool {
+    silence::asked(error).is_some()
+}
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Lan,
+    Wifi,
+}
+
+/// What the leader is asked.
+#[derive(Clone)]
+enum Asked<'a> {
+    Din,
+    Question(Box<Question<'a>>),
+}
+
+/// See the module.
+pub struct Pair<L, W> {
+    lan: L,
+    wifi: W,
+    lan_side: Side,
+    wifi_side: Side,
+    /// Whether Wi-Fi may stand in for the LAN.
+    failover: bool,
+    /// Which way the leader's last answer came.
+    in_use: Way,
+    has_followers: bool,
+    /// When Wi-Fi is looked after next, if nothing needs it until then.
+    standby_check: Instant,
+}
+
+impl<L: Channel, W: Channel> Pair<L, W> {
+    pub fn new(lan: L, wifi: W, failover: bool) -> Self {
+        Self {
+            lan,
+            wifi,
+            lan_side: Side::default(),
+            wifi_side: Side::default(),
+            failover,
+            in_use: Way::Lan,
+            has_followers: false,
+            standby_check: Instant::now(),
+        }
+    }
+
+    fn side(&self, way: Way) -> &Side {
+        match way {
+            Way::Lan => &self.lan_side,
+            Way::Wifi => &self.wifi_side,
+        }
+    }
+
+    async fn over(&mut self, way: Way, asked: Asked<'_>) -> Result<Bytes, LinkError> {
+        let outcome = match (way, asked) {
+            (Way::Lan, Asked::Din) => self.lan.din().await,
+            (Way::Lan, Asked::Question(question)) => self.lan.ask(*question).await,
+            (Way::Wifi, Asked::Din) => self.wifi.din().await,
+            (Way::Wifi, Asked::Question(question)) => self.wifi.ask(*question).await,
+        };
+        self.note(way, outcome.as_ref().err());
+        outcome
+    }
+
+    fn note(&mut self, way: Way, error: Option<&LinkError>) {
+        let side = match way {
+            Way::Lan => &mut self.lan_side,
+            Way::Wifi => &mut self.wifi_side,
+        };
+        if way == Way::Wifi {
+            self.standby_check = Instant::now() + STANDBY_CHECK;
+        }
+        match error {
+            None => side.succeeded(),
+            // It did answer; that the answer cannot be read, or that a unit is slow, is no matter of the way.
+            Some(LinkError::Malformed { .. } | LinkError::Rejected { fault: BUSY | UNIT_TIMEOUT, .. }) => {}
+            Some(error) => side.failed(error),
+        }
+    }
+
+    fn use_way(&mut self, way: Way) {
+        if self.in_use == way {
+            return;
+        }
+        self.in_use = way;
+        match (way, &self.lan_side.last_error) {
+            (Way::Wifi, Some(error)) => warn!("Wi-Fi stands in for the wired LAN: {error}"),
+            (Way::Wifi, None) => warn!("Wi-Fi stands in for the wired LAN"),
+            (Way::Lan, _) => info!("the wired LAN works again"),
+        }
+    }
+
+    /// Over the better way, and over the other one if need be.
+    async fn leader(&mut self, asked: Asked<'_>) -> Result<Bytes, LinkError> {
+        if !self.failover {
+            return self.over(Way::Lan, asked).await;
+        }
+        let (first, second) = match self.lan_side.is_trusted() {
+            true => (Way::Lan, Way::Wifi),
+            false => (Way::Wifi, Way::Lan),
+        };
+        if !self.side(first).may_be_asked() {
+            return match (self.side(second).may_be_asked(), &self.side(second).last_error) {
+                (false, Some(error)) => Err(error.clone()),
+                _ => self.over(second, asked).await.inspect(|_| self.use_way(second)),
+            };
+        }
+        let error = match self.over(first, asked.clone()).await {
+            Ok(answer) => {
+                self.use_way(first);
+                return Ok(answer);
+            }
+            // An answer that cannot be read is not better over another way, and a gateway that asks for silence gets it.
+            Err(error) if matches!(error, LinkError::Malformed { .. }) || is_silence(&error) => {
+                return Err(error);
+            }
+            Err(error) => error,
+        };
+        if !self.side(second).may_be_asked() {
+            return Err(error);
+        }
+        match self.over(second, asked).await {
+            Ok(answer) => {
+                self.use_way(second);
+                Ok(answer)
+            }
+            Err(other) if is_silence(&other) => Err(other),
+            // What is wrong with the LAN is what somebody has to set right.
+            Err(other) => Err(if first == Way::Lan { error } else { other }),
+        }
+    }
+
+    async fn follower(&mut self, question: Question<'_>) -> Result<Bytes, LinkError> {
+        self.has_followers = true;
+        if self.wifi_side.rests_until.is_some_and(|until| Instant::now() < until) {
+            let why = self.wifi_side.last_error.as_ref().map(ToString::to_string);
+            return Err(LinkError::Resting(format!("Wi-Fi: {}", why.unwrap_or_default())));
+        }
+        match self.over(Way::Wifi, Asked::Question(question.into())).await {
+            // Wi-Fi gets its silence; the LAN goes on.
+            Err(error) if is_silence(&error) => Err(LinkError::Resting(format!("Wi-Fi: {error}"))),
+            outcome => outcome,
+        }
+    }
+
+    /// Looks after a way that is not in use. What comes of it is kept with the health of that way.
+    async fn look_after(&mut self, din: &str) {
+        let now = Instant::now();
+        if self.lan_side.rests_until.is_some_and(|until| until <= now) {
+            let what = "the check of the wired LAN";
+            let target = Target::Gateway { din };
+            let question = Question { din, target, payload: frames::system_info(), what };
+            // Signed, unlike the DIN: it shows that the key is accepted and the clocks agree.
+            match self.over(Way::Lan, Asked::Question(question.into())).await {
+                Ok(_) => self.use_way(Way::Lan),
+                Err(error) => log::debug!("the wired LAN does not work yet: {error}"),
+            }
+        } else if let Err(error) = self.over(Way::Wifi, Asked::Din).await {
+            log::debug!("Wi-Fi would not stand in at present: {error}");
+        }
+    }
+}
+
+impl<L: Channel, W: Channel> Channel for Pair<L, W> {
+    fn kind(&self) -> LinkKind {
+        match self.in_use {
+            Way::Lan => self.lan.kind(),
+            Way::Wifi => self.wifi.kind(),
+        }
+    }
+
+    fn din(&mut self) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
+        Box::pin(self.leader(Asked::Din))
+    }
+
+    fn ask<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
+        let asks_follower = matches!(question.target, Target::Unit { gateway, unit } if gateway != unit);
+        Box::pin(async move {
+            match asks_follower {
+                true => self.follower(question).await,
+                false => self.leader(Asked::Question(question.into())).await,
+            }
+        })
+    }
+
+    fn reaches_followers(&self) -> bool {
+        true
+    }
+
+    fn doubts_din(&self, error: &LinkError) -> bool {
+        self.lan.doubts_din(error)
+    }
+
+    fn links(&self) -> Option<Vec<LinkHealth>> {
+        let is_pinned = !self.failover;
+        let lan = match (self.in_use, self.lan_side.rests_until, &self.lan_side.last_error) {
+            _ if is_pinned => "carries the leader's data; PW_FAILOVER=no lets nothing stand in",
+            (_, Some(_), _) => "does not work; checked again and again until it does",
+            (_, None, Some(_)) => "failed; asked again with the next poll",
+            (_, None, None) => "carries the leader's data",
+        };
+        let wifi = match (self.in_use, self.has_followers) {
+            (Way::Wifi, false) => "stands in for the wired LAN",
+            (Way::Wifi, true) => "stands in for the wired LAN; carries the followers' data",
+            (Way::Lan, true) => "carries the followers' data",
+            (Way::Lan, false) if is_pinned => "for followers only, and there are none",
+            (Way::Lan, false) => "stands by",
+        };
+        let wifi_in_use = self.in_use == Way::Wifi || self.has_followers;
+        Some(vec![
+            self.lan_side.health(self.lan.kind(), self.in_use == Way::Lan, lan),
+            self.wifi_side.health(self.wifi.kind(), wifi_in_use, wifi),
+        ])
+    }
+
+    fn check_due(&self) -> Option<Instant> {
+        if !self.failover {
+            return None;
+        }
+        let wifi = self.wifi_side.rests_until.unwrap_or(self.standby_check).max(self.standby_check);
+        Some(self.lan_side.rests_until.map_or(wifi, |lan| lan.min(wifi)))
+    }
+
+    fn check<'a>(&'a mut self, din: &'a str) -> LocalBoxFuture<'a, Result<(), LinkError>> {
+        Box::pin(async move {
+            self.look_after(din).await;
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! Frames with a token instead of the password: TEDAPI of inverters that want a login as installer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use awc::http::{Method, header};
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+
+use super::transport::{Request, Transport};
+use crate::link::LinkError;
+use crate::link::https::{Call, Https};
+use crate::link::login::Login;
+use crate::link::memory::Memory;
+use crate::settings::TedapiAccess;
+
+/// HTTPS with one connection that is kept alive, and a token that is renewed when it no longer holds.
+pub struct BearerTransport {
+    https: Https,
+    login: Login,
+}
+
+impl BearerTransport {
+    /// Builds the client; touches neither network nor files.
+    pub fn new(access: &TedapiAccess, timezone: Option<&str>, limit: Duration, memory: Arc<Memory>) -> Self {
+        Self {
+            https: Https::new(&access.host, access.port, &access.certificate, limit),
+            login: Login::installer(&access.password, timezone, memory),
+        }
+    }
+}
+
+impl Transport for BearerTransport {
+    fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
+        Box::pin(async move {
+            let call = Call {
+                method: if request.body.is_some() { Method::POST } else { Method::GET },
+                path: request.path.into(),
+                headers: vec![(
+                    header::CONTENT_TYPE,
+                    header::HeaderValue::from_static("application/octet-stream"),
+                )],
+                body: request.body.unwrap_or_default(),
+                only_reads: true,
+            };
+            self.login.send(&self.https, &call).await
+        })
+    }
+}

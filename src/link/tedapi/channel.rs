@@ -1,0 +1,96 @@
+//! How a question reaches a unit: what is asked stays the same, what is put around it differs by channel.
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use tokio::time::Instant;
+
+use super::frames::{self, Target};
+use super::transport::{Request, Transport};
+use super::wire::{AUTH_MTLS, AUTH_PRESENCE, Envelope};
+use crate::link::LinkError;
+use crate::model::{LinkHealth, LinkKind};
+
+/// What is asked of whom.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// Of the gateway or leader.
+    pub din: &'a str,
+    pub target: Target<'a>,
+    /// The payload; how it is addressed is the channel's business.
+    pub payload: Envelope,
+    /// For messages.
+    pub what: &'a str,
+}
+
+/// Carries questions to a gateway, and the encoded envelopes of their answers back.
+pub trait Channel {
+    /// Of the way in use.
+    fn kind(&self) -> LinkKind;
+
+    /// What the gateway says when it is asked for its DIN.
+    fn din(&mut self) -> LocalBoxFuture<'_, Result<Bytes, LinkError>>;
+
+    fn ask<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>>;
+
+    /// Whether units behind the leader answer at all, or the leader would in their place.
+    fn reaches_followers(&self) -> bool;
+
+    /// Whether a failure casts doubt on the DIN that is known: another gateway may stand at the address.
+    fn doubts_din(&self, error: &LinkError) -> bool;
+
+    /// How each of several ways does, if there are several.
+    fn links(&self) -> Option<Vec<LinkHealth>> {
+        None
+    }
+
+    /// When a way that is not in use wants to be tried again, if there is one.
+    fn check_due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Tries it.
+    fn check<'a>(&'a mut self, _din: &'a str) -> LocalBoxFuture<'a, Result<(), LinkError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// Questions in frames: over the gateway's own Wi-Fi, or with an installer login.
+pub struct FrameChannel<T> {
+    transport: T,
+    kind: LinkKind,
+}
+
+impl<T> FrameChannel<T> {
+    pub fn new(transport: T, kind: LinkKind) -> Self {
+        Self { transport, kind }
+    }
+}
+
+impl<T: Transport> Channel for FrameChannel<T> {
+    fn kind(&self) -> LinkKind {
+        self.kind
+    }
+
+    fn din(&mut self) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
+        self.transport.exchange(Request { path: "/tedapi/din".into(), body: None })
+    }
+
+    fn ask<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
+        let Question { target, payload, what, .. } = question;
+        let auth = match (target, self.kind) {
+            (Target::Unit { .. }, LinkKind::Tedapi) => AUTH_MTLS,
+            _ => AUTH_PRESENCE,
+        };
+        let body = frames::wrap(frames::address(payload, target), auth);
+        let request = Request { path: target.path(), body: Some(body) };
+        Box::pin(async move { frames::unwrap(self.transport.exchange(request).await?, what) })
+    }
+
+    fn reaches_followers(&self) -> bool {
+        true
+    }
+
+    fn doubts_din(&self, _: &LinkError) -> bool {
+        true
+    }
+}
