@@ -7,6 +7,8 @@ use crate::scenes;
 use crate::shown;
 use crate::stage::Stage;
 
+type Scene = fn() -> Value;
+
 const SIZES: [(u32, u32); 4] = [(480, 480), (800, 1280), (1280, 800), (3840, 2160)];
 
 /// Names of stations whose texts lie on each other or stick out of the window.
@@ -87,7 +89,7 @@ async fn pictures_of_every_page_are_kept() {
             }
         }
     }
-    let states: [(&str, fn() -> Value); 7] = [
+    let states: [(&str, Scene); 7] = [
         ("sunny", scenes::sunny),
         ("outage", scenes::outage),
         ("offline", scenes::offline),
