@@ -16,6 +16,8 @@ const flow = new Flow();
 const news = new News();
 const banner = new Banner(news, { sound: options.sound, most: 3 });
 const tiles = new Map();
+/** More sites than this get smaller tiles. */
+const ROOM = 4;
 let focus = options.site;
 
 $("stage").append(flow.node);
@@ -88,6 +90,7 @@ function drawTiles(live, now) {
   const isShown = everyone.length > 1 && shows("sites");
   show($("sites"), isShown);
   document.body.classList.toggle("many", isShown);
+  document.body.classList.toggle("crowd", isShown && everyone.length > ROOM);
   for (const [id, parts] of tiles) {
     if (everyone.includes(id)) continue;
     parts.node.remove();

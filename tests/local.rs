@@ -361,5 +361,5 @@ async fn what_is_no_gateway_is_said_so() {
     let (gateway, folder) = (start(SiteKind::Powerwall2).await, tempfile::tempdir().unwrap());
     gateway.set_surface(CustomerSurface::Nothing);
     let error = connect_lazily(&settings(&gateway, folder.path())).poll().await.unwrap_err();
-    assert_eq!(error.to_string(), "the gateway has no /api/login/Basic");
+    assert_eq!(error.to_string(), "the gateway has no /api/meters/aggregates");
 }

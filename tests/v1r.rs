@@ -106,10 +106,24 @@ async fn a_gateway_is_read_over_the_wired_lan_with_one_login() {
         }
         assert_eq!(link.kind(), LinkKind::V1r);
         let counters = house.lan.counters();
-        assert_eq!((counters.requests(Role::Login), counters.requests(Role::Din)), (1, 1));
-        assert_eq!((counters.most_in_flight(), counters.refused()), (1, 0));
+        // Asked without a token first, and logged in to because it said no.
+        assert_eq!((counters.requests(Role::Login), counters.requests(Role::Din)), (1, 2));
+        assert_eq!((counters.most_in_flight(), counters.refused()), (1, 1));
         assert_eq!(house.wifi.counters().all_requests(), 0);
     }
+}
+
+#[actix_web::test]
+async fn a_gateway_that_is_away_costs_no_login() {
+    let house = House::build(SiteKind::Powerwall3).await;
+    let mut link = link(&house.lan_only());
+    house.lan.set(Fault::Refuse);
+    for _ in 0..12 {
+        link.poll().await.unwrap_err();
+    }
+    house.lan.heal();
+    link.poll().await.unwrap();
+    assert_eq!(house.lan.counters().requests(Role::Login), 1);
 }
 
 #[actix_web::test]
@@ -426,14 +440,16 @@ async fn the_service_tells_of_both_ways_and_which_one_it_uses() {
 
     house.lan.set(Fault::Refuse);
     let by_wifi = (json!("TEDAPI"), json!("full"), json!(true));
-    let (health, status) = until(&service, "Wi-Fi stands in", |_, status| mode(status) == by_wifi).await;
+    let (health, status) = until(&service, "Wi-Fi stands in", |health, status| {
+        mode(status) == by_wifi && health["links"][0]["in_use"] == false
+    })
+    .await;
     assert_eq!(
         (&health["state"], &status["online"]),
         (&json!("live"), &json!(true)),
         "nobody misses anything"
     );
     assert_eq!(health["links"][0]["last_error"]["kind"], "unreachable");
-    assert_eq!(health["links"][0]["in_use"], false);
 
     house.lan.heal();
     until(&service, "the LAN is used again", |health, status| {

@@ -14,9 +14,11 @@ use crate::link::https::{Answer, Call, Exchange, secret_header};
 use crate::link::memory::{Memory, Session};
 use crate::settings::Secret;
 
-const PATH: &str = "/api/login/Basic";
-/// After a token that was just given was refused, no other one is asked for during this time.
-const DOUBT: Duration = Duration::from_secs(600);
+pub(super) const PATH: &str = "/api/login/Basic";
+/// After a session that was just given was refused, no other one is asked for during this time.
+pub(super) const DOUBT: Duration = Duration::from_secs(600);
+/// No gateway gives more.
+pub(super) const LONGEST_CREDENTIAL: usize = 4096;
 const ANY_TIMEZONE: &str = "America/Los_Angeles";
 
 /// Who logs in. A token lives for about an hour; that it no longer holds, the gateway says.
@@ -60,9 +62,15 @@ impl Login {
     /// The body of the answer to `call`. A token that no longer holds is renewed, once.
     pub async fn send(&self, exchange: &impl Exchange, call: &Call) -> Result<Bytes, LinkError> {
         self.memory.recall().await;
-        let was_held = self.held().is_some();
-        let mut answer = self.authorized(exchange, call).await?;
-        if is_refusal(&answer) && was_held && self.forget().await {
+        let held = self.held();
+        let was_held = held.is_some();
+        // Without a token it is asked all the same: only a gateway that is there and says no is worth a login.
+        let first = match held {
+            Some(token) => call.clone().with(header::AUTHORIZATION, token),
+            None => call.clone(),
+        };
+        let mut answer = exchange.exchange(first).await?;
+        if is_refusal(&answer) && (!was_held || self.forget().await) {
             answer = self.authorized(exchange, call).await?;
         }
         self.judge(&answer);
@@ -88,26 +96,14 @@ impl Login {
             return Ok(token);
         }
         self.memory.spend_login().await?;
-        let login = json!({
-            "username": self.user, "password": self.password.expose(), "email": self.email,
-            "clientInfo": { "timezone": self.timezone },
-        });
-        let call = Call {
-            method: Method::POST,
-            path: PATH.into(),
-            headers: vec![(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"))],
-            body: login.to_string().into(),
-            only_reads: false,
-        };
+        let call = login(self.user, &self.password, self.email, &self.timezone);
         let body = exchange.exchange(call).await?.ok(PATH, self.hint)?;
-        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let token = answer["token"].as_str().filter(|token| !token.is_empty());
-        let session = token.map(|token| format!("Bearer {token}"));
-        let header = session.as_deref().and_then(secret_header);
-        let (Some(session), Some(header)) = (session, header) else {
+        let token = bearer(&body);
+        let header = token.as_ref().and_then(|token| secret_header(token.expose()));
+        let (Some(token), Some(header)) = (token, header) else {
             return Err(LinkError::Malformed { what: "the login".into(), why: "it holds no token".into() });
         };
-        self.memory.keep_session(Some(Session::Token(Secret::new(session)))).await;
+        self.memory.keep_session(Some(Session::Token(token))).await;
         Ok(header)
     }
 
@@ -127,6 +123,28 @@ impl Login {
         }
         forgets
     }
+}
+
+/// A login. It must not be sent without having been counted.
+pub(super) fn login(user: &str, password: &Secret, email: &str, timezone: &str) -> Call {
+    let login = json!({
+        "username": user, "password": password.expose(), "email": email, "clientInfo": { "timezone": timezone },
+    });
+    Call {
+        method: Method::POST,
+        path: PATH.into(),
+        headers: vec![(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"))],
+        body: login.to_string().into(),
+        only_reads: false,
+    }
+}
+
+/// `Authorization` by the token in the answer to a login.
+pub(super) fn bearer(answer: &[u8]) -> Option<Secret> {
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    let token = answer.get("token")?.as_str()?;
+    let is_plain = (1..=LONGEST_CREDENTIAL).contains(&token.len());
+    is_plain.then(|| Secret::new(format!("Bearer {token}")))
 }
 
 pub(super) fn is_refusal(answer: &Answer) -> bool {

@@ -5,6 +5,7 @@
 mod common;
 
 mod chromium;
+mod docs;
 mod hours;
 mod palette;
 #[path = "../service/program.rs"]

@@ -115,7 +115,6 @@ impl Program {
         let url = format!("http://{}{path}", self.addr);
         let mut response = awc::Client::default().get(url).send().await.unwrap();
         let body = response.body().limit(16 << 20).await.unwrap();
-        // Fonts and pictures are no text, and nobody reads them here.
         (response.status().as_u16(), String::from_utf8_lossy(&body).into_owned())
     }
 

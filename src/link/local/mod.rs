@@ -16,6 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
 use crate::link::https::{Exchange, Https};
+use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::customer::{Answers, Endpoint};
@@ -25,8 +26,6 @@ use schedule::Schedule;
 
 /// Firmware from here on has no vitals.
 const NO_VITALS_SINCE: (u32, u32) = (23, 44);
-/// A gateway that refuses a session it gave a moment ago gets no other login for this long.
-const DOUBT: Duration = Duration::from_secs(600);
 const REFUSED: &str = "the login was good, but the gateway refuses to tell; it may be asked too much by several clients, \
      or its firmware may not allow this to customers";
 
@@ -83,7 +82,7 @@ impl<X: Exchange> LocalLink<X> {
         Ok(session)
     }
 
-    async fn ask(&self, endpoint: Endpoint, session: &Session) -> Result<Bytes, LinkError> {
+    async fn ask(&self, endpoint: Endpoint, session: Option<&Session>) -> Result<Bytes, LinkError> {
         let path = endpoint.path();
         let Some(call) = session::get(path, session) else {
             return Err(LinkError::Refused { status: 401, hint: "the session is damaged".into() });
@@ -93,17 +92,18 @@ impl<X: Exchange> LocalLink<X> {
         if body.is_empty() { Err(LinkError::NotFound(path.into())) } else { Ok(body) }
     }
 
-    /// The meters, with the session there is or a new one.
+    /// The meters, with the session there is or a new one. Without a session they are asked all the same: only a
+    /// gateway that is there and says no is worth a login, and the oldest firmware does not say no.
     async fn meters(&mut self) -> Result<Bytes, LinkError> {
         self.memory.recall().await;
-        if let Some(session) = self.memory.session() {
-            match self.ask(Endpoint::Aggregates, &session).await {
-                Err(LinkError::Refused { .. }) if !self.is_in_doubt() => self.memory.keep_session(None).await,
-                outcome => return outcome,
-            }
+        let session = self.memory.session();
+        match self.ask(Endpoint::Aggregates, session.as_ref()).await {
+            Err(LinkError::Refused { .. }) if session.is_none() => {}
+            Err(LinkError::Refused { .. }) if !self.is_in_doubt() => self.memory.keep_session(None).await,
+            outcome => return outcome,
         }
         let session = self.log_in().await?;
-        let outcome = self.ask(Endpoint::Aggregates, &session).await;
+        let outcome = self.ask(Endpoint::Aggregates, Some(&session)).await;
         if matches!(outcome, Err(LinkError::Refused { .. })) {
             self.doubted = Some(Instant::now());
         }
@@ -148,11 +148,11 @@ impl<X: Exchange> LocalLink<X> {
     }
 
     async fn refresh_once(&mut self, endpoint: Endpoint) -> Result<(), LinkError> {
-        let Some(session) = self.memory.session() else { return Ok(()) };
+        let session = self.memory.session();
         // Should this exchange be given up from outside, it is not repeated at once.
         self.schedule.failed(endpoint, Instant::now());
         let before = self.answers.firmware();
-        let outcome = match self.ask(endpoint, &session).await {
+        let outcome = match self.ask(endpoint, session.as_ref()).await {
             Ok(answer) => self.take(endpoint, answer),
             Err(error) => Err(error),
         };

@@ -2,37 +2,21 @@
 //!
 //! Cookies leave as they came, byte for byte: gateways do not understand them otherwise.
 
-use awc::http::{Method, header};
-use bytes::Bytes;
-use serde_json::{Value, json};
+use awc::http::header;
 
 use crate::link::LinkError;
 use crate::link::https::{Answer, Call, secret_header};
+use crate::link::login::{self, LONGEST_CREDENTIAL};
 use crate::link::memory::Session;
 use crate::settings::{AuthMode, LocalAccess, Secret};
 
-const LOGIN: &str = "/api/login/Basic";
 const USER: &str = "customer";
 const LOGIN_REFUSED: &str = "check the customer password (PW_PASSWORD): the owner's own or, unless changed, the last five \
      characters of the password on the gateway's sticker";
-/// No gateway gives more.
-const LONGEST_CREDENTIAL: usize = 4096;
 
 /// The login of `access`. It must not be sent without having been counted.
 pub fn login(access: &LocalAccess) -> Call {
-    let body = json!({
-        "username": USER,
-        "password": access.password.expose(),
-        "email": access.email,
-        "clientInfo": { "timezone": access.timezone },
-    });
-    Call {
-        method: Method::POST,
-        path: LOGIN.into(),
-        headers: vec![(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"))],
-        body: Bytes::from(body.to_string()),
-        only_reads: false,
-    }
+    login::login(USER, &access.password, &access.email, &access.timezone)
 }
 
 /// The session in the answer to a login: cookies or token, as `mode` prefers and the gateway gives.
@@ -41,16 +25,11 @@ pub fn login(access: &LocalAccess) -> Call {
 /// If the login was refused, or gave nothing to go on with.
 pub fn opened(answer: Answer, mode: AuthMode) -> Result<Session, LinkError> {
     let set_cookies = answer.set_cookies.clone();
-    let body = answer.ok(LOGIN, LOGIN_REFUSED)?;
+    let body = answer.ok(login::PATH, LOGIN_REFUSED)?;
     let cookie = |name: &str| set_cookies.iter().find_map(|cookie| cookie_value(cookie, name));
     let cookies = cookie("AuthCookie").zip(cookie("UserRecord"));
     let cookies = cookies.map(|(auth, user)| Session::Cookies { auth, user });
-    let token = || {
-        let answer: Value = serde_json::from_slice(&body).ok()?;
-        let token = answer.get("token")?.as_str()?;
-        let is_plain = (1..=LONGEST_CREDENTIAL).contains(&token.len());
-        is_plain.then(|| Session::Token(Secret::new(format!("Bearer {token}"))))
-    };
+    let token = || login::bearer(&body).map(Session::Token);
     let session = match mode {
         AuthMode::Cookie => cookies.or_else(token),
         AuthMode::Token => token().or(cookies),
@@ -69,20 +48,23 @@ fn cookie_value(cookie: &str, name: &str) -> Option<Secret> {
     fits.then(|| Secret::new(value.trim()))
 }
 
-/// A request that only reads, with the session. `None`: the session holds what no header may hold.
-pub fn get(path: &'static str, session: &Session) -> Option<Call> {
+/// A request that only reads, with the session if there is one. `None`: the session holds what no header may hold.
+pub fn get(path: &'static str, session: Option<&Session>) -> Option<Call> {
     let (name, value) = match session {
-        Session::Cookies { auth, user } => {
+        None => return Some(Call::get(path)),
+        Some(Session::Cookies { auth, user }) => {
             let cookies = format!("AuthCookie={}; UserRecord={}", auth.expose(), user.expose());
             (header::COOKIE, secret_header(&cookies)?)
         }
-        Session::Token(token) => (header::AUTHORIZATION, secret_header(token.expose())?),
+        Some(Session::Token(token)) => (header::AUTHORIZATION, secret_header(token.expose())?),
     };
     Some(Call::get(path).with(name, value))
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn answer(status: u16, set_cookies: &[&str], body: &'static str) -> Answer {
@@ -102,13 +84,13 @@ mod tests {
     #[test]
     fn cookies_leave_as_they_came() {
         let session = opened(answer(200, &COOKIES, BODY), AuthMode::Cookie).unwrap();
-        let call = get("/api/status", &session).unwrap();
+        let call = get("/api/status", Some(&session)).unwrap();
         assert_eq!(call.headers[0].1.to_str().unwrap(), "AuthCookie=a/b+c==; UserRecord=eyJ9==");
         assert!(!format!("{call:?}").contains("a/b"), "{call:?}");
         let shown = format!("{:?}", answer(200, &COOKIES, BODY));
         assert!(!shown.contains("a/b"), "{shown}");
         let session = opened(answer(200, &COOKIES, BODY), AuthMode::Token).unwrap();
-        assert_eq!(get("/", &session).unwrap().headers[0].1.to_str().unwrap(), "Bearer a/b+c==");
+        assert_eq!(get("/", Some(&session)).unwrap().headers[0].1.to_str().unwrap(), "Bearer a/b+c==");
     }
 
     #[test]
@@ -140,6 +122,6 @@ mod tests {
 
     #[test]
     fn a_session_that_no_header_can_hold_is_none() {
-        assert!(get("/", &Session::Token(Secret::new("Bearer a\r\nX: y"))).is_none());
+        assert!(get("/", Some(&Session::Token(Secret::new("Bearer a\r\nX: y")))).is_none());
     }
 }

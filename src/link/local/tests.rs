@@ -23,6 +23,8 @@ struct Script {
     refuses: bool,
     /// Whether sessions end at once.
     forgets: bool,
+    /// Whether nothing answers.
+    is_down: bool,
     asked: Vec<(String, Instant)>,
 }
 
@@ -39,7 +41,13 @@ impl Exchange for Gateway {
     fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
         let mut script = self.0.borrow_mut();
         script.asked.push((call.path.to_string(), Instant::now()));
+        if script.is_down {
+            return Box::pin(async { Err(LinkError::Unreachable("no route to host".into())) });
+        }
         let path = &*call.path;
+        // The oldest firmware is open to everybody.
+        let is_open = script.firmware.starts_with("1.");
+        let is_stranger = call.headers.is_empty() && !is_open;
         let text = match path {
             "/api/login/Basic" => r#"{"token":"t"}"#.to_owned(),
             "/api/meters/aggregates" => r#"{"site":{"instant_power":1}}"#.to_owned(),
@@ -49,9 +57,9 @@ impl Exchange for Gateway {
             "/api/devices/vitals" => String::from_utf8(vec![0x0a, 0]).unwrap(),
             _ => "{}".to_owned(),
         };
-        let refused = path != "/api/login/Basic" && script.refuses;
+        let refused = path != "/api/login/Basic" && (script.refuses || is_stranger);
         let status = if refused { 403 } else { script.status.get(path).copied().unwrap_or(200) };
-        script.refuses |= script.forgets;
+        script.refuses |= script.forgets && !refused;
         let body = if status == 200 { Bytes::from(text) } else { Bytes::new() };
         let answer = Answer { status, retry_after: None, date: None, set_cookies: Vec::new(), body };
         Box::pin(async { Ok(answer) })
@@ -212,6 +220,26 @@ async fn a_gateway_that_refuses_everybody_for_a_day_sees_ten_logins_at_most() {
         bench.run(24 * 3600 * SECOND).await;
         assert!(bench.minutes("/api/login/Basic").len() <= 20);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_that_is_away_for_a_day_costs_no_login_and_is_read_as_soon_as_it_is_back() {
+    let mut bench = Bench::new("26.26.11 a");
+    bench.script().is_down = true;
+    bench.run(24 * 3600 * SECOND).await;
+    assert_eq!(bench.script().count("/api/login/Basic"), 0);
+    bench.script().is_down = false;
+    bench.run(TICK).await;
+    assert!(bench.newest.is_some());
+    assert_eq!(bench.script().count("/api/login/Basic"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn firmware_that_is_open_to_everybody_needs_no_login() {
+    let mut bench = Bench::new("1.50.1 a");
+    bench.run(60 * SECOND).await;
+    assert!(bench.answers().has(Endpoint::SystemStatus));
+    assert_eq!(bench.script().count("/api/login/Basic"), 0);
 }
 
 #[tokio::test(start_paused = true)]

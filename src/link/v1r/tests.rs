@@ -137,6 +137,8 @@ async fn a_registration_that_waits_too_long_has_timed_out_until_something_change
 async fn a_login_is_never_repeated_for_an_address_that_refuses_everything() {
     let (gateway, mut channel) = channel();
     let token = r#"{"token":"t"}"#;
+    // It is asked without a token first, and says no.
+    gateway.will_answer(401, "");
     gateway.will_answer(200, token);
     gateway.will_answer(200, DIN);
     assert_eq!(channel.din().await.unwrap(), DIN);
@@ -145,7 +147,7 @@ async fn a_login_is_never_repeated_for_an_address_that_refuses_everything() {
         gateway.will_answer(answer.0, answer.1);
     }
     assert_eq!(channel.ask(config()).await.unwrap_err().kind(), "refused");
-    assert_eq!(gateway.was_sent().len(), 5);
+    assert_eq!(gateway.was_sent().len(), 6);
     for _ in 0..5 {
         advance(Duration::from_secs(60)).await;
         gateway.will_answer(403, "");
@@ -162,6 +164,7 @@ async fn statuses_are_told_as_everywhere() {
         assert_eq!(channel.ask(config()).await.unwrap_err().kind(), kind);
     }
     let (gateway, mut channel) = channel();
+    gateway.will_answer(401, "");
     gateway.will_answer(200, r#"{"no":"token"}"#);
     assert_eq!(channel.din().await.unwrap_err().kind(), "malformed");
 }
