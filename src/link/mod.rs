@@ -22,7 +22,7 @@ pub use error::LinkError;
 pub use tls::any_certificate;
 
 use crate::model::{LinkHealth, LinkKind, Source};
-use crate::settings::{Access, GatewaySettings, QuerySet, TedapiAccess};
+use crate::settings::{Access, GatewaySettings, QuerySet, Secret, TedapiAccess};
 use careful::Careful;
 use local::LocalLink;
 use memory::Memories;
@@ -78,26 +78,32 @@ pub fn connect_lazily(gateway: &GatewaySettings) -> Box<dyn Link> {
 pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
     let limit = gateway.timeout;
     let timezone = gateway.facts.timezone.as_deref();
+    let energies = gateway.energies.as_ref();
     let memory = |host: &str, port| memories.of(&host_and_port(host, port), gateway.state_file.as_deref());
     let (link, memory) = match &gateway.access {
         Access::Tedapi(access) => {
-            let link = tedapi(wifi(access, limit), access.query_set, &access.host, access.port);
-            (link, memory(&access.host, access.port))
+            let memory = memory(&access.host, access.port);
+            let mut transport = HttpTransport::new(access, limit);
+            if let Some(password) = energies {
+                transport = transport.with_customer(password, timezone, memory.clone());
+            }
+            let channel = FrameChannel::new(transport, LinkKind::Tedapi);
+            (tedapi(channel, access.query_set, &access.host, access.port, energies), memory)
         }
         Access::Bearer(access) => {
             let memory = memory(&access.host, access.port);
             let transport = BearerTransport::new(access, timezone, limit, memory.clone());
             let channel = FrameChannel::new(transport, LinkKind::Bearer);
-            (tedapi(channel, access.query_set, &access.host, access.port), memory)
+            (tedapi(channel, access.query_set, &access.host, access.port, energies), memory)
         }
         Access::V1r(access) => {
             let memory = memory(&access.host, access.port);
             let lan = SignedChannel::new(access, timezone, limit, memory.clone());
             let link = match &access.wifi {
-                None => tedapi(lan, access.query_set, &access.host, access.port),
+                None => tedapi(lan, access.query_set, &access.host, access.port, energies),
                 Some(other) => {
                     let pair = Pair::new(lan, wifi(other, limit), access.failover);
-                    tedapi(pair, access.query_set, &access.host, access.port)
+                    tedapi(pair, access.query_set, &access.host, access.port, energies)
                 }
             };
             (link, memory)
@@ -116,8 +122,16 @@ fn wifi(access: &TedapiAccess, limit: Duration) -> FrameChannel<HttpTransport> {
     FrameChannel::new(HttpTransport::new(access, limit), LinkKind::Tedapi)
 }
 
-fn tedapi(channel: impl Channel + 'static, queries: QuerySet, host: &str, port: u16) -> Box<dyn Link> {
-    Box::new(TedapiLink::over(channel, Queries::of(queries), &host_and_port(host, port)))
+fn tedapi(
+    channel: impl Channel + 'static,
+    queries: QuerySet,
+    host: &str,
+    port: u16,
+    energies: Option<&Secret>,
+) -> Box<dyn Link> {
+    let host = host_and_port(host, port);
+    let link = TedapiLink::over(channel, Queries::of(queries), &host);
+    Box::new(if energies.is_some() { link.with_energies(&host) } else { link })
 }
 
 /// How a gateway is called in documents, files and messages.
