@@ -223,8 +223,7 @@ impl Entry<'_> {
             true => self.flag(LIFETIME_ENERGY),
             false => defaults.lifetime_energy,
         };
-        let of_customer =
-            password.clone().or_else(|| gateway_password.as_ref().map(customer_password));
+        let of_customer = password.clone().or_else(|| gateway_password.as_ref().map(customer_password));
 
         let at_wifi_address = host.as_deref() == Some("192.168.91.1") && port.is_none_or(|port| port == 443);
         let facts = [

@@ -29,9 +29,15 @@ pub(super) fn aggregates(site: &Site<'_>, power: &Power, energies: &Energies, ze
     let mut aggregates = Object::default();
     aggregates
         .set("site", site_section(site, power.site, &remote).build(time, true, energies.of("site"), &untold))
-        .set("battery", battery_section(site, power.battery).build(time, true, energies.of("battery"), &untold))
+        .set(
+            "battery",
+            battery_section(site, power.battery).build(time, true, energies.of("battery"), &untold),
+        )
         .set("load", load_section(site, power.load).build(time, false, energies.of("load"), &untold))
-        .set("solar", solar_section(site, power.solar, &remote).build(time, true, energies.of("solar"), &untold));
+        .set(
+            "solar",
+            solar_section(site, power.solar, &remote).build(time, true, energies.of("solar"), &untold),
+        );
     aggregates.build()
 }
 
