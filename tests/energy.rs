@@ -161,6 +161,34 @@ fn the_customer_password_is_the_given_one_or_the_end_of_the_gateways() {
 }
 
 #[actix_web::test]
+async fn a_program_that_is_started_again_and_again_and_writes_nothing_down_does_not_log_in() {
+    let gateway = start(SiteKind::Powerwall3).await;
+    let forgetful = GatewaySettings { state_file: None, ..gateway_settings(&gateway.settings(), &[]) };
+    for _ in 0..10 {
+        let mut link = connect_lazily(&forgetful);
+        aggregates(&mut *link).await;
+        pass(60).await;
+        aggregates(&mut *link).await;
+    }
+    assert_eq!(gateway.counters().requests(Role::Login), 0);
+    let mut link = connect_lazily(&forgetful);
+    aggregates(&mut *link).await;
+    pass(240).await;
+    assert!(aggregates(&mut *link).await["site"]["energy_imported"].is_number());
+}
+
+#[actix_web::test]
+async fn a_restart_goes_on_with_the_token() {
+    let gateway = start(SiteKind::Powerwall3).await;
+    let settings = gateway_settings(&gateway.settings(), &[]);
+    for _ in 0..5 {
+        assert!(aggregates(&mut *connect_lazily(&settings)).await["site"]["energy_imported"].is_number());
+    }
+    assert_eq!(gateway.counters().requests(Role::Login), 1);
+    let _ = std::fs::remove_dir_all(settings.state_file.unwrap().parent().unwrap());
+}
+
+#[actix_web::test]
 async fn a_gateway_that_takes_no_logins_or_has_no_customer_api_is_read_as_ever() {
     let limited = start(SiteKind::Powerwall3).await;
     limited.set_for(Role::Login, Fault::Status { code: 429, retry_after: Some(1200) });

@@ -22,7 +22,7 @@ pub use error::LinkError;
 pub use tls::any_certificate;
 
 use crate::model::{LinkHealth, LinkKind, Source};
-use crate::settings::{Access, GatewaySettings, QuerySet, Secret, TedapiAccess};
+use crate::settings::{Access, GatewaySettings, QuerySet, TedapiAccess};
 use careful::Careful;
 use local::LocalLink;
 use memory::Memories;
@@ -78,32 +78,31 @@ pub fn connect_lazily(gateway: &GatewaySettings) -> Box<dyn Link> {
 pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
     let limit = gateway.timeout;
     let timezone = gateway.facts.timezone.as_deref();
-    let energies = gateway.energies.as_ref();
     let memory = |host: &str, port| memories.of(&host_and_port(host, port), gateway.state_file.as_deref());
     let (link, memory) = match &gateway.access {
         Access::Tedapi(access) => {
             let memory = memory(&access.host, access.port);
             let mut transport = HttpTransport::new(access, limit);
-            if let Some(password) = energies {
+            if let Some(password) = &gateway.energies {
                 transport = transport.with_customer(password, timezone, memory.clone());
             }
             let channel = FrameChannel::new(transport, LinkKind::Tedapi);
-            (tedapi(channel, access.query_set, &access.host, access.port, energies), memory)
+            (tedapi(channel, access.query_set, &host_and_port(&access.host, access.port), gateway), memory)
         }
         Access::Bearer(access) => {
             let memory = memory(&access.host, access.port);
             let transport = BearerTransport::new(access, timezone, limit, memory.clone());
             let channel = FrameChannel::new(transport, LinkKind::Bearer);
-            (tedapi(channel, access.query_set, &access.host, access.port, energies), memory)
+            (tedapi(channel, access.query_set, &host_and_port(&access.host, access.port), gateway), memory)
         }
         Access::V1r(access) => {
             let memory = memory(&access.host, access.port);
             let lan = SignedChannel::new(access, timezone, limit, memory.clone());
             let link = match &access.wifi {
-                None => tedapi(lan, access.query_set, &access.host, access.port, energies),
+                None => tedapi(lan, access.query_set, &host_and_port(&access.host, access.port), gateway),
                 Some(other) => {
                     let pair = Pair::new(lan, wifi(other, limit), access.failover);
-                    tedapi(pair, access.query_set, &access.host, access.port, energies)
+                    tedapi(pair, access.query_set, &host_and_port(&access.host, access.port), gateway)
                 }
             };
             (link, memory)
@@ -125,13 +124,14 @@ fn wifi(access: &TedapiAccess, limit: Duration) -> FrameChannel<HttpTransport> {
 fn tedapi(
     channel: impl Channel + 'static,
     queries: QuerySet,
-    host: &str,
-    port: u16,
-    energies: Option<&Secret>,
+    address: &str,
+    gateway: &GatewaySettings,
 ) -> Box<dyn Link> {
-    let host = host_and_port(host, port);
-    let link = TedapiLink::over(channel, Queries::of(queries), &host);
-    Box::new(if energies.is_some() { link.with_energies(&host) } else { link })
+    let link = TedapiLink::over(channel, Queries::of(queries), address);
+    Box::new(match gateway.energies {
+        Some(_) => link.with_energies(address, gateway.state_file.is_some()),
+        None => link,
+    })
 }
 
 /// How a gateway is called in documents, files and messages.

@@ -353,7 +353,7 @@ impl Entry<'_> {
             may_be_basic_lan: mode == Mode::Local && !given.has(Fact::GatewayPassword),
         };
         let energies = of_customer.filter(|_| lifetime_energy && mode.is_tedapi());
-        if energies.is_some() || matches!(access, Access::Local(_) | Access::V1r(_) | Access::Bearer(_)) {
+        if matches!(access, Access::Local(_) | Access::V1r(_) | Access::Bearer(_)) {
             // Without a session to go on with, every restart would be a login.
             state_file = state_file.or_else(|| Some(defaults.session_file_here(&facts.id)));
         }

@@ -25,6 +25,9 @@ const ABSENT_PAUSE: Duration = Duration::from_secs(600);
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
 /// From one login to the next. A token that ends early must not use up the ten logins of a day: connecting needs them.
 const LOGIN_EVERY: Duration = Duration::from_secs(4 * 3600);
+/// How long the first login waits where logins are not written down: a program that is started again and again stays
+/// within 3 logins in 10 minutes all the same.
+const FORGETFUL_PAUSE: Duration = Duration::from_secs(240);
 
 /// What is due of the lifetime energies of one gateway, and what went wrong.
 pub struct Energies {
@@ -45,13 +48,14 @@ pub struct Energies {
 }
 
 impl Energies {
-    pub fn new(host: &str) -> Self {
+    /// `remembers`: whether logins are written down, so that a restart does not forget them.
+    pub fn new(host: &str, remembers: bool) -> Self {
         let now = Instant::now();
         Self {
             host: host.to_owned(),
             due: now,
             wants_login: false,
-            login_from: now,
+            login_from: if remembers { now } else { now + FORGETFUL_PAUSE },
             is_proven: true,
             failures: 0,
             problem: None,

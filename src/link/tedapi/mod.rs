@@ -91,8 +91,9 @@ impl<C: Channel> TedapiLink<C> {
     }
 
     /// With the lifetime energies, where the channel leads to the customer API; `host` as in [`TedapiLink::over`].
-    pub fn with_energies(self, host: &str) -> Self {
-        Self { energies: Some(Energies::new(host)), ..self }
+    /// `remembers`: whether logins are written down.
+    pub fn with_energies(self, host: &str, remembers: bool) -> Self {
+        Self { energies: Some(Energies::new(host, remembers)), ..self }
     }
 
     fn source(&self) -> Source {
