@@ -192,7 +192,7 @@ async fn powerwall_tv_finds_what_it_needs() {
     assert_eq!(
         needed_by_powerwall_tv(&meters),
         ["solar/energy_exported"],
-        "known to be missing; see docs/migrating.md"
+        "without a customer API; see docs/migrating.md"
     );
     assert!(faces.json("/api/system_status/soe").await["percentage"].is_number());
     assert!(faces.json("/api/system_status/grid_status").await["grid_status"].is_string());

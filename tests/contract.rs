@@ -18,7 +18,8 @@ type Deviations = &'static [(&'static str, &'static str)];
 const NOT_YET: [&str; 2] = ["/control", "/api/timeseries"];
 
 const UNTOLD: &str = "not told by the protocol: null, where the library has a constant 0";
-const ENERGY: &str = "energy counters come from the customer API, which this link does not ask";
+const ENERGY: &str =
+    "energy counters come from the customer API, which is not in this recording: unknown is null, not 0";
 const CONSTANT: &str = "a constant of the library";
 const FOREIGN: &str =
     "the library's sample of somebody else's system; ours is made of what this gateway tells";
