@@ -82,8 +82,8 @@ pub struct Conduct {
     consecutive: u32,
     /// Logins of the last day.
     logins: VecDeque<Instant>,
-    /// Whether the client has a session that was not refused.
-    has_session: bool,
+    /// Whether the gateway has said no since the last login: nothing else is worth one.
+    said_no: bool,
     polling_since: Option<Instant>,
     next_poll: Window,
     pub last_poll: Option<Ended>,
@@ -116,7 +116,7 @@ impl Conduct {
             failures: 0,
             consecutive: 0,
             logins: VecDeque::new(),
-            has_session: false,
+            said_no: false,
             polling_since: None,
             next_poll: Window { earliest: now, latest: now + GRAIN },
             last_poll: None,
@@ -157,8 +157,8 @@ impl Conduct {
     }
 
     fn login_begins(&mut self, now: Instant) -> Result<(), String> {
-        if self.has_session {
-            return Err("a login, although the session was not refused".into());
+        if !std::mem::take(&mut self.said_no) {
+            return Err("a login that no refusal asked for".into());
         }
         self.logins.push_back(now);
         for (most, window) in LOGINS {
@@ -168,11 +168,6 @@ impl Conduct {
             }
         }
         Ok(())
-    }
-
-    /// A login was good, and the client knows.
-    pub fn logged_in(&mut self) {
-        self.has_session = true;
     }
 
     /// `outcome` is `None` if the client went away.
@@ -187,7 +182,7 @@ impl Conduct {
                 self.refused_until = Some(now + pause(&REFUSED_PAUSES, self.failures));
             }
             // The meters alone decide whether a session is still good.
-            Some(LinkError::Refused { .. }) if role == Role::Meters => self.has_session = false,
+            Some(LinkError::Refused { .. }) if role == Role::Meters => self.said_no = true,
             _ => {}
         }
     }

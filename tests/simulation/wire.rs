@@ -62,11 +62,8 @@ impl Wire {
         let result = outcome.clone().and_then(|answer| answer.ok(path, HINT));
         let error = result.as_ref().err();
         if role == Role::Login && error.is_none() {
-            // A session may open what was closed. Whether a damaged answer gave one, nobody knows.
+            // A session may open what was closed.
             *self.parked.lock().unwrap() = Parked::default();
-            if spell.is_none() {
-                self.world.site(self.site).conduct.logged_in();
-            }
         }
         if path == "/api/status" && self.is_other_firmware(&result) {
             *self.parked.lock().unwrap() = Parked::default();
