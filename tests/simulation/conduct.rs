@@ -65,9 +65,16 @@ pub struct Conduct {
     next_poll: Window,
     pub last_poll: Option<Ended>,
     last_crash: Option<Instant>,
+    /// A gateway that fails often is asked less often for a while.
+    last_failure: Option<Instant>,
     /// Polls that began since anything was last wrong.
     healthy_polls: u32,
 }
+
+/// How long after a failure polls may be fewer …
+const SLOW_AFTER_FAILURE: Duration = Duration::from_secs(301);
+/// … and how many ticks there are between two of them at most.
+const SLOWEST: u32 = 4;
 
 fn pause(pauses: &[u32], failures: u32) -> Duration {
     SECOND * pauses[(failures as usize).min(pauses.len() - 1)]
@@ -90,6 +97,7 @@ impl Conduct {
             next_poll: Window { earliest: now, latest: now + GRAIN },
             last_poll: None,
             last_crash: None,
+            last_failure: None,
             healthy_polls: 0,
         }
     }
@@ -170,7 +178,9 @@ impl Conduct {
                 self.last_poll = Some(Ended::Good);
                 self.failures = 0;
                 // The slow questions come after a poll, one exchange at a time.
-                let latest = now + self.interval + timeout * 2;
+                let is_recent = |at: Instant| now - at <= SLOW_AFTER_FAILURE;
+                let ticks = if self.last_failure.is_some_and(is_recent) { SLOWEST } else { 1 };
+                let latest = now + self.interval * ticks + timeout * 2;
                 self.next_poll = Window { earliest: now, latest };
             }
             Ended::Failed(error) => self.failed(error, now),
@@ -198,6 +208,7 @@ impl Conduct {
         };
         self.next_poll = Window { earliest: now + pause, latest: now + pause.mul_f64(JITTER) };
         self.failures += 1;
+        self.last_failure = Some(now);
         self.last_poll = Some(Ended::Failed(error.clone()));
     }
 
