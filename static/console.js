@@ -1,11 +1,11 @@
 // The console: every panel for the chosen gateway or for all, from the live feed.
 
-import { el, mark, say, show } from "./dom.js";
+import { Banner } from "./banner.js";
+import { arrange, el, mark, say, show } from "./dom.js";
 import { Flow } from "./flow.js";
-import { duration, time } from "./format.js";
-import { alarm, hang } from "./kiosk.js";
+import { hang } from "./kiosk.js";
 import { follow } from "./live.js";
-import { cutOff, freshness, lifeline, News, notices } from "./notices.js";
+import { News } from "./notices.js";
 import { address, dress, options } from "./options.js";
 import { alerts } from "./panels/alerts.js";
 import { energy } from "./panels/energy.js";
@@ -63,8 +63,8 @@ const saved = kept(HIDDEN, []);
 const hidden = new Set(options.hide ?? (Array.isArray(saved) ? saved : []));
 let isKiosk = options.kioskAsked ?? (options.isKiosk || kept(KIOSK, false) === true);
 let focus = options.site;
-let hadOutage = false;
 const news = new News();
+const banner = new Banner(news, { sound: options.sound, most: 12 });
 const aside = { stats: null, mqtt: null };
 const active = new Set(panels.map(({ id }) => id));
 
@@ -143,42 +143,20 @@ function drawTabs(state, everyone) {
     node.remove();
     tabs.delete(id);
   }
-  for (const [place, id] of wanted.entries()) {
+  for (const id of wanted) {
     const node = tab(id);
     say(node, id === null ? "All" : nameOf(state, id));
     mark(node, "aria-pressed", String(id === focus));
-    const site = id === null ? null : gateway(state, id);
-    const level = !site ? null : site.isOutage ? "alarm" : { live: null, stale: "warn" }[site.freshness] === undefined ? "bad" : { live: null, stale: "warn" }[site.freshness];
-    mark(node, "data-level", level);
-    if ($("sites").children[place] !== node) $("sites").insertBefore(node, $("sites").children[place] ?? null);
+    mark(node, "data-level", id === null ? null : trouble(gateway(state, id)));
   }
+  arrange($("sites"), wanted.map(tab));
 }
 
-function drawOutage(site, state, now) {
-  const cut = cutOff(site, state);
-  show($("outage"), cut.length > 0);
-  if (cut.length > 0) {
-    const [title, text] = $("outage").children;
-    const since = news.outageSince(cut[0]);
-    const life = cut.length === 1 ? gateway(state, cut[0]) : site;
-    const left = life.outlook?.what === "empty" ? `empty in ${duration(life.outlook.seconds)}` : null;
-    say(title, "Grid outage");
-    say(text, [site.id === null ? cut.map((id) => nameOf(state, id)).join(", ") : null, lifeline(life), left, since && `since ${time(since, now)}`].filter(Boolean).join(" · "));
-  }
-  if (cut.length > 0 && !hadOutage && options.sound) alarm();
-  hadOutage = cut.length > 0;
-}
-
-function drawNotices(list) {
-  const node = $("notices");
-  while (node.children.length > list.length) node.lastChild.remove();
-  list.forEach(({ level, title, text }, index) => {
-    if (!node.children[index]) node.append(el("li", null, el("b"), el("span")));
-    const line = node.children[index];
-    mark(line, "data-level", level);
-    say(line.firstChild, title);
-    say(line.lastChild, text);
-  });
+/** Told by a sign beside the name. */
+function trouble(site) {
+  if (site.isOutage) return "alarm";
+  if (site.freshness === "live") return null;
+  return site.freshness === "stale" ? "warn" : "bad";
 }
 
 function draw() {
@@ -206,11 +184,7 @@ function draw() {
     ...aside,
   };
   drawTabs(state, everyone);
-  const fresh = freshness(site, live, now);
-  say($("freshness"), fresh.text);
-  mark($("freshness"), "data-level", fresh.level);
-  drawOutage(site, state, now);
-  drawNotices(notices(site, live, news, now));
+  banner.draw(site, live, now);
   for (const panel of panels) {
     const isHidden = hidden.has(panel.id);
     const isActive = isHidden ? active.has(panel.id) : panel.draw(context) !== false;

@@ -24,7 +24,7 @@ function resolve(document_, value) {
 /** What a schema says, in a few words. */
 function shape(schema) {
   if (!schema) return "anything";
-  const types = [].concat(schema.type ?? "anything");
+  const types = [].concat(schema.type ?? "anything").sort((one, other) => (one === "null") - (other === "null"));
   const named = types.map((type) => {
     if (type === "object" && schema.additionalProperties) return `object of ${shape(schema.additionalProperties)} by name`;
     if (type === "array" && schema.items) return `list of ${shape(schema.items)}`;
@@ -150,6 +150,7 @@ function build(document_) {
 
   at("search").addEventListener("input", search);
   search();
+  document.body.dataset.ready = "yes";
   const linked = at(location.hash.slice(1));
   if (linked?.tagName === "DETAILS") {
     linked.open = true;

@@ -33,6 +33,13 @@ export function show(node, visible) {
   if (node.hidden === visible) node.hidden = !visible;
 }
 
+/** Puts `nodes` into this order, touching only what is elsewhere. */
+export function arrange(parent, nodes) {
+  nodes.forEach((node, place) => {
+    if (parent.children[place] !== node) parent.insertBefore(node, parent.children[place] ?? null);
+  });
+}
+
 /** Lets a property of style sheets say `value`. */
 export function vary(node, name, value) {
   if (node.style.getPropertyValue(name) !== value) node.style.setProperty(name, value);

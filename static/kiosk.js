@@ -43,9 +43,12 @@ export function hang(dim) {
 
 /** Three tones. Browsers allow them only after a touch, or when the kiosk was started so that they do. */
 export function alarm() {
-  const Context = window.AudioContext;
-  if (!Context) return;
-  const audio = new Context();
+  let audio;
+  try {
+    audio = new AudioContext();
+  } catch {
+    return; // a screen without a speaker
+  }
   for (const [index, pitch] of [523, 392, 523].entries()) {
     const [tone, volume] = [audio.createOscillator(), audio.createGain()];
     const start = audio.currentTime + index * 0.45;

@@ -1,21 +1,24 @@
 // The display on the wall: one site or all of them, as large as the screen allows.
 
-import { el, icon, mark, say, show, vary } from "./dom.js";
+import { Banner } from "./banner.js";
+import { arrange, el, icon, mark, say, show, vary } from "./dom.js";
 import { Flow } from "./flow.js";
-import { age, duration, isNumber, percent, power, time } from "./format.js";
-import { alarm, hang } from "./kiosk.js";
+import { age, isNumber, percent, power, time } from "./format.js";
+import { hang } from "./kiosk.js";
 import { follow } from "./live.js";
-import { cutOff, freshness, lifeline, News, notices } from "./notices.js";
+import { News } from "./notices.js";
 import { address, dress, isEmbedded, options, shows } from "./options.js";
-import { gateway, ids, nameOf, SOURCES, view } from "./site.js";
+import { gateway, ids, SOURCES, view } from "./site.js";
 
 dress();
 const $ = (id) => document.getElementById(id);
 const flow = new Flow();
 const news = new News();
+const banner = new Banner(news, { sound: options.sound, most: 3 });
 const tiles = new Map();
+/** More sites than this get smaller tiles. */
+const ROOM = 4;
 let focus = options.site;
-let hadOutage = false;
 
 $("stage").append(flow.node);
 flow.animate(options.anim);
@@ -52,9 +55,7 @@ function tile(id) {
 }
 
 function drawTile(id, live, now) {
-  if (!tiles.has(id)) {
-    tiles.set(id, tile(id));
-  }
+  if (!tiles.has(id)) tiles.set(id, tile(id));
   const parts = tiles.get(id);
   const site = gateway(live.state, id);
   const isOld = site.freshness === "expired" || site.freshness === "never";
@@ -89,47 +90,14 @@ function drawTiles(live, now) {
   const isShown = everyone.length > 1 && shows("sites");
   show($("sites"), isShown);
   document.body.classList.toggle("many", isShown);
+  document.body.classList.toggle("crowd", isShown && everyone.length > ROOM);
   for (const [id, parts] of tiles) {
     if (everyone.includes(id)) continue;
     parts.node.remove();
     tiles.delete(id);
   }
-  for (const [place, id] of everyone.entries()) {
-    drawTile(id, live, now);
-    const { node } = tiles.get(id);
-    if ($("sites").children[place] !== node) $("sites").insertBefore(node, $("sites").children[place] ?? null);
-  }
-}
-
-function drawOutage(site, live, now) {
-  const cut = cutOff(site, live.state);
-  const isOutage = cut.length > 0;
-  show($("outage"), isOutage);
-  if (isOutage) {
-    const [title, text] = $("outage").children;
-    say(title, "Grid outage");
-    const since = news.outageSince(cut[0]);
-    const names = site.id === null ? `${cut.map((id) => nameOf(live.state, id)).join(", ")}` : null;
-    const life = cut.length === 1 ? gateway(live.state, cut[0]) : site;
-    const left = life.outlook?.what === "empty" ? `empty in ${duration(life.outlook.seconds)}` : null;
-    say(text, [names, lifeline(life), left, since && `since ${time(since, now)}`].filter(Boolean).join(" · "));
-  }
-  if (isOutage && !hadOutage && options.sound) alarm();
-  hadOutage = isOutage;
-}
-
-function drawNotices(list) {
-  const shown = list.slice(0, 3);
-  if (list.length > 3) shown.push({ level: "info", title: `${list.length - 3} more`, text: "" });
-  const node = $("notices");
-  while (node.children.length > shown.length) node.lastChild.remove();
-  shown.forEach(({ level, title, text }, index) => {
-    if (!node.children[index]) node.append(el("li", null, el("b"), el("span")));
-    const line = node.children[index];
-    mark(line, "data-level", level);
-    say(line.firstChild, title);
-    say(line.lastChild, text);
-  });
+  for (const id of everyone) drawTile(id, live, now);
+  arrange($("sites"), everyone.map((id) => tiles.get(id).node));
 }
 
 function draw() {
@@ -148,11 +116,7 @@ function draw() {
   document.title = `${isNumber(site.soe) ? `${percent(site.soe)} · ` : ""}${site.name}`;
   flow.node.classList.toggle("aged", !isAlive);
   flow.draw(site, now, isAlive);
-  const fresh = freshness(site, live, now);
-  say($("freshness"), fresh.text);
-  mark($("freshness"), "data-level", fresh.level);
-  drawOutage(site, live, now);
-  drawNotices(notices(site, live, news, now));
+  banner.draw(site, live, now);
   drawTiles(live, now);
   document.body.dataset.ready = "yes";
 }
@@ -184,7 +148,7 @@ setInterval(draw, 1_000);
 if (options.rotate) {
   setInterval(() => {
     const round = [null, ...ids(live.state)];
-    if (hadOutage || round.length < 3) return;
+    if (banner.isOutage || round.length < 3) return;
     focus = round[(round.indexOf(focus) + 1) % round.length];
     draw();
   }, options.rotate * 1000);
@@ -192,5 +156,6 @@ if (options.rotate) {
 
 addEventListener("keydown", ({ key }) => {
   if (key === "Escape" && focus !== null) choose(null);
-  else if (key === "Escape" && options.isKiosk) location.search = address({ kiosk: null }).split("?")[1] ?? "";
+  // `/kiosk` is next to `/`, wherever that is.
+  else if (key === "Escape" && options.isKiosk) location.href = `./${address({ kiosk: null }).replace(/^[^?]*/, "")}`;
 });

@@ -37,6 +37,9 @@ const CANARIES: [(&str, &str); 12] = [
     ("wrong token", "CanaryGuesss~I!9"),
 ];
 
+/// What is in the file of a key.
+const KEY: &str = include_str!("fixtures/v1r/key-4096.pem");
+
 fn canary(setting: &str) -> &'static str {
     CANARIES.iter().find(|(known, _)| *known == setting).unwrap().1
 }
@@ -87,6 +90,8 @@ impl Said {
 
     fn holds_no_canary(&self) {
         for (place, text) in &self.0 {
+            let mut of_key = KEY.lines().filter(|line| !line.starts_with('-'));
+            assert!(!of_key.any(|line| text.contains(line)), "a part of the key in {place}");
             for (setting, secret) in CANARIES {
                 for form in forms(secret) {
                     let found = text.find(&form).map(|at| {
@@ -170,17 +175,18 @@ async fn no_secret_is_said_anywhere() {
     ];
     gateways.push(home);
     let customer = gateway("customer", password, None).await;
+    let (wired, lan) = (gateway("wired", password, None).await, gateway("lan", password, None).await);
     let (broker_port, told_broker) = mute_broker().await;
     let broker_port = broker_port.to_string();
     // Nobody answers there, so that every other way to a gateway fails as well.
     let nobody = "127.0.0.1:9";
-    let key = file(folder.path(), canary("rsa_key_path"), "no key");
+    let key = file(folder.path(), canary("rsa_key_path"), KEY);
     let mut list: Vec<Value> = gateways.iter().map(GatewayHandle::settings).collect();
     list.extend([
-        json!({ "id": "wired", "host": nobody, "rsa_key_path": key, "gw_pwd": password }),
+        wired.settings_with_lan(&lan, &key),
+        json!({ "id": "unwired", "host": nobody, "rsa_key_path": key, "gw_pwd": password }),
         customer.customer_settings(),
         json!({ "id": "unreached", "host": nobody, "password": canary("password"), "email": canary("email") }),
-        json!({ "id": "shared", "host": nobody }),
         json!({ "id": "owner", "email": canary("email"), "cloud_mode": true, "authpath": folder.path() }),
     ]);
     let list = Value::from(list).to_string();
@@ -194,7 +200,6 @@ async fn no_secret_is_said_anywhere() {
         ("PW_DEBUG", "yes"),
         ("PW_AUTH_PATH", auth_path),
         ("PW_EMAIL", canary("PW_EMAIL")),
-        ("PW_PASSWORD", canary("PW_PASSWORD")),
         ("PW_CONTROL_SECRET", canary("PW_CONTROL_SECRET")),
         ("MQTT_HOST", "127.0.0.1"),
         ("MQTT_PORT", broker_port.as_str()),
@@ -253,9 +258,10 @@ async fn no_secret_is_said_anywhere() {
         ("PW_RSA_KEY_PATH", key.as_str()),
         ("PW_GATEWAYS", list.as_str()),
         ("PW_TLS_KEY", canary("PW_TLS_KEY")),
+        ("PW_PASSWORD", canary("PW_PASSWORD")),
         ("PW_PORTT", "a mistake"),
     ];
-    for extra in [&of_one[..3], &of_one[3..4], &of_one[4..5], &of_one[..]] {
+    for extra in [&of_one[..3], &of_one[3..4], &of_one[4..5], &of_one[5..6], &of_one[..]] {
         let outcome = run(&["check-config"], &[environment.as_slice(), extra].concat()).await;
         said.add("check-config", outcome.stdout + &outcome.stderr);
     }

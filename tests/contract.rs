@@ -280,7 +280,7 @@ async fn found(faces: &Faces, path: &str, theirs: &Value) -> Vec<String> {
     let ours = faces.get(path).await;
     let route = if path == "/" { path } else { path.trim_end_matches('/') };
     let mut found = Vec::new();
-    if Value::from(ours.status) != theirs["status"] {
+    if theirs["status"] != ours.status {
         found.push(format!("{route}: status {} instead of {}", ours.status, theirs["status"]));
     } else if let Some(text) = theirs["text"].as_str() {
         if ours.body != text.as_bytes() {

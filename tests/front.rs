@@ -169,3 +169,18 @@ async fn what_is_asked_is_not_repeated() {
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
     }
 }
+
+#[actix_web::test]
+async fn browsers_keep_scripts_as_long_as_the_settings_say_and_nothing_else() {
+    let kept = faces(HttpSettings { browser_cache: 60 * SECOND, ..http() }).await;
+    let default = faces(http()).await;
+    for (path, with, without) in [
+        ("/static/live.js", "max-age=60", "no-cache"),
+        ("/favicon.ico", "max-age=60", "no-cache"),
+        ("/", "no-cache", "no-cache"),
+        ("/aggregates", "no-store", "no-store"),
+    ] {
+        assert_eq!(kept.get(path).await.header("cache-control"), Some(with), "{path}");
+        assert_eq!(default.get(path).await.header("cache-control"), Some(without), "{path}");
+    }
+}

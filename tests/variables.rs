@@ -11,7 +11,15 @@ type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)])
 
 const TEDAPI: &[(&str, &str)] = &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x")];
 const LOCAL: &[(&str, &str)] = &[("PW_HOST", "10.0.0.1"), ("PW_PASSWORD", "x")];
+const WIRED: &[(&str, &str)] = &[
+    ("PW_HOST", "10.0.0.1"),
+    ("PW_GW_PWD", "x"),
+    ("PW_RSA_KEY_PATH", RSA_KEY),
+    ("PW_WIFI_HOST", "192.168.91.1"),
+];
 const BROKER: &[(&str, &str)] = &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x"), ("MQTT_HOST", "broker")];
+const SECURE_BROKER: &[(&str, &str)] =
+    &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x"), ("MQTT_HOST", "broker"), ("MQTT_TLS", "yes")];
 const LIMITED: &[(&str, &str)] =
     &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x"), ("PW_RATE_LIMIT_ENABLED", "yes")];
 const SECURE: &[(&str, &str)] = &[
@@ -23,7 +31,8 @@ const SECURE: &[(&str, &str)] = &[
 const CLOUD: &[(&str, &str)] = &[("PW_EMAIL", "someone@example.com")];
 const LIST: &str = r#"[{"id":"a","host":"h","gw_pwd":"x"}]"#;
 
-/// In the order of the tables of both contracts. `FILE` and `KEY` stand for files that a test makes.
+/// In the order of the tables of both contracts. `FILE`, `KEY` and `CERTIFICATE` stand for paths of
+/// files.
 const TABLE: &[Row] = &[
     ("PW_BIND_ADDRESS", "127.0.0.1", TEDAPI),
     ("PW_PORT", "9000", TEDAPI),
@@ -74,8 +83,8 @@ const TABLE: &[Row] = &[
     ("MQTT_USERNAME", "house", BROKER),
     ("MQTT_PASSWORD", "x", BROKER),
     ("MQTT_TLS", "yes", BROKER),
-    ("MQTT_TLS_CA_CERT", "FILE", BROKER),
-    ("MQTT_TLS_INSECURE", "yes", BROKER),
+    ("MQTT_TLS_CA_CERT", "CERTIFICATE", SECURE_BROKER),
+    ("MQTT_TLS_INSECURE", "yes", SECURE_BROKER),
     ("MQTT_TOPIC_PREFIX", "house", BROKER),
     ("MQTT_HA_PREFIX", "ha", BROKER),
     ("MQTT_RETAIN", "no", BROKER),
@@ -84,7 +93,7 @@ const TABLE: &[Row] = &[
     ("MQTT_CLIENT_ID", "house", BROKER),
     ("MQTT_KEEPALIVE", "30", BROKER),
     ("MQTT_CONTROLS", "31", BROKER),
-    ("PW_FAILOVER", "no", TEDAPI),
+    ("PW_FAILOVER", "no", WIRED),
     ("PW_FLEETAPI_HTTP", "1.1", CLOUD),
     ("PW_CLOUD_HYBRID", "yes", TEDAPI),
     ("PW_LOCAL_FIRST", "yes", TEDAPI),
@@ -121,12 +130,13 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 
 #[test]
 fn every_variable_changes_something_or_is_said_to_change_nothing() {
+    let certificate = file(&rcgen::generate_simple_self_signed(vec!["broker".into()]).unwrap().cert.pem());
     let file = file("gateways: [{id: from-file, host: h, gw_pwd: x}]");
-    let key = rsa_key();
     for (name, value, base) in TABLE {
         let value = match *value {
             "FILE" => file.path().to_str().unwrap(),
-            "KEY" => key.path().to_str().unwrap(),
+            "KEY" => RSA_KEY,
+            "CERTIFICATE" => certificate.path().to_str().unwrap(),
             value => value,
         };
         // A password without a host is none that anybody is asked for.
@@ -151,9 +161,7 @@ fn every_variable_changes_something_or_is_said_to_change_nothing() {
 }
 
 /// A key as they are made for gateways.
-fn rsa_key() -> tempfile::NamedTempFile {
-    file("key")
-}
+const RSA_KEY: &str = "tests/fixtures/v1r/key-4096.pem";
 
 #[test]
 fn what_is_known_is_in_the_table_or_ours() {
@@ -168,8 +176,8 @@ fn what_is_known_is_in_the_table_or_ours() {
         "PW_CERTIFICATE",
         "PW_LEGACY_ZEROS",
         "PW_ALLOWED_HOSTS",
-        "PW_GATEWAY_CERTIFICATE",
-        "PW_METRICS",
+        "MQTT_LAYOUT",
+        "PW_FRAME_ANCESTORS",
     ];
     let in_table = |name: &str| TABLE.iter().any(|(known, ..)| *known == name);
     let stray: Vec<_> = VARIABLES.iter().map(|(name, _)| *name).filter(|name| !in_table(name)).collect();
@@ -197,7 +205,6 @@ const GATEWAY_KEYS: [(&str, &str, &str); 14] = [
 
 #[test]
 fn every_key_of_the_file_changes_something() {
-    let key_file = rsa_key();
     let read = |text: &str| {
         let file = file(text);
         let inputs = [("PW_CONFIG".to_owned(), file.path().to_str().unwrap().to_owned())];
@@ -211,7 +218,7 @@ fn every_key_of_the_file_changes_something() {
         assert_ne!(read(&format!("server: {{{key}: {value}}}\n{gateway}")).unwrap(), before, "server.{key}");
     }
     for (key, value, rest) in GATEWAY_KEYS {
-        let value = if value == "KEY" { key_file.path().to_str().unwrap() } else { value };
+        let value = if value == "KEY" { RSA_KEY } else { value };
         let before = read(&format!("gateways: [{{{rest}}}]")).ok();
         let after = read(&format!("gateways: [{{{rest}, {key}: {value}}}]"))
             .unwrap_or_else(|problems| panic!("{problems}"));

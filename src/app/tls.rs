@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::settings::TlsFiles;
@@ -37,11 +37,7 @@ pub fn server_config(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
             .ok()
             .filter(|chain| !chain.is_empty())
     })?;
-    let key =
-        read("PW_TLS_KEY", &files.key, "private key", |text| match PrivateKeyDer::from_pem_slice(text) {
-            Ok(key) => Some(key),
-            Err(pem::Error::NoItemsFound | _) => None,
-        })?;
+    let key = read("PW_TLS_KEY", &files.key, "private key", |text| PrivateKeyDer::from_pem_slice(text).ok())?;
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(TlsError::Key)?.with_no_client_auth();
     let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {

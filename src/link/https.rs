@@ -158,8 +158,9 @@ impl Https {
         let headers = response.headers();
         let text = |value: &header::HeaderValue| value.to_str().ok().map(str::to_owned);
         let set_cookies = headers.get_all(header::SET_COOKIE).filter_map(text).collect();
-        let retry_after = retry_after(headers.get(header::RETRY_AFTER));
-        let date = headers.get(header::DATE).and_then(date);
+        let retry_after =
+            headers.get(header::RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
+        let date = headers.get(header::DATE).and_then(|value| date(value.to_str().ok()?));
         let announced: Option<usize> =
             headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let status = response.status();
@@ -255,18 +256,18 @@ where
     Ok(body.freeze())
 }
 
-/// Seconds, or a date to come.
-fn retry_after(value: Option<&header::HeaderValue>) -> Option<Duration> {
-    let text = value?.to_str().ok()?.trim();
+/// What `Retry-After` says: seconds, or a date to come.
+pub fn retry_after(text: &str) -> Option<Duration> {
+    let text = text.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    Duration::try_from_secs_f64(date(value?)? as f64 - crate::clock::unix_time()).ok()
+    Duration::try_from_secs_f64(date(text)? as f64 - crate::clock::unix_time()).ok()
 }
 
 /// Unix seconds.
-fn date(value: &header::HeaderValue) -> Option<i64> {
-    let date = jiff::fmt::rfc2822::parse(value.to_str().ok()?.trim()).ok()?;
+fn date(text: &str) -> Option<i64> {
+    let date = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
     Some(date.timestamp().as_second())
 }
 
@@ -281,7 +282,10 @@ fn in_body(error: &PayloadError) -> LinkError {
 }
 
 /// The answer in plain. Gateways compress when they like, whatever their headers say.
-async fn inflate(body: Bytes) -> Result<Bytes, LinkError> {
+///
+/// # Errors
+/// If it is damaged, or larger than any answer.
+pub async fn inflate(body: Bytes) -> Result<Bytes, LinkError> {
     if !body.starts_with(&[0x1f, 0x8b]) {
         return Ok(body);
     }
@@ -337,10 +341,9 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
-        let parse = |text: &str| retry_after(Some(&header::HeaderValue::from_str(text).unwrap()));
-        assert_eq!(parse(" 120 "), Some(Duration::from_secs(120)));
-        assert!(parse("Wed, 21 Oct 2093 07:28:00 GMT").unwrap() > Duration::from_secs(1_000_000));
-        assert_eq!(parse("Wed, 21 Oct 2015 07:28:00 GMT"), None);
-        assert_eq!(parse("soon"), None);
+        assert_eq!(retry_after(" 120 "), Some(Duration::from_secs(120)));
+        assert!(retry_after("Wed, 21 Oct 2093 07:28:00 GMT").unwrap() > Duration::from_secs(1_000_000));
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), None);
+        assert_eq!(retry_after("soon"), None);
     }
 }

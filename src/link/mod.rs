@@ -1,7 +1,7 @@
 //! The ways to reach a gateway: bytes in, telemetry out. No actors, no web server.
 
 pub mod budget;
-mod careful;
+pub mod careful;
 pub mod error;
 pub mod https;
 pub mod local;

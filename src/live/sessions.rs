@@ -84,9 +84,11 @@ impl Life {
         self.audience.sent(skipped);
     }
 
-    /// Lets the system hold back little for this client, so that a slow one gets the newest.
-    pub fn keep_little_in_the_system(&self) {
+    /// Has the system send what there is at once, however small, and hold back little for this client, so that a slow
+    /// one gets the newest.
+    pub fn hurry(&self) {
         if let Some(cut) = &self.cut {
+            let _ = cut.0.set_tcp_nodelay(true);
             let _ = cut.0.set_send_buffer_size(SEND_BUFFER);
         }
     }

@@ -116,8 +116,13 @@ pub fn unit_signals(documents: &Documents) -> Vec<UnitSignals<'_>> {
 fn serial<'a>(key: &'a str, block: &'a Value) -> Option<&'a str> {
     let told = block.get("serialNumber").and_then(Value::as_str);
     let serial = told.or_else(|| key.rsplit("--").next())?;
+    is_topic_level(serial).then_some(serial)
+}
+
+/// Whether a name can be one level of an MQTT topic.
+pub fn is_topic_level(name: &str) -> bool {
     let plain = |c: char| !c.is_control() && !matches!(c, '/' | '+' | '#');
-    (!serial.is_empty() && serial.len() <= 64 && serial.chars().all(plain)).then_some(serial)
+    !name.is_empty() && name.len() <= 64 && name.chars().all(plain)
 }
 
 #[cfg(test)]

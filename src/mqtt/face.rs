@@ -240,6 +240,7 @@ impl Face {
 
     /// Removes everything that the broker holds of a gateway that is no longer configured, except that it is offline.
     pub fn withdraw(&mut self, settings: &MqttSettings, outbox: &Outbox) -> Result<(), NoRoom> {
+        std::mem::take(&mut self.recalled).into_iter().for_each(|topic| self.announcements.suspect(topic));
         for topic in self.announcements.topics() {
             self.announcements.say(always_kept(topic, String::new(), settings), outbox)?;
         }

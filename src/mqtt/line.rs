@@ -28,6 +28,8 @@ const PING_LIMIT: Duration = Duration::from_secs(10);
 const SURVEY: Duration = Duration::from_secs(10);
 /// More announcements than there can be of ours.
 const MOST_RECALLED: usize = 10_000;
+/// A longer topic is none of ours.
+const LONGEST_TOPIC: usize = 512;
 /// What is sent at once.
 const MOST_BYTES_AT_ONCE: usize = 64 << 10;
 /// Packet identifiers of subscriptions; those of messages come after them.
@@ -275,7 +277,8 @@ impl Line<'_> {
         if publish.topic == self.birth_topic && !publish.retain && publish.payload.as_ref() == b"online" {
             self.heard.birth.set(true);
         }
-        if publish.retain && !publish.payload.is_empty() && publish.topic.contains("/pypowerwall_") {
+        let is_ours = publish.topic.contains("/pypowerwall_") && publish.topic.len() <= LONGEST_TOPIC;
+        if publish.retain && !publish.payload.is_empty() && is_ours {
             let mut announcements = self.heard.announcements.borrow_mut();
             if announcements.len() < MOST_RECALLED {
                 announcements.insert(publish.topic.clone());

@@ -233,8 +233,8 @@ impl Publisher {
         }
         for place in 0..self.faces.len() {
             if self.faces[place].tell(now, &self.settings, &self.outbox).is_err() {
-                // The next one to be told, so that a slow broker does not hear of the first gateways only.
-                self.faces.rotate_left(place);
+                // The others come first next time, so that a slow broker hears of every gateway.
+                self.faces.rotate_left(place + 1);
                 return Err(NoRoom);
             }
         }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::model::device_signals::is_topic_level;
 use crate::model::views::numbered;
 use crate::model::{Documents, Number};
 
@@ -63,7 +64,7 @@ pub(super) fn strings(documents: &Documents) -> Vec<SolarString<'_>> {
     let told = || documents.strings.as_object().into_iter().flatten().take(MOST_PARTS);
     let measured = |string: &Value, what: &str| string.get(what).and_then(number);
     let mut strings: Vec<SolarString<'_>> = told()
-        .filter(|(id, _)| is_level(id))
+        .filter(|(id, _)| is_topic_level(id))
         .map(|(id, string)| SolarString {
             id: id.clone(),
             whole: Some(string),
@@ -133,7 +134,7 @@ impl Meter<'_> {
 pub(super) fn meters(documents: &Documents) -> Vec<Meter<'_>> {
     let mut meters: Vec<Meter<'_>> = Vec::new();
     for (key, block) in documents.vitals.as_object().into_iter().flatten() {
-        let Some(din) = key.strip_prefix("TRM--").filter(|din| is_level(din)) else { continue };
+        let Some(din) = key.strip_prefix("TRM--").filter(|din| is_topic_level(din)) else { continue };
         for (field, value) in block.as_object().into_iter().flatten() {
             let Some((ct, name)) = field.strip_prefix("TRM_CT").and_then(|rest| rest.split_once('_')) else {
                 continue;
@@ -157,12 +158,7 @@ pub(super) fn meters(documents: &Documents) -> Vec<Meter<'_>> {
     meters
 }
 
-/// Whether a text can be a level of a topic.
-fn is_level(text: &str) -> bool {
-    let plain = |c: char| !c.is_control() && !matches!(c, '/' | '+' | '#');
-    !text.is_empty() && text.len() <= 64 && text.chars().all(plain)
-}
-
-fn number(value: &Value) -> Option<f64> {
+/// A finite number; nothing else is one.
+pub(super) fn number(value: &Value) -> Option<f64> {
     Number::from_json(value).map(Number::as_f64)
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::text::{json, rounded};
-use super::units::{Battery, MOST_PARTS, Meter, batteries, meters, strings};
+use super::units::{Battery, MOST_PARTS, Meter, batteries, meters, number, strings};
 use crate::model::device_signals::{SignalGroup, unit_signals};
 use crate::model::{
     Documents, Freshness, GatewayFacts, GatewayKind, GridStatus, Number, RawPercent, Readings, Telemetry,
@@ -215,10 +215,6 @@ fn told(battery: &Battery<'_>) -> Value {
         "charge": battery.charge,
         "serial": battery.serial,
     })
-}
-
-fn number(value: &Value) -> Option<f64> {
-    Number::from_json(value).map(Number::as_f64)
 }
 
 fn grid_word(grid: GridStatus) -> &'static str {

@@ -2,11 +2,14 @@
 
 use std::io;
 
+use awc::http::header::{self, HeaderName};
 use bytes::Bytes;
 
 use super::answers::{Addressee, Question, framed};
+use super::customer::CustomerRequest;
 use super::faults::Role;
 use super::gateway::{Gateway, SiteOptions};
+use crate::link::https::{Answer, Call};
 
 /// What a healthy gateway answers, asked directly.
 pub struct InMemoryGateway(Gateway);
@@ -33,6 +36,24 @@ impl InMemoryGateway {
         let Ok(question) = Question::read(body, &addressee) else { return (Role::Other, Err(400)) };
         let served = self.0.serves(&addressee, question.recipient());
         (question.role, served.map(|()| framed(self.0.answer(&question))))
+    }
+
+    /// What the customer API answers, with its rules about logins and sessions.
+    pub fn customer(&self, call: &Call) -> (Role, Answer) {
+        let header = |name: HeaderName| {
+            let found = call.headers.iter().find(|(known, _)| *known == name);
+            found.and_then(|(_, value)| value.to_str().ok())
+        };
+        let (role, answer) = self.0.customer_answer(&CustomerRequest {
+            method: call.method.as_str(),
+            path: &call.path,
+            cookie: header(header::COOKIE),
+            authorization: header(header::AUTHORIZATION),
+            body: &call.body,
+        });
+        let set_cookies = answer.headers.lines().filter_map(|line| line.strip_prefix("Set-Cookie: "));
+        let set_cookies = set_cookies.map(str::to_owned).collect();
+        (role, Answer { status: answer.status, set_cookies, body: answer.body, ..Answer::default() })
     }
 
     /// Runs other firmware from now on, as after a restart.

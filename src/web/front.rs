@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::compression::takes_gzip;
 use super::orders::{self, Order};
-use super::plumbing::{detail, method_not_allowed, too_many};
+use super::plumbing::{Refusal, detail, method_not_allowed};
 use super::{State, bodies};
 use crate::settings::AllowedOrigins;
 
@@ -108,9 +108,15 @@ fn judge(state: &State, request: &ServiceRequest, may_read: bool) -> Verdict {
         && route.is_none_or(|route| !NEVER_LIMITED.contains(&route.path))
         && let Err(wait) = limiter.admit(orders::client(request.request()), Instant::now())
     {
-        return Verdict::Answer(too_many(wait, "Rate limit exceeded"));
+        return Verdict::Answer(Refusal::too_many(wait, "Rate limit exceeded").answer());
     }
-    let Some(route) = route else { return Verdict::Route };
+    let Some(route) = route else {
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        return match state.table.methods(path).filter(|_| !is_read) {
+            Some(methods) => Verdict::Answer(method_not_allowed(methods)),
+            None => Verdict::Route,
+        };
+    };
     match *request.method() {
         Method::GET | Method::HEAD => {
             state.table.count(route.path);

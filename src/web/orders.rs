@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::time::{Instant, timeout};
 
 use super::State;
-use super::plumbing::{detail, json_value};
+use super::plumbing::{Refusal, json_value};
 
 /// No order needs more.
 const LARGEST_BODY: usize = 16 << 10;
@@ -39,13 +39,13 @@ pub(super) async fn carry_out(
     payload: Payload,
 ) -> HttpResponse {
     if order.guarded
-        && let Err(answer) = state.token.check(request.headers(), client(request), Instant::now())
+        && let Err(refusal) = state.token.check(request.headers(), client(request), Instant::now())
     {
-        return answer;
+        return refusal.answer();
     }
     match body(request.headers(), payload).await {
         Ok(body) => (order.answer)(&state, request, body),
-        Err(answer) => answer,
+        Err(refusal) => refusal.answer(),
     }
 }
 
@@ -57,8 +57,8 @@ pub(super) fn client(request: &HttpRequest) -> IpAddr {
 /// The body of a request.
 ///
 /// # Errors
-/// If it is too large, too slow or broken, with the answer to give.
-pub(super) async fn body(headers: &HeaderMap, payload: Payload) -> Result<Bytes, HttpResponse> {
+/// If it is too large, too slow or broken.
+pub(super) async fn body(headers: &HeaderMap, payload: Payload) -> Result<Bytes, Refusal> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if declared
         .and_then(|length| length.parse::<u64>().ok())
@@ -68,13 +68,13 @@ pub(super) async fn body(headers: &HeaderMap, payload: Payload) -> Result<Bytes,
     }
     timeout(BODY_DEADLINE, collect(payload))
         .await
-        .unwrap_or_else(|_| Err(detail(StatusCode::REQUEST_TIMEOUT, "The body took too long")))
+        .unwrap_or_else(|_| Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "The body took too long")))
 }
 
-async fn collect(mut payload: Payload) -> Result<Bytes, HttpResponse> {
+async fn collect(mut payload: Payload) -> Result<Bytes, Refusal> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| detail(StatusCode::BAD_REQUEST, "The body is broken"))?;
+        let chunk = chunk.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "The body is broken"))?;
         if body.len() + chunk.len() > LARGEST_BODY {
             return Err(too_large());
         }
@@ -83,8 +83,8 @@ async fn collect(mut payload: Payload) -> Result<Bytes, HttpResponse> {
     Ok(body.freeze())
 }
 
-fn too_large() -> HttpResponse {
-    detail(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 16 KiB")
+fn too_large() -> Refusal {
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 16 KiB")
 }
 
 /// Pages and apps made for a gateway log in before they read. There is nothing to log in to: the answer is the same
@@ -126,7 +126,7 @@ mod tests {
         if let Some(declared) = declared {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(declared));
         }
-        body(&headers, payload).await.map(|body| body.len()).map_err(|answer| answer.status().as_u16())
+        body(&headers, payload).await.map(|body| body.len()).map_err(|refusal| refusal.status.as_u16())
     }
 
     #[tokio::test(start_paused = true)]

@@ -91,10 +91,29 @@ pub(super) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
     response
 }
 
-/// 429 with the time until the next request may come.
-pub(super) fn too_many(wait: Duration, what: &str) -> HttpResponse {
-    let mut response = detail(StatusCode::TOO_MANY_REQUESTS, what);
-    let seconds = wait.as_secs() + 1;
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    response
+/// Why a request is not answered.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub status: StatusCode,
+    why: &'static str,
+    /// For how long it had better not be made again.
+    wait: Option<Duration>,
+}
+
+impl Refusal {
+    pub fn new(status: StatusCode, why: &'static str) -> Self {
+        Self { status, why, wait: None }
+    }
+
+    pub fn too_many(wait: Duration, why: &'static str) -> Self {
+        Self { status: StatusCode::TOO_MANY_REQUESTS, why, wait: Some(wait) }
+    }
+
+    pub fn answer(&self) -> HttpResponse {
+        let mut response = detail(self.status, self.why);
+        if let Some(wait) = self.wait {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        }
+        response
+    }
 }

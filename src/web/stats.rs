@@ -61,7 +61,7 @@ pub(super) fn clear(state: &State, request: &HttpRequest) -> HttpResponse {
     if !client.to_canonical().is_loopback()
         && let Err(refusal) = state.token.check(request.headers(), client, Instant::now())
     {
-        return refusal;
+        return refusal.answer();
     }
     cleared(state, request)
 }

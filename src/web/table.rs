@@ -23,6 +23,11 @@ impl Table {
         (!matches!(route.answer, Answer::Routed)).then_some(*route)
     }
 
+    /// The methods at `path`, if the table has it as it is; also where actix-web finds the route.
+    pub fn methods(&self, path: &str) -> Option<&'static str> {
+        self.by_path.get(without_slash(path)).map(|(route, _)| route.methods())
+    }
+
     pub fn count(&self, path: &str) {
         if let Some((_, asked)) = self.by_path.get(path) {
             asked.fetch_add(1, Ordering::Relaxed);

@@ -3,13 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 use tokio::time::Instant;
 
 use super::limiter::Limiter;
-use super::plumbing::{detail, too_many};
+use super::plumbing::Refusal;
 use crate::settings::{RateLimit, Secret};
 
 /// Somebody who has guessed wrong this often has to wait.
@@ -30,16 +29,16 @@ impl Token {
     /// Whether a request with these headers may give orders.
     ///
     /// # Errors
-    /// With the answer to give instead.
-    pub fn check(&self, headers: &HeaderMap, client: IpAddr, now: Instant) -> Result<(), HttpResponse> {
+    /// With the reason why not.
+    pub fn check(&self, headers: &HeaderMap, client: IpAddr, now: Instant) -> Result<(), Refusal> {
         let Some(secret) = &self.secret else {
-            return Err(detail(StatusCode::FORBIDDEN, "Control features not enabled"));
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "Control features not enabled"));
         };
         let Some(given) = headers.get(header::AUTHORIZATION) else {
-            return Err(detail(StatusCode::UNAUTHORIZED, "Authorization header required"));
+            return Err(Refusal::new(StatusCode::UNAUTHORIZED, "Authorization header required"));
         };
         if let Some(wait) = self.guesses.pause(client, now) {
-            return Err(too_many(wait, "Too many invalid control tokens"));
+            return Err(Refusal::too_many(wait, "Too many invalid control tokens"));
         }
         // A header that is no text cannot be the secret, which is one.
         let given = std::str::from_utf8(given.as_bytes()).unwrap_or_default();
@@ -48,7 +47,7 @@ impl Token {
             return Ok(());
         }
         let _ = self.guesses.admit(client, now);
-        Err(detail(StatusCode::UNAUTHORIZED, "Invalid control token"))
+        Err(Refusal::new(StatusCode::UNAUTHORIZED, "Invalid control token"))
     }
 }
 
@@ -65,7 +64,7 @@ mod tests {
         if let Some(given) = given {
             headers.insert(header::AUTHORIZATION, HeaderValue::from_bytes(given).unwrap());
         }
-        token.check(&headers, client, now).map_or_else(|answer| answer.status().as_u16(), |()| 200)
+        token.check(&headers, client, now).map_or_else(|refusal| refusal.status.as_u16(), |()| 200)
     }
 
     #[test]

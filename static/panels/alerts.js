@@ -17,7 +17,7 @@ export function alerts() {
     const list = el("ul", { class: "alerts" });
     const draw = ({ state }, id) => {
       const names = state[`gateway/${id}/alerts`] ?? [];
-      const sorted = names.toSorted((a, b) => ORDER.indexOf(kindOf(a)) - ORDER.indexOf(kindOf(b)) || a.localeCompare(b));
+      const sorted = [...names].sort((a, b) => ORDER.indexOf(kindOf(a)) - ORDER.indexOf(kindOf(b)) || a.localeCompare(b));
       while (list.children.length > sorted.length) list.lastChild.remove();
       sorted.forEach((name, index) => {
         const item = list.children[index] ?? list.appendChild(el("li", null, el("span"), el("b")));

@@ -207,8 +207,8 @@ function draw(canvas, series, { size: { width, height }, slot, count, steps, sho
     if (!shown.has(line)) continue;
     const isCharge = line === "soe";
     ink.strokeStyle = colour(isCharge ? "--battery" : `--fill-${line}`);
-    ink.lineWidth = isCharge ? 1.5 : Math.max(2, size * 0.14);
-    ink.setLineDash(isCharge ? [5, 4] : []);
+    ink.lineWidth = isCharge ? Math.max(1.5, size * 0.1) : Math.max(2, size * 0.14);
+    ink.setLineDash(isCharge ? [size * 0.4, size * 0.35] : []);
     trace(line, isCharge ? (share) => top + (1 - share / 100) * high : y);
     ink.stroke();
   }

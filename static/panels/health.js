@@ -6,7 +6,7 @@ import { nextTry } from "../notices.js";
 import { part } from "../site.js";
 import { Facts, Groups, Table } from "./parts.js";
 
-const LINKS = { tedapi: "TEDAPI", v1r: "TEDAPI v1r", local: "Customer API", cloud: "Owners cloud", fleet_api: "FleetAPI", fleet: "FleetAPI" };
+const LINKS = { tedapi: "TEDAPI", bearer: "Basic LAN", v1r: "TEDAPI v1r", local: "Customer API", cloud: "Owners cloud", fleet_api: "FleetAPI", fleet: "FleetAPI" };
 const MODES = { self_consumption: "Self-consumption", autonomous: "Time-based", backup: "Backup" };
 const WORDS = { live: "Live", stale: "Delayed", expired: "Offline", never: "No data yet" };
 
@@ -16,7 +16,9 @@ const isOk = (link) => isNumber(link.last_success_at) && !link.last_error;
 function link(link, now) {
   const seen = isNumber(link.last_success_at) ? `${age(now - link.last_success_at)} ago` : "never";
   const state = isOk(link) ? "healthy" : isNumber(link.last_success_at) ? "failing" : "not reached";
-  return { text: `${state}, ${seen}`, kind: isOk(link) ? "good" : "warn", title: link.last_error?.message ?? null };
+  const again = nextTry({ next_attempt_at: link.next_try_at }, now);
+  const text = [`${state}, ${seen}`, again && `left alone for ${again}`, link.why].filter(Boolean).join(" · ");
+  return { text, kind: isOk(link) ? "good" : "warn", title: link.last_error?.message ?? null };
 }
 
 function freshness(status, now) {
@@ -36,6 +38,7 @@ function about(context, id) {
     ["Data", freshness(status, now)],
     ...links.map((one) => [`${linkName(one.kind)}${one.in_use && links.length > 1 ? " (in use)" : ""}`, link(one, now)]),
     ["Failures in a row", failures ? { text: String(status.consecutive_failures), kind: "warn" } : null],
+    ["Failing for", failures && isNumber(status.failing_since) ? age(now - status.failing_since) : null],
     ["Asked again in", failures ? (nextTry(status, now) ?? "now") : null],
     ["Left alone for", pause && { text: pause, kind: "warn" }],
     ["Last error", status.error ? { text: status.error.message, kind: "bad" } : null],

@@ -1,6 +1,6 @@
 // What panels are made of: tables and lists whose cells change in place, one group for each gateway.
 
-import { el, mark, say, show, vary } from "../dom.js";
+import { arrange, el, mark, say, show, vary } from "../dom.js";
 import { nameOf } from "../site.js";
 
 /** A cell is text, or `{ text, kind, of, level, title }`. */
@@ -88,7 +88,7 @@ export class Groups {
       node.remove();
       this.#groups.delete(id);
     }
-    for (const [place, id] of context.ids.entries()) {
+    for (const id of context.ids) {
       const group = this.#groups.get(id) ?? this.#add(id);
       const isShown = group.part.draw(context, id) !== false;
       show(group.node, isShown);
@@ -97,8 +97,8 @@ export class Groups {
       show(group.name, context.isMany);
       const status = context.state[`gateway/${id}/status`];
       group.node.classList.toggle("aged", context.isLost || status?.freshness === "expired");
-      if (this.node.children[place] !== group.node) this.node.insertBefore(group.node, this.node.children[place] ?? null);
     }
+    arrange(this.node, context.ids.map((id) => this.#groups.get(id).node));
     return shown > 0;
   }
 

@@ -23,8 +23,8 @@ use crate::tools::required_tool;
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Browsers are hungry: one at a time.
-static TURN: Semaphore = Semaphore::const_new(1);
+/// Browsers are hungry: two at a time.
+static TURN: Semaphore = Semaphore::const_new(2);
 
 /// What the protocol's socket leads to.
 struct Wire {

@@ -6,8 +6,8 @@ use crate::chromium::Browser;
 use crate::scenes;
 use crate::stage::Stage;
 
-/// What a page may gain from the tenth minute to the end of the second hour, bytes. A leak of one number a second
-/// would be more than twice as much.
+/// What a page may gain from the tenth minute to the end of the second hour, bytes. One small object kept of every
+/// drawing would be twice as much.
 const SLACK: f64 = 200_000.0;
 
 #[actix_web::test]
@@ -58,4 +58,43 @@ async fn two_hours_leave_no_trace_in_memory() {
         assert_eq!(page.complaints(), Vec::<String>::new());
         page.close().await;
     }
+}
+
+#[actix_web::test]
+async fn a_kiosk_moves_a_little_hides_the_cursor_is_dimmed_at_night_and_heard_in_an_outage() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::start().await;
+    let page = browser.page().await;
+    page.before_everything(include_str!("hours.js")).await;
+    page.before_everything(
+        "window.heard = 0;
+        window.AudioContext = class { constructor() { window.heard += 1; throw new Error('no speaker'); } };
+        Date.prototype.getHours = () => window.hour ?? 12;",
+    )
+    .await;
+    page.open(&stage.url("/kiosk?dim=22-6&sound=on")).await;
+    page.until("window.hours !== undefined && document.readyState === 'complete'").await;
+    let told = |state: serde_json::Value, sequence: u32| {
+        let message =
+            json!({ "type": "state", "epoch": "e", "seq": sequence, "version": "1.0.0", "state": state });
+        format!("hours.hear({{ ...{message}, at: hours.at() }}); hours.second()")
+    };
+    page.value(&told(scenes::sunny(), 0)).await;
+    page.until("document.body.dataset.ready === 'yes'").await;
+    assert_eq!(page.value("document.documentElement.classList.contains('still')").await, false);
+    let place = page.value("document.body.style.transform").await;
+    page.value("window.minute = () => { for (let second = 0; second < 65; second++) { hours.hear({ type: 'beat', seq: 0, at: hours.at() }); hours.second(); } }").await;
+    page.value("minute()").await;
+    assert_eq!(page.value("getComputedStyle(document.body).cursor").await, "none");
+    assert_ne!(page.value("document.body.style.transform").await, place);
+    assert_eq!(page.value("getComputedStyle(document.body).filter").await, "none");
+    page.value("window.hour = 23; minute()").await;
+    page.until("getComputedStyle(document.body).filter === 'brightness(0.35)'").await;
+    assert_eq!(page.value("heard").await, 0);
+    page.value(&told(scenes::outage(), 1)).await;
+    page.value("hours.second()").await;
+    page.until("!document.getElementById('outage').hidden").await;
+    page.value("hours.second(); hours.second()").await;
+    assert_eq!(page.value("heard").await, 1, "once");
+    page.is_clean(&stage.host());
 }

@@ -38,7 +38,12 @@ fn healthy(name: &str) -> Value {
             "failures": 0, "restarts": 0, "latency_ms": 41, "firmware": "26.18.1 c4db63ce", "powerwall3": true,
             "site_name": name, "timezone": "Europe/Berlin", "uptime": "1541h38m20s", "boot_at": now - 5_549_900.0
         },
-        "links": [{ "kind": "tedapi", "in_use": true, "last_success_at": now - 1.0, "last_error": null }],
+        "links": [
+            { "kind": "v1r", "in_use": true, "why": "signed over the LAN", "last_success_at": now - 1.0, "last_error": null,
+                "next_try_at": null },
+            { "kind": "tedapi", "in_use": false, "why": "stands by", "last_success_at": null,
+                "last_error": { "kind": "unreachable", "message": "no route to 192.168.91.1" }, "next_try_at": now + 60.0 }
+        ],
         "power": { "site": -840, "battery": -2750, "load": 1210, "solar": 4800 },
         "energy": {
             "soe": 54.2, "soe_raw": 56.5, "reserve": 20, "reserve_raw": 24, "remaining_wh": 18950, "full_wh": 33750,

@@ -7,6 +7,8 @@ use crate::scenes;
 use crate::shown;
 use crate::stage::Stage;
 
+type Scene = fn() -> Value;
+
 const SIZES: [(u32, u32); 4] = [(480, 480), (800, 1280), (1280, 800), (3840, 2160)];
 
 /// Names of stations whose texts lie on each other or stick out of the window.
@@ -77,65 +79,51 @@ async fn every_page_fits_every_screen() {
 async fn pictures_of_every_page_are_kept() {
     let Some(browser) = Browser::start().await else { return };
     let stage = Stage::start().await;
-    let scenes = [("wall", "/", scenes::three_sites()), ("console", "/console", scenes::three_sites())];
-    for theme in ["dark", "light"] {
-        for (name, path, state) in &scenes {
-            for (width, height) in SIZES {
-                picture(
-                    &browser,
-                    &stage,
-                    &format!("{name}-{width}x{height}-{theme}"),
-                    path,
-                    state,
-                    (width, height),
-                    theme,
-                )
-                .await;
+    let pages = [("wall", "/"), ("console", "/console")];
+    for (name, path) in pages {
+        for theme in ["dark", "light"] {
+            for size in SIZES {
+                stage.show(scenes::three_sites());
+                let page = dressed(&browser, size, theme).await;
+                picture(page, &stage.url(path), &format!("{name}-{}x{}-{theme}", size.0, size.1)).await;
             }
         }
     }
-    for (name, state) in [
-        ("outage", scenes::outage()),
-        ("offline", scenes::offline()),
-        ("missing", scenes::one_of_three_missing()),
-        ("stale", scenes::stale()),
-        ("unknown", scenes::unknown()),
-        ("never", scenes::never()),
-    ] {
-        for (width, height) in [(480, 480), (1280, 800)] {
-            picture(
-                &browser,
-                &stage,
-                &format!("wall-{name}-{width}x{height}"),
-                "/",
-                &state,
-                (width, height),
-                "dark",
-            )
-            .await;
+    let states: [(&str, Scene); 7] = [
+        ("sunny", scenes::sunny),
+        ("outage", scenes::outage),
+        ("offline", scenes::offline),
+        ("missing", scenes::one_of_three_missing),
+        ("stale", scenes::stale),
+        ("unknown", scenes::unknown),
+        ("never", scenes::never),
+    ];
+    for (name, state) in states {
+        for size in [(480, 480), (1280, 800)] {
+            stage.show(state());
+            let page = dressed(&browser, size, "dark").await;
+            picture(page, &stage.url("/"), &format!("wall-{name}-{}x{}", size.0, size.1)).await;
         }
-        picture(&browser, &stage, &format!("console-{name}"), "/console", &state, (1280, 800), "light").await;
+        stage.show(state());
+        let page = dressed(&browser, (1280, 800), "light").await;
+        picture(page, &stage.url("/console"), &format!("console-{name}")).await;
     }
 }
 
-async fn picture(
-    browser: &Browser,
-    stage: &Stage,
-    name: &str,
-    path: &str,
-    state: &Value,
-    (width, height): (u32, u32),
-    theme: &str,
-) {
-    stage.show(state.clone());
+/// A page of this size in this theme, of a browser that has seen a day.
+async fn dressed(browser: &Browser, (width, height): (u32, u32), theme: &str) -> Page {
     let page = browser.page().await;
     page.size(width, height).await;
     page.theme(theme).await;
-    // A day that this browser has seen.
     page.before_everything(include_str!("day.js")).await;
-    page.see(&stage.url(path)).await;
+    page
+}
+
+async fn picture(page: Page, url: &str, name: &str) {
+    page.see(url).await;
     page.until("document.fonts.status === 'loaded' && document.fonts.size > 0").await;
-    page.value("new Promise((done) => setTimeout(done, 900))").await;
+    // What moves arrives.
+    page.until("document.getAnimations().length === 0").await;
     let path = page.picture(name).await;
     assert!(std::fs::metadata(path).unwrap().len() > 2_000, "{name}");
     page.close().await;

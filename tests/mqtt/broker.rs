@@ -86,6 +86,8 @@ impl Broker {
             }
         };
         timeout(PATIENCE, listening).await.expect("mosquitto listens");
+        let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+        assert_eq!(ended, None, "somebody else listens on port {}", self.port);
     }
 
     /// Ends it in order, so that it remembers what is retained.

@@ -7,12 +7,16 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use powerwall_server::link::https::{Answer, Call};
 use powerwall_server::link::tedapi::queries;
 use powerwall_server::link::tedapi::transport::Request;
 use powerwall_server::link::tedapi::wire::{Envelope, Frame, GraphQl, QUERY_OK, QueryResponse};
 use powerwall_server::simulator::{InMemoryGateway, Role, SiteKind, SiteOptions};
 use prost::Message;
 use serde_json::{Value, json};
+
+/// How long answers of the customer API are given again instead of being made anew, which takes most of the time.
+const KEPT: Duration = Duration::from_secs(600);
 
 /// When a value was measured, and where: what the meters of a simulated gateway show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +43,8 @@ pub struct Answers {
     gateway: InMemoryGateway,
     /// Answers that do not change while the gateway runs, by path and role.
     kept: HashMap<(String, Role), Bytes>,
+    /// Good answers of the customer API and since when, by path and session.
+    kept_of_customer: HashMap<(String, String), (Answer, Duration)>,
 }
 
 impl Answers {
@@ -47,7 +53,11 @@ impl Answers {
             number: site as u32 + 1,
             ..SiteOptions::new(&format!("site-{site}"), &format!("Site {site}"), kind)
         };
-        Self { gateway: InMemoryGateway::new(options).unwrap(), kept: HashMap::new() }
+        Self {
+            gateway: InMemoryGateway::new(options).unwrap(),
+            kept: HashMap::new(),
+            kept_of_customer: HashMap::new(),
+        }
     }
 
     /// The body of a 200, or another status. `whole`: with the simulator's whole document.
@@ -70,6 +80,30 @@ impl Answers {
         }
     }
 
+    /// What the customer API answers. A good answer is given again for some minutes to whoever has the same session.
+    pub fn customer(&mut self, call: &Call, stamp: Stamp) -> Answer {
+        let credentials =
+            || call.headers.iter().find_map(|(_, value)| value.to_str().ok()).unwrap_or_default();
+        let key = (call.path.to_string(), credentials().to_owned());
+        let kept = self.kept_of_customer.get(&key).filter(|(_, since)| stamp.since() < *since + KEPT);
+        let (role, answer) = match kept {
+            Some((answer, _)) => (customer_role(&call.path), answer.clone()),
+            None => {
+                let (role, answer) = self.gateway.customer(call);
+                if answer.status == 200 && role != Role::Login {
+                    self.kept_of_customer.insert(key, (answer.clone(), stamp.since()));
+                }
+                (role, answer)
+            }
+        };
+        if role != Role::Meters || answer.status != 200 {
+            return answer;
+        }
+        let meter = json!({ "instant_power": stamp.0 });
+        let body = json!({ "site": meter, "battery": meter, "load": meter, "solar": meter });
+        Answer { body: body.to_string().into(), ..answer }
+    }
+
     /// An answer as good as any, but for the meters.
     pub fn without_meters() -> Bytes {
         query_answer(&json!({ "control": { "meterAggregates": [] } }))
@@ -78,6 +112,7 @@ impl Answers {
     pub fn restart(&mut self, firmware: &str) {
         self.gateway.restart(firmware);
         self.kept.clear();
+        self.kept_of_customer.clear();
     }
 
     pub fn skip(&self, by: Duration) {
@@ -102,6 +137,15 @@ pub fn role_of(request: &Request) -> Role {
         Some("status") => Role::Status,
         Some("controller") => Role::Controller,
         _ => Role::Components,
+    }
+}
+
+/// What a call to the customer API is for.
+pub fn customer_role(path: &str) -> Role {
+    match path {
+        "/api/login/Basic" => Role::Login,
+        "/api/meters/aggregates" => Role::Meters,
+        _ => Role::Customer,
     }
 }
 

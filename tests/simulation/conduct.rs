@@ -1,4 +1,5 @@
-//! How a gateway is treated: one exchange at a time, pauses kept, silence when it asks for silence, never too much.
+//! How a gateway is treated: one exchange at a time, pauses kept, silence when it asks for silence, never too much, and
+//! no login that is not needed.
 //!
 //! The figures are those of the table in `docs/architecture.md`, written down again on purpose.
 
@@ -9,7 +10,7 @@ use powerwall_server::link::LinkError;
 use powerwall_server::simulator::Role;
 use tokio::time::Instant;
 
-use crate::options::SECOND;
+use crate::options::{SECOND, Way};
 
 const PAUSES: [u32; 5] = [5, 10, 30, 60, 120];
 const REFUSED_PAUSES: [u32; 3] = [60, 120, 300];
@@ -22,13 +23,25 @@ const ROUND: Duration = SECOND;
 pub const EXCHANGES: u32 = 3;
 /// Timers have a grain of a millisecond; some are armed one after the other.
 pub const GRAIN: Duration = Duration::from_millis(20);
-/// Beside polls, in any minute: the slow questions and the repetitions after failures.
+/// Beside polls, in any minute: the slow questions and the repetitions after failures …
 const EXTRA_REQUESTS: usize = 14;
-/// A unit that is not served is left alone for this long.
-const PARKED: Duration = Duration::from_secs(600);
+/// … which are smaller and more with the customer API.
+const EXTRA_CUSTOMER_REQUESTS: usize = 28;
+/// A unit or endpoint that is not there is left alone for this long, or a second less when a poll goes by.
+const PARKED: Duration = Duration::from_secs(599);
 
 /// A death within this after the last one is one too many.
 const CRASH_REMEMBERED: Duration = Duration::from_secs(600);
+
+/// Logins: at most so many within that time.
+const LOGINS: [(usize, Duration); 2] =
+    [(3, Duration::from_secs(10 * 60)), (10, Duration::from_secs(24 * 3600))];
+/// Waits of which the end is known are stretched by this at most.
+const STRETCH: Duration = Duration::from_secs(2);
+
+/// Of five polls or more within this time; from that share of failures on, every so manyth tick is used.
+const PACE: Duration = Duration::from_secs(300);
+const SLOWER: [(f64, u32); 2] = [(0.5, 4), (0.2, 2)];
 
 /// How a poll or a refresh ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +65,8 @@ struct Window {
 #[derive(Debug)]
 pub struct Conduct {
     interval: Duration,
+    /// Beside polls, in any minute.
+    extra_requests: usize,
     in_flight: u32,
     /// Nobody may ask before, whatever happens in this program.
     quiet_until: Option<Instant>,
@@ -59,22 +74,23 @@ pub struct Conduct {
     refused_until: Option<Instant>,
     /// Starts of the requests of the last minute.
     recent: VecDeque<Instant>,
-    /// Failures in a row.
-    pub failures: u32,
+    /// When recent polls ended, and whether they failed.
+    paced: VecDeque<(Instant, bool)>,
+    /// Failures in a row that made pauses grow.
+    failures: u32,
+    /// Failures in a row, with polls that were not even sent.
+    consecutive: u32,
+    /// Logins of the last day.
+    logins: VecDeque<Instant>,
+    /// Whether the gateway has said no since the last login: nothing else is worth one.
+    said_no: bool,
     polling_since: Option<Instant>,
     next_poll: Window,
     pub last_poll: Option<Ended>,
     last_crash: Option<Instant>,
-    /// A gateway that fails often is asked less often for a while.
-    last_failure: Option<Instant>,
     /// Polls that began since anything was last wrong.
     healthy_polls: u32,
 }
-
-/// How long after a failure polls may be fewer …
-const SLOW_AFTER_FAILURE: Duration = Duration::from_secs(301);
-/// … and how many ticks there are between two of them at most.
-const SLOWEST: u32 = 4;
 
 fn pause(pauses: &[u32], failures: u32) -> Duration {
     SECOND * pauses[(failures as usize).min(pauses.len() - 1)]
@@ -85,19 +101,26 @@ fn silence(retry_after: Option<Duration>) -> Duration {
 }
 
 impl Conduct {
-    pub fn new(interval: Duration, now: Instant) -> Self {
+    pub fn new(interval: Duration, way: Way, now: Instant) -> Self {
         Self {
             interval,
+            extra_requests: match way {
+                Way::Tedapi(_) => EXTRA_REQUESTS,
+                Way::Local(_) => EXTRA_CUSTOMER_REQUESTS,
+            },
             in_flight: 0,
             quiet_until: None,
             refused_until: None,
             recent: VecDeque::new(),
+            paced: VecDeque::new(),
             failures: 0,
+            consecutive: 0,
+            logins: VecDeque::new(),
+            said_no: false,
             polling_since: None,
             next_poll: Window { earliest: now, latest: now + GRAIN },
             last_poll: None,
             last_crash: None,
-            last_failure: None,
             healthy_polls: 0,
         }
     }
@@ -119,15 +142,32 @@ impl Conduct {
                 "{role:?} is asked {early:?} before the pause after refused credentials is over"
             ));
         }
+        if role == Role::Login {
+            self.login_begins(now)?;
+        }
         while self.recent.front().is_some_and(|at| now - *at > 60 * SECOND) {
             self.recent.pop_front();
         }
         self.recent.push_back(now);
         let polls = (60.0 / self.interval.as_secs_f64().min(60.0)).ceil() as usize;
-        match self.recent.len() > polls + EXTRA_REQUESTS {
+        match self.recent.len() > polls + self.extra_requests {
             true => Err(format!("{} requests within a minute", self.recent.len())),
             false => Ok(()),
         }
+    }
+
+    fn login_begins(&mut self, now: Instant) -> Result<(), String> {
+        if !std::mem::take(&mut self.said_no) {
+            return Err("a login that no refusal asked for".into());
+        }
+        self.logins.push_back(now);
+        for (most, window) in LOGINS {
+            let within = self.logins.iter().filter(|at| now - **at < window).count();
+            if within > most {
+                return Err(format!("{within} logins within {window:?}"));
+            }
+        }
+        Ok(())
     }
 
     /// `outcome` is `None` if the client went away.
@@ -141,6 +181,8 @@ impl Conduct {
             Some(LinkError::Refused { .. }) if is_of_poll(role) => {
                 self.refused_until = Some(now + pause(&REFUSED_PAUSES, self.failures));
             }
+            // The meters alone decide whether a session is still good.
+            Some(LinkError::Refused { .. }) if role == Role::Meters => self.said_no = true,
             _ => {}
         }
     }
@@ -171,21 +213,37 @@ impl Conduct {
         }
     }
 
-    pub fn poll_ends(&mut self, ended: Ended, timeout: Duration, now: Instant) {
+    pub fn poll_ends(&mut self, ended: Ended, timeout: Duration, now: Instant) -> Result<(), String> {
         self.polling_since = None;
+        let excuse = self.is_excused(&ended, now);
         match &ended {
             Ended::Good => {
                 self.last_poll = Some(Ended::Good);
-                self.failures = 0;
+                (self.failures, self.consecutive) = (0, 0);
                 // The slow questions come after a poll, one exchange at a time.
-                let is_recent = |at: Instant| now - at <= SLOW_AFTER_FAILURE;
-                let ticks = if self.last_failure.is_some_and(is_recent) { SLOWEST } else { 1 };
-                let latest = now + self.interval * ticks + timeout * 2;
+                let latest = now + self.interval * self.stride(false, now) + timeout * 2;
                 self.next_poll = Window { earliest: now, latest };
             }
             Ended::Failed(error) => self.failed(error, now),
             Ended::Crashed => self.crashed(true, now),
             Ended::Stopped => self.stopped(now),
+        }
+        excuse
+    }
+
+    /// Whether a poll that was not even sent had a reason.
+    fn is_excused(&mut self, ended: &Ended, now: Instant) -> Result<(), String> {
+        match ended {
+            Ended::Failed(LinkError::Silence { .. }) if self.quiet_until.is_none_or(|until| until <= now) => {
+                Err("it keeps a silence that nobody asked for".into())
+            }
+            Ended::Failed(LinkError::LoginBudget { .. }) => {
+                let exhausted = LOGINS.iter().any(|(most, window)| {
+                    self.logins.iter().filter(|at| now - **at <= *window).count() >= *most
+                });
+                if exhausted { Ok(()) } else { Err("it does not log in, although it may".into()) }
+            }
+            _ => Ok(()),
         }
     }
 
@@ -200,7 +258,27 @@ impl Conduct {
         }
     }
 
+    /// Counts a poll, and says how many ticks there may be to the next one.
+    fn stride(&mut self, failed: bool, now: Instant) -> u32 {
+        self.paced.push_back((now, failed));
+        while self.paced.front().is_some_and(|(at, _)| now - *at > PACE) {
+            self.paced.pop_front();
+        }
+        let failures = self.paced.iter().filter(|(_, failed)| *failed).count();
+        let share = failures as f64 / self.paced.len().max(5) as f64;
+        SLOWER.iter().find(|(least, _)| share >= *least).map_or(1, |(_, stride)| *stride)
+    }
+
     fn failed(&mut self, error: &LinkError, now: Instant) {
+        self.stride(true, now);
+        self.consecutive += 1;
+        self.last_poll = Some(Ended::Failed(error.clone()));
+        if let LinkError::Silence { left } | LinkError::LoginBudget { left } = error {
+            // Nothing was sent: what is promised counts from when it may be.
+            self.healthy_polls = 0;
+            self.next_poll = Window { earliest: now + *left, latest: now + *left + STRETCH };
+            return;
+        }
         let pause = match error {
             LinkError::RateLimited { retry_after } | LinkError::Busy { retry_after } => silence(*retry_after),
             LinkError::Refused { .. } => pause(&REFUSED_PAUSES, self.failures),
@@ -208,22 +286,22 @@ impl Conduct {
         };
         self.next_poll = Window { earliest: now + pause, latest: now + pause.mul_f64(JITTER) };
         self.failures += 1;
-        self.last_failure = Some(now);
-        self.last_poll = Some(Ended::Failed(error.clone()));
     }
 
     /// A new actor asks at once the first time, then after growing pauses. Slow data that kills leaves polls alone.
     fn crashed(&mut self, was_poll: bool, now: Instant) {
         // The crash is noticed later than it happens, so this is a little less than what is promised.
         let again = self.last_crash.is_some_and(|last| now < last + CRASH_REMEMBERED - 2 * ROUND);
-        let (shortest, longest) = match (was_poll, self.failures, again) {
+        let (shortest, longest) = match (was_poll, self.consecutive, again) {
             (false, _, _) => (Duration::ZERO, self.interval),
             (true, 0, false) => (Duration::ZERO, pause(&PAUSES, 1)),
             (true, failures, _) => (pause(&PAUSES, failures), pause(&PAUSES, u32::MAX)),
         };
         let latest = (now + longest.mul_f64(JITTER) + ROUND).max(self.quiet_until.unwrap_or(now));
         self.next_poll = Window { earliest: now + shortest, latest };
-        self.failures += 1;
+        self.consecutive += 1;
+        self.paced.clear();
+        self.failures = self.consecutive;
         self.healthy_polls = 0;
         self.last_crash = Some(now);
         self.last_poll = Some(Ended::Crashed);
@@ -233,10 +311,17 @@ impl Conduct {
     pub fn stopped(&mut self, now: Instant) {
         self.healthy_polls = 0;
         self.polling_since = None;
-        if let Some(Ended::Failed(LinkError::RateLimited { .. } | LinkError::Busy { .. })) = self.last_poll {
+        self.paced.clear();
+        if let Some(Ended::Failed(error)) = &self.last_poll
+            && matches!(
+                error,
+                LinkError::RateLimited { .. } | LinkError::Busy { .. } | LinkError::Silence { .. }
+            )
+        {
+            self.failures = self.consecutive;
             return;
         }
-        self.failures = 0;
+        (self.failures, self.consecutive) = (0, 0);
         self.refused_until = None;
         self.last_crash = None;
         // A new beginning costs some requests; it is for people to do, and they have better things to do.
@@ -257,10 +342,10 @@ impl Conduct {
 }
 
 fn is_of_poll(role: Role) -> bool {
-    matches!(role, Role::Din | Role::Status | Role::Controller)
+    matches!(role, Role::Din | Role::Status | Role::Controller | Role::Login)
 }
 
-/// What a link must remember by itself: which units are not served.
+/// What a link must remember by itself: which units and endpoints are not there.
 #[derive(Debug, Default)]
 pub struct Parked(Vec<(String, Instant)>);
 
@@ -280,7 +365,8 @@ impl Parked {
         let not_served =
             matches!(error, Some(LinkError::NotFound(_) | LinkError::Status { status: 502, .. }));
         // The leader of a site with one unit is asked under the gateway's own path.
-        if role == Role::Components && not_served && path.contains("/device/") {
+        let of_customer = role == Role::Customer && matches!(error, Some(LinkError::NotFound(_)));
+        if of_customer || role == Role::Components && not_served && path.contains("/device/") {
             self.0.push((path.to_owned(), asked + PARKED));
         }
     }

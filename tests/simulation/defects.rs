@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use awc::http::Method;
 use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, join};
+use powerwall_server::link::https::{Answer, Call, Exchange};
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::{Link, LinkError, Refreshed};
 use powerwall_server::model::{Aggregate, LinkKind, Source};
@@ -32,6 +34,10 @@ pub enum Defect {
     SumsTheMissing,
     /// The sum does not name who is missing.
     HidesTheMissing,
+    /// Whatever goes wrong with the customer API, it logs in again.
+    LogsInAtWill,
+    /// Sessions and logins are forgotten with every poll.
+    ForgetsLogins,
 }
 
 pub struct DefectiveTransport<T> {
@@ -71,7 +77,36 @@ impl<T: Transport> Transport for DefectiveTransport<T> {
     }
 }
 
+impl<X: Exchange> Exchange for DefectiveTransport<X> {
+    fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
+        Box::pin(async move {
+            let is_meters = call.path == "/api/meters/aggregates";
+            let mut answer = match self.defect {
+                Some(Defect::NoSingleFlight) => {
+                    join(self.inner.exchange(call.clone()), self.inner.exchange(call)).await.0
+                }
+                _ => self.inner.exchange(call).await,
+            };
+            let good = answer.as_ref().is_ok_and(|answer| matches!(answer.status, 200 | 401 | 403));
+            if self.defect == Some(Defect::LogsInAtWill) && is_meters && !good {
+                let login = Call { method: Method::POST, ..Call::get("/api/login/Basic") };
+                let _ = self.inner.exchange(login).await;
+            }
+            if let Ok(answer) = &mut answer {
+                answer.status = match (self.defect, answer.status) {
+                    (Some(Defect::NoCoolDown), 429 | 503) => 500,
+                    (Some(Defect::NoPauseAfterRefusal), 401 | 403) => 500,
+                    (_, status) => status,
+                };
+            }
+            answer
+        })
+    }
+}
+
 pub struct DefectiveLink {
+    /// Makes another link to the same gateway, one that remembers nothing.
+    pub anew: Box<dyn Fn() -> Box<dyn Link>>,
     pub inner: Box<dyn Link>,
     pub defect: Option<Defect>,
     last_good: Option<Source>,
@@ -79,8 +114,8 @@ pub struct DefectiveLink {
 }
 
 impl DefectiveLink {
-    pub fn new(inner: Box<dyn Link>, defect: Option<Defect>) -> Self {
-        Self { inner, defect, last_good: None, has_failed: false }
+    pub fn new(inner: Box<dyn Link>, anew: Box<dyn Fn() -> Box<dyn Link>>, defect: Option<Defect>) -> Self {
+        Self { anew, inner, defect, last_good: None, has_failed: false }
     }
 }
 
@@ -90,6 +125,9 @@ impl Link for DefectiveLink {
     }
 
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+        if self.defect == Some(Defect::ForgetsLogins) {
+            self.inner = (self.anew)();
+        }
         match self.defect {
             Some(Defect::GivesUp) if self.has_failed => {
                 Box::pin(async { Err(LinkError::Unreachable("given up".into())) })

@@ -2,7 +2,8 @@
 //! of trouble in a few minutes. The clock is tokio's, paused; the gateways, their answers and everything that goes
 //! wrong follow from a seed.
 //!
-//! *Always*: one exchange in flight per gateway; silence after 429 and 503, pauses after everything else; no value
+//! *Always*: one exchange in flight per gateway; silence after 429 and 503, pauses after everything else; no login
+//! but after a refusal, three in ten minutes and ten a day; no value
 //! looks newer than it is, none is another gateway's; a sum is the sum of those it lists, and names who is missing.
 //! *Eventually*: fresh within two polls of the end of the trouble, and these polls come in time.
 //!
@@ -15,6 +16,7 @@ mod conduct;
 mod defects;
 mod options;
 mod run;
+mod wire;
 mod witness;
 mod world;
 
@@ -158,4 +160,6 @@ fn the_harness_reports_every_defect_that_is_put_in() {
     assert_found(Defect::Crossed, "a value of gateway 0");
     assert_found(Defect::SumsTheMissing, "its contributors give one of");
     assert_found(Defect::HidesTheMissing, "nowhere");
+    assert_found(Defect::LogsInAtWill, "that no refusal asked for");
+    assert_found(Defect::ForgetsLogins, "logins within");
 }

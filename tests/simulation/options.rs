@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use powerwall_server::settings::QuerySet;
+use powerwall_server::settings::{AuthMode, QuerySet};
 use powerwall_server::simulator::{Role, SiteKind};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -60,7 +60,7 @@ pub struct Spell {
 impl Spell {
     /// Whether polls notice it.
     pub fn touches_polls(&self) -> bool {
-        !matches!(self.role, Some(Role::Config | Role::Components | Role::SystemInfo)) || self.asks_for_silence()
+        !matches!(self.role, Some(Role::Config | Role::Components | Role::SystemInfo | Role::Customer)) || self.asks_for_silence()
             // A dead actor polls nobody, and a link that is held up neither.
             || matches!(self.trouble, Trouble::Killer | Trouble::HangForEver)
     }
@@ -81,11 +81,18 @@ pub enum Event {
     Reconfigure(usize),
 }
 
+/// How a gateway is reached.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Way {
+    Tedapi(QuerySet),
+    Local(AuthMode),
+}
+
 /// One gateway.
 #[derive(Clone, Debug)]
 pub struct SitePlan {
     pub kind: SiteKind,
-    pub queries: QuerySet,
+    pub way: Way,
     /// How long a healthy exchange takes, ms.
     pub latency: std::ops::Range<u64>,
     /// In order, one at a time.
@@ -109,7 +116,7 @@ pub struct Options {
 impl Options {
     /// `hours`: how long, instead of what the seed says.
     pub fn of(seed: u64, hours: Option<u64>) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed_0f_b0_1d);
+        let mut rng = StdRng::seed_from_u64(seed ^ 0x5e_ed0f_b01d);
         let interval = pick(&mut rng, &[5, 5, 5, 10, 15, 30, 60]);
         // The longer the interval the more of a day is affordable: a second of simulated time costs about the
         // same whatever happens in it, a poll costs extra.
@@ -117,7 +124,7 @@ impl Options {
             0..30 => 1,
             _ => 2,
         };
-        let hours = hours.unwrap_or(if seed % WHOLE_DAYS == 0 { 24 } else { shortened });
+        let hours = hours.unwrap_or(if seed.is_multiple_of(WHOLE_DAYS) { 24 } else { shortened });
         let length = SECOND * u32::try_from(hours * HOUR).unwrap();
         let timeout = pick(&mut rng, &[2, 5, 5, 10]);
         let sites = (0..3).map(|_| site(&mut rng, length.as_secs())).collect();
@@ -155,26 +162,29 @@ fn random_seconds(rng: &mut StdRng, from: u64, to: u64) -> Duration {
 
 fn site(rng: &mut StdRng, length: u64) -> SitePlan {
     let kind = pick(rng, &[SiteKind::Powerwall2, SiteKind::Powerwall3, SiteKind::Inverter]);
-    let queries = pick(rng, &[QuerySet::V2024_06, QuerySet::V2024_06, QuerySet::V2026_06]);
+    let way = pick(
+        rng,
+        &[
+            Way::Tedapi(QuerySet::V2024_06),
+            Way::Tedapi(QuerySet::V2024_06),
+            Way::Tedapi(QuerySet::V2026_06),
+            Way::Local(AuthMode::Cookie),
+            Way::Local(AuthMode::Token),
+        ],
+    );
+    let roles: &[Role] = match way {
+        Way::Tedapi(_) => {
+            &[Role::Config, Role::Components, Role::SystemInfo, Role::Controller, Role::Status, Role::Din]
+        }
+        Way::Local(_) => &[Role::Login, Role::Meters, Role::Customer],
+    };
     let latency = pick(rng, &[5..6, 20..200, 200..900]);
     let mut spells = Vec::new();
     // One in four has a good day.
     let mut at = if rng.random_bool(0.25) { length } else { rng.random_range(0..length.min(1800)) };
     while at < length {
         let trouble = trouble(rng);
-        let role = rng.random_bool(0.25).then(|| {
-            pick(
-                rng,
-                &[
-                    Role::Config,
-                    Role::Components,
-                    Role::SystemInfo,
-                    Role::Controller,
-                    Role::Status,
-                    Role::Din,
-                ],
-            )
-        });
+        let role = rng.random_bool(0.25).then(|| pick(rng, roles));
         let role = role.filter(|_| !matches!(trouble, Trouble::Reboot { .. } | Trouble::Unreachable));
         // Mostly short, as most troubles are; some longer than any pause.
         let lasts = match rng.random_range(0..10) {
@@ -187,7 +197,7 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
         let rest = pick(rng, &[10, 120, 900, 900, 2400]);
         at += lasts.as_secs() + 2 + rng.random_range(0..rest);
     }
-    SitePlan { kind, queries, latency, spells }
+    SitePlan { kind, way, latency, spells }
 }
 
 fn trouble(rng: &mut StdRng) -> Trouble {
@@ -229,7 +239,7 @@ impl fmt::Display for Options {
             if self.graceful { "graceful" } else { "off" },
         )?;
         for (index, site) in self.sites.iter().enumerate() {
-            writeln!(f, "  gateway {index}: {:?}, {:?}, {:?} ms", site.kind, site.queries, site.latency)?;
+            writeln!(f, "  gateway {index}: {:?}, {:?}, {:?} ms", site.kind, site.way, site.latency)?;
             for spell in &site.spells {
                 let role = spell.role.map(|role| format!(" with {role:?}")).unwrap_or_default();
                 let (from, until) = (spell.from.as_secs_f64(), spell.until.as_secs_f64());

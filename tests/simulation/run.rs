@@ -2,24 +2,31 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use powerwall_server::board::Board;
 use powerwall_server::clock::set_unix_time;
 use powerwall_server::link::Link;
+use powerwall_server::link::careful::Careful;
+use powerwall_server::link::local::LocalLink;
+use powerwall_server::link::memory::{Memories, Memory};
 use powerwall_server::link::tedapi::TedapiLink;
 use powerwall_server::link::tedapi::channel::FrameChannel;
 use powerwall_server::link::tedapi::queries::Queries;
 use powerwall_server::model::{Adjustments, Aggregate, GatewayFacts, LinkKind};
-use powerwall_server::settings::{Access, GatewaySettings, PollingSettings};
+use powerwall_server::settings::{
+    Access, CertificatePolicy, GatewaySettings, LocalAccess, PollingSettings, Secret,
+};
 use powerwall_server::supervisor::{Configure, Directory, LinkFactory, Supervisor};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::defects::{Defect, DefectiveLink, DefectiveTransport, sum_wrongly};
-use crate::options::{Event, Options, SECOND};
+use crate::options::{Event, Options, SECOND, Way};
+use crate::wire::Wire;
 use crate::witness::{LOOK, Listener, Witness};
-use crate::world::{Happened, SimulatedTransport, WatchedLink, World};
+use crate::world::{Happened, WatchedLink, World};
 
 /// Where the wall clock starts, Unix seconds.
 const WALL_CLOCK: f64 = 1_780_000_000.0;
@@ -59,7 +66,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-fn gateway(site: usize, timeout: std::time::Duration) -> GatewaySettings {
+fn gateway(site: usize, timeout: Duration) -> GatewaySettings {
     let facts = GatewayFacts { id: format!("site-{site}"), ..GatewayFacts::default() };
     GatewaySettings {
         facts: Arc::new(facts),
@@ -69,17 +76,47 @@ fn gateway(site: usize, timeout: std::time::Duration) -> GatewaySettings {
     }
 }
 
+/// The links of the program, put together as it does, over wires that lead to simulated gateways.
+fn link(
+    world: &Arc<World>,
+    site: usize,
+    limit: Duration,
+    memory: Arc<Memory>,
+    defect: Option<Defect>,
+) -> Box<dyn Link> {
+    let leads_to = if defect == Some(Defect::Crossed) && site == 1 { 0 } else { site };
+    let wire = DefectiveTransport { inner: Wire::new(world.clone(), leads_to, limit), defect };
+    let link: Box<dyn Link> = match world.options.sites[leads_to].way {
+        Way::Tedapi(set) => {
+            let channel = FrameChannel::new(wire, LinkKind::Tedapi);
+            Box::new(TedapiLink::over(channel, Queries::of(set), "192.168.91.1"))
+        }
+        Way::Local(auth_mode) => {
+            let access = LocalAccess {
+                host: "192.168.91.1".into(),
+                port: 443,
+                email: "owner@example.com".into(),
+                password: Secret::new("ATED1"),
+                auth_mode,
+                timezone: "America/Los_Angeles".into(),
+                certificate: CertificatePolicy::Off,
+            };
+            Box::new(LocalLink::over(wire, &access, memory.clone()))
+        }
+    };
+    Box::new(Careful::new(link, memory))
+}
+
 fn connect(world: Arc<World>, defect: Option<Defect>) -> LinkFactory {
+    let memories = Memories::default();
     Arc::new(move |settings| {
         let site = settings.facts.id.bytes().last().map_or(0, |digit| usize::from(digit - b'0'));
-        let leads_to = if defect == Some(Defect::Crossed) && site == 1 { 0 } else { site };
         let limit = settings.timeout;
-        let transport = SimulatedTransport::new(world.clone(), leads_to, limit);
-        let transport = DefectiveTransport { inner: transport, defect };
-        let queries = Queries::of(world.options.sites[site].queries);
-        let channel = FrameChannel::new(transport, LinkKind::Tedapi);
-        let link: Box<dyn Link> = Box::new(TedapiLink::over(channel, queries, "192.168.91.1"));
-        let inner = Box::new(DefectiveLink::new(link, defect));
+        let memory = memories.of(&settings.facts.id, None);
+        let first = link(&world, site, limit, memory, defect);
+        let again = world.clone();
+        let anew = move || link(&again, site, limit, Memory::new("", None), defect);
+        let inner = Box::new(DefectiveLink::new(first, Box::new(anew), defect));
         Box::new(WatchedLink { inner, world: world.clone(), site, limit })
     })
 }

@@ -1,29 +1,24 @@
-//! The simulated house: three gateways with their troubles, and the transports and links that lead to them.
+//! The simulated house: three gateways with their troubles, and what is seen of them and of the links that lead there.
 
 use std::collections::VecDeque;
-use std::future::pending;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::{Link, LinkError, Refreshed};
 use powerwall_server::model::{Adjustments, LinkKind, Source, Telemetry};
 use powerwall_server::simulator::Role;
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
-use crate::answers::{Answers, Stamp, role_of};
-use crate::conduct::{Conduct, Ended, Parked};
+use crate::answers::Answers;
+use crate::conduct::{Conduct, Ended};
 use crate::options::{Options, Spell, Trouble};
 
 /// How many of the last events a report shows.
 const TAIL: usize = 60;
-/// How many answers to polls are the simulator's whole document.
-const WHOLE: f64 = 0.01;
 
 /// What happened, for the trace.
 #[derive(Clone, Debug)]
@@ -60,7 +55,7 @@ struct Trace {
 /// One gateway and everything about it.
 pub struct Site {
     pub answers: Answers,
-    rng: StdRng,
+    pub rng: StdRng,
     pub conduct: Conduct,
     /// How many of its restarts have happened.
     restarts: usize,
@@ -84,7 +79,7 @@ impl World {
             Mutex::new(Site {
                 answers: Answers::new(plan.kind, index),
                 rng: StdRng::seed_from_u64(options.seed.wrapping_mul(31) + index as u64),
-                conduct: Conduct::new(options.interval, started),
+                conduct: Conduct::new(options.interval, plan.way, started),
                 restarts: 0,
             })
         });
@@ -169,7 +164,7 @@ impl World {
     }
 
     /// What is wrong with requests of `role` now.
-    fn trouble(&self, site: usize, role: Role) -> Option<Spell> {
+    pub fn trouble(&self, site: usize, role: Role) -> Option<Spell> {
         let now = self.since();
         let spells = self.options.sites[site].spells.iter();
         let mut active = spells.filter(|spell| spell.from <= now && now < spell.until);
@@ -184,7 +179,7 @@ impl World {
     }
 
     /// Lets the restarts happen that are due.
-    fn restart(&self, site: usize) {
+    pub fn restart(&self, site: usize) {
         let now = self.since();
         let reboots = self.options.sites[site].spells.iter().filter_map(|spell| match spell.trouble {
             Trouble::Reboot { firmware } if spell.from <= now => Some(firmware),
@@ -197,146 +192,12 @@ impl World {
         }
     }
 
-    fn count(&self, outcome: &'static str) {
+    pub fn count(&self, outcome: &'static str) {
         let mut seen = self.seen.lock().unwrap();
         match seen.iter_mut().find(|(known, _)| *known == outcome) {
             Some((_, count)) => *count += 1,
             None => seen.push((outcome, 1)),
         }
-    }
-}
-
-/// Carries requests to a simulated gateway, with the duties of a real transport: the limit of one exchange, and a
-/// kind of error for each status.
-pub struct SimulatedTransport {
-    pub world: Arc<World>,
-    pub site: usize,
-    pub limit: Duration,
-    /// What the link on top of this must not ask yet.
-    parked: Mutex<Parked>,
-}
-
-impl SimulatedTransport {
-    pub fn new(world: Arc<World>, site: usize, limit: Duration) -> Self {
-        Self { world, site, limit, parked: Mutex::default() }
-    }
-
-    /// The answer, with what is wrong at the moment of the request.
-    async fn serve(&self, request: &Request, role: Role) -> Result<Bytes, LinkError> {
-        let world = &self.world;
-        world.restart(self.site);
-        let spell = world.trouble(self.site, role);
-        let measured_first;
-        let latency = {
-            let range = &world.options.sites[self.site].latency;
-            let mut site = world.site(self.site);
-            measured_first = site.rng.random_bool(0.5);
-            let usual = Duration::from_millis(site.rng.random_range(range.clone()));
-            match spell.map(|spell| spell.trouble) {
-                Some(Trouble::Slow) => self.limit.mul_f64(site.rng.random_range(0.2..1.3)),
-                _ => usual,
-            }
-        };
-        // A gateway may measure when it is asked, and take its time to say so; or just before it answers.
-        let asked = world.since();
-        sleep(latency).await;
-        let measured = if measured_first { asked } else { world.since() };
-        let healthy = || {
-            let mut site = world.site(self.site);
-            let whole = site.rng.random_bool(WHOLE);
-            let answer = site.answers.answer(request, role, Stamp::new(measured, self.site), whole);
-            answer.map_err(|status| error_of(status, None, &request.path))
-        };
-        let Some(spell) = spell else { return healthy() };
-        match spell.trouble {
-            Trouble::Status { code, retry_after } => Err(error_of(code, retry_after, &request.path)),
-            Trouble::Hang | Trouble::HangForEver => pending().await,
-            Trouble::HalfBody => healthy().map(|body| body.slice(..body.len() / 2)),
-            Trouble::CutOff => {
-                Err(LinkError::Unreachable("connection lost in the middle of an answer".into()))
-            }
-            Trouble::Garbage => Ok(Bytes::from_static("\u{7f}no protobuf, no JSON".as_bytes())),
-            Trouble::EmptyBody => Ok(Bytes::new()),
-            Trouble::Unreachable => Err(LinkError::Unreachable("no address for that name".into())),
-            Trouble::Slow => healthy(),
-            Trouble::Killer => std::panic::resume_unwind(Box::new("an answer that kills its reader")),
-            Trouble::Reboot { .. }
-                if world.since() < spell.from + (spell.until - spell.from).mul_f64(0.7) =>
-            {
-                Err(LinkError::Unreachable("connection refused".into()))
-            }
-            Trouble::NoMeters | Trouble::Reboot { .. } => match role {
-                Role::Status | Role::Controller => Ok(Answers::without_meters()),
-                _ => healthy(),
-            },
-        }
-    }
-}
-
-/// What a status other than 200 means to a transport.
-fn error_of(status: u16, retry_after: Option<u64>, path: &str) -> LinkError {
-    let retry_after = retry_after.map(Duration::from_secs);
-    match status {
-        401 | 403 => LinkError::Refused { status, hint: "check the password".into() },
-        404 => LinkError::NotFound(path.into()),
-        429 => LinkError::RateLimited { retry_after },
-        503 => LinkError::Busy { retry_after },
-        _ => LinkError::Status { status, what: path.into() },
-    }
-}
-
-/// One exchange under way; a client that goes away ends it as well.
-struct Flight<'a> {
-    transport: &'a SimulatedTransport,
-    role: Role,
-    began: Instant,
-    ended: bool,
-}
-
-impl Flight<'_> {
-    fn end(&mut self, outcome: Option<&LinkError>, word: &'static str) {
-        self.ended = true;
-        let SimulatedTransport { world, site, .. } = self.transport;
-        let now = Instant::now();
-        world.site(*site).conduct.request_ends(self.role, outcome, now);
-        world.count(word);
-        world.note(*site, Happened::Exchange { role: self.role, took: now - self.began, outcome: word });
-    }
-}
-
-impl Drop for Flight<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.end(None, if std::thread::panicking() { "crashed" } else { "abandoned" });
-        }
-    }
-}
-
-impl Transport for SimulatedTransport {
-    fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
-        Box::pin(async move {
-            let role = role_of(&request);
-            let now = Instant::now();
-            let kept = self.world.site(self.site).conduct.request_begins(role, now);
-            self.world.demand(self.site, kept);
-            let kept = self.parked.lock().unwrap().request(&request.path, now);
-            self.world.demand(self.site, kept);
-            let mut flight = Flight { transport: self, role, began: now, ended: false };
-            let forgetful = self
-                .world
-                .trouble(self.site, role)
-                .is_some_and(|spell| spell.trouble == Trouble::HangForEver);
-            let outcome = match forgetful {
-                true => self.serve(&request, role).await,
-                false => timeout(self.limit, self.serve(&request, role))
-                    .await
-                    .unwrap_or(Err(LinkError::Timeout(self.limit))),
-            };
-            let error = outcome.as_ref().err();
-            self.parked.lock().unwrap().answer(&request.path, role, error, now);
-            flight.end(error, error.map_or("ok", LinkError::kind));
-            outcome
-        })
     }
 }
 
@@ -364,11 +225,17 @@ impl Watch<'_> {
         if self.is_poll || !matches!(ended, Ended::Good) {
             world.note(site, Happened::Poll { outcome: format!("{ended:?}, poll: {}", self.is_poll) });
         }
-        let conduct = &mut world.site(site).conduct;
-        match self.is_poll {
-            true => conduct.poll_ends(ended, limit, now),
-            false => conduct.refresh_ends(&ended, now),
-        }
+        let kept = {
+            let conduct = &mut world.site(site).conduct;
+            match self.is_poll {
+                true => conduct.poll_ends(ended, limit, now),
+                false => {
+                    conduct.refresh_ends(&ended, now);
+                    Ok(())
+                }
+            }
+        };
+        world.demand(site, kept);
     }
 }
 

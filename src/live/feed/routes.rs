@@ -53,7 +53,7 @@ async fn state(live: Data<Live>) -> HttpResponse {
 
 async fn events(live: Data<Live>, request: HttpRequest) -> Result<HttpResponse, Error> {
     let life = welcome(&live, &request)?;
-    life.keep_little_in_the_system();
+    life.hurry();
     let feed = live.feed.clone();
     let messages = feed.listen(place(&request)).into_stream();
     let mut sent = Sent { life: life.clone(), last: None };
@@ -77,7 +77,7 @@ async fn socket(live: Data<Live>, request: HttpRequest, payload: Payload) -> Res
     let sent = Sent { life: life.clone(), last: None };
     let session = FeedSession { listener: Some(live.feed.listen(place(&request))), sent };
     let response = upgraded(WsResponseBuilder::new(session, &request, payload))?;
-    life.keep_little_in_the_system();
+    life.hurry();
     Ok(sliced(response, life))
 }
 

@@ -1,5 +1,7 @@
 //! The documents that clients ask for, from the answers of the customer API: mostly the answers themselves.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{Answers, Endpoint, vitals};
@@ -35,8 +37,8 @@ pub(super) fn of(answers: &Answers, adjustments: &Adjustments) -> Documents {
         grid_charging: None,
         grid_export: None,
         config: Value::Null,
-        numbering: std::sync::Arc::default(),
         vitals,
+        numbering: Arc::default(),
     }
 }
 

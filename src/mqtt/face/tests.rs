@@ -219,6 +219,9 @@ async fn what_does_not_fit_is_told_when_there_is_room() {
 async fn a_gateway_that_leaves_leaves_nothing_but_that_it_is_offline() {
     let mut scene = Scene::new();
     scene.polled(&telemetry(PAIR));
+    let of_an_earlier_run = "homeassistant/sensor/pypowerwall_home_battery_9_capacity/config".to_owned();
+    scene.retained.insert(of_an_earlier_run.clone(), "{}".into());
+    scene.face.recall(of_an_earlier_run);
     scene.face.withdraw(&scene.settings, &scene.outbox).unwrap();
     scene.deliver();
     let left: Vec<_> =

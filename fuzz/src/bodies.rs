@@ -1,0 +1,324 @@
+//! What each fuzz target does with its input: everything the program would do with it, and it must not panic.
+//!
+//! `fuzz_targets/` hands these to libFuzzer; `tests/fuzz.rs` of the main package runs them over the corpus and over
+//! seeded mutations of it, with every test run and on any toolchain. Where the program can encode what it decodes, the
+//! two must agree.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use powerwall_server::link::https::{self, Answer, Call, Exchange};
+use powerwall_server::link::local::LocalLink;
+use powerwall_server::link::memory::Memory;
+use powerwall_server::link::tedapi::channel::FrameChannel;
+use powerwall_server::link::tedapi::queries::Queries;
+use powerwall_server::link::tedapi::transport::{Request, Transport};
+use powerwall_server::link::tedapi::{TedapiLink, frames, wire};
+use powerwall_server::link::v1r::message::{self, Routable};
+use powerwall_server::link::{Link, LinkError};
+use powerwall_server::model::customer::{Answers, Endpoint};
+use powerwall_server::model::tedapi::Payloads;
+use powerwall_server::model::views::View;
+use powerwall_server::model::{Adjustments, LinkKind, Source, Telemetry};
+use powerwall_server::settings::rsa_key::RsaKey;
+use powerwall_server::settings::{
+    AuthMode, CertificatePolicy, Inputs, LocalAccess, QuerySet, Secret, Settings,
+};
+use prost::Message;
+
+/// What a target does with one input.
+pub type Body = fn(&[u8]);
+
+/// Every target by its name, which is also that of its corpus.
+pub const TARGETS: [(&str, Body); 11] = [
+    ("tedapi_frames", tedapi_frames),
+    ("tedapi_documents", tedapi_documents),
+    ("tedapi_link", tedapi_link),
+    ("customer_documents", customer_documents),
+    ("customer_link", customer_link),
+    ("http_pieces", http_pieces),
+    ("settings_gateways", settings_gateways),
+    ("settings_environment", settings_environment),
+    ("settings_file", settings_file),
+    ("rsa_key", rsa_key),
+    ("state_file", state_file),
+];
+
+/// Between the parts of an input that has several.
+pub const SEPARATOR: &[u8] = b"\n--\xff--\n";
+/// No link asks more than this in a turn; a larger number would be a loop.
+const MOST_REFRESHES: usize = 40;
+
+fn parts(data: &[u8]) -> Vec<Bytes> {
+    let mut parts = Vec::new();
+    let mut rest = data;
+    while let Some(at) = rest.windows(SEPARATOR.len()).position(|window| window == SEPARATOR) {
+        parts.push(Bytes::copy_from_slice(&rest[..at]));
+        rest = &rest[at + SEPARATOR.len()..];
+    }
+    parts.push(Bytes::copy_from_slice(rest));
+    parts
+}
+
+/// What was understood is understood again after it was written down.
+fn round_trip<M: Message + Default + PartialEq + Debug>(bytes: &[u8]) {
+    if let Ok(read) = M::decode(bytes) {
+        let again = M::decode(&*read.encode_to_vec());
+        assert_eq!(again.as_ref(), Ok(&read));
+    }
+}
+
+/// Frames, envelopes and signed messages.
+pub fn tedapi_frames(data: &[u8]) {
+    round_trip::<wire::Frame>(data);
+    round_trip::<wire::Envelope>(data);
+    round_trip::<Routable>(data);
+    let body = Bytes::copy_from_slice(data);
+    let opened = [frames::unwrap(body.clone(), "a test").ok(), message::open(body.clone()).ok(), Some(body)];
+    for envelope in opened.into_iter().flatten() {
+        let _ = frames::query_answer(envelope.clone(), "a test");
+        let _ = frames::config_answer(envelope.clone());
+        let _ = frames::system_info_answer(envelope);
+    }
+}
+
+/// Everything that is shown of a source.
+fn show(source: Source) {
+    let telemetry = Telemetry::new(source, Adjustments::default());
+    let power = &telemetry.readings.power;
+    for watts in [power.site, power.battery, power.load, power.solar].into_iter().flatten() {
+        assert!(watts.as_f64().is_finite());
+    }
+    let _ = telemetry.documents();
+    for view in VIEWS {
+        let _ = telemetry.view(view);
+    }
+}
+
+/// Configuration, status, controller and components of one gateway.
+pub fn tedapi_documents(data: &[u8]) {
+    let mut parts = parts(data).into_iter();
+    let mut next = || parts.next().unwrap_or_default();
+    let mut payloads = Payloads::new("192.168.91.1");
+    payloads.set_din("1707000-11-M--TG1250000001A1");
+    let _ = payloads.accept_config(next());
+    let _ = payloads.accept_controller(next());
+    let units = payloads.powerwall3_units().to_vec();
+    for unit in units.iter().take(4) {
+        let _ = payloads.accept_components(unit, next());
+    }
+    let _ = payloads.accept_status(next());
+    show(Source::Tedapi(payloads));
+}
+
+/// Answers in the order in which they are asked for.
+struct Canned(RefCell<VecDeque<Bytes>>);
+
+impl Canned {
+    fn new(data: &[u8]) -> Self {
+        Self(RefCell::new(parts(data).into()))
+    }
+
+    fn next(&self) -> Result<Bytes, LinkError> {
+        self.0.borrow_mut().pop_front().ok_or_else(|| LinkError::Unreachable("that was all".into()))
+    }
+}
+
+impl Transport for Canned {
+    fn exchange(&self, _: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
+        Box::pin(async { self.next() })
+    }
+}
+
+impl Exchange for Canned {
+    /// The first line of an answer has the status and the cookies, separated by `|`.
+    fn exchange(&self, _: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
+        Box::pin(async {
+            let answer = self.next()?;
+            let line = answer.iter().position(|byte| *byte == b'\n').unwrap_or(answer.len());
+            let head = String::from_utf8_lossy(&answer[..line]).into_owned();
+            let mut head = head.split('|');
+            let status = head.next().and_then(|status| status.trim().parse().ok()).unwrap_or(200);
+            let set_cookies = head.map(str::to_owned).collect();
+            let body = answer.slice((line + 1).min(answer.len())..);
+            Ok(Answer { status, set_cookies, body, ..Answer::default() })
+        })
+    }
+}
+
+/// Polls twice, with everything slow in between.
+fn use_link(link: &mut dyn Link) {
+    for _ in 0..2 {
+        if let Some(Ok(source)) = link.poll().now_or_never() {
+            show(source);
+        }
+        for turn in 0..=MOST_REFRESHES {
+            assert!(turn < MOST_REFRESHES, "asks and asks");
+            match link.refresh().now_or_never() {
+                Some(refreshed) if refreshed.more && refreshed.problem.is_none() => {}
+                _ => break,
+            }
+        }
+    }
+}
+
+/// Bodies as a gateway sends them, through the whole link.
+pub fn tedapi_link(data: &[u8]) {
+    for set in [QuerySet::V2024_06, QuerySet::V2026_06] {
+        let channel = FrameChannel::new(Canned::new(data), LinkKind::Tedapi);
+        use_link(&mut TedapiLink::over(channel, Queries::of(set), "192.168.91.1"));
+    }
+}
+
+/// The answers of the customer API, in the order of [`Endpoint::ALL`].
+pub fn customer_documents(data: &[u8]) {
+    let mut answers = Answers::default();
+    for (endpoint, answer) in Endpoint::ALL.into_iter().zip(parts(data)) {
+        let _ = answers.accept(endpoint, answer);
+    }
+    answers.set_basic_lan(data.len() % 2 == 1);
+    show(Source::Customer(answers));
+}
+
+/// Answers of the customer API through the whole link, logins included.
+pub fn customer_link(data: &[u8]) {
+    for auth_mode in [AuthMode::Cookie, AuthMode::Token] {
+        let access = LocalAccess {
+            host: "192.168.91.1".into(),
+            port: 443,
+            email: "owner@example.com".into(),
+            password: Secret::new("secret"),
+            auth_mode,
+            timezone: "Europe/Berlin".into(),
+            certificate: CertificatePolicy::Off,
+        };
+        use_link(&mut LocalLink::over(Canned::new(data), &access, Memory::new("192.168.91.1", None)));
+    }
+}
+
+/// Header values and compressed bodies.
+pub fn http_pieces(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = https::retry_after(text);
+    }
+    // Larger ones are inflated by the same code, elsewhere.
+    let body = Bytes::copy_from_slice(&data[..data.len().min(60 << 10)]);
+    if let Some(Ok(plain)) = https::inflate(body).now_or_never() {
+        assert!(plain.len() <= 16 << 20);
+    }
+}
+
+fn load(environment: Vec<(String, String)>) {
+    match Settings::load(&Inputs { environment, flags: Vec::new() }) {
+        Ok(settings) => assert!(!format!("{settings:?}").is_empty()),
+        Err(problems) => assert!(!problems.to_string().is_empty()),
+    }
+}
+
+/// Files that settings may name are not what is tested here, and some never end.
+fn names_a_file(text: &str) -> bool {
+    text.contains("/dev") || text.contains("/proc") || text.contains("/sys")
+}
+
+/// `PW_GATEWAYS`.
+pub fn settings_gateways(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if !names_a_file(&text) {
+        load(vec![("PW_GATEWAYS".into(), text.into_owned())]);
+    }
+}
+
+/// `NAME=value`, one a line.
+pub fn settings_environment(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if names_a_file(&text) {
+        return;
+    }
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    load(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
+}
+
+/// The file that `PW_CONFIG` names.
+pub fn settings_file(data: &[u8]) {
+    if names_a_file(&String::from_utf8_lossy(data)) {
+        return;
+    }
+    with_file(data, |path| load(vec![("PW_CONFIG".into(), path.to_owned())]));
+}
+
+/// A private key in PEM form.
+pub fn rsa_key(data: &[u8]) {
+    if let Err(problem) = RsaKey::from_pem(data) {
+        assert!(!problem.is_empty());
+    }
+}
+
+/// What a former run left of sessions, logins and silences.
+pub fn state_file(data: &[u8]) {
+    with_file(data, |path| {
+        let memory: Arc<Memory> = Memory::new("192.168.91.1", Some(path.into()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(memory.recall());
+        let _ = (memory.session(), memory.silence_left());
+    });
+}
+
+fn with_file(content: &[u8], then: impl FnOnce(&str)) {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    std::fs::write(file.path(), content).unwrap();
+    then(file.path().to_str().unwrap());
+}
+
+const VIEWS: [View; View::COUNT] = [
+    View::Aggregates,
+    View::Soe,
+    View::Battery,
+    View::Vitals,
+    View::Strings,
+    View::Temps,
+    View::TempsPw,
+    View::Alerts,
+    View::AlertsPw,
+    View::Fans,
+    View::FansPw,
+    View::Freq,
+    View::Pod,
+    View::Json,
+    View::Csv,
+    View::CsvV2,
+    View::Version,
+    View::SystemStatus,
+    View::SystemSoe,
+    View::GridStatus,
+    View::Status,
+    View::SiteInfo,
+    View::MetersSite,
+    View::MetersSolar,
+    View::Powerwalls,
+    View::TedapiConfig,
+    View::TedapiStatus,
+    View::TedapiController,
+    View::TedapiComponents,
+    View::TedapiBattery,
+    View::PwLevel,
+    View::PwPower,
+    View::PwSite,
+    View::PwSolar,
+    View::PwBattery,
+    View::PwLoad,
+    View::PwBatteryBlocks,
+    View::PwStrings,
+    View::PwDin,
+    View::PwUptime,
+    View::PwSiteName,
+    View::PwAlerts,
+    View::PwReserve,
+    View::PwMode,
+    View::PwTimeRemaining,
+    View::Data,
+];

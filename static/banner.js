@@ -1,0 +1,66 @@
+// What both pages say above everything else: how fresh it is, an outage, notices.
+
+import { el, mark, say, show } from "./dom.js";
+import { duration, time } from "./format.js";
+import { alarm } from "./kiosk.js";
+import { cutOff, freshness, lifeline, notices } from "./notices.js";
+import { gateway, nameOf } from "./site.js";
+
+export class Banner {
+  #news;
+  #sound;
+  #most;
+  isOutage = false;
+
+  /** `sound`: whether an outage is heard, too. `most`: how many notices there is room for. */
+  constructor(news, { sound, most }) {
+    this.#news = news;
+    this.#sound = sound;
+    this.#most = most;
+  }
+
+  draw(site, live, now) {
+    const fresh = freshness(site, live, now);
+    const node = document.getElementById("freshness");
+    say(node, fresh.text);
+    mark(node, "data-level", fresh.level);
+    // Heard when it changes, not with every second that passes.
+    say(document.getElementById("spoken"), fresh.text.split(/ · |, /)[0]);
+    this.#outage(site, live.state, now);
+    this.#notices(notices(site, live, this.#news, now));
+  }
+
+  #outage(site, state, now) {
+    const cut = cutOff(site, state);
+    const node = document.getElementById("outage");
+    const isOutage = cut.length > 0;
+    show(node, isOutage);
+    if (isOutage) {
+      const one = cut.length === 1 ? gateway(state, cut[0]) : site;
+      const since = this.#news.outageSince(cut[0]);
+      const told = [
+        site.id === null ? cut.map((id) => nameOf(state, id)).join(", ") : null,
+        lifeline(one),
+        one.outlook?.what === "empty" ? `empty in ${duration(one.outlook.seconds)}` : null,
+        since === null ? null : `since ${time(since, now)}`,
+      ];
+      say(node.firstElementChild, "Grid outage");
+      say(node.lastElementChild, told.filter(Boolean).join(" · "));
+      if (!this.isOutage && this.#sound) alarm();
+    }
+    this.isOutage = isOutage;
+  }
+
+  #notices(list) {
+    const shown = list.slice(0, this.#most);
+    if (list.length > shown.length) shown.push({ level: "info", title: `${list.length - shown.length} more`, text: "" });
+    const node = document.getElementById("notices");
+    while (node.children.length > shown.length) node.lastChild.remove();
+    shown.forEach(({ level, title, text }, index) => {
+      const line = node.children[index] ?? node.appendChild(el("li", null, el("b"), el("span")));
+      mark(line, "data-level", level);
+      say(line.firstChild, title);
+      say(line.lastChild, text);
+    });
+  }
+}
