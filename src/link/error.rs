@@ -24,7 +24,7 @@ pub enum LinkError {
     Silence { left: Duration },
     /// A login is needed, and there were too many of late: nothing was sent.
     #[error(
-        "a login is needed, but the last were refused, or it had as many as it bears (3 in 10 minutes, 10 a day); the next one is in \
+        "a login is needed, but the gateway had as many as it bears (3 in 10 minutes, 10 a day); the next one is in \
          {} s. If the password is wrong, correct it",
         .left.as_secs()
     )]

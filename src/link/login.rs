@@ -34,17 +34,20 @@ const REFUSED_PAUSES: [Duration; 5] = [
 /// How a password fared. Belongs to one link: a corrected password makes a new one.
 #[derive(Debug, Default)]
 pub(super) struct PasswordRecord {
-    /// How often it was refused in a row, and when last.
-    refused: Cell<Option<(usize, Instant)>>,
+    /// How often it was refused in a row, when last, and with which status.
+    refused: Cell<Option<(usize, Instant, u16)>>,
 }
 
 impl PasswordRecord {
-    /// How long it is too early still to try the password again, as an error.
-    pub fn check(&self) -> Result<(), LinkError> {
-        let Some((times, last)) = self.refused.get() else { return Ok(()) };
+    /// The refusal of before, while it is too early to try the password again; `hint` as with the refusal itself.
+    pub fn check(&self, hint: &str) -> Result<(), LinkError> {
+        let Some((times, last, status)) = self.refused.get() else { return Ok(()) };
         let pause = REFUSED_PAUSES[times.clamp(1, REFUSED_PAUSES.len()) - 1];
         match pause.checked_sub(last.elapsed()).filter(|left| !left.is_zero()) {
-            Some(left) => Err(LinkError::LoginBudget { left }),
+            Some(left) => Err(LinkError::Refused {
+                status,
+                hint: format!("{hint}. It is tried again in {} s", left.as_secs()),
+            }),
             None => Ok(()),
         }
     }
@@ -53,9 +56,9 @@ impl PasswordRecord {
     pub fn note<T>(&self, outcome: &Result<T, LinkError>) {
         match outcome {
             Ok(_) => self.refused.set(None),
-            Err(LinkError::Refused { .. }) => {
-                let times = self.refused.get().map_or(1, |(times, _)| times + 1);
-                self.refused.set(Some((times, Instant::now())));
+            Err(LinkError::Refused { status, .. }) => {
+                let times = self.refused.get().map_or(1, |(times, ..)| times + 1);
+                self.refused.set(Some((times, Instant::now(), *status)));
             }
             // Says nothing about the password.
             Err(_) => {}
@@ -139,7 +142,7 @@ impl Login {
         if let Some(token) = self.held() {
             return Ok(token);
         }
-        self.record.check()?;
+        self.record.check(self.hint)?;
         self.memory.spend_login().await?;
         let call = login(self.user, &self.password, self.email, &self.timezone);
         let outcome = exchange.exchange(call).await?.ok(PATH, self.hint);

@@ -76,7 +76,7 @@ impl<X: Exchange> LocalLink<X> {
     }
 
     async fn log_in(&mut self) -> Result<Session, LinkError> {
-        self.record.check()?;
+        self.record.check(session::LOGIN_REFUSED)?;
         self.memory.spend_login().await?;
         let answer = self.web.exchange(session::login(&self.access)).await?;
         let opened = session::opened(answer, self.access.auth_mode);
