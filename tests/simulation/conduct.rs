@@ -25,8 +25,8 @@ pub const EXCHANGES: u32 = 3;
 pub const GRAIN: Duration = Duration::from_millis(20);
 /// Beside polls, in any minute: the slow questions and the repetitions after failures …
 const EXTRA_REQUESTS: usize = 14;
-/// … which are smaller and more with the customer API.
-const EXTRA_CUSTOMER_REQUESTS: usize = 28;
+/// … which are smaller and more with the customer API, where a poll that needs a login takes three.
+const EXTRA_CUSTOMER_REQUESTS: usize = 36;
 /// A unit or endpoint that is not there is left alone for this long, or a second less when a poll goes by.
 const PARKED: Duration = Duration::from_secs(599);
 
