@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::LinkError;
-use super::budget::LoginBudget;
+use super::budget::{LoginBudget, SERVED};
 use super::silence::{self, Silence};
 use crate::clock::unix_time;
 use crate::settings::Secret;
@@ -55,6 +55,10 @@ struct Kept {
 #[derive(Default)]
 struct State {
     session: Option<Session>,
+    /// When it was given; `None` if it was not given to this process.
+    given: Option<Instant>,
+    /// Whether the last session ended after it had served its time, so that the next login renews it.
+    renews: bool,
     budget: LoginBudget,
     silence: Silence,
     /// What was read or written last: a file that still says this tells nothing new.
@@ -127,7 +131,10 @@ impl Memory {
             let secret = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Secret::new);
             let cookies = secret(kept.auth_cookie).zip(secret(kept.user_record));
             let cookies = cookies.map(|(auth, user)| Session::Cookies { auth, user });
-            state.session = cookies.or(secret(kept.authorization).map(Session::Token));
+            let session = cookies.or(secret(kept.authorization).map(Session::Token));
+            if session != state.session {
+                (state.session, state.given) = (session, None);
+            }
         }
         state.text = text;
     }
@@ -153,7 +160,13 @@ impl Memory {
     pub async fn keep_session(self: &Arc<Self>, session: Option<Session>) {
         // What another process counted in the meantime must not be lost.
         self.read().await;
-        self.state().session = session;
+        {
+            let (mut state, now) = (self.state(), Instant::now());
+            let served = state.given.is_some_and(|given| now.saturating_duration_since(given) >= SERVED);
+            state.renews = session.is_none() && (served || state.renews);
+            state.given = session.as_ref().map(|_| now);
+            state.session = session;
+        }
         self.write().await;
     }
 
@@ -165,10 +178,12 @@ impl Memory {
         self.read().await;
         {
             let (mut state, now) = (self.state(), Instant::now());
-            if let Some(left) = state.budget.wait(now) {
+            let renews = state.renews;
+            if let Some(left) = state.budget.wait(renews, now) {
                 return Err(LinkError::LoginBudget { left });
             }
-            state.budget.spend(now);
+            state.renews = false;
+            state.budget.spend(renews, now);
         }
         // Before the login goes out: whoever ends the program now must not get another one for free.
         self.write().await;
@@ -318,6 +333,26 @@ mod tests {
         let elsewhere = Memory::new("cabin", Some(file));
         elsewhere.recall().await;
         assert_eq!(elsewhere.session(), None, "a session is good for one host");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_session_that_served_its_time_is_renewed_for_free() {
+        let gateway = Memory::new("home", None);
+        for hour in 0..48 {
+            gateway.spend_login().await.unwrap_or_else(|error| panic!("hour {hour}: {error}"));
+            gateway.keep_session(Some(cookies())).await;
+            tokio::time::sleep(3600 * SECOND).await;
+            gateway.keep_session(None).await;
+        }
+        // From here on every session ends after a quarter of an hour.
+        let mut logins = 0;
+        while gateway.spend_login().await.is_ok() {
+            logins += 1;
+            gateway.keep_session(Some(cookies())).await;
+            tokio::time::sleep(900 * SECOND).await;
+            gateway.keep_session(None).await;
+        }
+        assert_eq!(logins, 11, "one renews the last good session, ten are a day's");
     }
 
     #[tokio::test]
