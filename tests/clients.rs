@@ -79,7 +79,7 @@ fn is_invented(url: &str, field: &str) -> bool {
     }
 }
 
-/// Lifetime energies come from the customer API, which this link does not ask yet.
+/// Lifetime energies come from the customer API, which is not part of the recorded site.
 fn is_energy_counter(field: &str) -> bool {
     field.ends_with("energy_exported") || field.ends_with("energy_imported")
 }

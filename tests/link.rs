@@ -25,6 +25,7 @@ fn link(access: TedapiAccess, timeout: Duration) -> Box<dyn Link> {
         access: Access::Tedapi(access),
         timeout,
         state_file: None,
+        energies: None,
     })
 }
 

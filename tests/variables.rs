@@ -165,7 +165,7 @@ const RSA_KEY: &str = "tests/fixtures/v1r/key-4096.pem";
 
 #[test]
 fn what_is_known_is_in_the_table_or_ours() {
-    const OURS: [&str; 12] = [
+    const OURS: [&str; 13] = [
         "PW_GW_PWD_FILE",
         "PW_PASSWORD_FILE",
         "PW_CONTROL_SECRET_FILE",
@@ -175,6 +175,7 @@ fn what_is_known_is_in_the_table_or_ours() {
         "PW_TLS_KEY",
         "PW_CERTIFICATE",
         "PW_LEGACY_ZEROS",
+        "PW_LIFETIME_ENERGY",
         "PW_ALLOWED_HOSTS",
         "MQTT_LAYOUT",
         "PW_FRAME_ANCESTORS",
@@ -186,7 +187,7 @@ fn what_is_known_is_in_the_table_or_ours() {
 }
 
 /// Key, a value, and what else the entry needs.
-const GATEWAY_KEYS: [(&str, &str, &str); 14] = [
+const GATEWAY_KEYS: [(&str, &str, &str); 15] = [
     ("id", "other", "host: h, gw_pwd: x"),
     ("name", "Other", "id: a, host: h, gw_pwd: x"),
     ("host", "other", "id: a, gw_pwd: x"),
@@ -201,6 +202,7 @@ const GATEWAY_KEYS: [(&str, &str, &str); 14] = [
     ("cloud_mode", "true", "id: a, email: someone@example.com, host: h, gw_pwd: x"),
     ("fleetapi", "true", "id: a"),
     ("type", "inverter", "id: a, host: h, gw_pwd: x"),
+    ("lifetime_energy", "false", "id: a, host: h, gw_pwd: x"),
 ];
 
 #[test]

@@ -151,9 +151,15 @@ fn demo(flags: Flags, speed: f64) -> ExitCode {
     };
     let taken_over = environment()
         .filter(|(name, _)| DEMO_VARIABLES.contains(&name.as_str()) || name.starts_with("MQTT_"));
-    let gateways = ("PW_GATEWAYS".to_owned(), fleet.settings().to_string());
+    // Their sessions are worth nothing once it ends.
+    let folder = std::env::temp_dir().join(format!("powerwall-server-demo-{}", std::process::id()));
+    let mut gateways = fleet.settings();
+    for gateway in gateways.as_array_mut().into_iter().flatten() {
+        gateway["authpath"] = folder.to_string_lossy().into();
+    }
+    let gateways = ("PW_GATEWAYS".to_owned(), gateways.to_string());
     let inputs = flags.inputs(taken_over.chain([gateways]));
-    with_settings(&inputs, |settings| {
+    let ended = with_settings(&inputs, |settings| {
         logging::start(settings.logging);
         let base_path = settings.http.base_path.clone();
         keep_running(&inputs, settings, |service| {
@@ -167,7 +173,9 @@ fn demo(flags: Flags, speed: f64) -> ExitCode {
                 port = addr.port(),
             );
         })
-    })
+    });
+    let _ = std::fs::remove_dir_all(folder);
+    ended
 }
 
 fn host_of(ip: IpAddr) -> String {

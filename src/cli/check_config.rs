@@ -65,6 +65,9 @@ fn describe(gateway: &GatewaySettings) -> String {
     if let Some(file) = &gateway.state_file {
         let _ = writeln!(text, "  session, logins and silences kept in {}", file.display());
     }
+    if gateway.energies.is_some() {
+        let _ = writeln!(text, "  lifetime energies from its customer API, every two minutes");
+    }
     let _ = write!(text, "  timeout {} s", gateway.timeout.as_secs());
     text
 }

@@ -22,7 +22,7 @@ pub(super) const LONGEST_CREDENTIAL: usize = 4096;
 const ANY_TIMEZONE: &str = "America/Los_Angeles";
 
 /// Who logs in. A token lives for about an hour; that it no longer holds, the gateway says.
-pub(super) struct Login {
+pub struct Login {
     user: &'static str,
     email: &'static str,
     password: Secret,
@@ -90,7 +90,7 @@ impl Login {
     }
 
     /// The token of the last login, or of a new one if the gateway bears one.
-    pub async fn token(&self, exchange: &impl Exchange) -> Result<header::HeaderValue, LinkError> {
+    pub async fn token(&self, exchange: &(impl Exchange + ?Sized)) -> Result<header::HeaderValue, LinkError> {
         self.memory.recall().await;
         if let Some(token) = self.held() {
             return Ok(token);
@@ -105,6 +105,17 @@ impl Login {
         };
         self.memory.keep_session(Some(Session::Token(token))).await;
         Ok(header)
+    }
+
+    /// The token of the last login, of this program or of the one before it.
+    pub async fn recalled(&self) -> Option<header::HeaderValue> {
+        self.memory.recall().await;
+        self.held()
+    }
+
+    /// What to do when the password is refused.
+    pub fn hint(&self) -> &'static str {
+        self.hint
     }
 
     fn held(&self) -> Option<header::HeaderValue> {

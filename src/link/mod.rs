@@ -81,23 +81,28 @@ pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn L
     let memory = |host: &str, port| memories.of(&host_and_port(host, port), gateway.state_file.as_deref());
     let (link, memory) = match &gateway.access {
         Access::Tedapi(access) => {
-            let link = tedapi(wifi(access, limit), access.query_set, &access.host, access.port);
-            (link, memory(&access.host, access.port))
+            let memory = memory(&access.host, access.port);
+            let mut transport = HttpTransport::new(access, limit);
+            if let Some(password) = &gateway.energies {
+                transport = transport.with_customer(password, timezone, memory.clone());
+            }
+            let channel = FrameChannel::new(transport, LinkKind::Tedapi);
+            (tedapi(channel, access.query_set, &host_and_port(&access.host, access.port), gateway), memory)
         }
         Access::Bearer(access) => {
             let memory = memory(&access.host, access.port);
             let transport = BearerTransport::new(access, timezone, limit, memory.clone());
             let channel = FrameChannel::new(transport, LinkKind::Bearer);
-            (tedapi(channel, access.query_set, &access.host, access.port), memory)
+            (tedapi(channel, access.query_set, &host_and_port(&access.host, access.port), gateway), memory)
         }
         Access::V1r(access) => {
             let memory = memory(&access.host, access.port);
             let lan = SignedChannel::new(access, timezone, limit, memory.clone());
             let link = match &access.wifi {
-                None => tedapi(lan, access.query_set, &access.host, access.port),
+                None => tedapi(lan, access.query_set, &host_and_port(&access.host, access.port), gateway),
                 Some(other) => {
                     let pair = Pair::new(lan, wifi(other, limit), access.failover);
-                    tedapi(pair, access.query_set, &access.host, access.port)
+                    tedapi(pair, access.query_set, &host_and_port(&access.host, access.port), gateway)
                 }
             };
             (link, memory)
@@ -116,8 +121,17 @@ fn wifi(access: &TedapiAccess, limit: Duration) -> FrameChannel<HttpTransport> {
     FrameChannel::new(HttpTransport::new(access, limit), LinkKind::Tedapi)
 }
 
-fn tedapi(channel: impl Channel + 'static, queries: QuerySet, host: &str, port: u16) -> Box<dyn Link> {
-    Box::new(TedapiLink::over(channel, Queries::of(queries), &host_and_port(host, port)))
+fn tedapi(
+    channel: impl Channel + 'static,
+    queries: QuerySet,
+    address: &str,
+    gateway: &GatewaySettings,
+) -> Box<dyn Link> {
+    let link = TedapiLink::over(channel, Queries::of(queries), address);
+    Box::new(match gateway.energies {
+        Some(_) => link.with_energies(address, gateway.state_file.is_some()),
+        None => link,
+    })
 }
 
 /// How a gateway is called in documents, files and messages.

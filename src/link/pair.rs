@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::LinkError;
 use super::silence;
-use super::tedapi::channel::{Channel, Question};
+use super::tedapi::channel::{Channel, Customer, Question};
 use super::tedapi::frames::{self, Target};
 use super::v1r::message::{BUSY, UNIT_TIMEOUT};
 use crate::model::{ErrorNote, LinkHealth, LinkKind};
@@ -288,6 +288,11 @@ impl<L: Channel, W: Channel> Channel for Pair<L, W> {
                 false => self.leader(Asked::Question(question.into())).await,
             }
         })
+    }
+
+    /// Over the LAN, where there is a login anyway; nothing stands in for a way that does not work.
+    fn customer(&self) -> Option<Customer<'_>> {
+        self.lan_side.is_trusted().then(|| self.lan.customer()).flatten()
     }
 
     fn reaches_followers(&self) -> bool {

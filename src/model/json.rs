@@ -12,6 +12,8 @@ pub enum Unusable {
     NotJson(String),
     #[error("it is JSON, but not an object")]
     NotAnObject,
+    #[error("it tells of no meter")]
+    NoMeters,
     #[error("it is no list of devices: {0}")]
     NotVitals(String),
 }

@@ -34,8 +34,9 @@ const KEYS: [&str; 19] = [
     "tedapi_api_version",
     "tedapi_auth_mode",
 ];
-/// Ours; the servers before have no such key.
+/// Ours, this and the next; the servers before have no such keys.
 const CERTIFICATE: &str = "certificate";
+const LIFETIME_ENERGY: &str = "lifetime_energy";
 
 /// What the servers before ours send with a login when they are told nothing; gateways do not look at it.
 const ANY_EMAIL: &str = "email@example.com";
@@ -59,6 +60,8 @@ pub(super) struct Defaults {
     pub bearer: bool,
     /// `PW_FAILOVER`
     pub failover: bool,
+    /// `PW_LIFETIME_ENERGY`
+    pub lifetime_energy: bool,
 }
 
 /// The session file of the servers before ours.
@@ -170,7 +173,7 @@ impl Entry<'_> {
 
     fn read(mut self, defaults: &Defaults) -> Option<GatewaySettings> {
         for key in self.object.keys() {
-            let known = || KEYS.into_iter().chain([CERTIFICATE]);
+            let known = || KEYS.into_iter().chain([CERTIFICATE, LIFETIME_ENERGY]);
             if known().all(|name| name != key) {
                 let hint = nearest(key, known()).map(|name| format!("; did you mean {name}?"));
                 let all = || format!("; known keys: {}", known().collect::<Vec<_>>().join(", "));
@@ -215,6 +218,12 @@ impl Entry<'_> {
         let bearer = bearer.unwrap_or(defaults.bearer && !self.gives("rsa_key_path"));
         let gateway_password = self.text("gw_pwd").map(Secret::new);
         let password = self.text("password").map(Secret::new).or_else(|| defaults.password.clone());
+
+        let lifetime_energy = match self.gives(LIFETIME_ENERGY) {
+            true => self.flag(LIFETIME_ENERGY),
+            false => defaults.lifetime_energy,
+        };
+        let of_customer = password.clone().or_else(|| gateway_password.as_ref().map(customer_password));
 
         let at_wifi_address = host.as_deref() == Some("192.168.91.1") && port.is_none_or(|port| port == 443);
         let facts = [
@@ -292,7 +301,7 @@ impl Entry<'_> {
                 Access::V1r(V1rAccess {
                     host: host.clone()?,
                     port: port.unwrap_or(443),
-                    password: password.or_else(|| gateway_password.as_ref().map(customer_password))?,
+                    password: of_customer.clone()?,
                     key: rsa_key?,
                     query_set,
                     certificate: own,
@@ -343,12 +352,13 @@ impl Entry<'_> {
             tedapi_expected: mode.is_tedapi(),
             may_be_basic_lan: mode == Mode::Local && !given.has(Fact::GatewayPassword),
         };
+        let energies = of_customer.filter(|_| lifetime_energy && mode.is_tedapi());
         if matches!(access, Access::Local(_) | Access::V1r(_) | Access::Bearer(_)) {
             // Without a session to go on with, every restart would be a login.
             state_file = state_file.or_else(|| Some(defaults.session_file_here(&facts.id)));
         }
         let timeout = timeout.unwrap_or(defaults.timeout);
-        Some(GatewaySettings { facts: Arc::new(facts), access, timeout, state_file })
+        Some(GatewaySettings { facts: Arc::new(facts), access, timeout, state_file, energies })
     }
 }
 

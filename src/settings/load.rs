@@ -56,6 +56,7 @@ struct GatewayVariables {
     pw_wifi_host: Option<String>,
     pw_tedapi_api_version: Option<String>,
     pw_certificate: Option<String>,
+    pw_lifetime_energy: Option<String>,
     pw_timeout: Option<String>,
     pw_tedapi_auth_mode: Option<String>,
     pw_failover: Option<String>,
@@ -298,6 +299,7 @@ impl Reader {
                 |bearer| if *bearer { "bearer" } else { "basic" }.to_owned(),
             ),
             failover: self.boolean("PW_FAILOVER", raw.pw_failover.clone(), true),
+            lifetime_energy: self.boolean("PW_LIFETIME_ENERGY", raw.pw_lifetime_energy.clone(), true),
         };
         self.check_defaults(&mut defaults);
         if let Some(path) = &raw.pw_config {

@@ -64,6 +64,8 @@ pub struct GatewaySettings {
     pub timeout: Duration,
     /// Where its session, its logins and its silences are kept over restarts; `None`: they are not.
     pub state_file: Option<PathBuf>,
+    /// The customer password with which the lifetime energies are read beside TEDAPI; `None`: they are not.
+    pub energies: Option<Secret>,
 }
 
 /// How a gateway is reached.

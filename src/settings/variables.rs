@@ -67,6 +67,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_FIRMWARE_CHECK_INTERVAL", None("the firmware is read once an hour")),
     ("PW_CERTIFICATE", Live),
     ("PW_LEGACY_ZEROS", Live),
+    ("PW_LIFETIME_ENERGY", Live),
     ("PW_ALLOWED_HOSTS", Live),
     ("PW_FAILOVER", Live),
     ("PW_FLEETAPI_HTTP", None(CLOUD)),

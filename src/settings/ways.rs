@@ -59,8 +59,8 @@ fn ways(entry: &Map<String, Value>, defaults: &Defaults) -> Option<Ways> {
     let passwords_agree = given.as_ref().zip(derived.as_ref()).map(|(given, derived)| given == derived);
     let customer_password = given.as_ref().or(derived.as_ref()).map(|password| password.expose().to_owned());
 
-    // Nothing but these credentials, so that they decide.
-    let bare = Defaults { password: None, bearer: false, ..defaults.clone() };
+    // Nothing but these credentials, so that they decide. Lifetime energies would take a login of their own.
+    let bare = Defaults { password: None, bearer: false, lifetime_energy: false, ..defaults.clone() };
     let with = |credentials: &[(&str, Value)]| {
         let mut reduced: Map<String, Value> = entry.clone();
         reduced.retain(|key, _| COMMON.contains(&key.as_str()));

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost::Message;
 use serde_json::{Map, Value, json};
 
-use super::day::Grid;
+use super::day::{Counted, Grid};
 use super::documents::{MODULE_PART, PACKAGE_PART, PVAC_PART, SYNC_PART, Scene, SiteKind};
 use crate::model::customer::wire::{
     Attributes, Connected, Device, DeviceWithVitals, Devices, Ecu, Generator, Kind, Measured, Meter,
@@ -16,7 +16,7 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// The document at `path`; `None` where there is nothing.
 pub(super) fn at(path: &str, scene: &Scene<'_>, firmware: &str) -> Option<Value> {
     Some(match path {
-        "/api/meters/aggregates" => scene.aggregates(),
+        "/api/meters/aggregates" => scene.meters(),
         "/api/system_status/soe" => json!({ "percentage": scene.percentage() }),
         "/api/system_status/grid_status" => {
             json!({ "grid_status": scene.island_state(), "grid_services_active": false })
@@ -60,8 +60,10 @@ impl Scene<'_> {
         }
     }
 
-    fn aggregates(&self) -> Value {
-        let section = |power: f64, volts: f64, imported: i64, exported: i64| {
+    pub fn meters(&self) -> Value {
+        let section = |power: f64, volts: f64, counted: Counted, imported: i64, exported: i64| {
+            let (imported, exported) =
+                (imported + counted.imported as i64, exported + counted.exported as i64);
             json!({
                 "last_communication_time": self.time(), "instant_power": power, "instant_reactive_power": -439,
                 "instant_apparent_power": power.hypot(439.0), "frequency": 60.01, "energy_exported": exported,
@@ -72,14 +74,15 @@ impl Scene<'_> {
                 "timeout": 1_500_000_000, "num_meters_aggregated": 1, "instant_total_current": power / volts,
             })
         };
-        let (flow, lived) = (&self.flow, self.clock as i64);
+        // What was counted before the simulated day.
+        let (flow, energies) = (&self.flow, &self.energies);
         let mut aggregates = json!({
-            "site": section(flow.site, 210.2, 900_000 + lived, 688),
-            "load": section(flow.load, 210.2, 1_120_000 + lived, 0),
-            "solar": section(flow.solar, 242.4, 0, 257_720 + lived),
+            "site": section(flow.site, 210.2, energies.site, 900_000, 688),
+            "load": section(flow.load, 210.2, energies.load, 1_120_000, 0),
+            "solar": section(flow.solar, 242.4, energies.solar, 0, 257_720),
         });
         if self.has_battery() {
-            aggregates["battery"] = section(flow.battery, 242.9, 161_080, 136_540);
+            aggregates["battery"] = section(flow.battery, 242.9, energies.battery, 161_080, 136_540);
         }
         aggregates
     }

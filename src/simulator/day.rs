@@ -53,6 +53,41 @@ pub struct Flow {
     pub grid: Grid,
 }
 
+/// Wh that went in and out at the four meters since the site was built.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Energies {
+    pub site: Counted,
+    pub solar: Counted,
+    pub battery: Counted,
+    pub load: Counted,
+}
+
+/// Wh at one meter, in both directions.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counted {
+    pub imported: f64,
+    pub exported: f64,
+}
+
+impl Counted {
+    /// What flows for `hours`; `inwards` in W, or outwards if it is negative.
+    fn count(&mut self, inwards: f64, hours: f64) {
+        let energy = inwards * hours;
+        self.imported += energy.max(0.0);
+        self.exported += (-energy).max(0.0);
+    }
+}
+
+impl Energies {
+    fn count(&mut self, flow: &Flow, hours: f64) {
+        self.site.count(flow.site, hours);
+        self.load.count(flow.load, hours);
+        // What these give is exported, as seen from them.
+        self.solar.count(-flow.solar, hours);
+        self.battery.count(-flow.battery, hours);
+    }
+}
+
 /// A site in the course of its days.
 #[derive(Clone, Debug)]
 pub struct Day {
@@ -62,17 +97,23 @@ pub struct Day {
     clock: f64,
     /// Wh in the battery.
     energy: f64,
+    energies: Energies,
 }
 
 impl Day {
     /// `hour`: when it starts, 0…24.
     pub fn new(equipment: Equipment, seed: u64, hour: f64) -> Self {
-        Self { equipment, seed, clock: hour * HOUR, energy: equipment.capacity * 0.55 }
+        let energies = Energies::default();
+        Self { equipment, seed, clock: hour * HOUR, energy: equipment.capacity * 0.55, energies }
     }
 
     /// Seconds since the first midnight.
     pub fn clock(&self) -> f64 {
         self.clock
+    }
+
+    pub fn energies(&self) -> Energies {
+        self.energies
     }
 
     /// Lives through `seconds`.
@@ -82,6 +123,7 @@ impl Day {
             let step = left.min(STEP);
             let flow = self.flow();
             self.energy = (self.energy - flow.battery * step / HOUR).clamp(0.0, self.equipment.capacity);
+            self.energies.count(&flow, step / HOUR);
             self.clock += step;
             left -= step;
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::day::{Flow, Grid};
+use super::day::{Energies, Flow, Grid};
 
 /// The hardware of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) struct Scene<'a> {
     /// Tells sites apart in their serial numbers.
     pub number: u32,
     pub flow: Flow,
+    /// Counted since the start of the simulation.
+    pub energies: Energies,
     /// Simulated seconds since the first midnight.
     pub clock: f64,
     /// Simulated seconds since the gateway started.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustls::ServerConfig;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -215,6 +216,7 @@ impl Gateway {
             name: &options.name,
             number: options.number,
             flow: living.day.flow(),
+            energies: living.day.energies(),
             clock,
             uptime: clock - living.booted,
             has_weak_meter: options.kind == SiteKind::Powerwall3 && options.speed <= FASTEST_WEAK_METER,
@@ -254,6 +256,12 @@ impl Gateway {
         drop(living);
         let password = &self.house.options.customer_password;
         self.state().customer.answer(request, password, &scene, &firmware.version)
+    }
+
+    /// `/api/meters/aggregates`, for who may see it.
+    pub fn meters(&self) -> Value {
+        let living = self.house.living();
+        self.scene(&living).meters()
     }
 
     /// Starts again with other firmware.

@@ -126,6 +126,13 @@ impl Lan {
                     false => (Role::Din, refused(401)),
                 }
             }
+            ("GET", "/api/meters/aggregates") => {
+                let expected = format!("Bearer {}", self.current_token());
+                match request.authorization.as_deref() == Some(&expected) {
+                    true => (Role::Meters, Answer::new(200, gateway.meters().to_string())),
+                    false => (Role::Meters, refused(401)),
+                }
+            }
             ("POST", "/tedapi/v1r") => {
                 let (role, routable) = self.signed(gateway, request.body.clone());
                 (role, Answer::new(200, routable.encode_to_vec()))

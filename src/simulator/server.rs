@@ -260,6 +260,12 @@ fn answer(gateway: &Gateway, request: &Request) -> (Role, Answer) {
         ("GET", "/tedapi/din") => Role::Din,
         _ => Role::Other,
     };
+    if path == "/api/meters/aggregates"
+        && gateway.wants_installer.load(Ordering::Relaxed)
+        && is_welcome(gateway, request)
+    {
+        return (Role::Meters, Answer::new(200, gateway.meters().to_string()));
+    }
     if path.starts_with("/api/") {
         let (role, answer) = gateway.customer_answer(&CustomerRequest {
             method: &request.method,

@@ -58,6 +58,7 @@ fn gateway(id: &str) -> GatewaySettings {
         access: Access::Unsupported(LinkKind::Cloud),
         timeout: 5 * SECOND,
         state_file: None,
+        energies: None,
     }
 }
 

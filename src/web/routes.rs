@@ -195,7 +195,7 @@ const TEDAPI_OFFLINE: &str = r#"{"error":"Gateway offline - TEDAPI unavailable"}
 const NO_CLOUD: &str = r#"{"error":"Cloud API not enabled"}"#;
 const NO_FLEET: &str = r#"{"error":"FleetAPI not enabled"}"#;
 
-const NO_ENERGY: &str = "over TEDAPI the energy counters are null: they are in the customer API, which that link does not ask yet";
+const NO_ENERGY: &str = "over TEDAPI the energy counters come from the gateway's customer API, every two minutes; null, not 0, while it does not tell them";
 const AS_PROXY: &str = "null without data, as the proxy has it";
 const UNKNOWN: &str = "unknown is null, not 0";
 const EMPTY_COLUMN: &str = "unknown is an empty column, not 0.00; the reserve is rounded, not cut off";

@@ -73,6 +73,7 @@ fn gateway(site: usize, timeout: Duration) -> GatewaySettings {
         access: Access::Unsupported(LinkKind::Cloud),
         timeout,
         state_file: None,
+        energies: None,
     }
 }
 

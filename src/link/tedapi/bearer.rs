@@ -7,6 +7,7 @@ use awc::http::{Method, header};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
+use super::channel::Customer;
 use super::transport::{Request, Transport};
 use crate::link::LinkError;
 use crate::link::https::{Call, Https};
@@ -45,5 +46,10 @@ impl Transport for BearerTransport {
             };
             self.login.send(&self.https, &call).await
         })
+    }
+
+    /// With the token of the installer: a login of the customer's own would take its place in memory.
+    fn customer(&self) -> Option<Customer<'_>> {
+        Some(Customer { exchange: &self.https, login: &self.login, may_log_in: false })
     }
 }

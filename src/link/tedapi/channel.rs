@@ -8,6 +8,8 @@ use super::frames::{self, Target};
 use super::transport::{Request, Transport};
 use super::wire::{AUTH_MTLS, AUTH_PRESENCE, Envelope};
 use crate::link::LinkError;
+use crate::link::https::Exchange;
+use crate::link::login::Login;
 use crate::model::{LinkHealth, LinkKind};
 
 /// What is asked of whom.
@@ -20,6 +22,16 @@ pub struct Question<'a> {
     pub payload: Envelope,
     /// For messages.
     pub what: &'a str,
+}
+
+/// The customer API of a gateway.
+#[derive(Clone, Copy)]
+pub struct Customer<'a> {
+    pub exchange: &'a dyn Exchange,
+    /// Whose token is good there.
+    pub login: &'a Login,
+    /// Whether it may be logged in to for this alone. Otherwise only a token that is there is used.
+    pub may_log_in: bool,
 }
 
 /// Carries questions to a gateway, and the encoded envelopes of their answers back.
@@ -37,6 +49,11 @@ pub trait Channel {
 
     /// Whether a failure casts doubt on the DIN that is known: another gateway may stand at the address.
     fn doubts_din(&self, error: &LinkError) -> bool;
+
+    /// The customer API of the same gateway, if it is known how to use it and nothing speaks against it now.
+    fn customer(&self) -> Option<Customer<'_>> {
+        None
+    }
 
     /// How each of several ways does, if there are several.
     fn links(&self) -> Option<Vec<LinkHealth>> {
@@ -84,6 +101,10 @@ impl<T: Transport> Channel for FrameChannel<T> {
         let body = frames::wrap(frames::address(payload, target), auth);
         let request = Request { path: target.path(), body: Some(body) };
         Box::pin(async move { frames::unwrap(self.transport.exchange(request).await?, what) })
+    }
+
+    fn customer(&self) -> Option<Customer<'_>> {
+        self.transport.customer()
     }
 
     fn reaches_followers(&self) -> bool {

@@ -2,10 +2,11 @@
 //!
 //! A gateway gets few requests. What changes by the second is asked at every poll; every half minute that question
 //! is replaced by the larger one that contains it. Units behind the gateway take turns, so that a site of three is
-//! asked no more often than a site of one.
+//! asked no more often than a site of one. Last come the lifetime energies, which another interface tells.
 
 pub mod bearer;
 pub mod channel;
+mod energies;
 pub mod frames;
 pub mod queries;
 pub mod transport;
@@ -21,6 +22,7 @@ use crate::link::{Link, LinkError, Refreshed};
 use crate::model::tedapi::{Payloads, Unusable};
 use crate::model::{LinkHealth, LinkKind, Source};
 use channel::{Channel, Question};
+use energies::Energies;
 use frames::Target;
 use queries::{Queries, Query};
 
@@ -49,6 +51,8 @@ enum Slow {
     Unit(usize),
     /// Whether the way that is not in use works.
     Check,
+    /// One step towards the lifetime energies.
+    Energies,
 }
 
 pub struct TedapiLink<C> {
@@ -64,6 +68,8 @@ pub struct TedapiLink<C> {
     units: Vec<Unit>,
     /// Powerwall 3 units that the channel does not reach.
     unseen: Vec<String>,
+    /// Lifetime energies, over the customer API; `None`: nobody wants them.
+    energies: Option<Energies>,
 }
 
 impl<C: Channel> TedapiLink<C> {
@@ -80,7 +86,14 @@ impl<C: Channel> TedapiLink<C> {
             system_info_due: now,
             units: Vec::new(),
             unseen: Vec::new(),
+            energies: None,
         }
+    }
+
+    /// With the lifetime energies, where the channel leads to the customer API; `host` as in [`TedapiLink::over`].
+    /// `remembers`: whether logins are written down.
+    pub fn with_energies(self, host: &str, remembers: bool) -> Self {
+        Self { energies: Some(Energies::new(host, remembers)), ..self }
     }
 
     fn source(&self) -> Source {
@@ -153,11 +166,35 @@ impl<C: Channel> TedapiLink<C> {
         let all = [(self.config_due, Slow::Config), (self.system_info_due, Slow::SystemInfo)];
         let check = self.channel.check_due().map(|due| (due, Slow::Check));
         let due = all.into_iter().chain(units).chain(check).filter(|(due, _)| *due <= now);
-        due.min_by_key(|(due, _)| *due).map(|(_, slow)| slow)
+        let most_overdue = due.min_by_key(|(due, _)| *due).map(|(_, slow)| slow);
+        // Nothing waits for the energies.
+        most_overdue.or_else(|| {
+            let is_due = self.energies.as_ref()?.is_due(now) && self.channel.customer().is_some();
+            is_due.then_some(Slow::Energies)
+        })
     }
 
-    async fn refresh_once(&mut self, slow: Slow) -> Result<(), LinkError> {
-        let Some(din) = self.payloads.din().cloned() else { return Ok(()) };
+    /// Whether there is something new.
+    async fn proceed_with_energies(&mut self) -> bool {
+        let (Some(energies), Some(customer)) = (&mut self.energies, self.channel.customer()) else {
+            return false;
+        };
+        let outcome = energies.proceed(customer).await.and_then(|answer| {
+            let Some(answer) = answer else { return Ok(false) };
+            let accepted = self.payloads.accept_energies(&answer);
+            accepted.map(|()| true).map_err(|why| unusable("the question for lifetime energies", why))
+        });
+        match &outcome {
+            // There is another step to take.
+            Ok(false) => {}
+            outcome => energies.note(outcome.as_ref().map(|_| ())),
+        }
+        outcome.unwrap_or(false)
+    }
+
+    /// Whether there is something new.
+    async fn refresh_once(&mut self, slow: Slow) -> Result<bool, LinkError> {
+        let Some(din) = self.payloads.din().cloned() else { return Ok(false) };
         let now = Instant::now();
         match slow {
             Slow::Config => {
@@ -180,6 +217,7 @@ impl<C: Channel> TedapiLink<C> {
                 self.system_info_due = now + SYSTEM_INFO_EVERY;
             }
             Slow::Check => self.channel.check(&din).await?,
+            Slow::Energies => return Ok(self.proceed_with_energies().await),
             Slow::Unit(index) => {
                 let turn = UNIT_EVERY * u32::try_from(self.units.len()).unwrap_or(1);
                 let unit = &mut self.units[index];
@@ -203,7 +241,7 @@ impl<C: Channel> TedapiLink<C> {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes over those units of the configuration that can be asked; new ones are due at once.
@@ -239,13 +277,14 @@ impl<C: Channel> Link for TedapiLink<C> {
     }
 
     fn remark(&self) -> Option<String> {
-        let unseen: Vec<&str> = self.unseen.iter().map(String::as_str).collect();
-        (!unseen.is_empty()).then(|| {
-            let units = unseen.join(", ");
-            format!(
-                "the only way that is configured; {units} can be asked over Wi-Fi only (wifi_host and gw_pwd)"
-            )
-        })
+        let unseen = (!self.unseen.is_empty()).then(|| {
+            let units = self.unseen.join(", ");
+            format!("{units} can be asked over Wi-Fi only (wifi_host and gw_pwd)")
+        });
+        let problem = self.energies.as_ref().and_then(Energies::problem);
+        let energies = problem.map(|error| format!("no lifetime energies at present: {error}"));
+        let remarks: Vec<String> = unseen.into_iter().chain(energies).collect();
+        (!remarks.is_empty()).then(|| format!("the only way that is configured; {}", remarks.join("; ")))
     }
 
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
@@ -263,7 +302,7 @@ impl<C: Channel> Link for TedapiLink<C> {
             let Some(slow) = self.due(Instant::now()) else { return Refreshed::default() };
             let outcome = self.refresh_once(slow).await;
             Refreshed {
-                source: outcome.is_ok().then(|| self.source()),
+                source: matches!(outcome, Ok(true)).then(|| self.source()),
                 problem: outcome.err(),
                 more: self.due(Instant::now()).is_some(),
             }

@@ -4,13 +4,16 @@ use std::rc::Rc;
 use prost::Message;
 use tokio::time::advance;
 
-use super::channel::FrameChannel;
+use super::channel::{Customer, FrameChannel};
 use super::transport::{Request, Transport};
 use super::wire::{Common, Envelope, File, FileRead, Files, FirmwareVersion, Frame, GraphQl, QueryResponse};
 use super::wire::{QUERY_OK, SystemInfoResponse};
 use super::*;
+use crate::link::https::{Answer, Call, Exchange};
+use crate::link::login::Login;
+use crate::link::memory::Memory;
 use crate::model::Adjustments;
-use crate::settings::QuerySet;
+use crate::settings::{QuerySet, Secret};
 
 const DIN: &str = "1707000-11-M--TG1250000001A1";
 
@@ -23,18 +26,45 @@ enum Asked {
     Components(String),
     Config,
     SystemInfo,
+    Meters,
+    Login,
 }
 
 #[derive(Default)]
 struct Gateway {
     asked: Vec<(Instant, Asked)>,
     units: usize,
+    /// What the customer API tells of the meters.
+    meters: String,
     /// Answers these with an error, or with something unreadable.
     fails: Vec<(Asked, LinkError)>,
 }
 
 #[derive(Clone)]
-struct Wire(Rc<RefCell<Gateway>>);
+struct Wire(Rc<RefCell<Gateway>>, Rc<Login>);
+
+/// Takes any login, and any token.
+impl Exchange for Wire {
+    fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
+        Box::pin(async move {
+            let mut gateway = self.0.borrow_mut();
+            let has_token = !call.headers.iter().all(|(name, _)| name != "authorization");
+            let (asked, status, body) = match &*call.path {
+                "/api/login/Basic" => (Asked::Login, 200, r#"{"token":"t"}"#.to_owned()),
+                _ if !has_token => (Asked::Meters, 401, String::new()),
+                _ => (Asked::Meters, 200, gateway.meters.clone()),
+            };
+            gateway.asked.push((Instant::now(), asked.clone()));
+            match gateway.fails.iter().find(|(kind, _)| *kind == asked) {
+                Some((_, LinkError::Status { status, .. })) => {
+                    Ok(Answer { status: *status, ..Answer::default() })
+                }
+                Some((_, error)) => Err(error.clone()),
+                None => Ok(Answer { status, body: body.into(), ..Answer::default() }),
+            }
+        })
+    }
+}
 
 fn unit(index: usize) -> String {
     format!("1707000-11-M--TG125000000{index}A1")
@@ -51,6 +81,10 @@ impl Transport for Wire {
                 None => Ok(answer),
             }
         })
+    }
+
+    fn customer(&self) -> Option<Customer<'_>> {
+        Some(Customer { exchange: self, login: &self.1, may_log_in: true })
     }
 }
 
@@ -98,8 +132,11 @@ struct Bench {
 impl Bench {
     fn new(units: usize, set: QuerySet) -> Self {
         let gateway = Rc::new(RefCell::new(Gateway { units, ..Gateway::default() }));
-        let channel = FrameChannel::new(Wire(gateway.clone()), LinkKind::Tedapi);
-        let link = TedapiLink::over(channel, Queries::of(set), "192.168.91.1");
+        gateway.borrow_mut().meters = r#"{"solar":{"energy_exported":1000}}"#.into();
+        let login = Login::customer(&Secret::new("RIGHT"), None, Memory::new("192.168.91.1", None));
+        let channel = FrameChannel::new(Wire(gateway.clone(), login.into()), LinkKind::Tedapi);
+        let link =
+            TedapiLink::over(channel, Queries::of(set), "192.168.91.1").with_energies("192.168.91.1", true);
         Self { gateway, link }
     }
 
@@ -157,7 +194,7 @@ async fn everything_is_known_after_the_first_tick() {
     bench.run(1).await;
     let asked = bench.asked();
     assert_eq!(asked[..2], [Asked::Din, Asked::Controller]);
-    assert_eq!(asked.len(), 6, "{asked:?}");
+    assert_eq!(asked[6..], [Asked::Meters, Asked::Login, Asked::Meters], "nothing waits for the energies");
     let Source::Tedapi(payloads) = bench.link.source() else { panic!("TEDAPI tells in its own words") };
     assert_eq!(payloads.readings(&Adjustments::default()).firmware.as_deref(), Some("26.1"));
 }
@@ -209,4 +246,68 @@ async fn a_failed_slow_question_is_reported_and_keeps_what_was_known() {
     }
     assert_eq!(problems, [LinkError::Timeout(Duration::from_secs(5))]);
     assert_eq!(bench.link.payloads.powerwall3_units(), [unit(0)]);
+}
+
+impl Bench {
+    fn energy(&self) -> serde_json::Value {
+        let Source::Tedapi(payloads) = self.link.source() else { panic!("TEDAPI tells in its own words") };
+        payloads.documents(&Adjustments::default()).aggregates["solar"]["energy_exported"].clone()
+    }
+
+    /// Lives for a day, and counts what was asked of the customer API; every poll must have been answered.
+    async fn a_day_with(asked: Asked, error: LinkError) -> (usize, usize) {
+        let mut bench = Self::new(0, QuerySet::V2024_06);
+        bench.fail(asked, error);
+        bench.run(24 * 720).await;
+        let polls = bench.count(|asked| matches!(asked, Asked::Status | Asked::Controller));
+        assert_eq!(polls, 24 * 720, "the readings go on");
+        assert!(bench.energy().is_null(), "unknown is null");
+        assert!(bench.link.remark().unwrap().contains("no lifetime energies"));
+        (bench.count(|asked| *asked == Asked::Meters), bench.count(|asked| *asked == Asked::Login))
+    }
+}
+
+fn status(status: u16) -> LinkError {
+    LinkError::Status { status, what: "it".into() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn energies_are_asked_for_every_two_minutes_and_kept_while_they_are_not_told() {
+    let mut bench = Bench::new(0, QuerySet::V2024_06);
+    bench.run(720).await;
+    assert_eq!(bench.count(|asked| *asked == Asked::Login), 1);
+    let read = bench.count(|asked| *asked == Asked::Meters);
+    assert!((29..=32).contains(&read), "{read} in an hour");
+    assert_eq!(bench.energy(), 1000);
+    bench.fail(Asked::Meters, LinkError::Timeout(Duration::from_secs(5)));
+    bench.run(720).await;
+    assert_eq!(bench.energy(), 1000, "a failed question takes nothing away");
+    assert!(bench.count(|asked| *asked == Asked::Meters) - read <= 5, "it rests longer and longer");
+    bench.gateway.borrow_mut().fails.clear();
+    bench.gateway.borrow_mut().meters = r#"{"solar":{"energy_exported":1010}}"#.into();
+    bench.run(720).await;
+    assert_eq!((bench.energy(), bench.link.remark()), (1010.into(), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_customer_api_in_trouble_costs_few_requests_fewer_logins_and_no_reading() {
+    let budget = 10;
+    // What is asked in a day, at most: questions and logins.
+    for (asked, error, questions, logins) in [
+        (Asked::Login, status(401), 5, 4),
+        (Asked::Login, status(429), 20, budget),
+        (Asked::Login, status(503), 20, budget),
+        (Asked::Login, LinkError::Timeout(Duration::from_secs(5)), 20, budget),
+        (Asked::Meters, status(401), 10, 6),
+        (Asked::Meters, status(403), 10, 6),
+        (Asked::Meters, status(404), 9, 0),
+        (Asked::Meters, status(429), 10, 0),
+        (Asked::Meters, status(500), 10, 0),
+        (Asked::Meters, LinkError::Timeout(Duration::from_secs(5)), 10, 0),
+    ] {
+        let counted = Bench::a_day_with(asked.clone(), error.clone()).await;
+        println!("{asked:?} {error:?}: {counted:?}");
+        assert!(counted.0 <= questions && counted.1 <= logins, "{asked:?} {error:?}: {counted:?}");
+        assert!(counted.0 > 1, "it is tried again: {asked:?} {error:?}");
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! [`Transport`] is the seam where tests put a gateway that is not there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use awc::http::{Method, header};
@@ -10,9 +11,12 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
+use super::channel::Customer;
 use crate::link::LinkError;
 use crate::link::https::{Call, Exchange, Https, secret_header};
-use crate::settings::TedapiAccess;
+use crate::link::login::Login;
+use crate::link::memory::Memory;
+use crate::settings::{Secret, TedapiAccess};
 
 /// User name of every gateway.
 const USER: &str = "Tesla_Energy_Device";
@@ -30,6 +34,11 @@ pub struct Request {
 /// Carries a request to a gateway and the body of a 200 back.
 pub trait Transport {
     fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>>;
+
+    /// The customer API at the same address, if it is known how to use it.
+    fn customer(&self) -> Option<Customer<'_>> {
+        None
+    }
 }
 
 /// HTTPS with one connection that is kept alive, and the gateway password in every request.
@@ -37,6 +46,8 @@ pub struct HttpTransport {
     https: Https,
     /// `Authorization` of every request.
     authorization: header::HeaderValue,
+    /// Into the customer API, which knows what TEDAPI does not tell; `None`: it is not used.
+    customer: Option<Login>,
 }
 
 impl HttpTransport {
@@ -48,7 +59,13 @@ impl HttpTransport {
         Self {
             https: Https::new(&access.host, access.port, &access.certificate, limit),
             authorization: authorization.unwrap_or_else(|| header::HeaderValue::from_static("")),
+            customer: None,
         }
+    }
+
+    /// With the password of the customer besides that of the gateway.
+    pub fn with_customer(self, password: &Secret, timezone: Option<&str>, memory: Arc<Memory>) -> Self {
+        Self { customer: Some(Login::customer(password, timezone, memory)), ..self }
     }
 }
 
@@ -68,5 +85,10 @@ impl Transport for HttpTransport {
             };
             self.https.exchange(call).await?.ok(&request.path, REFUSED)
         })
+    }
+
+    fn customer(&self) -> Option<Customer<'_>> {
+        let login = self.customer.as_ref()?;
+        Some(Customer { exchange: &self.https, login, may_log_in: true })
     }
 }

@@ -18,7 +18,7 @@ use super::error::KeyState;
 use super::https::{Answer, Call, Exchange, Https};
 use super::login::{Login, is_refusal};
 use super::memory::Memory;
-use super::tedapi::channel::{Channel, Question};
+use super::tedapi::channel::{Channel, Customer, Question};
 use super::tedapi::frames::{address, malformed};
 use super::tedapi::wire::{Envelope, HERMES_COMMAND, Participant};
 use crate::clock::unix_time;
@@ -169,6 +169,10 @@ impl<E: Exchange> Channel for SignedChannel<E> {
 
     fn ask<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
         Box::pin(self.send(question))
+    }
+
+    fn customer(&self) -> Option<Customer<'_>> {
+        Some(Customer { exchange: &self.exchange, login: &self.login, may_log_in: true })
     }
 
     fn reaches_followers(&self) -> bool {

@@ -1,10 +1,11 @@
 //! The meters of a site in the shape of `/api/meters/aggregates`.
 //!
-//! What this protocol does not tell (reactive power, frequency, energy counters) is null. The servers before ours
-//! sent 0 there, which a database stores as a measurement.
+//! What this protocol does not tell (reactive power, frequency) is null. The servers before ours sent 0 there, which
+//! a database stores as a measurement. Energy counters come from the customer API, if they are known.
 
 use serde_json::Value;
 
+use super::energies::{Energies, Energy};
 use super::hold::{self, Hold};
 use super::meters::{Ct, neurios, remote_meters, signed};
 use super::powerwall3;
@@ -16,9 +17,9 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// A leg with less than this is not connected.
 const LIVE_LEG: f64 = 100.0;
 
-/// The document; null without a status. `power` is what the readings say, adjusted and held. `zeros`: what this
-/// protocol does not tell is 0, for clients that cannot read null.
-pub(super) fn aggregates(site: &Site<'_>, power: &Power, zeros: bool) -> Value {
+/// The document; null without a status. `power` is what the readings say, adjusted and held. `zeros`: what is not told
+/// is 0, for clients that cannot read null.
+pub(super) fn aggregates(site: &Site<'_>, power: &Power, energies: &Energies, zeros: bool) -> Value {
     if !site.status.is_object() {
         return Value::Null;
     }
@@ -27,10 +28,16 @@ pub(super) fn aggregates(site: &Site<'_>, power: &Power, zeros: bool) -> Value {
     let untold = if zeros { Value::from(0) } else { Value::Null };
     let mut aggregates = Object::default();
     aggregates
-        .set("site", site_section(site, power.site, &remote).build(time, true, &untold))
-        .set("battery", battery_section(site, power.battery).build(time, true, &untold))
-        .set("load", load_section(site, power.load).build(time, false, &untold))
-        .set("solar", solar_section(site, power.solar, &remote).build(time, true, &untold));
+        .set("site", site_section(site, power.site, &remote).build(time, true, energies.of("site"), &untold))
+        .set(
+            "battery",
+            battery_section(site, power.battery).build(time, true, energies.of("battery"), &untold),
+        )
+        .set("load", load_section(site, power.load).build(time, false, energies.of("load"), &untold))
+        .set(
+            "solar",
+            solar_section(site, power.solar, &remote).build(time, true, energies.of("solar"), &untold),
+        );
     aggregates.build()
 }
 
@@ -45,8 +52,10 @@ struct Section {
 }
 
 impl Section {
-    fn build(&self, time: &Value, meters_first: bool, untold: &Value) -> Value {
+    fn build(&self, time: &Value, meters_first: bool, energy: Energy, untold: &Value) -> Value {
         let current = self.power.zip(self.voltage).and_then(|(power, voltage)| power.over(voltage));
+        let told = |number: Option<Number>| number.map_or_else(|| untold.clone(), Value::from);
+        let source = if energy.is_known() { "; energy from gateway local API" } else { "" };
         let mut section = Object::default();
         section
             .set("last_communication_time", time.clone())
@@ -54,12 +63,12 @@ impl Section {
             .set("instant_reactive_power", untold.clone())
             .set("instant_apparent_power", untold.clone())
             .set("frequency", untold.clone())
-            .set("energy_exported", untold.clone())
-            .set("energy_imported", untold.clone())
+            .set("energy_exported", told(energy.exported))
+            .set("energy_imported", told(energy.imported))
             .set("instant_average_voltage", value_of(self.voltage))
             .set("instant_average_current", value_of(current));
         for (key, phase) in ["i_a_current", "i_b_current", "i_c_current"].into_iter().zip(self.phases) {
-            section.set(key, phase.map_or_else(|| untold.clone(), |current| value_of(Some(current))));
+            section.set(key, told(phase));
         }
         section
             .set("last_phase_voltage_communication_time", NEVER)
@@ -73,7 +82,7 @@ impl Section {
         if !meters_first {
             section.set("num_meters_aggregated", self.meters);
         }
-        section.set("disclaimer", self.disclaimer.as_str());
+        section.set("disclaimer", format!("{}{source}", self.disclaimer));
         section.build()
     }
 }

@@ -6,6 +6,7 @@
 
 mod aggregates;
 mod blocks;
+mod energies;
 mod facts;
 mod hold;
 pub(super) mod lists;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use super::json::object;
 use super::{Adjustments, Documents, Readings};
 use bytes::Bytes;
+use energies::Energies;
 use facts::{ConfigFacts, StatusFacts};
 use site::Site;
 use uptime::Boot;
@@ -64,6 +66,8 @@ pub struct Payloads {
     /// Components of Powerwall 3 units, by DIN.
     components: Vec<(Arc<str>, Bytes)>,
     system: Arc<SystemInfo>,
+    /// Lifetime counters, which only the customer API tells.
+    energies: Arc<Energies>,
 }
 
 impl Payloads {
@@ -137,6 +141,11 @@ impl Payloads {
         });
     }
 
+    /// `/api/meters/aggregates` of the gateway's customer API: nothing but its lifetime energies is taken.
+    pub fn accept_energies(&mut self, answer: &Bytes) -> Result<(), Unusable> {
+        Arc::make_mut(&mut self.energies).accept(answer)
+    }
+
     /// The newest status answer, as received.
     pub fn raw_status(&self) -> Option<&Bytes> {
         self.status.as_ref()
@@ -188,7 +197,7 @@ impl Payloads {
         let vitals = vitals::vitals(&site);
         let power = self.readings(adjustments).power;
         Documents {
-            aggregates: aggregates::aggregates(&site, &power, adjustments.legacy_zeros),
+            aggregates: aggregates::aggregates(&site, &power, &self.energies, adjustments.legacy_zeros),
             strings: lists::strings(&vitals),
             temps: lists::temps(&vitals),
             fans: lists::fans(&site),
