@@ -4,8 +4,6 @@
 //! private from its first byte, and replaced as a whole.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,10 +16,11 @@ use super::LinkError;
 use super::budget::{LoginBudget, SERVED};
 use super::silence::{self, Silence};
 use crate::clock::unix_time;
+use crate::files;
 use crate::settings::Secret;
 
 /// A file larger than this is not one of ours.
-const LARGEST_FILE: u64 = 64 << 10;
+const LARGEST_FILE: usize = 64 << 10;
 
 /// What a gateway gave for a login.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +106,7 @@ impl Memory {
     /// Takes over what another process wrote since.
     async fn read(self: &Arc<Self>) {
         if let Some(file) = self.file.clone() {
-            let text = tokio::task::spawn_blocking(move || read_small(&file)).await;
+            let text = tokio::task::spawn_blocking(move || files::read_text(&file, LARGEST_FILE)).await;
             if let Ok(Ok(text)) = text {
                 self.take_over(text);
             }
@@ -211,7 +210,7 @@ impl Memory {
             return;
         }
         *written = number;
-        if let Err(error) = replace_private(file, text)
+        if let Err(error) = files::replace(file, text)
             && !self.complained.swap(true, Ordering::Relaxed)
         {
             let file = file.display();
@@ -243,32 +242,6 @@ impl Memory {
     }
 }
 
-fn read_small(file: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(file)?.take(LARGEST_FILE).read_to_string(&mut text)?;
-    Ok(text)
-}
-
-/// Replaces `file` as a whole by one that only its owner may read.
-fn replace_private(file: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder)?;
-    }
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let unfinished = file.with_file_name(name);
-    // One that was left behind may be readable for others.
-    let _ = fs::remove_file(&unfinished);
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut new = options.open(&unfinished)?;
-    new.write_all(text.as_bytes())?;
-    new.sync_all()?;
-    fs::rename(unfinished, file)
-}
-
 /// Host and file.
 type Key = (String, Option<PathBuf>);
 
@@ -292,6 +265,8 @@ impl Memories {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
