@@ -24,6 +24,8 @@ export class Banner {
     const node = document.getElementById("freshness");
     say(node, fresh.text);
     mark(node, "data-level", fresh.level);
+    // Heard when it changes, not with every second that passes.
+    say(document.getElementById("spoken"), fresh.text.split(/ · |, /)[0]);
     this.#outage(site, live.state, now);
     this.#notices(notices(site, live, this.#news, now));
   }

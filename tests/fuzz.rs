@@ -29,7 +29,7 @@ use powerwall_server::simulator::{InMemoryGateway, Role, SiteKind, SiteOptions};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use bodies::{SEPARATOR, TARGETS};
+use bodies::{Body, SEPARATOR, TARGETS};
 
 const MUTATIONS: usize = 1500;
 /// What mutations put in: the edges of what parsers know.
@@ -106,7 +106,7 @@ fn mutate(input: &[u8], other: &[u8], rng: &mut StdRng) -> Vec<u8> {
 }
 
 /// Runs a body, and keeps what made it fail.
-fn run(target: &str, body: fn(&[u8]), input: &[u8]) {
+fn run(target: &str, body: Body, input: &[u8]) {
     if let Err(failure) = panic::catch_unwind(|| body(input)) {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{target}"));
         fs::write(&path, input).unwrap();

@@ -244,6 +244,11 @@ fn every_mistake_is_named_with_its_place_and_what_would_be_right() {
         (vec![("PW_TIMEOUT", "2.5")], &["PW_TIMEOUT: \"2.5\""]),
         (vec![("PW_DEBUG", "maybe")], &["PW_DEBUG: \"maybe\" is neither yes/true"]),
         (vec![("PW_BIND_ADDRESS", "here")], &["PW_BIND_ADDRESS: \"here\" is not an address"]),
+        (vec![("PW_STYLE", "<script>")], &["PW_STYLE: \"<script>\" is none of clear, black"]),
+        (
+            vec![("PW_FRAME_ANCESTORS", "self http://a; script-src *")],
+            &["PW_FRAME_ANCESTORS: \"http://a;\" is not"],
+        ),
         (vec![("CORS_ORIGINS", "[1]")], &["CORS_ORIGINS: not a JSON list of texts"]),
         (vec![("CORS_ORIGINS", "example.com")], &["CORS_ORIGINS: \"example.com\" is not an origin"]),
         (vec![("PROXY_BASE_URL", "http://x y")], &["PROXY_BASE_URL"]),
@@ -450,6 +455,17 @@ fn mistakes_about_the_broker_are_named() {
     let taken = load(&[BROKER, ("MQTT_LAYOUT", "both"), ("PW_GATEWAYS", list)]).unwrap_err();
     assert!(taken.contains("another id"), "{taken}");
     load(&[BROKER, ("PW_GATEWAYS", list)]).unwrap();
+}
+
+#[test]
+fn frames_are_for_everybody_unless_somebody_is_named() {
+    let http = |variables: &[(&str, &str)]| load(variables).unwrap().http;
+    let default = http(&[]);
+    assert_eq!((default.style.name(), default.frame_ancestors.as_str()), ("clear", "*"));
+    let named = http(&[("PW_STYLE", "Grafana-Dark"), ("PW_FRAME_ANCESTORS", "self, http://wall.local:3000")]);
+    assert_eq!(named.style.name(), "grafana-dark");
+    assert_eq!(named.frame_ancestors, "'self' http://wall.local:3000");
+    assert_eq!(http(&[("PW_FRAME_ANCESTORS", "'none'")]).frame_ancestors, "'none'");
 }
 
 #[test]

@@ -31,8 +31,11 @@ use powerwall_server::settings::{
 };
 use prost::Message;
 
+/// What a target does with one input.
+pub type Body = fn(&[u8]);
+
 /// Every target by its name, which is also that of its corpus.
-pub const TARGETS: [(&str, fn(&[u8])); 11] = [
+pub const TARGETS: [(&str, Body); 11] = [
     ("tedapi_frames", tedapi_frames),
     ("tedapi_documents", tedapi_documents),
     ("tedapi_link", tedapi_link),

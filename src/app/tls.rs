@@ -8,7 +8,11 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::files;
 use crate::settings::TlsFiles;
+
+/// A file larger than this is no certificate.
+const LARGEST_FILE: usize = 1 << 20;
 
 /// Why the certificate cannot be used. Names the variable, never the content of a file, nor where the key lies.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +59,7 @@ fn read<T>(
     what: &'static str,
     find: impl FnOnce(&[u8]) -> Option<T>,
 ) -> Result<T, TlsError> {
-    let text = std::fs::read(path).map_err(|error| TlsError::Unreadable { variable, error })?;
+    let text = files::read(path, LARGEST_FILE).map_err(|error| TlsError::Unreadable { variable, error })?;
     let encrypted = text.windows(9).any(|window| window == b"ENCRYPTED");
     let hint = if encrypted { "; it is encrypted: remove the passphrase" } else { "" };
     find(&text).ok_or(TlsError::Missing { variable, what, hint })

@@ -11,7 +11,7 @@ use crate::files;
 use crate::model::{Numbering, NumberingMemory};
 
 /// A file larger than this is not ours.
-const LARGEST: u64 = 64 << 10;
+const LARGEST: usize = 64 << 10;
 
 /// What was known when the program ran last; nothing if nobody kept it.
 pub(super) async fn recall(file: PathBuf, memory: Arc<NumberingMemory>) {
@@ -21,8 +21,7 @@ pub(super) async fn recall(file: PathBuf, memory: Arc<NumberingMemory>) {
 }
 
 fn read(file: &Path) -> Option<Numbering> {
-    let size = std::fs::metadata(file).ok()?.len();
-    let text = std::fs::read(file).ok().filter(|_| size <= LARGEST)?;
+    let text = files::read(file, LARGEST).ok()?;
     let numbering = serde_json::from_slice(&text);
     let refused = |error: &serde_json::Error| {
         warn!("{}: {error}; units are numbered anew", file.display());

@@ -1,16 +1,23 @@
 //! How often a gateway may be logged in to, so that it never locks its clients out.
 //!
 //! Gateways answer too many logins with 429 and, kept up, stop taking logins for hours. Reads are not counted here.
+//! Some sessions last for an hour only (Basic LAN and wired TEDAPI of a Powerwall 3). A login that renews one that has
+//! served its time is no sign of trouble: it counts within ten minutes, but not within the day, or such a gateway
+//! would go dark every day after ten hours.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// At most this many logins within that time.
-const LIMITS: [(usize, Duration); 2] =
-    [(3, Duration::from_secs(10 * 60)), (MOST_A_DAY, Duration::from_secs(24 * 3600))];
-const MOST_A_DAY: usize = 10;
+/// At most this many logins within that time, renewals included.
+const SHORT: (usize, Duration) = (3, Duration::from_secs(10 * 60));
+/// At most this many within that time that renew nothing.
+const LONG: (usize, Duration) = (10, Duration::from_secs(24 * 3600));
+/// A session that served this long has done so; the login after it is a renewal.
+pub const SERVED: Duration = Duration::from_secs(45 * 60);
+/// What is remembered: a day's logins, and the renewals that still count.
+const MOST: usize = LONG.0 + SHORT.0;
 /// Two records of one attempt differ by less.
 const SAME: Duration = Duration::from_secs(2);
 
@@ -19,63 +26,72 @@ const SAME: Duration = Duration::from_secs(2);
 struct Attempt {
     noted: Instant,
     age: Duration,
+    renews: bool,
 }
 
 impl Attempt {
     fn age(&self, now: Instant) -> Duration {
         self.age + now.saturating_duration_since(self.noted)
     }
+
+    fn counts(&self, now: Instant) -> bool {
+        self.age(now) < if self.renews { SHORT.1 } else { LONG.1 }
+    }
 }
 
-/// The recent logins of one gateway, successful or not: 3 in 10 minutes, 10 in 24 hours.
+/// The recent logins of one gateway, successful or not: 3 in 10 minutes, and 10 in 24 hours that renew nothing.
 #[derive(Clone, Debug, Default)]
 pub struct LoginBudget {
-    /// Never more than a day allows; the oldest first.
+    /// Only what still counts; the oldest first.
     attempts: VecDeque<Attempt>,
 }
 
 impl LoginBudget {
-    /// How long no login is allowed; `None`: one is allowed now.
-    pub fn wait(&self, now: Instant) -> Option<Duration> {
-        let waits = LIMITS.iter().filter_map(|(most, window)| {
+    /// How long no login is allowed; `None`: one is allowed now. `renews`: a session that served its time ([`SERVED`]).
+    pub fn wait(&self, renews: bool, now: Instant) -> Option<Duration> {
+        let all: Vec<Duration> = self.attempts.iter().map(|attempt| attempt.age(now)).collect();
+        let others = self.attempts.iter().filter(|attempt| !attempt.renews);
+        let others = others.map(|attempt| attempt.age(now)).filter(|_| !renews).collect();
+        let waits = [(SHORT, all), (LONG, others)].into_iter().filter_map(|((most, window), ages)| {
             // The one that must have left the window before there is room for another.
-            let oldest = self.attempts.len().checked_sub(*most)?;
-            window.checked_sub(self.attempts[oldest].age(now)).filter(|wait| !wait.is_zero())
+            let oldest = ages.len().checked_sub(most)?;
+            window.checked_sub(ages[oldest]).filter(|wait| !wait.is_zero())
         });
         waits.max()
     }
 
     /// Counts a login that is about to be sent.
-    pub fn spend(&mut self, now: Instant) {
-        self.add(Attempt { noted: now, age: Duration::ZERO });
+    pub fn spend(&mut self, renews: bool, now: Instant) {
+        self.add(Attempt { noted: now, age: Duration::ZERO, renews });
     }
 
     fn add(&mut self, attempt: Attempt) {
         let now = attempt.noted;
+        self.attempts.retain(|known| known.counts(now));
         let place = self.attempts.partition_point(|known| known.age(now) >= attempt.age);
         self.attempts.insert(place, attempt);
-        while self.attempts.len() > MOST_A_DAY {
+        while self.attempts.len() > MOST {
             self.attempts.pop_front();
         }
     }
 
     /// The attempts that still count, as seconds since the Unix epoch; `unix` is now on that clock.
     pub fn saved(&self, now: Instant, unix: f64) -> Vec<f64> {
-        let counting = self.attempts.iter().map(|attempt| attempt.age(now)).filter(|age| *age < LIMITS[1].1);
-        counting.map(|age| unix - age.as_secs_f64()).collect()
+        let counting = self.attempts.iter().filter(|attempt| attempt.counts(now));
+        counting.map(|attempt| unix - attempt.age(now).as_secs_f64()).collect()
     }
 
     /// Takes over what [`LoginBudget::saved`] gave, in another process or before a restart. Attempts that seem to lie
-    /// ahead, because a clock was set back, count as made now.
+    /// ahead, because a clock was set back, count as made now; and none counts as a renewal.
     pub fn recall(&mut self, saved: &[f64], now: Instant, unix: f64) {
         let mut unseen: Vec<Duration> = self.attempts.iter().map(|attempt| attempt.age(now)).collect();
         // Nobody saves more; a file that has more was not written by us.
-        for made in saved.iter().rev().take(MOST_A_DAY).rev() {
+        for made in saved.iter().rev().take(MOST).rev() {
             let Ok(age) = Duration::try_from_secs_f64((unix - made).max(0.0)) else { continue };
             if let Some(known) = unseen.iter().position(|known| known.abs_diff(age) < SAME) {
                 unseen.swap_remove(known);
-            } else if age < LIMITS[1].1 {
-                self.add(Attempt { noted: now, age });
+            } else if age < LONG.1 {
+                self.add(Attempt { noted: now, age, renews: false });
             }
         }
     }
@@ -91,24 +107,39 @@ mod tests {
 
     fn spent(minutes: &[u32]) -> (LoginBudget, Instant) {
         let (mut budget, start) = (LoginBudget::default(), Instant::now());
-        minutes.iter().for_each(|minute| budget.spend(start + *minute * MINUTE));
+        minutes.iter().for_each(|minute| budget.spend(false, start + *minute * MINUTE));
         (budget, start)
     }
 
     #[test]
     fn the_fourth_login_waits_until_the_first_is_ten_minutes_old() {
         let (mut budget, start) = spent(&[0, 2]);
-        assert_eq!(budget.wait(start + 3 * MINUTE), None);
-        budget.spend(start + 3 * MINUTE);
-        assert_eq!(budget.wait(start + 4 * MINUTE), Some(6 * MINUTE));
-        assert_eq!(budget.wait(start + 10 * MINUTE), None);
+        assert_eq!(budget.wait(false, start + 3 * MINUTE), None);
+        budget.spend(false, start + 3 * MINUTE);
+        assert_eq!(budget.wait(false, start + 4 * MINUTE), Some(6 * MINUTE));
+        assert_eq!(budget.wait(false, start + 10 * MINUTE), None);
     }
 
     #[test]
     fn the_eleventh_login_waits_until_the_first_is_a_day_old() {
         let (budget, start) = spent(&[0, 20, 40, 60, 80, 100, 120, 140, 160, 180]);
-        assert_eq!(budget.wait(start + 200 * MINUTE), Some((24 * 60 - 200) * MINUTE));
-        assert_eq!(budget.wait(start + 24 * 60 * MINUTE), None);
+        assert_eq!(budget.wait(false, start + 200 * MINUTE), Some((24 * 60 - 200) * MINUTE));
+        assert_eq!(budget.wait(false, start + 24 * 60 * MINUTE), None);
+    }
+
+    #[test]
+    fn sessions_of_an_hour_are_renewed_for_ever_and_still_not_in_a_loop() {
+        let (mut budget, start) = spent(&[0]);
+        for hour in 1..100 {
+            let now = start + hour * 60 * MINUTE;
+            assert_eq!(budget.wait(true, now), None, "hour {hour}");
+            budget.spend(true, now);
+        }
+        let now = start + 99 * 60 * MINUTE;
+        assert_eq!(budget.wait(false, now), None, "they leave a day's logins to those who need them");
+        budget.spend(true, now);
+        budget.spend(true, now);
+        assert_eq!(budget.wait(true, now), Some(10 * MINUTE));
     }
 
     #[test]
@@ -118,7 +149,7 @@ mod tests {
         let saved = budget.saved(before, unix);
         let (mut after, restarted) = (LoginBudget::default(), Instant::now());
         after.recall(&saved, restarted, unix + 60.0);
-        assert_eq!(after.wait(restarted), Some(6 * MINUTE));
+        assert_eq!(after.wait(false, restarted), Some(6 * MINUTE));
         after.recall(&saved, restarted + MINUTE, unix + 120.0);
         assert_eq!(after.saved(restarted, unix).len(), 3);
     }
@@ -140,12 +171,12 @@ mod tests {
                     budget = LoginBudget::default();
                     budget.recall(&saved, now, unix);
                 }
-                if budget.wait(now).is_none() {
-                    budget.spend(now);
+                if budget.wait(false, now).is_none() {
+                    budget.spend(false, now);
                     made.push(now);
                 }
             }
-            for (most, window) in LIMITS {
+            for (most, window) in [SHORT, LONG] {
                 for (index, first) in made.iter().enumerate() {
                     let within = made[index..].iter().filter(|at| **at - *first < window).count();
                     prop_assert!(within <= most, "{within} logins within {window:?}");
@@ -159,8 +190,8 @@ mod tests {
         ) {
             let (mut budget, now) = (LoginBudget::default(), Instant::now());
             budget.recall(&saved, now, unix);
-            prop_assert!(budget.wait(now).is_none_or(|wait| wait <= LIMITS[1].1));
-            prop_assert_eq!(budget.wait(now + LIMITS[1].1), None);
+            prop_assert!(budget.wait(false, now).is_none_or(|wait| wait <= LONG.1));
+            prop_assert_eq!(budget.wait(false, now + LONG.1), None);
         }
     }
 }

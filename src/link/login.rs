@@ -21,51 +21,6 @@ pub(super) const DOUBT: Duration = Duration::from_secs(600);
 pub(super) const LONGEST_CREDENTIAL: usize = 4096;
 const ANY_TIMEZONE: &str = "America/Los_Angeles";
 
-/// Pauses after the first, second … time in a row that a password was refused; the last one repeats. Trying again
-/// hardly helps, and must leave some of the day's logins for whoever corrects the password.
-const REFUSED_PAUSES: [Duration; 5] = [
-    Duration::from_secs(60),
-    Duration::from_secs(600),
-    Duration::from_secs(3600),
-    Duration::from_secs(3 * 3600),
-    Duration::from_secs(6 * 3600),
-];
-
-/// How a password fared. Belongs to one link: a corrected password makes a new one.
-#[derive(Debug, Default)]
-pub(super) struct PasswordRecord {
-    /// How often it was refused in a row, when last, and with which status.
-    refused: Cell<Option<(usize, Instant, u16)>>,
-}
-
-impl PasswordRecord {
-    /// The refusal of before, while it is too early to try the password again; `hint` as with the refusal itself.
-    pub fn check(&self, hint: &str) -> Result<(), LinkError> {
-        let Some((times, last, status)) = self.refused.get() else { return Ok(()) };
-        let pause = REFUSED_PAUSES[times.clamp(1, REFUSED_PAUSES.len()) - 1];
-        match pause.checked_sub(last.elapsed()).filter(|left| !left.is_zero()) {
-            Some(left) => Err(LinkError::Refused {
-                status,
-                hint: format!("{hint}. It is tried again in {} s", left.as_secs()),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    /// Notes how a login ended.
-    pub fn note<T>(&self, outcome: &Result<T, LinkError>) {
-        match outcome {
-            Ok(_) => self.refused.set(None),
-            Err(LinkError::Refused { status, .. }) => {
-                let times = self.refused.get().map_or(1, |(times, ..)| times + 1);
-                self.refused.set(Some((times, Instant::now(), *status)));
-            }
-            // Says nothing about the password.
-            Err(_) => {}
-        }
-    }
-}
-
 /// Who logs in. A token lives for about an hour; that it no longer holds, the gateway says.
 pub struct Login {
     user: &'static str,
@@ -78,7 +33,6 @@ pub struct Login {
     memory: Arc<Memory>,
     /// When a token was refused although the login was the last thing before.
     doubted: Cell<Option<Instant>>,
-    record: PasswordRecord,
 }
 
 impl Login {
@@ -92,7 +46,6 @@ impl Login {
                    sticker (PW_GW_PWD), unless the owner chose another one (PW_PASSWORD)",
             memory,
             doubted: Cell::new(None),
-            record: PasswordRecord::default(),
         }
     }
 
@@ -142,12 +95,9 @@ impl Login {
         if let Some(token) = self.held() {
             return Ok(token);
         }
-        self.record.check(self.hint)?;
         self.memory.spend_login().await?;
         let call = login(self.user, &self.password, self.email, &self.timezone);
-        let outcome = exchange.exchange(call).await?.ok(PATH, self.hint);
-        self.record.note(&outcome);
-        let body = outcome?;
+        let body = exchange.exchange(call).await?.ok(PATH, self.hint)?;
         let token = bearer(&body);
         let header = token.as_ref().and_then(|token| secret_header(token.expose()));
         let (Some(token), Some(header)) = (token, header) else {

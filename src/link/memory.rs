@@ -4,8 +4,6 @@
 //! private from its first byte, and replaced as a whole.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,13 +13,14 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::LinkError;
-use super::budget::LoginBudget;
+use super::budget::{LoginBudget, SERVED};
 use super::silence::{self, Silence};
 use crate::clock::unix_time;
+use crate::files;
 use crate::settings::Secret;
 
 /// A file larger than this is not one of ours.
-const LARGEST_FILE: u64 = 64 << 10;
+const LARGEST_FILE: usize = 64 << 10;
 
 /// What a gateway gave for a login.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +54,10 @@ struct Kept {
 #[derive(Default)]
 struct State {
     session: Option<Session>,
+    /// When it was given; `None` if it was not given to this process.
+    given: Option<Instant>,
+    /// Whether the last session ended after it had served its time, so that the next login renews it.
+    renews: bool,
     budget: LoginBudget,
     silence: Silence,
     /// What was read or written last: a file that still says this tells nothing new.
@@ -103,7 +106,7 @@ impl Memory {
     /// Takes over what another process wrote since.
     async fn read(self: &Arc<Self>) {
         if let Some(file) = self.file.clone() {
-            let text = tokio::task::spawn_blocking(move || read_small(&file)).await;
+            let text = tokio::task::spawn_blocking(move || files::read_text(&file, LARGEST_FILE)).await;
             if let Ok(Ok(text)) = text {
                 self.take_over(text);
             }
@@ -127,7 +130,10 @@ impl Memory {
             let secret = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Secret::new);
             let cookies = secret(kept.auth_cookie).zip(secret(kept.user_record));
             let cookies = cookies.map(|(auth, user)| Session::Cookies { auth, user });
-            state.session = cookies.or(secret(kept.authorization).map(Session::Token));
+            let session = cookies.or(secret(kept.authorization).map(Session::Token));
+            if session != state.session {
+                (state.session, state.given) = (session, None);
+            }
         }
         state.text = text;
     }
@@ -153,7 +159,13 @@ impl Memory {
     pub async fn keep_session(self: &Arc<Self>, session: Option<Session>) {
         // What another process counted in the meantime must not be lost.
         self.read().await;
-        self.state().session = session;
+        {
+            let (mut state, now) = (self.state(), Instant::now());
+            let served = state.given.is_some_and(|given| now.saturating_duration_since(given) >= SERVED);
+            state.renews = session.is_none() && (served || state.renews);
+            state.given = session.as_ref().map(|_| now);
+            state.session = session;
+        }
         self.write().await;
     }
 
@@ -165,10 +177,12 @@ impl Memory {
         self.read().await;
         {
             let (mut state, now) = (self.state(), Instant::now());
-            if let Some(left) = state.budget.wait(now) {
+            let renews = state.renews;
+            if let Some(left) = state.budget.wait(renews, now) {
                 return Err(LinkError::LoginBudget { left });
             }
-            state.budget.spend(now);
+            state.renews = false;
+            state.budget.spend(renews, now);
         }
         // Before the login goes out: whoever ends the program now must not get another one for free.
         self.write().await;
@@ -196,7 +210,7 @@ impl Memory {
             return;
         }
         *written = number;
-        if let Err(error) = replace_private(file, text)
+        if let Err(error) = files::replace(file, text)
             && !self.complained.swap(true, Ordering::Relaxed)
         {
             let file = file.display();
@@ -228,32 +242,6 @@ impl Memory {
     }
 }
 
-fn read_small(file: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(file)?.take(LARGEST_FILE).read_to_string(&mut text)?;
-    Ok(text)
-}
-
-/// Replaces `file` as a whole by one that only its owner may read.
-fn replace_private(file: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder)?;
-    }
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let unfinished = file.with_file_name(name);
-    // One that was left behind may be readable for others.
-    let _ = fs::remove_file(&unfinished);
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut new = options.open(&unfinished)?;
-    new.write_all(text.as_bytes())?;
-    new.sync_all()?;
-    fs::rename(unfinished, file)
-}
-
 /// Host and file.
 type Key = (String, Option<PathBuf>);
 
@@ -277,6 +265,8 @@ impl Memories {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -318,6 +308,26 @@ mod tests {
         let elsewhere = Memory::new("cabin", Some(file));
         elsewhere.recall().await;
         assert_eq!(elsewhere.session(), None, "a session is good for one host");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_session_that_served_its_time_is_renewed_for_free() {
+        let gateway = Memory::new("home", None);
+        for hour in 0..48 {
+            gateway.spend_login().await.unwrap_or_else(|error| panic!("hour {hour}: {error}"));
+            gateway.keep_session(Some(cookies())).await;
+            tokio::time::sleep(3600 * SECOND).await;
+            gateway.keep_session(None).await;
+        }
+        // From here on every session ends after a quarter of an hour.
+        let mut logins = 0;
+        while gateway.spend_login().await.is_ok() {
+            logins += 1;
+            gateway.keep_session(Some(cookies())).await;
+            tokio::time::sleep(900 * SECOND).await;
+            gateway.keep_session(None).await;
+        }
+        assert_eq!(logins, 11, "one renews the last good session, ten are a day's");
     }
 
     #[tokio::test]

@@ -20,6 +20,9 @@ use super::LinkError;
 use crate::files;
 use crate::settings::CertificatePolicy;
 
+/// A fingerprint in hexadecimal, and some room.
+const LARGEST_FILE: usize = 1 << 10;
+
 /// SHA-256 of a certificate.
 type Fingerprint = [u8; 32];
 
@@ -75,7 +78,7 @@ impl Trust {
     /// Reads the remembered fingerprint, once.
     pub async fn recall(&self) {
         let Some(store) = self.store.clone().filter(|_| !self.recalled.replace(true)) else { return };
-        let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(store)).await;
+        let read = tokio::task::spawn_blocking(move || files::read_text(&store, LARGEST_FILE)).await;
         if let Ok(Ok(text)) = read
             && let Some(fingerprint) = parse(text.trim())
         {

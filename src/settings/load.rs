@@ -13,6 +13,7 @@ use super::values::{self, Refusal};
 use super::variables::{Effect, effect, meant};
 use super::ways::{self, Ways};
 use super::{AuthMode, Effective, HttpSettings, PollingSettings, Secret, Settings};
+use crate::files;
 use crate::model::Adjustments;
 use crate::settings::Access;
 
@@ -25,7 +26,7 @@ pub struct Inputs {
 }
 
 /// A file larger than this is not one of ours.
-const LARGEST_FILE: u64 = 1 << 20;
+const LARGEST_FILE: usize = 1 << 20;
 const MASKED: &str = "**********";
 
 /// How all gateways are polled.
@@ -505,8 +506,5 @@ fn category(error: &serde_json::Error) -> &'static str {
 
 /// A small text file.
 pub(super) fn read_file(path: &Path) -> std::io::Result<String> {
-    if std::fs::metadata(path)?.len() > LARGEST_FILE {
-        return Err(std::io::Error::other("larger than 1 MiB"));
-    }
-    std::fs::read_to_string(path)
+    files::read_text(path, LARGEST_FILE)
 }

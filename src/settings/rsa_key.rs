@@ -13,8 +13,10 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretSlice};
 
+use crate::files;
+
 /// A PEM file of a key is far smaller.
-const LARGEST_FILE: u64 = 64 << 10;
+const LARGEST_FILE: usize = 64 << 10;
 /// What the registration of a key creates; gateways are known to accept this size.
 pub const USUAL_BITS: usize = 4096;
 
@@ -31,15 +33,12 @@ impl RsaKey {
     /// With what is wrong with the file, and what would be right.
     pub fn read(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        let unreadable = |error: std::io::Error| format!("{shown:?} cannot be read: {error}", shown = path);
-        let about = std::fs::metadata(path).map_err(unreadable)?;
-        if about.is_dir() {
+        if path.is_dir() {
             return Err(format!("{shown} is a folder; name the PEM file of the private key in it"));
         }
-        if about.len() > LARGEST_FILE {
-            return Err(format!("{shown} is too large to be a key"));
-        }
-        let pem = SecretSlice::from(std::fs::read(path).map_err(unreadable)?);
+        let pem =
+            files::read(path, LARGEST_FILE).map_err(|error| format!("{path:?} cannot be read: {error}"))?;
+        let pem = SecretSlice::from(pem);
         Self::from_pem(pem.expose_secret()).map_err(|why| format!("{shown} {why}"))
     }
 

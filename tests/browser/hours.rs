@@ -83,11 +83,12 @@ async fn a_kiosk_moves_a_little_hides_the_cursor_is_dimmed_at_night_and_heard_in
     page.until("document.body.dataset.ready === 'yes'").await;
     assert_eq!(page.value("document.documentElement.classList.contains('still')").await, false);
     let place = page.value("document.body.style.transform").await;
-    page.value("for (let second = 0; second < 65; second++) hours.second()").await;
+    page.value("window.minute = () => { for (let second = 0; second < 65; second++) { hours.hear({ type: 'beat', seq: 0, at: hours.at() }); hours.second(); } }").await;
+    page.value("minute()").await;
     assert_eq!(page.value("getComputedStyle(document.body).cursor").await, "none");
     assert_ne!(page.value("document.body.style.transform").await, place);
     assert_eq!(page.value("getComputedStyle(document.body).filter").await, "none");
-    page.value("window.hour = 23; for (let second = 0; second < 65; second++) hours.second()").await;
+    page.value("window.hour = 23; minute()").await;
     page.until("getComputedStyle(document.body).filter === 'brightness(0.35)'").await;
     assert_eq!(page.value("heard").await, 0);
     page.value(&told(scenes::outage(), 1)).await;

@@ -159,6 +159,7 @@ async fn what_is_old_is_grey_still_and_says_its_age() {
     ))
     .await;
 
+    assert_eq!(page.text("#spoken").await, "Delayed", "ages are not read aloud each second");
     stage.show(scenes::offline());
     page.until("document.querySelector('.flow').classList.contains('aged')").await;
     assert!(page.text("#freshness").await.starts_with("Offline · values of "));

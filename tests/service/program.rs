@@ -122,10 +122,11 @@ impl Program {
         serde_json::from_str(&self.get(path).await.1).unwrap()
     }
 
-    /// `/health/gateways` of one gateway.
+    /// `/health/gateways` of one gateway; null before the program, which listens first, knows it.
     pub async fn health(&self, id: &str) -> Value {
         let list = self.json("/health/gateways").await;
-        list["gateways"].as_array().unwrap().iter().find(|gateway| gateway["id"] == id).unwrap().clone()
+        let mut gateways = list["gateways"].as_array().unwrap().iter();
+        gateways.find(|gateway| gateway["id"] == id).cloned().unwrap_or_default()
     }
 
     /// Asks for the health of a gateway until it is as expected.
@@ -133,7 +134,7 @@ impl Program {
         let becomes = async {
             loop {
                 let health = self.health(id).await;
-                if expected(&health) {
+                if !health.is_null() && expected(&health) {
                     return health;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;

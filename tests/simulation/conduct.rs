@@ -25,17 +25,19 @@ pub const EXCHANGES: u32 = 3;
 pub const GRAIN: Duration = Duration::from_millis(20);
 /// Beside polls, in any minute: the slow questions and the repetitions after failures …
 const EXTRA_REQUESTS: usize = 14;
-/// … which are smaller and more with the customer API.
-const EXTRA_CUSTOMER_REQUESTS: usize = 28;
+/// … which are smaller and more with the customer API, where a poll that needs a login takes three.
+const EXTRA_CUSTOMER_REQUESTS: usize = 36;
 /// A unit or endpoint that is not there is left alone for this long, or a second less when a poll goes by.
 const PARKED: Duration = Duration::from_secs(599);
 
 /// A death within this after the last one is one too many.
 const CRASH_REMEMBERED: Duration = Duration::from_secs(600);
 
-/// Logins: at most so many within that time.
+/// Logins: at most so many within that time …
 const LOGINS: [(usize, Duration); 2] =
     [(3, Duration::from_secs(10 * 60)), (10, Duration::from_secs(24 * 3600))];
+/// … and of those within the day only the ones count that do not renew a session that served this long.
+const SERVED: Duration = Duration::from_secs(45 * 60);
 /// Waits of which the end is known are stretched by this at most.
 const STRETCH: Duration = Duration::from_secs(2);
 
@@ -80,8 +82,10 @@ pub struct Conduct {
     failures: u32,
     /// Failures in a row, with polls that were not even sent.
     consecutive: u32,
-    /// Logins of the last day.
-    logins: VecDeque<Instant>,
+    /// Logins, and whether they renewed a session that had served its time.
+    logins: VecDeque<(Instant, bool)>,
+    /// When the present session was given.
+    session: Option<Instant>,
     /// Whether the gateway has said no since the last login: nothing else is worth one.
     said_no: bool,
     polling_since: Option<Instant>,
@@ -116,6 +120,7 @@ impl Conduct {
             failures: 0,
             consecutive: 0,
             logins: VecDeque::new(),
+            session: None,
             said_no: false,
             polling_since: None,
             next_poll: Window { earliest: now, latest: now + GRAIN },
@@ -160,9 +165,12 @@ impl Conduct {
         if !std::mem::take(&mut self.said_no) {
             return Err("a login that no refusal asked for".into());
         }
-        self.logins.push_back(now);
+        let renews = self.session.take().is_some_and(|given| now - given >= SERVED);
+        self.logins.push_back((now, renews));
         for (most, window) in LOGINS {
-            let within = self.logins.iter().filter(|at| now - **at < window).count();
+            let counts = |renews: bool| !renews || window < SERVED;
+            let within =
+                self.logins.iter().filter(|(at, renews)| now - *at < window && counts(*renews)).count();
             if within > most {
                 return Err(format!("{within} logins within {window:?}"));
             }
@@ -183,6 +191,7 @@ impl Conduct {
             }
             // The meters alone decide whether a session is still good.
             Some(LinkError::Refused { .. }) if role == Role::Meters => self.said_no = true,
+            None if role == Role::Login => self.session = Some(now),
             _ => {}
         }
     }
@@ -239,7 +248,7 @@ impl Conduct {
             }
             Ended::Failed(LinkError::LoginBudget { .. }) => {
                 let exhausted = LOGINS.iter().any(|(most, window)| {
-                    self.logins.iter().filter(|at| now - **at <= *window).count() >= *most
+                    self.logins.iter().filter(|(at, _)| now - *at <= *window).count() >= *most
                 });
                 if exhausted { Ok(()) } else { Err("it does not log in, although it may".into()) }
             }

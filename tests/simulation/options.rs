@@ -116,7 +116,7 @@ pub struct Options {
 impl Options {
     /// `hours`: how long, instead of what the seed says.
     pub fn of(seed: u64, hours: Option<u64>) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed_0f_b0_1d);
+        let mut rng = StdRng::seed_from_u64(seed ^ 0x5e_ed0f_b01d);
         let interval = pick(&mut rng, &[5, 5, 5, 10, 15, 30, 60]);
         // The longer the interval the more of a day is affordable: a second of simulated time costs about the
         // same whatever happens in it, a poll costs extra.
@@ -124,7 +124,7 @@ impl Options {
             0..30 => 1,
             _ => 2,
         };
-        let hours = hours.unwrap_or(if seed % WHOLE_DAYS == 0 { 24 } else { shortened });
+        let hours = hours.unwrap_or(if seed.is_multiple_of(WHOLE_DAYS) { 24 } else { shortened });
         let length = SECOND * u32::try_from(hours * HOUR).unwrap();
         let timeout = pick(&mut rng, &[2, 5, 5, 10]);
         let sites = (0..3).map(|_| site(&mut rng, length.as_secs())).collect();

@@ -190,8 +190,10 @@ impl Witness {
                 ));
             }
             if missing {
-                let absent = seen.is_empty()
-                    || seen.iter().any(|((_, snapshot), end)| snapshot.telemetry(*end).is_none());
+                // Before the first publication there was nothing.
+                let is_new = recent.front().is_none_or(|(at, _)| *at > window);
+                let absent =
+                    is_new || seen.iter().any(|((_, snapshot), end)| snapshot.telemetry(*end).is_none());
                 if !absent {
                     return Err(format!("gateway {site} is called missing, but it was there all the time"));
                 }

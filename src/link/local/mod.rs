@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
 use crate::link::https::{Exchange, Https};
-use crate::link::login::{DOUBT, PasswordRecord};
+use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::customer::{Answers, Endpoint};
@@ -48,7 +48,6 @@ pub struct LocalLink<X> {
     surface: Surface,
     /// When a session was refused that had just been given.
     doubted: Option<Instant>,
-    record: PasswordRecord,
 }
 
 impl LocalLink<Https> {
@@ -67,7 +66,6 @@ impl<X: Exchange> LocalLink<X> {
             schedule: Schedule::new(Instant::now()),
             surface: Surface::Unknown,
             doubted: None,
-            record: PasswordRecord::default(),
         }
     }
 
@@ -76,12 +74,9 @@ impl<X: Exchange> LocalLink<X> {
     }
 
     async fn log_in(&mut self) -> Result<Session, LinkError> {
-        self.record.check(session::LOGIN_REFUSED)?;
         self.memory.spend_login().await?;
         let answer = self.web.exchange(session::login(&self.access)).await?;
-        let opened = session::opened(answer, self.access.auth_mode);
-        self.record.note(&opened);
-        let session = opened?;
+        let session = session::opened(answer, self.access.auth_mode)?;
         self.memory.keep_session(Some(session.clone())).await;
         self.schedule.new_session(Instant::now());
         Ok(session)

@@ -11,7 +11,7 @@ use crate::link::memory::Session;
 use crate::settings::{AuthMode, LocalAccess, Secret};
 
 const USER: &str = "customer";
-pub const LOGIN_REFUSED: &str = "check the customer password (PW_PASSWORD): the owner's own or, unless changed, the last five \
+const LOGIN_REFUSED: &str = "check the customer password (PW_PASSWORD): the owner's own or, unless changed, the last five \
      characters of the password on the gateway's sticker";
 
 /// The login of `access`. It must not be sent without having been counted.

@@ -68,7 +68,6 @@ impl Exchange for Gateway {
 
 struct Bench {
     gateway: Gateway,
-    memory: Arc<Memory>,
     link: Careful,
     started: Instant,
     newest: Option<Source>,
@@ -78,12 +77,6 @@ impl Bench {
     fn new(firmware: &'static str) -> Self {
         let gateway = Gateway::default();
         gateway.0.borrow_mut().firmware = firmware;
-        let memory = Memory::new("home", None);
-        let link = Self::link(&gateway, memory.clone());
-        Self { gateway, memory, link, started: Instant::now(), newest: None }
-    }
-
-    fn link(gateway: &Gateway, memory: Arc<Memory>) -> Careful {
         let access = LocalAccess {
             host: "home".into(),
             port: 443,
@@ -93,8 +86,10 @@ impl Bench {
             timezone: "UTC".into(),
             certificate: CertificatePolicy::Off,
         };
+        let memory = Memory::new("home", None);
         let link = LocalLink::over(gateway.clone(), &access, memory.clone());
-        Careful::new(Box::new(link), memory)
+        let link = Careful::new(Box::new(link), memory);
+        Self { gateway, link, started: Instant::now(), newest: None }
     }
 
     /// Polls and refreshes as the gateway's actor does.
@@ -225,25 +220,6 @@ async fn a_gateway_that_refuses_everybody_for_a_day_sees_ten_logins_at_most() {
         bench.run(24 * 3600 * SECOND).await;
         assert!(bench.minutes("/api/login/Basic").len() <= 20);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_wrong_password_leaves_logins_for_the_right_one() {
-    let mut bench = Bench::new("26.26.11 a");
-    bench.script().status.insert("/api/login/Basic", 401);
-    bench.run(24 * 3600 * SECOND).await;
-    assert_eq!(bench.minutes("/api/login/Basic"), [0, 1, 11, 71, 251, 611, 971, 1331]);
-    let error = bench.link.poll().await.unwrap_err();
-    assert!(
-        error.to_string().contains("PW_PASSWORD") && error.to_string().contains("tried again in"),
-        "{error}"
-    );
-    // Somebody corrects it: another link, with the same budget.
-    bench.script().status.clear();
-    let memory = bench.memory.clone();
-    bench.link = Bench::link(&bench.gateway, memory);
-    bench.run(TICK).await;
-    assert!(bench.newest.is_some());
 }
 
 #[tokio::test(start_paused = true)]
