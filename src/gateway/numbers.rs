@@ -57,7 +57,7 @@ mod tests {
         let numbering = Numbering { units: vec!["B".into(), "A".into()], ..Numbering::default() };
         keep(file.clone(), numbering.clone().into()).await;
         assert_eq!(remembered().await, numbering);
-        for broken in ["", "[1]", r#"{"units":7}"#, &" ".repeat(LARGEST as usize + 1)] {
+        for broken in ["", "[1]", r#"{"units":7}"#, &" ".repeat(LARGEST + 1)] {
             std::fs::write(&file, broken).unwrap();
             assert_eq!(remembered().await, Numbering::default());
         }
