@@ -98,6 +98,9 @@ async fn telegraf_stores_what_it_stored_and_nothing_invented() {
                         assert_eq!((*value, ours.get(field)), (0.0, None), "{url} {field}");
                     } else if is_energy_counter(field) {
                         assert_eq!(ours.get(field), None, "{url} {field}: if it is known, compare it");
+                    } else if field.ends_with("_p_out") {
+                        // Watts; the recorded gateway told watts where real ones tell kilowatts.
+                        assert_eq!(ours.get(field), Some(&(value * 1000.0)), "{url} {field}");
                     } else {
                         assert_eq!(ours.get(field), Some(value), "{url} {field}");
                     }

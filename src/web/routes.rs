@@ -218,8 +218,8 @@ pub(super) const ROUTES: &[Route] = &[
     ).better(UNKNOWN),
     view("/vitals", View::Vitals, "null", "Every device with its measurements").better(AS_PROXY),
     view("/strings", View::Strings, "null", "Solar strings").better(AS_PROXY),
-    view("/freq", View::Freq, "{}", "Frequencies and voltages of units and meters, grid status as a number").better("one numbering with /pod; grid_status is -1 while the grid is being joined or left, null when unknown"),
-    view("/pod", View::Pod, "{}", "Batteries with their energies and flags").better("one numbering with /freq and /temps/pw; a flag that is not told is null, not 0"),
+    view("/freq", View::Freq, "{}", "Frequencies and voltages of units and meters, grid status as a number").better("one numbering with /pod; grid_status is -1 while the grid is being joined or left, null when unknown; p_out in watts over every link"),
+    view("/pod", View::Pod, "{}", "Batteries with their energies and flags").better("one numbering with /freq and /temps/pw; a flag that is not told is null, not 0; p_out in watts over every link"),
     zeroable("/json", View::Json, [NO_JSON, ZERO_JSON], "The most wanted values in one flat object").better(UNKNOWN),
     zeroable(
         "/csv",

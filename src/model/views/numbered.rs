@@ -110,6 +110,20 @@ pub(super) fn either(first: Value, second: Value) -> Value {
     if first.is_null() { second } else { first }
 }
 
+/// Power of a unit in W, + discharging. The customer API tells watts in its blocks; a block that was made of what TEDAPI
+/// tells of the inverter repeats its number, which is kilowatts.
+fn power(unit: &Unit<'_>) -> Value {
+    let told = field(Some(unit.block), "p_out");
+    let of_inverter = field(unit.inverter.map(|(_, inverter)| inverter), "PINV_Pout");
+    match told.as_f64() {
+        Some(kilowatts) if told == of_inverter && kilowatts != 0.0 => {
+            // To the milliwatt: a product of two floats has digits that nobody measured.
+            Value::from((kilowatts * 1e6).round() / 1e3)
+        }
+        _ => told,
+    }
+}
+
 /// Databases keep numbers and drop truth values.
 pub(super) fn flag(value: Value) -> Value {
     match value {
@@ -130,7 +144,8 @@ pub(super) fn freq(readings: &Readings, documents: &Documents) -> Value {
         set("PINV_VSplit2", field(inverter, "PINV_VSplit2"));
         set("PackagePartNumber", block("PackagePartNumber"));
         set("PackageSerialNumber", unit.serial.into());
-        for key in ["p_out", "q_out", "v_out", "f_out", "i_out"] {
+        set("p_out", power(unit));
+        for key in ["q_out", "v_out", "f_out", "i_out"] {
             set(key, block(key));
         }
     }
@@ -182,7 +197,10 @@ pub(super) fn pod(readings: &Readings, documents: &Documents) -> Value {
         set("PackagePartNumber", block("PackagePartNumber"));
         set("PackageSerialNumber", unit.serial.into());
         set("Type", unit_type(unit.serial, documents).map_or_else(|| block("Type"), Value::from));
-        for key in ["pinv_state", "pinv_grid_state", "p_out", "q_out", "v_out", "f_out", "i_out"] {
+        set("pinv_state", block("pinv_state"));
+        set("pinv_grid_state", block("pinv_grid_state"));
+        set("p_out", power(unit));
+        for key in ["q_out", "v_out", "f_out", "i_out"] {
             set(key, block(key));
         }
         for key in ["energy_charged", "energy_discharged"] {
