@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rumqttc::{Connect, ConnectReturnCode, LastWill, Packet, QoS};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::link::any_certificate;
 use crate::settings::{BrokerTls, MqttSettings};
 
 /// From the first packet to the broker's welcome.
@@ -157,16 +156,16 @@ async fn secured(tcp: TcpStream, host: &str, tls: &BrokerTls) -> Result<impl Str
 }
 
 async fn config(tls: &BrokerTls) -> Result<ClientConfig, LineError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        match ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions() {
-            Ok(builder) => builder,
-            Err(_) => unreachable!("the ring provider supports the default versions"),
-        };
     if tls.insecure {
-        let anybody = Arc::new(Anybody(provider));
-        return Ok(builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth());
+        let mut anybody = ClientConfig::clone(&any_certificate());
+        anybody.alpn_protocols.clear();
+        return Ok(anybody);
     }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = match ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions() {
+        Ok(builder) => builder,
+        Err(_) => unreachable!("the ring provider supports the default versions"),
+    };
     let mut roots = RootCertStore::empty();
     match &tls.authorities {
         Some(authorities) => {
@@ -184,45 +183,6 @@ async fn config(tls: &BrokerTls) -> Result<ClientConfig, LineError> {
         }
     }
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// `MQTT_TLS_INSECURE`: the handshake has to be right, whoever it is with.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]
