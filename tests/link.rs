@@ -1,9 +1,12 @@
 //! The TEDAPI link against simulated gateways over real TLS: every kind of hardware, every kind of trouble.
 
+mod common;
+
 use std::time::Duration;
 
+use common::everything;
 use powerwall_server::link::{Link, LinkError, connect_lazily};
-use powerwall_server::model::{Adjustments, Documents, GatewayFacts, GridStatus, LinkKind, Readings, Source};
+use powerwall_server::model::{GatewayFacts, GridStatus, LinkKind};
 use powerwall_server::settings::{
     Access, CertificatePolicy, GatewaySettings, QuerySet, Secret, TedapiAccess,
 };
@@ -33,22 +36,6 @@ async fn start(kind: SiteKind) -> GatewayHandle {
     GatewayHandle::start(SiteOptions::new("home", "Home", kind)).await.unwrap()
 }
 
-/// Polls once and then fetches everything that is due.
-async fn everything(link: &mut dyn Link) -> (Readings, Documents) {
-    let mut source = link.poll().await.unwrap();
-    loop {
-        let refreshed = link.refresh().await;
-        assert_eq!(refreshed.problem, None);
-        source = refreshed.source.unwrap_or(source);
-        if !refreshed.more {
-            break;
-        }
-    }
-    let Source::Tedapi(payloads) = source else { panic!("TEDAPI tells in its own words") };
-    let adjustments = Adjustments::default();
-    (payloads.readings(&adjustments), payloads.documents(&adjustments))
-}
-
 /// The error of a poll under `fault`.
 async fn failure(gateway: &GatewayHandle, fault: Fault) -> LinkError {
     gateway.set(fault);
@@ -66,7 +53,8 @@ async fn every_kind_of_hardware_is_read_with_both_query_sets() {
             let gateway = start(kind).await;
             let access = TedapiAccess { query_set: set, ..access(&gateway) };
             let mut link = link(access, Duration::from_secs(5));
-            let (readings, documents) = everything(&mut *link).await;
+            let telemetry = everything(&mut *link).await;
+            let (readings, documents) = (&telemetry.readings, telemetry.documents());
             let context = format!("{kind:?} {set:?}");
             assert!(readings.power.site.is_some() && readings.power.load.is_some(), "{context}");
             assert_eq!(readings.grid, Some(GridStatus::Up), "{context}");
@@ -129,7 +117,7 @@ async fn compression_is_recognised_whatever_the_headers_say() {
         let gateway = start(SiteKind::Powerwall3).await;
         gateway.set(Fault::Gzip { declared });
         let mut link = link(access(&gateway), Duration::from_secs(5));
-        assert!(everything(&mut *link).await.0.power.site.is_some(), "declared: {declared}");
+        assert!(everything(&mut *link).await.readings.power.site.is_some(), "declared: {declared}");
     }
 }
 

@@ -1,13 +1,15 @@
 //! The customer API against simulated gateways over real TLS: Powerwall 2 and its firmwares, Basic LAN, and everything
 //! by which clients got themselves locked out.
 
+mod common;
+
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
+use common::everything;
 use powerwall_server::app::Service;
-use powerwall_server::link::{Link, LinkError, connect_lazily};
-use powerwall_server::model::{Adjustments, GridStatus, Source, Telemetry};
+use powerwall_server::link::{LinkError, connect_lazily};
+use powerwall_server::model::{GridStatus, Source};
 use powerwall_server::settings::{Access, AuthMode, GatewaySettings, Inputs, LocalAccess, Secret, Settings};
 use powerwall_server::simulator::{
     CustomerSurface, Fault, GatewayHandle, LoginLimit, Role, SiteKind, SiteOptions,
@@ -33,19 +35,6 @@ fn access(settings: &mut GatewaySettings) -> &mut LocalAccess {
     match &mut settings.access {
         Access::Local(access) => access,
         other => panic!("{other:?}"),
-    }
-}
-
-/// Polls once and then fetches everything that is due.
-async fn everything(link: &mut dyn Link) -> Arc<Telemetry> {
-    let mut source = link.poll().await.unwrap();
-    loop {
-        let refreshed = link.refresh().await;
-        assert_eq!(refreshed.problem, None);
-        source = refreshed.source.unwrap_or(source);
-        if !refreshed.more {
-            return Telemetry::new(source, Adjustments::default());
-        }
     }
 }
 

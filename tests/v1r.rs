@@ -1,11 +1,14 @@
 //! Signed TEDAPI over the wired LAN, alone and with Wi-Fi beside it, and logins as installer; over real TLS.
 
+mod common;
+
 use std::time::Duration;
 
+use common::everything;
 use powerwall_server::app::Service;
 use powerwall_server::link::error::KeyState;
 use powerwall_server::link::{Link, LinkError, connect_lazily};
-use powerwall_server::model::{Adjustments, LinkHealth, LinkKind, Source, Telemetry};
+use powerwall_server::model::{LinkHealth, LinkKind, Telemetry};
 use powerwall_server::settings::{Inputs, RsaKey, Settings};
 use powerwall_server::simulator::{Fault, GatewayHandle, Registration, Role, SiteKind, SiteOptions};
 use serde_json::{Value, json};
@@ -64,19 +67,6 @@ fn link_with(entry: &Value, variables: &[(&str, &str)]) -> Box<dyn Link> {
 
 fn link(entry: &Value) -> Box<dyn Link> {
     link_with(entry, &[])
-}
-
-/// Polls once and then fetches everything that is due.
-async fn everything(link: &mut dyn Link) -> std::sync::Arc<Telemetry> {
-    let mut source: Source = link.poll().await.unwrap();
-    loop {
-        let refreshed = link.refresh().await;
-        assert_eq!(refreshed.problem, None);
-        source = refreshed.source.unwrap_or(source);
-        if !refreshed.more {
-            return Telemetry::new(source, Adjustments::default());
-        }
-    }
 }
 
 /// Lets seconds go by without waiting for them.

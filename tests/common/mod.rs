@@ -16,7 +16,7 @@ use actix_web::{App, HttpServer};
 use bytes::Bytes;
 use powerwall_server::board::Board;
 use powerwall_server::frames::Frames;
-use powerwall_server::link::connect_lazily;
+use powerwall_server::link::{Link, connect_lazily};
 use powerwall_server::live::feed::{self, Feed};
 use powerwall_server::live::sessions::{Sessions, on_connect};
 use powerwall_server::live::{self, Live};
@@ -50,6 +50,11 @@ pub async fn telemetry(kind: SiteKind) -> Arc<Telemetry> {
     let gateway = GatewayHandle::start(SiteOptions::new("home", "Home", kind)).await.unwrap();
     let settings = settings(&[&gateway], &[]);
     let mut link = connect_lazily(&settings.gateways[0]);
+    everything(&mut *link).await
+}
+
+/// Polls once and then fetches everything that is due.
+pub async fn everything(link: &mut dyn Link) -> Arc<Telemetry> {
     let mut source = link.poll().await.unwrap();
     loop {
         let refreshed = link.refresh().await;
