@@ -32,7 +32,10 @@ pub const BACK_OFF: Growth = Growth::Steps(&[
 pub enum Growth {
     /// After the first, second … failure; the last one repeats.
     Steps(&'static [Duration]),
-    Doubling { first: Duration, longest: Duration },
+    Doubling {
+        first: Duration,
+        longest: Duration,
+    },
 }
 
 impl Growth {
@@ -110,7 +113,8 @@ impl Pause {
     /// The end is known. Counts no failure; with jitter a second or two are added, so that it does not end a moment
     /// too early.
     pub fn wait(&mut self, left: Duration, now: Instant) -> Instant {
-        let slack = self.jitter.as_mut().map_or(Duration::ZERO, |rng| SECOND.mul_f64(rng.random_range(1.0..2.0)));
+        let slack =
+            self.jitter.as_mut().map_or(Duration::ZERO, |rng| SECOND.mul_f64(rng.random_range(1.0..2.0)));
         self.rest(left.saturating_add(slack), now)
     }
 
