@@ -115,23 +115,28 @@ impl GatewayActor {
         Self { predecessor, ..self }
     }
 
-    /// The actor that takes over from one that died. The first time it asks again at once, then with growing
-    /// pauses: an answer that kills the actor must not be asked for every second. One that died of slow data
-    /// costs nobody the readings: polls go on, without slow data.
-    pub fn after_crash(plan: GatewayPlan, link: Box<dyn Link>, board: Arc<Board<Snapshot>>) -> Self {
+    /// The actor that takes over from one that died; `died`: when that was noticed. The first time it asks again at
+    /// once, then with growing pauses: an answer that kills the actor must not be asked for every second. One that
+    /// died of slow data costs nobody the readings: polls go on, without slow data.
+    pub fn after_crash(
+        plan: GatewayPlan,
+        link: Box<dyn Link>,
+        board: Arc<Board<Snapshot>>,
+        died: Instant,
+    ) -> Self {
         let mut actor = Self::new(plan, link, board);
         let now = Instant::now();
         let health = &mut actor.newest.health;
-        let again = health.last_restart.is_some_and(|last| now < last + CRASH_REMEMBERED);
+        let again = health.last_restart.is_some_and(|last| died < last + CRASH_REMEMBERED);
         health.restarts_in_a_row = if again { health.restarts_in_a_row + 1 } else { 0 };
         // It died before the next poll was due, so it was no poll that killed it.
-        let next_poll = health.next_attempt.filter(|due| now < *due);
+        let next_poll = health.next_attempt.filter(|due| died < *due);
         let due = match (next_poll, health.consecutive_failures.max(health.restarts_in_a_row)) {
-            (Some(due), _) => due,
+            (Some(due), _) => due.max(now),
             (None, 0) => now,
             (None, failures) => {
                 let mut pauses = RetrySchedule::new(failures, actor.plan.seed);
-                now + pauses.next_backoff().unwrap_or_default()
+                (died + pauses.next_backoff().unwrap_or_default()).max(now)
             }
         };
         if again || next_poll.is_some() {
