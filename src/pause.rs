@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use backoff::backoff::Backoff;
-use rand::RngExt;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -73,6 +73,11 @@ impl Pause {
     /// One that is over at `now`.
     pub fn new(growth: Growth, now: Instant) -> Self {
         Self { growth, failures: 0, until: now, jitter: None }
+    }
+
+    /// The [`BACK_OFF`], with jitter of its own for each `seed`; due at once.
+    pub fn back_off(seed: u64) -> Self {
+        Self::new(BACK_OFF, Instant::now()).with_jitter(StdRng::seed_from_u64(seed))
     }
 
     /// Stretches pauses by up to a fifth.
@@ -185,7 +190,6 @@ impl Backoff for Pause {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rand::SeedableRng;
 
     use super::*;
 

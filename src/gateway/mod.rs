@@ -93,7 +93,7 @@ impl GatewayActor {
         let now = Instant::now();
         Self {
             ticks: Ticks::new(now + plan.phase, plan.interval),
-            retry: RetrySchedule::new(newest.health.consecutive_failures, plan.seed, now),
+            retry: RetrySchedule::new(newest.health.consecutive_failures, plan.seed),
             due: newest.health.next_attempt.or(Some(now)),
             outage: OutageLog::default(),
             link: Some(link),
@@ -115,21 +115,26 @@ impl GatewayActor {
         Self { predecessor, ..self }
     }
 
-    /// The actor that takes over from one that died. The first time it asks again at once, then with growing
-    /// pauses: an answer that kills the actor must not be asked for every second. One that died of slow data
-    /// costs nobody the readings: polls go on, without slow data.
-    pub fn after_crash(plan: GatewayPlan, link: Box<dyn Link>, board: Arc<Board<Snapshot>>) -> Self {
+    /// The actor that takes over from one that died; `died`: when that was noticed. The first time it asks again at
+    /// once, then with growing pauses: an answer that kills the actor must not be asked for every second. One that
+    /// died of slow data costs nobody the readings: polls go on, without slow data.
+    pub fn after_crash(
+        plan: GatewayPlan,
+        link: Box<dyn Link>,
+        board: Arc<Board<Snapshot>>,
+        died: Instant,
+    ) -> Self {
         let mut actor = Self::new(plan, link, board);
         let now = Instant::now();
         let health = &mut actor.newest.health;
-        let again = health.last_restart.is_some_and(|last| now < last + CRASH_REMEMBERED);
+        let again = health.last_restart.is_some_and(|last| died < last + CRASH_REMEMBERED);
         health.restarts_in_a_row = if again { health.restarts_in_a_row + 1 } else { 0 };
         // It died before the next poll was due, so it was no poll that killed it.
-        let next_poll = health.next_attempt.filter(|due| now < *due);
+        let next_poll = health.next_attempt.filter(|due| died < *due);
         let due = match (next_poll, health.consecutive_failures.max(health.restarts_in_a_row)) {
-            (Some(due), _) => due,
+            (Some(due), _) => due.max(now),
             (None, 0) => now,
-            (None, failures) => RetrySchedule::new(failures, actor.plan.seed, now).again(now),
+            (None, failures) => RetrySchedule::new(failures, actor.plan.seed).again(died).max(now),
         };
         if again || next_poll.is_some() {
             actor.slow_rest.failed(now);
@@ -138,7 +143,7 @@ impl GatewayActor {
         health.last_restart = Some(now);
         let message = "reading the gateway's answer went wrong in this program; please report it".into();
         health.count_failure(ErrorNote { kind: "crashed", message }, now);
-        actor.retry = RetrySchedule::new(health.consecutive_failures, actor.plan.seed, now);
+        actor.retry = RetrySchedule::new(health.consecutive_failures, actor.plan.seed);
         let due = due.max(health.cooldown_until.unwrap_or(now));
         health.next_attempt = Some(due);
         actor.due = Some(due);

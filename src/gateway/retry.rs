@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use tokio::time::Instant;
 
 use crate::link::{LinkError, silence};
-use crate::pause::{BACK_OFF, Growth, Pause};
+use crate::pause::{Growth, Pause};
 
 /// Asking again soon after refused credentials is how gateways come to lock a client out.
 const REFUSED: Growth =
@@ -29,8 +27,8 @@ pub struct RetrySchedule(Pause);
 
 impl RetrySchedule {
     /// Continues after `failures` failures in a row.
-    pub fn new(failures: u32, seed: u64, now: Instant) -> Self {
-        Self(Pause::new(BACK_OFF, now).with_jitter(StdRng::seed_from_u64(seed)).after(failures))
+    pub fn new(failures: u32, seed: u64) -> Self {
+        Self(Pause::back_off(seed).after(failures))
     }
 
     /// When to ask again after a failure that is counted elsewhere.
@@ -83,7 +81,7 @@ mod tests {
     #[test]
     fn pauses_grow_and_stay_at_two_minutes_until_a_poll_succeeds() {
         let now = Instant::now();
-        let mut schedule = RetrySchedule::new(0, 1, now);
+        let mut schedule = RetrySchedule::new(0, 1);
         let slow = LinkError::Timeout(Duration::from_secs(5));
         for seconds in [5, 10, 30, 60, 120, 120, 120] {
             assert_pause(at(schedule.after(&slow, now), now), seconds);
@@ -95,13 +93,13 @@ mod tests {
     #[test]
     fn each_kind_of_error_has_its_own_answer() {
         let now = Instant::now();
-        let mut schedule = RetrySchedule::new(3, 1, now);
+        let mut schedule = RetrySchedule::new(3, 1);
         let refused = LinkError::Refused { status: 403, hint: String::new() };
         assert_pause(at(schedule.after(&refused, now), now), 300);
         assert_eq!(schedule.after(&LinkError::Unsupported("cloud".into()), now), Retry::Never);
 
         for (asked, seconds) in [(None, 300), (Some(1), 300), (Some(900), 900), (Some(u64::MAX), 3600)] {
-            let mut schedule = RetrySchedule::new(3, 1, now);
+            let mut schedule = RetrySchedule::new(3, 1);
             let retry_after = asked.map(Duration::from_secs);
             match schedule.after(&LinkError::Busy { retry_after }, now) {
                 Retry::CoolDown(until) => assert_pause(until - now, seconds),
@@ -126,7 +124,7 @@ mod tests {
     #[test]
     fn a_cool_down_counts_no_failed_poll() {
         let now = Instant::now();
-        let mut schedule = RetrySchedule::new(0, 1, now);
+        let mut schedule = RetrySchedule::new(0, 1);
         assert_pause(schedule.cool_down(&LinkError::Busy { retry_after: None }, now) - now, 300);
         let later = now + Duration::from_secs(400);
         assert_pause(at(schedule.after(&LinkError::Timeout(Duration::ZERO), later), later), 5);

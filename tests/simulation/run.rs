@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use powerwall_server::board::Board;
 use powerwall_server::clock::set_unix_time;
+use powerwall_server::directory::Directory;
 use powerwall_server::link::Link;
 use powerwall_server::link::careful::Careful;
 use powerwall_server::link::local::LocalLink;
@@ -18,7 +19,7 @@ use powerwall_server::model::{Adjustments, Aggregate, GatewayFacts, LinkKind};
 use powerwall_server::settings::{
     Access, CertificatePolicy, GatewaySettings, LocalAccess, PollingSettings, Secret,
 };
-use powerwall_server::supervisor::{Configure, Directory, LinkFactory, Supervisor};
+use powerwall_server::supervisor::{Configure, LinkFactory, Supervisor};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
