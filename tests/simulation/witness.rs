@@ -74,6 +74,10 @@ impl Witness {
         if !grew {
             self.world.violated(site, "the sequence number did not grow");
         }
+        let health = &snapshot.health;
+        if health.polls != health.poll_times.count() {
+            self.world.violated(site, "what is counted as a poll is none");
+        }
         self.world.demand(site, self.is_honest(site, snapshot, record.shown));
         record.shown =
             snapshot.reading.as_ref().zip(stamp(snapshot)).map(|(reading, stamp)| (reading.taken, stamp));

@@ -62,7 +62,8 @@ impl<E: Exchange> SignedChannel<E> {
 
     async fn post(&self, din: &str, envelope: Bytes) -> Result<Answer, LinkError> {
         let (key, din, uuid) = (self.key.clone(), din.to_owned(), rand::random());
-        let sign = move || message::sign(&*key, &din, envelope, unix_time(), uuid);
+        let now = unix_time();
+        let sign = move || message::sign(&*key, &din, envelope, now, uuid);
         let signed = tokio::task::spawn_blocking(sign).await;
         let body = signed.map_err(|error| LinkError::Unreachable(format!("cannot sign: {error}")))?;
         let call = Call {
