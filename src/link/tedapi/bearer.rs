@@ -7,7 +7,7 @@ use awc::http::{Method, header};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
-use super::channel::Customer;
+use crate::link::login::Customer;
 use super::transport::{Request, Transport};
 use crate::link::LinkError;
 use crate::link::https::{Call, Https};

@@ -11,7 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
-use super::channel::Customer;
+use crate::link::login::Customer;
 use crate::link::LinkError;
 use crate::link::https::{Call, Exchange, Https, secret_header};
 use crate::link::login::Login;
