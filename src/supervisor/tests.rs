@@ -11,7 +11,7 @@ use super::*;
 use crate::link::{LinkError, Refreshed};
 use crate::model::tedapi::Payloads;
 use crate::model::{Adjustments, Aggregate, GatewayFacts, LinkKind, Source};
-use crate::settings::Access;
+use crate::settings::LinkConfig;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -56,7 +56,7 @@ impl Link for WorldLink {
 fn gateway(id: &str) -> GatewaySettings {
     GatewaySettings {
         facts: Arc::new(GatewayFacts { id: id.into(), ..GatewayFacts::default() }),
-        access: Access::Unsupported(LinkKind::Cloud),
+        link: LinkConfig::Unsupported(LinkKind::Cloud),
         timeout: 5 * SECOND,
         state_file: None,
         energies: None,

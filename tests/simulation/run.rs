@@ -17,7 +17,7 @@ use powerwall_server::link::tedapi::channel::FrameChannel;
 use powerwall_server::link::tedapi::queries::Queries;
 use powerwall_server::model::{Adjustments, Aggregate, GatewayFacts, LinkKind};
 use powerwall_server::settings::{
-    Access, CertificatePolicy, GatewaySettings, LocalAccess, PollingSettings, Secret,
+    CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, PollingSettings, Secret,
 };
 use powerwall_server::supervisor::{Configure, LinkFactory, Supervisor};
 use tokio::task::LocalSet;
@@ -71,7 +71,7 @@ fn gateway(site: usize, timeout: Duration) -> GatewaySettings {
     let facts = GatewayFacts { id: format!("site-{site}"), ..GatewayFacts::default() };
     GatewaySettings {
         facts: Arc::new(facts),
-        access: Access::Unsupported(LinkKind::Cloud),
+        link: LinkConfig::Unsupported(LinkKind::Cloud),
         timeout,
         state_file: None,
         energies: None,
@@ -94,7 +94,7 @@ fn link(
             Box::new(TedapiLink::over(channel, Queries::of(set), "192.168.91.1"))
         }
         Way::Local(auth_mode) => {
-            let access = LocalAccess {
+            let access = LocalConfig {
                 host: "192.168.91.1".into(),
                 port: 443,
                 email: "owner@example.com".into(),
