@@ -12,7 +12,7 @@
 //! | 4 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
-//! | 1 | [`model`], [`clock`], [`files`] |
+//! | 1 | [`model`], [`clock`], [`files`], [`pause`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod model;
 pub mod mqtt;
 pub mod output;
+pub mod pause;
 pub mod settings;
 pub mod simulator;
 pub mod supervise;

@@ -149,7 +149,7 @@ pub struct Health {
     pub consecutive_failures: u32,
     /// When the first of them ended; `None` after a good poll.
     pub failing_since: Option<Instant>,
-    /// Why the last poll failed; `None` after a good one.
+    /// Why the last poll failed, or what asked for the present silence; `None` after a good poll.
     pub last_error: Option<ErrorNote>,
     /// When the last poll ended, however it ended.
     pub last_attempt: Option<Instant>,
@@ -157,7 +157,7 @@ pub struct Health {
     pub latency: Option<Duration>,
     /// When the next poll starts.
     pub next_attempt: Option<Instant>,
-    /// Until when the gateway asked to be left alone (429, 503).
+    /// Until when the gateway asked to be left alone (429, 503); `None` after a good poll.
     pub cooldown_until: Option<Instant>,
     pub polls: u64,
     pub failures: u64,
@@ -222,7 +222,9 @@ impl Snapshot {
 
     pub fn freshness(&self, now: Instant) -> Freshness {
         let taken = self.reading.as_ref().map(|reading| reading.taken);
-        self.ttl.judge(taken, self.health.consecutive_failures > 0, now)
+        // Nobody asks for newer data during a silence, even if it was not a poll that led to it.
+        let is_troubled = self.health.consecutive_failures > 0 || self.health.cooldown_until.is_some();
+        self.ttl.judge(taken, is_troubled, now)
     }
 
     /// The telemetry, if it may still be shown at `now`.

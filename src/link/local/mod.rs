@@ -150,7 +150,7 @@ impl<X: Exchange> LocalLink<X> {
     async fn refresh_once(&mut self, endpoint: Endpoint) -> Result<(), LinkError> {
         let session = self.memory.session();
         // Should this exchange be given up from outside, it is not repeated at once.
-        self.schedule.failed(endpoint, Instant::now());
+        self.schedule.begin(endpoint, Instant::now());
         let before = self.answers.firmware();
         let outcome = match self.ask(endpoint, session.as_ref()).await {
             Ok(answer) => self.take(endpoint, answer),
