@@ -7,9 +7,10 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 6 | `main.rs`, [`app`], [`cli`] |
-//! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
+//! | 7 | `main.rs`, [`app`], [`cli`] |
+//! | 6 | [`web`], [`live`], [`mqtt`], [`metrics`] |
+//! | 5 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
+//! | 4 | [`views`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
 //! | 1 | [`model`], [`clock`], [`files`] |
@@ -34,4 +35,5 @@ pub mod mqtt;
 pub mod settings;
 pub mod simulator;
 pub mod supervisor;
+pub mod views;
 pub mod web;

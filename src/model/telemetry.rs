@@ -4,13 +4,11 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::customer::Answers;
-use super::tedapi::Payloads;
-use super::views::ViewCache;
-use super::{Number, Numbering, NumberingMemory, RawPercent};
+use super::{Answers, Number, Numbering, NumberingMemory, RawPercent};
 
 /// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -128,34 +126,6 @@ impl Adjustments {
     }
 }
 
-/// Where the documents come from: what a link brought home, as received.
-#[derive(Clone, Debug)]
-pub enum Source {
-    Tedapi(Payloads),
-    Customer(Answers),
-}
-
-impl Source {
-    /// Whether a Powerwall 3 answered with the little that it has of the customer API.
-    pub fn is_basic_lan(&self) -> bool {
-        matches!(self, Self::Customer(answers) if answers.is_basic_lan())
-    }
-
-    fn readings(&self, adjustments: &Adjustments) -> Readings {
-        match self {
-            Self::Tedapi(payloads) => payloads.readings(adjustments),
-            Self::Customer(answers) => answers.readings(adjustments),
-        }
-    }
-
-    fn documents(&self, adjustments: &Adjustments) -> Documents {
-        match self {
-            Self::Tedapi(payloads) => payloads.documents(adjustments),
-            Self::Customer(answers) => answers.documents(adjustments),
-        }
-    }
-}
-
 /// The documents of the customer API, as the reference library shapes them: key order and number types are theirs.
 /// `Value::Null` means the gateway did not say.
 #[derive(Clone, Debug, Default)]
@@ -192,56 +162,65 @@ pub struct Documents {
     pub numbering: Arc<Numbering>,
 }
 
+/// How many bodies can be rendered from one telemetry.
+pub(crate) const BODIES: usize = 48;
+
+/// Bodies rendered from one telemetry, each at most once; most telemetries are never asked for any.
+type Bodies = OnceLock<Box<[OnceLock<Bytes>; BODIES]>>;
+
 /// One good poll of one gateway; immutable, shared by everybody who shows it.
 #[derive(Debug)]
 pub struct Telemetry {
+    /// What every poll renews.
     pub readings: Readings,
+    /// What the operator wants changed in everything that is shown.
     adjustments: Adjustments,
-    source: Source,
+    /// What the link brought home.
+    answers: Arc<dyn Answers>,
     /// Where numbers come from that must outlive this poll.
     memory: Arc<NumberingMemory>,
     /// Derived on first use: most gateways are never asked for more than their readings.
     documents: OnceLock<Documents>,
-    /// Bodies rendered from this telemetry, each at most once.
-    pub views: ViewCache,
+    /// What was rendered.
+    bodies: Bodies,
 }
 
 impl Telemetry {
     /// Telemetry with numbers of its own: for one that stands alone.
-    pub fn new(source: Source, adjustments: Adjustments) -> Arc<Self> {
-        Self::remembering(source, adjustments, Arc::default())
+    pub fn new(answers: Arc<dyn Answers>, adjustments: Adjustments) -> Arc<Self> {
+        Self::remembering(answers, adjustments, Arc::default())
     }
 
     /// Telemetry that takes its numbers from `memory`, and adds to it what has none yet.
-    pub fn remembering(source: Source, adjustments: Adjustments, memory: Arc<NumberingMemory>) -> Arc<Self> {
+    pub fn remembering(
+        answers: Arc<dyn Answers>,
+        adjustments: Adjustments,
+        memory: Arc<NumberingMemory>,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            readings: source.readings(&adjustments),
+            readings: answers.readings(&adjustments),
             adjustments,
-            source,
+            answers,
             memory,
             documents: OnceLock::new(),
-            views: ViewCache::default(),
+            bodies: OnceLock::new(),
         })
     }
 
+    /// The documents of the customer API.
     pub fn documents(&self) -> &Documents {
-        self.documents.get_or_init(|| {
-            let mut documents = self.source.documents(&self.adjustments);
-            self.memory.number(&mut documents);
-            documents
-        })
+        self.documents.get_or_init(|| self.answers.documents(&self.adjustments, &self.memory))
     }
 
-    pub fn source(&self) -> &Source {
-        &self.source
+    /// What the link brought home.
+    pub fn answers(&self) -> &Arc<dyn Answers> {
+        &self.answers
     }
 
-    /// What the gateway answered in its own protocol; `None` if it was asked in another one.
-    pub fn payloads(&self) -> Option<&Payloads> {
-        match &self.source {
-            Source::Tedapi(payloads) => Some(payloads),
-            Source::Customer(_) => None,
-        }
+    /// The body in `slot`, rendered on first use.
+    pub(crate) fn body(&self, slot: usize, render: impl FnOnce() -> Bytes) -> Bytes {
+        let slots = self.bodies.get_or_init(|| Box::new([const { OnceLock::new() }; BODIES]));
+        slots[slot].get_or_init(render).clone()
     }
 
     pub fn adjustments(&self) -> &Adjustments {

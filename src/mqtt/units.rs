@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::model::device_signals::is_topic_level;
-use crate::model::views::numbered;
 use crate::model::{Documents, Number};
+use crate::views::numbered;
 
 /// More parts of a kind than any site has; the rest of what a gateway may claim is left out.
 pub(super) const MOST_PARTS: usize = 48;

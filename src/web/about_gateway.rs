@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::model::views::status::Moment;
 use crate::model::{Freshness, Snapshot};
+use crate::views::status::Moment;
 
 fn is_online(snapshot: &Snapshot, at: Moment) -> bool {
     snapshot.freshness(at.now) == Freshness::Live

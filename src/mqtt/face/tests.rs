@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::board::Board;
-use crate::model::views::tests::telemetry;
 use crate::model::{Reading, Ttl};
+use crate::views::tests::telemetry;
 
 const SECOND: Duration = Duration::from_secs(1);
 const PAIR: &str = "pw2_two_units_tepod";
@@ -186,7 +186,7 @@ async fn the_order_of_units_changes_no_id() {
 async fn an_announcement_waits_a_little_for_the_firmware() {
     let complete = telemetry(PAIR);
     let mut scene = Scene::new();
-    let mut first = Telemetry::new(complete.source().clone(), *complete.adjustments());
+    let mut first = Telemetry::new(complete.answers().clone(), *complete.adjustments());
     Arc::get_mut(&mut first).unwrap().readings.firmware = None;
     scene.polled(&first);
     assert!(scene.kept("/config").is_empty());
