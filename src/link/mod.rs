@@ -14,7 +14,7 @@ pub mod silence;
 pub mod tedapi;
 mod tls;
 pub mod v1r;
-pub mod vitals;
+pub(crate) mod vitals;
 
 use std::sync::Arc;
 

@@ -3,10 +3,11 @@
 //! The interpretation stays in the room of each protocol; nothing here knows one.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Adjustments, Documents, NumberingMemory, Readings};
+use super::{Adjustments, Interpretation, NumberingMemory, Readings};
 
 /// A part of what a gateway answered, as it sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +27,14 @@ pub trait Answers: fmt::Debug + Send + Sync {
     /// The readings of this moment. Cheap: every poll asks for them.
     fn readings(&self, adjustments: &Adjustments) -> Readings;
 
-    /// The documents of the customer API, with units, inverters and fans under the numbers of `numbers`.
-    fn documents(&self, adjustments: &Adjustments, numbers: &NumberingMemory) -> Documents;
+    /// The site around `readings`, and the documents of the customer API, with units, inverters and fans under the
+    /// numbers of `numbers`. Expensive: everything is parsed.
+    fn interpret(
+        &self,
+        readings: &Arc<Readings>,
+        adjustments: &Adjustments,
+        numbers: &NumberingMemory,
+    ) -> Interpretation;
 
     /// An answer as it was received; `None` where the protocol has no such part, or it has not come yet.
     fn raw(&self, _part: Part) -> Option<Bytes> {
@@ -38,4 +45,10 @@ pub trait Answers: fmt::Debug + Send + Sync {
     fn is_basic_lan(&self) -> bool {
         false
     }
+}
+
+/// What `answers` mean, with numbers of their own.
+#[cfg(test)]
+pub(crate) fn interpreted(answers: &dyn Answers, adjustments: &Adjustments) -> Interpretation {
+    answers.interpret(&Arc::new(answers.readings(adjustments)), adjustments, &NumberingMemory::default())
 }

@@ -5,10 +5,10 @@
 pub mod aggregate;
 pub mod answers;
 pub mod broker;
-pub mod device_signals;
 pub mod freshness;
 pub mod number;
 pub mod numbering;
+pub mod site;
 pub mod snapshot;
 pub mod tally;
 pub mod telemetry;
@@ -20,6 +20,10 @@ pub use broker::BrokerStatus;
 pub use freshness::{Freshness, Ttl};
 pub use number::Number;
 pub use numbering::{Numbering, NumberingMemory};
+pub use site::{
+    DeviceSignals, Fan, Interpretation, Meter, Meters, Places, RemoteMeter, Side, Site, SolarString,
+    Temperature, Transformer, Unit, UnitFan, UnitKind, UnitTemperatures,
+};
 pub use snapshot::{ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot};
 pub use tally::{FailureTally, PollTimes};
 pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Telemetry};

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Answers, Number, Numbering, NumberingMemory, RawPercent};
+use super::{Answers, Interpretation, Number, NumberingMemory, RawPercent, Site};
 
 /// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -77,6 +77,10 @@ pub struct Readings {
     pub reserve: Option<RawPercent>,
     /// `self_consumption`, `autonomous` or `backup`.
     pub mode: Option<String>,
+    /// Whether charging from the grid is allowed.
+    pub grid_charging: Option<bool>,
+    /// What may flow into the grid: `battery_ok`, `pv_only` or `never`.
+    pub grid_export: Option<String>,
     /// Hours until empty at the present load, by the gateway's own reckoning.
     pub time_remaining: Option<Number>,
     pub site_name: Option<String>,
@@ -140,8 +144,6 @@ pub struct Documents {
     pub temps: Value,
     /// Fans keyed by vitals key.
     pub fans: Value,
-    /// Alert names, sorted, each once.
-    pub alerts: Vec<String>,
     /// `/api/system_status`
     pub system_status: Value,
     /// `/api/system_status/grid_status`
@@ -152,14 +154,6 @@ pub struct Documents {
     pub site_info: Value,
     /// `/api/operation`, reserve on the raw scale.
     pub operation: Value,
-    /// Whether charging from the grid is allowed.
-    pub grid_charging: Option<bool>,
-    /// `battery_ok`, `pv_only` or `never`.
-    pub grid_export: Option<String>,
-    /// `config.json` of the gateway. Holds personal data: for derivation and redacted views only.
-    pub config: Value,
-    /// The numbers of units, inverters and fans.
-    pub numbering: Arc<Numbering>,
 }
 
 /// How many bodies can be rendered from one telemetry.
@@ -172,7 +166,7 @@ type Bodies = OnceLock<Box<[OnceLock<Bytes>; BODIES]>>;
 #[derive(Debug)]
 pub struct Telemetry {
     /// What every poll renews.
-    pub readings: Readings,
+    pub readings: Arc<Readings>,
     /// What the operator wants changed in everything that is shown.
     adjustments: Adjustments,
     /// What the link brought home.
@@ -180,7 +174,7 @@ pub struct Telemetry {
     /// Where numbers come from that must outlive this poll.
     memory: Arc<NumberingMemory>,
     /// Derived on first use: most gateways are never asked for more than their readings.
-    documents: OnceLock<Documents>,
+    interpretation: OnceLock<Interpretation>,
     /// What was rendered.
     bodies: Bodies,
 }
@@ -198,18 +192,28 @@ impl Telemetry {
         memory: Arc<NumberingMemory>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            readings: answers.readings(&adjustments),
+            readings: Arc::new(answers.readings(&adjustments)),
             adjustments,
             answers,
             memory,
-            documents: OnceLock::new(),
+            interpretation: OnceLock::new(),
             bodies: OnceLock::new(),
         })
     }
 
+    fn interpretation(&self) -> &Interpretation {
+        let interpret = || self.answers.interpret(&self.readings, &self.adjustments, &self.memory);
+        self.interpretation.get_or_init(interpret)
+    }
+
+    /// The site, with everything that is known of it.
+    pub fn site(&self) -> &Site {
+        &self.interpretation().site
+    }
+
     /// The documents of the customer API.
     pub fn documents(&self) -> &Documents {
-        self.documents.get_or_init(|| self.answers.documents(&self.adjustments, &self.memory))
+        &self.interpretation().documents
     }
 
     /// What the link brought home.

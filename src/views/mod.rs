@@ -5,7 +5,7 @@
 mod customer;
 mod flat;
 pub mod live;
-pub mod numbered;
+mod numbered;
 mod pw;
 mod redact;
 pub mod status;
@@ -89,8 +89,9 @@ impl Telemetry {
 fn render(view: View, telemetry: &Telemetry) -> Bytes {
     let readings = &telemetry.readings;
     let zeros = telemetry.adjustments().legacy_zeros;
-    // Only views of documents derive them: the others must not cost a derivation.
-    let documents = || telemetry.documents();
+    // Only views of these derive them: the others must not cost a derivation.
+    let (site, documents) = (|| telemetry.site(), || telemetry.documents());
+    let alerts = || site().alerts.as_deref().unwrap_or_default();
     match view {
         View::Aggregates => bytes(&documents().aggregates),
         View::Soe => {
@@ -100,15 +101,15 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
         View::Vitals => bytes(&documents().vitals),
         View::Strings => bytes(&documents().strings),
         View::Temps => object(&documents().temps),
-        View::TempsPw => bytes(&numbered::temps(documents())),
-        View::Alerts => bytes(&documents().alerts),
+        View::TempsPw => bytes(&numbered::temps(site())),
+        View::Alerts => bytes(&alerts()),
         View::AlertsPw => {
-            bytes(&documents().alerts.iter().map(|name| (name.clone(), Value::from(1))).collect::<Value>())
+            bytes(&alerts().iter().map(|name| (name.clone(), Value::from(1))).collect::<Value>())
         }
         View::Fans => object(&documents().fans),
-        View::FansPw => bytes(&numbered::fans(documents())),
-        View::Freq => bytes(&numbered::freq(readings, documents())),
-        View::Pod => bytes(&numbered::pod(readings, documents())),
+        View::FansPw => bytes(&numbered::fans(site())),
+        View::Freq => bytes(&numbered::freq(site(), documents())),
+        View::Pod => bytes(&numbered::pod(site(), documents())),
         View::Json => bytes(&flat::json(readings, &documents().strings, zeros)),
         View::Csv => flat::csv(readings, false, zeros).into(),
         View::CsvV2 => flat::csv(readings, true, zeros).into(),
@@ -140,7 +141,7 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
         View::PwDin => bytes(&json!({ "din": readings.din })),
         View::PwUptime => bytes(&json!({ "uptime": documents().status.get("up_time_seconds") })),
         View::PwSiteName => bytes(&json!({ "site_name": readings.site_name })),
-        View::PwAlerts => bytes(&json!({ "alerts": documents().alerts })),
+        View::PwAlerts => bytes(&json!({ "alerts": alerts() })),
         View::PwReserve => bytes(&json!({ "reserve": readings.reserve.map(RawPercent::to_app_reserve) })),
         View::PwMode => bytes(&json!({ "mode": readings.mode })),
         View::PwTimeRemaining => bytes(&json!({ "time_remaining": readings.time_remaining })),

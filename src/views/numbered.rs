@@ -1,53 +1,31 @@
 //! Bodies in which units have numbers: `/freq`, `/pod`, `/temps/pw`, `/fans/pw`.
 //!
-//! There is one numbering for all of them: at first the order of the battery blocks in the system status, expansions
-//! included, matched to the devices by serial; from then on what [`Numbering`](crate::model::Numbering) remembers.
-//! Stored series depend on it.
+//! There is one numbering for all of them, that of the site. Stored series depend on it. What the site has is taken
+//! from there; what only these bodies repeat is copied from the documents, where the unit knows its places.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::flat::grid_number;
-use crate::link::vitals::join::{Unit, package_of, units};
-use crate::model::{Documents, RawPercent, Readings};
+use crate::model::{Documents, RawPercent, Site, Unit};
 
-/// Number from 1 on, serial and block of every battery that has a block, in the order of the numbers.
-pub fn batteries(documents: &Documents) -> impl Iterator<Item = (usize, &str, &Value)> {
-    let numbered = units(documents).into_iter().enumerate();
-    numbered
-        .filter(|(_, unit)| !unit.block.is_null())
-        .map(|(index, unit)| (index + 1, unit.serial, unit.block))
+/// What the documents have of one unit.
+struct Entries<'a> {
+    block: Option<&'a Value>,
+    pod: Option<&'a Value>,
 }
 
-/// The serial that a vitals key ends in.
-pub(super) fn serial_of(key: &str) -> &str {
-    key.rsplit("--").next().unwrap_or(key)
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-pub(super) fn field(value: Option<&Value>, key: &str) -> Value {
-    value.and_then(|value| value.get(key)).cloned().unwrap_or_default()
-}
-
-/// `first`, or `second` where the first is null.
-pub(super) fn either(first: Value, second: Value) -> Value {
-    if first.is_null() { second } else { first }
-}
-
-/// Power of a unit in W, + discharging. The customer API tells watts in its blocks; a block that was made of what TEDAPI
-/// tells of the inverter repeats its number, which is kilowatts.
-fn power(unit: &Unit<'_>) -> Value {
-    let told = field(Some(unit.block), "p_out");
-    let of_inverter = field(unit.inverter.map(|(_, inverter)| inverter), "PINV_Pout");
-    match told.as_f64() {
-        Some(kilowatts) if told == of_inverter && kilowatts != 0.0 => {
-            // To the milliwatt: a product of two floats has digits that nobody measured.
-            Value::from((kilowatts * 1e6).round() / 1e3)
+impl<'a> Entries<'a> {
+    fn of(unit: &Unit, documents: &'a Documents) -> Self {
+        let blocks = documents.system_status.get("battery_blocks");
+        Self {
+            block: blocks.zip(unit.places.block).and_then(|(blocks, index)| blocks.get(index)),
+            pod: unit.places.pod.as_ref().and_then(|key| documents.vitals.get(key)),
         }
-        _ => told,
     }
+}
+
+fn field(value: Option<&Value>, key: &str) -> Value {
+    value.and_then(|value| value.get(key)).cloned().unwrap_or_default()
 }
 
 /// Databases keep numbers and drop truth values.
@@ -58,19 +36,19 @@ pub(super) fn flag(value: Value) -> Value {
     }
 }
 
-pub(super) fn freq(readings: &Readings, documents: &Documents) -> Value {
+pub(super) fn freq(site: &Site, documents: &Documents) -> Value {
     let mut freq = Map::new();
-    for (index, unit) in units(documents).iter().enumerate() {
-        let mut set = |key: &str, value: Value| freq.insert(format!("PW{}_{key}", index + 1), value);
-        let inverter = unit.inverter.map(|(_, block)| block);
-        let block = |key: &str| field(Some(unit.block), key);
-        set("name", unit.inverter.map(|(key, _)| key.as_str()).into());
-        set("PINV_Fout", either(field(inverter, "PINV_Fout"), block("f_out")));
-        set("PINV_VSplit1", field(inverter, "PINV_VSplit1"));
-        set("PINV_VSplit2", field(inverter, "PINV_VSplit2"));
+    for unit in site.units.iter().flatten() {
+        let mut set = |key: &str, value: Value| freq.insert(format!("PW{}_{key}", unit.number), value);
+        let entries = Entries::of(unit, documents);
+        let block = |key: &str| field(entries.block, key);
+        set("name", json!(unit.places.inverter));
+        set("PINV_Fout", json!(unit.frequency));
+        set("PINV_VSplit1", json!(unit.legs[0]));
+        set("PINV_VSplit2", json!(unit.legs[1]));
         set("PackagePartNumber", block("PackagePartNumber"));
-        set("PackageSerialNumber", unit.serial.into());
-        set("p_out", power(unit));
+        set("PackageSerialNumber", json!(unit.serial));
+        set("p_out", json!(unit.power));
         for key in ["q_out", "v_out", "f_out", "i_out"] {
             set(key, block(key));
         }
@@ -83,131 +61,79 @@ pub(super) fn freq(readings: &Readings, documents: &Documents) -> Value {
             }
         }
     }
-    freq.insert("grid_status".into(), readings.grid.map(grid_number).into());
+    freq.insert("grid_status".into(), site.readings.grid.map(grid_number).into());
     Value::Object(freq)
 }
 
-pub(super) fn pod(readings: &Readings, documents: &Documents) -> Value {
-    let units = units(documents);
+pub(super) fn pod(site: &Site, documents: &Documents) -> Value {
     let mut pod = Map::new();
-    for (index, unit) in units.iter().enumerate() {
-        let mut set = |key: &str, value: Value| pod.insert(format!("PW{}_{key}", index + 1), value);
-        let vital = |key: &str| field(unit.pod.map(|(_, block)| block), key);
-        let block = |key: &str| field(Some(unit.block), key);
-        set("name", unit.pod.map(|(key, _)| key.as_str()).into());
-        for key in [
-            "POD_ActiveHeating",
-            "POD_ChargeComplete",
-            "POD_ChargeRequest",
-            "POD_DischargeComplete",
-            "POD_PermanentlyFaulted",
-            "POD_PersistentlyFaulted",
-            "POD_enable_line",
-        ] {
-            set(key, flag(vital(key)));
-        }
-        set("POD_available_charge_power", vital("POD_available_charge_power"));
-        set("POD_available_dischg_power", vital("POD_available_dischg_power"));
-        let remaining = vital("POD_nom_energy_remaining");
-        set("POD_nom_energy_remaining", either(remaining, block("nominal_energy_remaining")));
-        set("POD_nom_energy_to_be_charged", vital("POD_nom_energy_to_be_charged"));
-        set(
-            "POD_nom_full_pack_energy",
-            either(vital("POD_nom_full_pack_energy"), block("nominal_full_pack_energy")),
-        );
-        if let Some(host) = host_of(unit.serial, documents)
-            && let Some(number) = units.iter().position(|unit| unit.serial == host)
-        {
-            set("attached_to", format!("PW{}", number + 1).into());
-        }
-        set("PackagePartNumber", block("PackagePartNumber"));
-        set("PackageSerialNumber", unit.serial.into());
-        set("Type", unit_type(unit.serial, documents).map_or_else(|| block("Type"), Value::from));
-        set("pinv_state", block("pinv_state"));
-        set("pinv_grid_state", block("pinv_grid_state"));
-        set("p_out", power(unit));
-        for key in ["q_out", "v_out", "f_out", "i_out"] {
-            set(key, block(key));
-        }
-        for key in ["energy_charged", "energy_discharged"] {
-            set(key, block(key));
-        }
-        for key in ["off_grid", "vf_mode", "wobble_detected", "charge_power_clamped", "backup_ready"] {
-            set(key, flag(block(key)));
-        }
-        for key in ["OpSeqState", "version"] {
-            set(key, block(key));
-        }
+    for unit in site.units.iter().flatten() {
+        put_pod(&mut pod, unit, &Entries::of(unit, documents));
     }
-    pod.insert("nominal_full_pack_energy".into(), serde_json::json!(readings.charge.full_pack));
-    pod.insert("nominal_energy_remaining".into(), serde_json::json!(readings.charge.remaining));
-    pod.insert("time_remaining_hours".into(), serde_json::json!(readings.time_remaining));
+    let readings = &site.readings;
+    pod.insert("nominal_full_pack_energy".into(), json!(readings.charge.full_pack));
+    pod.insert("nominal_energy_remaining".into(), json!(readings.charge.remaining));
+    pod.insert("time_remaining_hours".into(), json!(readings.time_remaining));
     let reserve = readings.reserve.map(RawPercent::to_app_reserve);
-    pod.insert("backup_reserve_percent".into(), serde_json::json!(reserve));
+    pod.insert("backup_reserve_percent".into(), json!(reserve));
     Value::Object(pod)
 }
 
-fn configured_blocks(documents: &Documents) -> impl Iterator<Item = &Value> {
-    documents.config.get("battery_blocks").and_then(Value::as_array).into_iter().flatten()
-}
-
-/// The serial of the unit that an expansion hangs on.
-pub(super) fn host_of<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
-    let hosts = |block: &&Value| {
-        let expansions = block.get("battery_expansions").and_then(Value::as_array).into_iter().flatten();
-        let mut dins = expansions.flat_map(|expansion| [text(expansion, "din"), text(expansion, "vin")]);
-        dins.any(|din| serial_of(din) == serial)
-    };
-    configured_blocks(documents).find(hosts).map(|block| serial_of(text(block, "vin")))
-}
-
-pub(super) fn unit_type<'a>(serial: &str, documents: &'a Documents) -> Option<&'a str> {
-    let block = configured_blocks(documents).find(|block| serial_of(text(block, "vin")) == serial)?;
-    Some(text(block, "type")).filter(|kind| !kind.is_empty())
-}
-
-pub(super) fn temps(documents: &Documents) -> Value {
-    let units = units(documents);
-    let mut next = units.len();
-    let mut temps: Vec<(usize, Value)> = Vec::new();
-    for (key, temperature) in documents.temps.as_object().into_iter().flatten() {
-        let is_of = |unit: &Unit<'_>| {
-            let modules = [unit.inverter, unit.pod];
-            modules.into_iter().flatten().any(|(_, module)| package_of(module) == key)
-                || unit.serial == serial_of(key)
-        };
-        let number = units.iter().position(is_of).unwrap_or_else(|| {
-            next += 1;
-            next - 1
-        });
-        temps.push((number, temperature.clone()));
+fn put_pod(pod: &mut Map<String, Value>, unit: &Unit, entries: &Entries<'_>) {
+    let mut set = |key: &str, value: Value| pod.insert(format!("PW{}_{key}", unit.number), value);
+    let vital = |key: &str| field(entries.pod, key);
+    let block = |key: &str| field(entries.block, key);
+    set("name", json!(unit.places.pod));
+    for key in [
+        "POD_ActiveHeating",
+        "POD_ChargeComplete",
+        "POD_ChargeRequest",
+        "POD_DischargeComplete",
+        "POD_PermanentlyFaulted",
+        "POD_PersistentlyFaulted",
+        "POD_enable_line",
+    ] {
+        set(key, flag(vital(key)));
     }
-    temps.sort_by_key(|(number, _)| *number);
-    temps.into_iter().map(|(number, temperature)| (format!("PW{}_temp", number + 1), temperature)).collect()
+    set("POD_available_charge_power", json!(unit.charge_limit));
+    set("POD_available_dischg_power", json!(unit.discharge_limit));
+    set("POD_nom_energy_remaining", json!(unit.charge.remaining));
+    set("POD_nom_energy_to_be_charged", vital("POD_nom_energy_to_be_charged"));
+    set("POD_nom_full_pack_energy", json!(unit.charge.full_pack));
+    if let Some(number) = unit.attached_to {
+        set("attached_to", format!("PW{number}").into());
+    }
+    set("PackagePartNumber", block("PackagePartNumber"));
+    set("PackageSerialNumber", json!(unit.serial));
+    set("Type", unit.configured_type.as_deref().map_or_else(|| block("Type"), Value::from));
+    set("pinv_state", block("pinv_state"));
+    set("pinv_grid_state", block("pinv_grid_state"));
+    set("p_out", json!(unit.power));
+    for key in ["q_out", "v_out", "f_out", "i_out", "energy_charged", "energy_discharged"] {
+        set(key, block(key));
+    }
+    for key in ["off_grid", "vf_mode", "wobble_detected", "charge_power_clamped", "backup_ready"] {
+        set(key, flag(block(key)));
+    }
+    for key in ["OpSeqState", "version"] {
+        set(key, block(key));
+    }
 }
 
-/// One fan of each solar inverter, both of each Powerwall 3. A device that tells nothing today keeps its numbers.
-pub(super) fn fans(documents: &Documents) -> Value {
-    let remembered = &documents.numbering.fans;
-    let told = documents.fans.as_object().into_iter().flatten().map(|(key, _)| key);
-    let others = told.filter(|key| !remembered.contains(key));
+pub(super) fn temps(site: &Site) -> Value {
+    let temperatures = site.temperatures.iter().flatten();
+    temperatures.map(|one| (format!("PW{}_temp", one.number), json!(one.celsius))).collect()
+}
+
+/// One fan of each solar inverter, both of each Powerwall 3.
+pub(super) fn fans(site: &Site) -> Value {
     let mut numbered = Map::new();
-    let mut number = 0;
-    for key in remembered.iter().chain(others) {
-        let fan = documents.fans.get(key);
-        let sides: &[&str] = if key.starts_with("TEPINV--") { &["_A", "_B"] } else { &[""] };
-        for side in sides {
-            number += 1;
-            let Some(fan) = fan else { continue };
-            let mut set = |name: &str, value: Value| numbered.insert(format!("FAN{number}_{name}"), value);
-            if side.is_empty() {
-                set("actual", field(Some(fan), "PVAC_Fan_Speed_Actual_RPM"));
-                set("target", field(Some(fan), "PVAC_Fan_Speed_Target_RPM"));
-            } else {
-                set("actual", field(Some(fan), &format!("PCH_FanSpeed{side}")));
-                set("target", Value::Null);
-                set("duty", field(Some(fan), &format!("PCH_FanDuty{side}")));
-            }
+    for fan in site.fans.iter().flatten() {
+        let mut set = |name: &str, value: Value| numbered.insert(format!("FAN{}_{name}", fan.number), value);
+        set("actual", json!(fan.speed));
+        set("target", json!(fan.target_speed));
+        if fan.side.is_some() {
+            set("duty", json!(fan.duty));
         }
     }
     Value::Object(numbered)

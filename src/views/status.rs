@@ -31,13 +31,13 @@ impl Moment {
 /// `data` of a gateway without its end, which tells of the link.
 pub(super) fn data(telemetry: &Telemetry) -> Bytes {
     let readings = &telemetry.readings;
-    let documents = telemetry.documents();
+    let (site, documents) = (telemetry.site(), telemetry.documents());
     let raw = readings.charge.state_of_energy();
     let data = json!({
         "vitals": documents.vitals,
         "strings": documents.strings,
         "aggregates": documents.aggregates,
-        "alerts": documents.alerts,
+        "alerts": site.alerts.as_deref().unwrap_or_default(),
         "temps": documents.temps,
         "grid_status": readings.grid,
         "grid_status_detail": documents.grid_status,
@@ -61,8 +61,8 @@ pub(super) fn data(telemetry: &Telemetry) -> Bytes {
         "site_name": readings.site_name,
         "site_info": documents.site_info,
         "mode": readings.mode,
-        "grid_charging": documents.grid_charging,
-        "grid_export": documents.grid_export,
+        "grid_charging": readings.grid_charging,
+        "grid_export": readings.grid_export,
         "pw3": readings.powerwall3,
     });
     let mut bytes = serde_json::to_vec(&data).unwrap_or_default();

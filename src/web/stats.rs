@@ -145,7 +145,7 @@ fn body(state: &State) -> Value {
         "fallback_mode": {},
     });
     if let Some(first) = snapshots.first() {
-        let name = readings(first).and_then(|readings| readings.site_name);
+        let name = readings(first).and_then(|readings| readings.site_name.clone());
         body["site_name"] = name.unwrap_or_else(|| first.gateway.name.clone()).into();
     }
     body

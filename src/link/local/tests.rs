@@ -7,7 +7,8 @@ use tokio::time::sleep;
 use super::*;
 use crate::link::careful::Careful;
 use crate::link::https::{Answer, Call};
-use crate::model::{Adjustments, NumberingMemory, Telemetry};
+use crate::model::answers::interpreted;
+use crate::model::{Adjustments, Telemetry};
 use crate::settings::{AuthMode, CertificatePolicy, Secret};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -235,7 +236,7 @@ async fn a_gateway_that_is_away_for_a_day_costs_no_login_and_is_read_as_soon_as_
 async fn firmware_that_is_open_to_everybody_needs_no_login() {
     let mut bench = Bench::new("1.50.1 a");
     bench.run(60 * SECOND).await;
-    let documents = bench.answers().documents(&Adjustments::default(), &NumberingMemory::default());
+    let documents = interpreted(&*bench.answers(), &Adjustments::default()).documents;
     assert!(documents.system_status.is_object());
     assert_eq!(bench.script().count("/api/login/Basic"), 0);
 }

@@ -12,7 +12,8 @@ use super::*;
 use crate::link::https::{Answer, Call, Exchange};
 use crate::link::login::Login;
 use crate::link::memory::Memory;
-use crate::model::{Adjustments, NumberingMemory};
+use crate::model::Adjustments;
+use crate::model::answers::interpreted;
 use crate::settings::{QuerySet, Secret};
 
 const DIN: &str = "1707000-11-M--TG1250000001A1";
@@ -249,8 +250,7 @@ async fn a_failed_slow_question_is_reported_and_keeps_what_was_known() {
 
 impl Bench {
     fn energy(&self) -> serde_json::Value {
-        let numbers = NumberingMemory::default();
-        self.link.payloads.documents(&Adjustments::default(), &numbers).aggregates["solar"]["energy_exported"]
+        interpreted(&self.link.payloads, &Adjustments::default()).documents.aggregates["solar"]["energy_exported"]
             .clone()
     }
 

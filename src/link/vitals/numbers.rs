@@ -2,28 +2,22 @@
 
 use serde_json::{Map, Value};
 
-use super::join::reported_serials;
+use super::join::Devices;
 use crate::link::json::serial_of;
-use crate::model::{Documents, Numbering, NumberingMemory};
-
-/// Numbers what is in `documents`. `configured`: DINs of the Powerwall 3 units in the configuration.
-pub(in crate::link) fn number(documents: &mut Documents, configured: &[String], numbers: &NumberingMemory) {
-    documents.numbering = numbers.meet(&expected(documents, configured));
-    let inverters = keys(&documents.vitals, "PVAC--");
-    documents.strings = lettered(&documents.strings, &inverters, &documents.numbering.solar_inverters);
-}
+use crate::model::{Documents, Numbering};
 
 fn keys(document: &Value, prefix: &str) -> Vec<String> {
     let fields = document.as_object().into_iter().flatten();
     fields.map(|(key, _)| key).filter(|key| key.starts_with(prefix)).cloned().collect()
 }
 
-/// What there is, in the order in which numbers are given. A Powerwall 3 that has not answered yet has its place.
-fn expected(documents: &Documents, configured: &[String]) -> Numbering {
+/// What there is, in the order in which numbers are given. `configured`: DINs of the Powerwall 3 units in the
+/// configuration; one that has not answered yet has its place.
+pub(super) fn expected(documents: &Documents, reported: &[Devices<'_>], configured: &[String]) -> Numbering {
     let is_configured = |key: &str| configured.iter().any(|din| key.ends_with(din.as_str()));
     let serials: Vec<String> = configured.iter().map(|din| serial_of(din).to_owned()).collect();
-    let reported = reported_serials(documents);
-    let others = reported.into_iter().filter(|serial| !serials.contains(serial));
+    let reported = reported.iter().map(|unit| unit.serial.to_owned()).filter(|serial| !serial.is_empty());
+    let others = reported.filter(|serial| !serials.contains(serial));
     let units = serials.iter().cloned().chain(others).collect();
 
     let own = keys(&documents.vitals, "PVAC--").into_iter().filter(|key| !is_configured(key));
@@ -42,10 +36,24 @@ fn expected(documents: &Documents, configured: &[String]) -> Numbering {
     Numbering { units, solar_inverters, fans }
 }
 
-/// `strings` with the digits behind their letters given by number instead of by place. `inverters`: whose strings
-/// they are, by place.
-fn lettered(strings: &Value, inverters: &[String], numbers: &[String]) -> Value {
-    let Some(fields) = strings.as_object() else { return strings.clone() };
+/// What is remembered first, also where nothing is reported of it today; then what is not.
+pub(super) fn by_number<'a>(mut reported: Vec<Devices<'a>>, remembered: &'a [String]) -> Vec<Devices<'a>> {
+    let mut units: Vec<Devices<'_>> = remembered
+        .iter()
+        .map(|serial| match reported.iter().position(|unit| unit.serial == serial) {
+            Some(index) => reported.remove(index),
+            None => Devices::absent(serial),
+        })
+        .collect();
+    units.append(&mut reported);
+    units
+}
+
+/// The strings with the digits behind their letters given by number instead of by place.
+pub(super) fn lettered(documents: &Documents, numbers: &[String]) -> Value {
+    let Some(fields) = documents.strings.as_object() else { return documents.strings.clone() };
+    // Whose strings they are, by place.
+    let inverters = keys(&documents.vitals, "PVAC--");
     let number = |place: usize| {
         let name = inverters.get(place)?;
         numbers.iter().position(|known| known == name)

@@ -108,7 +108,7 @@ impl Sections {
                 known.data.clone()
             }
             (_, Some(newest)) => {
-                view::data(newest).iter().map(|(name, value)| (key(name), bytes(value))).collect()
+                view::data(newest.site()).iter().map(|(name, value)| (key(name), bytes(value))).collect()
             }
             (_, None) => Vec::new(),
         };

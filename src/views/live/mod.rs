@@ -10,10 +10,11 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::numbered;
 use super::status::{self, Moment};
-use crate::model::{Aggregate, Documents, Freshness, GridStatus, LinkHealth, RawPercent, Readings, Snapshot};
-use crate::model::{ErrorNote, Telemetry};
+use crate::model::{
+    Aggregate, ErrorNote, Fan, Freshness, GridStatus, LinkHealth, Meter, Meters, RawPercent, Readings, Side,
+    Site, Snapshot, SolarString, Temperature,
+};
 
 /// Alerts that tell of something done.
 const NOTICES: [&str; 4] =
@@ -26,7 +27,7 @@ pub fn status(snapshot: &Snapshot, freshness: Freshness, at: Moment) -> Value {
     let health = &snapshot.health;
     let reading = snapshot.reading.as_ref();
     let readings = reading.map(|reading| &reading.telemetry.readings);
-    let told = reading.map(|reading| &reading.telemetry.documents().status);
+    let site = reading.map(|reading| reading.telemetry.site());
     let cooldown = health.cooldown_until.filter(|until| *until > at.now);
     json!({
         "name": snapshot.gateway.name,
@@ -46,19 +47,13 @@ pub fn status(snapshot: &Snapshot, freshness: Freshness, at: Moment) -> Value {
         "powerwall3": readings.and_then(|readings| readings.powerwall3),
         "site_name": readings.and_then(|readings| readings.site_name.as_ref()),
         "timezone": readings.and_then(|readings| readings.timezone.as_ref()).or(snapshot.gateway.timezone.as_ref()),
-        "uptime": told.and_then(|told| told.get("up_time_seconds")),
-        "boot_at": told.and_then(|told| told.get("start_time")).and_then(boot),
+        "uptime": site.and_then(|site| site.uptime.as_ref()),
+        "boot_at": site.and_then(|site| site.started),
     })
 }
 
 fn unix(instant: Option<Instant>, at: Moment) -> Option<f64> {
     instant.map(|instant| status::round(at.unix_of(instant)))
-}
-
-/// `2026-09-24 21:28:16 -0700` in Unix seconds.
-fn boot(start_time: &Value) -> Option<i64> {
-    let start = jiff::Zoned::strptime("%Y-%m-%d %H:%M:%S %z", start_time.as_str()?).ok()?;
-    Some(start.timestamp().as_second())
 }
 
 /// The ways to reach the gateway. Of two, both may be in use.
@@ -77,21 +72,20 @@ pub fn links(snapshot: &Snapshot, at: Moment) -> Value {
     links.iter().map(link).collect()
 }
 
-/// The sections that come from telemetry, by name; without those of which nothing is known yet.
-pub fn data(telemetry: &Telemetry) -> Vec<(&'static str, Value)> {
-    let (readings, documents) = (&telemetry.readings, telemetry.documents());
-    let knows_devices = documents.vitals.is_object() || documents.system_status.is_object();
+/// The sections of a site, by name; without those of which nothing is known yet.
+pub fn data(site: &Site) -> Vec<(&'static str, Value)> {
+    let readings = &site.readings;
     let sections = [
-        ("power", true, json!(readings.power)),
-        ("energy", true, energy(readings)),
-        ("meters", documents.aggregates.is_object(), meters(documents)),
-        ("units", knows_devices, unit::all(documents)),
-        ("strings", documents.strings.is_object(), strings(documents)),
-        ("alerts", true, alerts(documents)),
-        ("fans", documents.fans.is_object(), fans(documents)),
-        ("temps", documents.temps.is_object(), temps(documents)),
+        ("power", Some(json!(readings.power))),
+        ("energy", Some(energy(readings))),
+        ("meters", site.meters.as_ref().map(|known| meters(known, site))),
+        ("units", site.units.as_deref().map(unit::all)),
+        ("strings", site.strings.as_deref().map(strings)),
+        ("alerts", Some(alerts(site.alerts.as_deref().unwrap_or_default()))),
+        ("fans", site.fans.as_deref().map(fans)),
+        ("temps", site.temperatures.as_deref().map(temps)),
     ];
-    sections.into_iter().filter(|(_, known, _)| *known).map(|(name, _, value)| (name, value)).collect()
+    sections.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 fn energy(readings: &Readings) -> Value {
@@ -110,91 +104,66 @@ fn energy(readings: &Readings) -> Value {
     })
 }
 
-fn meters(documents: &Documents) -> Value {
-    let meter = |name: &str| {
-        let told = |key: &str| numbered::field(documents.aggregates.get(name), key);
-        let currents = ["i_a_current", "i_b_current", "i_c_current"].map(told);
+fn meters(meters: &Meters, site: &Site) -> Value {
+    let meter = |meter: &Meter| {
         json!({
-            "power": told("instant_power"),
-            "voltage": told("instant_average_voltage"),
-            "current": told("instant_average_current"),
-            "currents": currents,
-            "frequency": told("frequency"),
-            "imported_wh": told("energy_imported"),
-            "exported_wh": told("energy_exported"),
+            "power": meter.power,
+            "voltage": meter.voltage,
+            "current": meter.current,
+            "currents": meter.currents,
+            "frequency": meter.frequency,
+            "imported_wh": meter.imported,
+            "exported_wh": meter.exported,
         })
     };
-    let island = |side: &str| {
-        let devices = || documents.vitals.as_object().into_iter().flatten();
-        let told = |key: String| {
-            devices()
-                .filter_map(|(_, device)| device.get(&key))
-                .find(|value| value.is_number())
-                .cloned()
-                .unwrap_or_default()
-        };
-        let frequencies = [1, 2, 3].map(|leg| told(format!("ISLAND_FreqL{leg}_{side}")));
-        let volts = [1, 2, 3].map(|leg| told(format!("ISLAND_VL{leg}N_{side}")));
-        json!({
-            "frequency": frequencies.into_iter().find(Value::is_number),
-            "volts": volts,
-        })
-    };
+    let side = |side: &Side| json!({ "frequency": side.frequency, "volts": side.voltages });
     json!({
-        "site": meter("site"),
-        "battery": meter("battery"),
-        "load": meter("load"),
-        "solar": meter("solar"),
-        "main": island("Main"),
-        "home": island("Load"),
+        "site": meter(&meters.site),
+        "battery": meter(&meters.battery),
+        "load": meter(&meters.load),
+        "solar": meter(&meters.solar),
+        "main": side(&site.main),
+        "home": side(&site.home),
     })
 }
 
-fn strings(documents: &Documents) -> Value {
-    let strings = documents.strings.as_object().into_iter().flatten();
-    let string = |(name, told): (&String, &Value)| {
-        let told = |key: &str| numbered::field(Some(told), key);
+fn strings(strings: &[SolarString]) -> Value {
+    let string = |string: &SolarString| {
         json!({
-            "name": name,
-            "voltage": told("Voltage"),
-            "current": told("Current"),
-            "power": told("Power"),
-            "state": told("State"),
-            "connected": told("Connected"),
+            "name": string.name,
+            "voltage": string.voltage,
+            "current": string.current,
+            "power": string.power,
+            "state": string.state,
+            "connected": string.is_connected,
         })
     };
-    strings.map(string).collect()
+    strings.iter().map(string).collect()
 }
 
 /// Warnings first. They come sorted by name and stay so within their class.
-fn alerts(documents: &Documents) -> Value {
-    let mut alerts: Vec<&str> = documents.alerts.iter().map(String::as_str).collect();
+fn alerts(names: &[String]) -> Value {
+    let mut alerts: Vec<&str> = names.iter().map(String::as_str).collect();
     alerts.sort_by_key(|name| (NOTICES.contains(name), INFORMATION.contains(name)));
     json!(alerts)
 }
 
-/// The numbered values `<name>_<what>` as one object per name.
-fn fans(documents: &Documents) -> Value {
-    let numbered = numbered::fans(documents);
-    let told = |name: &str, what: &str| numbered::field(Some(&numbered), &format!("{name}_{what}"));
-    let names = numbered.as_object().into_iter().flatten().filter_map(|(key, _)| key.strip_suffix("_actual"));
-    let fan = |name: &str| {
+fn fans(fans: &[Fan]) -> Value {
+    let fan = |fan: &Fan| {
         json!({
-            "name": name,
-            "rpm": told(name, "actual"),
-            "target_rpm": told(name, "target"),
-            "duty": told(name, "duty"),
+            "name": format!("FAN{}", fan.number),
+            "rpm": fan.speed,
+            "target_rpm": fan.target_speed,
+            "duty": fan.duty,
         })
     };
-    names.map(fan).collect()
+    fans.iter().map(fan).collect()
 }
 
-fn temps(documents: &Documents) -> Value {
-    let numbered = numbered::temps(documents);
-    let temps = numbered.as_object().into_iter().flatten();
-    temps
-        .map(|(key, celsius)| json!({ "number": key.trim_end_matches("_temp"), "celsius": celsius }))
-        .collect()
+fn temps(temperatures: &[Temperature]) -> Value {
+    let temperature =
+        |one: &Temperature| json!({ "number": format!("PW{}", one.number), "celsius": one.celsius });
+    temperatures.iter().map(temperature).collect()
 }
 
 /// The sum over all gateways. `snapshots` tell why somebody is missing.

@@ -1,109 +1,64 @@
-//! One battery: everything that the devices and blocks of a site tell about it, under one number.
+//! One battery, as the live feed sends it.
 
 use serde_json::{Value, json};
 
-use super::super::numbered;
-use crate::link::vitals::join::{self, Unit};
-use crate::model::{Charge, Documents, Number, RawPercent};
-
-const POWERWALL3_PART: &str = "1707000";
+use crate::model::{RawPercent, Unit, UnitFan, UnitKind};
 
 /// How many of the last characters of a serial are shown.
 const SHOWN_OF_SERIAL: usize = 4;
 
 /// All of them, in the order of the numbers.
-pub(super) fn all(documents: &Documents) -> Value {
-    let units = join::units(documents);
-    units.iter().enumerate().map(|(index, unit)| one(index, unit, &units, documents)).collect()
+pub(super) fn all(units: &[Unit]) -> Value {
+    units.iter().map(one).collect()
 }
 
-fn one(index: usize, unit: &Unit<'_>, units: &[Unit<'_>], documents: &Documents) -> Value {
-    let inverter = |key: &str| numbered::field(unit.inverter.map(|(_, block)| block), key);
-    let pod = |key: &str| numbered::field(unit.pod.map(|(_, block)| block), key);
-    let block = |key: &str| numbered::field(Some(unit.block), key);
-    let or = numbered::either;
-    let thermal = device(documents, "TETHC--", unit.serial);
-    let part = or(block("PackagePartNumber"), part_of(unit));
-    let host = numbered::host_of(unit.serial, documents);
-    let host = host.and_then(|host| units.iter().position(|unit| unit.serial == host));
-    let (kind, name) = kind(unit, host.is_some(), part.as_str(), documents);
-    let remaining = or(pod("POD_nom_energy_remaining"), block("nominal_energy_remaining"));
-    let full = or(pod("POD_nom_full_pack_energy"), block("nominal_full_pack_energy"));
-    let charge = Charge {
-        remaining: Number::from_json(&remaining),
-        full_pack: Number::from_json(&full),
-        ..Charge::default()
-    };
-    let raw = charge.state_of_energy();
+fn one(unit: &Unit) -> Value {
+    let raw = unit.charge.state_of_energy();
+    let (kind, name) = kind(unit.kind);
+    let temperatures = &unit.temperatures;
     let temps = [
-        ("pack_max", pod("HVP_PackTempMax")),
-        ("pack_min", pod("HVP_PackTempMin")),
-        ("ambient", or(inverter("PCH_AmbientTemp"), numbered::field(thermal, "THC_AmbientTemp"))),
-        ("heatsink", or(inverter("PCH_heatsinkTemp"), inverter("PINV_HeatsinkTemp"))),
+        ("pack_max", temperatures.pack_max),
+        ("pack_min", temperatures.pack_min),
+        ("ambient", temperatures.ambient),
+        ("heatsink", temperatures.heatsink),
     ];
-    let temps = temps.into_iter().filter(|(_, celsius)| celsius.is_number());
-    let fans = ["A", "B"].into_iter().filter_map(|side| {
-        let (rpm, duty) =
-            (inverter(&format!("PCH_FanSpeed_{side}")), inverter(&format!("PCH_FanDuty_{side}")));
-        (!rpm.is_null() || !duty.is_null()).then(|| json!({ "name": side, "rpm": rpm, "duty": duty }))
-    });
+    let temps = temps.into_iter().filter(|(_, celsius)| celsius.is_some());
+    let fan = |fan: &UnitFan| json!({ "name": fan.name, "rpm": fan.speed, "duty": fan.duty });
     json!({
-        "number": format!("PW{}", index + 1),
+        "number": format!("PW{}", unit.number),
         "name": name,
         "kind": kind,
-        "part": part,
-        "serial": masked(unit.serial),
-        "attached_to": host.map(|host| format!("PW{}", host + 1)),
+        "part": unit.part,
+        "serial": masked(&unit.serial),
+        "attached_to": unit.attached_to.map(|number| format!("PW{number}")),
         "soe": raw.map(RawPercent::to_app_clamped),
         "soe_raw": raw,
-        "remaining_wh": remaining,
-        "full_wh": full,
-        "power": power(unit),
-        "state": or(block("pinv_state"), inverter("PINV_State")),
-        "grid_state": or(block("pinv_grid_state"), inverter("PINV_GridState")),
-        "freq": or(inverter("PINV_Fout"), block("f_out")),
-        "voltage": or(inverter("PINV_Vout"), block("v_out")),
-        "volts": [inverter("PINV_VSplit1"), inverter("PINV_VSplit2")],
+        "remaining_wh": unit.charge.remaining,
+        "full_wh": unit.charge.full_pack,
+        "power": unit.power,
+        "state": unit.state,
+        "grid_state": unit.grid_state,
+        "freq": unit.frequency,
+        "voltage": unit.voltage,
+        "volts": unit.legs,
         "temps": temps.map(|(name, celsius)| json!({ "name": name, "celsius": celsius })).collect::<Value>(),
-        "fans": fans.collect::<Value>(),
-        "charge_limit_w": pod("POD_available_charge_power"),
-        "discharge_limit_w": pod("POD_available_dischg_power"),
-        "charged_wh": or(block("energy_charged"), inverter("PINV_LifetimeEnergyCharged")),
-        "discharged_wh": or(block("energy_discharged"), inverter("PINV_LifetimeEnergyDischarged")),
-        "alerts": alerts([unit.pod.map(|(_, block)| block), unit.inverter.map(|(_, block)| block), thermal]),
+        "fans": unit.fans.iter().map(fan).collect::<Value>(),
+        "charge_limit_w": unit.charge_limit,
+        "discharge_limit_w": unit.discharge_limit,
+        "charged_wh": unit.charged,
+        "discharged_wh": unit.discharged,
+        "alerts": unit.alerts,
     })
 }
 
-fn device<'a>(documents: &'a Documents, prefix: &str, serial: &str) -> Option<&'a Value> {
-    let mut devices = documents.vitals.as_object().into_iter().flatten();
-    let is_it = |key: &str| key.starts_with(prefix) && numbered::serial_of(key) == serial;
-    devices.find(|(key, _)| is_it(key)).map(|(_, device)| device)
-}
-
-/// The part number in the key `TYPE--part--serial` of its device.
-fn part_of(unit: &Unit<'_>) -> Value {
-    let key = unit.pod.or(unit.inverter).map(|(key, _)| key.as_str());
-    key.and_then(|key| key.split("--").nth(1)).map_or(Value::Null, Value::from)
-}
-
 /// The word for programs and that for people.
-fn kind(
-    unit: &Unit<'_>,
-    is_attached: bool,
-    part: Option<&str>,
-    documents: &Documents,
-) -> (Option<&'static str>, &'static str) {
-    let configured = numbered::unit_type(unit.serial, documents).unwrap_or_default();
-    let own = unit.block.get("Type").and_then(Value::as_str).unwrap_or_default();
-    let is_powerwall3 =
-        configured.starts_with("Powerwall3") || part.is_some_and(|part| part.starts_with(POWERWALL3_PART));
-    match (configured, own) {
-        _ if is_attached => (Some("expansion"), "Powerwall 3 expansion"),
-        (_, "BatteryExpansion") => (Some("expansion"), "Powerwall 3 expansion"),
-        ("Powerwall3Follower", _) => (Some("powerwall3"), "Powerwall 3 follower"),
-        _ if is_powerwall3 => (Some("powerwall3"), "Powerwall 3"),
-        ("ACPW", _) | (_, "ACPW") => (Some("powerwall2"), "Powerwall 2"),
-        _ => (None, "Powerwall"),
+fn kind(kind: UnitKind) -> (Option<&'static str>, &'static str) {
+    match kind {
+        UnitKind::Powerwall2 => (Some("powerwall2"), "Powerwall 2"),
+        UnitKind::Powerwall3 => (Some("powerwall3"), "Powerwall 3"),
+        UnitKind::Follower => (Some("powerwall3"), "Powerwall 3 follower"),
+        UnitKind::Expansion => (Some("expansion"), "Powerwall 3 expansion"),
+        UnitKind::Unknown => (None, "Powerwall"),
     }
 }
 
@@ -111,21 +66,4 @@ fn kind(
 fn masked(serial: &str) -> Option<String> {
     let hidden = serial.chars().count().checked_sub(SHOWN_OF_SERIAL).filter(|hidden| *hidden > 0)?;
     Some(format!("…{}", serial.chars().skip(hidden).collect::<String>()))
-}
-
-/// Watts. Inverters tell kilowatts; a block without an inverter comes from the customer API, which tells watts.
-fn power(unit: &Unit<'_>) -> Option<Number> {
-    match unit.inverter {
-        Some((_, inverter)) => Number::from_json(inverter.get("PINV_Pout")?)?.times(Number::Int(1000)),
-        None => Number::from_json(unit.block.get("p_out")?),
-    }
-}
-
-/// Names of all that is active in its devices, sorted, each once.
-fn alerts(devices: [Option<&Value>; 3]) -> Vec<&str> {
-    let lists = devices.into_iter().flatten().filter_map(|device| device.get("alerts")?.as_array());
-    let mut names: Vec<&str> = lists.flatten().filter_map(Value::as_str).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }

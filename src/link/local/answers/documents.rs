@@ -6,14 +6,15 @@ use serde_json::{Map, Value};
 
 use super::{CustomerAnswers, Endpoint, vitals};
 use crate::link::json::{Look, Object, names, value_of};
-use crate::link::vitals::{lists, numbers};
-use crate::model::{Adjustments, Documents, NumberingMemory};
+use crate::link::vitals::{Beside, Configured, Devices, lists, meters, watts};
+use crate::model::{Documents, Interpretation, Number, NumberingMemory, Power, Readings};
 
-pub(super) fn of(
+/// What the answers mean.
+pub(super) fn interpret(
     answers: &CustomerAnswers,
-    adjustments: &Adjustments,
-    memory: &NumberingMemory,
-) -> Documents {
+    readings: &Arc<Readings>,
+    numbers: &NumberingMemory,
+) -> Interpretation {
     let vitals = answers.answers[Endpoint::Vitals as usize].as_ref().and_then(|answer| {
         let devices = vitals::decode(answer).ok()?;
         Some(vitals::document(devices))
@@ -26,32 +27,35 @@ pub(super) fn of(
     };
     let alerts = alerts(vitals.as_ref(), &solar, &grid_status);
     let vitals = vitals.unwrap_or_default();
-    let mut documents = Documents {
-        aggregates: aggregates(answers, adjustments),
+    let aggregates = aggregates(answers, &readings.power);
+    let meters = meters(&aggregates);
+    let documents = Documents {
+        aggregates,
         strings,
         temps: lists::temps(&vitals),
         fans: Value::Null,
-        alerts,
         system_status: system_status(answers),
         grid_status,
         status: answers.parsed(Endpoint::Status),
         site_info: answers.parsed(Endpoint::SiteInfo),
         operation: answers.parsed(Endpoint::Operation),
-        // The customer API does not tell.
-        grid_charging: None,
-        grid_export: None,
-        config: Value::Null,
         vitals,
-        numbering: Arc::default(),
     };
-    numbers::number(&mut documents, &[], memory);
-    documents
+    let configured = Configured::default();
+    let beside = Beside { readings, meters, alerts, configured, power: unit_power };
+    crate::link::vitals::interpret(documents, beside, numbers)
+}
+
+/// The system status reports watts, the vitals kilowatts.
+fn unit_power(unit: &Devices<'_>) -> Option<Number> {
+    let block = unit.block.and_then(|(_, block)| block.at(&["p_out"]).number());
+    block.or_else(|| watts(unit.inverter?.1.at(&["PINV_Pout"]).number()?))
 }
 
 /// The meters as received, but for what the operator wants changed.
-fn aggregates(answers: &CustomerAnswers, adjustments: &Adjustments) -> Value {
+fn aggregates(answers: &CustomerAnswers, shown: &Power) -> Value {
     let mut aggregates = answers.parsed(Endpoint::Aggregates);
-    let (told, shown) = (answers.facts.power, adjustments.apply(answers.facts.power));
+    let told = answers.facts.power;
     for (meter, told, shown) in
         [("site", told.site, shown.site), ("load", told.load, shown.load), ("solar", told.solar, shown.solar)]
     {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::link::json::{Look, Unusable, object};
 use crate::model::{
-    Adjustments, Answers, Charge, Documents, GridStatus, NumberingMemory, Power, RawPercent, Readings,
+    Adjustments, Answers, Charge, GridStatus, Interpretation, NumberingMemory, Power, RawPercent, Readings,
 };
 
 pub use vitals::wire;
@@ -190,6 +190,9 @@ impl Answers for CustomerAnswers {
             grid: facts.grid,
             reserve: facts.reserve,
             mode: facts.mode.clone(),
+            // The customer API does not say.
+            grid_charging: None,
+            grid_export: None,
             time_remaining: hours(),
             site_name: facts.site_name.clone(),
             timezone: facts.timezone.clone(),
@@ -203,8 +206,13 @@ impl Answers for CustomerAnswers {
         }
     }
 
-    fn documents(&self, adjustments: &Adjustments, numbers: &NumberingMemory) -> Documents {
-        documents::of(self, adjustments, numbers)
+    fn interpret(
+        &self,
+        readings: &Arc<Readings>,
+        _: &Adjustments,
+        numbers: &NumberingMemory,
+    ) -> Interpretation {
+        documents::interpret(self, readings, numbers)
     }
 
     fn is_basic_lan(&self) -> bool {

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::answers::interpreted;
 use crate::model::{Number, Telemetry};
 use crate::simulator::vitals_bytes;
 use crate::views::View;
@@ -82,7 +83,7 @@ fn bodies_are_those_the_proxy_was_recorded_with() {
     }
     let mut alerts: Vec<String> = serde_json::from_value(golden["/alerts"]["json"].clone()).unwrap();
     alerts.sort_unstable();
-    assert_eq!(telemetry.documents().alerts, alerts);
+    assert_eq!(*telemetry.site().alerts.as_ref().unwrap(), alerts);
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn without_vitals_strings_and_alerts_come_from_the_inverter() {
     assert_eq!(strings["A"], json!({ "Connected": true, "Voltage": 10.3, "Current": 0, "Power": 0 }));
     assert_eq!(strings.as_object().unwrap().len(), 4);
     let alerts = ["PVS_a018_MciStringB", "PVS_a059_MciOpen", "SystemConnectedToGrid"];
-    assert_eq!(telemetry.documents().alerts, alerts);
+    assert_eq!(*telemetry.site().alerts.as_ref().unwrap(), alerts);
 }
 
 #[test]
@@ -106,7 +107,7 @@ fn what_the_operator_wants_changed_is_changed_in_readings_and_documents_alike() 
     assert_eq!((power.site, power.solar, power.load), (Some(0.into()), Some(0.into()), Some(540.into())));
     assert_eq!(power.battery, None);
     let expected = r#"{"site":{"instant_power":0,"energy_imported":7},"solar":{"instant_power":0},"load":{"instant_power":540}}"#;
-    assert_eq!(answers.documents(&adjustments, &NumberingMemory::default()).aggregates.to_string(), expected);
+    assert_eq!(interpreted(&answers, &adjustments).documents.aggregates.to_string(), expected);
 }
 
 #[test]
@@ -136,7 +137,7 @@ fn a_percentage_works_out_hours_only_with_energy() {
     assert_eq!(readings.time_remaining, Some(Number::Float(5.0)));
     assert_eq!(readings.charge.state_of_energy().unwrap().0, 23.975_388, "the gateway's own word counts");
     assert_eq!(
-        answers.documents(&Adjustments::default(), &NumberingMemory::default()).system_status["battery_blocks"],
+        interpreted(&answers, &Adjustments::default()).documents.system_status["battery_blocks"],
         json!([])
     );
 }
@@ -149,7 +150,7 @@ proptest! {
             let _ = answers.accept(endpoint, bytes.clone().into());
             let _ = answers.accept(endpoint, format!(r#"{{"{endpoint:?}":{text:?},"percentage":1e999}}"#).into());
         }
-        let _ = answers.documents(&Adjustments::default(), &NumberingMemory::default());
+        let _ = interpreted(&answers, &Adjustments::default()).documents;
         let _ = answers.readings(&Adjustments::default());
     }
 

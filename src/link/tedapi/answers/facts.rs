@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::parsed::powerwall3_units;
+use super::site_documents;
 use crate::link::json::{Look, names};
 use crate::model::{Charge, GridStatus, Power, RawPercent};
 
@@ -19,6 +20,8 @@ pub(super) struct ConfigFacts {
     pub powerwall3: Option<bool>,
     pub reserve: Option<RawPercent>,
     pub mode: Option<String>,
+    pub grid_charging: Option<bool>,
+    pub grid_export: Option<String>,
     pub site_name: Option<String>,
     pub timezone: Option<String>,
 }
@@ -35,6 +38,8 @@ impl ConfigFacts {
             blocks,
             reserve: site.at(&["backup_reserve_percent"]).number().map(|raw| RawPercent(raw.as_f64())),
             mode: owned(config.at(&["default_real_mode"])),
+            grid_charging: site_documents::grid_charging(config),
+            grid_export: site_documents::grid_export(config),
             site_name: owned(site.at(&["site_name"])),
             timezone: owned(site.at(&["timezone"])),
             powerwall3_units,

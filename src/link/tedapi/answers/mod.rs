@@ -24,9 +24,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::link::json::object;
-use crate::link::vitals;
-use crate::model::{Adjustments, Answers, Documents, NumberingMemory, Part, Readings};
+use crate::link::json::{Look, object};
+use crate::link::vitals::{self, Devices};
+use crate::model::{
+    Adjustments, Answers, Documents, Interpretation, Meter, Meters, Number, NumberingMemory, Part, Readings,
+};
 use energies::Energies;
 use facts::{ConfigFacts, StatusFacts};
 use parsed::Parsed;
@@ -182,6 +184,8 @@ impl Answers for TedapiAnswers {
             grid: status.grid,
             reserve: config.reserve,
             mode: config.mode.clone(),
+            grid_charging: config.grid_charging,
+            grid_export: config.grid_export.clone(),
             time_remaining: hours(),
             site_name: config.site_name.clone(),
             timezone: config.timezone.clone(),
@@ -191,29 +195,34 @@ impl Answers for TedapiAnswers {
         }
     }
 
-    fn documents(&self, adjustments: &Adjustments, numbers: &NumberingMemory) -> Documents {
+    fn interpret(
+        &self,
+        readings: &Arc<Readings>,
+        adjustments: &Adjustments,
+        numbers: &NumberingMemory,
+    ) -> Interpretation {
         let parsed = Parsed::of(self);
         let vitals = vitals_document::vitals(&parsed);
-        let power = self.readings(adjustments).power;
-        let mut documents = Documents {
-            aggregates: aggregates::aggregates(&parsed, &power, &self.energies, adjustments.legacy_zeros),
+        let aggregates = |zeros| aggregates::aggregates(&parsed, &readings.power, &self.energies, zeros);
+        let truth = aggregates(false);
+        let meters = vitals::meters(&truth).map(|meters| Meters { generator: generator(&parsed), ..meters });
+        let alerts = lists::alerts(&parsed, &vitals);
+        let documents = Documents {
+            // What clients that cannot read null are shown is for them alone.
+            aggregates: if adjustments.legacy_zeros { aggregates(true) } else { truth },
             strings: vitals::lists::strings(&vitals),
             temps: vitals::lists::temps(&vitals),
             fans: lists::fans(&parsed),
-            alerts: lists::alerts(&parsed, &vitals),
             system_status: blocks::system_status(&parsed, &vitals),
             grid_status: site_documents::grid_status(&parsed),
             status: site_documents::status(&parsed),
             site_info: site_documents::site_info(&parsed),
             operation: site_documents::operation(&parsed),
-            grid_charging: site_documents::grid_charging(&parsed),
-            grid_export: site_documents::grid_export(&parsed),
-            config: parsed.config,
             vitals,
-            numbering: Arc::default(),
         };
-        vitals::numbers::number(&mut documents, self.powerwall3_units(), numbers);
-        documents
+        let configured = parsed::configured(&parsed.config);
+        let beside = vitals::Beside { readings, meters, alerts, configured, power: unit_power };
+        vitals::interpret(documents, beside, numbers)
     }
 
     fn raw(&self, part: Part) -> Option<Bytes> {
@@ -224,6 +233,20 @@ impl Answers for TedapiAnswers {
             Part::Components => self.raw_components().or_else(|| self.controller.clone()),
         }
     }
+}
+
+/// TEDAPI reports the power of an inverter in kilowatts.
+fn unit_power(unit: &Devices<'_>) -> Option<Number> {
+    let (_, inverter) = unit.inverter?;
+    vitals::watts(inverter.at(&["PINV_Pout"]).number()?)
+}
+
+/// The meter of a generator, which reports its power alone.
+fn generator(parsed: &Parsed<'_>) -> Option<Meter> {
+    let meters = parsed.status.at(&["control", "meterAggregates"]).items().iter();
+    let mut generators = meters.filter(|meter| meter.at(&["location"]).text() == Some("GENERATOR"));
+    let power = generators.next()?.at(&["realPowerW"]).number();
+    power.is_some().then(|| Meter { power, ..Meter::default() })
 }
 
 #[cfg(test)]

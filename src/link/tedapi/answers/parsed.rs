@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::TedapiAnswers;
 use super::signals::{family, serial, table};
-use crate::link::json::{Look, Object, split_din};
+use crate::link::json::{Look, Object, serial_of, split_din};
+use crate::link::vitals::Configured;
 
 /// Parsed answers; `null` for those that are not there yet.
 pub(super) struct Parsed<'a> {
@@ -113,7 +114,7 @@ impl<'a> Parsed<'a> {
 }
 
 /// DINs of the Powerwall 3 units in a configuration, leader and followers, in order.
-pub(in crate::link) fn powerwall3_units(config: &Value) -> Vec<String> {
+pub(super) fn powerwall3_units(config: &Value) -> Vec<String> {
     let blocks = config.at(&["battery_blocks"]).items().iter();
     let units = blocks.filter(|block| is_powerwall3(block)).filter_map(|block| block.at(&["vin"]).name());
     units.map(str::to_owned).collect()
@@ -132,4 +133,17 @@ pub(super) fn expansions(block: &Value) -> impl Iterator<Item = &str> {
         .items()
         .iter()
         .filter_map(|expansion| expansion.at(&["din"]).name().or_else(|| expansion.at(&["vin"]).name()))
+}
+
+/// What a configuration says of its units.
+pub(super) fn configured(config: &Value) -> Configured {
+    let blocks = config.at(&["battery_blocks"]).items();
+    let serial = |block: &Value| serial_of(block.at(&["vin"]).text().unwrap_or_default()).to_owned();
+    let kind = |block: &Value| Some((serial(block), block.at(&["type"]).name()?.to_owned()));
+    let hosts = |block| expansions(block).map(move |din| (serial_of(din).to_owned(), serial(block)));
+    Configured {
+        powerwall3: powerwall3_units(config),
+        types: blocks.iter().filter_map(kind).collect(),
+        hosts: blocks.iter().flat_map(hosts).collect(),
+    }
 }
