@@ -26,7 +26,7 @@ use crate::link::connect_with;
 use crate::link::memory::Memories;
 use crate::model::Aggregate;
 use crate::output::{Output, Start, Surroundings};
-use crate::settings::Settings;
+use crate::settings::{LoggingSettings, Settings};
 use crate::supervisor::{Configure, LinkFactory, Supervisor};
 use crate::{live, mqtt, web};
 
@@ -63,6 +63,8 @@ pub enum StartError {
 pub struct Service {
     /// Where it listens; with port 0 in the settings, this is the one that the system chose.
     pub addr: SocketAddr,
+    /// What the log was started with, which a reload cannot change.
+    logging: LoggingSettings,
     outputs: Vec<Box<dyn Output>>,
     supervisor: Addr<Supervisor>,
     /// The thread of all actors of gateways.
@@ -116,6 +118,7 @@ impl Service {
         });
         Ok(Self {
             addr,
+            logging: settings.logging,
             outputs,
             supervisor,
             gateways,
@@ -126,6 +129,9 @@ impl Service {
 
     /// Applies changed settings, as far as they can change while the service runs.
     pub async fn apply(&self, settings: Settings) {
+        if settings.logging != self.logging {
+            warn!(event = "configuration"; "PW_DEBUG and PW_LOG_FORMAT change with the next start only");
+        }
         let change = Configure(settings.gateways.clone(), settings.polling.clone());
         if self.supervisor.send(change).await.is_err() {
             warn!(event = "configuration"; "the changed settings did not arrive; restart the service");

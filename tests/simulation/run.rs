@@ -14,19 +14,19 @@ use powerwall_server::clock::set_unix_time;
 use powerwall_server::directory::Directory;
 use powerwall_server::link::careful::Careful;
 use powerwall_server::link::local::LocalLink;
-use powerwall_server::link::login::Login;
+use powerwall_server::link::login::{Customer, Login};
 use powerwall_server::link::memory::{Memories, Memory};
 use powerwall_server::link::pair::Pair;
 use powerwall_server::link::tedapi::TedapiLink;
 use powerwall_server::link::tedapi::bearer::BearerTransport;
-use powerwall_server::link::tedapi::channel::{Channel, Customer, FrameChannel};
+use powerwall_server::link::tedapi::channel::{Channel, FrameChannel};
 use powerwall_server::link::tedapi::queries::Queries;
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::v1r::SignedChannel;
 use powerwall_server::link::{Link, LinkError};
 use powerwall_server::model::{Adjustments, Aggregate, GatewayFacts, LinkKind};
 use powerwall_server::settings::{
-    Access, CertificatePolicy, GatewaySettings, LocalAccess, PollingSettings, QuerySet, Secret,
+    CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, PollingSettings, QuerySet, Secret,
 };
 use powerwall_server::supervisor::{Configure, LinkFactory, Supervisor};
 use tokio::task::LocalSet;
@@ -83,7 +83,7 @@ fn gateway(site: usize, timeout: Duration) -> GatewaySettings {
     let facts = GatewayFacts { id: format!("site-{site}"), ..GatewayFacts::default() };
     GatewaySettings {
         facts: Arc::new(facts),
-        access: Access::Unsupported(LinkKind::Cloud),
+        link: LinkConfig::Unsupported(LinkKind::Cloud),
         timeout,
         state_file: None,
         energies: None,
@@ -132,7 +132,7 @@ fn link(
             tedapi(WatchedPair { inner, ways, world, site, defect }, QuerySet::V2024_06, plan)
         }
         Way::Local(auth_mode) => {
-            let access = LocalAccess {
+            let access = LocalConfig {
                 host: "192.168.91.1".into(),
                 port: 443,
                 email: "owner@example.com".into(),
