@@ -263,5 +263,8 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
             }
         }
     }
+    if !world.is_violated() {
+        witness.look_at_energies();
+    }
     witness
 }

@@ -161,6 +161,21 @@ impl Witness {
         self.world.demand(3, self.sum_is_right(now));
     }
 
+    /// The lifetime energies beside TEDAPI are those of the gateway itself. At the end, as deriving them takes a while.
+    pub fn look_at_energies(&self) {
+        for (site, entry) in self.directory.entries().iter().enumerate() {
+            let Some(reading) = &entry.board.read().reading else { continue };
+            let energy = reading.telemetry.documents().aggregates["site"]["energy_exported"].as_u64();
+            let Some(stamp) = energy.map(Stamp).filter(|_| self.world.options.sites[site].energies) else {
+                continue;
+            };
+            self.world.count("energies at the end");
+            if stamp.site() != site || stamp.since() > self.world.since() {
+                self.world.violated(site, format!("it shows an energy of gateway {}", stamp.site()));
+            }
+        }
+    }
+
     /// The sum is one of what its contributors showed a moment ago, and says who is missing.
     fn sum_is_right(&self, now: Instant) -> Result<(), String> {
         let sum = self.directory.aggregate.read();
