@@ -12,7 +12,6 @@ use futures_util::future::LocalBoxFuture;
 use powerwall_server::link::LinkError;
 use powerwall_server::link::login::Customer;
 use powerwall_server::link::tedapi::channel::{Channel, Question};
-use powerwall_server::link::tedapi::frames::Target;
 use powerwall_server::link::v1r::message::{BUSY, UNIT_TIMEOUT};
 use powerwall_server::model::{LinkHealth, LinkKind};
 use tokio::time::Instant;
@@ -140,30 +139,49 @@ impl Ways {
     }
 }
 
-/// One of the ways.
-pub struct WatchedWay<C> {
+/// What is watched.
+pub enum Place {
+    /// One of the ways.
+    Way(Door),
+    /// Both as one; with what is wrong with it.
+    Pair(Option<Defect>),
+}
+
+/// A channel that is watched.
+pub struct Watched<C> {
     pub inner: C,
-    pub door: Door,
+    pub place: Place,
     pub ways: Rc<RefCell<Ways>>,
     pub world: Arc<World>,
     pub site: usize,
 }
 
-impl<C> WatchedWay<C> {
+impl<C> Watched<C> {
     fn begins(&self) {
-        let kept = self.ways.borrow_mut().begins(self.door, Instant::now());
+        let mut ways = self.ways.borrow_mut();
+        let kept = match self.place {
+            Place::Way(door) => ways.begins(door, Instant::now()),
+            Place::Pair(_) => {
+                (ways.lan_error, ways.wifi_was_asked) = (None, false);
+                Ok(())
+            }
+        };
         self.world.demand(self.site, kept);
     }
 
     fn ends(&self, outcome: &Result<Bytes, LinkError>) {
-        let what = self.ways.borrow_mut().ends(self.door, outcome.as_ref().map(|_| ()), Instant::now());
-        if let Some(what) = what {
-            self.world.count(what);
+        let mut ways = self.ways.borrow_mut();
+        match self.place {
+            Place::Way(door) => {
+                let what = ways.ends(door, outcome.as_ref().map(|_| ()), Instant::now());
+                what.into_iter().for_each(|what| self.world.count(what));
+            }
+            Place::Pair(_) => self.world.demand(self.site, ways.judge(outcome)),
         }
     }
 }
 
-impl<C: Channel> Channel for WatchedWay<C> {
+impl<C: Channel> Channel for Watched<C> {
     fn kind(&self) -> LinkKind {
         self.inner.kind()
     }
@@ -182,66 +200,6 @@ impl<C: Channel> Channel for WatchedWay<C> {
             self.begins();
             let outcome = self.inner.ask(question).await;
             self.ends(&outcome);
-            outcome
-        })
-    }
-
-    fn customer(&self) -> Option<Customer<'_>> {
-        self.inner.customer()
-    }
-
-    fn reaches_followers(&self) -> bool {
-        self.inner.reaches_followers()
-    }
-
-    fn doubts_din(&self, error: &LinkError) -> bool {
-        self.inner.doubts_din(error)
-    }
-}
-
-/// Both.
-pub struct WatchedPair<C> {
-    pub inner: C,
-    pub ways: Rc<RefCell<Ways>>,
-    pub world: Arc<World>,
-    pub site: usize,
-    pub defect: Option<Defect>,
-}
-
-impl<C> WatchedPair<C> {
-    fn begins(&self) {
-        let mut ways = self.ways.borrow_mut();
-        (ways.lan_error, ways.wifi_was_asked) = (None, false);
-    }
-
-    fn ends(&self, outcome: &Result<Bytes, LinkError>) {
-        let kept = self.ways.borrow().judge(outcome);
-        self.world.demand(self.site, kept);
-    }
-}
-
-impl<C: Channel> Channel for WatchedPair<C> {
-    fn kind(&self) -> LinkKind {
-        self.inner.kind()
-    }
-
-    fn din(&mut self) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
-        Box::pin(async {
-            self.begins();
-            let outcome = self.inner.din().await;
-            self.ends(&outcome);
-            outcome
-        })
-    }
-
-    fn ask<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
-        let asks_follower = matches!(question.target, Target::Unit { gateway, unit } if gateway != unit);
-        Box::pin(async move {
-            self.begins();
-            let outcome = self.inner.ask(question).await;
-            if !asks_follower {
-                self.ends(&outcome);
-            }
             outcome
         })
     }
@@ -263,8 +221,10 @@ impl<C: Channel> Channel for WatchedPair<C> {
     }
 
     fn check_due(&self) -> Option<Instant> {
-        match self.defect {
-            Some(Defect::LeavesDeadlines) if self.ways.borrow().is_stuck => Some(self.world.started),
+        match self.place {
+            Place::Pair(Some(Defect::LeavesDeadlines)) if self.ways.borrow().is_stuck => {
+                Some(self.world.started)
+            }
             _ => self.inner.check_due(),
         }
     }

@@ -35,7 +35,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::answers::PASSWORD;
 use crate::defects::{Defect, DefectiveLink, DefectiveTransport, Misaddressed, sum_wrongly};
 use crate::options::{Door, Event, Options, SECOND, SitePlan, Way};
-use crate::pair::{WatchedPair, WatchedWay, Ways};
+use crate::pair::{Place, Watched, Ways};
 use crate::signed::WeakKey;
 use crate::wire::Wire;
 use crate::witness::{LOOK, Listener, Witness};
@@ -121,15 +121,13 @@ fn link(
         }
         Way::Pair => {
             let ways = Rc::new(RefCell::new(Ways::default()));
-            let (world, site) = (world.clone(), leads_to);
             let lan = SignedChannel::over(wire(Door::Lan), customer(), Arc::new(WeakKey), limit);
+            let lan = watched(lan, Place::Way(Door::Lan), &ways, world, leads_to);
             let wifi = FrameChannel::new(wire(Door::Wifi), LinkKind::Tedapi);
-            let lan =
-                WatchedWay { inner: lan, door: Door::Lan, ways: ways.clone(), world: world.clone(), site };
-            let wifi =
-                WatchedWay { inner: wifi, door: Door::Wifi, ways: ways.clone(), world: world.clone(), site };
-            let inner = Pair::new(lan, wifi, defect != Some(Defect::NeverStandsIn));
-            tedapi(WatchedPair { inner, ways, world, site, defect }, QuerySet::V2024_06, plan)
+            let wifi = watched(wifi, Place::Way(Door::Wifi), &ways, world, leads_to);
+            let pair = Pair::new(lan, wifi, defect != Some(Defect::NeverStandsIn));
+            let pair = watched(pair, Place::Pair(defect), &ways, world, leads_to);
+            tedapi(pair, QuerySet::V2024_06, plan)
         }
         Way::Local(auth_mode) => {
             let access = LocalConfig {
@@ -151,6 +149,16 @@ fn tedapi(channel: impl Channel + 'static, set: QuerySet, plan: &SitePlan) -> Bo
     let host = "192.168.91.1";
     let link = TedapiLink::over(channel, Queries::of(set), host);
     Box::new(if plan.energies { link.with_energies(host, true) } else { link })
+}
+
+fn watched<C>(
+    inner: C,
+    place: Place,
+    ways: &Rc<RefCell<Ways>>,
+    world: &Arc<World>,
+    site: usize,
+) -> Watched<C> {
+    Watched { inner, place, ways: ways.clone(), world: world.clone(), site }
 }
 
 /// Knows the customer API behind a wire, too.
