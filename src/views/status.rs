@@ -223,7 +223,7 @@ pub fn health(snapshot: &Snapshot, at: Moment, responding: bool) -> Value {
     json!({
         "id": snapshot.gateway.id,
         "name": snapshot.gateway.name,
-        "mode": mode_name(snapshot.gateway.links),
+        "mode": mode_name(&snapshot.gateway.links),
         "mode_reason": snapshot.gateway.reason,
         "state": snapshot.freshness(at.now),
         "responding": responding,
