@@ -44,8 +44,10 @@ struct Member {
     is_silenced: bool,
     last_success: Option<Instant>,
     last_error: Option<LinkError>,
-    /// What it brought home last, and when.
+    /// What it brought home last, and when it was polled for it.
     newest: Option<(Arc<dyn Answers>, Instant)>,
+    /// Whether it may have slow data to fetch, which it has only after a good poll.
+    may_refresh: bool,
 }
 
 impl Member {
@@ -57,6 +59,7 @@ impl Member {
             last_success: None,
             last_error: None,
             newest: None,
+            may_refresh: false,
         }
     }
 
@@ -75,7 +78,7 @@ impl Member {
         let now = Instant::now();
         match &outcome {
             Ok(answers) => {
-                self.newest = Some((answers.clone(), now));
+                (self.newest, self.may_refresh) = (Some((answers.clone(), now)), true);
                 self.pause.succeeded_for(CHECK_EVERY, now);
                 (self.is_silenced, self.last_success, self.last_error) = (false, Some(now), None);
             }
@@ -84,7 +87,21 @@ impl Member {
         outcome
     }
 
+    /// Fetches slow data of a link that is not active: one exchange.
+    async fn refresh(&mut self) -> Option<LinkError> {
+        let refreshed = self.link.refresh().await;
+        self.may_refresh = refreshed.more && refreshed.problem.is_none();
+        if let (Some(answers), Some((newest, _))) = (refreshed.source, &mut self.newest) {
+            *newest = answers;
+        }
+        if let Some(error) = refreshed.problem.as_ref().filter(|error| silence::asked(error).is_some()) {
+            self.failed(error, Instant::now());
+        }
+        refreshed.problem
+    }
+
     fn failed(&mut self, error: &LinkError, now: Instant) {
+        self.may_refresh = false;
         let asked = silence::asked(error);
         match error {
             LinkError::Silence { left } | LinkError::LoginBudget { left } => self.pause.wait(*left, now),
@@ -222,22 +239,36 @@ impl Standby {
         LinkError::Silence { left }
     }
 
-    /// Checks the link that has been waiting longest, if one is due. Whether it did.
+    /// Fetches slow data of a link that was checked, or checks the one that has been waiting longest, if one is due.
     async fn check(&mut self) -> Option<Refreshed> {
         let now = Instant::now();
-        let due = (0..self.members.len()).filter(|place| *place != self.active);
-        let due = due.filter(|place| !self.members[*place].pause.rests(now));
-        let place = due.min_by_key(|place| self.members[*place].pause.until())?;
-        match self.members[place].poll(self.exchange).await {
-            Ok(_) if place < self.active => self.use_member(place),
-            Ok(_) => {}
-            Err(error) => {
-                self.share_silence(place, &error);
-                log::debug!("gateway {}: {} does not work: {error}", self.gateway, place);
+        let others = || (0..self.members.len()).filter(|place| *place != self.active);
+        let unfinished = others().find(|place| self.members[*place].may_refresh);
+        let due = || {
+            let due = others().filter(|place| !self.members[*place].pause.rests(now));
+            due.min_by_key(|place| self.members[*place].pause.until())
+        };
+        let (place, problem) = match unfinished {
+            Some(place) => (place, self.members[place].refresh().await),
+            None => {
+                let place = due()?;
+                let outcome = self.members[place].poll(self.exchange).await;
+                if outcome.is_ok() && place < self.active {
+                    self.use_member(place);
+                }
+                (place, outcome.err())
             }
+        };
+        if let Some(error) = problem {
+            self.share_silence(place, &error);
+            let (id, link) = (&self.gateway, self.members[place].link.kind().name());
+            log::debug!(gateway = id.as_str(); "gateway {id}: the check of {link} failed: {error}");
         }
         let answers = self.members[self.active].newest.as_ref().map(|(answers, _)| answers.clone());
-        Some(Refreshed { source: answers.map(|answers| self.supplemented(answers)), ..Refreshed::default() })
+        let more =
+            self.members.iter().enumerate().any(|(at, member)| at != self.active && member.may_refresh);
+        let source = answers.map(|answers| self.supplemented(answers));
+        Some(Refreshed { source, problem: None, more })
     }
 }
 
