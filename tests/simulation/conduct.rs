@@ -406,8 +406,9 @@ impl Conduct {
         self.paced.clear();
         self.failures = self.consecutive;
         self.healthy_polls = 0;
-        // A new link does not know when the energies were asked for last.
+        // A new link does not know when the energies were asked for last, or when one of two ways wanted silence.
         self.energies_from = None;
+        self.quiet_doors = [None; 2];
         self.last_crash = Some(now);
         self.last_poll = Some(Ended::Crashed);
     }
