@@ -25,7 +25,7 @@ use crate::link::connect_with;
 use crate::link::memory::Memories;
 use crate::live::feed::{self, Feed};
 use crate::live::sessions::Sessions;
-use crate::live::{self, Live};
+use crate::live::{self, Live, Share};
 use crate::model::Aggregate;
 use crate::mqtt::Mqtt;
 use crate::settings::{HttpSettings, Settings};
@@ -98,7 +98,8 @@ impl Service {
 
         let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
         let frames = Arc::new(Frames::new(directory.clone()));
-        let sessions = Arc::new(Sessions::new(stall_limit));
+        let share = Share { most: http.live_per_address, ..Share::default() };
+        let sessions = Arc::new(Sessions::new(stall_limit).shared(share));
         let state =
             Data::new(State::new(directory.clone(), frames.clone(), http.clone(), settings.polling.clone()));
         let live = Data::new(Live {

@@ -77,6 +77,7 @@ pub fn http() -> HttpSettings {
         style: Style::default(),
         frame_ancestors: "*".into(),
         rate_limit: None,
+        live_per_address: usize::MAX,
         tls: None,
         control_secret: None,
     }
