@@ -38,12 +38,14 @@ use crate::settings::AllowedOrigins;
 use crate::supervisor::Directory;
 use feed::Feed;
 use guard::Guarded;
-use sessions::{FAREWELL, Life, Sessions};
+use sessions::{Life, Sessions};
 
 pub use share::Share;
 
 /// A frame is sent at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A client that is turned away has this long to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// The largest control frame: others do not come as far as the codec.
 const LARGEST_CONTROL_FRAME: usize = 125;
 
@@ -279,7 +281,7 @@ where
 }
 
 /// What clients say: pings and goodbyes. The rest is chatter, and has been dropped.
-fn answer<A>(frame: Result<Frame, ProtocolError>, life: &Life, ctx: &mut WebsocketContext<A>)
+fn answer<A>(frame: Result<Frame, ProtocolError>, life: &Arc<Life>, ctx: &mut WebsocketContext<A>)
 where
     A: Actor<Context = WebsocketContext<A>>,
 {
@@ -323,10 +325,14 @@ fn reason(why: Cut) -> Option<CloseReason> {
 
 /// The last thing that a client is told. It stays for a moment and is not read, so that whatever else it sends waits
 /// with its own system, and so that the reason arrives: a connection that is closed with bytes unread is reset.
-fn turn_away<A>(reason: CloseReason, life: &Life, ctx: &mut WebsocketContext<A>)
+fn turn_away<A>(reason: CloseReason, life: &Arc<Life>, ctx: &mut WebsocketContext<A>)
 where
     A: Actor<Context = WebsocketContext<A>>,
 {
     leave(life, Some(reason), ctx);
-    ctx.run_later(FAREWELL, |_, ctx| ctx.stop());
+    let life = life.clone();
+    ctx.run_later(FAREWELL, move |_, ctx| {
+        life.disconnect();
+        ctx.stop();
+    });
 }

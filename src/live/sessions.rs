@@ -27,8 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(2);
 /// The system gives a peer up this much later than the service does, which counts whom it cuts.
 const AFTER_STALL: Duration = Duration::from_secs(5);
-/// A client that was said goodbye has this long to read it.
-pub(super) const FAREWELL: Duration = Duration::from_secs(1);
+/// A client that was said goodbye has this long to take it and to end the connection in good order.
+const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// Clients that are cut are a line in the log at most this often for each reason.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// What the system may hold of a feed for a client, bytes. More would be a backlog of old news.
@@ -38,7 +38,9 @@ const SEND_BUFFER: usize = 64 << 10;
 struct Wire(Socket);
 
 impl Wire {
+    /// Ends the connection at once. What the peer has not taken is thrown away; the system would keep it for minutes.
     fn cut(&self) {
+        let _ = self.0.set_linger(Some(Duration::ZERO));
         let _ = self.0.shutdown(std::net::Shutdown::Both);
     }
 }
@@ -151,7 +153,7 @@ impl Life {
         }
         let Some(wire) = self.wire.as_ref().map(Arc::downgrade) else { return };
         actix_web::rt::spawn(async move {
-            sleep(FAREWELL).await;
+            sleep(LEAVE_WITHIN).await;
             if let Some(wire) = wire.upgrade() {
                 wire.cut();
             }
@@ -162,7 +164,7 @@ impl Life {
         self.is_leaving.load(Ordering::Relaxed)
     }
 
-    fn disconnect(&self) {
+    pub fn disconnect(&self) {
         if let Some(wire) = &self.wire {
             wire.cut();
         }

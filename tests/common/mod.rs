@@ -1,6 +1,7 @@
 //! What several test programs need: data of a simulated gateway, and services made of it.
 #![allow(dead_code, reason = "every test program uses its own part")]
 
+pub mod raw;
 pub mod recorded;
 pub mod sockets;
 pub mod tools;
