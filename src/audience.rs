@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub enum Cut {
     /// It took nothing any more.
     Stalled,
+    /// Its connection broke: the client reset it, or the system gave it up because nothing was taken any more.
+    Lost,
     /// It sent what is no WebSocket frame of a client.
     Protocol,
     /// It sent a frame larger than clients may send.
@@ -16,11 +18,12 @@ pub enum Cut {
 }
 
 impl Cut {
-    pub const ALL: [Self; 4] = [Self::Stalled, Self::Protocol, Self::TooLarge, Self::TooMuch];
+    pub const ALL: [Self; 5] = [Self::Stalled, Self::Lost, Self::Protocol, Self::TooLarge, Self::TooMuch];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Stalled => "stalled",
+            Self::Lost => "lost",
             Self::Protocol => "protocol",
             Self::TooLarge => "too_large",
             Self::TooMuch => "too_much",

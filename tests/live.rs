@@ -196,7 +196,8 @@ async fn an_address_has_its_share_of_the_live_clients_and_others_have_theirs() {
     let other = raw::From { address: [127, 0, 0, 2].into(), buffer: None };
     for from in [raw::From::HERE, other] {
         let first = open(service.addr, "/ws/live", from).await;
-        let _others = [open(service.addr, "/ws/aggregate", from).await, events_for(service.addr, from.address).await.1];
+        let _others =
+            [open(service.addr, "/ws/aggregate", from).await, events_for(service.addr, from.address).await.1];
         for path in ["/ws/live", "/ws/aggregate"] {
             assert_eq!(raw::ask(service.addr, path, from).await.0, 503, "{path}");
         }
@@ -291,6 +292,9 @@ async fn a_client_that_takes_nothing_is_let_go_and_a_quiet_one_is_not() {
     assert!(!reading.is_finished(), "the good client stays");
     let page = faces.get("/metrics").await.body;
     let page = std::str::from_utf8(&page).unwrap();
-    assert!(page.contains("websocket_clients_cut_total{reason=\"stalled\"} 1\n"), "{page}");
+    // Whether the service or the system is first depends on the buffers of the system.
+    let counted =
+        ["stalled", "lost"].map(|why| format!("websocket_clients_cut_total{{reason=\"{why}\"}} 1\n"));
+    assert_eq!(counted.iter().filter(|sample| page.contains(*sample)).count(), 1, "{page}");
     drop(stuck);
 }

@@ -206,7 +206,8 @@ impl Budget {
         let seconds = now.saturating_duration_since(self.filled).as_secs();
         if seconds > 0 {
             self.filled = now;
-            let filled = |left: u64, rate: u64, most| left.saturating_add(rate.saturating_mul(seconds)).min(most);
+            let filled =
+                |left: u64, rate: u64, most| left.saturating_add(rate.saturating_mul(seconds)).min(most);
             self.frames = filled(self.frames, FRAMES_PER_SECOND, MOST_FRAMES);
             self.bytes = filled(self.bytes, BYTES_PER_SECOND, MOST_BYTES);
         }

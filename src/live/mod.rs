@@ -315,7 +315,7 @@ fn is_malformed(error: &ProtocolError) -> bool {
 /// What a client is told that is cut for what it sent.
 fn reason(why: Cut) -> Option<CloseReason> {
     let (code, description) = match why {
-        Cut::Stalled => return None,
+        Cut::Stalled | Cut::Lost => return None,
         Cut::Protocol => (CloseCode::Protocol, "not a frame that a client may send"),
         Cut::TooLarge => (CloseCode::Size, "a frame has 4096 bytes at most"),
         Cut::TooMuch => (CloseCode::Policy, "too many frames or bytes"),

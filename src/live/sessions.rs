@@ -25,8 +25,9 @@ const MOST_SESSIONS: usize = 2_000;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A look that comes later than this after the one before means that the process itself did not run.
 const LATE: Duration = Duration::from_secs(2);
-/// The system gives a peer up this much later than the service does, which counts whom it cuts.
-const AFTER_STALL: Duration = Duration::from_secs(5);
+/// The system gives a peer up this much later than the service does. It is the first nevertheless where little is sent:
+/// what fits into its buffers has been taken, as far as the service can see.
+const AFTER_STALL: Duration = Duration::from_secs(2);
 /// A client that was said goodbye has this long to take it and to end the connection in good order.
 const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// Clients that are cut are a line in the log at most this often for each reason.
@@ -96,7 +97,7 @@ pub(super) struct Life {
     wire: Option<Arc<Wire>>,
     /// Why it was cut, which is done and told once.
     cut: OnceLock<Cut>,
-    /// It was said goodbye and gets nothing any more.
+    /// It was said goodbye and gets nothing any more, or has said so itself.
     is_leaving: AtomicBool,
     goodbye: OnceLock<Recipient<GoAway>>,
     /// Where it is counted.
@@ -106,6 +107,10 @@ pub(super) struct Life {
 /// However a session ends, it ends here.
 impl Drop for Life {
     fn drop(&mut self) {
+        let is_broken = || self.wire.as_ref().is_some_and(|wire| wire.0.peer_addr().is_err());
+        if !self.is_leaving() && is_broken() {
+            self.cut_for(Cut::Lost);
+        }
         self.audience.left();
     }
 }
@@ -290,13 +295,14 @@ impl Sessions {
         };
         let reason = match why {
             Cut::Stalled => "take nothing any more",
+            Cut::Lost => "are lost",
             Cut::Protocol => "send what is no WebSocket frame of a client",
             Cut::TooLarge => "send larger frames than a client may",
             Cut::TooMuch => "send more than a client may",
         };
         info!(
             event = "client_cut", reason = why.name(), clients = clients;
-            "disconnecting live clients that {reason}: {clients} since the last such line"
+            "live clients that {reason} are disconnected: {clients} since the last such line"
         );
     }
 
@@ -343,7 +349,7 @@ mod tests {
         }
         sleep(Duration::from_secs(4)).await;
         assert_eq!(life.why_cut(), Some(Cut::Stalled), "once it has had its time");
-        assert_eq!(audience.counts().cut, [1, 0, 0, 0]);
+        assert_eq!(audience.counts().cut, [1, 0, 0, 0, 0]);
         watching.abort();
     }
 
@@ -354,7 +360,10 @@ mod tests {
         let (sessions, audience) = (Arc::new(Sessions::new(LIMIT).shared(share)), Arc::<Audience>::default());
         let mut lives = Vec::new();
         for peer in ["10.0.0.1", "[2001:db8::1]"] {
-            lives.extend([admit(&sessions, peer, &audience).unwrap(), admit(&sessions, peer, &audience).unwrap()]);
+            lives.extend([
+                admit(&sessions, peer, &audience).unwrap(),
+                admit(&sessions, peer, &audience).unwrap(),
+            ]);
         }
         for peer in ["10.0.0.1", "[::ffff:10.0.0.1]", "[2001:db8::2]"] {
             assert_eq!(admit(&sessions, peer, &audience).err(), Some(NoPlace::Share), "{peer}");
@@ -363,9 +372,10 @@ mod tests {
         for _ in 0..5 {
             lives.push(admit(&sessions, "10.0.0.9", &audience).unwrap());
         }
-        lives.extend([admit(&sessions, "10.0.0.2", &audience), admit(&sessions, "[2001:db8:0:1::1]", &audience)].map(
-            Result::unwrap,
-        ));
+        lives.extend(
+            [admit(&sessions, "10.0.0.2", &audience), admit(&sessions, "[2001:db8:0:1::1]", &audience)]
+                .map(Result::unwrap),
+        );
         drop(lives);
         assert_eq!(audience.counts().clients, 0);
         assert!(admit(&sessions, "10.0.0.1", &audience).is_ok(), "a place that is free again");

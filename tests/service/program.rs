@@ -37,7 +37,10 @@ pub struct Said {
 }
 
 pub async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Said {
-    let output = timeout(PATIENCE, command(EXECUTABLE.as_ref(), arguments, environment).output()).await.unwrap().unwrap();
+    let output = timeout(PATIENCE, command(EXECUTABLE.as_ref(), arguments, environment).output())
+        .await
+        .unwrap()
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
