@@ -31,7 +31,6 @@ use powerwall_server::settings::{
     AuthMode, CertificatePolicy, Inputs, LocalAccess, QuerySet, Secret, Settings,
 };
 use prost::Message;
-use tokio::time::Instant;
 
 /// What a target does with one input.
 pub type Body = fn(&[u8]);
@@ -274,11 +273,10 @@ pub fn state_file(data: &[u8]) {
 /// What a WebSocket client sends, whole and in pieces. Its first byte is their size.
 pub fn websocket_intake(data: &[u8]) {
     let Some((&size, said)) = data.split_first() else { return };
-    let now = Instant::now();
     let taken = |size: usize| {
-        let (mut intake, mut passed) = (Intake::new(now), BytesMut::new());
+        let (mut intake, mut passed) = (Intake::new(0), BytesMut::new());
         let mut pieces = said.chunks(size);
-        let outcome = pieces.try_for_each(|piece| intake.take(now, piece, &mut passed));
+        let outcome = pieces.try_for_each(|piece| intake.take(0, piece, &mut passed));
         (outcome, passed, intake.is_over())
     };
     let whole = taken(usize::MAX);
@@ -287,9 +285,9 @@ pub fn websocket_intake(data: &[u8]) {
     }
 
     let (outcome, mut passed, is_over) = whole;
-    assert!(passed.len() as u64 <= MOST_BYTES && passed.len() <= said.len());
+    assert!(passed.len() <= usize::from(MOST_BYTES) && passed.len() <= said.len());
     let frames = control_frames(&mut passed);
-    assert!(frames.len() as u64 <= MOST_FRAMES);
+    assert!(frames.len() <= usize::from(MOST_FRAMES));
     // What is left is the beginning of a frame that has not arrived in full.
     assert!(passed.is_empty() || (outcome.is_ok() && !is_over && passed.len() < LARGEST_CONTROL_FRAME));
     let goodbyes = frames.iter().filter(|opcode| **opcode == 8).count();

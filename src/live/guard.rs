@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 use actix_web::error::PayloadError;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
-use tokio::time::Instant;
 
 use super::intake::Intake;
 use super::sessions::Life;
@@ -19,12 +18,11 @@ pub(super) struct Guarded<S> {
     intake: Intake,
     /// Learns why the client is refused, which an error of a payload cannot say.
     life: Arc<Life>,
-    is_refused: bool,
 }
 
 impl<S> Guarded<S> {
     pub fn new(payload: S, life: Arc<Life>) -> Self {
-        Self { payload, intake: Intake::new(Instant::now()), life, is_refused: false }
+        Self { payload, intake: Intake::new(life.second()), life }
     }
 }
 
@@ -36,7 +34,7 @@ where
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = self.get_mut();
-        if this.is_refused {
+        if this.life.why_cut().is_some() {
             return Poll::Pending;
         }
         while !this.intake.is_over() {
@@ -45,8 +43,7 @@ where
                 end => return Poll::Ready(end),
             };
             let mut passed = BytesMut::new();
-            if let Err(refusal) = this.intake.take(Instant::now(), &bytes, &mut passed) {
-                this.is_refused = true;
+            if let Err(refusal) = this.intake.take(this.life.second(), &bytes, &mut passed) {
                 this.life.cut_for(refusal.into());
                 return Poll::Ready(Some(Err(PayloadError::Overflow)));
             }

@@ -2,22 +2,22 @@
 //!
 //! The codec behind it believes a frame header and buffers whatever length it claims. Clients have nothing to say but
 //! pings and goodbyes, so only control frames, of 125 bytes at most, are passed on; the payload of other frames is
-//! dropped as it arrives. Knows neither connections nor sessions, and is given the time.
+//! dropped as it arrives. Knows neither connections nor sessions, and is given the time. There is one for each client, so
+//! it is small.
 
 use bytes::BytesMut;
-use tokio::time::Instant;
 
 use crate::audience::Cut;
 
 /// The largest payload of a frame, bytes.
-pub const LARGEST_FRAME: u64 = 4096;
+pub const LARGEST_FRAME: u16 = 4096;
 /// A client may send this many frames at once …
-pub const MOST_FRAMES: u64 = 100;
+pub const MOST_FRAMES: u16 = 100;
 /// … and this many each second from then on.
-const FRAMES_PER_SECOND: u64 = 10;
+const FRAMES_PER_SECOND: u16 = 10;
 /// The same for bytes, headers included.
-pub const MOST_BYTES: u64 = 32 << 10;
-const BYTES_PER_SECOND: u64 = 2 << 10;
+pub const MOST_BYTES: u16 = 32 << 10;
+const BYTES_PER_SECOND: u16 = 2 << 10;
 
 /// Two bytes, eight of length, four of mask.
 const LONGEST_HEAD: usize = 14;
@@ -57,9 +57,9 @@ pub struct Intake {
     /// As much of the header of the next frame as has arrived; a piece may end anywhere.
     head: [u8; LONGEST_HEAD],
     /// How many bytes of `head` have arrived.
-    arrived: usize,
+    arrived: u8,
     /// How much payload of the present frame has not arrived.
-    rest: u64,
+    rest: u16,
     /// Whether the present frame is passed on.
     passes: bool,
     /// A message in several frames has begun; the next data frame has to continue it.
@@ -71,7 +71,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    pub fn new(now: Instant) -> Self {
+    /// `now` counts seconds from wherever the caller likes.
+    pub fn new(now: u32) -> Self {
         Self {
             head: [0; LONGEST_HEAD],
             arrived: 0,
@@ -92,33 +93,37 @@ impl Intake {
     ///
     /// # Errors
     /// If the client is to be listened to no longer. Nothing may be given to this any more.
-    pub fn take(&mut self, now: Instant, bytes: &[u8], passed: &mut BytesMut) -> Result<(), Refusal> {
+    pub fn take(&mut self, now: u32, bytes: &[u8], passed: &mut BytesMut) -> Result<(), Refusal> {
         let mut bytes = bytes;
         while !self.is_over()
             && let Some(&first) = bytes.first()
         {
             if self.rest == 0 {
                 bytes = &bytes[1..];
-                self.head[self.arrived] = first;
+                self.head[usize::from(self.arrived)] = first;
                 self.arrived += 1;
-                if let Some(head) = Head::read(&self.head[..self.arrived])? {
+                if let Some(head) = Head::read(self.arrived())? {
                     self.begin(&head, now, passed)?;
                 }
             } else {
-                let here = usize::try_from(self.rest).map_or(bytes.len(), |rest| rest.min(bytes.len()));
-                let (payload, others) = bytes.split_at(here);
+                let here = u16::try_from(bytes.len()).map_or(self.rest, |here| here.min(self.rest));
+                let (payload, others) = bytes.split_at(here.into());
                 if self.passes {
                     passed.extend_from_slice(payload);
                 }
-                self.rest -= here as u64;
+                self.rest -= here;
                 bytes = others;
             }
         }
         Ok(())
     }
 
+    fn arrived(&self) -> &[u8] {
+        &self.head[..usize::from(self.arrived)]
+    }
+
     /// A header is complete.
-    fn begin(&mut self, head: &Head, now: Instant, passed: &mut BytesMut) -> Result<(), Refusal> {
+    fn begin(&mut self, head: &Head, now: u32, passed: &mut BytesMut) -> Result<(), Refusal> {
         self.passes = head.is_control();
         if !self.passes {
             if (head.opcode == CONTINUATION) != self.is_fragmented {
@@ -126,10 +131,10 @@ impl Intake {
             }
             self.is_fragmented = !head.is_final;
         }
-        self.budget.charge(now, self.arrived as u64 + head.length)?;
+        self.budget.charge(now, u16::from(self.arrived) + head.length)?;
 
         if self.passes {
-            passed.extend_from_slice(&self.head[..self.arrived]);
+            passed.extend_from_slice(self.arrived());
         }
         self.is_goodbye = head.opcode == CLOSE;
         self.rest = head.length;
@@ -142,7 +147,7 @@ impl Intake {
 struct Head {
     is_final: bool,
     opcode: u8,
-    length: u64,
+    length: u16,
 }
 
 impl Head {
@@ -180,9 +185,8 @@ impl Head {
         if length < least || length > i64::MAX as u64 {
             return Err(Refusal::Protocol);
         }
-        if length > LARGEST_FRAME {
-            return Err(Refusal::TooLarge);
-        }
+        let length = u16::try_from(length).ok().filter(|length| *length <= LARGEST_FRAME);
+        let length = length.ok_or(Refusal::TooLarge)?;
         Ok((others.len() == width + MASK).then_some(Self { is_final, opcode, length }))
     }
 
@@ -194,23 +198,20 @@ impl Head {
 /// What a client may still send. Filled by the second, which needs no arithmetic with fractions.
 #[derive(Debug)]
 struct Budget {
-    frames: u64,
-    bytes: u64,
-    /// Up to when it has been filled.
-    filled: Instant,
+    frames: u16,
+    bytes: u16,
+    /// The second up to which it has been filled.
+    filled: u32,
 }
 
 impl Budget {
     /// Takes a frame of so many bytes out of it.
-    fn charge(&mut self, now: Instant, bytes: u64) -> Result<(), Refusal> {
-        let seconds = now.saturating_duration_since(self.filled).as_secs();
-        if seconds > 0 {
-            self.filled = now;
-            let filled =
-                |left: u64, rate: u64, most| left.saturating_add(rate.saturating_mul(seconds)).min(most);
-            self.frames = filled(self.frames, FRAMES_PER_SECOND, MOST_FRAMES);
-            self.bytes = filled(self.bytes, BYTES_PER_SECOND, MOST_BYTES);
-        }
+    fn charge(&mut self, now: u32, bytes: u16) -> Result<(), Refusal> {
+        let seconds = u16::try_from(now.saturating_sub(self.filled)).unwrap_or(u16::MAX);
+        self.filled = now;
+        let filled = |left: u16, rate: u16, most| left.saturating_add(rate.saturating_mul(seconds)).min(most);
+        self.frames = filled(self.frames, FRAMES_PER_SECOND, MOST_FRAMES);
+        self.bytes = filled(self.bytes, BYTES_PER_SECOND, MOST_BYTES);
 
         self.frames = self.frames.checked_sub(1).ok_or(Refusal::TooMuch)?;
         self.bytes = self.bytes.checked_sub(bytes).ok_or(Refusal::TooMuch)?;
@@ -220,8 +221,6 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// A masked frame, all of it.
@@ -241,9 +240,8 @@ mod tests {
 
     /// What becomes of `bytes` in pieces of `size`.
     fn taken(bytes: &[u8], size: usize) -> (Result<(), Refusal>, BytesMut) {
-        let (now, mut passed) = (Instant::now(), BytesMut::new());
-        let mut intake = Intake::new(now);
-        let outcome = bytes.chunks(size).try_for_each(|piece| intake.take(now, piece, &mut passed));
+        let (mut intake, mut passed) = (Intake::new(7), BytesMut::new());
+        let outcome = bytes.chunks(size).try_for_each(|piece| intake.take(7, piece, &mut passed));
         (outcome, passed)
     }
 
@@ -299,8 +297,7 @@ mod tests {
     #[test]
     fn a_client_may_chat_but_not_at_full_speed() {
         for (what, frame) in [("empty pings", frame(0x89, b"")), ("long texts", frame(0x81, &[b'x'; 4000]))] {
-            let start = Instant::now();
-            let mut intake = Intake::new(start);
+            let mut intake = Intake::new(7);
             let mut sent = |at| {
                 let mut sent = 0;
                 while intake.take(at, &frame, &mut BytesMut::new()) == Ok(()) {
@@ -308,17 +305,22 @@ mod tests {
                 }
                 sent
             };
-            let most = |frames, bytes: u64| std::cmp::min(frames, bytes / frame.len() as u64);
-            assert_eq!(sent(start), most(MOST_FRAMES, MOST_BYTES), "{what}");
+            let most = |frames: u16, bytes: u16| usize::from(frames).min(usize::from(bytes) / frame.len());
+            assert_eq!(sent(7), most(MOST_FRAMES, MOST_BYTES), "{what}");
         }
 
         // A ping a second for a day, and a text every ten.
-        let start = Instant::now();
-        let mut intake = Intake::new(start);
-        for second in 0..86_400 {
-            let at = start + Duration::from_secs(second);
+        let mut intake = Intake::new(7);
+        for second in 7..86_400 {
             let said = if second % 10 == 0 { frame(0x81, &[b'x'; 4000]) } else { frame(0x89, b"ping") };
-            assert_eq!(intake.take(at, &said, &mut BytesMut::new()), Ok(()), "{second}");
+            assert_eq!(intake.take(second, &said, &mut BytesMut::new()), Ok(()), "{second}");
+        }
+
+        // However long it was silent, it has no more than at first.
+        let burst = frame(0x89, b"").repeat(usize::from(MOST_FRAMES) + 1);
+        for silence in [100, 86_400, u32::MAX] {
+            let outcome = Intake::new(0).take(silence, &burst, &mut BytesMut::new());
+            assert_eq!(outcome, Err(Refusal::TooMuch), "{silence}");
         }
     }
 }

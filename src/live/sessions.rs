@@ -120,6 +120,11 @@ impl Life {
         self.progress.store(self.sessions.clock(), Ordering::Relaxed);
     }
 
+    /// Seconds since the origin.
+    pub fn second(&self) -> u32 {
+        u32::try_from(self.sessions.clock() / 1000).unwrap_or(u32::MAX)
+    }
+
     pub fn joined(&self, goodbye: Recipient<GoAway>) {
         let _ = self.goodbye.set(goodbye);
     }
