@@ -15,7 +15,7 @@ use super::{Kind, Listener, Message, Place};
 use crate::live::guard::Guarded;
 use crate::live::sessions::Life;
 use crate::live::slices::sliced;
-use crate::live::{GoAway, Live, answer, goodbye, refuse, upgraded, welcome};
+use crate::live::{GoAway, Live, STOPPING, answer, goodbye, refuse, upgraded, welcome};
 
 /// Rendering the first state takes a moment; more than this means that something is wrong.
 const STATE_DEADLINE: Duration = Duration::from_secs(5);
@@ -127,7 +127,7 @@ impl StreamHandler<Arc<Message>> for FeedSession {
 
     /// The service stops.
     fn finished(&mut self, ctx: &mut Self::Context) {
-        goodbye(&self.sent.life, ctx);
+        goodbye(&self.sent.life, STOPPING, ctx);
     }
 }
 
@@ -135,7 +135,7 @@ impl Handler<GoAway> for FeedSession {
     type Result = ();
 
     fn handle(&mut self, _: GoAway, ctx: &mut Self::Context) {
-        goodbye(&self.sent.life, ctx);
+        goodbye(&self.sent.life, STOPPING, ctx);
     }
 }
 
