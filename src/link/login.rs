@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use awc::http::{Method, header};
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::link::LinkError;
 use crate::link::https::{Answer, Call, Exchange, secret_header};
 use crate::link::memory::{Memory, Session};
+use crate::model::bounds;
 use crate::settings::Secret;
 
 pub(super) const PATH: &str = "/api/login/Basic";
@@ -152,7 +153,7 @@ pub(super) fn login(user: &str, password: &Secret, email: &str, timezone: &str) 
 
 /// `Authorization` by the token in the answer to a login.
 pub(super) fn bearer(answer: &[u8]) -> Option<Secret> {
-    let answer: Value = serde_json::from_slice(answer).ok()?;
+    let answer = bounds::LOGIN.read(answer).ok()?;
     let token = answer.get("token")?.as_str()?;
     let is_plain = (1..=LONGEST_CREDENTIAL).contains(&token.len());
     is_plain.then(|| Secret::new(format!("Bearer {token}")))

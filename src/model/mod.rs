@@ -3,6 +3,7 @@
 //! No I/O and no clock of its own: whoever asks brings the time.
 
 pub mod aggregate;
+pub mod bounds;
 pub mod broker;
 pub mod customer;
 pub mod device_signals;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::customer::Answers;
 use super::tedapi::Payloads;
-use super::views::ViewCache;
+use super::views::{View, ViewCache};
 use super::{Number, Numbering, NumberingMemory, RawPercent};
 
 /// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
@@ -141,6 +141,14 @@ impl Source {
         matches!(self, Self::Customer(answers) if answers.is_basic_lan())
     }
 
+    /// Bytes of all answers in it.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Tedapi(payloads) => payloads.size(),
+            Self::Customer(answers) => answers.size(),
+        }
+    }
+
     fn readings(&self, adjustments: &Adjustments) -> Readings {
         match self {
             Self::Tedapi(payloads) => payloads.readings(adjustments),
@@ -230,6 +238,13 @@ impl Telemetry {
             self.memory.number(&mut documents);
             documents
         })
+    }
+
+    /// Derives and renders all there is to show, so that nobody has to who must not be held up.
+    pub fn render_all(&self) {
+        for view in View::ALL {
+            self.view(view);
+        }
     }
 
     pub fn source(&self) -> &Source {

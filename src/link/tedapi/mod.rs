@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
+use crate::link::aside::aside;
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::tedapi::{Payloads, Unusable};
 use crate::model::{LinkHealth, LinkKind, Source};
@@ -131,22 +132,36 @@ impl<C: Channel> TedapiLink<C> {
         frames::query_answer(self.channel.ask(question).await?, what)
     }
 
+    /// Takes an answer over with `accept`; one that cannot be used leaves everything as it was.
+    async fn take<A>(&mut self, answer: Bytes, what: &str, accept: A) -> Result<(), LinkError>
+    where
+        A: FnOnce(&mut Payloads, Bytes) -> Result<(), Unusable> + Send + 'static,
+    {
+        let mut payloads = self.payloads.clone();
+        let accepted = aside(answer.len(), move || accept(&mut payloads, answer).map(|()| payloads)).await;
+        self.payloads = accepted.map_err(|why| LinkError::unusable(what, &why))?;
+        Ok(())
+    }
+
     async fn poll_once(&mut self) -> Result<Source, LinkError> {
         let din = self.din().await?;
         let target = Target::Gateway { din: &din };
         let same_query = self.queries.status == self.queries.controller;
         if same_query || Instant::now() >= self.controller_due {
             let what = "the controller query";
-            let answer = self.ask(self.queries.controller, &din, target, what).await;
-            match answer
-                .and_then(|answer| self.payloads.accept_controller(answer).map_err(|why| unusable(what, why)))
-            {
+            let outcome = match self.ask(self.queries.controller, &din, target, what).await {
+                Ok(answer) => self.take(answer, what, Payloads::accept_controller).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
                 Ok(()) => {
                     self.controller_due = Instant::now() + CONTROLLER_EVERY;
                     return Ok(self.source());
                 }
                 // A gateway that stumbles over the large question may well answer the small one.
-                Err(LinkError::Malformed { what, why }) if !same_query => {
+                Err(LinkError::Malformed { what, why } | LinkError::TooLarge { what, why })
+                    if !same_query =>
+                {
                     log::debug!("cannot read the answer to {what}: {why}");
                     self.controller_due = Instant::now() + RETRY_AFTER;
                 }
@@ -155,7 +170,7 @@ impl<C: Channel> TedapiLink<C> {
         }
         let what = "the status query";
         let answer = self.ask(self.queries.status, &din, target, what).await?;
-        self.payloads.accept_status(answer).map_err(|why| unusable(what, why))?;
+        self.take(answer, what, Payloads::accept_status).await?;
         Ok(self.source())
     }
 
@@ -182,7 +197,8 @@ impl<C: Channel> TedapiLink<C> {
         let outcome = energies.proceed(customer).await.and_then(|answer| {
             let Some(answer) = answer else { return Ok(false) };
             let accepted = self.payloads.accept_energies(&answer);
-            accepted.map(|()| true).map_err(|why| unusable("the question for lifetime energies", why))
+            let what = "the question for lifetime energies";
+            accepted.map(|()| true).map_err(|why| LinkError::unusable(what, &why))
         });
         match &outcome {
             // There is another step to take.
@@ -203,7 +219,7 @@ impl<C: Channel> TedapiLink<C> {
                 let target = Target::Gateway { din: &din };
                 let question = Question { din: &din, target, payload: frames::config(), what };
                 let answer = frames::config_answer(self.channel.ask(question).await?)?;
-                self.payloads.accept_config(answer).map_err(|why| unusable(what, why))?;
+                self.take(answer, what, Payloads::accept_config).await?;
                 self.config_due = now + CONFIG_EVERY;
                 self.know_units(now);
             }
@@ -235,8 +251,9 @@ impl<C: Channel> TedapiLink<C> {
                         return Err(error);
                     }
                     answer => {
-                        let accepted = self.payloads.accept_components(&unit, answer?);
-                        accepted.map_err(|why| unusable(&what, why))?;
+                        let accept =
+                            move |payloads: &mut Payloads, answer| payloads.accept_components(&unit, answer);
+                        self.take(answer?, &what, accept).await?;
                     }
                 }
             }
@@ -261,10 +278,6 @@ impl<C: Channel> TedapiLink<C> {
         self.units = units.collect();
         self.unseen = unseen;
     }
-}
-
-fn unusable(what: &str, why: Unusable) -> LinkError {
-    LinkError::Malformed { what: what.into(), why: why.to_string() }
 }
 
 impl<C: Channel> Link for TedapiLink<C> {

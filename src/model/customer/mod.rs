@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::bounds::{self, Bounds, MOST_BATTERIES};
 use super::json::{Look, Unusable, object};
 use super::{Adjustments, Charge, Documents, GridStatus, Power, RawPercent, Readings};
 
@@ -62,6 +63,16 @@ impl Endpoint {
         }
     }
 
+    /// How large its answer may be.
+    fn bounds(self) -> &'static Bounds {
+        match self {
+            Self::Aggregates => &bounds::METERS,
+            Self::SystemStatus => &bounds::SYSTEM_STATUS,
+            Self::SolarPowerwall => &bounds::SOLAR,
+            _ => &bounds::SMALL,
+        }
+    }
+
     /// Whether a Powerwall 3 answers it over its wired LAN.
     pub fn is_basic(self) -> bool {
         matches!(self, Self::Aggregates | Self::GridStatus | Self::StateOfEnergy)
@@ -104,8 +115,9 @@ impl Answers {
                 vitals::decode(&answer)?;
                 Value::Null
             }
-            _ => object(&answer)?,
+            _ => object(&answer, endpoint.bounds())?,
         };
+        bounds::count(value.at(&["battery_blocks"]).items().len(), MOST_BATTERIES, "batteries")?;
         self.learn(endpoint, &value);
         self.answers[endpoint as usize] = Some(answer);
         Ok(())
@@ -153,6 +165,11 @@ impl Answers {
             }
             Endpoint::Vitals | Endpoint::SolarPowerwall => {}
         }
+    }
+
+    /// Bytes of all answers.
+    pub fn size(&self) -> usize {
+        self.answers.iter().flatten().map(Bytes::len).sum()
     }
 
     pub fn has(&self, endpoint: Endpoint) -> bool {

@@ -22,6 +22,7 @@ mod vitals;
 
 use std::sync::Arc;
 
+use super::bounds::{self, CONFIG, CONTROLLER};
 use super::json::object;
 use super::{Adjustments, Documents, Readings};
 use bytes::Bytes;
@@ -96,14 +97,14 @@ impl Payloads {
 
     /// The answer of the basic controller query.
     pub fn accept_status(&mut self, answer: Bytes) -> Result<(), Unusable> {
-        self.status_facts = Arc::new(StatusFacts::of(&object(&answer)?));
+        self.status_facts = Arc::new(StatusFacts::of(&object(&answer, &CONTROLLER)?));
         self.status = Some(answer);
         Ok(())
     }
 
     /// The answer of the full controller query, which is a status as well.
     pub fn accept_controller(&mut self, answer: Bytes) -> Result<(), Unusable> {
-        let controller = object(&answer)?;
+        let controller = object(&answer, &CONTROLLER)?;
         self.status_facts = Arc::new(StatusFacts::of(&controller));
         self.boot = uptime::latch(self.boot.take(), &controller);
         self.status = Some(answer.clone());
@@ -113,8 +114,9 @@ impl Payloads {
 
     /// `config.json`.
     pub fn accept_config(&mut self, answer: Bytes) -> Result<(), Unusable> {
-        let config = object(&answer)?;
-        self.config_facts = Arc::new(ConfigFacts::of(&config));
+        let facts = ConfigFacts::of(&object(&answer, &CONFIG)?);
+        facts.check()?;
+        self.config_facts = Arc::new(facts);
         self.config = Some(answer);
         self.components
             .retain(|(din, _)| self.config_facts.powerwall3_units.iter().any(|unit| **unit == **din));
@@ -123,7 +125,7 @@ impl Payloads {
 
     /// The answer of the components query of the Powerwall 3 unit `din`.
     pub fn accept_components(&mut self, din: &str, answer: Bytes) -> Result<(), Unusable> {
-        object(&answer)?;
+        object(&answer, &bounds::components(self.config_facts.powerwall3_units.len()))?;
         match self.components.iter_mut().find(|(unit, _)| **unit == *din) {
             Some((_, bytes)) => *bytes = answer,
             None => self.components.push((din.into(), answer)),
@@ -144,6 +146,12 @@ impl Payloads {
     /// `/api/meters/aggregates` of the gateway's customer API: nothing but its lifetime energies is taken.
     pub fn accept_energies(&mut self, answer: &Bytes) -> Result<(), Unusable> {
         Arc::make_mut(&mut self.energies).accept(answer)
+    }
+
+    /// Bytes of all answers.
+    pub fn size(&self) -> usize {
+        let single = [&self.config, &self.status, &self.controller].into_iter().flatten();
+        single.chain(self.components.iter().map(|(_, answer)| answer)).map(Bytes::len).sum()
     }
 
     /// The newest status answer, as received.

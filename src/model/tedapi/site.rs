@@ -28,7 +28,8 @@ impl<'a> Site<'a> {
         let units = powerwall3_units(&config);
         let components = |din: &str| {
             let (din, bytes) = payloads.components.iter().find(|(unit, _)| **unit == *din)?;
-            Some((&**din, parse(Some(bytes)).at(&["components"]).clone()))
+            let components = parse(Some(bytes)).get_mut("components").map(Value::take);
+            Some((&**din, components.unwrap_or_default()))
         };
         let units = units.iter().filter_map(|din| components(din)).collect();
         let status = parse(payloads.status.as_ref());
