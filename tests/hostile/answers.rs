@@ -7,7 +7,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use powerwall_server::link::tedapi::frames;
 use powerwall_server::link::tedapi::wire::{
-    AUTH_PRESENCE, Envelope, File, FileRead, Files, GraphQl, GraphQlError, QUERY_OK, QueryResponse,
+    AUTH_PRESENCE, Common, Envelope, File, FileRead, Files, FirmwareVersion, GraphQl, GraphQlError, QUERY_OK,
+    QueryResponse, SystemInfoResponse,
 };
 use powerwall_server::model::bounds::Bounds;
 use prost::Message;
@@ -176,6 +177,15 @@ pub fn framed(part: Part, document: Vec<u8>, errors: usize) -> Vec<u8> {
     frames::wrap(envelope.encode_to_vec().into(), AUTH_PRESENCE).to_vec()
 }
 
+/// The firmware record with this version.
+pub fn system_info(version: &str) -> Vec<u8> {
+    let firmware = FirmwareVersion { version: version.into(), git_hash: vec![7; 20] };
+    let system_info = SystemInfoResponse { din: DIN.into(), firmware: Some(firmware), ..Default::default() };
+    let common = Common { system_info: Some(system_info), ..Common::default() };
+    let envelope = Envelope { common: Some(common), ..Envelope::default() };
+    frames::wrap(envelope.encode_to_vec().into(), AUTH_PRESENCE).to_vec()
+}
+
 /// TEDAPI of a Powerwall 3 with every document as `change` makes it.
 pub fn tedapi(asked: &Asked, units: usize, change: impl Fn(Part, Value) -> Vec<u8>) -> Vec<u8> {
     if asked.path == "/tedapi/din" {
@@ -186,7 +196,7 @@ pub fn tedapi(asked: &Asked, units: usize, change: impl Fn(Part, Value) -> Vec<u
         Part::Config => config(units),
         Part::Components => components(),
         Part::Controller => controller(),
-        Part::Other => return http(404, "", b""),
+        Part::Other => return http(200, "", &system_info("25.10.1 abc")),
     };
     http(200, "", &framed(part, change(part, document), 0))
 }

@@ -141,7 +141,7 @@ fn bodies() -> Vec<Kind> {
         endless("a chunk's head without end", "timeout", format!("{chunked}1;"), block.clone()),
         endless("headers without end", "unreachable", OK.into(), b"X-1: a\r\n".repeat(1000)),
         endless("a header without end", "unreachable", format!("{OK}X: "), block),
-        endless("interim answers", "unreachable", String::new(), b"HTTP/1.1 100 Continue\r\n\r\n".repeat(99)),
+        endless("interim answers", "status", String::new(), b"HTTP/1.1 100 Continue\r\n\r\n".repeat(99)),
         kind("early hints", Some("status"), |asked| {
             let answer = served(asked, plain);
             Reply::Last([b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", &answer[..]].concat())

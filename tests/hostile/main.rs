@@ -11,7 +11,7 @@ mod program;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use answers::{Part, customer, filled, framed, http, padded, served, tedapi, unit};
+use answers::{Part, customer, filled, framed, http, padded, served, system_info, tedapi, unit};
 use gateway::{Asked, Gateway, Greeting, Reply};
 use powerwall_server::link::{Link, connect_lazily};
 use powerwall_server::model::bounds::{self, Bounds};
@@ -70,63 +70,58 @@ async fn every_kind_of_hostile_gateway_ends_in_a_reading_or_in_an_error_of_its_k
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+type Hostile = (&'static str, Box<dyn Fn(&Asked) -> Vec<u8>>, Option<&'static str>, &'static [&'static str]);
+
 /// Hostile answers of TEDAPI, with the error of a poll and of what is slow.
-fn hostile_tedapi() -> Vec<(&'static str, Answered, Option<&'static str>, &'static [&'static str])> {
-    let answered = |answers: fn(&Asked) -> Vec<u8>| answers;
-    let large: &[&str] = &["too_large"];
+fn hostile_tedapi() -> Vec<Hostile> {
+    let plain = |document: Value| document.to_string().into_bytes();
+    let padded = |padded_part| {
+        move |asked: &Asked| {
+            tedapi(asked, 1, |part, document| match part == padded_part {
+                true => padded(&document, r#"{"a":{}}"#, 400, 100_000),
+                false => document.to_string().into_bytes(),
+            })
+        }
+    };
     vec![
-        (
-            "padded controller",
-            answered(|asked| tedapi(asked, 1, |part, document| pad(part, document, Part::Controller))),
-            Some("too_large"),
-            &[],
-        ),
-        (
-            "padded configuration",
-            answered(|asked| tedapi(asked, 1, |part, document| pad(part, document, Part::Config))),
-            None,
-            large,
-        ),
-        (
-            "padded components",
-            answered(|asked| tedapi(asked, 1, |part, document| pad(part, document, Part::Components))),
-            None,
-            large,
-        ),
+        ("padded controller", Box::new(padded(Part::Controller)), Some("too_large"), &[]),
+        ("padded configuration", Box::new(padded(Part::Config)), None, &["too_large"]),
+        ("padded components", Box::new(padded(Part::Components)), None, &["too_large"]),
         (
             "too many units",
-            answered(|asked| tedapi(asked, 17, |_, document| document.to_string().into_bytes())),
+            Box::new(move |asked| tedapi(asked, 17, |_, document| plain(document))),
             None,
-            large,
+            &["too_large"],
         ),
-        ("a query with nothing but errors", answered(errors), Some("too_large"), &[]),
         (
-            "a name of 300 bytes",
-            answered(|asked| {
+            "a site with a long name",
+            Box::new(move |asked| {
                 tedapi(asked, 1, |_, document| {
                     document.to_string().replace("Home", &"n".repeat(300)).into_bytes()
                 })
             }),
             None,
-            large,
+            &["too_large"],
+        ),
+        (
+            "a long version",
+            Box::new(move |asked| match Part::of(asked) {
+                Part::Other if asked.path != "/tedapi/din" => http(200, "", &system_info(&"9".repeat(300))),
+                _ => tedapi(asked, 1, |_, document| plain(document)),
+            }),
+            None,
+            &["too_large"],
+        ),
+        (
+            "nothing but errors",
+            Box::new(move |asked| match Part::of(asked) {
+                Part::Controller => http(200, "", &framed(Part::Controller, b"{}".to_vec(), 100_000)),
+                _ => tedapi(asked, 1, |_, document| plain(document)),
+            }),
+            Some("too_large"),
+            &[],
         ),
     ]
-}
-
-type Answered = fn(&Asked) -> Vec<u8>;
-
-fn pad(part: Part, document: Value, padded_part: Part) -> Vec<u8> {
-    match part == padded_part {
-        true => padded(&document, r#"{"a":{}}"#, 400, 100_000),
-        false => document.to_string().into_bytes(),
-    }
-}
-
-fn errors(asked: &Asked) -> Vec<u8> {
-    match Part::of(asked) {
-        Part::Controller => http(200, "", &framed(Part::Controller, b"{}".to_vec(), 100_000)),
-        _ => tedapi(asked, 1, |_, document| document.to_string().into_bytes()),
-    }
 }
 
 #[actix_web::test]

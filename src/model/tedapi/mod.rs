@@ -34,7 +34,7 @@ use uptime::Boot;
 pub use super::json::Unusable;
 pub(super) use site::powerwall3_units;
 
-pub use redact::redacted;
+pub use redact::{redact, redacted};
 
 /// Firmware of a gateway, from its own record. Empty texts are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

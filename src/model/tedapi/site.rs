@@ -1,5 +1,7 @@
 //! All answers of one gateway, parsed: the common ground of the documents derived from them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -11,8 +13,9 @@ use crate::model::json::{Look, Object, split_din};
 pub(super) struct Site<'a> {
     pub payloads: &'a Payloads,
     pub config: Value,
-    pub status: Value,
-    pub controller: Value,
+    pub status: Arc<Value>,
+    /// The same as the status where one answer is both.
+    pub controller: Arc<Value>,
     /// Components of each Powerwall 3 unit, by DIN, in configured order.
     pub units: Vec<(&'a str, Value)>,
 }
@@ -32,8 +35,13 @@ impl<'a> Site<'a> {
             Some((&**din, components.unwrap_or_default()))
         };
         let units = units.iter().filter_map(|din| components(din)).collect();
-        let status = parse(payloads.status.as_ref());
-        let controller = parse(payloads.controller.as_ref());
+        let controller = Arc::new(parse(payloads.controller.as_ref()));
+        let status = match (&payloads.status, &payloads.controller) {
+            (Some(status), Some(controller_answer)) if status.as_ptr() == controller_answer.as_ptr() => {
+                controller.clone()
+            }
+            (status, _) => Arc::new(parse(status.as_ref())),
+        };
         Self { payloads, config, status, controller, units }
     }
 

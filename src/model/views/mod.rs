@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::tedapi::{Payloads, redacted};
+use super::tedapi::{Payloads, redact, redacted};
 use super::{RawPercent, Telemetry};
 
 /// The gateway was read, but this part of it not yet, or it has none.
@@ -219,7 +219,9 @@ fn object(value: &Value) -> Bytes {
 /// What the gateway sent, private values masked.
 fn answer(answer: Option<&Bytes>) -> Bytes {
     let parsed = answer.and_then(|answer| serde_json::from_slice(answer).ok());
-    known(redacted(&parsed.unwrap_or_default()))
+    let mut parsed: Value = parsed.unwrap_or_default();
+    redact(&mut parsed);
+    known(parsed)
 }
 
 fn known(document: Value) -> Bytes {
@@ -239,7 +241,8 @@ fn components(payloads: &Payloads) -> Bytes {
     {
         all.insert("followers".into(), Value::Object(followers));
     }
-    known(redacted(&all))
+    redact(&mut all);
+    known(all)
 }
 
 #[cfg(test)]
