@@ -23,7 +23,6 @@ use super::LinkError;
 use super::aside::{QUICK, aside};
 use super::tls::Trust;
 use crate::model::bounds::{Excess, LONGEST_ANSWER, length};
-use crate::model::tedapi::Unusable;
 use crate::settings::CertificatePolicy;
 
 /// What is read of an answer that says no.
@@ -312,7 +311,7 @@ fn too_long() -> Excess {
 }
 
 fn too_large(what: &str, why: Excess) -> LinkError {
-    LinkError::unusable(what, &Unusable::TooLarge(why))
+    LinkError::unusable(what, &why.into())
 }
 
 #[cfg(test)]

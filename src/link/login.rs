@@ -99,6 +99,7 @@ impl Login {
         self.memory.spend_login().await?;
         let call = login(self.user, &self.password, self.email, &self.timezone);
         let body = exchange.exchange(call).await?.ok(PATH, self.hint)?;
+        readable(&body)?;
         let token = bearer(&body);
         let header = token.as_ref().and_then(|token| secret_header(token.expose()));
         let (Some(token), Some(header)) = (token, header) else {
@@ -149,6 +150,11 @@ pub(super) fn login(user: &str, password: &Secret, email: &str, timezone: &str) 
         body: login.to_string().into(),
         only_reads: false,
     }
+}
+
+/// Whether the answer to a login is small enough to be read.
+pub(super) fn readable(answer: &[u8]) -> Result<(), LinkError> {
+    bounds::LOGIN.check(answer).map_err(|why| LinkError::unusable("the login", &why.into()))
 }
 
 /// `Authorization` by the token in the answer to a login.

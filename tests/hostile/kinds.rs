@@ -118,7 +118,7 @@ fn statuses() -> Vec<Kind> {
         login("control characters in a cookie", Some("unreachable"), || {
             http(200, "Set-Cookie: AuthCookie=a\x01b\r\nSet-Cookie: UserRecord=b\tc\r\n", b"{}")
         }),
-        login("a huge login", Some("malformed"), || {
+        login("a huge login", Some("too_large"), || {
             let padding = format!("[{}0]", "[[[]],{}],".repeat(20_000));
             http(200, "", format!(r#"{{"x":{padding},"token":"t"}}"#).as_bytes())
         }),

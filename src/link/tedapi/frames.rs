@@ -12,7 +12,7 @@ use super::wire::{
 use crate::link::LinkError;
 use crate::model::bounds::protobuf::{self, Most};
 use crate::model::bounds::{self, Excess, LONGEST_ANSWER};
-use crate::model::tedapi::{SystemInfo, Unusable};
+use crate::model::tedapi::SystemInfo;
 
 /// What a query complains of; whoever reads it wants no more.
 const LIMITS: [Most; 2] = [
@@ -163,7 +163,7 @@ fn shortened(text: &str) -> String {
 }
 
 fn too_large(what: &str, why: Excess) -> LinkError {
-    LinkError::unusable(what, &Unusable::TooLarge(why))
+    LinkError::unusable(what, &why.into())
 }
 
 pub(crate) fn malformed(what: &str, why: impl ToString) -> LinkError {

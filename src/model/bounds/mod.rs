@@ -113,3 +113,69 @@ pub fn name(name: &str) -> Result<(), Excess> {
 pub fn count(found: usize, most: usize, what: &'static str) -> Result<(), Excess> {
     if found > most { Err(Excess::Count { what, most }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The margin over what was recorded.
+    const MARGIN: usize = 4;
+
+    /// The documents of a file of the corpus, which the simulator wrote.
+    fn documents(name: &str) -> Vec<String> {
+        let path = format!("{}/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
+        let bytes = fs::read(path).unwrap();
+        String::from_utf8_lossy(&bytes).split("\n--\u{fffd}--\n").map(str::to_owned).collect()
+    }
+
+    fn recorded() -> Value {
+        serde_json::from_str(include_str!("../../../tests/fixtures/tedapi/golden.json")).unwrap()
+    }
+
+    /// Whether four of it would be read as one.
+    fn fits(json: &str, bounds: Bounds) {
+        let quarter = Bounds {
+            bytes: bounds.bytes / MARGIN,
+            memory: bounds.memory / MARGIN,
+            text: bounds.text / MARGIN,
+        };
+        assert_eq!(quarter.check(json.as_bytes()), Ok(()), "{bounds:?}: {}", &json[..json.len().min(200)]);
+    }
+
+    #[test]
+    fn whatever_was_recorded_or_simulated_is_a_quarter_of_what_is_read_at_most() {
+        for site in ["powerwall2", "powerwall3", "inverter"] {
+            let tedapi = documents(&format!("tedapi_documents/{site}"));
+            fits(&tedapi[0], CONFIG);
+            fits(&tedapi[1], CONTROLLER);
+            let (status, units) = tedapi[2..].split_last().unwrap();
+            fits(status, CONTROLLER);
+            units.iter().for_each(|unit| fits(unit, components(4)));
+            let customer = documents(&format!("customer_documents/{site}"));
+            let bounds = [METERS, SMALL, SMALL, SYSTEM_STATUS, SMALL, SMALL, SMALL, SMALL];
+            customer.iter().zip(bounds).for_each(|(document, bounds)| fits(document, bounds));
+            fits(&customer[9], SOLAR);
+        }
+        for (_, site) in recorded().as_object().unwrap() {
+            let input = &site["input"];
+            fits(&input["config"].to_string(), CONFIG);
+            fits(&input["status"].to_string(), CONTROLLER);
+            fits(&input["device_controller"].to_string(), CONTROLLER);
+            for unit in input["components_by_din"].as_object().into_iter().flatten() {
+                fits(&unit.1.to_string(), components(4));
+            }
+            fits(&input["native_meters_aggregates"].to_string(), METERS);
+        }
+    }
+
+    #[test]
+    fn ten_times_the_units_that_were_recorded_are_read() {
+        // The recorded site has two Powerwall 2: twenty of them, twice the most that Tesla sells.
+        let recorded = recorded();
+        let controller = recorded["pw2_two_units_tepod"]["input"]["device_controller"].to_string();
+        let ten = format!("[{}]", vec![controller; 10].join(","));
+        assert_eq!(CONTROLLER.check(ten.as_bytes()), Ok(()));
+    }
+}
