@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::tedapi::Unusable;
+use crate::link::json::Unusable;
 
 /// Phrased for the person who must act. Never carries a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

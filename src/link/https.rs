@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use super::LinkError;
 use super::aside::{QUICK, aside};
 use super::tls::Trust;
-use crate::model::bounds::{Excess, LONGEST_ANSWER, length};
+use crate::link::bounds::{Excess, LONGEST_ANSWER, length};
 use crate::settings::CertificatePolicy;
 
 /// What is read of an answer that says no.

@@ -10,9 +10,9 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::link::LinkError;
+use crate::link::bounds;
 use crate::link::https::{Answer, Call, Exchange, secret_header};
 use crate::link::memory::{Memory, Session};
-use crate::model::bounds;
 use crate::settings::Secret;
 
 pub(super) const PATH: &str = "/api/login/Basic";
@@ -167,4 +167,13 @@ pub(super) fn bearer(answer: &[u8]) -> Option<Secret> {
 
 pub(super) fn is_refusal(answer: &Answer) -> bool {
     matches!(answer.status, 401 | 403)
+}
+/// The customer API of a gateway.
+#[derive(Clone, Copy)]
+pub struct Customer<'a> {
+    pub exchange: &'a dyn Exchange,
+    /// Whose token is good there.
+    pub login: &'a Login,
+    /// Whether it may be logged in to for this alone. Otherwise only a token that is there is used.
+    pub may_log_in: bool,
 }

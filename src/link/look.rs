@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::LinkError;
 use super::https::{Answer, Call, Exchange};
-use crate::model::bounds;
+use crate::link::bounds;
 
 /// What a gateway says to who may not ask.
 const NO_RIGHTS: &str = "User does not have adequate access rights";

@@ -5,12 +5,12 @@ use std::io::Write;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use powerwall_server::link::bounds::Bounds;
 use powerwall_server::link::tedapi::frames;
 use powerwall_server::link::tedapi::wire::{
     AUTH_PRESENCE, Common, Envelope, File, FileRead, Files, FirmwareVersion, GraphQl, GraphQlError, QUERY_OK,
     QueryResponse, SystemInfoResponse,
 };
-use powerwall_server::model::bounds::Bounds;
 use prost::Message;
 use serde_json::{Map, Value, json};
 

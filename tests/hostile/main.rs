@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use answers::{Part, customer, filled, framed, http, padded, served, system_info, tedapi, unit};
 use gateway::{Asked, Gateway, Greeting, Reply};
+use powerwall_server::link::bounds::{self, Bounds};
 use powerwall_server::link::{Link, connect_lazily};
-use powerwall_server::model::bounds::{self, Bounds};
 use powerwall_server::model::{Adjustments, Telemetry};
 use powerwall_server::settings::{GatewaySettings, Inputs, Settings};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};

@@ -10,9 +10,9 @@ use super::wire::{
     QueryRequest, ReadFile, SIGNED_ECDSA, SystemInfoResponse,
 };
 use crate::link::LinkError;
-use crate::model::bounds::protobuf::{self, Most};
-use crate::model::bounds::{self, Excess, LONGEST_ANSWER};
-use crate::model::tedapi::SystemInfo;
+use crate::link::bounds::protobuf::{self, Most};
+use crate::link::bounds::{self, Excess, LONGEST_ANSWER};
+use crate::link::tedapi::answers::SystemInfo;
 
 /// What a query complains of; whoever reads it wants no more.
 const LIMITS: [Most; 2] = [
