@@ -136,9 +136,7 @@ async fn tedapi_has_bounds_as_well() {
 /// Resident memory at its highest so far, in kB.
 #[cfg(target_os = "linux")]
 fn peak(program: &Program) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+    program.kilobytes("VmHWM:")
 }
 
 /// What one gateway may cost, whatever it sends, in kB.
