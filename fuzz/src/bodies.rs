@@ -40,7 +40,7 @@ use serde_json::Value;
 pub type Body = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const TARGETS: [(&str, Body); 12] = [
+pub const TARGETS: [(&str, Body); 13] = [
     ("tedapi_frames", tedapi_frames),
     ("tedapi_documents", tedapi_documents),
     ("tedapi_link", tedapi_link),
