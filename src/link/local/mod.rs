@@ -49,6 +49,8 @@ pub struct LocalLink<X> {
     surface: Surface,
     /// When a session was refused that had just been given.
     doubted: Option<Instant>,
+    /// Whether a poll failed since the DIN was read: a gateway may have been replaced meanwhile.
+    is_unconfirmed: bool,
 }
 
 impl LocalLink<Https> {
@@ -67,6 +69,7 @@ impl<X: Exchange> LocalLink<X> {
             schedule: Schedule::new(Instant::now()),
             surface: Surface::Unknown,
             doubted: None,
+            is_unconfirmed: false,
         }
     }
 
@@ -116,7 +119,17 @@ impl<X: Exchange> LocalLink<X> {
     }
 
     async fn poll_once(&mut self) -> Result<Arc<dyn Answers>, LinkError> {
-        let answer = self.meters().await?;
+        let answer = match self.meters().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // It may be another gateway that answers next.
+                self.is_unconfirmed = true;
+                return Err(error);
+            }
+        };
+        if std::mem::take(&mut self.is_unconfirmed) {
+            self.schedule.confirm(Instant::now());
+        }
         self.take(Endpoint::Aggregates, answer)?;
         self.doubted = None;
         for endpoint in self.schedule.outdated(Instant::now()) {
@@ -127,8 +140,16 @@ impl<X: Exchange> LocalLink<X> {
 
     fn take(&mut self, endpoint: Endpoint, answer: Bytes) -> Result<(), LinkError> {
         let malformed = |why: String| LinkError::Malformed { what: endpoint.path().into(), why };
-        self.answers.accept(endpoint, answer).map_err(|why| malformed(why.to_string()))?;
-        self.schedule.answered(endpoint, Instant::now());
+        let is_other = self.answers.accept(endpoint, answer).map_err(|why| malformed(why.to_string()))?;
+        let now = Instant::now();
+        if is_other {
+            log::warn!("{}: another gateway answers at this address", self.access.host);
+            self.schedule = Schedule::new(now);
+        }
+        self.schedule.answered(endpoint, now);
+        if self.answers.is_doubted() {
+            self.schedule.confirm(now);
+        }
         Ok(())
     }
 

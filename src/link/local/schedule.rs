@@ -115,6 +115,14 @@ impl Schedule {
         self.slot(Endpoint::Status).due = now;
     }
 
+    /// The gateway may be another one: its status says which it is. Asked at most once a minute for that.
+    pub fn confirm(&mut self, now: Instant) {
+        let slot = self.slot(Endpoint::Status);
+        if let Some(taken) = slot.taken.filter(|_| slot.rest == Rest::Asked) {
+            slot.due = slot.due.min(now.max(taken + RETRY_AFTER));
+        }
+    }
+
     /// Other firmware: everything may have changed.
     pub fn new_firmware(&mut self, now: Instant) {
         for (slot, endpoint) in self.slots.iter_mut().zip(Endpoint::ALL) {

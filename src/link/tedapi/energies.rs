@@ -62,6 +62,11 @@ impl Energies {
         }
     }
 
+    /// Another gateway: what is known of the former one does not count.
+    pub fn start_over(&mut self, now: Instant) {
+        (self.due, self.failures, self.problem) = (now, 0, None);
+    }
+
     pub fn is_due(&self, now: Instant) -> bool {
         self.due <= now
     }

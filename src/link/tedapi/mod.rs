@@ -61,6 +61,8 @@ enum Slow {
 pub struct TedapiLink<C> {
     channel: C,
     queries: Queries,
+    /// How the gateway is called in the log.
+    host: String,
     /// The last good answer to each question.
     payloads: TedapiAnswers,
     /// Whether the DIN has been confirmed since the last failure: a gateway may have been replaced meanwhile.
@@ -82,6 +84,7 @@ impl<C: Channel> TedapiLink<C> {
         Self {
             channel,
             queries,
+            host: host.to_owned(),
             payloads: TedapiAnswers::new(host),
             confirmed: false,
             controller_due: now,
@@ -118,9 +121,28 @@ impl<C: Channel> TedapiLink<C> {
                 why: "it is no DIN; is this the address of a Powerwall gateway?".into(),
             });
         }
-        self.payloads.set_din(din);
+        if self.payloads.set_din(din) {
+            log::warn!("{}: another gateway answers at this address: {din}", self.host);
+            self.start_over();
+        }
         self.confirmed = true;
         Ok(din.to_owned())
+    }
+
+    /// Forgets what was due for the gateway before this one: everything is due now.
+    fn start_over(&mut self) {
+        let now = Instant::now();
+        (self.controller_due, self.config_due, self.system_info_due) = (now, now, now);
+        self.units.clear();
+        self.unseen.clear();
+        if let Some(energies) = &mut self.energies {
+            energies.start_over(now);
+        }
+    }
+
+    /// Reads the DIN again with the next poll if an answer names another gateway.
+    fn doubt_din(&mut self) {
+        self.confirmed &= !self.payloads.contradict_din();
     }
 
     async fn ask(
@@ -207,6 +229,7 @@ impl<C: Channel> TedapiLink<C> {
                 let question = Question { din: &din, target, payload: frames::config(), what };
                 let answer = frames::config_answer(self.channel.ask(question).await?)?;
                 self.payloads.accept_config(answer).map_err(|why| unusable(what, why))?;
+                self.doubt_din();
                 self.config_due = now + CONFIG_EVERY;
                 self.know_units(now);
             }
@@ -217,6 +240,7 @@ impl<C: Channel> TedapiLink<C> {
                 let question = Question { din: &din, target, payload: frames::system_info(), what };
                 let answer = self.channel.ask(question).await?;
                 self.payloads.accept_system_info(frames::system_info_answer(answer)?);
+                self.doubt_din();
                 self.system_info_due = now + SYSTEM_INFO_EVERY;
             }
             Slow::Check => self.channel.check(&din).await?,
