@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use crate::audience::Audience;
 use crate::clock::unix_time;
+use crate::directory::Directory;
 use crate::model::{Aggregate, Snapshot};
-use crate::supervisor::Directory;
 use crate::views::status::{self, Moment};
 
 /// What a rendering is good for: this content, within this second.

@@ -9,11 +9,11 @@
 //! |---|---|
 //! | 7 | `main.rs`, [`app`], [`cli`] |
 //! | 6 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 5 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
+//! | 5 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`] |
 //! | 4 | [`views`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
-//! | 1 | [`model`], [`clock`], [`files`] |
+//! | 1 | [`model`], [`clock`], [`files`], [`pause`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
@@ -24,6 +24,7 @@ pub mod audience;
 pub mod board;
 pub mod cli;
 pub mod clock;
+pub mod directory;
 pub mod files;
 pub mod frames;
 pub mod gateway;
@@ -32,8 +33,11 @@ pub mod live;
 pub mod metrics;
 pub mod model;
 pub mod mqtt;
+pub mod output;
+pub mod pause;
 pub mod settings;
 pub mod simulator;
+pub mod supervise;
 pub mod supervisor;
 pub mod views;
 pub mod web;

@@ -25,7 +25,9 @@ pub use site::{
     DeviceSignals, Fan, Interpretation, Meter, Meters, Places, RemoteMeter, Side, Site, SolarString,
     Temperature, Transformer, Unit, UnitFan, UnitKind, UnitTemperatures,
 };
-pub use snapshot::{ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot};
+pub use snapshot::{
+    ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot, mode_name,
+};
 pub use tally::{FailureTally, PollTimes};
-pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Telemetry};
+pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Supplement, Telemetry};
 pub use units::{AppPercent, RawPercent};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::View;
-use crate::model::{Aggregate, Freshness, LinkKind, RawPercent, Snapshot, Telemetry};
+use crate::model::{Aggregate, Freshness, LinkKind, RawPercent, Snapshot, Telemetry, mode_name};
 
 /// The moment at which something is rendered, on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +98,7 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
         "site_id": facts.site_id,
         "timezone": facts.timezone,
         "basic_lan": if link.is_some() { is_basic_lan } else { facts.may_be_basic_lan },
-        "tedapi_expected": facts.tedapi_expected,
+        "tedapi_expected": facts.expects_tedapi(),
         "cloud_mode": facts.cloud_mode,
         "fleetapi": facts.fleetapi,
         "type": facts.kind,
@@ -220,11 +220,11 @@ pub fn health(snapshot: &Snapshot, at: Moment, responding: bool) -> Value {
             })
         })
         .collect();
-    json!({
+    let mut shown = json!({
         "id": snapshot.gateway.id,
         "name": snapshot.gateway.name,
-        "mode": snapshot.gateway.mode,
-        "mode_reason": snapshot.gateway.mode_reason,
+        "mode": mode_name(&snapshot.gateway.links),
+        "mode_reason": snapshot.gateway.reason,
         "state": snapshot.freshness(at.now),
         "responding": responding,
         "latency_ms": health.latency.map(|latency| round(latency.as_secs_f64() * 1000.0)),
@@ -237,7 +237,23 @@ pub fn health(snapshot: &Snapshot, at: Moment, responding: bool) -> Value {
         "failures": health.failures,
         "restarts": health.restarts,
         "links": links,
-    })
+    });
+    let supplements = supplements(snapshot, at);
+    if !supplements.is_empty() {
+        shown["supplements"] = supplements.into();
+    }
+    shown
+}
+
+/// The readings that another link than the one in use knew, and how old they are.
+fn supplements(snapshot: &Snapshot, at: Moment) -> Vec<Value> {
+    let readings = snapshot.telemetry(at.now).map(|telemetry| &telemetry.readings);
+    let supplements = readings.map(|readings| readings.supplements.as_slice()).unwrap_or_default();
+    let shown = supplements.iter().map(|one| {
+        let age = at.now.saturating_duration_since(one.taken);
+        json!({ "field": one.field, "link": one.link, "age_seconds": round(age.as_secs_f64()) })
+    });
+    shown.collect()
 }
 
 /// Milliseconds are enough.

@@ -21,7 +21,7 @@ use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{Answers, LinkKind};
-use crate::settings::LocalAccess;
+use crate::settings::LocalConfig;
 use answers::{CustomerAnswers, Endpoint};
 use schedule::Schedule;
 
@@ -40,7 +40,7 @@ enum Surface {
 
 pub struct LocalLink<X> {
     web: X,
-    access: LocalAccess,
+    config: LocalConfig,
     /// Session and login budget.
     memory: Arc<Memory>,
     /// The last good answers.
@@ -54,16 +54,16 @@ pub struct LocalLink<X> {
 }
 
 impl LocalLink<Https> {
-    pub fn new(access: &LocalAccess, limit: Duration, memory: Arc<Memory>) -> Self {
-        Self::over(Https::new(&access.host, access.port, &access.certificate, limit), access, memory)
+    pub fn new(config: &LocalConfig, limit: Duration, memory: Arc<Memory>) -> Self {
+        Self::over(Https::new(&config.host, config.port, &config.certificate, limit), config, memory)
     }
 }
 
 impl<X: Exchange> LocalLink<X> {
-    pub fn over(web: X, access: &LocalAccess, memory: Arc<Memory>) -> Self {
+    pub fn over(web: X, config: &LocalConfig, memory: Arc<Memory>) -> Self {
         Self {
             web,
-            access: access.clone(),
+            config: config.clone(),
             memory,
             answers: CustomerAnswers::default(),
             schedule: Schedule::new(Instant::now()),
@@ -79,8 +79,8 @@ impl<X: Exchange> LocalLink<X> {
 
     async fn log_in(&mut self) -> Result<Session, LinkError> {
         self.memory.spend_login().await?;
-        let answer = self.web.exchange(session::login(&self.access)).await?;
-        let session = session::opened(answer, self.access.auth_mode)?;
+        let answer = self.web.exchange(session::login(&self.config)).await?;
+        let session = session::opened(answer, self.config.auth_mode)?;
         self.memory.keep_session(Some(session.clone())).await;
         self.schedule.new_session(Instant::now());
         Ok(session)
@@ -127,9 +127,6 @@ impl<X: Exchange> LocalLink<X> {
                 return Err(error);
             }
         };
-        if std::mem::take(&mut self.is_unconfirmed) {
-            self.schedule.confirm(Instant::now());
-        }
         self.take(Endpoint::Aggregates, answer)?;
         self.doubted = None;
         for endpoint in self.schedule.outdated(Instant::now()) {
@@ -143,11 +140,12 @@ impl<X: Exchange> LocalLink<X> {
         let is_other = self.answers.accept(endpoint, answer).map_err(|why| malformed(why.to_string()))?;
         let now = Instant::now();
         if is_other {
-            log::warn!("{}: another gateway answers at this address", self.access.host);
+            log::warn!("{}: another gateway answers at this address", self.config.host);
             self.schedule = Schedule::new(now);
         }
         self.schedule.answered(endpoint, now);
-        if self.answers.is_doubted() {
+        self.is_unconfirmed &= endpoint != Endpoint::Status;
+        if self.is_unconfirmed || self.answers.is_doubted() {
             self.schedule.confirm(now);
         }
         Ok(())
@@ -172,7 +170,7 @@ impl<X: Exchange> LocalLink<X> {
     async fn refresh_once(&mut self, endpoint: Endpoint) -> Result<(), LinkError> {
         let session = self.memory.session();
         // Should this exchange be given up from outside, it is not repeated at once.
-        self.schedule.failed(endpoint, Instant::now());
+        self.schedule.begin(endpoint, Instant::now());
         let before = self.answers.firmware();
         let outcome = match self.ask(endpoint, session.as_ref()).await {
             Ok(answer) => self.take(endpoint, answer),
@@ -204,7 +202,7 @@ impl<X: Exchange> LocalLink<X> {
                 Ok(())
             }
             Err(LinkError::Refused { status, .. }) => {
-                log::debug!("{}: {} is refused (HTTP {status})", self.access.host, endpoint.path());
+                log::debug!("{}: {} is refused (HTTP {status})", self.config.host, endpoint.path());
                 self.answers.forget(endpoint);
                 self.schedule.refused(endpoint, now);
                 Ok(())
@@ -227,7 +225,7 @@ impl<X: Exchange> LocalLink<X> {
         if surface == Surface::BasicLan {
             log::info!(
                 "{}: it answers three endpoints only, as a Powerwall 3 does over its wired LAN (Basic LAN)",
-                self.access.host
+                self.config.host
             );
             let beyond = Endpoint::ALL.into_iter().filter(|endpoint| !endpoint.is_basic());
             beyond.for_each(|endpoint| self.answers.forget(endpoint));

@@ -94,7 +94,7 @@ fn what_a_gateway_reports_of_itself_counts_in_the_sum_as_it_does_alone() {
     // It holds back more than its energies say.
     let own =
         Site { remaining: Some(8_000.0), full: Some(14_000.0), told: Some(69.167_556_029_882_6), ..live() };
-    assert_eq!(sum(&[own.clone()]).state_of_energy, Some(RawPercent(69.167_556_029_882_6)));
+    assert_eq!(sum(std::slice::from_ref(&own)).state_of_energy, Some(RawPercent(69.167_556_029_882_6)));
     let other = Site { remaining: Some(0.0), full: Some(14_000.0), ..live() };
     let both = sum(&[own, other]);
     assert!((both.state_of_energy.unwrap().0 - 69.167_556_029_882_6 / 2.0).abs() < 1e-9);
