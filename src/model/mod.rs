@@ -8,6 +8,7 @@ pub mod broker;
 pub mod freshness;
 pub mod number;
 pub mod numbering;
+mod shelf;
 pub mod site;
 pub mod snapshot;
 pub mod tally;

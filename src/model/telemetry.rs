@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use tokio::time::Instant;
 
+use super::shelf::Shelved;
 use super::{Answers, Interpretation, LinkKind, Number, NumberingMemory, RawPercent, Site};
 
 /// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
@@ -188,7 +189,9 @@ pub struct Telemetry {
     /// Where numbers come from that must outlive this poll.
     memory: Arc<NumberingMemory>,
     /// Derived on first use: most gateways are never asked for more than their readings.
-    interpretation: OnceLock<Interpretation>,
+    site: OnceLock<Site>,
+    /// Derived together with the site, and again if somebody asks much later.
+    documents: Shelved,
     /// What was rendered.
     bodies: Bodies,
 }
@@ -210,24 +213,32 @@ impl Telemetry {
             adjustments,
             answers,
             memory,
-            interpretation: OnceLock::new(),
+            site: OnceLock::new(),
+            documents: Shelved::default(),
             bodies: OnceLock::new(),
         })
     }
 
-    fn interpretation(&self) -> &Interpretation {
-        let interpret = || self.answers.interpret(&self.readings, &self.adjustments, &self.memory);
-        self.interpretation.get_or_init(interpret)
+    fn interpret(&self) -> Interpretation {
+        self.answers.interpret(&self.readings, &self.adjustments, &self.memory)
     }
 
     /// The site, with everything that is known of it.
     pub fn site(&self) -> &Site {
-        &self.interpretation().site
+        if self.site.get().is_none() {
+            self.documents();
+        }
+        // Whoever derived the documents has put the site there.
+        self.site.get_or_init(|| self.interpret().site)
     }
 
     /// The documents of the customer API.
-    pub fn documents(&self) -> &Documents {
-        &self.interpretation().documents
+    pub fn documents(&self) -> Arc<Documents> {
+        self.documents.get_or_derive(|| {
+            let Interpretation { site, documents } = self.interpret();
+            self.site.get_or_init(|| site);
+            documents
+        })
     }
 
     /// What the link brought home.

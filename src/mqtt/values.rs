@@ -34,7 +34,7 @@ impl Values {
     /// Everything that may be said of a gateway at the moment.
     pub fn of(facts: &GatewayFacts, freshness: Freshness, telemetry: Option<&Telemetry>) -> Self {
         let said = telemetry.map(|telemetry| (telemetry.site(), telemetry.documents()));
-        Self::of_parts(facts, freshness, said)
+        Self::of_parts(facts, freshness, said.as_ref().map(|(site, documents)| (*site, &**documents)))
     }
 
     pub(super) fn of_parts(

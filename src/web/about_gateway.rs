@@ -32,7 +32,7 @@ pub(super) fn operation(snapshot: &Snapshot, at: Moment) -> Value {
     let documents = telemetry.map(|telemetry| telemetry.documents());
     json!({
         "real_mode": readings.and_then(|readings| readings.mode.as_ref()),
-        "backup_reserve_percent": documents.and_then(|documents| documents.operation.get("backup_reserve_percent")),
+        "backup_reserve_percent": documents.as_ref().and_then(|documents| documents.operation.get("backup_reserve_percent")),
         "grid_charging": readings.and_then(|readings| readings.grid_charging),
         "grid_export": readings.and_then(|readings| readings.grid_export.as_ref()),
         "stale": snapshot.freshness(at.now) == Freshness::Stale,
@@ -41,9 +41,9 @@ pub(super) fn operation(snapshot: &Snapshot, at: Moment) -> Value {
 }
 
 pub(super) fn site_info(snapshot: &Snapshot, at: Moment) -> Value {
-    let told = snapshot.telemetry(at.now).map(|telemetry| &telemetry.documents().site_info);
-    if let Some(told) = told.filter(|told| told.is_object()) {
-        return told.clone();
+    let documents = snapshot.telemetry(at.now).map(|telemetry| telemetry.documents());
+    if let Some(documents) = documents.filter(|documents| documents.site_info.is_object()) {
+        return documents.site_info.clone();
     }
     json!({
         "max_system_energy_kWh": null,

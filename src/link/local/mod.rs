@@ -50,6 +50,8 @@ pub struct LocalLink<X> {
     surface: Surface,
     /// When a session was refused that had just been given.
     doubted: Option<Instant>,
+    /// Whether a poll failed since the DIN was read: a gateway may have been replaced meanwhile.
+    is_unconfirmed: bool,
 }
 
 impl LocalLink<Https> {
@@ -68,6 +70,7 @@ impl<X: Exchange> LocalLink<X> {
             schedule: Schedule::new(Instant::now()),
             surface: Surface::Unknown,
             doubted: None,
+            is_unconfirmed: false,
         }
     }
 
@@ -117,7 +120,14 @@ impl<X: Exchange> LocalLink<X> {
     }
 
     async fn poll_once(&mut self) -> Result<Arc<dyn Answers>, LinkError> {
-        let answer = self.meters().await?;
+        let answer = match self.meters().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // It may be another gateway that answers next.
+                self.is_unconfirmed = true;
+                return Err(error);
+            }
+        };
         self.take(Endpoint::Aggregates, answer).await?;
         self.doubted = None;
         for endpoint in self.schedule.outdated(Instant::now()) {
@@ -127,10 +137,21 @@ impl<X: Exchange> LocalLink<X> {
     }
 
     async fn take(&mut self, endpoint: Endpoint, answer: Bytes) -> Result<(), LinkError> {
-        let mut answers = self.answers.clone();
-        let accepted = aside(answer.len(), move || answers.accept(endpoint, answer).map(|()| answers)).await;
-        self.answers = accepted.map_err(|why| LinkError::unusable(endpoint.path(), &why))?;
-        self.schedule.answered(endpoint, Instant::now());
+        let (mut answers, size) = (self.answers.clone(), answer.len());
+        let accept = move || answers.accept(endpoint, answer).map(|is_other| (answers, is_other));
+        let accepted = aside(size, accept).await;
+        let (answers, is_other) = accepted.map_err(|why| LinkError::unusable(endpoint.path(), &why))?;
+        self.answers = answers;
+        let now = Instant::now();
+        if is_other {
+            log::warn!("{}: another gateway answers at this address", self.config.host);
+            self.schedule = Schedule::new(now);
+        }
+        self.schedule.answered(endpoint, now);
+        self.is_unconfirmed &= endpoint != Endpoint::Status;
+        if self.is_unconfirmed || self.answers.is_doubted() {
+            self.schedule.confirm(now);
+        }
         Ok(())
     }
 

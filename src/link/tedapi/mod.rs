@@ -63,6 +63,8 @@ enum Slow {
 pub struct TedapiLink<C> {
     channel: C,
     queries: Queries,
+    /// How the gateway is called in the log.
+    host: String,
     /// The last good answer to each question.
     payloads: TedapiAnswers,
     /// Whether the DIN has been confirmed since the last failure: a gateway may have been replaced meanwhile.
@@ -85,6 +87,7 @@ impl<C: Channel> TedapiLink<C> {
         Self {
             channel,
             queries,
+            host: host.to_owned(),
             payloads: TedapiAnswers::new(host),
             confirmed: false,
             controller: Pause::new(RETRY, now),
@@ -121,9 +124,30 @@ impl<C: Channel> TedapiLink<C> {
                 why: "it is no DIN; is this the address of a Powerwall gateway?".into(),
             });
         }
-        self.payloads.set_din(din);
+        if self.payloads.set_din(din) {
+            log::warn!("{}: another gateway answers at this address: {din}", self.host);
+            self.start_over();
+        }
         self.confirmed = true;
         Ok(din.to_owned())
+    }
+
+    /// Forgets what was due for the gateway before this one: everything is due now.
+    fn start_over(&mut self) {
+        let now = Instant::now();
+        for pause in [&mut self.controller, &mut self.config, &mut self.system_info] {
+            pause.succeeded(now);
+        }
+        self.units.clear();
+        self.unseen.clear();
+        if let Some(energies) = &mut self.energies {
+            energies.start_over(now);
+        }
+    }
+
+    /// Reads the DIN again with the next poll if an answer names another gateway.
+    fn doubt_din(&mut self) {
+        self.confirmed &= !self.payloads.contradict_din();
     }
 
     async fn ask(
@@ -226,6 +250,7 @@ impl<C: Channel> TedapiLink<C> {
                 let question = Question { din: &din, target, payload: frames::config(), what };
                 let answer = frames::config_answer(self.channel.ask(question).await?)?;
                 self.take(answer, what, TedapiAnswers::accept_config).await?;
+                self.doubt_din();
                 self.config.succeeded_for(CONFIG_EVERY, now);
                 self.know_units(now);
             }
@@ -236,6 +261,7 @@ impl<C: Channel> TedapiLink<C> {
                 let question = Question { din: &din, target, payload: frames::system_info(), what };
                 let answer = self.channel.ask(question).await?;
                 self.payloads.accept_system_info(frames::system_info_answer(answer)?);
+                self.doubt_din();
                 self.system_info.succeeded_for(SYSTEM_INFO_EVERY, now);
             }
             Slow::Check => self.channel.check(&din).await?,

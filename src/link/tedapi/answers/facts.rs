@@ -13,6 +13,8 @@ use crate::model::{Charge, GridStatus, Power, RawPercent};
 pub(super) struct ConfigFacts {
     /// Whether there is a configuration at all.
     pub known: bool,
+    /// DIN of the gateway.
+    pub vin: Option<String>,
     /// DINs, leader and followers.
     pub powerwall3_units: Vec<String>,
     /// Battery blocks of any type.
@@ -39,6 +41,7 @@ impl ConfigFacts {
         let site = config.at(&["site_info"]);
         Self {
             known: true,
+            vin: owned(config.at(&["vin"])),
             powerwall3: (blocks > 0).then_some(!powerwall3_units.is_empty()),
             blocks,
             batteries,

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::link::bounds::{self, CONFIG, CONTROLLER};
-use crate::link::json::{Look, object};
+use crate::link::json::{Look, object, serial_of};
 use crate::link::vitals::{self, Devices};
 use crate::model::{
     Adjustments, Answers, Documents, Interpretation, Meter, Meters, Number, NumberingMemory, Part, Readings,
@@ -77,8 +77,25 @@ impl TedapiAnswers {
         Self { host: host.into(), ..Self::default() }
     }
 
-    pub fn set_din(&mut self, din: &str) {
+    /// Takes over the DIN that the gateway reports. Whether another gateway stood here before: nothing that it
+    /// answered is kept.
+    pub fn set_din(&mut self, din: &str) -> bool {
+        if self.din.as_deref() == Some(din) {
+            return false;
+        }
+        let is_other = self.din.is_some();
+        if is_other {
+            *self = Self { host: self.host.clone(), ..Self::default() };
+        }
         self.din = Some(din.into());
+        is_other
+    }
+
+    /// Whether an answer names another gateway than the one that was asked, by its serial.
+    pub fn contradict_din(&self) -> bool {
+        let named = [self.config_facts.vin.as_deref(), self.system.din.as_deref()];
+        let din = self.din.as_deref().map(serial_of);
+        din.is_some_and(|din| named.into_iter().flatten().any(|named| serial_of(named) != din))
     }
 
     /// DIN of the gateway; once known it stays known.
