@@ -57,7 +57,7 @@ fn unix(instant: Option<Instant>, at: Moment) -> Option<f64> {
 
 /// `2026-09-24 21:28:16 -0700` in Unix seconds.
 fn boot(start_time: &Value) -> Option<i64> {
-    let start = jiff::Zoned::strptime("%Y-%m-%d %H:%M:%S %z", start_time.as_str()?).ok()?;
+    let start = jiff::ZonedDateTime::strptime("%Y-%m-%d %H:%M:%S %z", start_time.as_str()?).ok()?;
     Some(start.timestamp().as_second())
 }
 
