@@ -11,8 +11,8 @@
 //! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
 //! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
 //! | 3 | [`link`] |
-//! | 2 | [`settings`] |
-//! | 1 | [`model`], [`clock`], [`files`] |
+//! | 2 | [`settings`], above [`store`], [`files`] |
+//! | 1 | [`model`], [`clock`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
@@ -33,5 +33,6 @@ pub mod model;
 pub mod mqtt;
 pub mod settings;
 pub mod simulator;
+pub mod store;
 pub mod supervisor;
 pub mod web;
