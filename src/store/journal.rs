@@ -278,7 +278,7 @@ fn write(
         Ok((id.or(batch.last().map(|recorded| recorded.id)), id))
     })?;
     if let Some(last) = last {
-        lock(waiting).written(last);
+        lock(waiting).written(last, entry.is_some());
     }
     Ok(id)
 }

@@ -71,11 +71,11 @@ impl Waiting {
         (self.entries.iter().cloned().collect(), id)
     }
 
-    /// Everything up to `last` is in the file.
-    pub fn written(&mut self, last: EntryId) {
+    /// Everything up to `last` is in the file, with one more entry that did not wait here, or without.
+    pub fn written(&mut self, last: EntryId, one_more: bool) {
         let before = self.entries.len();
         self.entries.retain(|recorded| recorded.id > last);
-        self.unpruned += (before - self.entries.len()) as u64 + 1;
+        self.unpruned += (before - self.entries.len()) as u64 + u64::from(one_more);
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
             log::warn!(
