@@ -9,9 +9,9 @@
 //! |---|---|
 //! | 6 | `main.rs`, [`app`], [`cli`] |
 //! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
+//! | 4 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`] |
 //! | 3 | [`link`] |
-//! | 2 | [`settings`], above [`store`], [`files`] |
+//! | 2 | [`settings`], above [`tls`], [`store`], [`files`] |
 //! | 1 | [`model`], [`clock`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
@@ -23,6 +23,7 @@ pub mod audience;
 pub mod board;
 pub mod cli;
 pub mod clock;
+pub mod directory;
 pub mod files;
 pub mod frames;
 pub mod gateway;
@@ -31,8 +32,11 @@ pub mod live;
 pub mod metrics;
 pub mod model;
 pub mod mqtt;
+pub mod output;
 pub mod settings;
 pub mod simulator;
 pub mod store;
+pub mod supervise;
 pub mod supervisor;
+pub mod tls;
 pub mod web;

@@ -102,7 +102,7 @@ impl GatewayActor {
             refresh_from: now,
             predecessor: None,
             unread: plan.numbers.clone(),
-            kept: newest.numbering.known(),
+            kept: Arc::default(),
             timer: None,
             plan,
             board,
@@ -115,23 +115,28 @@ impl GatewayActor {
         Self { predecessor, ..self }
     }
 
-    /// The actor that takes over from one that died. The first time it asks again at once, then with growing
-    /// pauses: an answer that kills the actor must not be asked for every second. One that died of slow data
-    /// costs nobody the readings: polls go on, without slow data.
-    pub fn after_crash(plan: GatewayPlan, link: Box<dyn Link>, board: Arc<Board<Snapshot>>) -> Self {
+    /// The actor that takes over from one that died; `died`: when that was noticed. The first time it asks again at
+    /// once, then with growing pauses: an answer that kills the actor must not be asked for every second. One that
+    /// died of slow data costs nobody the readings: polls go on, without slow data.
+    pub fn after_crash(
+        plan: GatewayPlan,
+        link: Box<dyn Link>,
+        board: Arc<Board<Snapshot>>,
+        died: Instant,
+    ) -> Self {
         let mut actor = Self::new(plan, link, board);
         let now = Instant::now();
         let health = &mut actor.newest.health;
-        let again = health.last_restart.is_some_and(|last| now < last + CRASH_REMEMBERED);
+        let again = health.last_restart.is_some_and(|last| died < last + CRASH_REMEMBERED);
         health.restarts_in_a_row = if again { health.restarts_in_a_row + 1 } else { 0 };
         // It died before the next poll was due, so it was no poll that killed it.
-        let next_poll = health.next_attempt.filter(|due| now < *due);
+        let next_poll = health.next_attempt.filter(|due| died < *due);
         let due = match (next_poll, health.consecutive_failures.max(health.restarts_in_a_row)) {
-            (Some(due), _) => due,
+            (Some(due), _) => due.max(now),
             (None, 0) => now,
             (None, failures) => {
                 let mut pauses = RetrySchedule::new(failures, actor.plan.seed);
-                now + pauses.next_backoff().unwrap_or_default()
+                (died + pauses.next_backoff().unwrap_or_default()).max(now)
             }
         };
         if again || next_poll.is_some() {
@@ -177,7 +182,7 @@ impl GatewayActor {
             && known != self.kept
         {
             self.kept = known.clone();
-            ctx.spawn(numbers::keep(file.clone(), known).into_actor(self));
+            ctx.spawn(numbers::keep(&self.plan.facts.id, file, &known).into_actor(self));
         }
     }
 
@@ -186,16 +191,21 @@ impl GatewayActor {
         let limit = self.plan.timeout * EXCHANGES_TO_FIRST_READING;
         let started = Instant::now();
         // Before anything is shown that has numbers.
-        let recall = self.unread.take().map(|file| numbers::recall(file, self.newest.numbering.clone()));
+        let numbering = &self.newest.numbering;
+        let recall = self.unread.clone().map(|file| numbers::recall(file, numbering.clone()));
         let exchange = async move {
-            if let Some(recall) = recall {
-                recall.await;
-            }
+            let kept = match recall {
+                Some(recall) => Some(recall.await),
+                None => None,
+            };
             let outcome = timeout(limit, link.poll()).await.unwrap_or(Err(LinkError::Timeout(limit)));
-            (link, outcome)
+            (link, outcome, kept)
         };
-        ctx.spawn(exchange.into_actor(self).map(move |(link, outcome), actor, ctx| {
+        ctx.spawn(exchange.into_actor(self).map(move |(link, outcome, kept), actor, ctx| {
             actor.link = Some(link);
+            if let Some(kept) = kept {
+                (actor.unread, actor.kept) = (None, kept);
+            }
             actor.newest.health.poll_times.record(started.elapsed());
             match outcome
                 .and_then(|source| meaningful(source, &actor.plan.adjustments, &actor.newest.numbering))

@@ -200,7 +200,8 @@ async fn a_gateway_that_asks_for_silence_gets_it_even_from_a_new_actor() {
         sleep(10 * SECOND).await;
         assert!(bench.board.read().health.cooldown_until.is_some());
         addr.send(Stop).await.unwrap();
-        GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone()).start();
+        GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone(), Instant::now())
+            .start();
         sleep(285 * SECOND).await;
         assert_eq!(bench.polled(), [0, 5]);
         sleep(90 * SECOND).await;
@@ -268,7 +269,9 @@ async fn an_actor_that_keeps_dying_asks_less_and_less_often() {
     local(async {
         let bench = Bench::new([Step::Answer(1, Duration::ZERO)]);
         bench.start().send(Stop).await.unwrap();
-        let dead = || GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone());
+        let dead = || {
+            GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone(), Instant::now())
+        };
         let mut pauses = Vec::new();
         for _ in 0..3 {
             drop(dead());

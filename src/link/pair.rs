@@ -13,8 +13,9 @@ use log::{info, warn};
 use tokio::time::Instant;
 
 use super::LinkError;
+use super::login::Customer;
 use super::silence;
-use super::tedapi::channel::{Channel, Customer, Question};
+use super::tedapi::channel::{Channel, Question};
 use super::tedapi::frames::{self, Target};
 use super::v1r::message::{BUSY, UNIT_TIMEOUT};
 use crate::model::{ErrorNote, LinkHealth, LinkKind};

@@ -23,14 +23,29 @@ pub struct GatewayFacts {
     pub fleetapi: bool,
     /// The contract calls it `type`.
     pub kind: GatewayKind,
-    /// How the settings say it is reached: a stable word, see `settings::modes::Mode::name`.
-    pub mode: &'static str,
-    /// Why it is reached that way.
-    pub mode_reason: &'static str,
-    /// Whether the settings ask for the gateway's own protocol, in any of its forms.
-    pub tedapi_expected: bool,
+    /// The links that the settings allow, the preferred one first.
+    pub links: &'static [LinkKind],
+    /// Why it is these.
+    pub reason: &'static str,
     /// A Powerwall 3 over its wired LAN is configured like a Powerwall 2; only the gateway can tell which it is.
     pub may_be_basic_lan: bool,
+}
+
+impl GatewayFacts {
+    /// Whether the settings ask for the gateway's own protocol, in any of its forms.
+    pub fn expects_tedapi(&self) -> bool {
+        self.links.iter().any(|link| link.is_tedapi())
+    }
+}
+
+/// What bodies and reports call these links: a stable word.
+pub fn mode_name(links: &[LinkKind]) -> &'static str {
+    match links {
+        [LinkKind::V1r, LinkKind::Tedapi] => "v1r+wifi",
+        [LinkKind::FleetApi] => "fleetapi",
+        [preferred, ..] => preferred.word(),
+        [] => "",
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -66,6 +81,11 @@ impl LinkKind {
             Self::Cloud => "the owners cloud",
             Self::FleetApi => "FleetAPI",
         }
+    }
+
+    /// Whether the gateway's own protocol is spoken, in any of its forms.
+    pub fn is_tedapi(self) -> bool {
+        matches!(self, Self::Tedapi | Self::Bearer | Self::V1r)
     }
 
     /// A stable word, as it is serialised.

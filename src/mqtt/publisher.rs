@@ -21,10 +21,10 @@ use super::sum::Sum;
 use super::told::NoRoom;
 use crate::board::{Board, Published};
 use crate::clock::unix_time;
+use crate::directory::{Directory, Entry};
 use crate::gateway::retry::RetrySchedule;
 use crate::model::{Aggregate, BrokerStatus, Snapshot};
 use crate::settings::{Layout, MqttSettings};
-use crate::supervisor::{Directory, Entry};
 
 /// How often is looked for what changes without anybody saying so: data that expires, gateways that come and go.
 const ROUND: Duration = Duration::from_secs(1);
@@ -246,7 +246,7 @@ impl Publisher {
     }
 
     /// Follows the directory when the configuration was read again.
-    fn follow_directory(&mut self, ctx: &mut Context<Self>) {
+    fn follow_directory(&mut self) {
         let entries = self.directory.entries();
         if Arc::ptr_eq(&entries, &self.entries) {
             return;
@@ -257,7 +257,6 @@ impl Publisher {
             self.faces.push(match known {
                 Some(place) => before.swap_remove(place),
                 None => {
-                    entry.board.subscribe(ctx.address().recipient());
                     self.leaving.retain(|face| face.entry.id != entry.id);
                     let mut face = Face::new(entry.clone());
                     face.doubt_everything(&self.settings);
@@ -286,7 +285,7 @@ impl Publisher {
 
     fn look_around(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        self.follow_directory(ctx);
+        self.follow_directory();
         self.recall_announcements();
         if self.heard.birth.take() {
             info!(event = "mqtt_birth"; "MQTT: Home Assistant has started; telling it everything");
@@ -324,7 +323,8 @@ impl Actor for Publisher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.follow_directory(ctx);
+        self.directory.follow(ctx.address().recipient());
+        self.follow_directory();
         if self.sum.is_some() {
             self.directory.aggregate.subscribe(ctx.address().recipient());
         }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::modes::{self, Fact, Given, Mode, Verdict};
+use super::modes::{self, Fact, Given, Verdict};
 use super::problem::{Problems, nearest};
 use super::rsa_key::{self, RsaKey};
 use super::values::{self, Refusal};
-use super::{Access, AuthMode, GatewaySettings, LocalAccess, QuerySet, Secret, TedapiAccess, V1rAccess};
+use super::{AuthMode, GatewaySettings, LinkConfig, LocalConfig, QuerySet, Secret, TedapiConfig, V1rConfig};
 use crate::model::{GatewayFacts, GatewayKind, LinkKind};
 
 const KEYS: [&str; 19] = [
@@ -240,8 +240,8 @@ impl Entry<'_> {
         ];
         let given = Given::of(facts.into_iter().filter(|(_, given)| *given).map(|(fact, _)| fact));
         let row = modes::decide(given);
-        let mode = match row.verdict {
-            Verdict::Use(mode) => mode,
+        let links = match row.verdict {
+            Verdict::Use(links) => links,
             Verdict::Invalid { key } => {
                 self.problem(key, row.why);
                 return None;
@@ -254,7 +254,7 @@ impl Entry<'_> {
                 values::query_set(&text).map_err(|refusal| self.problem("tedapi_api_version", refusal)).ok()
             }
             // An installer login is answered in full with the newer queries only.
-            None if mode == Mode::Bearer => Some(QuerySet::V2026_06),
+            None if links == [LinkKind::Bearer] => Some(QuerySet::V2026_06),
             None => Some(QuerySet::default()),
         }?;
         // Each address has its own certificate.
@@ -274,31 +274,31 @@ impl Entry<'_> {
                 None => Some(Default::default()),
             }
         };
-        let tedapi = |host: String, port: Option<u16>, password: &Secret, certificate| TedapiAccess {
+        let tedapi = |host: String, port: Option<u16>, password: &Secret, certificate| TedapiConfig {
             host,
             port: port.unwrap_or(443),
             password: password.clone(),
             query_set,
             certificate,
         };
-        let access = match mode {
-            Mode::Tedapi => {
+        let link = match links {
+            [LinkKind::Tedapi] => {
                 let certificate = certificate("")?;
-                Access::Tedapi(tedapi(host.clone()?, port, &gateway_password?, certificate))
+                LinkConfig::Tedapi(tedapi(host.clone()?, port, &gateway_password?, certificate))
             }
-            Mode::Bearer => {
+            [LinkKind::Bearer] => {
                 let certificate = certificate("")?;
-                Access::Bearer(tedapi(host.clone()?, port, &gateway_password?, certificate))
+                LinkConfig::Bearer(tedapi(host.clone()?, port, &gateway_password?, certificate))
             }
-            Mode::V1r | Mode::V1rWithWifi => {
+            [LinkKind::V1r, ..] => {
                 let (own, over_wifi) = (certificate("")?, certificate("wifi.")?);
                 let wifi = match (wifi_host.clone(), &gateway_password) {
-                    (Some((host, port)), Some(password)) if mode == Mode::V1rWithWifi => {
+                    (Some((host, port)), Some(password)) if links.contains(&LinkKind::Tedapi) => {
                         Some(tedapi(host, port, password, over_wifi))
                     }
                     _ => None,
                 };
-                Access::V1r(V1rAccess {
+                LinkConfig::V1r(V1rConfig {
                     host: host.clone()?,
                     port: port.unwrap_or(443),
                     password: of_customer.clone()?,
@@ -309,7 +309,7 @@ impl Entry<'_> {
                     failover: defaults.failover,
                 })
             }
-            Mode::Local => Access::Local(LocalAccess {
+            [LinkKind::Local] => LinkConfig::Local(LocalConfig {
                 host: host.clone()?,
                 port: port.unwrap_or(443),
                 email: email.clone().unwrap_or_else(|| ANY_EMAIL.into()),
@@ -318,19 +318,19 @@ impl Entry<'_> {
                 timezone: timezone.clone().unwrap_or_else(|| ANY_TIMEZONE.into()),
                 certificate: certificate("")?,
             }),
-            Mode::Cloud => Access::Unsupported(LinkKind::Cloud),
-            Mode::FleetApi => Access::Unsupported(LinkKind::FleetApi),
+            [kind, ..] => LinkConfig::Unsupported(*kind),
+            [] => return None,
         };
         let id = id?;
-        for remark in modes::remarks(given, mode) {
+        for remark in modes::remarks(given, links) {
             self.warnings.push(format!("gateway {id}: {remark}"));
         }
-        match &access {
-            Access::V1r(access) if access.key.bits() != rsa_key::USUAL_BITS => {
-                let bits = access.key.bits();
+        match &link {
+            LinkConfig::V1r(config) if config.key.bits() != rsa_key::USUAL_BITS => {
+                let bits = config.key.bits();
                 self.warnings.push(format!("gateway {id}: the RSA key has {bits} bits; gateways expect 4096"));
             }
-            Access::Bearer(access) if access.query_set == QuerySet::V2024_06 => self.warnings.push(format!(
+            LinkConfig::Bearer(config) if config.query_set == QuerySet::V2024_06 => self.warnings.push(format!(
                 "gateway {id}: with tedapi_auth_mode bearer, gateways may answer the queries of V2024_06 in part or not at all"
             )),
             _ => {}
@@ -344,21 +344,20 @@ impl Entry<'_> {
             wifi_host: wifi_host.map(|(host, _)| host),
             site_id,
             timezone,
-            cloud_mode: cloud_mode || mode == Mode::Cloud,
+            cloud_mode: cloud_mode || links == [LinkKind::Cloud],
             fleetapi,
             kind: kind.unwrap_or_default(),
-            mode: mode.name(),
-            mode_reason: row.why,
-            tedapi_expected: mode.is_tedapi(),
-            may_be_basic_lan: mode == Mode::Local && !given.has(Fact::GatewayPassword),
+            links,
+            reason: row.why,
+            may_be_basic_lan: links == [LinkKind::Local] && !given.has(Fact::GatewayPassword),
         };
-        let energies = of_customer.filter(|_| lifetime_energy && mode.is_tedapi());
-        if matches!(access, Access::Local(_) | Access::V1r(_) | Access::Bearer(_)) {
+        let energies = of_customer.filter(|_| lifetime_energy && link.kind().is_tedapi());
+        if matches!(link, LinkConfig::Local(_) | LinkConfig::V1r(_) | LinkConfig::Bearer(_)) {
             // Without a session to go on with, every restart would be a login.
             state_file = state_file.or_else(|| Some(defaults.session_file_here(&facts.id)));
         }
         let timeout = timeout.unwrap_or(defaults.timeout);
-        Some(GatewaySettings { facts: Arc::new(facts), access, timeout, state_file, energies })
+        Some(GatewaySettings { facts: Arc::new(facts), link, timeout, state_file, energies })
     }
 }
 

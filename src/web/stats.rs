@@ -104,7 +104,7 @@ fn body(state: &State) -> Value {
     let (cloud, fleet) = (any(|one| one.gateway.cloud_mode), any(|one| one.gateway.fleetapi));
     let mut live = snapshots.iter().filter_map(|one| one.link_in_use());
     let mode = live.next_back().map(LinkKind::tedapi_mode);
-    let expected = any(|one| one.gateway.tedapi_expected);
+    let expected = any(|one| one.gateway.expects_tedapi());
     let tedapi = mode.map_or(expected, |mode| mode != "off");
     let basic_lan =
         any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan()));

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use log::{info, warn};
 use tokio::time::Instant;
 
-use super::channel::Customer;
 use crate::link::https::Call;
+use crate::link::login::Customer;
 use crate::link::login::is_refusal;
 use crate::link::{LinkError, silence};
 
