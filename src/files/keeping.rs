@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(flavor = "multi_thread")]
+    #[tokio::test]
     async fn the_text_that_was_given_last_stays_however_many_write() {
         let folder = tempfile::tempdir().unwrap();
         for round in 0..20 {

@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod careful;
 pub mod error;
+mod genuine;
 pub mod https;
 pub mod local;
 mod login;
@@ -11,7 +12,6 @@ pub mod memory;
 mod pair;
 pub mod silence;
 pub mod tedapi;
-mod tls;
 pub mod v1r;
 
 use std::time::Duration;
@@ -19,7 +19,6 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 pub use error::LinkError;
-pub use tls::any_certificate;
 
 use crate::model::{LinkHealth, LinkKind, Source};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
