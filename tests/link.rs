@@ -170,8 +170,8 @@ async fn what_only_refuses_or_talks_nonsense_is_not_remembered_as_the_gateway() 
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("fingerprint");
         let certificate = CertificatePolicy::TrustOnFirstUse { store: Some(store.clone()) };
-        let access = TedapiConfig { certificate, ..access(&gateway) };
-        let mut link = link(access, Duration::from_secs(2));
+        let config = TedapiConfig { certificate, ..config(&gateway) };
+        let mut link = link(config, Duration::from_secs(2));
         gateway.set(fault.clone());
         link.poll().await.unwrap_err();
         assert!(!store.exists(), "{fault:?}");

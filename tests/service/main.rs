@@ -261,7 +261,7 @@ async fn a_pipe_in_place_of_the_settings_holds_up_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateways.yaml");
     std::fs::write(&file, format!("gateways: {}", list(&[&home]))).unwrap();
-    let program = Program::start(&[], &[("PW_PORT", "0"), ("PW_CONFIG", file.to_str().unwrap())]).await;
+    let mut program = Program::start(&[], &[("PW_PORT", "0"), ("PW_CONFIG", file.to_str().unwrap())]).await;
     program.health_becomes("home", is_live).await;
 
     std::fs::remove_file(&file).unwrap();
