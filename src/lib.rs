@@ -7,12 +7,13 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 6 | `main.rs`, [`app`], [`cli`] |
-//! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 4 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`] |
+//! | 7 | `main.rs`, [`app`], [`cli`] |
+//! | 6 | [`web`], [`live`], [`mqtt`], [`metrics`] |
+//! | 5 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`] |
+//! | 4 | [`views`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`], above [`tls`], [`store`], [`files`] |
-//! | 1 | [`model`], [`clock`] |
+//! | 1 | [`model`], [`clock`], [`pause`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
@@ -33,10 +34,12 @@ pub mod metrics;
 pub mod model;
 pub mod mqtt;
 pub mod output;
+pub mod pause;
 pub mod settings;
 pub mod simulator;
 pub mod store;
 pub mod supervise;
 pub mod supervisor;
 pub mod tls;
+pub mod views;
 pub mod web;

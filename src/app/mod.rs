@@ -27,7 +27,7 @@ use crate::link::connect_with;
 use crate::link::memory::Memories;
 use crate::model::Aggregate;
 use crate::output::{Output, Start, Surroundings};
-use crate::settings::Settings;
+use crate::settings::{LoggingSettings, Settings};
 use crate::store::journal::Journal;
 use crate::supervisor::{Configure, LinkFactory, Supervisor};
 use crate::tls::{TlsError, server_config};
@@ -68,6 +68,8 @@ pub struct Service {
     pub addr: SocketAddr,
     /// What happened, kept over restarts.
     pub journal: Journal,
+    /// What the log was started with, which a reload cannot change.
+    logging: LoggingSettings,
     outputs: Vec<Box<dyn Output>>,
     supervisor: Addr<Supervisor>,
     /// The thread of all actors of gateways.
@@ -126,6 +128,7 @@ impl Service {
         Ok(Self {
             addr,
             journal,
+            logging: settings.logging,
             outputs,
             supervisor,
             gateways,
@@ -136,6 +139,9 @@ impl Service {
 
     /// Applies changed settings, as far as they can change while the service runs.
     pub async fn apply(&self, settings: Settings) {
+        if settings.logging != self.logging {
+            warn!(event = "configuration"; "PW_DEBUG and PW_LOG_FORMAT change with the next start only");
+        }
         let change = Configure(settings.gateways.clone(), settings.polling.clone());
         if self.supervisor.send(change).await.is_err() {
             warn!(event = "configuration"; "the changed settings did not arrive; restart the service");

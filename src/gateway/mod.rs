@@ -7,7 +7,7 @@ pub mod messages;
 mod numbers;
 pub(crate) mod outage;
 mod pace;
-pub(crate) mod retry;
+mod retry;
 mod ticks;
 
 use std::path::PathBuf;
@@ -15,24 +15,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use backoff::backoff::Backoff;
 use tokio::time::{Instant, timeout};
 
 use crate::board::Board;
 use crate::clock::unix_time;
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{
-    Adjustments, ErrorNote, GatewayFacts, LinkHealth, Numbering, NumberingMemory, Reading, Snapshot, Source,
+    Adjustments, Answers, ErrorNote, GatewayFacts, LinkHealth, Numbering, NumberingMemory, Reading, Snapshot,
     Telemetry, Ttl,
 };
+use crate::pause::{Growth, Pause};
 use messages::{GetSnapshot, Stop};
 use outage::OutageLog;
 use pace::{Pace, longest_stride};
 use retry::{Retry, RetrySchedule};
 use ticks::Ticks;
 
-/// A first poll may need this many: the DIN, the large status question, and the small one if the large one fails.
-const EXCHANGES_TO_FIRST_READING: u32 = 3;
 /// An actor that dies this soon after the one before it has died of the same: it asks after a pause, and for no
 /// slow data. Nor is slow data that killed its reader asked for again before.
 const CRASH_REMEMBERED: Duration = Duration::from_secs(600);
@@ -74,8 +72,8 @@ pub struct GatewayActor {
     due: Option<Instant>,
     /// Whether slow data may be due; only asked for after a good poll.
     may_refresh: bool,
-    /// Slow data is not asked for before.
-    refresh_from: Instant,
+    /// Slow data is left alone after it killed its reader.
+    slow_rest: Pause,
     /// The actor that watched this gateway under other settings; ended before anything is asked.
     predecessor: Option<Addr<Self>>,
     /// The file with the numbers of the units, until it has been read.
@@ -99,7 +97,7 @@ impl GatewayActor {
             link: Some(link),
             pace: Pace::default(),
             may_refresh: false,
-            refresh_from: now,
+            slow_rest: Pause::new(Growth::constant(CRASH_REMEMBERED), now),
             predecessor: None,
             unread: plan.numbers.clone(),
             kept: Arc::default(),
@@ -134,13 +132,10 @@ impl GatewayActor {
         let due = match (next_poll, health.consecutive_failures.max(health.restarts_in_a_row)) {
             (Some(due), _) => due.max(now),
             (None, 0) => now,
-            (None, failures) => {
-                let mut pauses = RetrySchedule::new(failures, actor.plan.seed);
-                (died + pauses.next_backoff().unwrap_or_default()).max(now)
-            }
+            (None, failures) => RetrySchedule::new(failures, actor.plan.seed).again(died).max(now),
         };
         if again || next_poll.is_some() {
-            actor.refresh_from = now + CRASH_REMEMBERED;
+            actor.slow_rest.failed(now);
         }
         health.restarts += 1;
         health.last_restart = Some(now);
@@ -164,7 +159,7 @@ impl GatewayActor {
         let now = Instant::now();
         if now >= due {
             self.poll(ctx);
-        } else if self.may_refresh && now >= self.refresh_from {
+        } else if self.may_refresh && !self.slow_rest.rests(now) {
             self.refresh(ctx);
         } else {
             if let Some(timer) = self.timer.take() {
@@ -188,7 +183,7 @@ impl GatewayActor {
 
     fn poll(&mut self, ctx: &mut Context<Self>) {
         let Some(mut link) = self.link.take() else { return };
-        let limit = self.plan.timeout * EXCHANGES_TO_FIRST_READING;
+        let limit = link.patience(self.plan.timeout);
         let started = Instant::now();
         // Before anything is shown that has numbers.
         let numbering = &self.newest.numbering;
@@ -241,7 +236,7 @@ impl GatewayActor {
         let due = self.ticks.after(now, self.stride());
         let health = &mut self.newest.health;
         self.outage.succeeded(&self.plan.facts.id, health, now - started, now);
-        self.retry.reset();
+        self.retry.reset(now);
         health.polls += 1;
         health.consecutive_failures = 0;
         health.failing_since = None;
@@ -266,9 +261,9 @@ impl GatewayActor {
     fn poll_failed(&mut self, error: &LinkError) {
         let now = Instant::now();
         self.pace.note(true, now);
-        let retry = self.retry.after(error);
+        let retry = self.retry.after(error, now);
         let due = match retry {
-            Retry::After(pause) | Retry::CoolDown(pause) => Some(now + pause),
+            Retry::At(due) | Retry::CoolDown(due) => Some(due),
             Retry::Never => None,
         };
         let note = ErrorNote { kind: error.kind(), message: error.to_string() };
@@ -295,7 +290,7 @@ impl GatewayActor {
         }
         match refreshed.problem {
             Some(error @ (LinkError::RateLimited { .. } | LinkError::Busy { .. })) => {
-                self.poll_failed(&error)
+                self.cool_down(&error);
             }
             Some(error) => {
                 self.note_link(Some(ErrorNote { kind: error.kind(), message: error.to_string() }));
@@ -307,6 +302,23 @@ impl GatewayActor {
             }
             None => {}
         }
+    }
+
+    /// Slow data was answered with a wish for silence. No poll was made, so none is counted; but none is made before the
+    /// silence is over either, and what was read before ages meanwhile.
+    fn cool_down(&mut self, error: &LinkError) {
+        let now = Instant::now();
+        let until = self.retry.cool_down(error, now);
+        let note = ErrorNote { kind: error.kind(), message: error.to_string() };
+        let health = &mut self.newest.health;
+        health.last_error = Some(note.clone());
+        health.next_attempt = Some(until);
+        health.cooldown_until = Some(until);
+        self.outage.cools_down(&self.plan.facts.id, error, until - now, now);
+        self.due = Some(until);
+        self.may_refresh = false;
+        self.note_link(Some(note));
+        self.publish();
     }
 
     /// Keeps the record of the link: its last success and its last error. One that stands for several keeps its own.
@@ -339,7 +351,7 @@ impl GatewayActor {
 
 /// The telemetry of an answer; an answer without a single power reading is no answer.
 fn meaningful(
-    source: Source,
+    source: Arc<dyn Answers>,
     adjustments: &Adjustments,
     numbering: &Arc<NumberingMemory>,
 ) -> Result<Arc<Telemetry>, LinkError> {

@@ -1,12 +1,13 @@
 //! Keeps the silence that a gateway asked for, whatever the link below would do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
 use super::memory::Memory;
 use super::{Link, LinkError, Refreshed};
-use crate::model::{LinkHealth, LinkKind, Source};
+use crate::model::{Answers, LinkHealth, LinkKind};
 
 /// A link that asks nothing while its gateway wants to be left alone.
 pub struct Careful {
@@ -26,6 +27,10 @@ impl Link for Careful {
         self.link.kind()
     }
 
+    fn patience(&self, exchange: Duration) -> Duration {
+        self.link.patience(exchange)
+    }
+
     fn links(&self) -> Option<Vec<LinkHealth>> {
         self.link.links()
     }
@@ -34,7 +39,7 @@ impl Link for Careful {
         self.link.remark()
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         Box::pin(async {
             self.memory.recall().await;
             if let Some(left) = self.memory.silence_left() {

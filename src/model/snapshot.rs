@@ -1,5 +1,6 @@
 //! What the service knows of one gateway at one moment: the last good telemetry and how polling goes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub struct GatewayFacts {
     /// The contract calls it `type`.
     pub kind: GatewayKind,
     /// The links that the settings allow, the preferred one first.
-    pub links: &'static [LinkKind],
+    pub links: Vec<LinkKind>,
     /// Why it is these.
     pub reason: &'static str,
     /// A Powerwall 3 over its wired LAN is configured like a Powerwall 2; only the gateway can tell which it is.
@@ -39,12 +40,12 @@ impl GatewayFacts {
 }
 
 /// What bodies and reports call these links: a stable word.
-pub fn mode_name(links: &[LinkKind]) -> &'static str {
+pub fn mode_name(links: &[LinkKind]) -> Cow<'static, str> {
     match links {
-        [LinkKind::V1r, LinkKind::Tedapi] => "v1r+wifi",
-        [LinkKind::FleetApi] => "fleetapi",
-        [preferred, ..] => preferred.word(),
-        [] => "",
+        [LinkKind::V1r, LinkKind::Tedapi] => "v1r+wifi".into(),
+        [LinkKind::FleetApi] => "fleetapi".into(),
+        [only] => only.word().into(),
+        several => several.iter().map(|link| link.word()).collect::<Vec<_>>().join("+").into(),
     }
 }
 
@@ -149,7 +150,7 @@ pub struct Health {
     pub consecutive_failures: u32,
     /// When the first of them ended; `None` after a good poll.
     pub failing_since: Option<Instant>,
-    /// Why the last poll failed; `None` after a good one.
+    /// Why the last poll failed, or what asked for the present silence; `None` after a good poll.
     pub last_error: Option<ErrorNote>,
     /// When the last poll ended, however it ended.
     pub last_attempt: Option<Instant>,
@@ -157,7 +158,7 @@ pub struct Health {
     pub latency: Option<Duration>,
     /// When the next poll starts.
     pub next_attempt: Option<Instant>,
-    /// Until when the gateway asked to be left alone (429, 503).
+    /// Until when the gateway asked to be left alone (429, 503); `None` after a good poll.
     pub cooldown_until: Option<Instant>,
     pub polls: u64,
     pub failures: u64,
@@ -222,7 +223,9 @@ impl Snapshot {
 
     pub fn freshness(&self, now: Instant) -> Freshness {
         let taken = self.reading.as_ref().map(|reading| reading.taken);
-        self.ttl.judge(taken, self.health.consecutive_failures > 0, now)
+        // Nobody asks for newer data during a silence, even if it was not a poll that led to it.
+        let is_troubled = self.health.consecutive_failures > 0 || self.health.cooldown_until.is_some();
+        self.ttl.judge(taken, is_troubled, now)
     }
 
     /// The telemetry, if it may still be shown at `now`.

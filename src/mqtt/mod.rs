@@ -34,9 +34,9 @@ use tokio::time::timeout;
 
 use crate::board::Board;
 use crate::directory::Directory;
-use crate::gateway::retry::RetrySchedule;
 use crate::model::BrokerStatus;
 use crate::output::{Output, Surroundings};
+use crate::pause::Pause;
 use crate::settings::{MqttSettings, Settings};
 use crate::supervise::{self, Kept, Name};
 use publisher::{Farewell, Publisher};
@@ -95,7 +95,7 @@ impl Mqtt {
             newest.replace(Some(publisher.clone()));
             publisher
         };
-        let back_off = RetrySchedule::new(0, self.seed);
+        let back_off = Pause::back_off(self.seed);
         let kept = supervise::keep(Name::Part("the MQTT publisher"), back_off, start);
         self.publisher.replace(Some(Running { kept, addr }));
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use backoff::backoff::Backoff;
 use log::info;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -22,8 +21,8 @@ use super::told::NoRoom;
 use crate::board::{Board, Published};
 use crate::clock::unix_time;
 use crate::directory::{Directory, Entry};
-use crate::gateway::retry::RetrySchedule;
 use crate::model::{Aggregate, BrokerStatus, Snapshot};
+use crate::pause::Pause;
 use crate::settings::{Layout, MqttSettings};
 
 /// How often is looked for what changes without anybody saying so: data that expires, gateways that come and go.
@@ -72,7 +71,8 @@ pub(super) struct Publisher {
     line: Line,
     /// `None` while all is well.
     outage: Option<Outage>,
-    retry: RetrySchedule,
+    /// When the broker is tried again.
+    retry: Pause,
     /// Seeded by the owner, so that a test sees the same pauses each time.
     rng: StdRng,
     /// When values are told again.
@@ -109,7 +109,7 @@ impl Publisher {
             leaving: Vec::new(),
             line: Line::Away,
             outage: None,
-            retry: RetrySchedule::new(0, seed),
+            retry: Pause::back_off(seed),
             rng: StdRng::seed_from_u64(seed),
             refresh_due: now + REFRESH,
             birth_due: None,
@@ -166,16 +166,17 @@ impl Publisher {
             let _ = farewell.send(());
             return ctx.stop();
         }
+        let now = Instant::now();
         if let Line::Up(since) = std::mem::replace(&mut self.line, Line::Away)
             && since.elapsed() >= GOOD_CONNECTION
         {
-            self.retry.reset();
+            self.retry.succeeded(now);
         }
         if let Err(error) = ended {
             self.note_outage(&error);
         }
-        let pause = self.retry.next_backoff().unwrap_or(REFRESH);
-        ctx.run_later(pause, Self::connect);
+        let due = self.retry.failed(now);
+        ctx.run_later(due - now, Self::connect);
     }
 
     fn note_outage(&mut self, error: &LineError) {

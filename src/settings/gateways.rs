@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::modes::{self, Fact, Given, Verdict};
+use super::credentials::{Credentials, Places};
+use super::modes::{self, Links, Verdict};
 use super::problem::{Problems, nearest};
 use super::rsa_key::{self, RsaKey};
 use super::values::{self, Refusal};
@@ -34,9 +35,16 @@ const KEYS: [&str; 19] = [
     "tedapi_api_version",
     "tedapi_auth_mode",
 ];
-/// Ours, this and the next; the servers before have no such keys.
-const CERTIFICATE: &str = "certificate";
+/// The servers before have no such keys.
+const OUR_KEYS: [&str; 3] = [CERTIFICATE, LIFETIME_ENERGY, STANDBY];
+pub(super) const CERTIFICATE: &str = "certificate";
 const LIFETIME_ENERGY: &str = "lifetime_energy";
+const STANDBY: &str = "standby";
+/// What a gateway has once, whichever link is in use.
+const OF_THE_GATEWAY: [&str; 8] =
+    ["id", "name", "type", "authpath", "timezone", "siteid", "site_id", STANDBY];
+/// More links than a house has.
+const MOST_STANDBY: usize = 3;
 
 /// What the servers before ours send with a login when they are told nothing; gateways do not look at it.
 const ANY_EMAIL: &str = "email@example.com";
@@ -108,7 +116,8 @@ pub(super) fn read(list: &Value, place: &str, defaults: &Defaults, problems: &mu
                 None => ids.push((id, index)),
             }
         }
-        let gateway = Entry { object, place: &place, problems, warnings: &mut read.warnings }.read(defaults);
+        let gateway = Entry { object, place: &place, files: "", problems, warnings: &mut read.warnings };
+        let gateway = gateway.read(defaults);
         if problems.0.len() == before {
             read.gateways.extend(gateway);
         }
@@ -120,6 +129,8 @@ pub(super) fn read(list: &Value, place: &str, defaults: &Defaults, problems: &mu
 struct Entry<'a> {
     object: &'a Map<String, Value>,
     place: &'a str,
+    /// Sets the files of one link of a gateway apart from those of another: `standby1.`, say.
+    files: &'a str,
     problems: &'a mut Problems,
     warnings: &'a mut Vec<String>,
 }
@@ -172,14 +183,102 @@ impl Entry<'_> {
     }
 
     fn read(mut self, defaults: &Defaults) -> Option<GatewaySettings> {
+        self.refuse_unknown_keys();
+        let id = self.id();
+        let kind = self.kind();
+        let timeout = self.parsed("timeout", |text| values::integer(text, 1..=120)).map(Duration::from_secs);
+        let given = self.given(defaults);
+        let row = modes::decide(given.summary());
+        let links = match row.verdict {
+            Verdict::Use(links) => links,
+            Verdict::Invalid { key } => {
+                self.problem(key, row.why);
+                return None;
+            }
+        };
+
+        let query_set = self.query_set(links, defaults)?;
+        let places = self.places(id.as_deref(), defaults);
+        let link = self.link(links, &given, query_set, &places, defaults)?;
+        let id = id?;
+        self.remark(&id, &given, links, &link);
+        let standby = self.standby(defaults);
+        let also = standby.iter().flat_map(|member| member.facts.links.iter().copied());
+
+        let mut state_file = defaults.state_file.clone().or_else(|| places.file("json"));
+        if matches!(link, LinkConfig::Local(_) | LinkConfig::V1r(_) | LinkConfig::Bearer(_)) {
+            // Without a session to go on with, every restart would be a login.
+            state_file =
+                state_file.or_else(|| Some(defaults.session_file_here(&format!("{id}{}", places.own()))));
+        }
+        let energies = given.customer_password().filter(|_| given.lifetime_energy && link.kind().is_tedapi());
+        let facts = GatewayFacts {
+            name: self.text("name").unwrap_or_else(|| id.clone()),
+            id,
+            rsa_key_configured: self.gives("rsa_key_path"),
+            wifi_host: given.wifi_host.as_ref().map(|(host, _)| host.clone()),
+            cloud_mode: given.cloud_mode || links == [LinkKind::Cloud],
+            fleetapi: given.fleetapi,
+            kind: kind.unwrap_or_default(),
+            links: links.iter().copied().chain(also).collect(),
+            reason: row.why,
+            may_be_basic_lan: links == [LinkKind::Local] && !given.has_gateway_password,
+            host: given.host,
+            port: given.port,
+            site_id: given.site_id,
+            timezone: given.timezone,
+        };
+        let timeout = timeout.unwrap_or(defaults.timeout);
+        let facts = Arc::new(facts);
+        Some(GatewaySettings { facts, link, timeout, state_file, energies, standby })
+    }
+
+    /// The links behind the preferred one, each with what it needs; the rest is that of the gateway.
+    fn standby(&mut self, defaults: &Defaults) -> Vec<GatewaySettings> {
+        let list = match self.object.get(STANDBY) {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Array(list)) if list.len() <= MOST_STANDBY => list,
+            Some(_) => {
+                let what = format!(
+                    "expected a list of at most {MOST_STANDBY} objects, such as [{{host: …, gw_pwd: …}}]"
+                );
+                self.problem(STANDBY, what);
+                return Vec::new();
+            }
+        };
+        let members = list.iter().enumerate().filter_map(|(index, own)| {
+            let place = format!("{}.{STANDBY}[{index}]", self.place);
+            let Some(own) = own.as_object() else {
+                self.problems.add(place, "expected an object with host and passwords");
+                return None;
+            };
+            if let Some(odd) = OF_THE_GATEWAY.into_iter().find(|key| own.contains_key(*key)) {
+                self.problems
+                    .add(format!("{place}.{odd}"), "belongs to the gateway, not to one of its links");
+                return None;
+            }
+            let common = OF_THE_GATEWAY.into_iter().filter(|key| *key != STANDBY);
+            let common = common.filter_map(|key| Some((key.to_owned(), self.object.get(key)?.clone())));
+            let object: Map<String, Value> = common.chain(own.clone()).collect();
+            let files = format!("standby{}.", index + 1);
+            let (problems, warnings) = (&mut *self.problems, &mut *self.warnings);
+            Entry { object: &object, place: &place, files: &files, problems, warnings }.read(defaults)
+        });
+        members.collect()
+    }
+
+    fn refuse_unknown_keys(&mut self) {
+        let known = || KEYS.into_iter().chain(OUR_KEYS);
         for key in self.object.keys() {
-            let known = || KEYS.into_iter().chain([CERTIFICATE, LIFETIME_ENERGY]);
             if known().all(|name| name != key) {
                 let hint = nearest(key, known()).map(|name| format!("; did you mean {name}?"));
                 let all = || format!("; known keys: {}", known().collect::<Vec<_>>().join(", "));
                 self.problem(key, format!("unknown key{}", hint.unwrap_or_else(all)));
             }
         }
+    }
+
+    fn id(&mut self) -> Option<String> {
         let id = self.parsed("id", |text| {
             let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
             match plain && text.len() <= 64 {
@@ -190,84 +289,103 @@ impl Entry<'_> {
         if !self.object.contains_key("id") {
             self.problem("id", "missing");
         }
-        let kind = self.parsed("type", |text| match text {
+        id
+    }
+
+    fn kind(&mut self) -> Option<GatewayKind> {
+        self.parsed("type", |text| match text {
             "powerwall" => Ok(GatewayKind::Powerwall),
             "inverter" => Ok(GatewayKind::Inverter),
             _ => Err(format!("{text:?} is neither powerwall nor inverter")),
-        });
-        let timeout = self.parsed("timeout", |text| values::integer(text, 1..=120)).map(Duration::from_secs);
-        let timezone = self.parsed("timezone", values::timezone).or_else(|| defaults.timezone.clone());
+        })
+    }
+
+    /// The host without its port, and the port from wherever it is given.
+    fn host_and_port(&mut self) -> (Option<String>, Option<u16>) {
         let host = self.parsed("host", values::host_and_port);
         let own_port = self.parsed("port", |text| values::integer(text, 1..=65535));
         let own_port = own_port.and_then(|port| u16::try_from(port).ok());
-        let (host, port) = match host {
+        match host {
             Some((host, Some(port))) if own_port.is_some_and(|own| own != port) => {
                 self.problem("port", format!("differs from the port {port} in host"));
                 (Some(host), Some(port))
             }
             Some((host, port)) => (Some(host), port.or(own_port)),
             None => (None, own_port),
-        };
+        }
+    }
+
+    /// Reads what decides how the gateway is reached.
+    fn given(&mut self, defaults: &Defaults) -> Credentials {
+        let timezone = self.parsed("timezone", values::timezone).or_else(|| defaults.timezone.clone());
+        let (host, port) = self.host_and_port();
         let email = self.text("email");
         let site_id = self.text("siteid").or_else(|| self.text("site_id"));
         let wifi_host = self.parsed("wifi_host", values::host_and_port);
         let rsa_key = self.parsed("rsa_key_path", |path| RsaKey::read(Path::new(path)));
         let (cloud_mode, fleetapi) = (self.flag("cloud_mode"), self.flag("fleetapi"));
         let bearer = self.parsed("tedapi_auth_mode", values::is_bearer);
-        // What holds for all gateways does not hold for one that signs.
-        let bearer = bearer.unwrap_or(defaults.bearer && !self.gives("rsa_key_path"));
         let gateway_password = self.text("gw_pwd").map(Secret::new);
         let password = self.text("password").map(Secret::new).or_else(|| defaults.password.clone());
-
         let lifetime_energy = match self.gives(LIFETIME_ENERGY) {
             true => self.flag(LIFETIME_ENERGY),
             false => defaults.lifetime_energy,
         };
-        let of_customer = password.clone().or_else(|| gateway_password.as_ref().map(customer_password));
+        Credentials {
+            has_host: self.gives("host"),
+            has_gateway_password: self.gives("gw_pwd"),
+            has_rsa_key: self.gives("rsa_key_path"),
+            has_wifi_host: self.gives("wifi_host"),
+            // What holds for all gateways does not hold for one that signs.
+            bearer: bearer.unwrap_or(defaults.bearer && !self.gives("rsa_key_path")),
+            host,
+            port,
+            email,
+            site_id,
+            timezone,
+            wifi_host,
+            rsa_key,
+            cloud_mode,
+            fleetapi,
+            gateway_password,
+            password,
+            lifetime_energy,
+        }
+    }
 
-        let at_wifi_address = host.as_deref() == Some("192.168.91.1") && port.is_none_or(|port| port == 443);
-        let facts = [
-            (Fact::Host, self.gives("host")),
-            (Fact::WifiAddress, at_wifi_address),
-            (Fact::GatewayPassword, self.gives("gw_pwd")),
-            (Fact::CustomerPassword, password.is_some()),
-            (Fact::RsaKey, self.gives("rsa_key_path")),
-            (Fact::WifiHost, self.gives("wifi_host")),
-            (Fact::Email, email.is_some()),
-            (Fact::CloudMode, cloud_mode),
-            (Fact::FleetApi, fleetapi),
-            (Fact::Bearer, bearer),
-        ];
-        let given = Given::of(facts.into_iter().filter(|(_, given)| *given).map(|(fact, _)| fact));
-        let row = modes::decide(given);
-        let links = match row.verdict {
-            Verdict::Use(links) => links,
-            Verdict::Invalid { key } => {
-                self.problem(key, row.why);
-                return None;
-            }
-        };
+    fn places(&mut self, id: Option<&str>, defaults: &Defaults) -> Places {
+        Places {
+            folder: self.text("authpath").map(PathBuf::from).or_else(|| defaults.auth_path.clone()),
+            id: id.map(str::to_owned),
+            certificate: self.text(CERTIFICATE).or_else(|| defaults.certificate.clone()),
+            prefix: self.files.to_owned(),
+        }
+    }
 
-        let api_version = self.text("tedapi_api_version").or_else(|| defaults.query_set.clone());
-        let query_set = match api_version {
+    fn query_set(&mut self, links: Links, defaults: &Defaults) -> Option<QuerySet> {
+        match self.text("tedapi_api_version").or_else(|| defaults.query_set.clone()) {
             Some(text) => {
                 values::query_set(&text).map_err(|refusal| self.problem("tedapi_api_version", refusal)).ok()
             }
             // An installer login is answered in full with the newer queries only.
             None if links == [LinkKind::Bearer] => Some(QuerySet::V2026_06),
             None => Some(QuerySet::default()),
-        }?;
+        }
+    }
+
+    /// What the first of `links` needs.
+    fn link(
+        &mut self,
+        links: Links,
+        given: &Credentials,
+        query_set: QuerySet,
+        places: &Places,
+        defaults: &Defaults,
+    ) -> Option<LinkConfig> {
         // Each address has its own certificate.
-        let certificate_text = self.text(CERTIFICATE).or_else(|| defaults.certificate.clone());
-        let auth_path = self.text("authpath").map(PathBuf::from).or_else(|| defaults.auth_path.clone());
-        let in_auth_path = |what: &str| {
-            let (path, id) = auth_path.as_ref().zip(id.as_ref())?;
-            Some(path.join(format!(".powerwall-server.{id}.{what}")))
-        };
-        let mut state_file = defaults.state_file.clone().or_else(|| in_auth_path("json"));
         let mut certificate = |address: &str| {
-            let store = in_auth_path(&format!("{address}sha256"));
-            match &certificate_text {
+            let store = places.file(&format!("{address}sha256"));
+            match &places.certificate {
                 Some(text) => values::certificate(text, store)
                     .map_err(|refusal| self.problem(CERTIFICATE, refusal))
                     .ok(),
@@ -281,102 +399,66 @@ impl Entry<'_> {
             query_set,
             certificate,
         };
-        let link = match links {
+        let (host, port) = (given.host.clone(), given.port);
+        match links {
             [LinkKind::Tedapi] => {
                 let certificate = certificate("")?;
-                LinkConfig::Tedapi(tedapi(host.clone()?, port, &gateway_password?, certificate))
+                Some(LinkConfig::Tedapi(tedapi(host?, port, given.gateway_password.as_ref()?, certificate)))
             }
             [LinkKind::Bearer] => {
                 let certificate = certificate("")?;
-                LinkConfig::Bearer(tedapi(host.clone()?, port, &gateway_password?, certificate))
+                Some(LinkConfig::Bearer(tedapi(host?, port, given.gateway_password.as_ref()?, certificate)))
             }
-            [LinkKind::V1r, ..] => {
+            [LinkKind::V1r, others @ ..] => {
                 let (own, over_wifi) = (certificate("")?, certificate("wifi.")?);
-                let wifi = match (wifi_host.clone(), &gateway_password) {
-                    (Some((host, port)), Some(password)) if links.contains(&LinkKind::Tedapi) => {
+                let wifi = match (given.wifi_host.clone(), &given.gateway_password) {
+                    (Some((host, port)), Some(password)) if others == [LinkKind::Tedapi] => {
                         Some(tedapi(host, port, password, over_wifi))
                     }
                     _ => None,
                 };
-                LinkConfig::V1r(V1rConfig {
-                    host: host.clone()?,
+                Some(LinkConfig::V1r(V1rConfig {
+                    host: host?,
                     port: port.unwrap_or(443),
-                    password: of_customer.clone()?,
-                    key: rsa_key?,
+                    password: given.customer_password()?,
+                    key: given.rsa_key.clone()?,
                     query_set,
                     certificate: own,
                     wifi,
                     failover: defaults.failover,
-                })
+                }))
             }
-            [LinkKind::Local] => LinkConfig::Local(LocalConfig {
-                host: host.clone()?,
+            [LinkKind::Local] => Some(LinkConfig::Local(LocalConfig {
+                host: host?,
                 port: port.unwrap_or(443),
-                email: email.clone().unwrap_or_else(|| ANY_EMAIL.into()),
-                password: password?,
+                email: given.email.clone().unwrap_or_else(|| ANY_EMAIL.into()),
+                password: given.password.clone()?,
                 auth_mode: defaults.auth_mode,
-                timezone: timezone.clone().unwrap_or_else(|| ANY_TIMEZONE.into()),
+                timezone: given.timezone.clone().unwrap_or_else(|| ANY_TIMEZONE.into()),
                 certificate: certificate("")?,
-            }),
-            [kind, ..] => LinkConfig::Unsupported(*kind),
-            [] => return None,
-        };
-        let id = id?;
-        for remark in modes::remarks(given, links) {
+            })),
+            [kind, ..] => Some(LinkConfig::Unsupported(*kind)),
+            [] => None,
+        }
+    }
+
+    fn remark(&mut self, id: &str, given: &Credentials, links: Links, link: &LinkConfig) {
+        for remark in modes::remarks(given.summary(), links) {
             self.warnings.push(format!("gateway {id}: {remark}"));
         }
-        match &link {
+        match link {
             LinkConfig::V1r(config) if config.key.bits() != rsa_key::USUAL_BITS => {
                 let bits = config.key.bits();
-                self.warnings.push(format!("gateway {id}: the RSA key has {bits} bits; gateways expect 4096"));
+                self.warnings
+                    .push(format!("gateway {id}: the RSA key has {bits} bits; gateways expect 4096"));
             }
-            LinkConfig::Bearer(config) if config.query_set == QuerySet::V2024_06 => self.warnings.push(format!(
-                "gateway {id}: with tedapi_auth_mode bearer, gateways may answer the queries of V2024_06 in part or not at all"
-            )),
+            LinkConfig::Bearer(config) if config.query_set == QuerySet::V2024_06 => {
+                self.warnings.push(format!(
+                    "gateway {id}: with tedapi_auth_mode bearer, gateways may answer the queries of V2024_06 in part \
+                     or not at all"
+                ));
+            }
             _ => {}
-        }
-        let facts = GatewayFacts {
-            name: self.text("name").unwrap_or_else(|| id.clone()),
-            id,
-            host,
-            port,
-            rsa_key_configured: self.gives("rsa_key_path"),
-            wifi_host: wifi_host.map(|(host, _)| host),
-            site_id,
-            timezone,
-            cloud_mode: cloud_mode || links == [LinkKind::Cloud],
-            fleetapi,
-            kind: kind.unwrap_or_default(),
-            links,
-            reason: row.why,
-            may_be_basic_lan: links == [LinkKind::Local] && !given.has(Fact::GatewayPassword),
-        };
-        let energies = of_customer.filter(|_| lifetime_energy && link.kind().is_tedapi());
-        if matches!(link, LinkConfig::Local(_) | LinkConfig::V1r(_) | LinkConfig::Bearer(_)) {
-            // Without a session to go on with, every restart would be a login.
-            state_file = state_file.or_else(|| Some(defaults.session_file_here(&facts.id)));
-        }
-        let timeout = timeout.unwrap_or(defaults.timeout);
-        Some(GatewaySettings { facts: Arc::new(facts), link, timeout, state_file, energies })
-    }
-}
-
-/// The customer password is the end of the gateway password, unless the owner chose another one.
-pub(super) fn customer_password(gateway_password: &Secret) -> Secret {
-    let text = gateway_password.expose();
-    let start = text.char_indices().rev().nth(4).map_or(0, |(at, _)| at);
-    Secret::new(&text[start..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_customer_password_is_the_last_five_characters() {
-        for (gateway, customer) in [("ABCDEFGHIJ", "FGHIJ"), ("ABC", "ABC"), ("ÄÖÜäöüß", "Üäöüß")]
-        {
-            assert_eq!(customer_password(&Secret::new(gateway)), Secret::new(customer), "{gateway}");
         }
     }
 }

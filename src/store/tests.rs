@@ -1,6 +1,5 @@
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 use serde_json::json;
@@ -28,8 +27,7 @@ async fn said(journal: &Journal) -> Vec<String> {
 
 fn names(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> =
-        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -50,8 +48,7 @@ async fn the_history_of_the_server_before_is_opened_as_it_is() {
         let mut statement = connection.prepare(query).unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let tables: Vec<(String, Option<String>)> = rows.map(Result::unwrap).collect();
-        let count: i64 =
-            connection.query_row("SELECT count(*) FROM samples", [], |row| row.get(0)).unwrap();
+        let count: i64 = connection.query_row("SELECT count(*) FROM samples", [], |row| row.get(0)).unwrap();
         (tables, count)
     };
     let before = tables();
@@ -236,17 +233,14 @@ async fn a_store_that_has_too_much_to_do_says_so() {
     let store = Store::open(folder.path().join("journal.db")).unwrap();
     let journal = Journal::kept_in(&store);
     journal.flush().await;
-    let gate = Arc::new(Mutex::new(()));
-    {
-        let _closed = gate.lock().unwrap();
-        let gate = gate.clone();
-        store.post(move |_| drop(gate.lock().unwrap())).unwrap();
-        while store.post(|_| {}).is_ok() {}
-        assert_eq!(store.post(|_| {}), Err(StoreError::Busy));
-        let refused = journal.record(entry("refused")).await.unwrap_err();
-        assert_eq!(refused, StoreError::Busy.into());
-        journal.note(entry("waits"));
-    }
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    store.post(move |_| drop(gate.recv())).unwrap();
+    while store.post(|_| {}).is_ok() {}
+    assert_eq!(store.post(|_| {}), Err(StoreError::Busy));
+    let refused = journal.record(entry("refused")).await.unwrap_err();
+    assert_eq!(refused, StoreError::Busy.into());
+    journal.note(entry("waits"));
+    drop(open);
     eventually(async || store.post(|_| {}).is_ok()).await;
     journal.note(entry("later"));
     eventually(async || journal.read(&Filter::default()).await.is_ok()).await;

@@ -11,10 +11,10 @@ use crate::aggregator::Aggregator;
 use crate::board::Board;
 use crate::directory::{Directory, Entry};
 use crate::gateway::messages::Stop;
-use crate::gateway::retry::RetrySchedule;
 use crate::gateway::{GatewayActor, GatewayPlan};
 use crate::link::Link;
 use crate::model::Snapshot;
+use crate::pause::Pause;
 use crate::settings::{GatewaySettings, PollingSettings};
 use crate::supervise::{self, Kept, Name, Run};
 
@@ -74,7 +74,7 @@ impl Supervisor {
         let id = entry.id.clone();
         // First, so that nobody restarts the actor that is about to be replaced.
         self.actors.remove(&id);
-        let back_off = RetrySchedule::new(0, plan.seed);
+        let back_off = Pause::back_off(plan.seed);
         let start = move |run| {
             let (link, board) = (connect(&settings), entry.board.clone());
             let actor = match run {
@@ -91,7 +91,7 @@ impl Supervisor {
     fn start_aggregator(&mut self) {
         let directory = self.directory.clone();
         let start = move |_| Aggregator::new(directory.clone()).start();
-        let back_off = RetrySchedule::new(0, self.seed);
+        let back_off = Pause::back_off(self.seed);
         self.aggregator = Some(supervise::keep(Name::Part("the aggregator"), back_off, start));
     }
 

@@ -19,7 +19,10 @@ const LINES_KEPT: usize = 100_000;
 
 /// Nothing of this machine's environment reaches the program.
 fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_powerwall-server"));
+    prepared(Command::new(env!("CARGO_BIN_EXE_powerwall-server")), arguments, environment)
+}
+
+fn prepared(mut command: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     // A folder /data of this machine is none of ours.
     command.args(arguments).env_clear().env("PW_TIMESERIES_PATH", "off").envs(environment.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -78,7 +81,17 @@ pub struct Program {
 impl Program {
     /// Returns when it listens.
     pub async fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = command(arguments, environment).spawn().unwrap();
+        Self::listening(command(arguments, environment)).await
+    }
+
+    /// As [`Program::start`], with what the shell's `ulimit` is told.
+    pub async fn start_limited(limit: &str, environment: &[(&str, &str)]) -> Self {
+        let script = format!("ulimit {limit} && exec {}", env!("CARGO_BIN_EXE_powerwall-server"));
+        Self::listening(prepared(Command::new("/bin/sh"), &["-c", &script], environment)).await
+    }
+
+    async fn listening(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Log::default());
         log.follow(child.stdout.take().unwrap());
         log.follow(child.stderr.take().unwrap());

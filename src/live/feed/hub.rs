@@ -16,8 +16,8 @@ use super::journal::Section;
 use super::sections::{Boards, Sections, bytes};
 use crate::board::Published;
 use crate::directory::Directory;
-use crate::gateway::retry::RetrySchedule;
 use crate::model::{Aggregate, Snapshot};
+use crate::pause::Pause;
 use crate::supervise::{self, Kept, Name};
 
 /// After a publication, others that belong to it (the sum) have this long to join the same change.
@@ -41,7 +41,7 @@ pub fn keep(feed: Arc<Feed>, directory: Arc<Directory>, seed: u64) -> Kept {
         feed.hub.store(Some(Arc::new(hub.clone().recipient())));
         hub
     };
-    supervise::keep(Name::Part("the live feed"), RetrySchedule::new(0, seed), start)
+    supervise::keep(Name::Part("the live feed"), Pause::back_off(seed), start)
 }
 
 struct Hub {
