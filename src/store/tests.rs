@@ -234,7 +234,10 @@ async fn a_store_that_has_too_much_to_do_says_so() {
     let journal = Journal::kept_in(&store);
     journal.flush().await;
     let (open, gate) = std::sync::mpsc::channel::<()>();
-    store.post(move |_| drop(gate.recv())).unwrap();
+    let wait = move |_: &mut Database| {
+        let _ = gate.recv();
+    };
+    store.post(wait).unwrap();
     while store.post(|_| {}).is_ok() {}
     assert_eq!(store.post(|_| {}), Err(StoreError::Busy));
     let refused = journal.record(entry("refused")).await.unwrap_err();
