@@ -1,5 +1,7 @@
 //! The ways to reach a gateway: bytes in, telemetry out. No actors, no web server.
 
+pub(crate) mod aside;
+pub mod bounds;
 pub mod budget;
 pub mod careful;
 pub mod error;
