@@ -9,7 +9,7 @@
 //! |---|---|
 //! | 6 | `main.rs`, [`app`], [`cli`] |
 //! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
+//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`], [`connection`], [`pieces`], [`slices`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
 //! | 1 | [`model`], [`clock`], [`files`] |
@@ -23,6 +23,7 @@ pub mod audience;
 pub mod board;
 pub mod cli;
 pub mod clock;
+pub mod connection;
 pub mod files;
 pub mod frames;
 pub mod gateway;
@@ -31,7 +32,9 @@ pub mod live;
 pub mod metrics;
 pub mod model;
 pub mod mqtt;
+pub mod pieces;
 pub mod settings;
 pub mod simulator;
+pub mod slices;
 pub mod supervisor;
 pub mod web;

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::Gateway;
-use super::exposition::Exposition;
+use super::series::{Series, gauge};
 use crate::model::Documents;
 
 /// More than any site has of one kind; the rest is made up.
@@ -48,41 +47,72 @@ const FANS: [Fan; 3] = [
     ),
 ];
 
-pub(super) fn put(page: &mut Exposition, gateways: &[Gateway<'_>]) {
-    let told = || gateways.iter().filter_map(|gateway| Some((gateway.id, gateway.telemetry?.documents())));
-    for (name, help, key) in UNITS {
-        let mut family = page.gauge(name, help);
-        for (id, documents) in told() {
-            for (unit, block) in units(documents) {
-                family.sample(&[("gateway", id), ("unit", unit)], number(block.get(key)));
+/// What the documents of one telemetry say about devices.
+#[derive(Debug, Default)]
+pub(super) struct Devices {
+    /// By serial, one value for each of [`UNITS`].
+    units: Vec<(String, [Option<f64>; UNITS.len()])>,
+    temperatures: Vec<(String, Option<f64>)>,
+    /// By name, one value for each of [`STRINGS`].
+    strings: Vec<(String, [Option<f64>; STRINGS.len()])>,
+    /// For each of [`FANS`]: device, fan, value.
+    fans: [Vec<(String, &'static str, f64)>; FANS.len()],
+}
+
+impl Devices {
+    pub fn of(documents: &Documents) -> Self {
+        let units = units(documents).into_iter();
+        let strings = devices(&documents.strings);
+        Self {
+            units: units.map(|(unit, block)| (unit.to_owned(), UNITS.map(|(.., key)| number(block.get(key))))).collect(),
+            temperatures: devices(&documents.temps)
+                .map(|(device, temperature)| (device.to_owned(), number(Some(temperature))))
+                .collect(),
+            strings: strings
+                .map(|(name, readings)| (name.to_owned(), STRINGS.map(|(.., key)| number(readings.get(key)))))
+                .collect(),
+            fans: FANS.map(|(.., keys)| fans(documents, keys)),
+        }
+    }
+}
+
+fn fans(documents: &Documents, keys: &[(&str, &'static str)]) -> Vec<(String, &'static str, f64)> {
+    let of_device = |(device, readings): (&str, &Value)| {
+        let known = keys.iter().filter_map(|(key, fan)| Some((*fan, number(readings.get(key))?)));
+        known.map(|(fan, value)| (device.to_owned(), fan, value)).collect::<Vec<_>>()
+    };
+    devices(&documents.fans).flat_map(of_device).collect()
+}
+
+pub(super) fn all() -> Vec<Series> {
+    let units = UNITS.into_iter().enumerate().map(|(place, (name, help, _))| {
+        gauge(name, help, move |family, gateway| {
+            for (unit, values) in gateway.derived().map_or(&[][..], |derived| &derived.devices.units) {
+                family.sample(&[("gateway", gateway.id), ("unit", unit)], values[place]);
             }
-        }
-    }
-    let mut temperatures = page.gauge("powerwall_temperature_celsius", "Temperature of a device.");
-    for (id, documents) in told() {
-        for (device, temperature) in devices(&documents.temps) {
-            temperatures.sample(&[("gateway", id), ("device", device)], number(Some(temperature)));
-        }
-    }
-    for (name, help, key) in STRINGS {
-        let mut family = page.gauge(name, help);
-        for (id, documents) in told() {
-            for (string, readings) in devices(&documents.strings) {
-                family.sample(&[("gateway", id), ("string", string)], number(readings.get(key)));
+        })
+    });
+    let temperatures =
+        gauge("powerwall_temperature_celsius", "Temperature of a device.", |family, gateway| {
+            for (device, value) in gateway.derived().map_or(&[][..], |derived| &derived.devices.temperatures) {
+                family.sample(&[("gateway", gateway.id), ("device", device)], *value);
             }
-        }
-    }
-    for (name, help, keys) in FANS {
-        let mut family = page.gauge(name, help);
-        for (id, documents) in told() {
-            for (device, readings) in devices(&documents.fans) {
-                for (key, fan) in keys {
-                    let labels = [("gateway", id), ("device", device), ("fan", fan)];
-                    family.sample(&labels, number(readings.get(key)));
-                }
+        });
+    let strings = STRINGS.into_iter().enumerate().map(|(place, (name, help, _))| {
+        gauge(name, help, move |family, gateway| {
+            for (string, values) in gateway.derived().map_or(&[][..], |derived| &derived.devices.strings) {
+                family.sample(&[("gateway", gateway.id), ("string", string)], values[place]);
             }
-        }
-    }
+        })
+    });
+    let fans = FANS.into_iter().enumerate().map(|(place, (name, help, _))| {
+        gauge(name, help, move |family, gateway| {
+            for (device, fan, value) in gateway.derived().map_or(&[][..], |derived| &derived.devices.fans[place]) {
+                family.sample(&[("gateway", gateway.id), ("device", device), ("fan", fan)], *value);
+            }
+        })
+    });
+    units.chain([temperatures]).chain(strings).chain(fans).collect()
 }
 
 /// The entries of a document that has one for each device.

@@ -10,6 +10,7 @@ pub mod freshness;
 mod json;
 pub mod number;
 pub mod numbering;
+mod shelf;
 pub mod snapshot;
 pub mod tally;
 pub mod tedapi;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::customer::Answers;
+use super::shelf::{Shelf, Slot};
 use super::tedapi::Payloads;
 use super::views::ViewCache;
 use super::{Number, Numbering, NumberingMemory, RawPercent};
@@ -201,10 +202,16 @@ pub struct Telemetry {
     /// Where numbers come from that must outlive this poll.
     memory: Arc<NumberingMemory>,
     /// Derived on first use: most gateways are never asked for more than their readings.
-    documents: OnceLock<Documents>,
-    /// Bodies rendered from this telemetry, each at most once.
-    pub views: ViewCache,
+    documents: Slot<OnceLock<Arc<Documents>>>,
+    /// Bodies rendered from this telemetry, each at most once while they are kept.
+    pub(super) views: Slot<ViewCache>,
 }
+
+/// Documents take some hundred kilobytes: they are kept for more gateways than any house has, and derived again for
+/// a fleet.
+static DOCUMENTS: Shelf<OnceLock<Arc<Documents>>> = Shelf::new(32);
+/// Bodies are a tenth of that.
+static VIEWS: Shelf<ViewCache> = Shelf::new(256);
 
 impl Telemetry {
     /// Telemetry with numbers of its own: for one that stands alone.
@@ -219,17 +226,19 @@ impl Telemetry {
             adjustments,
             source,
             memory,
-            documents: OnceLock::new(),
-            views: ViewCache::default(),
+            documents: DOCUMENTS.slot(),
+            views: VIEWS.slot(),
         })
     }
 
-    pub fn documents(&self) -> &Documents {
-        self.documents.get_or_init(|| {
+    /// The documents, kept for a while by this telemetry and for as long as the caller needs them.
+    pub fn documents(&self) -> Arc<Documents> {
+        let derive = || {
             let mut documents = self.source.documents(&self.adjustments);
             self.memory.number(&mut documents);
-            documents
-        })
+            Arc::new(documents)
+        };
+        self.documents.content().get_or_init(derive).clone()
     }
 
     pub fn source(&self) -> &Source {

@@ -33,6 +33,7 @@ impl Values {
     /// Everything that may be said of a gateway at the moment.
     pub fn of(facts: &GatewayFacts, freshness: Freshness, telemetry: Option<&Telemetry>) -> Self {
         let said = telemetry.map(|telemetry| (&telemetry.readings, telemetry.documents()));
+        let said = said.as_ref().map(|(readings, documents)| (*readings, &**documents));
         Self::of_parts(facts, freshness, said)
     }
 

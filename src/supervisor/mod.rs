@@ -12,7 +12,7 @@ use actix::prelude::*;
 use log::{error, info};
 use tokio::time::Instant;
 
-pub use directory::{Directory, Entry};
+pub use directory::{Directory, Entry, Selection};
 
 use crate::aggregator::Aggregator;
 use crate::board::Board;

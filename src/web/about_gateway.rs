@@ -32,18 +32,18 @@ pub(super) fn operation(snapshot: &Snapshot, at: Moment) -> Value {
     let documents = telemetry.map(|telemetry| telemetry.documents());
     json!({
         "real_mode": readings.and_then(|readings| readings.mode.as_ref()),
-        "backup_reserve_percent": documents.and_then(|documents| documents.operation.get("backup_reserve_percent")),
-        "grid_charging": documents.and_then(|documents| documents.grid_charging),
-        "grid_export": documents.and_then(|documents| documents.grid_export.as_ref()),
+        "backup_reserve_percent": documents.as_ref().and_then(|documents| documents.operation.get("backup_reserve_percent")),
+        "grid_charging": documents.as_ref().and_then(|documents| documents.grid_charging),
+        "grid_export": documents.as_ref().and_then(|documents| documents.grid_export.as_ref()),
         "stale": snapshot.freshness(at.now) == Freshness::Stale,
         "last_updated": telemetry.and(snapshot.reading.as_ref()).map(|reading| reading.taken_at),
     })
 }
 
 pub(super) fn site_info(snapshot: &Snapshot, at: Moment) -> Value {
-    let told = snapshot.telemetry(at.now).map(|telemetry| &telemetry.documents().site_info);
-    if let Some(told) = told.filter(|told| told.is_object()) {
-        return told.clone();
+    let documents = snapshot.telemetry(at.now).map(|telemetry| telemetry.documents());
+    if let Some(documents) = documents.filter(|documents| documents.site_info.is_object()) {
+        return documents.site_info.clone();
     }
     json!({
         "max_system_energy_kWh": null,

@@ -7,11 +7,13 @@ mod bodies;
 mod compatibility;
 mod compression;
 mod docs;
+mod fleet;
 mod front;
 mod health;
 mod limiter;
 mod openapi;
 mod orders;
+mod patience;
 mod plumbing;
 mod routes;
 mod scrape;
@@ -19,15 +21,17 @@ mod stats;
 mod table;
 mod token;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix_web::web::{self, ServiceConfig};
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::board::Board;
 use crate::clock::unix_time;
 use crate::frames::Frames;
+use crate::metrics::Figures;
 use crate::model::BrokerStatus;
 use crate::settings::{HttpSettings, MqttSettings, PollingSettings};
 use crate::supervisor::Directory;
@@ -62,6 +66,10 @@ pub struct State {
     limiter: Option<Limiter>,
     token: Token,
     compressor: Compressor,
+    /// `/openapi.json`, made when it is first wanted.
+    openapi: OnceLock<Bytes>,
+    /// What pages of metrics remember from one to the next.
+    figures: Arc<Figures>,
 }
 
 impl State {
@@ -78,6 +86,8 @@ impl State {
             limiter: http.rate_limit.map(Limiter::new),
             token: Token::new(http.control_secret.clone()),
             compressor: Compressor::default(),
+            openapi: OnceLock::new(),
+            figures: Arc::default(),
             assets: Assets::new(&http),
             http,
             polling: ArcSwap::from_pointee(polling),

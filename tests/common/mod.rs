@@ -15,10 +15,11 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use bytes::Bytes;
 use powerwall_server::board::Board;
+use powerwall_server::connection::on_connect;
 use powerwall_server::frames::Frames;
 use powerwall_server::link::{Link, connect_lazily};
 use powerwall_server::live::feed::{self, Feed};
-use powerwall_server::live::sessions::{Sessions, on_connect};
+use powerwall_server::live::sessions::Sessions;
 use powerwall_server::live::{self, Live};
 use powerwall_server::model::{
     Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, LinkHealth, LinkKind, Reading, Snapshot,
@@ -26,6 +27,7 @@ use powerwall_server::model::{
 };
 use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings, Style};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
+use powerwall_server::slices::WRITE_BUFFER;
 use powerwall_server::supervisor::{Directory, Entry};
 use powerwall_server::web::{self, State};
 use serde_json::Value;
@@ -228,6 +230,7 @@ impl Faces {
                 .configure(|config| web::configure(config, &http.base_path))
         })
         .workers(1)
+        .h1_write_buffer_size(WRITE_BUFFER)
         .on_connect(on_connect(stall_limit))
         .disable_signals()
         .bind(("127.0.0.1", 0))

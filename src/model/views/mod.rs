@@ -92,7 +92,7 @@ impl Default for ViewCache {
 impl Telemetry {
     /// The bytes of `view`, rendered on first use.
     pub fn view(&self, view: View) -> Bytes {
-        self.views.slots[view as usize].get_or_init(|| render(view, self)).clone()
+        self.views.content().slots[view as usize].get_or_init(|| render(view, self)).clone()
     }
 }
 
@@ -110,15 +110,15 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
         View::Vitals => bytes(&documents().vitals),
         View::Strings => bytes(&documents().strings),
         View::Temps => object(&documents().temps),
-        View::TempsPw => bytes(&numbered::temps(documents())),
+        View::TempsPw => bytes(&numbered::temps(&documents())),
         View::Alerts => bytes(&documents().alerts),
         View::AlertsPw => {
             bytes(&documents().alerts.iter().map(|name| (name.clone(), Value::from(1))).collect::<Value>())
         }
         View::Fans => object(&documents().fans),
-        View::FansPw => bytes(&numbered::fans(documents())),
-        View::Freq => bytes(&numbered::freq(readings, documents())),
-        View::Pod => bytes(&numbered::pod(readings, documents())),
+        View::FansPw => bytes(&numbered::fans(&documents())),
+        View::Freq => bytes(&numbered::freq(readings, &documents())),
+        View::Pod => bytes(&numbered::pod(readings, &documents())),
         View::Json => bytes(&flat::json(readings, &documents().strings, zeros)),
         View::Csv => flat::csv(readings, false, zeros).into(),
         View::CsvV2 => flat::csv(readings, true, zeros).into(),
@@ -126,12 +126,12 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
         View::Battery => bytes(&json!({ "power": flat::number(readings.power.battery, zeros) })),
         View::SystemStatus => object(&documents().system_status),
         View::SystemSoe => bytes(&customer::state_of_energy(readings)),
-        View::GridStatus => bytes(&customer::grid_status(documents())),
+        View::GridStatus => bytes(&customer::grid_status(&documents())),
         View::Status => object(&documents().status),
         View::SiteInfo => object(&documents().site_info),
-        View::MetersSite => bytes(&customer::meters(documents(), "site")),
-        View::MetersSolar => bytes(&customer::meters(documents(), "solar")),
-        View::Powerwalls => bytes(&customer::powerwalls(readings, documents())),
+        View::MetersSite => bytes(&customer::meters(&documents(), "site")),
+        View::MetersSolar => bytes(&customer::meters(&documents(), "solar")),
+        View::Powerwalls => bytes(&customer::powerwalls(readings, &documents())),
         View::TedapiConfig => known(redacted(&documents().config)),
         View::TedapiStatus => answer(telemetry.payloads().and_then(Payloads::raw_status)),
         View::TedapiController => answer(telemetry.payloads().and_then(Payloads::raw_controller)),
@@ -141,12 +141,12 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
         }
         View::PwLevel => bytes(&json!({ "level": readings.charge.state_of_energy() })),
         View::PwPower => bytes(&pw::power(&readings.power, zeros)),
-        View::PwSite => bytes(&pw::section(documents(), "site")),
-        View::PwSolar => bytes(&pw::section(documents(), "solar")),
-        View::PwBattery => bytes(&pw::section(documents(), "battery")),
-        View::PwLoad => bytes(&pw::section(documents(), "load")),
-        View::PwBatteryBlocks => bytes(&pw::battery_blocks(documents())),
-        View::PwStrings => bytes(&pw::strings(documents())),
+        View::PwSite => bytes(&pw::section(&documents(), "site")),
+        View::PwSolar => bytes(&pw::section(&documents(), "solar")),
+        View::PwBattery => bytes(&pw::section(&documents(), "battery")),
+        View::PwLoad => bytes(&pw::section(&documents(), "load")),
+        View::PwBatteryBlocks => bytes(&pw::battery_blocks(&documents())),
+        View::PwStrings => bytes(&pw::strings(&documents())),
         View::PwDin => bytes(&json!({ "din": readings.din })),
         View::PwUptime => bytes(&json!({ "uptime": documents().status.get("up_time_seconds") })),
         View::PwSiteName => bytes(&json!({ "site_name": readings.site_name })),

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::board::Board;
 use crate::model::views::tests::telemetry;
-use crate::model::{Reading, Ttl};
+use crate::model::{Documents, Reading, Ttl};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PAIR: &str = "pw2_two_units_tepod";
@@ -169,7 +169,7 @@ async fn the_order_of_units_changes_no_id() {
         configs.map(|(topic, document)| (topic.clone(), document.clone())).collect()
     };
     let before = ids(&scene);
-    let mut documents = telemetry.documents().clone();
+    let mut documents = Documents::clone(&telemetry.documents());
     let vitals = documents.vitals.as_object().unwrap().clone();
     documents.vitals = vitals.into_iter().rev().collect();
     let facts = &scene.face.entry.board.read().gateway;

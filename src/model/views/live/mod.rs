@@ -26,7 +26,8 @@ pub fn status(snapshot: &Snapshot, freshness: Freshness, at: Moment) -> Value {
     let health = &snapshot.health;
     let reading = snapshot.reading.as_ref();
     let readings = reading.map(|reading| &reading.telemetry.readings);
-    let told = reading.map(|reading| &reading.telemetry.documents().status);
+    let documents = reading.map(|reading| reading.telemetry.documents());
+    let told = documents.as_ref().map(|documents| &documents.status);
     let cooldown = health.cooldown_until.filter(|until| *until > at.now);
     json!({
         "name": snapshot.gateway.name,
@@ -79,7 +80,7 @@ pub fn links(snapshot: &Snapshot, at: Moment) -> Value {
 
 /// The sections that come from telemetry, by name; without those of which nothing is known yet.
 pub fn data(telemetry: &Telemetry) -> Vec<(&'static str, Value)> {
-    let (readings, documents) = (&telemetry.readings, telemetry.documents());
+    let (readings, documents) = (&telemetry.readings, &*telemetry.documents());
     let knows_devices = documents.vitals.is_object() || documents.system_status.is_object();
     let sections = [
         ("power", true, json!(readings.power)),
