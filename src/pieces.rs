@@ -10,7 +10,7 @@ use futures_util::stream::{self, Stream};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use crate::supervisor::{Entry, Selection};
+use crate::directory::{Entry, Selection};
 
 /// A piece is at least this long, unless it is the last: it ends with the part that makes it so.
 const PIECE: usize = 4 << 10;
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::board::Board;
     use crate::model::{Aggregate, GatewayFacts, Snapshot, Ttl};
-    use crate::supervisor::Directory;
+    use crate::directory::Directory;
 
     fn selection(gateways: usize) -> Selection {
         let ttl = Ttl { stale: Duration::ZERO, live: Duration::ZERO };

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use crate::model::{Aggregate, Readings, Snapshot, Telemetry};
 use crate::pieces::Render;
-use crate::supervisor::Selection;
+use crate::directory::Selection;
 use exposition::{Exposition, Family};
 use figures::Derived;
 pub use figures::Figures;

@@ -23,7 +23,9 @@ pub use broker::BrokerStatus;
 pub use freshness::{Freshness, Ttl};
 pub use number::Number;
 pub use numbering::{Numbering, NumberingMemory};
-pub use snapshot::{ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot};
+pub use snapshot::{
+    ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot, mode_name,
+};
 pub use tally::{FailureTally, PollTimes};
 pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Source, Telemetry};
 pub use units::{AppPercent, RawPercent};

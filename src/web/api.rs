@@ -15,7 +15,7 @@ use super::{State, bodies, fleet};
 use crate::clock::unix_time;
 use crate::model::views::{View, status};
 use crate::pieces::Listing;
-use crate::supervisor::Entry;
+use crate::directory::Entry;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config

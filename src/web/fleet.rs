@@ -14,7 +14,7 @@ use super::State;
 use super::plumbing::{JSON, Refusal, body, detail, json, no_such_gateway, streamed};
 use crate::frames::HOUSE;
 use crate::pieces::{self, Listing, Render};
-use crate::supervisor::Selection;
+use crate::directory::Selection;
 
 /// Parameters of every route that lists gateways.
 pub(super) const PAGED: &[(&str, &str)] = &[LIMIT, AFTER];

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::{Kind, Listener, Message, Place};
 use crate::live::fragments::{self, FRAGMENT};
 use crate::live::sessions::Life;
-use crate::live::{GoAway, Live, answer, goodbye, refuse, upgraded, welcome};
+use crate::live::{GoAway, Live, STOPPING, answer, goodbye, refuse, upgraded, welcome};
 use crate::slices::sliced;
 
 /// Rendering the first state takes a moment; more than this means that something is wrong.
@@ -141,7 +141,7 @@ impl StreamHandler<Frame> for FeedSession {
 
     /// The service stops.
     fn finished(&mut self, ctx: &mut Self::Context) {
-        goodbye(ctx);
+        goodbye(ctx, STOPPING);
     }
 }
 
@@ -149,7 +149,7 @@ impl Handler<GoAway> for FeedSession {
     type Result = ();
 
     fn handle(&mut self, _: GoAway, ctx: &mut Self::Context) {
-        goodbye(ctx);
+        goodbye(ctx, STOPPING);
     }
 }
 
