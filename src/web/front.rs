@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::compression::takes_gzip;
 use super::orders::{self, Order};
 use super::patience;
-use super::plumbing::{Refusal, detail, method_not_allowed};
+use super::plumbing::{Refusal, detail, method_not_allowed, varies};
 use super::routes::{Answer, Later};
 use super::{State, bodies};
 use crate::settings::AllowedOrigins;
@@ -195,8 +195,7 @@ impl Allowed {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.origin);
         if self.listed {
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-            // Beside what else the answer depends on.
-            headers.append(header::VARY, HeaderValue::from_static("Origin"));
+            varies(headers, "Origin");
         }
     }
 }

@@ -18,6 +18,9 @@ use super::plumbing::Streamed;
 use crate::connection::Connection;
 use crate::slices::{Progress, SLICE, sliced};
 
+/// What the system may hold of a large body for a client, bytes.
+const SEND_BUFFER: usize = 64 << 10;
+
 /// `response` with its body in slices, if it is larger than one.
 pub(super) fn bounded(state: Data<State>, response: ServiceResponse) -> ServiceResponse {
     let is_small = match response.response().body().size() {
@@ -30,7 +33,12 @@ pub(super) fn bounded(state: Data<State>, response: ServiceResponse) -> ServiceR
         return response;
     }
     let (request, response) = response.into_parts();
-    let patience = Patience::new(state, request.conn_data::<Arc<Connection>>().cloned());
+    let connection = request.conn_data::<Arc<Connection>>().cloned();
+    if let Some(connection) = &connection {
+        // What waits in the system counts as much as what waits here.
+        connection.hurry(SEND_BUFFER);
+    }
+    let patience = Patience::new(state, connection);
     ServiceResponse::new(request, sliced(response, patience))
 }
 

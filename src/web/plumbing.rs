@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{Handler, HttpResponse, HttpResponseBuilder, Resource, Responder, web};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -54,6 +54,15 @@ where
     let mut response = with_headers(status, content_type).streaming(pieces);
     response.extensions_mut().insert(Streamed);
     response
+}
+
+/// Says that the answer depends on the header `on` of the request, beside what it depends on already.
+pub(super) fn varies(headers: &mut HeaderMap, on: &str) {
+    let known = headers.get(header::VARY).and_then(|known| known.to_str().ok());
+    let all = known.map_or_else(|| on.to_owned(), |known| format!("{known}, {on}"));
+    if let Ok(all) = HeaderValue::try_from(all) {
+        headers.insert(header::VARY, all);
+    }
 }
 
 /// Marks an answer of unknown length that is no feed.

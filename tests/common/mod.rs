@@ -26,13 +26,16 @@ use powerwall_server::model::{
     Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, LinkHealth, LinkKind, Reading, Snapshot,
     Telemetry, Ttl,
 };
-use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings, Style};
+use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Secret, Settings, Style};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::slices::WRITE_BUFFER;
 use powerwall_server::web::{self, State};
 use serde_json::Value;
 use tokio::time::Instant;
 
+/// What may give orders to [`Faces::guarded`], and how a request says so.
+pub const TOKEN: &str = "a long enough control secret";
+pub const OWNER: [(&str, &str); 1] = [("authorization", "Bearer a long enough control secret")];
 pub const SECOND: Duration = Duration::from_secs(1);
 
 /// The settings that reach `gateways`, from variables as an operator would set them.
@@ -190,6 +193,12 @@ pub struct Faces {
 impl Faces {
     pub fn of(snapshots: Vec<Snapshot>) -> Self {
         Self::with(snapshots, http(), 30 * SECOND)
+    }
+
+    /// Faces that take orders from who has the token.
+    pub fn guarded(snapshots: Vec<Snapshot>) -> Self {
+        let http = HttpSettings { control_secret: Some(Secret::new(TOKEN)), ..http() };
+        Self::with(snapshots, http, 30 * SECOND)
     }
 
     pub fn with(snapshots: Vec<Snapshot>, http: HttpSettings, stall_limit: Duration) -> Self {

@@ -146,6 +146,20 @@ impl Program {
         }
     }
 
+    fn proc(&self, file: &str) -> std::path::PathBuf {
+        format!("/proc/{}/{file}", self.child.id().unwrap()).into()
+    }
+
+    pub fn resident_kilobytes(&self) -> u64 {
+        let status = std::fs::read_to_string(self.proc("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(self.proc("fd")).unwrap().count()
+    }
+
     pub async fn signal(&self, name: &str) {
         let id = self.child.id().unwrap().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();

@@ -128,7 +128,6 @@ fn put(bytes: &mut BytesMut, value: &impl Serialize) {
 #[cfg(test)]
 mod tests {
     use futures_util::StreamExt;
-    use futures_util::executor::block_on;
 
     use super::*;
 
@@ -142,15 +141,14 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_event_has_one_line_of_data_whatever_the_text_contains() {
+    #[tokio::test]
+    async fn an_event_has_one_line_of_data_whatever_the_text_contains() {
         let mut object = ObjectWriter::with_capacity(16);
         object
             .field("name", &"two\nlines\r\n\ndata: \"x\"")
             .object("state", [("a/b", &Bytes::from_static(b"1"))]);
         let message = Message::new(Kind::Change, 7, object.end());
-        let event: Vec<Bytes> =
-            block_on(message.event("e").map(|part| part.unwrap_or_else(|never| match never {})).collect());
+        let event: Vec<Bytes> = message.event("e").map(Result::unwrap).collect().await;
         let event = event.concat();
         let event = std::str::from_utf8(&event).unwrap();
         let data =
