@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use crate::audience::Audience;
 use crate::clock::unix_time;
 use crate::directory::{Directory, Selection};
-use crate::model::views::status::{self, Moment};
 use crate::model::{Aggregate, Snapshot};
 use crate::pieces::{self, Listing, Unfinished};
+use crate::views::status::{self, Moment};
 
 /// More gateways than this are a fleet: bodies about all of them are never held in memory as a whole.
 pub const HOUSE: usize = 32;

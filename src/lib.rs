@@ -7,9 +7,10 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 6 | `main.rs`, [`app`], [`cli`] |
-//! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 4 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`pieces`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`], [`connection`], [`slices`] |
+//! | 7 | `main.rs`, [`app`], [`cli`] |
+//! | 6 | [`web`], [`live`], [`mqtt`], [`metrics`] |
+//! | 5 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`pieces`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`], [`connection`], [`slices`] |
+//! | 4 | [`views`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
 //! | 1 | [`model`], [`clock`], [`files`], [`pause`] |
@@ -41,4 +42,5 @@ pub mod simulator;
 pub mod slices;
 pub mod supervise;
 pub mod supervisor;
+pub mod views;
 pub mod web;

@@ -3,7 +3,7 @@
 mod common;
 
 use actix_web::http::Method;
-use common::{Faces, snapshot, telemetry};
+use common::{Faces, OWNER, snapshot, telemetry};
 use powerwall_server::model::Freshness;
 use powerwall_server::simulator::SiteKind;
 use powerwall_server::web::compatibility;

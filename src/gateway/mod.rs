@@ -21,7 +21,7 @@ use crate::board::Board;
 use crate::clock::unix_time;
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{
-    Adjustments, ErrorNote, GatewayFacts, LinkHealth, Numbering, NumberingMemory, Reading, Snapshot, Source,
+    Adjustments, Answers, ErrorNote, GatewayFacts, LinkHealth, Numbering, NumberingMemory, Reading, Snapshot,
     Telemetry, Ttl,
 };
 use crate::pause::{Growth, Pause};
@@ -348,7 +348,7 @@ impl GatewayActor {
 
 /// The telemetry of an answer; an answer without a single power reading is no answer.
 fn meaningful(
-    source: Source,
+    source: Arc<dyn Answers>,
     adjustments: &Adjustments,
     numbering: &Arc<NumberingMemory>,
 ) -> Result<Arc<Telemetry>, LinkError> {

@@ -4,6 +4,7 @@ pub mod budget;
 pub mod careful;
 pub mod error;
 pub mod https;
+mod json;
 pub mod local;
 mod login;
 pub mod look;
@@ -13,6 +14,9 @@ pub mod silence;
 pub mod tedapi;
 mod tls;
 pub mod v1r;
+pub(crate) mod vitals;
+
+use std::sync::Arc;
 
 use std::time::Duration;
 
@@ -21,7 +25,7 @@ use futures_util::future::LocalBoxFuture;
 pub use error::LinkError;
 pub use tls::any_certificate;
 
-use crate::model::{LinkHealth, LinkKind, Source};
+use crate::model::{Answers, LinkHealth, LinkKind};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
 use careful::Careful;
 use local::LocalLink;
@@ -40,7 +44,7 @@ pub trait Link {
     fn kind(&self) -> LinkKind;
 
     /// Fetches what changes by the second (power, charge, grid), connecting first if need be.
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>>;
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>>;
 
     /// Fetches the most overdue of what changes slowly: one exchange at most, so that a poll that falls due waits
     /// for one exchange and no longer. A failed exchange keeps the last good answer.
@@ -61,7 +65,7 @@ pub trait Link {
 #[derive(Debug, Default)]
 pub struct Refreshed {
     /// Everything known so far, if something was fetched.
-    pub source: Option<Source>,
+    pub source: Option<Arc<dyn Answers>>,
     /// Why the exchange failed, if it did.
     pub problem: Option<LinkError>,
     /// Whether more is due now.
@@ -151,7 +155,7 @@ impl Link for UnsupportedLink {
         self.0
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         let error = LinkError::Unsupported(format!(
             "this version reaches gateways over TEDAPI (host and gw_pwd) and the customer API (host and password); this \
              one is configured for {}",

@@ -7,25 +7,21 @@
 
 mod devices;
 mod exposition;
-mod figures;
 mod polling;
 mod readings;
 mod series;
 mod service;
 mod sums;
 
-use std::cell::OnceCell;
 use std::sync::{Arc, LazyLock};
 
 use bytes::{BufMut, BytesMut};
 use tokio::time::Instant;
 
-use crate::model::{Aggregate, Readings, Snapshot, Telemetry};
+use crate::model::{Aggregate, Readings, Site, Snapshot, Telemetry};
 use crate::pieces::Render;
 use crate::directory::Selection;
 use exposition::{Exposition, Family};
-use figures::Derived;
-pub use figures::Figures;
 use series::Series;
 pub use service::ServiceFigures;
 
@@ -44,32 +40,22 @@ struct Gateway<'a> {
     snapshot: &'a Snapshot,
     /// `None`: nothing that may still be shown.
     telemetry: Option<&'a Arc<Telemetry>>,
-    figures: &'a Figures,
-    /// What documents say, once a series has asked for it.
-    derived: OnceCell<Option<Arc<Derived>>>,
     now: Instant,
 }
 
 impl<'a> Gateway<'a> {
-    fn of(snapshot: &'a Snapshot, figures: &'a Figures, now: Instant) -> Self {
-        let (id, telemetry) = (&snapshot.gateway.id, snapshot.telemetry(now));
-        Self { id, snapshot, telemetry, figures, derived: OnceCell::new(), now }
+    fn readings(&self) -> Option<&'a Readings> {
+        self.telemetry.map(|telemetry| &*telemetry.readings)
     }
 
-    fn readings(&self) -> Option<&Readings> {
-        self.telemetry.map(|telemetry| &telemetry.readings)
-    }
-
-    fn derived(&self) -> Option<&Derived> {
-        let derive = || self.telemetry.map(|telemetry| self.figures.of(self.id, telemetry));
-        self.derived.get_or_init(derive).as_deref()
+    fn site(&self) -> Option<&'a Site> {
+        self.telemetry.map(|telemetry| telemetry.site())
     }
 }
 
 /// The page, written family by family and gateway by gateway.
 pub struct Page {
     selection: Selection,
-    figures: Arc<Figures>,
     parts: std::vec::IntoIter<Part>,
     /// The family that is being written, and the place of the gateway that is next.
     family: Option<(&'static Series, usize)>,
@@ -85,12 +71,7 @@ enum Part {
 }
 
 impl Page {
-    pub fn new(
-        selection: Selection,
-        sum: &Aggregate,
-        service: &ServiceFigures,
-        figures: Arc<Figures>,
-    ) -> Self {
+    pub fn new(selection: Selection, sum: &Aggregate, service: &ServiceFigures) -> Self {
         let text = |write: &dyn Fn(&mut Exposition)| {
             let mut page = Exposition::default();
             write(&mut page);
@@ -102,14 +83,15 @@ impl Page {
         parts.extend(polled.iter().map(Part::Family));
         parts.push(text(&|page| service::put(page, service)));
         let (parts, text) = (parts.into_iter(), String::new());
-        Self { selection, figures, parts, family: None, is_open: false, text }
+        Self { selection, parts, family: None, is_open: false, text }
     }
 
     /// The samples that `series` has of one gateway.
     fn samples(&mut self, series: &Series, place: usize, now: Instant) -> bool {
         let Some(entry) = self.selection.get(place) else { return false };
         let snapshot = entry.board.read();
-        let gateway = Gateway::of(&snapshot, &self.figures, now);
+        let (id, telemetry) = (&snapshot.gateway.id, snapshot.telemetry(now));
+        let gateway = Gateway { id, snapshot: &snapshot, telemetry, now };
         let Series { kind, name, help, put } = series;
         let (kind, is_open) = (*kind, self.is_open);
         let mut family = Family { text: &mut self.text, kind, name, help, is_open };

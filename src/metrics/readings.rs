@@ -1,10 +1,9 @@
 //! Readings of each gateway: power, charge, reserve, grid.
 
-use serde_json::Value;
-
+use super::exposition::Family;
 use super::series::{Series, counter, gauge};
-use super::{GRID_STATES, grid_state};
-use crate::model::{Documents, Number, RawPercent, Readings};
+use super::{GRID_STATES, Gateway, grid_state};
+use crate::model::{Meter, Number, RawPercent, Readings};
 
 const METERS: [&str; 4] = ["site", "battery", "load", "solar"];
 const MODES: [&str; 3] = ["self_consumption", "autonomous", "backup"];
@@ -27,46 +26,23 @@ const FIGURES: [Figure; 3] = [
     ),
 ];
 
-/// What a meter measures, and its key in the meters document.
-const MEASUREMENTS: [(&str, &str, &str); 3] = [
-    ("powerwall_voltage_volts", "Voltage at a meter.", "instant_average_voltage"),
-    ("powerwall_current_amperes", "Current at a meter.", "instant_average_current"),
-    ("powerwall_frequency_hertz", "Frequency at a meter.", "frequency"),
+/// What a meter measures.
+type Measurement = (&'static str, &'static str, fn(&Meter) -> Option<Number>);
+
+const MEASUREMENTS: [Measurement; 3] = [
+    ("powerwall_voltage_volts", "Voltage at a meter.", |meter| meter.voltage),
+    ("powerwall_current_amperes", "Current at a meter.", |meter| meter.current),
+    ("powerwall_frequency_hertz", "Frequency at a meter.", |meter| meter.frequency),
 ];
 
-const ENERGIES: [(&str, &str, &str); 2] = [
-    (
-        "powerwall_energy_imported_watthours_total",
-        "Energy that a meter has counted inwards.",
-        "energy_imported",
-    ),
-    (
-        "powerwall_energy_exported_watthours_total",
-        "Energy that a meter has counted outwards.",
-        "energy_exported",
-    ),
+const ENERGIES: [Measurement; 2] = [
+    ("powerwall_energy_imported_watthours_total", "Energy that a meter has counted inwards.", |meter| {
+        meter.imported
+    }),
+    ("powerwall_energy_exported_watthours_total", "Energy that a meter has counted outwards.", |meter| {
+        meter.exported
+    }),
 ];
-
-/// What the documents of one telemetry say about its meters.
-#[derive(Debug, Default)]
-pub(super) struct Measured {
-    /// For each of [`METERS`], one value for each of [`MEASUREMENTS`].
-    measurements: [[Option<f64>; MEASUREMENTS.len()]; METERS.len()],
-    /// For each of [`METERS`], one value for each of [`ENERGIES`].
-    energies: [[Option<f64>; ENERGIES.len()]; METERS.len()],
-    alerts: Option<f64>,
-}
-
-impl Measured {
-    pub fn of(documents: &Documents) -> Self {
-        let is_known = documents.vitals.is_object() || !documents.alerts.is_empty();
-        Self {
-            measurements: METERS.map(|meter| MEASUREMENTS.map(|(.., key)| at_meter(documents, meter, key))),
-            energies: METERS.map(|meter| ENERGIES.map(|(.., key)| at_meter(documents, meter, key))),
-            alerts: is_known.then_some(documents.alerts.len() as f64),
-        }
-    }
-}
 
 pub(super) fn all() -> Vec<Series> {
     let power = gauge(
@@ -81,22 +57,8 @@ pub(super) fn all() -> Vec<Series> {
             }
         },
     );
-    let measurements = MEASUREMENTS.into_iter().enumerate().map(|(place, (name, help, _))| {
-        gauge(name, help, move |family, gateway| {
-            let Some(measured) = gateway.derived().map(|derived| &derived.measured) else { return };
-            for (meter, values) in METERS.into_iter().zip(measured.measurements) {
-                family.sample(&[("gateway", gateway.id), ("meter", meter)], values[place]);
-            }
-        })
-    });
-    let energies = ENERGIES.into_iter().enumerate().map(|(place, (name, help, _))| {
-        counter(name, help, move |family, gateway| {
-            let Some(measured) = gateway.derived().map(|derived| &derived.measured) else { return };
-            for (meter, values) in METERS.into_iter().zip(measured.energies) {
-                family.sample(&[("gateway", gateway.id), ("meter", meter)], values[place]);
-            }
-        })
-    });
+    let measurements = MEASUREMENTS.into_iter().map(|(name, help, measured)| gauge(name, help, at_meters(measured)));
+    let energies = ENERGIES.into_iter().map(|(name, help, measured)| counter(name, help, at_meters(measured)));
     let figures = FIGURES.into_iter().map(|(name, help, figure)| {
         gauge(name, help, move |family, gateway| {
             if let Some(readings) = gateway.readings() {
@@ -144,12 +106,20 @@ fn states() -> [Series; 5] {
         },
     );
     let alerts = gauge("powerwall_alerts", "Alerts that are active.", |family, gateway| {
-        let alerts = gateway.derived().and_then(|derived| derived.measured.alerts);
-        family.sample(&[("gateway", gateway.id)], alerts);
+        let alerts = gateway.site().and_then(|site| site.alerts.as_ref());
+        family.sample(&[("gateway", gateway.id)], alerts.map(|alerts| alerts.len() as f64));
     });
     [charge, reserve, grid, modes, alerts]
 }
 
-fn at_meter(documents: &Documents, meter: &str, key: &str) -> Option<f64> {
-    documents.aggregates.get(meter)?.get(key).and_then(Value::as_f64)
+/// The samples of one measurement at each meter.
+fn at_meters(measured: fn(&Meter) -> Option<Number>) -> impl Fn(&mut Family<'_>, &Gateway<'_>) {
+    move |family, gateway| {
+        let Some(meters) = gateway.site().and_then(|site| site.meters.as_ref()) else { return };
+        let meters = [&meters.site, &meters.battery, &meters.load, &meters.solar];
+        for (name, meter) in METERS.into_iter().zip(meters) {
+            let labels = [("gateway", gateway.id), ("meter", name)];
+            family.sample(&labels, measured(meter).map(Number::as_f64));
+        }
+    }
 }

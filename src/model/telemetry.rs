@@ -4,14 +4,12 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::customer::Answers;
 use super::shelf::{Shelf, Slot};
-use super::tedapi::Payloads;
-use super::views::ViewCache;
-use super::{Number, Numbering, NumberingMemory, RawPercent};
+use super::{Answers, Interpretation, Number, NumberingMemory, RawPercent, Site};
 
 /// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -80,6 +78,10 @@ pub struct Readings {
     pub reserve: Option<RawPercent>,
     /// `self_consumption`, `autonomous` or `backup`.
     pub mode: Option<String>,
+    /// Whether charging from the grid is allowed.
+    pub grid_charging: Option<bool>,
+    /// What may flow into the grid: `battery_ok`, `pv_only` or `never`.
+    pub grid_export: Option<String>,
     /// Hours until empty at the present load, by the gateway's own reckoning.
     pub time_remaining: Option<Number>,
     pub site_name: Option<String>,
@@ -129,34 +131,6 @@ impl Adjustments {
     }
 }
 
-/// Where the documents come from: what a link brought home, as received.
-#[derive(Clone, Debug)]
-pub enum Source {
-    Tedapi(Payloads),
-    Customer(Answers),
-}
-
-impl Source {
-    /// Whether a Powerwall 3 answered with the little that it has of the customer API.
-    pub fn is_basic_lan(&self) -> bool {
-        matches!(self, Self::Customer(answers) if answers.is_basic_lan())
-    }
-
-    fn readings(&self, adjustments: &Adjustments) -> Readings {
-        match self {
-            Self::Tedapi(payloads) => payloads.readings(adjustments),
-            Self::Customer(answers) => answers.readings(adjustments),
-        }
-    }
-
-    fn documents(&self, adjustments: &Adjustments) -> Documents {
-        match self {
-            Self::Tedapi(payloads) => payloads.documents(adjustments),
-            Self::Customer(answers) => answers.documents(adjustments),
-        }
-    }
-}
-
 /// The documents of the customer API, as the reference library shapes them: key order and number types are theirs.
 /// `Value::Null` means the gateway did not say.
 #[derive(Clone, Debug, Default)]
@@ -171,8 +145,6 @@ pub struct Documents {
     pub temps: Value,
     /// Fans keyed by vitals key.
     pub fans: Value,
-    /// Alert names, sorted, each once.
-    pub alerts: Vec<String>,
     /// `/api/system_status`
     pub system_status: Value,
     /// `/api/system_status/grid_status`
@@ -183,74 +155,99 @@ pub struct Documents {
     pub site_info: Value,
     /// `/api/operation`, reserve on the raw scale.
     pub operation: Value,
-    /// Whether charging from the grid is allowed.
-    pub grid_charging: Option<bool>,
-    /// `battery_ok`, `pv_only` or `never`.
-    pub grid_export: Option<String>,
-    /// `config.json` of the gateway. Holds personal data: for derivation and redacted views only.
-    pub config: Value,
-    /// The numbers of units, inverters and fans.
-    pub numbering: Arc<Numbering>,
 }
 
-/// One good poll of one gateway; immutable, shared by everybody who shows it.
-#[derive(Debug)]
-pub struct Telemetry {
-    pub readings: Readings,
-    adjustments: Adjustments,
-    source: Source,
-    /// Where numbers come from that must outlive this poll.
-    memory: Arc<NumberingMemory>,
-    /// Derived on first use: most gateways are never asked for more than their readings.
-    documents: Slot<OnceLock<Arc<Documents>>>,
-    /// Bodies rendered from this telemetry, each at most once while they are kept.
-    pub(super) views: Slot<ViewCache>,
+/// How many bodies can be rendered from one telemetry.
+pub(crate) const BODIES: usize = 48;
+
+/// Bodies rendered from one telemetry, each at most once while they are kept.
+struct Bodies([OnceLock<Bytes>; BODIES]);
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self([const { OnceLock::new() }; BODIES])
+    }
 }
 
 /// Documents take some hundred kilobytes: they are kept for more gateways than any house has, and derived again for
 /// a fleet.
 static DOCUMENTS: Shelf<OnceLock<Arc<Documents>>> = Shelf::new(32);
 /// Bodies are a tenth of that.
-static VIEWS: Shelf<ViewCache> = Shelf::new(256);
+static RENDERED: Shelf<Bodies> = Shelf::new(256);
+
+/// One good poll of one gateway; immutable, shared by everybody who shows it.
+#[derive(Debug)]
+pub struct Telemetry {
+    /// What every poll renews.
+    pub readings: Arc<Readings>,
+    /// What the operator wants changed in everything that is shown.
+    adjustments: Adjustments,
+    /// What the link brought home.
+    answers: Arc<dyn Answers>,
+    /// Where numbers come from that must outlive this poll.
+    memory: Arc<NumberingMemory>,
+    /// Derived on first use: most gateways are never asked for more than their readings.
+    site: OnceLock<Site>,
+    /// Derived together with the site, and again if their place on the shelf was needed.
+    documents: Slot<OnceLock<Arc<Documents>>>,
+    /// What was rendered; most telemetries are never asked for anything.
+    bodies: Slot<Bodies>,
+}
 
 impl Telemetry {
     /// Telemetry with numbers of its own: for one that stands alone.
-    pub fn new(source: Source, adjustments: Adjustments) -> Arc<Self> {
-        Self::remembering(source, adjustments, Arc::default())
+    pub fn new(answers: Arc<dyn Answers>, adjustments: Adjustments) -> Arc<Self> {
+        Self::remembering(answers, adjustments, Arc::default())
     }
 
     /// Telemetry that takes its numbers from `memory`, and adds to it what has none yet.
-    pub fn remembering(source: Source, adjustments: Adjustments, memory: Arc<NumberingMemory>) -> Arc<Self> {
+    pub fn remembering(
+        answers: Arc<dyn Answers>,
+        adjustments: Adjustments,
+        memory: Arc<NumberingMemory>,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            readings: source.readings(&adjustments),
+            readings: Arc::new(answers.readings(&adjustments)),
             adjustments,
-            source,
+            answers,
             memory,
+            site: OnceLock::new(),
             documents: DOCUMENTS.slot(),
-            views: VIEWS.slot(),
+            bodies: RENDERED.slot(),
         })
     }
 
-    /// The documents, kept for a while by this telemetry and for as long as the caller needs them.
+    fn interpret(&self) -> Interpretation {
+        self.answers.interpret(&self.readings, &self.adjustments, &self.memory)
+    }
+
+    /// The site, with everything that is known of it.
+    pub fn site(&self) -> &Site {
+        self.site.get_or_init(|| {
+            let Interpretation { site, documents } = self.interpret();
+            let _ = self.documents.content().set(Arc::new(documents));
+            site
+        })
+    }
+
+    /// The documents of the customer API, kept for a while by this telemetry and for as long as the caller needs them.
     pub fn documents(&self) -> Arc<Documents> {
         let derive = || {
-            let mut documents = self.source.documents(&self.adjustments);
-            self.memory.number(&mut documents);
+            let Interpretation { site, documents } = self.interpret();
+            let _ = self.site.set(site);
             Arc::new(documents)
         };
         self.documents.content().get_or_init(derive).clone()
     }
 
-    pub fn source(&self) -> &Source {
-        &self.source
+    /// What the link brought home.
+    pub fn answers(&self) -> &Arc<dyn Answers> {
+        &self.answers
     }
 
-    /// What the gateway answered in its own protocol; `None` if it was asked in another one.
-    pub fn payloads(&self) -> Option<&Payloads> {
-        match &self.source {
-            Source::Tedapi(payloads) => Some(payloads),
-            Source::Customer(_) => None,
-        }
+    /// The body in `slot`, rendered on first use.
+    pub(crate) fn body(&self, slot: usize, render: impl FnOnce() -> Bytes) -> Bytes {
+        self.bodies.content().0[slot].get_or_init(render).clone()
     }
 
     pub fn adjustments(&self) -> &Adjustments {

@@ -13,9 +13,9 @@ use super::plumbing::{detail, get, json, json_value, no_such_gateway, not_found}
 use super::routes::{Answer, Later, Route};
 use super::{State, bodies, fleet};
 use crate::clock::unix_time;
-use crate::model::views::{View, status};
-use crate::pieces::Listing;
 use crate::directory::Entry;
+use crate::pieces::Listing;
+use crate::views::{View, status};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config

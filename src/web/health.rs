@@ -13,9 +13,9 @@ use super::plumbing::{get, json_value};
 use super::{State, fleet};
 use crate::frames::Frames;
 use crate::gateway::messages::GetSnapshot;
-use crate::model::views::status;
 use crate::model::{Freshness, Snapshot};
 use crate::pieces::Listing;
+use crate::views::status;
 
 /// An actor that does not answer within this is reported as not responding.
 const ANSWER_DEADLINE: Duration = Duration::from_millis(250);

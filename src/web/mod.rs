@@ -34,7 +34,6 @@ use crate::board::Board;
 use crate::clock::unix_time;
 use crate::directory::Directory;
 use crate::frames::Frames;
-use crate::metrics::Figures;
 use crate::model::BrokerStatus;
 use crate::output::{Output, Routes, Surroundings};
 use crate::settings::{HttpSettings, MqttSettings, PollingSettings, Settings};
@@ -71,8 +70,6 @@ pub struct State {
     compressor: Compressor,
     /// `/openapi.json`, made when it is first wanted.
     openapi: OnceLock<Bytes>,
-    /// What pages of metrics remember from one to the next.
-    figures: Arc<Figures>,
 }
 
 impl State {
@@ -90,7 +87,6 @@ impl State {
             token: Token::new(http.control_secret.clone()),
             compressor: Compressor::default(),
             openapi: OnceLock::new(),
-            figures: Arc::default(),
             assets: Assets::new(&http),
             http,
             polling: ArcSwap::from_pointee(polling),

@@ -26,7 +26,7 @@ pub(super) fn metrics(state: Data<State>, request: HttpRequest) -> Later {
     };
     let (selection, sum) = (state.directory.all(), state.directory.aggregate.read());
     let is_short = selection.len() <= MOST_WHOLE;
-    let page = Page::new(selection, &sum, &service, state.figures.clone());
+    let page = Page::new(selection, &sum, &service);
     let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
     Box::pin(async move {
         if !is_short {

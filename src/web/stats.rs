@@ -18,10 +18,10 @@ use super::orders::client;
 use super::fleet;
 use super::plumbing::{self, HTML};
 use crate::clock::unix_time;
-use crate::model::views::status;
 use crate::model::{Freshness, LinkKind, Snapshot};
 use crate::pieces::Listing;
 use crate::directory::Selection;
+use crate::views::status;
 
 /// Where the gateways stand in the statistics, one by one.
 const STATUSES: &str = "gateway_statuses";
@@ -166,7 +166,7 @@ fn body(state: &State) -> Value {
     let expected = any(|one| one.gateway.expects_tedapi());
     let tedapi = mode.map_or(expected, |mode| mode != "off");
     let basic_lan =
-        any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan()));
+        any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.answers().is_basic_lan()));
     let counters = &state.counters;
     let version = env!("CARGO_PKG_VERSION");
     let uptime = now.saturating_duration_since(state.started).as_secs();

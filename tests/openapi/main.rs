@@ -8,10 +8,10 @@ mod schema;
 use std::collections::BTreeMap;
 
 use actix_web::http::Method;
-use common::{Answer, Faces, SECOND, experienced, http, snapshot, telemetry};
+use common::{Answer, Faces, OWNER, SECOND, TOKEN, experienced, http, snapshot, telemetry};
 use powerwall_server::model::Freshness::{Expired, Live, Never, Stale};
 use powerwall_server::model::{Health, Snapshot};
-use powerwall_server::settings::{HttpSettings, Secret};
+use powerwall_server::settings::HttpSettings;
 use powerwall_server::simulator::SiteKind::{Inverter, Powerwall2, Powerwall3};
 use schema::{Shape, misfit};
 use serde_json::{Map, Value, json};
