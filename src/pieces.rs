@@ -41,7 +41,9 @@ pub fn whole(mut render: impl Render) -> Bytes {
 ///
 /// # Errors
 /// If it panics.
-pub async fn in_turn<T: Send + 'static>(render: impl FnOnce() -> T + Send + 'static) -> Result<T, Unfinished> {
+pub async fn in_turn<T: Send + 'static>(
+    render: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unfinished> {
     let _turn = TURN.acquire().await.map_err(|_| Unfinished)?;
     spawn_blocking(render).await.map_err(|_| Unfinished)
 }
@@ -133,8 +135,8 @@ mod tests {
 
     use super::*;
     use crate::board::Board;
-    use crate::model::{Aggregate, GatewayFacts, Snapshot, Ttl};
     use crate::directory::Directory;
+    use crate::model::{Aggregate, GatewayFacts, Snapshot, Ttl};
 
     fn selection(gateways: usize) -> Selection {
         let ttl = Ttl { stale: Duration::ZERO, live: Duration::ZERO };

@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn a_large_message_comes_in_pieces_and_its_progress_is_heard() {
-        let messages: [Bytes; 3] = [vec![1; 2 * SLICE + 1808].into(), vec![2; 10].into(), vec![3; SLICE].into()];
+        let messages: [Bytes; 3] =
+            [vec![1; 2 * SLICE + 1808].into(), vec![2; 10].into(), vec![3; SLICE].into()];
         let body = stream::iter(messages.map(Ok::<_, actix_web::Error>));
         let notes = Notes::default();
         let response = sliced(HttpResponse::Ok().streaming(body), notes.clone());

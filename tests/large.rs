@@ -97,7 +97,11 @@ async fn a_page_that_cannot_be_is_refused() {
         let answer = faces.get(&format!("{path}?after=nobody")).await;
         assert_eq!(parsed(&answer)["detail"], "Gateway nobody not found", "{path}");
         assert_eq!(answer.status, 404);
-        assert_eq!(faces.get(&format!("{path}?after=g2")).await.status, 200, "nothing is behind the last one");
+        assert_eq!(
+            faces.get(&format!("{path}?after=g2")).await.status,
+            200,
+            "nothing is behind the last one"
+        );
     }
 }
 

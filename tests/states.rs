@@ -10,8 +10,8 @@ mod common;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use actix_web::http::Method;
+use bytes::Bytes;
 use common::{Answer, Faces, OWNER, snapshot};
 use powerwall_server::link::tedapi::answers::{SystemInfo, TedapiAnswers};
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};

@@ -23,7 +23,7 @@ pub(super) fn of_pieces(
         false => Item::Continue(piece),
     };
     let end = stream::once(ready(Ok(Item::Last(Bytes::new()))));
-    pieces.map(move |piece| piece.map(|piece| fragment(piece))).chain(end)
+    pieces.map(move |piece| piece.map(&mut fragment)).chain(end)
 }
 
 /// `bytes` in pieces, with a chance for the connection to write each before the next one.

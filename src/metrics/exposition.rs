@@ -31,7 +31,6 @@ impl Exposition {
     pub fn counter(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
         self.family(Kind::Counter, name, help)
     }
-
 }
 
 /// The samples of one name.

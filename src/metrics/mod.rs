@@ -18,9 +18,9 @@ use std::sync::{Arc, LazyLock};
 use bytes::{BufMut, BytesMut};
 use tokio::time::Instant;
 
+use crate::directory::Selection;
 use crate::model::{Aggregate, Readings, Site, Snapshot, Telemetry};
 use crate::pieces::Render;
-use crate::directory::Selection;
 use exposition::{Exposition, Family};
 use series::Series;
 pub use service::ServiceFigures;

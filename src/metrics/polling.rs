@@ -87,15 +87,16 @@ pub(super) fn all() -> Vec<Series> {
             family.sample(&[("gateway", gateway.id)], figure(gateway));
         })
     });
-    let freshness = gauge("powerwall_gateway_freshness", "1 for how fresh the data is.", |family, gateway| {
-        let present = match gateway.snapshot.freshness(gateway.now) {
-            Freshness::Live => "live",
-            Freshness::Stale => "stale",
-            Freshness::Expired => "expired",
-            Freshness::Never => "never",
-        };
-        family.states("freshness", &FRESHNESS, Some(present), &[("gateway", gateway.id)]);
-    });
+    let freshness =
+        gauge("powerwall_gateway_freshness", "1 for how fresh the data is.", |family, gateway| {
+            let present = match gateway.snapshot.freshness(gateway.now) {
+                Freshness::Live => "live",
+                Freshness::Stale => "stale",
+                Freshness::Expired => "expired",
+                Freshness::Never => "never",
+            };
+            family.states("freshness", &FRESHNESS, Some(present), &[("gateway", gateway.id)]);
+        });
     let failures = counter(
         "powerwall_poll_failures_total",
         "Polls that failed, by kind of error.",

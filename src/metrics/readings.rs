@@ -57,8 +57,10 @@ pub(super) fn all() -> Vec<Series> {
             }
         },
     );
-    let measurements = MEASUREMENTS.into_iter().map(|(name, help, measured)| gauge(name, help, at_meters(measured)));
-    let energies = ENERGIES.into_iter().map(|(name, help, measured)| counter(name, help, at_meters(measured)));
+    let measurements =
+        MEASUREMENTS.into_iter().map(|(name, help, measured)| gauge(name, help, at_meters(measured)));
+    let energies =
+        ENERGIES.into_iter().map(|(name, help, measured)| counter(name, help, at_meters(measured)));
     let figures = FIGURES.into_iter().map(|(name, help, figure)| {
         gauge(name, help, move |family, gateway| {
             if let Some(readings) = gateway.readings() {
@@ -77,18 +79,17 @@ fn states() -> [Series; 5] {
         |family, gateway| {
             let raw = gateway.readings().and_then(|readings| readings.charge.state_of_energy());
             family.sample(&[("gateway", gateway.id), ("scale", "raw")], raw.map(|raw| raw.0));
-            family.sample(&[("gateway", gateway.id), ("scale", "app")], raw.map(|raw| raw.to_app_clamped().0));
+            family
+                .sample(&[("gateway", gateway.id), ("scale", "app")], raw.map(|raw| raw.to_app_clamped().0));
         },
     );
-    let reserve = gauge(
-        "powerwall_backup_reserve_percent",
-        "Charge that is kept for outages.",
-        |family, gateway| {
+    let reserve =
+        gauge("powerwall_backup_reserve_percent", "Charge that is kept for outages.", |family, gateway| {
             let raw: Option<RawPercent> = gateway.readings().and_then(|readings| readings.reserve);
             family.sample(&[("gateway", gateway.id), ("scale", "raw")], raw.map(|raw| raw.0));
-            family.sample(&[("gateway", gateway.id), ("scale", "app")], raw.map(|raw| raw.to_app_reserve().0));
-        },
-    );
+            family
+                .sample(&[("gateway", gateway.id), ("scale", "app")], raw.map(|raw| raw.to_app_reserve().0));
+        });
     let grid = gauge(
         "powerwall_grid_status",
         "1 for the state that the grid connection is in.",

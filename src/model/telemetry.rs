@@ -169,9 +169,15 @@ impl Default for Bodies {
     }
 }
 
+/// What answers mean, in parts that are kept for as long as each is needed.
+struct Derived {
+    site: Arc<Site>,
+    documents: Arc<Documents>,
+}
+
 /// Documents take some hundred kilobytes: they are kept for more gateways than any house has, and derived again for
 /// a fleet.
-static DOCUMENTS: Shelf<OnceLock<Arc<Documents>>> = Shelf::new(32);
+static DERIVED: Shelf<OnceLock<Derived>> = Shelf::new(32);
 /// Bodies are a tenth of that.
 static RENDERED: Shelf<Bodies> = Shelf::new(256);
 
@@ -187,9 +193,9 @@ pub struct Telemetry {
     /// Where numbers come from that must outlive this poll.
     memory: Arc<NumberingMemory>,
     /// Derived on first use: most gateways are never asked for more than their readings.
-    site: OnceLock<Site>,
-    /// Derived together with the site, and again if their place on the shelf was needed.
-    documents: Slot<OnceLock<Arc<Documents>>>,
+    derived: Slot<OnceLock<Derived>>,
+    /// Taken from there by the first who asks, because outputs ask for the sites of a whole fleet part by part.
+    site: OnceLock<Arc<Site>>,
     /// What was rendered; most telemetries are never asked for anything.
     bodies: Slot<Bodies>,
 }
@@ -211,33 +217,29 @@ impl Telemetry {
             adjustments,
             answers,
             memory,
+            derived: DERIVED.slot(),
             site: OnceLock::new(),
-            documents: DOCUMENTS.slot(),
             bodies: RENDERED.slot(),
         })
     }
 
-    fn interpret(&self) -> Interpretation {
-        self.answers.interpret(&self.readings, &self.adjustments, &self.memory)
+    fn derived<T>(&self, part: impl FnOnce(&Derived) -> T) -> T {
+        let derive = || {
+            let Interpretation { site, documents } =
+                self.answers.interpret(&self.readings, &self.adjustments, &self.memory);
+            Derived { site: Arc::new(site), documents: Arc::new(documents) }
+        };
+        part(self.derived.content().get_or_init(derive))
     }
 
     /// The site, with everything that is known of it.
     pub fn site(&self) -> &Site {
-        self.site.get_or_init(|| {
-            let Interpretation { site, documents } = self.interpret();
-            let _ = self.documents.content().set(Arc::new(documents));
-            site
-        })
+        self.site.get_or_init(|| self.derived(|derived| derived.site.clone()))
     }
 
     /// The documents of the customer API, kept for a while by this telemetry and for as long as the caller needs them.
     pub fn documents(&self) -> Arc<Documents> {
-        let derive = || {
-            let Interpretation { site, documents } = self.interpret();
-            let _ = self.site.set(site);
-            Arc::new(documents)
-        };
-        self.documents.content().get_or_init(derive).clone()
+        self.derived(|derived| derived.documents.clone())
     }
 
     /// What the link brought home.

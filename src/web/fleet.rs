@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use super::State;
 use super::plumbing::{JSON, Refusal, body, detail, json, no_such_gateway, streamed};
+use crate::directory::Selection;
 use crate::frames::HOUSE;
 use crate::pieces::{self, Listing, Render};
-use crate::directory::Selection;
 
 /// Parameters of every route that lists gateways.
 pub(super) const PAGED: &[(&str, &str)] = &[LIMIT, AFTER];
@@ -29,7 +29,7 @@ pub(super) const PAGE_ERRORS: &[(u16, &str)] =
 ///
 /// # Errors
 /// With the answer that says what is wrong with its parameters.
-pub(super) fn selection(state: &State, request: &HttpRequest) -> Result<Selection, HttpResponse> {
+pub(super) fn selection(state: &State, request: &HttpRequest) -> Result<Selection, Box<HttpResponse>> {
     let given = |name: &str| {
         let mut parameters = request.query_string().split('&').filter_map(|one| one.split_once('='));
         parameters.find(|(key, _)| *key == name).map(|(_, value)| value)
@@ -39,11 +39,12 @@ pub(super) fn selection(state: &State, request: &HttpRequest) -> Result<Selectio
         Some(Ok(limit)) if limit > 0 => limit,
         Some(_) => {
             let why = "limit must be a whole number above 0";
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, why).answer());
+            return Err(Box::new(Refusal::new(StatusCode::BAD_REQUEST, why).answer()));
         }
     };
     let after = given("after");
-    state.directory.page(limit, after).ok_or_else(|| no_such_gateway(after.unwrap_or_default()))
+    let page = state.directory.page(limit, after);
+    page.ok_or_else(|| Box::new(no_such_gateway(after.unwrap_or_default())))
 }
 
 /// Whether all of it may be held in memory.
@@ -92,7 +93,7 @@ pub(super) async fn shared(
 ) -> HttpResponse {
     let selection = match selection(state, request) {
         Ok(selection) => selection,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     if !is_house(&selection) {
         return paged(request, &selection, StatusCode::OK, listing(selection.clone()));

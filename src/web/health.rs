@@ -28,7 +28,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 pub(super) fn health(state: &State, request: &HttpRequest) -> HttpResponse {
     let selection = match fleet::selection(state, request) {
         Ok(selection) => selection,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let now = Instant::now();
     let snapshots = state.directory.snapshots();
@@ -62,10 +62,11 @@ pub(super) fn health(state: &State, request: &HttpRequest) -> HttpResponse {
         true => StatusCode::SERVICE_UNAVAILABLE,
         false => StatusCode::OK,
     };
-    let listing = Listing::new(fleet::around(&body, "gateway_details"), selection.clone(), move |_, entry, out| {
-        status::put(out, &details(&entry.board.glance(), now));
-        true
-    });
+    let listing =
+        Listing::new(fleet::around(&body, "gateway_details"), selection.clone(), move |_, entry, out| {
+            status::put(out, &details(&entry.board.glance(), now));
+            true
+        });
     fleet::listed(request, &selection, status, listing)
 }
 
@@ -82,7 +83,7 @@ async fn gateways(state: Data<State>, request: HttpRequest) -> HttpResponse {
     state.table.count("/health/gateways");
     let selection = match fleet::selection(&state, &request) {
         Ok(selection) => selection,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let asked = selection.iter().map(|entry| async {
         let addr = entry.addr()?;

@@ -54,12 +54,13 @@ impl Patience {
     fn new(state: Data<State>, connection: Option<Arc<Connection>>) -> Self {
         let since = Rc::new(Cell::new(None));
         let watched = since.clone();
-        let watch =
-            connection.map(|connection| actix_web::rt::spawn(async move {
+        let watch = connection.map(|connection| {
+            actix_web::rt::spawn(async move {
                 await_stall(&watched, &connection).await;
                 state.counters.cut(Instant::now());
                 connection.cut();
-            }));
+            })
+        });
         Self { since, watch }
     }
 }

@@ -8,8 +8,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 
-use super::orders::{self, Order};
 use super::fleet::{AFTER, LIMIT, PAGE_ERRORS, PAGED};
+use super::orders::{self, Order};
 use super::plumbing::READ;
 use super::{State, about_gateway, api, assets, docs, health, openapi, scrape, stats};
 use crate::model::Snapshot;

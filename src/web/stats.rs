@@ -14,13 +14,13 @@ use tokio::time::Instant;
 
 use super::State;
 use super::docs::escaped;
-use super::orders::client;
 use super::fleet;
+use super::orders::client;
 use super::plumbing::{self, HTML};
 use crate::clock::unix_time;
+use crate::directory::Selection;
 use crate::model::{Freshness, LinkKind, Snapshot};
 use crate::pieces::Listing;
-use crate::directory::Selection;
 use crate::views::status;
 
 /// Where the gateways stand in the statistics, one by one.
@@ -115,7 +115,7 @@ pub(super) fn help(state: &State, request: &HttpRequest) -> HttpResponse {
     );
     let selection = match fleet::selection(state, request) {
         Ok(selection) => selection,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     for (name, value) in body(state).as_object().into_iter().flatten() {
         let text = match value {
@@ -126,7 +126,7 @@ pub(super) fn help(state: &State, request: &HttpRequest) -> HttpResponse {
     }
     page += "</table></html>";
     let mark = format!("<th align=\"left\">{STATUSES}<td>[");
-    let page = statuses(fleet::split(page, &mark), selection.clone(), |text| escaped(text));
+    let page = statuses(fleet::split(page, &mark), selection.clone(), escaped);
     plumbing::page(match fleet::is_house(&selection) {
         true => fleet::whole(StatusCode::OK, HTML, page),
         false => fleet::sent(request, StatusCode::OK, HTML, page),
@@ -140,7 +140,7 @@ pub(super) fn stats(state: &State, request: &HttpRequest) -> HttpResponse {
             let listing = statuses(around, selection.clone(), str::to_owned);
             fleet::listed(request, &selection, StatusCode::OK, listing)
         }
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 
@@ -170,7 +170,8 @@ fn body(state: &State) -> Value {
     let counters = &state.counters;
     let version = env!("CARGO_PKG_VERSION");
     let uptime = now.saturating_duration_since(state.started).as_secs();
-    let is_powerwall3 = |one: &Snapshot| one.telemetry(now).and_then(|known| known.readings.powerwall3) == Some(true);
+    let is_powerwall3 =
+        |one: &Snapshot| one.telemetry(now).and_then(|known| known.readings.powerwall3) == Some(true);
     let mut body = json!({
         "pypowerwall": format!("{version} powerwall-server"),
         "pypowerwall_version": version,

@@ -88,7 +88,11 @@ mod tests {
         }
         assert_eq!(check(&token, Some(b"wrong"), HOME, now), 429);
         assert_eq!(check(&token, Some(b"right"), HOME, now), 200, "whoever else guesses there");
-        assert_eq!(check(&token, Some(b"wrong"), HOME, now), 429, "a right one does not start the count anew");
+        assert_eq!(
+            check(&token, Some(b"wrong"), HOME, now),
+            429,
+            "a right one does not start the count anew"
+        );
         assert_eq!(check(&token, Some(b"wrong"), [10, 0, 0, 1].into(), now), 401);
         assert_eq!(check(&token, Some(b"wrong"), HOME, now + GUESSES.window), 401);
     }

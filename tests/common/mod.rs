@@ -26,7 +26,9 @@ use powerwall_server::model::{
     Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, LinkHealth, LinkKind, Reading, Snapshot,
     Telemetry, Ttl,
 };
-use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Secret, Settings, Style};
+use powerwall_server::settings::{
+    AllowedOrigins, HttpSettings, Inputs, PollingSettings, Secret, Settings, Style,
+};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::slices::WRITE_BUFFER;
 use powerwall_server::web::{self, State};
