@@ -10,7 +10,8 @@ use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use socket2::{SockRef, Socket};
 
-/// The system gives up a silent peer this much later than we do, so that we know and count it.
+/// The system gives up a silent peer this much later than the service does, which then knows and counts it. The system is
+/// the first nevertheless where little is sent: what fits into its buffers has been taken, as far as anybody can see.
 const SYSTEM_IS_SLOWER_BY: Duration = Duration::from_secs(3);
 
 /// A handle to the socket, kept beside the connection as its data.
@@ -21,9 +22,15 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Ends the connection, whatever waits to be written.
+    /// Ends the connection at once. What the peer has not taken is thrown away; the system would keep it for minutes.
     pub fn cut(&self) {
+        let _ = self.socket.set_linger(Some(Duration::ZERO));
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+
+    /// Whether the peer is gone.
+    pub fn is_broken(&self) -> bool {
+        self.socket.peer_addr().is_err()
     }
 
     /// Has the system send what there is at once, however small, and hold back at most `buffer` bytes.

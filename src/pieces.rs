@@ -4,20 +4,36 @@
 //! business of whoever implements [`Render`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::{self, Stream};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::directory::{Entry, Selection};
 
 /// A piece is at least this long, unless it is the last: it ends with the part that makes it so.
 const PIECE: usize = 4 << 10;
 
-/// One piece is rendered at a time, however many clients ask: the others wait for their turn, first come first served,
-/// and the threads that answer keep their processors.
-static TURN: Semaphore = Semaphore::const_new(1);
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Where pieces are rendered: one at a time, however many clients ask. The others wait for their turn, first come first
+/// served, and the threads that answer keep their processors. It is one thread, and always the same, because allocators
+/// keep for each thread what it has freed.
+static RENDERER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
+    let (jobs, mut waiting) = mpsc::channel::<Job>(1);
+    let work = move || {
+        while let Some(job) = waiting.blocking_recv() {
+            // Whoever waits for the outcome learns that there is none.
+            let _ = catch_unwind(AssertUnwindSafe(job));
+        }
+    };
+    // Without a thread, jobs are refused: the receiver is gone.
+    if let Err(error) = std::thread::Builder::new().name("renderer".into()).spawn(work) {
+        log::error!("no thread can be started to render long bodies: {error}");
+    }
+    jobs
+});
 
 /// The rest of a body could not be rendered.
 #[derive(Debug, thiserror::Error)]
@@ -40,12 +56,16 @@ pub fn whole(mut render: impl Render) -> Bytes {
 /// Does some rendering when it is its turn.
 ///
 /// # Errors
-/// If it panics.
+/// If it panics, or there is no thread for it.
 pub async fn in_turn<T: Send + 'static>(
     render: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Unfinished> {
-    let _turn = TURN.acquire().await.map_err(|_| Unfinished)?;
-    spawn_blocking(render).await.map_err(|_| Unfinished)
+    let (done, outcome) = oneshot::channel();
+    let job = move || {
+        let _ = done.send(render());
+    };
+    RENDERER.send(Box::new(job)).await.map_err(|_| Unfinished)?;
+    outcome.await.map_err(|_| Unfinished)
 }
 
 /// Piece by piece, each rendered when the one before it was taken.

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
+use tokio::time::Instant;
+
 use super::shelf::{Shelf, Slot};
-use super::{Answers, Interpretation, Number, NumberingMemory, RawPercent, Site};
+use super::{Answers, Interpretation, LinkKind, Number, NumberingMemory, RawPercent, Site};
 
 /// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -93,6 +95,18 @@ pub struct Readings {
     pub din: Option<String>,
     /// Whether this is Powerwall 3 hardware; `None` while unknown.
     pub powerwall3: Option<bool>,
+    /// Which of these did not come from the link in use.
+    pub supplements: Vec<Supplement>,
+}
+
+/// A reading that the link in use cannot know and another one knew.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Supplement {
+    /// Name of the field of [`Readings`].
+    pub field: &'static str,
+    pub link: LinkKind,
+    /// When that link read it.
+    pub taken: Instant,
 }
 
 /// What the operator wants changed in readings before anyone sees them.
@@ -175,11 +189,11 @@ struct Derived {
     documents: Arc<Documents>,
 }
 
-/// Documents take some hundred kilobytes: they are kept for more gateways than any house has, and derived again for
+/// Documents take some hundred kilobytes: they are kept for as many gateways as a house may have, and derived again for
 /// a fleet.
-static DERIVED: Shelf<OnceLock<Derived>> = Shelf::new(32);
+static DERIVED: Shelf<OnceLock<Derived>> = Shelf::new(16);
 /// Bodies are a tenth of that.
-static RENDERED: Shelf<Bodies> = Shelf::new(256);
+static RENDERED: Shelf<Bodies> = Shelf::new(64);
 
 /// One good poll of one gateway; immutable, shared by everybody who shows it.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! What several test programs need: data of a simulated gateway, and services made of it.
 #![allow(dead_code, reason = "every test program uses its own part")]
 
+pub mod raw;
 pub mod recorded;
 pub mod sockets;
 pub mod tools;
@@ -84,6 +85,7 @@ pub fn http() -> HttpSettings {
         style: Style::default(),
         frame_ancestors: "*".into(),
         rate_limit: None,
+        live_per_address: usize::MAX,
         tls: None,
         control_secret: None,
     }
@@ -109,7 +111,7 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         id: id.into(),
         name: id.to_uppercase(),
         host: Some("192.168.91.1".into()),
-        links: &[LinkKind::Tedapi],
+        links: vec![LinkKind::Tedapi],
         ..GatewayFacts::default()
     };
     let mut snapshot = Snapshot { sequence: 1, ..Snapshot::initial(Arc::new(facts), ttl()) };

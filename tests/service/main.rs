@@ -1,7 +1,10 @@
 //! The real program against simulated gateways: started, told off, killed, and asked all the while.
 
 mod large;
+mod live_clients;
 mod program;
+#[path = "../common/raw.rs"]
+mod raw;
 mod secrets;
 
 use std::collections::HashSet;

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::{Kind, Listener, Message, Place};
 use crate::live::fragments::{self, FRAGMENT};
+use crate::live::guard::Guarded;
 use crate::live::sessions::Life;
 use crate::live::{GoAway, Live, STOPPING, answer, goodbye, refuse, upgraded, welcome};
 use crate::slices::sliced;
@@ -80,6 +81,7 @@ async fn socket(live: Data<Live>, request: HttpRequest, payload: Payload) -> Res
     let life = welcome(&live, &request)?;
     let sent = Sent { life: life.clone(), last: None };
     let session = FeedSession { listener: Some(live.feed.listen(place(&request))), sent };
+    let payload = Guarded::new(payload, life.clone());
     let response = upgraded(WsResponseBuilder::new(session, &request, payload))?;
     life.hurry();
     Ok(sliced(response, life))
@@ -122,7 +124,9 @@ impl Actor for FeedSession {
 
 /// What the connection is given, when it takes more.
 fn frames(listener: Listener, mut sent: Sent) -> impl Stream<Item = Frame> {
-    let frames = listener.into_stream().map(move |message| {
+    let life = sent.life.clone();
+    let messages = listener.into_stream().take_while(move |_| ready(!life.is_leaving()));
+    let frames = messages.map(move |message| {
         sent.count(&message);
         let json = message.json.clone();
         if json.len() <= FRAGMENT {
@@ -136,12 +140,14 @@ fn frames(listener: Listener, mut sent: Sent) -> impl Stream<Item = Frame> {
 
 impl StreamHandler<Frame> for FeedSession {
     fn handle(&mut self, frame: Frame, ctx: &mut Self::Context) {
-        ctx.write_raw(frame);
+        if !self.sent.life.is_leaving() {
+            ctx.write_raw(frame);
+        }
     }
 
     /// The service stops.
     fn finished(&mut self, ctx: &mut Self::Context) {
-        goodbye(ctx, STOPPING);
+        goodbye(&self.sent.life, STOPPING, ctx);
     }
 }
 
@@ -149,12 +155,12 @@ impl Handler<GoAway> for FeedSession {
     type Result = ();
 
     fn handle(&mut self, _: GoAway, ctx: &mut Self::Context) {
-        goodbye(ctx, STOPPING);
+        goodbye(&self.sent.life, STOPPING, ctx);
     }
 }
 
 impl StreamHandler<Result<Frame, ProtocolError>> for FeedSession {
     fn handle(&mut self, frame: Result<Frame, ProtocolError>, ctx: &mut Self::Context) {
-        answer(frame, ctx);
+        answer(frame, &self.sent.life, ctx);
     }
 }
