@@ -1,5 +1,6 @@
 //! Finds the gateways: id → board and address. Read by everybody, written by the Supervisor.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Addr, Recipient};
@@ -50,6 +51,21 @@ impl Directory {
         self.entries.load_full()
     }
 
+    pub fn all(&self) -> Selection {
+        let entries = self.entries();
+        Selection { range: 0..entries.len(), entries }
+    }
+
+    /// At most `limit` gateways, those behind `after` if it says one; `None` if there is no such gateway.
+    pub fn page(&self, limit: usize, after: Option<&str>) -> Option<Selection> {
+        let entries = self.entries();
+        let start = match after {
+            Some(id) => entries.iter().position(|entry| entry.id == id)? + 1,
+            None => 0,
+        };
+        Some(Selection { range: start..start.saturating_add(limit).min(entries.len()), entries })
+    }
+
     pub fn get(&self, id: &str) -> Option<Arc<Entry>> {
         self.entries.load().iter().find(|entry| entry.id == id).cloned()
     }
@@ -90,5 +106,42 @@ impl Directory {
             }
         }
         self.entries.store(Arc::new(entries));
+    }
+}
+
+/// Some of the gateways, one behind the other in configured order.
+#[derive(Clone)]
+pub struct Selection {
+    entries: Arc<Vec<Arc<Entry>>>,
+    range: Range<usize>,
+}
+
+impl Selection {
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// The gateway at `place`, counted from the beginning of the selection.
+    pub fn get(&self, place: usize) -> Option<&Arc<Entry>> {
+        self.entries.get(self.range.clone())?.get(place)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.get(self.range.clone()).into_iter().flatten()
+    }
+
+    /// Whether these are all that are configured.
+    pub fn is_all(&self) -> bool {
+        self.range.len() == self.entries.len()
+    }
+
+    /// The last of them, if others come behind it.
+    pub fn last_before_others(&self) -> Option<&str> {
+        let has_others = self.range.end < self.entries.len();
+        self.iter().last().filter(|_| has_others).map(|entry| entry.id.as_str())
     }
 }

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | 7 | `main.rs`, [`app`], [`cli`] |
 //! | 6 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 5 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`] |
+//! | 5 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`pieces`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`], [`connection`], [`slices`] |
 //! | 4 | [`views`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`], above [`tls`], [`store`], [`files`] |
@@ -24,6 +24,7 @@ pub mod audience;
 pub mod board;
 pub mod cli;
 pub mod clock;
+pub mod connection;
 pub mod directory;
 pub mod files;
 pub mod frames;
@@ -35,8 +36,10 @@ pub mod model;
 pub mod mqtt;
 pub mod output;
 pub mod pause;
+pub mod pieces;
 pub mod settings;
 pub mod simulator;
+pub mod slices;
 pub mod store;
 pub mod supervise;
 pub mod supervisor;

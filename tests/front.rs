@@ -48,14 +48,16 @@ async fn orders_need_the_control_token() {
     for _ in 0..4 {
         guarded.send(Method::POST, "/health/reset", &[("authorization", "guess")]).await;
     }
-    let answer = guarded.send(Method::POST, "/stats/clear", &[("authorization", "open sesame")]).await;
+    let answer = guarded.send(Method::POST, "/stats/clear", &[("authorization", "guess")]).await;
     assert_eq!(answer.status, 429, "who guesses waits");
+    let right = guarded.send(Method::POST, "/stats/clear", &[("authorization", "open sesame")]).await;
+    assert_eq!(right.status, 200, "and whoever knows it does not");
     assert!(answer.header("retry-after").is_some());
     assert_eq!(guarded.get("/health/reset").await.status, 200, "changes nothing");
 }
 
 #[actix_web::test]
-async fn statistics_start_anew_for_this_machine_and_for_who_has_the_token() {
+async fn statistics_start_anew_for_who_has_the_token_and_for_nobody_else() {
     let guarded = guarded().await;
     for _ in 0..3 {
         guarded.get("/soe").await;
@@ -66,7 +68,14 @@ async fn statistics_start_anew_for_this_machine_and_for_who_has_the_token() {
     assert_eq!(guarded.send(Method::POST, "/stats/clear", &token).await.status, 200);
     let stats = guarded.json("/stats").await;
     assert_eq!((&stats["uri"]["/soe"], &stats["posts"]), (&Value::Null, &json!(1)));
-    assert_eq!(guarded.json("/stats/clear").await["gets"], 0, "asked from this machine");
+    let answer = guarded.get("/stats/clear").await;
+    assert_eq!(detail(&answer), (401, "Authorization header required".into()), "this machine is no token");
+    let answer = guarded.send(Method::GET, "/stats/clear", &[("authorization", "guess")]).await;
+    assert_eq!(detail(&answer), (401, "Invalid control token".into()));
+    assert_ne!(guarded.json("/stats").await["gets"], 0);
+    assert_eq!(guarded.send(Method::GET, "/stats/clear", &token).await.status, 200);
+    let answer = faces(http()).await.get("/stats/clear").await;
+    assert_eq!(detail(&answer), (403, "Control features not enabled".into()));
 }
 
 #[actix_web::test]

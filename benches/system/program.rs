@@ -83,7 +83,7 @@ impl Program {
         format!("http://{}{path}", self.addr)
     }
 
-    fn get(&self, path: &str) -> std::io::Result<Vec<u8>> {
+    pub fn get(&self, path: &str) -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(self.addr)?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
         let mut answer = Vec::new();

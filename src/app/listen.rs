@@ -16,7 +16,8 @@ use actix_web::{Error, HttpServer};
 use rustls::ServerConfig;
 
 use super::{DRAIN_SECONDS, HEAD_DEADLINE, MOST_CONNECTIONS_PER_WORKER, WORKERS};
-use crate::live::sessions::on_connect;
+use crate::connection::on_connect;
+use crate::slices::WRITE_BUFFER;
 
 /// Serves what `app` builds, one for each worker. With `tls` the framework's own way would offer HTTP/2, whatever
 /// the configuration says; so its parts are put together here.
@@ -42,6 +43,7 @@ where
             .workers(WORKERS)
             .max_connections(MOST_CONNECTIONS_PER_WORKER)
             .client_request_timeout(HEAD_DEADLINE)
+            .h1_write_buffer_size(WRITE_BUFFER)
             .on_connect(on_connect(stall_limit))
             .shutdown_timeout(DRAIN_SECONDS)
             .disable_signals()
@@ -54,6 +56,7 @@ where
         let app = app().into_factory().map_err(|error| error.into().error_response());
         HttpService::build()
             .client_request_timeout(HEAD_DEADLINE)
+            .h1_write_buffer_size(WRITE_BUFFER)
             .local_addr(address)
             .secure()
             .on_connect_ext(move |stream: &TlsStream<TcpStream>, extensions| remember(stream, extensions))

@@ -8,17 +8,18 @@
 //! before it is buffered.
 
 pub mod feed;
+mod fragments;
 mod guard;
 pub mod intake;
 pub mod sessions;
 mod share;
-mod slices;
 
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use actix_http::ws::Item;
 use actix_web::error::InternalError;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
@@ -35,10 +36,12 @@ use tokio::time::Instant;
 use crate::audience::{Cut, NoPlace};
 use crate::board::Published;
 use crate::directory::{Directory, Entry};
-use crate::frames::Frames;
+use crate::frames::{Frames, HOUSE};
 use crate::model::{Aggregate, Snapshot};
 use crate::output::{self, Routes, Surroundings};
+use crate::pieces::{self, Unfinished};
 use crate::settings::{AllowedOrigins, Settings};
+use crate::slices::sliced;
 use crate::supervise::Kept;
 use feed::Feed;
 use guard::Guarded;
@@ -157,8 +160,16 @@ fn open(
 ) -> Result<HttpResponse, Error> {
     let life = welcome(&live, request)?;
     let payload = Guarded::new(payload, life.clone());
-    let session = LiveSession { live, shown, life, last: None, version: None, next_beat: Instant::now() };
-    upgraded(WsResponseBuilder::new(session, request, payload))
+    let session = LiveSession {
+        live,
+        shown,
+        life: life.clone(),
+        last: None,
+        version: None,
+        next_beat: Instant::now(),
+        is_sending: false,
+    };
+    Ok(sliced(upgraded(WsResponseBuilder::new(session, request, payload))?, life))
 }
 
 /// The answer that opens the socket, or the one to a request that asks for none.
@@ -214,13 +225,18 @@ struct LiveSession {
     version: Option<u64>,
     /// When the next frame is due even if nothing changes.
     next_beat: Instant,
+    /// A frame that is too long for memory is under way; the next one starts after it.
+    is_sending: bool,
 }
 
 impl LiveSession {
     fn frame(&self) -> Option<ByteString> {
         let bytes = match &self.shown {
             Shown::Gateway(entry) => self.live.frames.gateway(&entry.board.read()),
-            Shown::Aggregate => self.live.frames.aggregate(),
+            Shown::Aggregate => {
+                let (frames, all) = (&self.live.frames, self.live.directory.all());
+                frames.shared_now("aggregate", || frames.aggregate(all))
+            }
         };
         // Rendered from JSON, which is UTF-8.
         ByteString::try_from(bytes).ok()
@@ -240,6 +256,11 @@ impl LiveSession {
         }
         self.life.progressed();
         let version = self.version();
+        if let Shown::Aggregate = self.shown
+            && self.live.directory.entries().len() > HOUSE
+        {
+            return self.send_fleet(version, ctx);
+        }
         let frame = self.frame();
         let is_same = |last: &ByteString, frame: &ByteString| last.as_ptr() == frame.as_ptr();
         if let (Some(last), Some(frame)) = (&self.last, &frame)
@@ -249,11 +270,26 @@ impl LiveSession {
         }
         if let Some(frame) = &frame {
             ctx.text(frame.clone());
-            let changes = self.version.map_or(0, |shown| version.saturating_sub(shown));
-            self.live.frames.audience.sent(changes.saturating_sub(1));
-            self.version = Some(version);
+            self.count(version);
         }
         self.last = frame;
+    }
+
+    /// Sends the sum over a fleet as it is rendered, as fast as the client takes it.
+    fn send_fleet(&mut self, version: u64, ctx: &mut WebsocketContext<Self>) {
+        if std::mem::replace(&mut self.is_sending, true) {
+            return;
+        }
+        let frame = self.live.frames.aggregate(self.live.directory.all());
+        ctx.add_stream(fragments::of_pieces(pieces::pieces(frame)));
+        self.count(version);
+    }
+
+    /// A frame is sent that shows this version of the board.
+    fn count(&mut self, version: u64) {
+        let changes = self.version.map_or(0, |shown| version.saturating_sub(shown));
+        self.live.frames.audience.sent(changes.saturating_sub(1));
+        self.version = Some(version);
     }
 
     /// Whether what it shows is still configured: a gateway that was removed never publishes again, not even when one
@@ -287,6 +323,24 @@ impl Actor for LiveSession {
             Shown::Aggregate => self.live.directory.aggregate.subscribe(ctx.address().recipient()),
         }
         self.beat(ctx);
+    }
+}
+
+impl StreamHandler<Result<Item, Unfinished>> for LiveSession {
+    fn handle(&mut self, fragment: Result<Item, Unfinished>, ctx: &mut Self::Context) {
+        if self.life.is_leaving() {
+            return;
+        }
+        self.life.progressed();
+        match fragment {
+            Ok(fragment) => ctx.write_raw(Frame::Continuation(fragment)),
+            Err(_) => ctx.stop(),
+        }
+    }
+
+    /// The frame has been sent; the next beat starts another.
+    fn finished(&mut self, _: &mut Self::Context) {
+        self.is_sending = false;
     }
 }
 

@@ -1,66 +1,33 @@
 //! All clients that stay connected, seen from the sending side: how many, which of them are stuck or have said too much,
 //! and saying goodbye.
 
-use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
-use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
-use actix_web::dev::Extensions;
-use actix_web::rt::net::TcpStream;
 use log::info;
-use socket2::{SockRef, Socket};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::GoAway;
 use super::share::{Share, network};
 use crate::audience::{Audience, Cut, NoPlace};
+use crate::connection::Connection;
+use crate::slices::Progress;
 
 /// More clients than any house has.
 const MOST_SESSIONS: usize = 2_000;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A look that comes later than this after the one before means that the process itself did not run.
 const LATE: Duration = Duration::from_secs(2);
-/// The system gives a peer up this much later than the service does. It is the first nevertheless where little is sent:
-/// what fits into its buffers has been taken, as far as the service can see.
-const AFTER_STALL: Duration = Duration::from_secs(2);
 /// A client that was said goodbye has this long to take it and to end the connection in good order.
 const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// Clients that are cut are a line in the log at most this often for each reason.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// What the system may hold of a feed for a client, bytes. More would be a backlog of old news.
 const SEND_BUFFER: usize = 64 << 10;
-
-/// The socket under a connection, kept beside it to be able to cut it.
-struct Wire(Socket);
-
-impl Wire {
-    /// Ends the connection at once. What the peer has not taken is thrown away; the system would keep it for minutes.
-    fn cut(&self) {
-        let _ = self.0.set_linger(Some(Duration::ZERO));
-        let _ = self.0.shutdown(std::net::Shutdown::Both);
-    }
-}
-
-/// For `HttpServer::on_connect`: keeps a handle to the socket, and lets the system give up a peer that is gone.
-pub fn on_connect(stall_limit: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + Clone {
-    move |connection, extensions| {
-        let secured = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
-        let Some(stream) = connection.downcast_ref::<TcpStream>().or_else(secured) else { return };
-        let socket = SockRef::from(stream);
-        #[cfg(target_os = "linux")]
-        let _ = socket.set_tcp_user_timeout(Some(stall_limit + AFTER_STALL));
-        #[cfg(not(target_os = "linux"))]
-        let _ = stall_limit;
-        if let Ok(socket) = socket.try_clone() {
-            extensions.insert(Arc::new(Wire(socket)));
-        }
-    }
-}
 
 /// Every session there is.
 pub struct Sessions {
@@ -94,7 +61,7 @@ pub(super) struct Life {
     sessions: Arc<Sessions>,
     /// Milliseconds since the origin at which the session last ran: it runs only while its peer takes what it gets.
     progress: AtomicU64,
-    wire: Option<Arc<Wire>>,
+    connection: Option<Arc<Connection>>,
     /// Why it was cut, which is done and told once.
     cut: OnceLock<Cut>,
     /// It was said goodbye and gets nothing any more, or has said so itself.
@@ -107,7 +74,7 @@ pub(super) struct Life {
 /// However a session ends, it ends here.
 impl Drop for Life {
     fn drop(&mut self) {
-        let is_broken = || self.wire.as_ref().is_some_and(|wire| wire.0.peer_addr().is_err());
+        let is_broken = || self.connection.as_ref().is_some_and(|connection| connection.is_broken());
         if !self.is_leaving() && is_broken() {
             self.cut_for(Cut::Lost);
         }
@@ -137,9 +104,8 @@ impl Life {
     /// Has the system send what there is at once, however small, and hold back little for this client, so that a slow
     /// one gets the newest.
     pub fn hurry(&self) {
-        if let Some(wire) = &self.wire {
-            let _ = wire.0.set_tcp_nodelay(true);
-            let _ = wire.0.set_send_buffer_size(SEND_BUFFER);
+        if let Some(connection) = &self.connection {
+            connection.hurry(SEND_BUFFER);
         }
     }
 
@@ -161,11 +127,11 @@ impl Life {
         if self.is_leaving.swap(true, Ordering::Relaxed) {
             return;
         }
-        let Some(wire) = self.wire.as_ref().map(Arc::downgrade) else { return };
+        let Some(connection) = self.connection.as_ref().map(Arc::downgrade) else { return };
         actix_web::rt::spawn(async move {
             sleep(LEAVE_WITHIN).await;
-            if let Some(wire) = wire.upgrade() {
-                wire.cut();
+            if let Some(connection) = connection.upgrade() {
+                connection.cut();
             }
         });
     }
@@ -175,10 +141,19 @@ impl Life {
     }
 
     pub fn disconnect(&self) {
-        if let Some(wire) = &self.wire {
-            wire.cut();
+        if let Some(connection) = &self.connection {
+            connection.cut();
         }
     }
+}
+
+/// Being asked for more is progress.
+impl Progress for Arc<Life> {
+    fn asked(&self) {
+        self.progressed();
+    }
+
+    fn given(&self) {}
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -247,7 +222,7 @@ impl Sessions {
         let life = Arc::new(Life {
             sessions: self.clone(),
             progress: AtomicU64::new(self.clock()),
-            wire: request.conn_data::<Arc<Wire>>().cloned(),
+            connection: request.conn_data::<Arc<Connection>>().cloned(),
             cut: OnceLock::new(),
             is_leaving: AtomicBool::new(false),
             goodbye: OnceLock::new(),

@@ -1,7 +1,6 @@
 //! Readings of devices: batteries, temperatures, solar strings, fans.
 
-use super::Gateway;
-use super::exposition::Exposition;
+use super::series::{Series, gauge};
 use crate::model::{Fan, Number, SolarString, Unit};
 
 /// More than any site has of one kind; the rest is made up.
@@ -32,39 +31,40 @@ const FANS: [Family<Fan>; 3] = [
     ("powerwall_fan_duty_percent", "How hard a fan is driven.", |fan| float(fan.duty)),
 ];
 
-pub(super) fn put(page: &mut Exposition, gateways: &[Gateway<'_>]) {
-    let sites = || gateways.iter().filter_map(|gateway| Some((gateway.id, gateway.telemetry?.site())));
-    for (name, help, value) in UNITS {
-        let mut family = page.gauge(name, help);
-        for (id, site) in sites() {
-            for unit in distinct(site.units.as_deref()) {
-                family.sample(&[("gateway", id), ("unit", &unit.serial)], value(unit));
+pub(super) fn all() -> Vec<Series> {
+    let units = UNITS.into_iter().map(|(name, help, value)| {
+        gauge(name, help, move |family, gateway| {
+            for unit in distinct(gateway.site().and_then(|site| site.units.as_deref())) {
+                family.sample(&[("gateway", gateway.id), ("unit", &unit.serial)], value(unit));
             }
-        }
-    }
-    let mut temperatures = page.gauge("powerwall_temperature_celsius", "Temperature of a device.");
-    for (id, site) in sites() {
-        for one in site.temperatures.iter().flatten().take(MOST_DEVICES) {
-            temperatures.sample(&[("gateway", id), ("device", &one.device)], float(one.celsius));
-        }
-    }
-    for (name, help, value) in STRINGS {
-        let mut family = page.gauge(name, help);
-        for (id, site) in sites() {
-            for string in site.strings.iter().flatten().take(MOST_DEVICES) {
-                family.sample(&[("gateway", id), ("string", &string.name)], value(string));
+        })
+    });
+    let temperatures =
+        gauge("powerwall_temperature_celsius", "Temperature of a device.", |family, gateway| {
+            let temperatures = gateway.site().and_then(|site| site.temperatures.as_ref());
+            for one in temperatures.into_iter().flatten().take(MOST_DEVICES) {
+                family.sample(&[("gateway", gateway.id), ("device", &one.device)], float(one.celsius));
             }
-        }
-    }
-    for (name, help, value) in FANS {
-        let mut family = page.gauge(name, help);
-        for (id, site) in sites() {
-            for fan in site.fans.iter().flatten().take(MOST_DEVICES) {
+        });
+    let strings = STRINGS.into_iter().map(|(name, help, value)| {
+        gauge(name, help, move |family, gateway| {
+            let strings = gateway.site().and_then(|site| site.strings.as_ref());
+            for string in strings.into_iter().flatten().take(MOST_DEVICES) {
+                family.sample(&[("gateway", gateway.id), ("string", &string.name)], value(string));
+            }
+        })
+    });
+    let fans = FANS.into_iter().map(|(name, help, value)| {
+        gauge(name, help, move |family, gateway| {
+            let fans = gateway.site().and_then(|site| site.fans.as_ref());
+            for fan in fans.into_iter().flatten().take(MOST_DEVICES) {
                 let side = fan.side.unwrap_or("A");
-                family.sample(&[("gateway", id), ("device", &fan.device), ("fan", side)], value(fan));
+                let labels = [("gateway", gateway.id), ("device", &*fan.device), ("fan", side)];
+                family.sample(&labels, value(fan));
             }
-        }
-    }
+        })
+    });
+    units.chain([temperatures]).chain(strings).chain(fans).collect()
 }
 
 /// The batteries that have a serial. One that is there twice counts once: samples must differ in their labels.

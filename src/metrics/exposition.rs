@@ -12,10 +12,10 @@ pub(super) enum Kind {
     Histogram,
 }
 
-/// A page in the making.
+/// A page in the making, or a part of one.
 #[derive(Default)]
 pub(super) struct Exposition {
-    text: String,
+    pub text: String,
 }
 
 impl Exposition {
@@ -31,19 +31,16 @@ impl Exposition {
     pub fn counter(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
         self.family(Kind::Counter, name, help)
     }
-
-    pub fn into_text(self) -> String {
-        self.text
-    }
 }
 
 /// The samples of one name.
 pub(super) struct Family<'a> {
-    text: &'a mut String,
-    kind: Kind,
-    name: &'static str,
-    help: &'static str,
-    is_open: bool,
+    pub text: &'a mut String,
+    pub kind: Kind,
+    pub name: &'static str,
+    pub help: &'static str,
+    /// A sample has been written, and the lines that come before the first.
+    pub is_open: bool,
 }
 
 /// Names and values of the labels of one sample.
@@ -124,6 +121,6 @@ mod tests {
                         power_watts{gateway=\"a\\\"b\\\\c\\nd\"} 1.5\npower_watts -0.25\n\
                         # HELP grid Grid.\n# TYPE grid gauge\ngrid{gateway=\"a\",is=\"up\"} 0\n\
                         grid{gateway=\"a\",is=\"down\"} 1\n";
-        assert_eq!(page.into_text(), expected);
+        assert_eq!(page.text, expected);
     }
 }

@@ -9,46 +9,115 @@ mod devices;
 mod exposition;
 mod polling;
 mod readings;
+mod series;
 mod service;
 mod sums;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use bytes::{BufMut, BytesMut};
 use tokio::time::Instant;
 
-use crate::model::{Aggregate, Snapshot, Telemetry};
-use exposition::Exposition;
+use crate::directory::Selection;
+use crate::model::{Aggregate, Readings, Site, Snapshot, Telemetry};
+use crate::pieces::Render;
+use exposition::{Exposition, Family};
+use series::Series;
 pub use service::ServiceFigures;
 
 /// Of this kind is the page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What gateways read, and then how polling of them goes. The sums stand between.
+static SERIES: LazyLock<[Vec<Series>; 2]> = LazyLock::new(|| {
+    let read = readings::all().into_iter().chain(devices::all());
+    [read.collect(), polling::all()]
+});
 
 /// A gateway as it is at the moment of asking.
 struct Gateway<'a> {
     id: &'a str,
     snapshot: &'a Snapshot,
     /// `None`: nothing that may still be shown.
-    telemetry: Option<&'a Telemetry>,
+    telemetry: Option<&'a Arc<Telemetry>>,
     now: Instant,
 }
 
-/// The page.
-pub fn page(snapshots: &[Arc<Snapshot>], sum: &Aggregate, service: &ServiceFigures, now: Instant) -> String {
-    let gateways: Vec<Gateway<'_>> = (snapshots.iter())
-        .map(|snapshot| Gateway {
-            id: &snapshot.gateway.id,
-            snapshot,
-            telemetry: snapshot.telemetry(now).map(Arc::as_ref),
-            now,
-        })
-        .collect();
-    let mut page = Exposition::default();
-    readings::put(&mut page, &gateways);
-    devices::put(&mut page, &gateways);
-    sums::put(&mut page, sum);
-    polling::put(&mut page, &gateways);
-    service::put(&mut page, service);
-    page.into_text()
+impl<'a> Gateway<'a> {
+    fn readings(&self) -> Option<&'a Readings> {
+        self.telemetry.map(|telemetry| &*telemetry.readings)
+    }
+
+    fn site(&self) -> Option<&'a Site> {
+        self.telemetry.map(|telemetry| telemetry.site())
+    }
+}
+
+/// The page, written family by family and gateway by gateway.
+pub struct Page {
+    selection: Selection,
+    parts: std::vec::IntoIter<Part>,
+    /// The family that is being written, and the place of the gateway that is next.
+    family: Option<(&'static Series, usize)>,
+    /// A sample of that family has been written.
+    is_open: bool,
+    /// Kept for its memory.
+    text: String,
+}
+
+enum Part {
+    Family(&'static Series),
+    Text(String),
+}
+
+impl Page {
+    pub fn new(selection: Selection, sum: &Aggregate, service: &ServiceFigures) -> Self {
+        let text = |write: &dyn Fn(&mut Exposition)| {
+            let mut page = Exposition::default();
+            write(&mut page);
+            Part::Text(page.text)
+        };
+        let [read, polled] = &*SERIES;
+        let mut parts: Vec<Part> = read.iter().map(Part::Family).collect();
+        parts.push(text(&|page| sums::put(page, sum)));
+        parts.extend(polled.iter().map(Part::Family));
+        parts.push(text(&|page| service::put(page, service)));
+        let (parts, text) = (parts.into_iter(), String::new());
+        Self { selection, parts, family: None, is_open: false, text }
+    }
+
+    /// The samples that `series` has of one gateway.
+    fn samples(&mut self, series: &Series, place: usize, now: Instant) -> bool {
+        let Some(entry) = self.selection.get(place) else { return false };
+        let snapshot = entry.board.read();
+        let (id, telemetry) = (&snapshot.gateway.id, snapshot.telemetry(now));
+        let gateway = Gateway { id, snapshot: &snapshot, telemetry, now };
+        let Series { kind, name, help, put } = series;
+        let (kind, is_open) = (*kind, self.is_open);
+        let mut family = Family { text: &mut self.text, kind, name, help, is_open };
+        put(&mut family, &gateway);
+        self.is_open = family.is_open;
+        true
+    }
+}
+
+impl Render for Page {
+    fn part(&mut self, out: &mut BytesMut) -> bool {
+        let Some((series, place)) = self.family.take() else {
+            match self.parts.next() {
+                Some(Part::Family(series)) => (self.family, self.is_open) = (Some((series, 0)), false),
+                Some(Part::Text(text)) => out.put_slice(text.as_bytes()),
+                None => return false,
+            }
+            return true;
+        };
+        self.text.clear();
+        if self.samples(series, place, Instant::now()) {
+            self.family = Some((series, place + 1));
+            out.put_slice(self.text.as_bytes());
+        }
+        true
+    }
 }
 
 /// The words of a grid status.

@@ -1,7 +1,8 @@
 //! How polling of each gateway goes. Known also of a gateway that has no data.
 
 use super::Gateway;
-use super::exposition::{Exposition, Kind};
+use super::exposition::Kind;
+use super::series::{Series, counter, gauge, series};
 use crate::model::{Freshness, GatewayKind};
 use tokio::time::Instant;
 
@@ -61,84 +62,91 @@ const FIGURES: [Figure; 8] = [
     ),
 ];
 
-pub(super) fn put(page: &mut Exposition, gateways: &[Gateway<'_>]) {
-    let mut info = page.gauge("powerwall_gateway_info", "Always 1; the labels say which gateway this is.");
-    for gateway in gateways {
-        let facts = &gateway.snapshot.gateway;
-        let kind = match facts.kind {
-            GatewayKind::Powerwall => "powerwall",
-            GatewayKind::Inverter => "inverter",
-        };
-        let firmware = gateway.telemetry.and_then(|telemetry| telemetry.readings.firmware.as_deref());
-        let labels = [
-            ("gateway", gateway.id),
-            ("name", facts.name.as_str()),
-            ("type", kind),
-            ("firmware", firmware.unwrap_or_default()),
-        ];
-        info.sample(&labels, 1.0);
-    }
-    for (kind, name, help, figure) in FIGURES {
-        let mut family = page.family(kind, name, help);
-        for gateway in gateways {
+pub(super) fn all() -> Vec<Series> {
+    let info = gauge(
+        "powerwall_gateway_info",
+        "Always 1; the labels say which gateway this is.",
+        |family, gateway| {
+            let facts = &gateway.snapshot.gateway;
+            let kind = match facts.kind {
+                GatewayKind::Powerwall => "powerwall",
+                GatewayKind::Inverter => "inverter",
+            };
+            let firmware = gateway.readings().and_then(|readings| readings.firmware.as_deref());
+            let labels = [
+                ("gateway", gateway.id),
+                ("name", facts.name.as_str()),
+                ("type", kind),
+                ("firmware", firmware.unwrap_or_default()),
+            ];
+            family.sample(&labels, 1.0);
+        },
+    );
+    let figures = FIGURES.into_iter().map(|(kind, name, help, figure)| {
+        series(kind, name, help, move |family, gateway| {
             family.sample(&[("gateway", gateway.id)], figure(gateway));
-        }
-    }
-    let mut freshness = page.gauge("powerwall_gateway_freshness", "1 for how fresh the data is.");
-    for gateway in gateways {
-        let present = match gateway.snapshot.freshness(gateway.now) {
-            Freshness::Live => "live",
-            Freshness::Stale => "stale",
-            Freshness::Expired => "expired",
-            Freshness::Never => "never",
-        };
-        freshness.states("freshness", &FRESHNESS, Some(present), &[("gateway", gateway.id)]);
-    }
-    let mut failures = page.counter("powerwall_poll_failures_total", "Polls that failed, by kind of error.");
-    for gateway in gateways {
-        for (kind, count) in gateway.snapshot.health.failures_by_kind.iter() {
-            failures.sample(&[("gateway", gateway.id), ("kind", kind)], count as f64);
-        }
-    }
-    put_durations(page, gateways);
-    put_links(page, gateways);
+        })
+    });
+    let freshness =
+        gauge("powerwall_gateway_freshness", "1 for how fresh the data is.", |family, gateway| {
+            let present = match gateway.snapshot.freshness(gateway.now) {
+                Freshness::Live => "live",
+                Freshness::Stale => "stale",
+                Freshness::Expired => "expired",
+                Freshness::Never => "never",
+            };
+            family.states("freshness", &FRESHNESS, Some(present), &[("gateway", gateway.id)]);
+        });
+    let failures = counter(
+        "powerwall_poll_failures_total",
+        "Polls that failed, by kind of error.",
+        |family, gateway| {
+            for (kind, count) in gateway.snapshot.health.failures_by_kind.iter() {
+                family.sample(&[("gateway", gateway.id), ("kind", kind)], count as f64);
+            }
+        },
+    );
+    let rest = [freshness, failures, durations()].into_iter().chain(links());
+    [info].into_iter().chain(figures).chain(rest).collect()
 }
 
-fn put_durations(page: &mut Exposition, gateways: &[Gateway<'_>]) {
-    let mut durations = page.family(
-        Kind::Histogram,
-        "powerwall_poll_duration_seconds",
-        "How long polls took, however they ended.",
-    );
-    for gateway in gateways {
+fn durations() -> Series {
+    let name = "powerwall_poll_duration_seconds";
+    series(Kind::Histogram, name, "How long polls took, however they ended.", |family, gateway| {
         let (id, times) = (gateway.id, &gateway.snapshot.health.poll_times);
         for (bound, count) in times.at_most() {
-            durations.suffixed("_bucket", &[("gateway", id), ("le", &bound.to_string())], count as f64);
+            family.suffixed("_bucket", &[("gateway", id), ("le", &bound.to_string())], count as f64);
         }
-        durations.suffixed("_bucket", &[("gateway", id), ("le", "+Inf")], times.count() as f64);
-        durations.suffixed("_sum", &[("gateway", id)], times.total().as_secs_f64());
-        durations.suffixed("_count", &[("gateway", id)], times.count() as f64);
-    }
+        family.suffixed("_bucket", &[("gateway", id), ("le", "+Inf")], times.count() as f64);
+        family.suffixed("_sum", &[("gateway", id)], times.total().as_secs_f64());
+        family.suffixed("_count", &[("gateway", id)], times.count() as f64);
+    })
 }
 
-fn put_links(page: &mut Exposition, gateways: &[Gateway<'_>]) {
-    let mut up =
-        page.gauge("powerwall_link_up", "Whether a way to the gateway worked when it was tried last.");
-    for gateway in gateways {
-        for link in &gateway.snapshot.health.links {
-            let works = link.last_error.is_none() && link.last_success.is_some();
-            up.sample(&[("gateway", gateway.id), ("link", link.kind.word())], f64::from(u8::from(works)));
-        }
-    }
-    let mut in_use =
-        page.gauge("powerwall_link_in_use", "1 for the way to the gateway that brought the data.");
-    for gateway in gateways {
-        for link in &gateway.snapshot.health.links {
-            let labels = [("gateway", gateway.id), ("link", link.kind.word())];
-            let is_used = link.in_use && link.last_success.is_some();
-            in_use.sample(&labels, f64::from(u8::from(is_used)));
-        }
-    }
+fn links() -> [Series; 2] {
+    let up = gauge(
+        "powerwall_link_up",
+        "Whether a way to the gateway worked when it was tried last.",
+        |family, gateway| {
+            for link in &gateway.snapshot.health.links {
+                let works = link.last_error.is_none() && link.last_success.is_some();
+                let labels = [("gateway", gateway.id), ("link", link.kind.word())];
+                family.sample(&labels, f64::from(u8::from(works)));
+            }
+        },
+    );
+    let in_use = gauge(
+        "powerwall_link_in_use",
+        "1 for the way to the gateway that brought the data.",
+        |family, gateway| {
+            for link in &gateway.snapshot.health.links {
+                let is_used = link.in_use && link.last_success.is_some();
+                let labels = [("gateway", gateway.id), ("link", link.kind.word())];
+                family.sample(&labels, f64::from(u8::from(is_used)));
+            }
+        },
+    );
+    [up, in_use]
 }
 
 fn seconds_until(instant: Instant, now: Instant) -> f64 {

@@ -1,8 +1,9 @@
 //! Readings of each gateway: power, charge, reserve, grid.
 
-use super::exposition::Exposition;
+use super::exposition::Family;
+use super::series::{Series, counter, gauge};
 use super::{GRID_STATES, Gateway, grid_state};
-use crate::model::{Meter, Number, RawPercent, Readings, Telemetry};
+use crate::model::{Meter, Number, RawPercent, Readings};
 
 const METERS: [&str; 4] = ["site", "battery", "load", "solar"];
 const MODES: [&str; 3] = ["self_consumption", "autonomous", "backup"];
@@ -43,79 +44,83 @@ const ENERGIES: [Measurement; 2] = [
     }),
 ];
 
-pub(super) fn put(page: &mut Exposition, gateways: &[Gateway<'_>]) {
-    let told = || gateways.iter().filter_map(|gateway| Some((gateway.id, gateway.telemetry?)));
-    let mut power = page.gauge(
+pub(super) fn all() -> Vec<Series> {
+    let power = gauge(
         "powerwall_power_watts",
         "Power at a meter. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.",
+        |family, gateway| {
+            let Some(readings) = gateway.readings() else { return };
+            let values = readings.power;
+            let values = [values.site, values.battery, values.load, values.solar];
+            for (meter, value) in METERS.into_iter().zip(values) {
+                family.sample(&[("gateway", gateway.id), ("meter", meter)], value.map(Number::as_f64));
+            }
+        },
     );
-    for (id, telemetry) in told() {
-        let values = &telemetry.readings.power;
-        for (meter, value) in METERS.into_iter().zip([values.site, values.battery, values.load, values.solar])
-        {
-            power.sample(&[("gateway", id), ("meter", meter)], value.map(Number::as_f64));
-        }
-    }
-    for (name, help, measured) in MEASUREMENTS {
-        let mut family = page.gauge(name, help);
-        for (id, telemetry) in told() {
-            for (name, meter) in meters(telemetry) {
-                family.sample(&[("gateway", id), ("meter", name)], measured(meter).map(Number::as_f64));
+    let measurements =
+        MEASUREMENTS.into_iter().map(|(name, help, measured)| gauge(name, help, at_meters(measured)));
+    let energies =
+        ENERGIES.into_iter().map(|(name, help, measured)| counter(name, help, at_meters(measured)));
+    let figures = FIGURES.into_iter().map(|(name, help, figure)| {
+        gauge(name, help, move |family, gateway| {
+            if let Some(readings) = gateway.readings() {
+                family.sample(&[("gateway", gateway.id)], figure(readings));
             }
-        }
-    }
-    for (name, help, measured) in ENERGIES {
-        let mut family = page.counter(name, help);
-        for (id, telemetry) in told() {
-            for (name, meter) in meters(telemetry) {
-                family.sample(&[("gateway", id), ("meter", name)], measured(meter).map(Number::as_f64));
-            }
-        }
-    }
-    for (name, help, figure) in FIGURES {
-        let mut family = page.gauge(name, help);
-        for (id, telemetry) in told() {
-            family.sample(&[("gateway", id)], figure(&telemetry.readings));
-        }
-    }
-    put_percents(page, gateways);
-    let mut grid = page.gauge("powerwall_grid_status", "1 for the state that the grid connection is in.");
-    for (id, telemetry) in told() {
-        grid.states("status", &GRID_STATES, telemetry.readings.grid.map(grid_state), &[("gateway", id)]);
-    }
-    let mut modes = page.gauge("powerwall_operation_mode", "1 for the mode that the gateway operates in.");
-    for (id, telemetry) in told() {
-        modes.states("mode", &MODES, telemetry.readings.mode.as_deref(), &[("gateway", id)]);
-    }
-    let mut alerts = page.gauge("powerwall_alerts", "Alerts that are active.");
-    for (id, telemetry) in told() {
-        let active = telemetry.site().alerts.as_ref();
-        alerts.sample(&[("gateway", id)], active.map(|alerts| alerts.len() as f64));
-    }
+        })
+    });
+    [power].into_iter().chain(measurements).chain(energies).chain(figures).chain(states()).collect()
 }
 
-fn put_percents(page: &mut Exposition, gateways: &[Gateway<'_>]) {
-    let told = || gateways.iter().filter_map(|gateway| Some((gateway.id, &*gateway.telemetry?.readings)));
-    let mut charge = page.gauge(
+/// Charge, reserve, grid, mode, alerts.
+fn states() -> [Series; 5] {
+    let charge = gauge(
         "powerwall_battery_charge_percent",
         "State of energy. Scale raw: as the gateway counts; app: without the 5 % that it never gives away.",
+        |family, gateway| {
+            let raw = gateway.readings().and_then(|readings| readings.charge.state_of_energy());
+            family.sample(&[("gateway", gateway.id), ("scale", "raw")], raw.map(|raw| raw.0));
+            family
+                .sample(&[("gateway", gateway.id), ("scale", "app")], raw.map(|raw| raw.to_app_clamped().0));
+        },
     );
-    for (id, readings) in told() {
-        let raw = readings.charge.state_of_energy();
-        charge.sample(&[("gateway", id), ("scale", "raw")], raw.map(|raw| raw.0));
-        charge.sample(&[("gateway", id), ("scale", "app")], raw.map(|raw| raw.to_app_clamped().0));
-    }
-    let mut reserve = page.gauge("powerwall_backup_reserve_percent", "Charge that is kept for outages.");
-    for (id, readings) in told() {
-        let raw: Option<RawPercent> = readings.reserve;
-        reserve.sample(&[("gateway", id), ("scale", "raw")], raw.map(|raw| raw.0));
-        reserve.sample(&[("gateway", id), ("scale", "app")], raw.map(|raw| raw.to_app_reserve().0));
-    }
+    let reserve =
+        gauge("powerwall_backup_reserve_percent", "Charge that is kept for outages.", |family, gateway| {
+            let raw: Option<RawPercent> = gateway.readings().and_then(|readings| readings.reserve);
+            family.sample(&[("gateway", gateway.id), ("scale", "raw")], raw.map(|raw| raw.0));
+            family
+                .sample(&[("gateway", gateway.id), ("scale", "app")], raw.map(|raw| raw.to_app_reserve().0));
+        });
+    let grid = gauge(
+        "powerwall_grid_status",
+        "1 for the state that the grid connection is in.",
+        |family, gateway| {
+            let grid = gateway.readings().and_then(|readings| readings.grid);
+            family.states("status", &GRID_STATES, grid.map(grid_state), &[("gateway", gateway.id)]);
+        },
+    );
+    let modes = gauge(
+        "powerwall_operation_mode",
+        "1 for the mode that the gateway operates in.",
+        |family, gateway| {
+            let mode = gateway.readings().and_then(|readings| readings.mode.as_deref());
+            family.states("mode", &MODES, mode, &[("gateway", gateway.id)]);
+        },
+    );
+    let alerts = gauge("powerwall_alerts", "Alerts that are active.", |family, gateway| {
+        let alerts = gateway.site().and_then(|site| site.alerts.as_ref());
+        family.sample(&[("gateway", gateway.id)], alerts.map(|alerts| alerts.len() as f64));
+    });
+    [charge, reserve, grid, modes, alerts]
 }
 
-fn meters(telemetry: &Telemetry) -> impl Iterator<Item = (&'static str, &Meter)> {
-    let meters = telemetry.site().meters.as_ref();
-    meters.into_iter().flat_map(|meters| {
-        METERS.into_iter().zip([&meters.site, &meters.battery, &meters.load, &meters.solar])
-    })
+/// The samples of one measurement at each meter.
+fn at_meters(measured: fn(&Meter) -> Option<Number>) -> impl Fn(&mut Family<'_>, &Gateway<'_>) {
+    move |family, gateway| {
+        let Some(meters) = gateway.site().and_then(|site| site.meters.as_ref()) else { return };
+        let meters = [&meters.site, &meters.battery, &meters.load, &meters.solar];
+        for (name, meter) in METERS.into_iter().zip(meters) {
+            let labels = [("gateway", gateway.id), ("meter", name)];
+            family.sample(&labels, measured(meter).map(Number::as_f64));
+        }
+    }
 }

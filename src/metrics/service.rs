@@ -15,6 +15,8 @@ pub struct ServiceFigures {
     /// Memory in use; `None` where the system does not say.
     pub resident_bytes: Option<u64>,
     pub audience: AudienceCounts,
+    /// Clients that were disconnected because they did not take their answer.
+    pub cuts: u64,
 }
 
 pub(super) fn put(page: &mut Exposition, service: &ServiceFigures) {
@@ -37,6 +39,11 @@ pub(super) fn put(page: &mut Exposition, service: &ServiceFigures) {
             audience.dropped,
         ),
     ];
+    page.counter(
+        "powerwall_server_clients_cut_total",
+        "Clients that were disconnected because they did not take the answer to a request.",
+    )
+    .sample(&[], service.cuts as f64);
     for (name, help, count) in counts {
         page.counter(name, help).sample(&[], count as f64);
     }

@@ -1,39 +1,72 @@
-//! Documents for as long as somebody is likely to ask for them again.
-//!
-//! A document is a tree that takes ten times the room of the answers it is derived from. Whoever asks for the bodies of
-//! one gateway asks for several, so what was used last is kept; a hundred gateways must not keep a hundred trees.
+//! Keeps what can be derived again for the last few who were asked, so that memory does not grow with the number of
+//! gateways that anybody ever asked for. What is derived, and when, is left to the owner of a slot.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::Documents;
+use arc_swap::ArcSwapOption;
 
-/// So many documents are kept, of all gateways together.
-const MOST: usize = 16;
+/// Slots that hold something; the oldest is emptied when there are too many.
+pub(super) struct Shelf<T: Send + Sync + 'static> {
+    /// More than this are never filled at the same time.
+    most: usize,
+    /// The filled slots, in the order in which they were filled. Some may be gone together with their owners.
+    filled: Mutex<VecDeque<Weak<ArcSwapOption<T>>>>,
+}
 
-/// What was derived last, the oldest first.
-static SHELF: Mutex<VecDeque<Arc<Documents>>> = Mutex::new(VecDeque::new());
+/// A place for something that its shelf may take away at any time.
+pub(super) struct Slot<T: Send + Sync + 'static> {
+    shelf: &'static Shelf<T>,
+    content: Arc<ArcSwapOption<T>>,
+}
 
-/// The documents of one telemetry.
-#[derive(Debug, Default)]
-pub(super) struct Shelved(Mutex<Weak<Documents>>);
+impl<T: Send + Sync + 'static> fmt::Debug for Slot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("is_filled", &self.content.load().is_some()).finish()
+    }
+}
 
-impl Shelved {
-    /// The documents there are, else those that `derive` makes. Who asks meanwhile waits and gets the same.
-    pub fn get_or_derive(&self, derive: impl FnOnce() -> Documents) -> Arc<Documents> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(documents) = known.upgrade() {
-            return documents;
+impl<T: Send + Sync + 'static> Shelf<T> {
+    pub const fn new(most: usize) -> Self {
+        Self { most, filled: Mutex::new(VecDeque::new()) }
+    }
+
+    pub fn slot(&'static self) -> Slot<T> {
+        Slot { shelf: self, content: Arc::default() }
+    }
+
+    fn was_filled(&self, slot: &Arc<ArcSwapOption<T>>) {
+        let mut filled = self.filled.lock().unwrap_or_else(PoisonError::into_inner);
+        if filled.len() >= self.most {
+            filled.retain(|slot| slot.strong_count() > 0);
         }
-        let documents = Arc::new(derive());
-        *known = Arc::downgrade(&documents);
-        let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = if shelf.len() < MOST { None } else { shelf.pop_front() };
-        shelf.push_back(documents.clone());
-        drop(shelf);
-        // A tree has many parts to give back: nobody has to wait for that.
-        drop(oldest);
-        documents
+        while filled.len() >= self.most
+            && let Some(oldest) = filled.pop_front()
+        {
+            if let Some(oldest) = oldest.upgrade() {
+                oldest.store(None);
+            }
+        }
+        filled.push_back(Arc::downgrade(slot));
+    }
+}
+
+impl<T: Default + Send + Sync + 'static> Slot<T> {
+    /// The content, which is new if the slot was empty. It stays valid for whoever holds it, wherever the slot stands.
+    pub fn content(&self) -> Arc<T> {
+        if let Some(known) = self.content.load_full() {
+            return known;
+        }
+        let new = Arc::new(T::default());
+        let before = self.content.compare_and_swap(&None::<Arc<T>>, Some(new.clone()));
+        match &*before {
+            Some(faster) => faster.clone(),
+            None => {
+                self.shelf.was_filled(&self.content);
+                new
+            }
+        }
     }
 }
 
@@ -42,21 +75,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_are_derived_once_and_given_up_for_newer_ones() {
-        let shelved = Shelved::default();
-        let derive = || Documents { vitals: 1.into(), ..Documents::default() };
-        let first = shelved.get_or_derive(derive);
-        let again = shelved.get_or_derive(|| unreachable!("it is there"));
-        assert!(Arc::ptr_eq(&first, &again));
-        drop((first, again));
-        for _ in 0..MOST {
-            Shelved::default().get_or_derive(Documents::default);
+    fn the_last_few_are_kept_and_the_oldest_is_not() {
+        static SHELF: Shelf<Vec<u8>> = Shelf::new(2);
+        let slots: Vec<Slot<Vec<u8>>> = (0..3).map(|_| SHELF.slot()).collect();
+        let held: Vec<_> = slots.iter().map(Slot::content).collect();
+        let is_kept = |number: usize| Arc::ptr_eq(&slots[number].content(), &held[number]);
+        assert!(is_kept(1) && is_kept(2));
+        assert!(!is_kept(0), "its place went to a newer one");
+    }
+
+    #[test]
+    fn those_that_are_gone_take_no_place() {
+        static SHELF: Shelf<Vec<u8>> = Shelf::new(2);
+        let stays = SHELF.slot();
+        let held = stays.content();
+        for _ in 0..10 {
+            SHELF.slot().content();
         }
-        let mut is_derived = false;
-        shelved.get_or_derive(|| {
-            is_derived = true;
-            derive()
-        });
-        assert!(is_derived, "nobody keeps what was given up");
+        assert!(Arc::ptr_eq(&stays.content(), &held));
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use tokio::time::Instant;
 
-use super::shelf::Shelved;
+use super::shelf::{Shelf, Slot};
 use super::{Answers, Interpretation, LinkKind, Number, NumberingMemory, RawPercent, Site};
 
 /// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
@@ -174,8 +174,26 @@ pub struct Documents {
 /// How many bodies can be rendered from one telemetry.
 pub(crate) const BODIES: usize = 48;
 
-/// Bodies rendered from one telemetry, each at most once; most telemetries are never asked for any.
-type Bodies = OnceLock<Box<[OnceLock<Bytes>; BODIES]>>;
+/// Bodies rendered from one telemetry, each at most once while they are kept.
+struct Bodies([OnceLock<Bytes>; BODIES]);
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self([const { OnceLock::new() }; BODIES])
+    }
+}
+
+/// What answers mean, in parts that are kept for as long as each is needed.
+struct Derived {
+    site: Arc<Site>,
+    documents: Arc<Documents>,
+}
+
+/// Documents take some hundred kilobytes: they are kept for as many gateways as a house may have, and derived again for
+/// a fleet.
+static DERIVED: Shelf<OnceLock<Derived>> = Shelf::new(16);
+/// Bodies are a tenth of that.
+static RENDERED: Shelf<Bodies> = Shelf::new(64);
 
 /// One good poll of one gateway; immutable, shared by everybody who shows it.
 #[derive(Debug)]
@@ -189,11 +207,11 @@ pub struct Telemetry {
     /// Where numbers come from that must outlive this poll.
     memory: Arc<NumberingMemory>,
     /// Derived on first use: most gateways are never asked for more than their readings.
-    site: OnceLock<Site>,
-    /// Derived together with the site, and again if somebody asks much later.
-    documents: Shelved,
-    /// What was rendered.
-    bodies: Bodies,
+    derived: Slot<OnceLock<Derived>>,
+    /// Taken from there by the first who asks, because outputs ask for the sites of a whole fleet part by part.
+    site: OnceLock<Arc<Site>>,
+    /// What was rendered; most telemetries are never asked for anything.
+    bodies: Slot<Bodies>,
 }
 
 impl Telemetry {
@@ -213,32 +231,29 @@ impl Telemetry {
             adjustments,
             answers,
             memory,
+            derived: DERIVED.slot(),
             site: OnceLock::new(),
-            documents: Shelved::default(),
-            bodies: OnceLock::new(),
+            bodies: RENDERED.slot(),
         })
     }
 
-    fn interpret(&self) -> Interpretation {
-        self.answers.interpret(&self.readings, &self.adjustments, &self.memory)
+    fn derived<T>(&self, part: impl FnOnce(&Derived) -> T) -> T {
+        let derive = || {
+            let Interpretation { site, documents } =
+                self.answers.interpret(&self.readings, &self.adjustments, &self.memory);
+            Derived { site: Arc::new(site), documents: Arc::new(documents) }
+        };
+        part(self.derived.content().get_or_init(derive))
     }
 
     /// The site, with everything that is known of it.
     pub fn site(&self) -> &Site {
-        if self.site.get().is_none() {
-            self.documents();
-        }
-        // Whoever derived the documents has put the site there.
-        self.site.get_or_init(|| self.interpret().site)
+        self.site.get_or_init(|| self.derived(|derived| derived.site.clone()))
     }
 
-    /// The documents of the customer API.
+    /// The documents of the customer API, kept for a while by this telemetry and for as long as the caller needs them.
     pub fn documents(&self) -> Arc<Documents> {
-        self.documents.get_or_derive(|| {
-            let Interpretation { site, documents } = self.interpret();
-            self.site.get_or_init(|| site);
-            documents
-        })
+        self.derived(|derived| derived.documents.clone())
     }
 
     /// What the link brought home.
@@ -248,8 +263,7 @@ impl Telemetry {
 
     /// The body in `slot`, rendered on first use.
     pub(crate) fn body(&self, slot: usize, render: impl FnOnce() -> Bytes) -> Bytes {
-        let slots = self.bodies.get_or_init(|| Box::new([const { OnceLock::new() }; BODIES]));
-        slots[slot].get_or_init(render).clone()
+        self.bodies.content().0[slot].get_or_init(render).clone()
     }
 
     pub fn adjustments(&self) -> &Adjustments {

@@ -142,32 +142,15 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
     body.freeze()
 }
 
-/// An object of rendered `bodies` by the id of their gateway, in order.
-pub fn by_id<'a>(bodies: impl IntoIterator<Item = (&'a str, Bytes)>) -> Bytes {
-    let mut body = BytesMut::with_capacity(4096);
-    put_by_id(&mut body, bodies);
-    body.freeze()
+/// Writes `body` under the id of its gateway, as a member of an object.
+pub fn put_by_id(out: &mut BytesMut, id: &str, body: &[u8]) {
+    put(out, &id);
+    out.put_slice(b":");
+    out.put_slice(body);
 }
 
-fn put_by_id<'a>(body: &mut BytesMut, bodies: impl IntoIterator<Item = (&'a str, Bytes)>) {
-    body.put_slice(b"{");
-    for (index, (id, rendered)) in bodies.into_iter().enumerate() {
-        if index > 0 {
-            body.put_slice(b",");
-        }
-        put(body, &id);
-        body.put_slice(b":");
-        body.put_slice(&rendered);
-    }
-    body.put_slice(b"}");
-}
-
-/// The sum over all gateways, with the statuses of those that are in it or known.
-pub fn aggregate<'a>(
-    sum: &Aggregate,
-    statuses: impl IntoIterator<Item = (&'a str, Bytes)>,
-    at: Moment,
-) -> Bytes {
+/// The sum over all gateways: what stands before and behind the statuses of those that are in it or known.
+pub fn around(sum: &Aggregate, at: Moment) -> (Bytes, Bytes) {
     let head = json!({
         "total_battery_percent_raw": sum.state_of_energy,
         "total_battery_percent": sum.app_percent(),
@@ -181,25 +164,21 @@ pub fn aggregate<'a>(
         "num_gateways": sum.gateways,
         "num_online": sum.online,
         "num_degraded": sum.stale.len(),
+        "gateways": {},
     });
-    let mut head = serde_json::to_vec(&head).unwrap_or_default();
-    head.pop();
-    let mut body = BytesMut::with_capacity(8192);
-    body.put_slice(&head);
-    body.put_slice(b",\"gateways\":");
-    put_by_id(&mut body, statuses);
-    body.put_slice(b",\"timestamp\":");
-    put(&mut body, &at.unix);
     let tail = json!({
+        "timestamp": at.unix,
         "total_energy_remaining": sum.energy_remaining,
         "contributors": sum.contributors,
         "stale": sum.stale,
         "missing": sum.missing,
     });
-    let tail = serde_json::to_vec(&tail).unwrap_or_default();
-    body.put_slice(b",");
-    body.put_slice(tail.get(1..).unwrap_or_default());
-    body.freeze()
+    let mut head = serde_json::to_vec(&head).unwrap_or_default();
+    head.truncate(head.len().saturating_sub(b"}}".len()));
+    let mut tail = serde_json::to_vec(&tail).unwrap_or_default();
+    // In the place of its opening brace: the end of the statuses.
+    tail.splice(..tail.len().min(1), *b"},");
+    (head.into(), tail.into())
 }
 
 /// How polling of a gateway goes, for `/health/gateways`.
@@ -261,7 +240,8 @@ pub(super) fn round(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
 
-fn put(body: &mut BytesMut, value: &impl Serialize) {
+/// Writes `value` as JSON.
+pub fn put(body: &mut BytesMut, value: &impl Serialize) {
     // Serialising into memory cannot fail.
     let _ = serde_json::to_writer(body.writer(), value);
 }

@@ -5,13 +5,16 @@ use std::future::ready;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::plumbing::{detail, get, json, json_value, no_such_gateway, not_found};
-use super::routes::{Answer, Route};
-use super::{State, bodies};
+use super::routes::{Answer, Later, Route};
+use super::{State, bodies, fleet};
 use crate::clock::unix_time;
+use crate::directory::Entry;
+use crate::pieces::Listing;
 use crate::views::{View, status};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -29,8 +32,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(get("/api/gateways/{id}/api/{path:.*}", customer_api));
 }
 
-pub(super) fn gateways(state: &State, _: &HttpRequest) -> HttpResponse {
-    json(state.frames.gateways())
+pub(super) fn gateways(state: Data<State>, request: HttpRequest) -> Later {
+    Box::pin(async move {
+        let frames = state.frames.clone();
+        fleet::shared(&state, &request, "gateways", move |selection| frames.gateways(selection)).await
+    })
 }
 
 async fn gateway(state: Data<State>, id: Path<String>) -> HttpResponse {
@@ -69,8 +75,11 @@ async fn customer_api(state: Data<State>, request: HttpRequest, at: Path<(String
     bodies::of_gateway(&state, route, &request, &snapshot)
 }
 
-pub(super) fn aggregate(state: &State, _: &HttpRequest) -> HttpResponse {
-    json(state.frames.aggregate())
+pub(super) fn aggregate(state: Data<State>, request: HttpRequest) -> Later {
+    Box::pin(async move {
+        let frames = state.frames.clone();
+        fleet::shared(&state, &request, "aggregate", move |selection| frames.aggregate(selection)).await
+    })
 }
 
 fn sum(mut shape: Value) -> HttpResponse {
@@ -104,29 +113,36 @@ pub(super) fn battery(state: &State, _: &HttpRequest) -> HttpResponse {
     }))
 }
 
-pub(super) fn strings(state: &State, _: &HttpRequest) -> HttpResponse {
-    each(state, View::Strings)
+pub(super) fn strings(state: Data<State>, request: HttpRequest) -> Later {
+    each(state, request, "strings", View::Strings)
 }
 
-pub(super) fn alerts(state: &State, _: &HttpRequest) -> HttpResponse {
-    each(state, View::Alerts)
+pub(super) fn alerts(state: Data<State>, request: HttpRequest) -> Later {
+    each(state, request, "alerts", View::Alerts)
 }
 
-pub(super) fn vitals(state: &State, _: &HttpRequest) -> HttpResponse {
-    each(state, View::Vitals)
+pub(super) fn vitals(state: Data<State>, request: HttpRequest) -> Later {
+    each(state, request, "vitals", View::Vitals)
+}
+
+/// A document of every gateway that has one, by id.
+fn each(state: Data<State>, request: HttpRequest, name: &'static str, view: View) -> Later {
+    let item = move |_: usize, entry: &Entry, out: &mut BytesMut| {
+        let snapshot = entry.board.read();
+        let body = snapshot.telemetry(Instant::now()).map(|telemetry| telemetry.view(view));
+        match body.filter(|body| body != "null") {
+            Some(body) => status::put_by_id(out, &entry.id, &body),
+            None => return false,
+        }
+        true
+    };
+    let around = (Bytes::from_static(b"{"), Bytes::from_static(b"}"));
+    Box::pin(async move {
+        let listing = move |selection| Listing::new(around, selection, item);
+        fleet::shared(&state, &request, name, listing).await
+    })
 }
 
 pub(super) fn mqtt_status(state: &State, _: &HttpRequest) -> HttpResponse {
     json_value(StatusCode::OK, &json!(*state.mqtt.read()))
-}
-
-/// A document of every gateway that has one, by id.
-fn each(state: &State, view: View) -> HttpResponse {
-    let now = Instant::now();
-    let snapshots = state.directory.snapshots();
-    let bodies = snapshots.iter().filter_map(|snapshot| {
-        let body = snapshot.telemetry(now)?.view(view);
-        (body != "null").then_some((snapshot.gateway.id.as_str(), body))
-    });
-    json(status::by_id(bodies))
 }

@@ -21,7 +21,7 @@ pub(super) fn answer(state: &State, route: &Route, request: &HttpRequest) -> Htt
         Answer::Service(answer) => answer(state, request),
         Answer::Fixed { body, of_gateway: false } => json(Bytes::from_static(body.as_bytes())),
         Answer::OrdersOnly => method_not_allowed(route.methods()),
-        Answer::Routed => not_found(),
+        Answer::Fleet(_) | Answer::Routed => not_found(),
         _ => match state.directory.default_gateway() {
             Some(gateway) => of_gateway(state, route, request, &gateway.board.glance()),
             None => no_gateways(),
@@ -53,7 +53,7 @@ pub(super) fn of_gateway(
         }
         Answer::Gateway(render) => json_value(StatusCode::OK, &render(snapshot, Frames::moment())),
         Answer::Fixed { body, .. } => json(Bytes::from_static(body.as_bytes())),
-        Answer::Service(_) | Answer::OrdersOnly | Answer::Routed => not_found(),
+        Answer::Service(_) | Answer::Fleet(_) | Answer::OrdersOnly | Answer::Routed => not_found(),
     }
 }
 

@@ -15,7 +15,8 @@ Written by the program from the table it serves from; `UPDATE_DOCS=1 cargo test 
 * **partly**: something is missing, and what.
 * **new**: the servers before have nothing like it.
 
-Every route answers GET and HEAD with and without a slash at the end, whatever query follows, with a `Content-Length`.
+Every route answers GET and HEAD with and without a slash at the end, whatever query follows, with a `Content-Length`;
+lists of more than 32 gateways, and pages of them (`?limit=100&after=ID`), come in chunks as they are rendered.
 `PW_LEGACY_ZEROS=yes` brings back zeros where this table says null or empty, for scripts that need them.
 
 ";

@@ -17,6 +17,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::sync::OnceCell;
 
+use super::plumbing::varies;
+
 /// Smaller bodies fit into a few packets anyway.
 const WORTH_COMPRESSING: u64 = 8 << 10;
 /// What is remembered, counted before compression.
@@ -74,7 +76,7 @@ impl Compressor {
             Ok(plain) => plain,
             Err(body) => return ServiceResponse::new(request, head.set_body(body)),
         };
-        head.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        varies(head.headers_mut(), "Accept-Encoding");
         let body = match self.small(&plain).await {
             Ok(small) => {
                 head.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -11,13 +11,15 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{Error, HttpMessage, HttpResponse, web};
-use futures_util::future::Either;
+use futures_util::future::{Either, LocalBoxFuture};
 use log::{Level, debug, log_enabled};
 use tokio::time::Instant;
 
 use super::compression::takes_gzip;
 use super::orders::{self, Order};
-use super::plumbing::{Refusal, detail, method_not_allowed};
+use super::patience;
+use super::plumbing::{Refusal, detail, method_not_allowed, varies};
+use super::routes::{Answer, Later};
 use super::{State, bodies};
 use crate::settings::AllowedOrigins;
 
@@ -29,6 +31,8 @@ enum Verdict {
     Answer(HttpResponse),
     /// Its body has to be read first.
     Order(&'static Order),
+    /// The answer takes its time.
+    Later(Later),
     /// The router decides.
     Route,
 }
@@ -54,14 +58,18 @@ where
         Verdict::Answer(response) => {
             Either::Right(Either::Left(async { Ok(request.into_response(response)) }))
         }
+        // Boxed, because they would make the future of every other request larger.
         Verdict::Order(order) => {
             let (state, payload) = (state.clone(), request.take_payload());
-            // Boxed, because it would make the future of every other request larger.
-            Either::Right(Either::Right(Box::pin(async move {
+            Either::Right(Either::Right(slow(async move {
                 let response = orders::carry_out(state, order, request.request(), payload).await;
                 Ok(request.into_response(response))
             })))
         }
+        Verdict::Later(answer) => Either::Right(Either::Right(slow(async move {
+            let response = answer.await;
+            Ok(request.into_response(response))
+        }))),
     };
     Either::Right(async move {
         let mut response = answer.await?;
@@ -72,8 +80,15 @@ where
         if let Some(started) = started {
             tell(&state, &response, started.elapsed());
         }
-        Ok(if takes_gzip { state.compressor.compressed(response).await } else { response })
+        let response = if takes_gzip { state.compressor.compressed(response).await } else { response };
+        Ok(patience::bounded(state, response))
     })
+}
+
+fn slow(
+    answer: impl Future<Output = Result<ServiceResponse, Error>> + 'static,
+) -> LocalBoxFuture<'static, Result<ServiceResponse, Error>> {
+    Box::pin(answer)
 }
 
 /// A line for whoever looks for what is slow or refused. It names the route of the table and nothing that a client made
@@ -91,7 +106,7 @@ fn tell(state: &State, response: &ServiceResponse, took: Duration) {
     );
 }
 
-fn judge(state: &State, request: &ServiceRequest, may_read: bool) -> Verdict {
+fn judge(state: &web::Data<State>, request: &ServiceRequest, may_read: bool) -> Verdict {
     if !is_known_host(state, request) {
         let answer = detail(StatusCode::MISDIRECTED_REQUEST, "This host name is not in PW_ALLOWED_HOSTS");
         return Verdict::Answer(answer);
@@ -120,7 +135,10 @@ fn judge(state: &State, request: &ServiceRequest, may_read: bool) -> Verdict {
     match *request.method() {
         Method::GET | Method::HEAD => {
             state.table.count(route.path);
-            Verdict::Answer(bodies::answer(state, route, request.request()))
+            match &route.answer {
+                Answer::Fleet(answer) => Verdict::Later(answer(state.clone(), request.request().clone())),
+                _ => Verdict::Answer(bodies::answer(state, route, request.request())),
+            }
         }
         Method::POST => match &route.order {
             Some(order) => {
@@ -177,7 +195,7 @@ impl Allowed {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.origin);
         if self.listed {
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-            headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+            varies(headers, "Origin");
         }
     }
 }

@@ -9,11 +9,12 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::State;
 use super::plumbing::{get, json_value};
+use super::{State, fleet};
 use crate::frames::Frames;
 use crate::gateway::messages::GetSnapshot;
-use crate::model::Freshness;
+use crate::model::{Freshness, Snapshot};
+use crate::pieces::Listing;
 use crate::views::status;
 
 /// An actor that does not answer within this is reported as not responding.
@@ -25,6 +26,10 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 
 /// 200 whatever it says, because that it answers is the point; with `?ready=1`, 503 while nothing is fresh.
 pub(super) fn health(state: &State, request: &HttpRequest) -> HttpResponse {
+    let selection = match fleet::selection(state, request) {
+        Ok(selection) => selection,
+        Err(refused) => return *refused,
+    };
     let now = Instant::now();
     let snapshots = state.directory.snapshots();
     let online = snapshots.iter().filter(|snapshot| snapshot.freshness(now) == Freshness::Live).count();
@@ -34,57 +39,66 @@ pub(super) fn health(state: &State, request: &HttpRequest) -> HttpResponse {
         (_, 0) => "unhealthy",
         _ => "degraded",
     };
-    let ids: Vec<&str> = snapshots.iter().map(|snapshot| snapshot.gateway.id.as_str()).collect();
     let mut body = json!({
         "status": word, "version": env!("CARGO_PKG_VERSION"), "gateways": snapshots.len(),
     });
-    if !snapshots.is_empty() {
-        let details = snapshots.iter().map(|snapshot| {
-            let freshness = snapshot.freshness(now);
-            json!({
-                "id": snapshot.gateway.id, "online": freshness == Freshness::Live,
-                "error": status::error(snapshot), "freshness": freshness,
-            })
-        });
+    let selected: Vec<&str> = selection.iter().map(|entry| entry.id.as_str()).collect();
+    if snapshots.is_empty() {
+        body["gateway_ids"] = json!([]);
+    } else {
         let polling = state.polling.load();
         body["gateways_online"] = online.into();
         body["gateways_offline"] = (snapshots.len() - online).into();
-        body["gateway_ids"] = ids.into();
-        body["gateway_details"] = details.collect();
+        body["gateway_ids"] = selected.into();
+        body["gateway_details"] = json!([]);
         body["fallback_mode"] = json!({});
         body["pypowerwall"] = format!("{} powerwall-server", env!("CARGO_PKG_VERSION")).into();
         body["graceful_degradation"] = polling.graceful_degradation.into();
         body["pypowerwall_cache_expire"] = polling.interval.as_secs().into();
         body["degradation_cache_ttl_seconds"] = polling.cache_ttl.as_secs().into();
-    } else {
-        body["gateway_ids"] = json!([]);
     }
     let asks_for_readiness = request.query_string().split('&').any(|parameter| parameter == "ready=1");
     let status = match asks_for_readiness && online == 0 {
         true => StatusCode::SERVICE_UNAVAILABLE,
         false => StatusCode::OK,
     };
-    json_value(status, &body)
+    let listing =
+        Listing::new(fleet::around(&body, "gateway_details"), selection.clone(), move |_, entry, out| {
+            status::put(out, &details(&entry.board.glance(), now));
+            true
+        });
+    fleet::listed(request, &selection, status, listing)
+}
+
+fn details(snapshot: &Snapshot, now: Instant) -> Value {
+    let freshness = snapshot.freshness(now);
+    json!({
+        "id": snapshot.gateway.id, "online": freshness == Freshness::Live,
+        "error": status::error(snapshot), "freshness": freshness,
+    })
 }
 
 /// Asks every actor itself, all at once and with a deadline: here it matters whether they answer.
-async fn gateways(state: Data<State>) -> HttpResponse {
+async fn gateways(state: Data<State>, request: HttpRequest) -> HttpResponse {
     state.table.count("/health/gateways");
-    let entries = state.directory.entries();
-    let asked = entries.iter().map(|entry| async {
+    let selection = match fleet::selection(&state, &request) {
+        Ok(selection) => selection,
+        Err(refused) => return *refused,
+    };
+    let asked = selection.iter().map(|entry| async {
         let addr = entry.addr()?;
         timeout(ANSWER_DEADLINE, addr.send(GetSnapshot)).await.ok()?.ok()
     });
-    let answers = join_all(asked).await;
+    // The board shows what the actor answers; keeping the answers of a fleet would keep its readings.
+    let responding: Vec<bool> = join_all(asked).await.iter().map(Option::is_some).collect();
     let at = Frames::moment();
-    let list: Value = (entries.iter().zip(answers))
-        .map(|(entry, answer)| {
-            let responding = answer.is_some();
-            let snapshot = answer.unwrap_or_else(|| entry.board.read());
-            status::health(&snapshot, at, responding)
-        })
-        .collect();
-    json_value(StatusCode::OK, &json!({ "gateways": list }))
+    let around = fleet::around(&json!({ "gateways": [] }), "gateways");
+    let listing = Listing::new(around, selection.clone(), move |place, entry, out| {
+        let responds = responding.get(place).copied().unwrap_or_default();
+        status::put(out, &status::health(&entry.board.read(), at, responds));
+        true
+    });
+    fleet::listed(&request, &selection, StatusCode::OK, listing)
 }
 
 pub(super) fn livez(_: &State, _: &HttpRequest) -> HttpResponse {

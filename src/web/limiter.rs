@@ -20,14 +20,6 @@ impl Limiter {
         Self { limit, clients: Mutex::default() }
     }
 
-    /// How long `client` has to wait; `None`: it may come. Counts nothing.
-    pub fn pause(&self, client: IpAddr, now: Instant) -> Option<Duration> {
-        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let (start, made) = clients.get(&client)?;
-        let left = self.limit.window.saturating_sub(now.saturating_duration_since(*start));
-        (*made >= self.limit.requests && !left.is_zero()).then_some(left)
-    }
-
     /// Counts a request of `client`.
     ///
     /// # Errors

@@ -7,11 +7,13 @@ mod bodies;
 mod compatibility;
 mod compression;
 mod docs;
+mod fleet;
 mod front;
 mod health;
 mod limiter;
 mod openapi;
 mod orders;
+mod patience;
 mod plumbing;
 mod routes;
 mod scrape;
@@ -19,10 +21,11 @@ mod stats;
 mod table;
 mod token;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix_web::web::{self, Data, ServiceConfig};
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, ready};
 use log::warn;
 use tokio::time::Instant;
@@ -65,6 +68,8 @@ pub struct State {
     limiter: Option<Limiter>,
     token: Token,
     compressor: Compressor,
+    /// `/openapi.json`, made when it is first wanted.
+    openapi: OnceLock<Bytes>,
 }
 
 impl State {
@@ -81,6 +86,7 @@ impl State {
             limiter: http.rate_limit.map(Limiter::new),
             token: Token::new(http.control_secret.clone()),
             compressor: Compressor::default(),
+            openapi: OnceLock::new(),
             assets: Assets::new(&http),
             http,
             polling: ArcSwap::from_pointee(polling),

@@ -4,14 +4,11 @@
 //! schema that every body of a route fits, in every state of every kind of site, and one body as an example. A test
 //! renders those bodies and keeps the file true.
 
-use std::sync::OnceLock;
-
-use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
 use super::State;
-use super::plumbing::json_value;
+use super::plumbing::json as answered;
 use super::routes::{Answer, Content, ROUTES, Route};
 
 /// Schemas and examples by route; with `POST ` before it for what an order answers.
@@ -66,10 +63,14 @@ const ERRORS: [(&str, u16, &str, &str); 11] = [
     ("Full", 503, "Too many listen already", "Too many connections"),
 ];
 
+/// Made once: nothing in it changes while the program runs.
 pub(super) fn document(state: &State, _: &HttpRequest) -> HttpResponse {
-    static PATHS: OnceLock<Value> = OnceLock::new();
+    answered(state.openapi.get_or_init(|| described(state).to_string().into()).clone())
+}
+
+fn described(state: &State) -> Value {
     let server = if state.http.base_path.is_empty() { "/" } else { &state.http.base_path };
-    let document = json!({
+    json!({
         "openapi": "3.1.0",
         "info": {
             "title": "powerwall-server",
@@ -81,7 +82,7 @@ pub(super) fn document(state: &State, _: &HttpRequest) -> HttpResponse {
             "license": { "name": "MIT", "identifier": "MIT" },
         },
         "servers": [{ "url": server }],
-        "paths": PATHS.get_or_init(paths),
+        "paths": paths(),
         "components": {
             "schemas": { "Error": {
                 "type": "object",
@@ -93,8 +94,7 @@ pub(super) fn document(state: &State, _: &HttpRequest) -> HttpResponse {
                 "type": "http", "scheme": "bearer", "description": "The control secret (PW_CONTROL_SECRET)",
             } },
         },
-    });
-    json_value(StatusCode::OK, &document)
+    })
 }
 
 fn response_of_error((_, _, description, detail): &(&str, u16, &str, &str)) -> Value {
@@ -151,7 +151,11 @@ fn reading(route: &Route, body: &Value) -> Value {
         json!({ "name": name, "in": "path", "required": true, "schema": schema, "example": example })
     });
     let in_query = route.parameters.iter().map(|(name, description)| {
-        json!({ "name": name, "in": "query", "description": description, "schema": { "type": "string" } })
+        let schema = match *name {
+            "limit" => json!({ "type": "integer", "minimum": 1 }),
+            _ => json!({ "type": "string" }),
+        };
+        json!({ "name": name, "in": "query", "description": description, "schema": schema })
     });
     let parameters: Vec<Value> = in_path.chain(in_query).collect();
     let is_of_gateway = matches!(

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::{Handler, HttpResponse, Resource, Responder, web};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{Handler, HttpResponse, HttpResponseBuilder, Resource, Responder, web};
 use bytes::Bytes;
+use futures_util::Stream;
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -38,16 +39,46 @@ where
 
 /// A body with the headers that all of ours have.
 pub(super) fn body(status: StatusCode, content_type: HeaderValue, body: Bytes) -> HttpResponse {
-    HttpResponse::build(status)
+    with_headers(status, content_type).body(body)
+}
+
+/// A body of unknown length, with the same headers.
+pub(super) fn streamed<E>(
+    status: StatusCode,
+    content_type: HeaderValue,
+    pieces: impl Stream<Item = Result<Bytes, E>> + 'static,
+) -> HttpResponse
+where
+    E: Into<Box<dyn std::error::Error>> + 'static,
+{
+    let mut response = with_headers(status, content_type).streaming(pieces);
+    response.extensions_mut().insert(Streamed);
+    response
+}
+
+/// Says that the answer depends on the header `on` of the request, beside what it depends on already.
+pub(super) fn varies(headers: &mut HeaderMap, on: &str) {
+    let known = headers.get(header::VARY).and_then(|known| known.to_str().ok());
+    let all = known.map_or_else(|| on.to_owned(), |known| format!("{known}, {on}"));
+    if let Ok(all) = HeaderValue::try_from(all) {
+        headers.insert(header::VARY, all);
+    }
+}
+
+/// Marks an answer of unknown length that is no feed.
+pub(super) struct Streamed;
+
+fn with_headers(status: StatusCode, content_type: HeaderValue) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response
         .insert_header((header::CONTENT_TYPE, content_type))
         .insert_header(NO_SNIFF)
-        .insert_header(NO_STORE)
-        .body(body)
+        .insert_header(NO_STORE);
+    response
 }
 
 /// A page of text and links: nothing in it may run or be fetched.
-pub(super) fn page(html: String) -> HttpResponse {
-    let mut response = body(StatusCode::OK, HTML, html.into());
+pub(super) fn page(mut response: HttpResponse) -> HttpResponse {
     let policy = HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'");
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response

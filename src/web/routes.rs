@@ -3,9 +3,12 @@
 //! The table is the contract. The front door looks requests up in it, `/stats` counts by it, `/openapi.json` and the
 //! tests are made from it.
 
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 
+use super::fleet::{AFTER, LIMIT, PAGE_ERRORS, PAGED};
 use super::orders::{self, Order};
 use super::plumbing::READ;
 use super::{State, about_gateway, api, assets, docs, health, openapi, scrape, stats};
@@ -115,6 +118,9 @@ impl Route {
     }
 }
 
+/// An answer that takes its time.
+pub(super) type Later = LocalBoxFuture<'static, HttpResponse>;
+
 pub(super) enum Answer {
     /// A view of the default gateway's telemetry.
     View {
@@ -134,6 +140,8 @@ pub(super) enum Answer {
     },
     /// Of the service as a whole.
     Service(fn(&State, &HttpRequest) -> HttpResponse),
+    /// Of many gateways; rendered beside the threads that answer.
+    Fleet(fn(Data<State>, HttpRequest) -> Later),
     /// Nothing: the route only takes orders.
     OrdersOnly,
     /// A path with variable parts or an asynchronous answer; actix-web finds it.
@@ -173,6 +181,14 @@ const fn service(
     Route::new(path, Answer::Service(answer), summary)
 }
 
+const fn fleet(
+    path: &'static str,
+    answer: fn(Data<State>, HttpRequest) -> Later,
+    summary: &'static str,
+) -> Route {
+    Route::new(path, Answer::Fleet(answer), summary).asked_with(PAGED).also(PAGE_ERRORS)
+}
+
 const fn orders_only(path: &'static str, order: Order, summary: &'static str) -> Route {
     Route::new(path, Answer::OrdersOnly, summary).takes(order)
 }
@@ -181,6 +197,8 @@ const fn routed(path: &'static str, summary: &'static str) -> Route {
     Route::new(path, Answer::Routed, summary)
 }
 
+const HEALTH_ERRORS: &[(u16, &str)] =
+    &[PAGE_ERRORS[0], PAGE_ERRORS[1], (503, "No gateway has fresh data, and ready=1 asks for it")];
 const NO_SOE: &str = r#"{"percentage":null,"raw_percentage":null}"#;
 const NO_JSON: &str = r#"{"grid":null,"home":null,"solar":null,"battery":null,"soe":null,"soe_raw":null,"grid_status":null,"reserve":null,"time_remaining_hours":null,"full_pack_energy":null,"energy_remaining":null,"strings":null}"#;
 const ZERO_JSON: &str = r#"{"grid":0,"home":0,"solar":0,"battery":0,"soe":0,"soe_raw":0,"grid_status":0,"reserve":0,"time_remaining_hours":0,"full_pack_energy":0,"energy_remaining":0,"strings":{}}"#;
@@ -329,26 +347,27 @@ pub(super) const ROUTES: &[Route] = &[
     view("/pw/get_mode", View::PwMode, r#"{"mode":null}"#, "Operation mode"),
     view("/pw/get_time_remaining", View::PwTimeRemaining, r#"{"time_remaining":null}"#, "Hours until empty"),
     // All gateways.
-    service("/api/gateways", api::gateways, "The status of every gateway, by id").better(STATUS),
+    fleet("/api/gateways", api::gateways, "The status of every gateway, by id").better(STATUS),
     routed("/api/gateways/{id}", "The status of one gateway").better(STATUS),
     routed("/api/gateways/{id}/vitals", "Its vitals"),
     routed("/api/gateways/{id}/strings", "Its strings"),
     routed("/api/gateways/{id}/aggregates", "Its meters").partly(NO_ENERGY),
     routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway").better("from the last poll and for the routes of this table only; nothing is passed on to a gateway, POST neither").also(&[(503, "The gateway has no data to show")]),
-    service("/api/aggregate", api::aggregate, "The sum of all gateways, with their statuses").better(SUM),
+    fleet("/api/aggregate", api::aggregate, "The sum of all gateways, with their statuses").better(SUM),
     service("/api/aggregate/power", api::power, "The sum of the powers, W").better(SUM),
     service("/api/aggregate/soe", api::soe, "State of energy over all batteries, weighted by capacity").better(SUM),
     service("/api/aggregate/battery", api::battery, "Capacity, charge and power of all batteries").better(SUM),
-    service("/api/aggregate/strings", api::strings, "The strings of every gateway"),
-    service("/api/aggregate/alerts", api::alerts, "The alerts of every gateway"),
-    service("/api/aggregate/vitals", api::vitals, "The vitals of every gateway"),
+    fleet("/api/aggregate/strings", api::strings, "The strings of every gateway"),
+    fleet("/api/aggregate/alerts", api::alerts, "The alerts of every gateway"),
+    fleet("/api/aggregate/vitals", api::vitals, "The vitals of every gateway"),
     // The service.
     service(
         "/health",
         health::health,
         "How the service and its gateways are; 503 with ?ready=1 while none is fresh",
-    ).better("also what the proxy tells of its settings; 503 with ?ready=1 while nothing is fresh").asked_with(&[("ready", "1: answer 503 while no gateway has fresh data")]).also(&[(503, "No gateway has fresh data, and ready=1 asks for it")]),
-    routed("/health/gateways", "How polling of each gateway goes").ours(),
+    ).better("also what the proxy tells of its settings; 503 with ?ready=1 while nothing is fresh").asked_with(&[("ready", "1: answer 503 while no gateway has fresh data"), LIMIT, AFTER])
+    .also(HEALTH_ERRORS),
+    routed("/health/gateways", "How polling of each gateway goes").ours().asked_with(PAGED).also(PAGE_ERRORS),
     fixed(
         "/health/reset",
         r#"{"status":"reset_complete","health_counters_reset":false,"cache_cleared":false,"cache_entries_removed":0,"endpoint_stats_cleared":0}"#,
@@ -358,12 +377,17 @@ pub(super) const ROUTES: &[Route] = &[
     .better("GET, as the proxy has it, changes nothing and needs no token"),
     service("/livez", health::livez, "Whether the program answers").ours(),
     service("/readyz", health::readyz, "503 while no gateway has fresh data").ours().also(&[(503, "No gateway has fresh data")]),
-    service("/stats", stats::stats, "What the service has done so far").better("counts per route of the table, so that nobody can fill it; failures are those of the gateways"),
-    service("/metrics", scrape::metrics, "Every reading and how the service is, for Prometheus").ours().serves(Content::Metrics),
-    service("/stats/clear", stats::clear, "Starts counting anew; from this machine, or with the control token")
+    service("/stats", stats::stats, "What the service has done so far").better("counts per route of the table, so that nobody can fill it; failures are those of the gateways").asked_with(PAGED).also(PAGE_ERRORS),
+    Route::new("/metrics", Answer::Fleet(scrape::metrics), "Every reading and how the service is, for Prometheus").ours().serves(Content::Metrics),
+    service("/stats/clear", stats::clear, "Starts counting anew, with the control token")
         .takes(orders::CLEAR_STATISTICS)
-        .better("not for everybody, because GET changes something; POST with the control token as well").also(&[(403, "Asked from another machine")]),
-    service("/help", stats::help, "The statistics as a page").better("the same as /stats").serves(Content::Page),
+        .better("not for everybody, because it changes something: GET and POST need the control token")
+        .also(&[
+            (401, "No control token, or the wrong one"),
+            (403, "Orders are not enabled"),
+            (429, "Too many wrong control tokens; Retry-After says when again"),
+        ]),
+    service("/help", stats::help, "The statistics as a page").better("the same as /stats").serves(Content::Page).asked_with(PAGED).also(PAGE_ERRORS),
     service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker")
         .better("also says why it fails, what waits and what was taken"),
     service("/openapi.json", openapi::document, "This list, for programs"),

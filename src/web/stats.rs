@@ -2,19 +2,31 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::{BufMut, Bytes};
+use log::info;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::State;
 use super::docs::escaped;
+use super::fleet;
 use super::orders::client;
-use super::plumbing::{self, json_value};
+use super::plumbing::{self, HTML};
 use crate::clock::unix_time;
+use crate::directory::Selection;
 use crate::model::{Freshness, LinkKind, Snapshot};
+use crate::pieces::Listing;
 use crate::views::status;
+
+/// Where the gateways stand in the statistics, one by one.
+const STATUSES: &str = "gateway_statuses";
+/// The log says at most this often that clients were cut.
+const NEWS_EVERY: Duration = Duration::from_secs(60);
 
 /// Counts answers.
 #[derive(Debug)]
@@ -25,6 +37,10 @@ pub(super) struct Counters {
     errors: AtomicU64,
     /// Unix seconds since when it is counted.
     since: AtomicU64,
+    /// Clients that were disconnected because they did not take their answer.
+    cut: AtomicU64,
+    /// When the log last said so.
+    told: Mutex<Option<Instant>>,
 }
 
 impl Counters {
@@ -33,12 +49,30 @@ impl Counters {
         self.errors.load(Ordering::Relaxed)
     }
 
+    /// Clients that were disconnected because they did not take their answer.
+    pub fn cuts(&self) -> u64 {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Counts a client that is disconnected because it does not take its answer. The log says so once in a while: a
+    /// thousand of them at once are one piece of news.
+    pub fn cut(&self, now: Instant) {
+        let cuts = self.cut.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| now.saturating_duration_since(told) >= NEWS_EVERY) {
+            *told = Some(now);
+            info!(event = "client_cut", clients = cuts; "clients that did not take their answer and were disconnected: {cuts} so far");
+        }
+    }
+
     pub fn new(since: f64) -> Self {
         Self {
             gets: AtomicU64::new(0),
             posts: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             since: AtomicU64::new(since as u64),
+            cut: AtomicU64::new(0),
+            told: Mutex::default(),
         }
     }
 
@@ -54,16 +88,13 @@ impl Counters {
     }
 }
 
-/// Starts counting anew. By GET, as the proxy has it, from this machine or with the control token only: anybody else
-/// could hide what they did, and some readers follow every link.
+/// Starts counting anew. By GET, as the proxy has it, but with the control token only: anybody else could hide what
+/// they did, a page in a browser on this machine as well, and some readers follow every link.
 pub(super) fn clear(state: &State, request: &HttpRequest) -> HttpResponse {
-    let client = client(request);
-    if !client.to_canonical().is_loopback()
-        && let Err(refusal) = state.token.check(request.headers(), client, Instant::now())
-    {
-        return refusal.answer();
+    match state.token.check(request.headers(), client(request), Instant::now()) {
+        Ok(()) => cleared(state, request),
+        Err(refusal) => refusal.answer(),
     }
-    cleared(state, request)
 }
 
 pub(super) fn cleared(state: &State, request: &HttpRequest) -> HttpResponse {
@@ -77,11 +108,15 @@ pub(super) fn cleared(state: &State, request: &HttpRequest) -> HttpResponse {
 }
 
 /// `/help`: the statistics for people.
-pub(super) fn help(state: &State, _: &HttpRequest) -> HttpResponse {
+pub(super) fn help(state: &State, request: &HttpRequest) -> HttpResponse {
     let mut page = String::from(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"5\">\
          <title>powerwall-server: statistics</title><h1>Statistics</h1><table>",
     );
+    let selection = match fleet::selection(state, request) {
+        Ok(selection) => selection,
+        Err(refused) => return *refused,
+    };
     for (name, value) in body(state).as_object().into_iter().flatten() {
         let text = match value {
             Value::String(text) => escaped(text),
@@ -89,13 +124,37 @@ pub(super) fn help(state: &State, _: &HttpRequest) -> HttpResponse {
         };
         let _ = write!(page, "<tr><th align=\"left\">{}<td>{text}", escaped(name));
     }
-    plumbing::page(page + "</table></html>")
+    page += "</table></html>";
+    let mark = format!("<th align=\"left\">{STATUSES}<td>[");
+    let page = statuses(fleet::split(page, &mark), selection.clone(), escaped);
+    plumbing::page(match fleet::is_house(&selection) {
+        true => fleet::whole(StatusCode::OK, HTML, page),
+        false => fleet::sent(request, StatusCode::OK, HTML, page),
+    })
 }
 
-pub(super) fn stats(state: &State, _: &HttpRequest) -> HttpResponse {
-    json_value(StatusCode::OK, &body(state))
+pub(super) fn stats(state: &State, request: &HttpRequest) -> HttpResponse {
+    match fleet::selection(state, request) {
+        Ok(selection) => {
+            let around = fleet::around(&body(state), STATUSES);
+            let listing = statuses(around, selection.clone(), str::to_owned);
+            fleet::listed(request, &selection, StatusCode::OK, listing)
+        }
+        Err(refused) => *refused,
+    }
 }
 
+/// The list of gateways in the statistics, each as `written`.
+fn statuses(around: (Bytes, Bytes), selection: Selection, written: fn(&str) -> String) -> Listing {
+    let now = Instant::now();
+    Listing::new(around, selection, move |_, entry, out| {
+        let status = gateway_status(&entry.board.read(), now);
+        out.put_slice(written(&status.to_string()).as_bytes());
+        true
+    })
+}
+
+/// Everything but the list of gateways.
 fn body(state: &State) -> Value {
     let now = Instant::now();
     let snapshots = state.directory.snapshots();
@@ -111,7 +170,8 @@ fn body(state: &State) -> Value {
     let counters = &state.counters;
     let version = env!("CARGO_PKG_VERSION");
     let uptime = now.saturating_duration_since(state.started).as_secs();
-    let readings = |one: &Snapshot| one.telemetry(now).map(|telemetry| telemetry.readings.clone());
+    let is_powerwall3 =
+        |one: &Snapshot| one.telemetry(now).and_then(|known| known.readings.powerwall3) == Some(true);
     let mut body = json!({
         "pypowerwall": format!("{version} powerwall-server"),
         "pypowerwall_version": version,
@@ -133,7 +193,7 @@ fn body(state: &State) -> Value {
         "basiclan": basic_lan,
         "cloudcontrol": false,
         "cloud_control": null,
-        "pw3": snapshots.iter().any(|one| readings(one).and_then(|readings| readings.powerwall3) == Some(true)),
+        "pw3": snapshots.iter().any(|one| is_powerwall3(one)),
         "tedapi_mode": mode.or(expected.then_some("full")),
         "siteid": any(|one| one.gateway.site_id.is_some()).then_some("**********"),
         "counter": 0,
@@ -141,11 +201,11 @@ fn body(state: &State) -> Value {
         "config": configuration(state),
         "connection_health": connection_health(&snapshots),
         "gateways": { "total": snapshots.len(), "online": online, "offline": snapshots.len() - online },
-        "gateway_statuses": snapshots.iter().map(|one| gateway_status(one, now)).collect::<Value>(),
+        STATUSES: [],
         "fallback_mode": {},
     });
     if let Some(first) = snapshots.first() {
-        let name = readings(first).and_then(|readings| readings.site_name.clone());
+        let name = first.telemetry(now).and_then(|telemetry| telemetry.readings.site_name.clone());
         body["site_name"] = name.unwrap_or_else(|| first.gateway.name.clone()).into();
     }
     body

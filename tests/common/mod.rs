@@ -16,22 +16,29 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use bytes::Bytes;
 use powerwall_server::board::Board;
+use powerwall_server::connection::on_connect;
 use powerwall_server::directory::{Directory, Entry};
 use powerwall_server::frames::Frames;
 use powerwall_server::link::{Link, connect_lazily};
 use powerwall_server::live::feed::{self, Feed};
-use powerwall_server::live::sessions::{Sessions, on_connect};
+use powerwall_server::live::sessions::Sessions;
 use powerwall_server::live::{self, Live};
 use powerwall_server::model::{
     Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, LinkHealth, LinkKind, Reading, Snapshot,
     Telemetry, Ttl,
 };
-use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings, Style};
+use powerwall_server::settings::{
+    AllowedOrigins, HttpSettings, Inputs, PollingSettings, Secret, Settings, Style,
+};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
+use powerwall_server::slices::WRITE_BUFFER;
 use powerwall_server::web::{self, State};
 use serde_json::Value;
 use tokio::time::Instant;
 
+/// What may give orders to [`Faces::guarded`], and how a request says so.
+pub const TOKEN: &str = "a long enough control secret";
+pub const OWNER: [(&str, &str); 1] = [("authorization", "Bearer a long enough control secret")];
 pub const SECOND: Duration = Duration::from_secs(1);
 
 /// The settings that reach `gateways`, from variables as an operator would set them.
@@ -192,6 +199,12 @@ impl Faces {
         Self::with(snapshots, http(), 30 * SECOND)
     }
 
+    /// Faces that take orders from who has the token.
+    pub fn guarded(snapshots: Vec<Snapshot>) -> Self {
+        let http = HttpSettings { control_secret: Some(Secret::new(TOKEN)), ..http() };
+        Self::with(snapshots, http, 30 * SECOND)
+    }
+
     pub fn with(snapshots: Vec<Snapshot>, http: HttpSettings, stall_limit: Duration) -> Self {
         Self::start(snapshots, http, polling(), stall_limit)
     }
@@ -229,6 +242,7 @@ impl Faces {
                 .configure(|config| web::configure(config, &http.base_path))
         })
         .workers(1)
+        .h1_write_buffer_size(WRITE_BUFFER)
         .on_connect(on_connect(stall_limit))
         .disable_signals()
         .bind(("127.0.0.1", 0))

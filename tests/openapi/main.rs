@@ -8,10 +8,10 @@ mod schema;
 use std::collections::BTreeMap;
 
 use actix_web::http::Method;
-use common::{Answer, Faces, SECOND, experienced, http, snapshot, telemetry};
+use common::{Answer, Faces, OWNER, SECOND, TOKEN, experienced, http, snapshot, telemetry};
 use powerwall_server::model::Freshness::{Expired, Live, Never, Stale};
 use powerwall_server::model::{Health, Snapshot};
-use powerwall_server::settings::{HttpSettings, Secret};
+use powerwall_server::settings::HttpSettings;
 use powerwall_server::simulator::SiteKind::{Inverter, Powerwall2, Powerwall3};
 use schema::{Shape, misfit};
 use serde_json::{Map, Value, json};
@@ -23,11 +23,9 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/bodies.json");
 const FREE: [&str; 3] = ["/tedapi/", "/api/gateways/{id}/api/", "/openapi.json"];
 /// Keys of these bodies are names, whatever they look like.
 const NAMED: [&str; 1] = ["/alerts/pw"];
-const TOKEN: &str = "a long enough control secret";
 
 fn faces(snapshots: Vec<Snapshot>) -> Faces {
-    let http = HttpSettings { control_secret: Some(Secret::new(TOKEN)), ..http() };
-    Faces::with(snapshots, http, 30 * SECOND)
+    Faces::guarded(snapshots)
 }
 
 /// Every state that a body may have to tell of, the best one first.
@@ -86,7 +84,7 @@ async fn schemas_and_examples_are_those_of_rendered_bodies() {
             if is_feed(operation) || path == "/openapi.json" {
                 continue;
             }
-            let answer = faces.get(&filled(path)).await;
+            let answer = faces.send(Method::GET, &filled(path), &OWNER).await;
             // How the service is, is told in one shape whether it is well or not.
             let is_told = answer.status == 200 || ["/health", "/readyz"].contains(&path);
             let body = match answer.header("content-type") {

@@ -1,5 +1,6 @@
 //! The real program against simulated gateways: started, told off, killed, and asked all the while.
 
+mod large;
 mod live_clients;
 mod program;
 #[path = "../common/raw.rs"]

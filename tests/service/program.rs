@@ -186,6 +186,10 @@ impl Program {
         value.split_whitespace().next().unwrap().parse().unwrap()
     }
 
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id().unwrap())).unwrap().count()
+    }
+
     pub async fn signal(&self, name: &str) {
         let id = self.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();

@@ -103,7 +103,10 @@ impl Hub {
         let now = Instant::now();
         self.look_at(now + ROUND, ctx);
         if !self.feed.is_wanted() {
-            return self.feed.fall_asleep();
+            if self.feed.fall_asleep() && self.sections.is_some() {
+                self.sections = Some(Sections::new());
+            }
+            return;
         }
         // One rendering at a time; the one under way is followed by another.
         let Some(mut sections) = self.sections.take() else {

@@ -17,6 +17,10 @@ const MOST_BYTES: usize = 1 << 20;
 const SMALL_BACKLOG: usize = 32 << 10;
 /// A message that was rendered before tells the time, which may be wrong by this many seconds.
 const SHARED_FOR: f64 = 1.0;
+/// A state larger than this, which only a fleet has …
+const LARGE_STATE: usize = 1 << 20;
+/// … is shared for so many seconds, and what has changed meanwhile comes behind it: slow clients hold few of them.
+const LARGE_SHARED_FOR: f64 = 5.0;
 
 /// A key with its rendered value.
 pub type Section = (Arc<str>, Bytes);
@@ -149,7 +153,7 @@ impl Journal {
 
     /// All there is, as of `at`.
     pub fn state(&mut self, at: f64) -> Arc<Message> {
-        if let Some(state) = self.still_true(&self.state, at) {
+        if let Some(state) = self.still_true(&self.state, at).or_else(|| self.large_state(at)) {
             return state;
         }
         let mut object = ObjectWriter::with_capacity(self.size + self.sections.len() * 4 + 256);
@@ -169,6 +173,25 @@ impl Journal {
     fn still_true(&self, rendered: &Option<(Arc<Message>, f64)>, at: f64) -> Option<Arc<Message>> {
         let (message, told) = rendered.as_ref()?;
         (message.seq == self.seq && (at - told).abs() < SHARED_FOR).then(|| message.clone())
+    }
+
+    /// A large state that was rendered a while ago, if all changes since are kept.
+    fn large_state(&self, at: f64) -> Option<Arc<Message>> {
+        let (state, told) = self.state.as_ref()?;
+        let is_shared = state.json.len() > LARGE_STATE && (at - told).abs() < LARGE_SHARED_FOR;
+        (is_shared && self.missed(state.seq).is_some()).then(|| state.clone())
+    }
+
+    /// Nobody listens: what takes much memory is not kept, and whoever comes back gets a state. Whether it was much.
+    pub fn fall_asleep(&mut self) -> bool {
+        let is_large = self.size > LARGE_STATE;
+        if is_large {
+            (self.sections, self.size) = (Vec::new(), 0);
+            (self.changes, self.changes_size) = (VecDeque::new(), 0);
+            self.seq += 1;
+        }
+        self.state = self.state.take().filter(|(state, _)| state.json.len() <= LARGE_STATE);
+        is_large
     }
 
     /// What a reader at `cursor` has to be told next, which moves it; `None` when it knows everything.

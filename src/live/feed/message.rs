@@ -1,9 +1,10 @@
 //! What a client is told: JSON once, in the framing of either transport, shared by all who get it.
 
-use std::sync::OnceLock;
+use std::convert::Infallible;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
+use futures_util::stream::{self, Stream};
 use serde::Serialize;
 
 /// A point in the feed: `<epoch>-<number>`.
@@ -47,24 +48,21 @@ pub struct Message {
     pub seq: u64,
     /// The JSON object.
     pub json: ByteString,
-    /// The same as a server-sent event, made when the first such client needs it.
-    event: OnceLock<Bytes>,
 }
 
 impl Message {
     pub(super) fn new(kind: Kind, seq: u64, json: BytesMut) -> Self {
         // Written by serde_json, which writes UTF-8.
         let json = ByteString::try_from(json.freeze()).unwrap_or_default();
-        Self { kind, seq, json, event: OnceLock::new() }
+        Self { kind, seq, json }
     }
 
-    /// As a server-sent event. All messages of a feed have one epoch.
-    pub fn event(&self, epoch: &str) -> Bytes {
-        let frame = || {
-            let (kind, seq) = (self.kind.name(), self.seq);
-            Bytes::from(format!("event: {kind}\nid: {epoch}-{seq}\ndata: {}\n\n", self.json))
-        };
-        self.event.get_or_init(frame).clone()
+    /// As a server-sent event. The JSON in it is this one, however many clients get it.
+    pub fn event(&self, epoch: &str) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+        let (kind, seq) = (self.kind.name(), self.seq);
+        let head = Bytes::from(format!("event: {kind}\nid: {epoch}-{seq}\ndata: "));
+        let event = [head, self.json.as_bytes().clone(), Bytes::from_static(b"\n\n")];
+        stream::iter(event.map(Ok))
     }
 }
 
@@ -129,6 +127,8 @@ fn put(bytes: &mut BytesMut, value: &impl Serialize) {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
+
     use super::*;
 
     #[test]
@@ -141,14 +141,15 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_event_has_one_line_of_data_whatever_the_text_contains() {
+    #[tokio::test]
+    async fn an_event_has_one_line_of_data_whatever_the_text_contains() {
         let mut object = ObjectWriter::with_capacity(16);
         object
             .field("name", &"two\nlines\r\n\ndata: \"x\"")
             .object("state", [("a/b", &Bytes::from_static(b"1"))]);
         let message = Message::new(Kind::Change, 7, object.end());
-        let event = message.event("e");
+        let event: Vec<Bytes> = message.event("e").map(Result::unwrap).collect().await;
+        let event = event.concat();
         let event = std::str::from_utf8(&event).unwrap();
         let data =
             event.strip_prefix("event: change\nid: e-7\ndata: ").unwrap().strip_suffix("\n\n").unwrap();

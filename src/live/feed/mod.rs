@@ -123,12 +123,16 @@ impl Feed {
         self.pulse.receiver_count() > 0 || lock(&self.asked).is_some_and(is_recent)
     }
 
-    /// Nobody is there: the journal need not follow the boards any more, unless somebody has just come.
-    fn fall_asleep(&self) {
+    /// Nobody is there: the journal need not follow the boards any more, unless somebody has just come. Whether it gave back much
+    /// memory.
+    fn fall_asleep(&self) -> bool {
+        let mut sleeps = false;
         self.pulse.send_if_modified(|pulse| {
             pulse.awake &= self.is_wanted();
+            sleeps = !pulse.awake;
             false
         });
+        sleeps && lock(&self.journal).fall_asleep()
     }
 
     /// The sections are these from now on, in the order of a state. For the one that writes the feed; everybody who

@@ -8,14 +8,17 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse};
 use actix_web_actors::ws::{Message as Frame, ProtocolError, WebsocketContext, WsResponseBuilder};
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::future::{Either, ready};
+use futures_util::stream::{self, Stream, StreamExt};
 use tokio::time::timeout;
 
 use super::{Kind, Listener, Message, Place};
+use crate::live::fragments::{self, FRAGMENT};
 use crate::live::guard::Guarded;
 use crate::live::sessions::Life;
-use crate::live::slices::sliced;
 use crate::live::{GoAway, Live, STOPPING, answer, goodbye, refuse, upgraded, welcome};
+use crate::slices::sliced;
 
 /// Rendering the first state takes a moment; more than this means that something is wrong.
 const STATE_DEADLINE: Duration = Duration::from_secs(5);
@@ -60,9 +63,10 @@ async fn events(live: Data<Live>, request: HttpRequest) -> Result<HttpResponse, 
     let mut sent = Sent { life: life.clone(), last: None };
     let events = messages.map(move |message| {
         sent.count(&message);
-        Ok::<_, Error>(message.event(feed.epoch()))
+        message.event(feed.epoch())
     });
-    let first = futures_util::stream::iter([Ok(RETRY.into())]);
+    let events = events.flatten();
+    let first = stream::iter([Ok(Bytes::from_static(RETRY.as_bytes()))]);
     let response = HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -91,6 +95,7 @@ struct FeedSession {
 }
 
 /// Counts what one client is sent.
+#[derive(Clone)]
 struct Sent {
     /// What the sending side knows of this client.
     life: Arc<Life>,
@@ -112,16 +117,31 @@ impl Actor for FeedSession {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.sent.life.joined(ctx.address().recipient());
         if let Some(listener) = self.listener.take() {
-            ctx.add_stream(listener.into_stream());
+            ctx.add_stream(frames(listener, self.sent.clone()));
         }
     }
 }
 
-impl StreamHandler<Arc<Message>> for FeedSession {
-    fn handle(&mut self, message: Arc<Message>, ctx: &mut Self::Context) {
+/// What the connection is given, when it takes more.
+fn frames(listener: Listener, mut sent: Sent) -> impl Stream<Item = Frame> {
+    let life = sent.life.clone();
+    let messages = listener.into_stream().take_while(move |_| ready(!life.is_leaving()));
+    let frames = messages.map(move |message| {
+        sent.count(&message);
+        let json = message.json.clone();
+        if json.len() <= FRAGMENT {
+            return Either::Left(stream::once(ready(Frame::Text(json))));
+        }
+        let fragments = fragments::of_pieces(fragments::pieces_of(json.into_bytes()));
+        Either::Right(fragments.filter_map(|fragment| ready(fragment.ok().map(Frame::Continuation))))
+    });
+    frames.flatten()
+}
+
+impl StreamHandler<Frame> for FeedSession {
+    fn handle(&mut self, frame: Frame, ctx: &mut Self::Context) {
         if !self.sent.life.is_leaving() {
-            self.sent.count(&message);
-            ctx.text(message.json.clone());
+            ctx.write_raw(frame);
         }
     }
 

@@ -144,3 +144,42 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_large_state_is_shared_for_a_while_and_what_changed_since_follows() {
+    let mut journal = journal();
+    let large: Bytes = format!("\"{}\"", "x".repeat(LARGE_STATE)).into();
+    let with = |value: i64| vec![("large".into(), large.clone()), ("a".into(), value.to_string().into())];
+    journal.replace(with(1), 10.0);
+    let first = journal.state(10.0);
+    journal.replace(with(2), 11.0);
+    let mut cursor = journal.resume(None);
+    let state = journal.next(&mut cursor, 12.0).unwrap();
+    assert!(Arc::ptr_eq(&state, &first), "one for all who come within seconds");
+    let change = json(&journal.next(&mut cursor, 12.0).unwrap());
+    assert_eq!((&change["seq"], &change["set"]), (&json!(2), &json!({ "a": 2 })));
+    assert!(journal.next(&mut cursor, 12.0).is_none());
+    assert!(!Arc::ptr_eq(&journal.state(10.0 + LARGE_SHARED_FOR), &first), "it grows old");
+}
+
+#[test]
+fn a_large_journal_that_nobody_reads_is_forgotten_and_a_small_one_is_not() {
+    let mut small = journal();
+    small.replace(sections(&[("a", 1)]), 1.0);
+    assert!(!small.fall_asleep());
+    assert!(
+        small
+            .next(&mut small.resume(Some(&place("e", 0))), 2.0)
+            .is_some_and(|next| next.kind == Kind::Change)
+    );
+
+    let mut large = journal();
+    large.replace(vec![("a".into(), vec![b'1'; LARGE_STATE + 1].into())], 1.0);
+    large.state(1.0);
+    assert!(large.fall_asleep());
+    assert!(large.sections.is_empty() && large.changes.is_empty() && large.state.is_none());
+    large.replace(sections(&[("a", 2)]), 3.0);
+    let mut back = large.resume(Some(&place("e", 1)));
+    let message = large.next(&mut back, 3.0).unwrap();
+    assert_eq!((message.kind, &json(&message)["state"]), (Kind::State, &json!({ "a": 2 })));
+}
