@@ -12,7 +12,7 @@
 //! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
-//! | 1 | [`model`], [`clock`], [`files`] |
+//! | 1 | [`model`], [`clock`], [`files`], [`client`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
@@ -22,6 +22,7 @@ pub mod app;
 pub mod audience;
 pub mod board;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod files;
 pub mod frames;

@@ -28,6 +28,7 @@ pub use secret::Secret;
 pub use style::Style;
 pub use ways::Ways;
 
+use crate::client::TrustedProxies;
 use crate::model::{Adjustments, GatewayFacts, LinkKind, Ttl};
 
 /// Everything the operator decided, validated.
@@ -200,6 +201,10 @@ pub struct HttpSettings {
     pub frame_ancestors: String,
     /// `PW_RATE_LIMIT_…`; `None`: off.
     pub rate_limit: Option<RateLimit>,
+    /// `PW_TRUSTED_PROXIES`: whose `X-Forwarded-For` says who asks.
+    pub trusted_proxies: TrustedProxies,
+    /// `PW_CONNECTIONS_PER_ADDRESS`: how many connections one client may have, unless it is a trusted proxy.
+    pub connections_per_address: usize,
     /// `PW_HTTPS`; `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
     /// `PW_CONTROL_SECRET`: what a client must know to give orders; `None`: nobody may.

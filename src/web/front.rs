@@ -85,8 +85,8 @@ fn tell(state: &State, response: &ServiceResponse, took: Duration) {
     let route = route.or_else(|| request.match_pattern()).unwrap_or_else(|| "no route".to_owned());
     let (status, latency) = (response.status().as_u16(), took.as_millis() as u64);
     debug!(
-        event = "request", method = request.method().as_str(), route = route.as_str(), status = status,
-        latency_ms = latency;
+        event = "request", client:% = state.client(request), method = request.method().as_str(),
+        route = route.as_str(), status = status, latency_ms = latency;
         "{} {route}: {status} in {latency} ms", request.method()
     );
 }
@@ -106,7 +106,7 @@ fn judge(state: &State, request: &ServiceRequest, may_read: bool) -> Verdict {
     if let Some(limiter) = &state.limiter
         && !is_preflight
         && route.is_none_or(|route| !NEVER_LIMITED.contains(&route.path))
-        && let Err(wait) = limiter.admit(orders::client(request.request()), Instant::now())
+        && let Err(wait) = limiter.admit(state.client(request.request()), Instant::now())
     {
         return Verdict::Answer(Refusal::too_many(wait, "Rate limit exceeded").answer());
     }

@@ -21,11 +21,13 @@ mod token;
 
 use std::sync::Arc;
 
+use actix_web::HttpRequest;
 use actix_web::web::{self, ServiceConfig};
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 use crate::board::Board;
+use crate::client::Client;
 use crate::clock::unix_time;
 use crate::frames::Frames;
 use crate::model::BrokerStatus;
@@ -87,6 +89,11 @@ impl State {
             counters: Counters::new(started_at),
             table: Table::default(),
         }
+    }
+
+    /// Who asks.
+    fn client(&self, request: &HttpRequest) -> Client {
+        Client::of(request, &self.http.trusted_proxies)
     }
 }
 

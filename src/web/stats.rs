@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use super::State;
 use super::docs::escaped;
-use super::orders::client;
 use super::plumbing::{self, json_value};
 use crate::clock::unix_time;
 use crate::model::views::status;
@@ -57,8 +56,8 @@ impl Counters {
 /// Starts counting anew. By GET, as the proxy has it, from this machine or with the control token only: anybody else
 /// could hide what they did, and some readers follow every link.
 pub(super) fn clear(state: &State, request: &HttpRequest) -> HttpResponse {
-    let client = client(request);
-    if !client.to_canonical().is_loopback()
+    let client = state.client(request);
+    if !client.is_loopback()
         && let Err(refusal) = state.token.check(request.headers(), client, Instant::now())
     {
         return refusal.answer();

@@ -1,6 +1,5 @@
 //! Who may give orders: whoever knows `PW_CONTROL_SECRET`.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -9,6 +8,7 @@ use tokio::time::Instant;
 
 use super::limiter::Limiter;
 use super::plumbing::Refusal;
+use crate::client::Client;
 use crate::settings::{RateLimit, Secret};
 
 /// Somebody who has guessed wrong this often has to wait.
@@ -30,7 +30,7 @@ impl Token {
     ///
     /// # Errors
     /// With the reason why not.
-    pub fn check(&self, headers: &HeaderMap, client: IpAddr, now: Instant) -> Result<(), Refusal> {
+    pub fn check(&self, headers: &HeaderMap, client: Client, now: Instant) -> Result<(), Refusal> {
         let Some(secret) = &self.secret else {
             return Err(Refusal::new(StatusCode::FORBIDDEN, "Control features not enabled"));
         };
@@ -53,13 +53,17 @@ impl Token {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use actix_web::http::header::HeaderValue;
 
     use super::*;
 
-    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    fn client(address: [u8; 4]) -> Client {
+        IpAddr::from(address).into()
+    }
 
-    fn check(token: &Token, given: Option<&[u8]>, client: IpAddr, now: Instant) -> u16 {
+    fn check(token: &Token, given: Option<&[u8]>, client: Client, now: Instant) -> u16 {
         let mut headers = HeaderMap::new();
         if let Some(given) = given {
             headers.insert(header::AUTHORIZATION, HeaderValue::from_bytes(given).unwrap());
@@ -70,24 +74,26 @@ mod tests {
     #[test]
     fn only_who_knows_the_secret_may() {
         let (token, now) = (Token::new(Some(Secret::new("grün"))), Instant::now());
-        assert_eq!(check(&Token::new(None), Some(b"Bearer x"), HOME, now), 403);
-        assert_eq!(check(&token, None, HOME, now), 401);
-        assert_eq!(check(&token, Some("Bearer grün".as_bytes()), HOME, now), 200);
-        assert_eq!(check(&token, Some("grün".as_bytes()), HOME, now), 200);
+        let home = client([127, 0, 0, 1]);
+        assert_eq!(check(&Token::new(None), Some(b"Bearer x"), home, now), 403);
+        assert_eq!(check(&token, None, home, now), 401);
+        assert_eq!(check(&token, Some("Bearer grün".as_bytes()), home, now), 200);
+        assert_eq!(check(&token, Some("grün".as_bytes()), home, now), 200);
         for wrong in [&b"bearer gr\xc3\xbcn"[..], b"Bearer ", b"Bearer gr\xfcn", b"Bearer Bearer gr\xc3\xbcn"]
         {
-            assert_eq!(check(&token, Some(wrong), HOME, now), 401, "{wrong:?}");
+            assert_eq!(check(&token, Some(wrong), home, now), 401, "{wrong:?}");
         }
     }
 
     #[test]
     fn who_guesses_waits_and_nobody_else_does() {
         let (token, now) = (Token::new(Some(Secret::new("right"))), Instant::now());
+        let home = client([127, 0, 0, 1]);
         for _ in 0..GUESSES.requests {
-            assert_eq!(check(&token, Some(b"wrong"), HOME, now), 401);
+            assert_eq!(check(&token, Some(b"wrong"), home, now), 401);
         }
-        assert_eq!(check(&token, Some(b"right"), HOME, now), 429, "not even with the right one");
-        assert_eq!(check(&token, Some(b"right"), [10, 0, 0, 1].into(), now), 200);
-        assert_eq!(check(&token, Some(b"right"), HOME, now + GUESSES.window), 200);
+        assert_eq!(check(&token, Some(b"right"), home, now), 429, "not even with the right one");
+        assert_eq!(check(&token, Some(b"right"), client([10, 0, 0, 1]), now), 200);
+        assert_eq!(check(&token, Some(b"right"), home, now + GUESSES.window), 200);
     }
 }

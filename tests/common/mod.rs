@@ -15,6 +15,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use bytes::Bytes;
 use powerwall_server::board::Board;
+use powerwall_server::client::TrustedProxies;
 use powerwall_server::frames::Frames;
 use powerwall_server::link::{Link, connect_lazily};
 use powerwall_server::live::feed::{self, Feed};
@@ -77,6 +78,8 @@ pub fn http() -> HttpSettings {
         style: Style::default(),
         frame_ancestors: "*".into(),
         rate_limit: None,
+        trusted_proxies: TrustedProxies::default(),
+        connections_per_address: 256,
         tls: None,
         control_secret: None,
     }
