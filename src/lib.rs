@@ -9,7 +9,7 @@
 //! |---|---|
 //! | 6 | `main.rs`, [`app`], [`cli`] |
 //! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
+//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`], [`connections`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
 //! | 1 | [`model`], [`clock`], [`files`], [`client`] |
@@ -24,6 +24,7 @@ pub mod board;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod connections;
 pub mod files;
 pub mod frames;
 pub mod gateway;

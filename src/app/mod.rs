@@ -1,13 +1,13 @@
 //! Wires the rooms together, and takes them apart in order when the program is told to stop.
 
 pub mod commands;
-mod listen;
+pub mod listen;
 mod logging;
 mod signals;
 pub mod tls;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::board::Board;
+use crate::connections::{Connections, Limits, default_gateway};
 use crate::frames::Frames;
 use crate::link::connect_with;
 use crate::link::memory::Memories;
@@ -34,12 +35,8 @@ use crate::web::{self, State};
 
 /// Two serve a house, and a small computer keeps its other cores.
 const WORKERS: usize = 2;
-/// More than any house has clients; file handles stay bounded.
-const MOST_CONNECTIONS_PER_WORKER: usize = 2_000;
-/// A client must have sent its head by then.
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
-/// A WebSocket client that takes nothing for this long is cut.
-const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// Files that the program needs for itself beside one for each gateway: its log, its memory, what libraries open.
+const OWN_FILES: usize = 128;
 /// What is being answered when the program is told to stop may take this long, in seconds.
 const DRAIN_SECONDS: u64 = 2;
 /// Then connections are cut; this is for the server to notice.
@@ -71,7 +68,8 @@ pub struct Service {
     gateways: Arbiter,
     server: ServerHandle,
     serving: JoinHandle<io::Result<()>>,
-    watching: JoinHandle<()>,
+    /// Cut what is stuck: sessions, and connections whatever they carry.
+    watching: [JoinHandle<()>; 2],
     feeding: JoinHandle<()>,
 }
 
@@ -82,23 +80,28 @@ impl Service {
     /// # Errors
     /// If the address cannot be listened on, or the system gives no threads.
     pub fn start(settings: &Settings, seed: u64) -> Result<Self, StartError> {
-        Self::start_with(settings, seed, STALL_LIMIT)
+        // To raise it to nothing is to ask; not every system answers.
+        let files = rlimit::increase_nofile_limit(0).ok().filter(|files| *files > 0);
+        let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+        let own = OWN_FILES + 2 * settings.gateways.len();
+        let per_client = settings.http.connections_per_address;
+        Self::start_with(settings, seed, Limits { per_client, ..Limits::default() }.within(files, own))
     }
 
-    /// As [`Service::start`], with another limit for clients that take nothing.
+    /// As [`Service::start`], with other limits for clients.
     ///
     /// # Errors
     /// As [`Service::start`].
-    pub fn start_with(settings: &Settings, seed: u64, stall_limit: Duration) -> Result<Self, StartError> {
+    pub fn start_with(settings: &Settings, seed: u64, limits: Limits) -> Result<Self, StartError> {
         let http = settings.http.clone();
         let tls = http.tls.as_ref().map(tls::server_config).transpose()?;
         let address = SocketAddr::new(http.bind, http.port);
-        let listener = TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
+        let listener = listen::bind(address).map_err(|source| StartError::Listen { address, source })?;
         let addr = listener.local_addr()?;
 
         let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
         let frames = Arc::new(Frames::new(directory.clone()));
-        let sessions = Arc::new(Sessions::new(stall_limit));
+        let sessions = Arc::new(Sessions::new(limits.stall));
         let state =
             Data::new(State::new(directory.clone(), frames.clone(), http.clone(), settings.polling.clone()));
         let live = Data::new(Live {
@@ -118,7 +121,9 @@ impl Service {
                 .configure(|config| live::configure(config, &base_path))
                 .configure(|config| web::configure(config, &base_path))
         };
-        let server = listen::serve(app, listener, tls, stall_limit)?;
+        let trusted = http.trusted_proxies.clone();
+        let connections = Arc::new(Connections::new(limits, trusted, default_gateway()));
+        let server = listen::serve(app, listener, tls, connections.clone())?;
 
         let gateways = Arbiter::new();
         let mqtt = Mqtt::start(settings.mqtt.clone(), directory.clone(), state.mqtt.clone(), seed);
@@ -138,7 +143,7 @@ impl Service {
             gateways,
             server: server.handle(),
             serving: actix::spawn(server),
-            watching: actix::spawn(sessions.watch()),
+            watching: [actix::spawn(sessions.watch()), actix::spawn(connections.watch())],
             feeding,
             live,
         })
@@ -174,7 +179,7 @@ impl Service {
         self.live.close();
         tokio::join!(self.stop_serving(), self.mqtt.stop());
         self.gateways.stop();
-        self.watching.abort();
+        self.watching.iter().for_each(JoinHandle::abort);
         self.feeding.abort();
         self.serving.abort();
     }

@@ -1,45 +1,22 @@
 //! All clients that stay connected, seen from the sending side: how many, which of them are stuck, and saying goodbye.
 
-use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
-use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
-use actix_web::dev::Extensions;
-use actix_web::rt::net::TcpStream;
-use socket2::{SockRef, Socket};
 use tokio::time::{Instant, interval};
 
 use super::GoAway;
 use crate::audience::Audience;
+use crate::connections::Connection;
 
 /// More clients than any house has.
 const MOST_SESSIONS: usize = 2_000;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What the system may hold of a feed for a client, bytes. More would be a backlog of old news.
-const SEND_BUFFER: usize = 64 << 10;
-
-/// The socket under a connection, kept beside it to be able to cut it.
-struct Cut(Socket);
-
-/// For `HttpServer::on_connect`: keeps a handle to the socket, and lets the system give up a peer that is gone.
-pub fn on_connect(stall_limit: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + Clone {
-    move |connection, extensions| {
-        let secured = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
-        let Some(stream) = connection.downcast_ref::<TcpStream>().or_else(secured) else { return };
-        let socket = SockRef::from(stream);
-        #[cfg(target_os = "linux")]
-        let _ = socket.set_tcp_user_timeout(Some(stall_limit));
-        #[cfg(not(target_os = "linux"))]
-        let _ = stall_limit;
-        if let Ok(socket) = socket.try_clone() {
-            extensions.insert(Arc::new(Cut(socket)));
-        }
-    }
-}
+const SEND_BUFFER: u32 = 64 << 10;
 
 /// Every session there is.
 pub struct Sessions {
@@ -55,7 +32,8 @@ pub(super) struct Life {
     origin: Instant,
     /// Milliseconds since the origin at which the session last ran: it runs only while its peer takes what it gets.
     progress: AtomicU64,
-    cut: Option<Arc<Cut>>,
+    /// What it goes over.
+    connection: Option<Arc<Connection>>,
     /// Whether it has been cut, which is done and told once.
     is_cut: AtomicBool,
     goodbye: OnceLock<Recipient<GoAway>>,
@@ -66,6 +44,9 @@ pub(super) struct Life {
 /// However a session ends, it ends here.
 impl Drop for Life {
     fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            connection.is_for_requests();
+        }
         self.audience.left(self.is_cut());
     }
 }
@@ -87,9 +68,15 @@ impl Life {
     /// Has the system send what there is at once, however small, and hold back little for this client, so that a slow
     /// one gets the newest.
     pub fn hurry(&self) {
-        if let Some(cut) = &self.cut {
-            let _ = cut.0.set_tcp_nodelay(true);
-            let _ = cut.0.set_send_buffer_size(SEND_BUFFER);
+        if let Some(connection) = &self.connection {
+            connection.hurry(SEND_BUFFER);
+        }
+    }
+
+    /// The client has nothing to say from now on.
+    pub fn only_listens(&self) {
+        if let Some(connection) = &self.connection {
+            connection.is_for_events();
         }
     }
 
@@ -99,8 +86,8 @@ impl Life {
 
     fn cut(&self) {
         self.is_cut.store(true, Ordering::Relaxed);
-        if let Some(cut) = &self.cut {
-            let _ = cut.0.shutdown(std::net::Shutdown::Both);
+        if let Some(connection) = &self.connection {
+            connection.cut();
         }
     }
 }
@@ -130,10 +117,14 @@ impl Sessions {
         if lives.len() >= MOST_SESSIONS {
             return None;
         }
+        let connection = request.conn_data::<Arc<Connection>>().cloned();
+        if let Some(connection) = &connection {
+            connection.is_a_socket();
+        }
         let life = Arc::new(Life {
             origin: self.origin,
             progress: AtomicU64::new(milliseconds(self.origin.elapsed())),
-            cut: request.conn_data::<Arc<Cut>>().cloned(),
+            connection,
             is_cut: AtomicBool::new(false),
             goodbye: OnceLock::new(),
             audience: audience.clone(),

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
@@ -19,10 +20,14 @@ use super::compression::takes_gzip;
 use super::orders::{self, Order};
 use super::plumbing::{Refusal, detail, method_not_allowed};
 use super::{State, bodies};
+use crate::connections::{Connection, Handling};
 use crate::settings::AllowedOrigins;
 
 /// Asked by containers and monitoring, which must not be locked out.
 const NEVER_LIMITED: [&str; 3] = ["/livez", "/readyz", "/health"];
+
+/// Bytes. No route and no query needs nearly as many.
+const LONGEST_URL: usize = 8 << 10;
 
 /// What becomes of a request.
 enum Verdict {
@@ -49,12 +54,20 @@ where
     let takes_gzip = takes_gzip(request.headers());
     let is_order = request.method() == Method::POST;
     let started = log_enabled!(Level::Debug).then(Instant::now);
+    let mut handling: Option<Handling> = None;
     let answer = match judge(&state, &request, allowed.is_some()) {
-        Verdict::Route => Either::Left(service.call(request)),
+        Verdict::Route => {
+            handling = request.conn_data().map(Connection::handle);
+            Either::Left(service.call(request))
+        }
         Verdict::Answer(response) => {
+            if let Some(connection) = request.conn_data::<Arc<Connection>>() {
+                connection.handled();
+            }
             Either::Right(Either::Left(async { Ok(request.into_response(response)) }))
         }
         Verdict::Order(order) => {
+            handling = request.conn_data().map(Connection::handle);
             let (state, payload) = (state.clone(), request.take_payload());
             // Boxed, because it would make the future of every other request larger.
             Either::Right(Either::Right(Box::pin(async move {
@@ -72,7 +85,9 @@ where
         if let Some(started) = started {
             tell(&state, &response, started.elapsed());
         }
-        Ok(if takes_gzip { state.compressor.compressed(response).await } else { response })
+        let response = if takes_gzip { state.compressor.compressed(response).await } else { response };
+        drop(handling);
+        Ok(response)
     })
 }
 
@@ -92,6 +107,9 @@ fn tell(state: &State, response: &ServiceResponse, took: Duration) {
 }
 
 fn judge(state: &State, request: &ServiceRequest, may_read: bool) -> Verdict {
+    if request.uri().path_and_query().is_some_and(|asked| asked.as_str().len() > LONGEST_URL) {
+        return Verdict::Answer(detail(StatusCode::URI_TOO_LONG, "The URL is longer than 8 kB"));
+    }
     if !is_known_host(state, request) {
         let answer = detail(StatusCode::MISDIRECTED_REQUEST, "This host name is not in PW_ALLOWED_HOSTS");
         return Verdict::Answer(answer);

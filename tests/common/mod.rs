@@ -12,14 +12,16 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::web::Data;
-use actix_web::{App, HttpServer};
+use actix_web::App;
 use bytes::Bytes;
+use powerwall_server::app::listen;
 use powerwall_server::board::Board;
 use powerwall_server::client::TrustedProxies;
+use powerwall_server::connections::{Connections, Limits};
 use powerwall_server::frames::Frames;
 use powerwall_server::link::{Link, connect_lazily};
 use powerwall_server::live::feed::{self, Feed};
-use powerwall_server::live::sessions::{Sessions, on_connect};
+use powerwall_server::live::sessions::Sessions;
 use powerwall_server::live::{self, Live};
 use powerwall_server::model::{
     Adjustments, Aggregate, ErrorNote, Freshness, GatewayFacts, LinkHealth, LinkKind, Reading, Snapshot,
@@ -209,6 +211,7 @@ impl Faces {
         stall_limit: Duration,
     ) -> Self {
         let directory = directory(snapshots);
+        let trusted = http.trusted_proxies.clone();
         let frames = Arc::new(Frames::new(directory.clone()));
         let sessions = Arc::new(Sessions::new(stall_limit));
         let feed = Arc::new(Feed::new(1));
@@ -222,21 +225,20 @@ impl Faces {
             feed: feed.clone(),
         });
         actix_web::rt::spawn(feed::keep(feed.clone(), directory.clone()));
-        let server = HttpServer::new(move || {
+        let app = move || {
             App::new()
                 .app_data(state.clone())
                 .app_data(live.clone())
                 .wrap_fn(web::front)
                 .configure(|config| live::configure(config, &http.base_path))
                 .configure(|config| web::configure(config, &http.base_path))
-        })
-        .workers(1)
-        .on_connect(on_connect(stall_limit))
-        .disable_signals()
-        .bind(("127.0.0.1", 0))
-        .unwrap();
-        let addr = server.addrs()[0];
-        actix_web::rt::spawn(server.run());
+        };
+        let limits = Limits { stall: stall_limit, ..Limits::default() };
+        let connections = Arc::new(Connections::new(limits, trusted, None));
+        actix_web::rt::spawn(connections.clone().watch());
+        let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let addr = listener.local_addr().unwrap();
+        actix_web::rt::spawn(listen::serve(app, listener, None, connections).unwrap());
         Self { addr, sessions, directory, feed }
     }
 
