@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::Data;
 use actix_web::App;
+use actix_web::web::Data;
 use bytes::Bytes;
 use powerwall_server::app::listen;
 use powerwall_server::board::Board;

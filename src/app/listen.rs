@@ -29,7 +29,8 @@ const LINGER: Duration = Duration::from_secs(1);
 /// A client must have agreed on how to encrypt by then.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
 /// For those who have too many connections already.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: application/json\r\n\
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: application/json\r\n\
     content-length: 33\r\n\r\n{\"detail\":\"Too many connections\"}";
 
 /// Listens at `address`.

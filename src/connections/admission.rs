@@ -295,8 +295,9 @@ mod tests {
         places.push(admit(&connections, "10.0.0.1").unwrap());
         drop(places);
         assert_eq!(connections.count(), 1);
-        let _places: Vec<_> =
-            ["fd00::1", "fd00::2", "fd00::3", "fd00::4"].map(|peer| admit(&connections, peer).unwrap()).into();
+        let _places: Vec<_> = ["fd00::1", "fd00::2", "fd00::3", "fd00::4"]
+            .map(|peer| admit(&connections, peer).unwrap())
+            .into();
         assert_eq!(admit(&connections, "fd00::5").unwrap_err(), Full::Client, "one host may use a whole /64");
         assert_eq!(connections.refused(), 3);
     }

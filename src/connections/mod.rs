@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn connections_leave_files_for_the_program() {
-        for (files, own, total) in [(1 << 20, 128, 4_000), (1_024, 128, 824), (256, 1_000, 88), (64, 128, 16)] {
+        for (files, own, total) in [(1 << 20, 128, 4_000), (1_024, 128, 824), (256, 1_000, 88), (64, 128, 16)]
+        {
             let limits = Limits::default().within(files, own);
             assert_eq!(limits.total, total, "{files} files");
             assert!(limits.most_open() + own.min(files / 2) <= files, "{files} files");

@@ -27,7 +27,10 @@ mod tests {
     #[test]
     fn the_gateway_is_that_of_the_default_route() {
         let line = |destination: u32, gateway: [u8; 4]| {
-            format!("eth0\t{destination:08X}\t{:08X}\t0003\t0\t0\t0\t00000000\t0\t0\t0\n", u32::from_ne_bytes(gateway))
+            format!(
+                "eth0\t{destination:08X}\t{:08X}\t0003\t0\t0\t0\t00000000\t0\t0\t0\n",
+                u32::from_ne_bytes(gateway)
+            )
         };
         let head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
         let local = line(0x0000_11AC, [0; 4]);

@@ -10,9 +10,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::App;
 use actix_web::http::Method;
 use actix_web::web::Data;
-use actix_web::App;
 use bytes::Bytes;
 use powerwall_server::app::listen;
 use powerwall_server::board::Board;
@@ -197,23 +197,22 @@ impl Faces {
     }
 
     pub fn with(snapshots: Vec<Snapshot>, http: HttpSettings, stall_limit: Duration) -> Self {
-        Self::start(snapshots, http, polling(), stall_limit)
+        Self::limited(snapshots, http, Limits { stall: stall_limit, ..Limits::default() })
+    }
+
+    pub fn limited(snapshots: Vec<Snapshot>, http: HttpSettings, limits: Limits) -> Self {
+        Self::start(snapshots, http, polling(), limits)
     }
 
     pub fn polled_with(snapshots: Vec<Snapshot>, adjustments: Adjustments) -> Self {
-        Self::start(snapshots, http(), PollingSettings { adjustments, ..polling() }, 30 * SECOND)
+        Self::start(snapshots, http(), PollingSettings { adjustments, ..polling() }, Limits::default())
     }
 
-    fn start(
-        snapshots: Vec<Snapshot>,
-        http: HttpSettings,
-        polling: PollingSettings,
-        stall_limit: Duration,
-    ) -> Self {
+    fn start(snapshots: Vec<Snapshot>, http: HttpSettings, polling: PollingSettings, limits: Limits) -> Self {
         let directory = directory(snapshots);
         let trusted = http.trusted_proxies.clone();
         let frames = Arc::new(Frames::new(directory.clone()));
-        let sessions = Arc::new(Sessions::new(stall_limit));
+        let sessions = Arc::new(Sessions::new(limits.stall));
         let feed = Arc::new(Feed::new(1));
         let state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
         let state = Data::new(state);
@@ -233,7 +232,6 @@ impl Faces {
                 .configure(|config| live::configure(config, &http.base_path))
                 .configure(|config| web::configure(config, &http.base_path))
         };
-        let limits = Limits { stall: stall_limit, ..Limits::default() };
         let connections = Arc::new(Connections::new(limits, trusted, None));
         actix_web::rt::spawn(connections.clone().watch());
         let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
