@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod listen;
 mod logging;
+mod repeats;
 mod signals;
 pub mod tls;
 

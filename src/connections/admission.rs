@@ -129,15 +129,17 @@ impl Connections {
         let is_this_machine = client.is_loopback() || local.is_some_and(|local| client == local.into());
         if let Some(full) = full {
             let may_complain = register.may_complain();
-            if is_this_machine && self.limits.kept > 0 {
-                return Ok(self.keep_place(client, register));
-            }
+            let kept =
+                (is_this_machine && self.limits.kept > 0).then(|| self.keep_place(client, &mut register));
             drop(register);
-            self.refused.fetch_add(1, Relaxed);
             if may_complain {
                 complain(full, client, held);
             }
-            return Err(full);
+            let Some(connection) = kept else {
+                self.refused.fetch_add(1, Relaxed);
+                return Err(full);
+            };
+            return Ok(Place { connection, is_kept: true, all: self.clone() });
         }
         *register.by_client.entry(client).or_default() += 1;
         let connection = register.enter(Connection::new(client, self.ticks.clone(), None));
@@ -158,7 +160,7 @@ impl Connections {
 
     /// A place beyond all limits, for a moment. The newest gets it: whoever only asks whether the service is alive is
     /// done before others come, and whoever stays has had it long enough.
-    fn keep_place(self: &Arc<Self>, client: Client, mut register: MutexGuard<'_, Register>) -> Place {
+    fn keep_place(&self, client: Client, register: &mut Register) -> Arc<Connection> {
         if register.kept.len() >= self.limits.kept
             && let Some(oldest) = register.kept.pop_front().and_then(|connection| connection.upgrade())
         {
@@ -167,7 +169,7 @@ impl Connections {
         let connection = Connection::new(client, self.ticks.clone(), Some(self.limits.kept_for));
         let connection = register.enter(connection);
         register.kept.push_back(Arc::downgrade(&connection));
-        Place { connection, is_kept: true, all: self.clone() }
+        connection
     }
 
     /// Cuts what is overdue, for as long as the service runs.
@@ -237,12 +239,12 @@ fn complain(full: Full, client: Client, held: usize) {
     match full {
         Full::Client => warn!(
             event = "connections_full", client:% = client, connections = held;
-            "{client} has {held} connections, its share, and is refused more; if many clients are behind it, name it \
+            "{client} has {held} connections, its share, and gets no more; if many clients are behind it, name it \
              in PW_TRUSTED_PROXIES if it is your reverse proxy, or raise PW_CONNECTIONS_PER_ADDRESS"
         ),
         Full::Service => warn!(
             event = "connections_full", client:% = client, connections = held;
-            "no more connections can be open; {client}, which has {held}, is refused more. The limit follows from \
+            "no more connections can be open; {client}, which has {held}, gets no more. The limit follows from \
              the number of files that the program may open (ulimit -n)"
         ),
     }

@@ -2,6 +2,7 @@
 
 mod program;
 mod secrets;
+mod strangers;
 
 use std::collections::HashSet;
 use std::io::Write;

@@ -17,10 +17,17 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Enough to see why a test failed.
 const LINES_KEPT: usize = 100_000;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_powerwall-server");
+
 /// Nothing of this machine's environment reaches the program.
 fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_powerwall-server"));
-    command.args(arguments).env_clear().envs(environment.iter().copied());
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments);
+    alone(command, environment)
+}
+
+fn alone(mut command: Command, environment: &[(&str, &str)]) -> Command {
+    command.env_clear().envs(environment.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -77,7 +84,18 @@ pub struct Program {
 impl Program {
     /// Returns when it listens.
     pub async fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = command(arguments, environment).spawn().unwrap();
+        Self::started(command(arguments, environment)).await
+    }
+
+    /// As [`Program::start`], on a system that lets it open only so many files.
+    pub async fn start_with_files(files: u64, environment: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-c").arg(format!("ulimit -n {files}; exec {PROGRAM}"));
+        Self::started(alone(shell, environment)).await
+    }
+
+    async fn started(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Log::default());
         log.follow(child.stdout.take().unwrap());
         log.follow(child.stderr.take().unwrap());
