@@ -7,12 +7,13 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 6 | `main.rs`, [`app`], [`cli`] |
-//! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`], [`connections`] |
+//! | 7 | `main.rs`, [`app`], [`cli`] |
+//! | 6 | [`web`], [`live`], [`mqtt`], [`metrics`] |
+//! | 5 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`], [`connections`] |
+//! | 4 | [`views`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
-//! | 1 | [`model`], [`clock`], [`files`], [`client`] |
+//! | 1 | [`model`], [`clock`], [`files`], [`pause`], [`client`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
@@ -25,6 +26,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod connections;
+pub mod directory;
 pub mod files;
 pub mod frames;
 pub mod gateway;
@@ -33,7 +35,11 @@ pub mod live;
 pub mod metrics;
 pub mod model;
 pub mod mqtt;
+pub mod output;
+pub mod pause;
 pub mod settings;
 pub mod simulator;
+pub mod supervise;
 pub mod supervisor;
+pub mod views;
 pub mod web;

@@ -6,7 +6,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::memory::Memory;
 use super::{Link, LinkError, Refreshed};
-use crate::model::{LinkHealth, LinkKind, Source};
+use crate::model::{Answers, LinkHealth, LinkKind};
 
 /// A link that asks nothing while its gateway wants to be left alone.
 pub struct Careful {
@@ -34,7 +34,7 @@ impl Link for Careful {
         self.link.remark()
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         Box::pin(async {
             self.memory.recall().await;
             if let Some(left) = self.memory.silence_left() {

@@ -4,6 +4,7 @@ pub mod budget;
 pub mod careful;
 pub mod error;
 pub mod https;
+mod json;
 pub mod local;
 mod login;
 pub mod look;
@@ -13,6 +14,9 @@ pub mod silence;
 pub mod tedapi;
 mod tls;
 pub mod v1r;
+pub(crate) mod vitals;
+
+use std::sync::Arc;
 
 use std::time::Duration;
 
@@ -21,8 +25,8 @@ use futures_util::future::LocalBoxFuture;
 pub use error::LinkError;
 pub use tls::any_certificate;
 
-use crate::model::{LinkHealth, LinkKind, Source};
-use crate::settings::{Access, GatewaySettings, QuerySet, TedapiAccess};
+use crate::model::{Answers, LinkHealth, LinkKind};
+use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
 use careful::Careful;
 use local::LocalLink;
 use memory::Memories;
@@ -40,7 +44,7 @@ pub trait Link {
     fn kind(&self) -> LinkKind;
 
     /// Fetches what changes by the second (power, charge, grid), connecting first if need be.
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>>;
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>>;
 
     /// Fetches the most overdue of what changes slowly: one exchange at most, so that a poll that falls due waits
     /// for one exchange and no longer. A failed exchange keeps the last good answer.
@@ -61,7 +65,7 @@ pub trait Link {
 #[derive(Debug, Default)]
 pub struct Refreshed {
     /// Everything known so far, if something was fetched.
-    pub source: Option<Source>,
+    pub source: Option<Arc<dyn Answers>>,
     /// Why the exchange failed, if it did.
     pub problem: Option<LinkError>,
     /// Whether more is due now.
@@ -79,8 +83,8 @@ pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn L
     let limit = gateway.timeout;
     let timezone = gateway.facts.timezone.as_deref();
     let memory = |host: &str, port| memories.of(&host_and_port(host, port), gateway.state_file.as_deref());
-    let (link, memory) = match &gateway.access {
-        Access::Tedapi(access) => {
+    let (link, memory) = match &gateway.link {
+        LinkConfig::Tedapi(access) => {
             let memory = memory(&access.host, access.port);
             let mut transport = HttpTransport::new(access, limit);
             if let Some(password) = &gateway.energies {
@@ -89,13 +93,13 @@ pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn L
             let channel = FrameChannel::new(transport, LinkKind::Tedapi);
             (tedapi(channel, access.query_set, &host_and_port(&access.host, access.port), gateway), memory)
         }
-        Access::Bearer(access) => {
+        LinkConfig::Bearer(access) => {
             let memory = memory(&access.host, access.port);
             let transport = BearerTransport::new(access, timezone, limit, memory.clone());
             let channel = FrameChannel::new(transport, LinkKind::Bearer);
             (tedapi(channel, access.query_set, &host_and_port(&access.host, access.port), gateway), memory)
         }
-        Access::V1r(access) => {
+        LinkConfig::V1r(access) => {
             let memory = memory(&access.host, access.port);
             let lan = SignedChannel::new(access, timezone, limit, memory.clone());
             let link = match &access.wifi {
@@ -107,17 +111,17 @@ pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn L
             };
             (link, memory)
         }
-        Access::Local(access) => {
+        LinkConfig::Local(access) => {
             let memory = memory(&access.host, access.port);
             let link: Box<dyn Link> = Box::new(LocalLink::new(access, limit, memory.clone()));
             (link, memory)
         }
-        Access::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
+        LinkConfig::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
     };
     Box::new(Careful::new(link, memory))
 }
 
-fn wifi(access: &TedapiAccess, limit: Duration) -> FrameChannel<HttpTransport> {
+fn wifi(access: &TedapiConfig, limit: Duration) -> FrameChannel<HttpTransport> {
     FrameChannel::new(HttpTransport::new(access, limit), LinkKind::Tedapi)
 }
 
@@ -151,7 +155,7 @@ impl Link for UnsupportedLink {
         self.0
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         let error = LinkError::Unsupported(format!(
             "this version reaches gateways over TEDAPI (host and gw_pwd) and the customer API (host and password); this \
              one is configured for {}",

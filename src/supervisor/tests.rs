@@ -1,16 +1,17 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::task::LocalSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::*;
+use crate::link::tedapi::answers::TedapiAnswers;
 use crate::link::{LinkError, Refreshed};
-use crate::model::tedapi::Payloads;
-use crate::model::{Adjustments, Aggregate, GatewayFacts, LinkKind, Source};
-use crate::settings::Access;
+use crate::model::{Adjustments, Aggregate, Answers, GatewayFacts, LinkKind};
+use crate::settings::LinkConfig;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -31,7 +32,7 @@ impl Link for WorldLink {
         LinkKind::Tedapi
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         Box::pin(async {
             let count = {
                 let mut polled = self.world.polled.lock().unwrap();
@@ -41,9 +42,9 @@ impl Link for WorldLink {
             };
             assert!(self.world.panics.get(&self.id) != Some(&count), "a panic on purpose");
             let status = r#"{"control":{"meterAggregates":[{"location":"SITE","realPowerW":100}]}}"#;
-            let mut payloads = Payloads::default();
+            let mut payloads = TedapiAnswers::default();
             payloads.accept_status(Bytes::from_static(status.as_bytes())).unwrap();
-            Ok(Source::Tedapi(payloads))
+            Ok(Arc::new(payloads) as Arc<dyn Answers>)
         })
     }
 
@@ -55,7 +56,7 @@ impl Link for WorldLink {
 fn gateway(id: &str) -> GatewaySettings {
     GatewaySettings {
         facts: Arc::new(GatewayFacts { id: id.into(), ..GatewayFacts::default() }),
-        access: Access::Unsupported(LinkKind::Cloud),
+        link: LinkConfig::Unsupported(LinkKind::Cloud),
         timeout: 5 * SECOND,
         state_file: None,
         energies: None,

@@ -18,6 +18,7 @@ use powerwall_server::app::listen;
 use powerwall_server::board::Board;
 use powerwall_server::client::TrustedProxies;
 use powerwall_server::connections::{Connections, Limits};
+use powerwall_server::directory::{Directory, Entry};
 use powerwall_server::frames::Frames;
 use powerwall_server::link::{Link, connect_lazily};
 use powerwall_server::live::feed::{self, Feed};
@@ -29,7 +30,6 @@ use powerwall_server::model::{
 };
 use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings, Style};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
-use powerwall_server::supervisor::{Directory, Entry};
 use powerwall_server::web::{self, State};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -107,8 +107,7 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         id: id.into(),
         name: id.to_uppercase(),
         host: Some("192.168.91.1".into()),
-        mode: "tedapi",
-        tedapi_expected: true,
+        links: &[LinkKind::Tedapi],
         ..GatewayFacts::default()
     };
     let mut snapshot = Snapshot { sequence: 1, ..Snapshot::initial(Arc::new(facts), ttl()) };
@@ -223,7 +222,7 @@ impl Faces {
             sessions: sessions.clone(),
             feed: feed.clone(),
         });
-        actix_web::rt::spawn(feed::keep(feed.clone(), directory.clone()));
+        drop(feed::keep(feed.clone(), directory.clone(), 1));
         let app = move || {
             App::new()
                 .app_data(state.clone())

@@ -6,11 +6,11 @@ use std::time::Duration;
 use awc::http::Method;
 use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, join};
+use powerwall_server::directory::Directory;
 use powerwall_server::link::https::{Answer, Call, Exchange};
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::{Link, LinkError, Refreshed};
-use powerwall_server::model::{Aggregate, LinkKind, Source};
-use powerwall_server::supervisor::Directory;
+use powerwall_server::model::{Aggregate, Answers, LinkKind};
 use tokio::time::{Instant, sleep};
 
 /// What is wrong with the program.
@@ -109,7 +109,7 @@ pub struct DefectiveLink {
     pub anew: Box<dyn Fn() -> Box<dyn Link>>,
     pub inner: Box<dyn Link>,
     pub defect: Option<Defect>,
-    last_good: Option<Source>,
+    last_good: Option<Arc<dyn Answers>>,
     has_failed: bool,
 }
 
@@ -124,7 +124,7 @@ impl Link for DefectiveLink {
         self.inner.kind()
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         if self.defect == Some(Defect::ForgetsLogins) {
             self.inner = (self.anew)();
         }

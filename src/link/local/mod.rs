@@ -5,6 +5,7 @@
 //! over its wired LAN answers three endpoints only (Basic LAN); it is told apart by its 404 on the status, and asked
 //! for that again now and then, so that no verdict is final.
 
+pub mod answers;
 mod schedule;
 pub mod session;
 
@@ -19,9 +20,9 @@ use crate::link::https::{Exchange, Https};
 use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
 use crate::link::{Link, LinkError, Refreshed};
-use crate::model::customer::{Answers, Endpoint};
-use crate::model::{LinkKind, Source};
-use crate::settings::LocalAccess;
+use crate::model::{Answers, LinkKind};
+use crate::settings::LocalConfig;
+use answers::{CustomerAnswers, Endpoint};
 use schedule::Schedule;
 
 /// Firmware from here on has no vitals.
@@ -39,11 +40,11 @@ enum Surface {
 
 pub struct LocalLink<X> {
     web: X,
-    access: LocalAccess,
+    config: LocalConfig,
     /// Session and login budget.
     memory: Arc<Memory>,
     /// The last good answers.
-    answers: Answers,
+    answers: CustomerAnswers,
     schedule: Schedule,
     surface: Surface,
     /// When a session was refused that had just been given.
@@ -51,32 +52,32 @@ pub struct LocalLink<X> {
 }
 
 impl LocalLink<Https> {
-    pub fn new(access: &LocalAccess, limit: Duration, memory: Arc<Memory>) -> Self {
-        Self::over(Https::new(&access.host, access.port, &access.certificate, limit), access, memory)
+    pub fn new(config: &LocalConfig, limit: Duration, memory: Arc<Memory>) -> Self {
+        Self::over(Https::new(&config.host, config.port, &config.certificate, limit), config, memory)
     }
 }
 
 impl<X: Exchange> LocalLink<X> {
-    pub fn over(web: X, access: &LocalAccess, memory: Arc<Memory>) -> Self {
+    pub fn over(web: X, config: &LocalConfig, memory: Arc<Memory>) -> Self {
         Self {
             web,
-            access: access.clone(),
+            config: config.clone(),
             memory,
-            answers: Answers::default(),
+            answers: CustomerAnswers::default(),
             schedule: Schedule::new(Instant::now()),
             surface: Surface::Unknown,
             doubted: None,
         }
     }
 
-    fn source(&self) -> Source {
-        Source::Customer(self.answers.clone())
+    fn source(&self) -> Arc<dyn Answers> {
+        Arc::new(self.answers.clone())
     }
 
     async fn log_in(&mut self) -> Result<Session, LinkError> {
         self.memory.spend_login().await?;
-        let answer = self.web.exchange(session::login(&self.access)).await?;
-        let session = session::opened(answer, self.access.auth_mode)?;
+        let answer = self.web.exchange(session::login(&self.config)).await?;
+        let session = session::opened(answer, self.config.auth_mode)?;
         self.memory.keep_session(Some(session.clone())).await;
         self.schedule.new_session(Instant::now());
         Ok(session)
@@ -114,7 +115,7 @@ impl<X: Exchange> LocalLink<X> {
         self.doubted.is_some_and(|since| since.elapsed() < DOUBT)
     }
 
-    async fn poll_once(&mut self) -> Result<Source, LinkError> {
+    async fn poll_once(&mut self) -> Result<Arc<dyn Answers>, LinkError> {
         let answer = self.meters().await?;
         self.take(Endpoint::Aggregates, answer)?;
         self.doubted = None;
@@ -150,7 +151,7 @@ impl<X: Exchange> LocalLink<X> {
     async fn refresh_once(&mut self, endpoint: Endpoint) -> Result<(), LinkError> {
         let session = self.memory.session();
         // Should this exchange be given up from outside, it is not repeated at once.
-        self.schedule.failed(endpoint, Instant::now());
+        self.schedule.begin(endpoint, Instant::now());
         let before = self.answers.firmware();
         let outcome = match self.ask(endpoint, session.as_ref()).await {
             Ok(answer) => self.take(endpoint, answer),
@@ -182,7 +183,7 @@ impl<X: Exchange> LocalLink<X> {
                 Ok(())
             }
             Err(LinkError::Refused { status, .. }) => {
-                log::debug!("{}: {} is refused (HTTP {status})", self.access.host, endpoint.path());
+                log::debug!("{}: {} is refused (HTTP {status})", self.config.host, endpoint.path());
                 self.answers.forget(endpoint);
                 self.schedule.refused(endpoint, now);
                 Ok(())
@@ -205,7 +206,7 @@ impl<X: Exchange> LocalLink<X> {
         if surface == Surface::BasicLan {
             log::info!(
                 "{}: it answers three endpoints only, as a Powerwall 3 does over its wired LAN (Basic LAN)",
-                self.access.host
+                self.config.host
             );
             let beyond = Endpoint::ALL.into_iter().filter(|endpoint| !endpoint.is_basic());
             beyond.for_each(|endpoint| self.answers.forget(endpoint));
@@ -218,7 +219,7 @@ impl<X: Exchange> Link for LocalLink<X> {
         LinkKind::Local
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         Box::pin(self.poll_once())
     }
 

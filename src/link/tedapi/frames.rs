@@ -10,7 +10,7 @@ use super::wire::{
     QueryRequest, ReadFile, SIGNED_ECDSA, SystemInfoResponse,
 };
 use crate::link::LinkError;
-use crate::model::tedapi::SystemInfo;
+use crate::link::tedapi::answers::SystemInfo;
 
 /// Who is asked, seen from the gateway we talk to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

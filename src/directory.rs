@@ -1,0 +1,94 @@
+//! Finds the gateways: id → board and address. Read by everybody, written by the Supervisor.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::{Addr, Recipient};
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use crate::board::{Board, Published};
+use crate::gateway::GatewayActor;
+use crate::model::{Aggregate, Snapshot};
+
+/// One configured gateway.
+pub struct Entry {
+    pub id: String,
+    /// Its newest snapshot; also while its actor is being started again.
+    pub board: Arc<Board<Snapshot>>,
+    /// Its actor; replaced when that died.
+    addr: ArcSwapOption<Addr<GatewayActor>>,
+}
+
+impl Entry {
+    pub fn new(id: impl Into<String>, board: Arc<Board<Snapshot>>) -> Self {
+        Self { id: id.into(), board, addr: ArcSwapOption::empty() }
+    }
+
+    /// The actor to send messages to; `None` while there is none.
+    pub fn addr(&self) -> Option<Addr<GatewayActor>> {
+        self.addr.load().as_deref().filter(|addr| addr.connected()).cloned()
+    }
+
+    pub(crate) fn set_addr(&self, addr: Option<Addr<GatewayActor>>) {
+        self.addr.store(addr.map(Arc::new));
+    }
+}
+
+/// All configured gateways in configured order, and the board of their sum.
+pub struct Directory {
+    entries: ArcSwap<Vec<Arc<Entry>>>,
+    /// Who follows every gateway, present and future. Held while entries are replaced, so that no board is missed.
+    followers: Mutex<Vec<Recipient<Published<Snapshot>>>>,
+    pub aggregate: Arc<Board<Aggregate>>,
+}
+
+impl Directory {
+    pub fn new(entries: Vec<Arc<Entry>>, aggregate: Arc<Board<Aggregate>>) -> Self {
+        Self { entries: ArcSwap::from_pointee(entries), followers: Mutex::default(), aggregate }
+    }
+
+    pub fn entries(&self) -> Arc<Vec<Arc<Entry>>> {
+        self.entries.load_full()
+    }
+
+    pub fn get(&self, id: &str) -> Option<Arc<Entry>> {
+        self.entries.load().iter().find(|entry| entry.id == id).cloned()
+    }
+
+    /// The gateway that routes without an id speak of: `default` if there is one, else the first.
+    pub fn default_gateway(&self) -> Option<Arc<Entry>> {
+        let entries = self.entries.load();
+        entries.iter().find(|entry| entry.id == "default").or_else(|| entries.first()).cloned()
+    }
+
+    /// The newest snapshot of every gateway, in configured order.
+    pub fn snapshots(&self) -> Vec<Arc<Snapshot>> {
+        self.entries.load().iter().map(|entry| entry.board.read()).collect()
+    }
+
+    /// Nudges `follower` at each publication of every gateway, also of those that are configured later, until its
+    /// actor ends.
+    pub fn follow(&self, follower: Recipient<Published<Snapshot>>) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.retain(Recipient::connected);
+        for entry in self.entries.load().iter() {
+            entry.board.subscribe(follower.clone());
+        }
+        followers.push(follower);
+    }
+
+    /// Whether `entry` is still configured, as it is here and not only under the same id.
+    pub fn contains(&self, entry: &Arc<Entry>) -> bool {
+        self.entries.load().iter().any(|known| Arc::ptr_eq(known, entry))
+    }
+
+    pub(crate) fn replace(&self, entries: Vec<Arc<Entry>>) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.retain(Recipient::connected);
+        for entry in entries.iter().filter(|entry| !self.contains(entry)) {
+            for follower in followers.iter() {
+                entry.board.subscribe(follower.clone());
+            }
+        }
+        self.entries.store(Arc::new(entries));
+    }
+}
