@@ -31,8 +31,6 @@ use pace::{Pace, longest_stride};
 use retry::{Retry, RetrySchedule};
 use ticks::Ticks;
 
-/// A first poll may need this many: the DIN, the large status question, and the small one if the large one fails.
-const EXCHANGES_TO_FIRST_READING: u32 = 3;
 /// An actor that dies this soon after the one before it has died of the same: it asks after a pause, and for no
 /// slow data. Nor is slow data that killed its reader asked for again before.
 const CRASH_REMEMBERED: Duration = Duration::from_secs(600);
@@ -185,7 +183,7 @@ impl GatewayActor {
 
     fn poll(&mut self, ctx: &mut Context<Self>) {
         let Some(mut link) = self.link.take() else { return };
-        let limit = self.plan.timeout * EXCHANGES_TO_FIRST_READING;
+        let limit = link.patience(self.plan.timeout);
         let started = Instant::now();
         // Before anything is shown that has numbers.
         let recall = self.unread.take().map(|file| numbers::recall(file, self.newest.numbering.clone()));

@@ -1,6 +1,7 @@
 //! Keeps the silence that a gateway asked for, whatever the link below would do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
@@ -24,6 +25,10 @@ impl Careful {
 impl Link for Careful {
     fn kind(&self) -> LinkKind {
         self.link.kind()
+    }
+
+    fn patience(&self, exchange: Duration) -> Duration {
+        self.link.patience(exchange)
     }
 
     fn links(&self) -> Option<Vec<LinkHealth>> {

@@ -11,6 +11,7 @@ pub mod look;
 pub mod memory;
 mod pair;
 pub mod silence;
+pub mod standby;
 pub mod tedapi;
 mod tls;
 pub mod v1r;
@@ -31,6 +32,7 @@ use careful::Careful;
 use local::LocalLink;
 use memory::Memories;
 use pair::Pair;
+use standby::Standby;
 use tedapi::TedapiLink;
 use tedapi::bearer::BearerTransport;
 use tedapi::channel::{Channel, FrameChannel};
@@ -38,10 +40,19 @@ use tedapi::queries::Queries;
 use tedapi::transport::HttpTransport;
 use v1r::SignedChannel;
 
+/// A first poll may need this many.
+const EXCHANGES_TO_FIRST_READING: u32 = 3;
+
 /// One way to reach one gateway. Never more than one exchange in flight: methods take `&mut self`.
 pub trait Link {
     /// Of the way in use.
     fn kind(&self) -> LinkKind;
+
+    /// How long a poll may take, from the limit of one exchange: a first poll may need the DIN, the large status
+    /// question, and the small one if the large one fails.
+    fn patience(&self, exchange: Duration) -> Duration {
+        exchange * EXCHANGES_TO_FIRST_READING
+    }
 
     /// Fetches what changes by the second (power, charge, grid), connecting first if need be.
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>>;
@@ -80,6 +91,15 @@ pub fn connect_lazily(gateway: &GatewaySettings) -> Box<dyn Link> {
 
 /// As [`connect_lazily`], with what former links to the same gateway left in `memories`.
 pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
+    if gateway.standby.is_empty() {
+        return single(gateway, memories);
+    }
+    let links = std::iter::once(gateway).chain(&gateway.standby).map(|link| single(link, memories));
+    Box::new(Standby::new(gateway.facts.id.as_str(), links.collect(), gateway.timeout))
+}
+
+/// The one link that `gateway` prefers.
+fn single(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
     let limit = gateway.timeout;
     let timezone = gateway.facts.timezone.as_deref();
     let memory = |host: &str, port| memories.of(&host_and_port(host, port), gateway.state_file.as_deref());

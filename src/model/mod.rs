@@ -28,5 +28,5 @@ pub use snapshot::{
     ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot, mode_name,
 };
 pub use tally::{FailureTally, PollTimes};
-pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Telemetry};
+pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Supplement, Telemetry};
 pub use units::{AppPercent, RawPercent};

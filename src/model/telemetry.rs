@@ -8,7 +8,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Answers, Interpretation, Number, NumberingMemory, RawPercent, Site};
+use tokio::time::Instant;
+
+use super::{Answers, Interpretation, LinkKind, Number, NumberingMemory, RawPercent, Site};
 
 /// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -92,6 +94,18 @@ pub struct Readings {
     pub din: Option<String>,
     /// Whether this is Powerwall 3 hardware; `None` while unknown.
     pub powerwall3: Option<bool>,
+    /// Which of these did not come from the link in use.
+    pub supplements: Vec<Supplement>,
+}
+
+/// A reading that the link in use cannot know and another one knew.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Supplement {
+    /// Name of the field of [`Readings`].
+    pub field: &'static str,
+    pub link: LinkKind,
+    /// When that link read it.
+    pub taken: Instant,
 }
 
 /// What the operator wants changed in readings before anyone sees them.

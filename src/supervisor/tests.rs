@@ -60,6 +60,7 @@ fn gateway(id: &str) -> GatewaySettings {
         timeout: 5 * SECOND,
         state_file: None,
         energies: None,
+        standby: Vec::new(),
     }
 }
 

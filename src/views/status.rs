@@ -220,10 +220,10 @@ pub fn health(snapshot: &Snapshot, at: Moment, responding: bool) -> Value {
             })
         })
         .collect();
-    json!({
+    let mut shown = json!({
         "id": snapshot.gateway.id,
         "name": snapshot.gateway.name,
-        "mode": mode_name(snapshot.gateway.links),
+        "mode": mode_name(&snapshot.gateway.links),
         "mode_reason": snapshot.gateway.reason,
         "state": snapshot.freshness(at.now),
         "responding": responding,
@@ -237,7 +237,23 @@ pub fn health(snapshot: &Snapshot, at: Moment, responding: bool) -> Value {
         "failures": health.failures,
         "restarts": health.restarts,
         "links": links,
-    })
+    });
+    let supplements = supplements(snapshot, at);
+    if !supplements.is_empty() {
+        shown["supplements"] = supplements.into();
+    }
+    shown
+}
+
+/// The readings that another link than the one in use knew, and how old they are.
+fn supplements(snapshot: &Snapshot, at: Moment) -> Vec<Value> {
+    let readings = snapshot.telemetry(at.now).map(|telemetry| &telemetry.readings);
+    let supplements = readings.map(|readings| readings.supplements.as_slice()).unwrap_or_default();
+    let shown = supplements.iter().map(|one| {
+        let age = at.now.saturating_duration_since(one.taken);
+        json!({ "field": one.field, "link": one.link, "age_seconds": round(age.as_secs_f64()) })
+    });
+    shown.collect()
 }
 
 /// Milliseconds are enough.

@@ -203,6 +203,7 @@ impl Answers for CustomerAnswers {
                 Some(din) => Some(din.starts_with("1707000")),
                 None => self.basic_lan.then_some(true),
             },
+            supplements: Vec::new(),
         }
     }
 

@@ -192,6 +192,7 @@ impl Answers for TedapiAnswers {
             firmware: self.system.version.clone(),
             din: self.din.as_deref().map(str::to_owned),
             powerwall3: config.known.then_some(()).and(config.powerwall3),
+            supplements: Vec::new(),
         }
     }
 
