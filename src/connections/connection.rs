@@ -288,7 +288,7 @@ mod tests {
         /// What is overdue first within so many seconds in which `each` happens every second, and when.
         fn pass(&self, seconds: u32, each: impl Fn(&Connection)) -> Option<(Overdue, u32)> {
             let start = self.ticks.now();
-            for second in 0..seconds {
+            for _ in 0..seconds {
                 each(&self.connection);
                 for _ in 0..4 {
                     let now = self.ticks.advance();
@@ -296,7 +296,6 @@ mod tests {
                         return Some((overdue, (now - start) / 4));
                     }
                 }
-                let _ = second;
             }
             None
         }

@@ -59,14 +59,19 @@ impl Limits {
     /// With no more connections than a program that may open so many files, and needs some of them itself, can have.
     #[must_use]
     pub fn within(self, files: usize, own: usize) -> Self {
-        let kept = self.kept.min(files / 8);
-        let left = files - own.min(files / 2) - kept - Self::arriving(files);
+        let kept = self.kept.min(files / 16);
+        let left = files - own.min(Self::most_own(files)) - kept - Self::arriving(files);
         Self { total: self.total.min(left), kept, ..self }
     }
 
     /// Connections that are accepted and not yet admitted or refused.
     fn arriving(files: usize) -> usize {
-        64.min(files / 8)
+        64.min(files / 16)
+    }
+
+    /// However few files there are, some are for clients.
+    fn most_own(files: usize) -> usize {
+        files - files / 4
     }
 
     /// More than this are never open at the same time.
@@ -81,11 +86,11 @@ mod tests {
 
     #[test]
     fn connections_leave_files_for_the_program() {
-        for (files, own, total) in [(1 << 20, 128, 4_000), (1_024, 128, 824), (256, 1_000, 88), (64, 128, 16)]
+        for (files, own, total) in [(1 << 20, 128, 4_000), (1_024, 128, 824), (256, 1_000, 40), (64, 128, 8)]
         {
             let limits = Limits::default().within(files, own);
             assert_eq!(limits.total, total, "{files} files");
-            assert!(limits.most_open() + own.min(files / 2) <= files, "{files} files");
+            assert!(limits.most_open() + own.min(Limits::most_own(files)) <= files, "{files} files");
         }
     }
 }
