@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use powerwall_server::link::https::{self, Answer, Call, Exchange};
@@ -23,6 +23,7 @@ use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::tedapi::{TedapiLink, frames, wire};
 use powerwall_server::link::v1r::message::{self, Routable};
 use powerwall_server::link::{Link, LinkError};
+use powerwall_server::live::intake::{Intake, MOST_BYTES, MOST_FRAMES, Refusal};
 use powerwall_server::model::{Adjustments, Answers, LinkKind, Telemetry};
 use powerwall_server::settings::rsa_key::RsaKey;
 use powerwall_server::settings::{
@@ -35,7 +36,7 @@ use prost::Message;
 pub type Body = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const TARGETS: [(&str, Body); 11] = [
+pub const TARGETS: [(&str, Body); 12] = [
     ("tedapi_frames", tedapi_frames),
     ("tedapi_documents", tedapi_documents),
     ("tedapi_link", tedapi_link),
@@ -47,6 +48,7 @@ pub const TARGETS: [(&str, Body); 11] = [
     ("settings_file", settings_file),
     ("rsa_key", rsa_key),
     ("state_file", state_file),
+    ("websocket_intake", websocket_intake),
 ];
 
 /// Between the parts of an input that has several.
@@ -266,6 +268,52 @@ pub fn state_file(data: &[u8]) {
         runtime.block_on(memory.recall());
         let _ = (memory.session(), memory.silence_left());
     });
+}
+
+/// What a WebSocket client sends, whole and in pieces. Its first byte is their size.
+pub fn websocket_intake(data: &[u8]) {
+    let Some((&size, said)) = data.split_first() else { return };
+    let taken = |size: usize| {
+        let (mut intake, mut passed) = (Intake::new(0), BytesMut::new());
+        let mut pieces = said.chunks(size);
+        let outcome = pieces.try_for_each(|piece| intake.take(0, piece, &mut passed));
+        (outcome, passed, intake.is_over())
+    };
+    let whole = taken(usize::MAX);
+    for size in [1, usize::from(size).max(1)] {
+        assert_eq!(taken(size), whole, "it makes no difference how it arrives");
+    }
+
+    let (outcome, mut passed, is_over) = whole;
+    assert!(passed.len() <= usize::from(MOST_BYTES) && passed.len() <= said.len());
+    let frames = control_frames(&mut passed);
+    assert!(frames.len() <= usize::from(MOST_FRAMES));
+    // What is left is the beginning of a frame that has not arrived in full.
+    assert!(passed.is_empty() || (outcome.is_ok() && !is_over && passed.len() < LARGEST_CONTROL_FRAME));
+    let goodbyes = frames.iter().filter(|opcode| **opcode == 8).count();
+    assert_eq!((goodbyes, frames.last() == Some(&8)), (usize::from(is_over), is_over));
+    assert!(!is_over || outcome.is_ok());
+    let claims_much = said.windows(2).any(|head| matches!(head[1] & 0x7f, 126 | 127));
+    assert!(outcome != Err(Refusal::TooLarge) || claims_much);
+}
+
+/// Header and payload.
+const LARGEST_CONTROL_FRAME: usize = 6 + 125;
+
+/// Takes whole frames off `bytes`, all of them such as a codec may see, and returns their opcodes.
+fn control_frames(bytes: &mut BytesMut) -> Vec<u8> {
+    let mut opcodes = Vec::new();
+    while let [first, second, ..] = bytes[..] {
+        assert!(matches!(first, 0x88..=0x8a), "a whole control frame: {first:x}");
+        let length = usize::from(second & 0x7f);
+        assert!(second >= 0x80 && length <= 125, "masked and short: {second:x}");
+        if bytes.len() < 6 + length {
+            break;
+        }
+        let _ = bytes.split_to(6 + length);
+        opcodes.push(first & 0x0f);
+    }
+    opcodes
 }
 
 fn with_file(content: &[u8], then: impl FnOnce(&str)) {

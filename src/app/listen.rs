@@ -28,6 +28,10 @@ const BACKLOG: i32 = 1_024;
 const LINGER: Duration = Duration::from_secs(1);
 /// A client must have agreed on how to encrypt by then.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
+/// The system gives a peer up this much later than the service does. It is the first nevertheless where little is sent:
+/// what fits into its buffers has been taken, as far as the service can see.
+#[cfg(target_os = "linux")]
+const AFTER_STALL: Duration = Duration::from_secs(2);
 /// For those who have too many connections already.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: application/json\r\n\
@@ -125,7 +129,7 @@ async fn open(
     };
     // Lets the system give up a peer that is gone.
     #[cfg(target_os = "linux")]
-    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(connections.limits().stall));
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(connections.limits().stall + AFTER_STALL));
     let wire = match acceptor {
         None => Wire::Plain(stream),
         Some(acceptor) => {

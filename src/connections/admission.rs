@@ -11,7 +11,7 @@ use std::time::Duration;
 use log::{debug, warn};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::connection::Ticks;
+use super::connection::{Overdue, Ticks};
 use super::{Connection, Limits, TICK};
 use crate::client::{Client, TrustedProxies};
 
@@ -195,7 +195,10 @@ impl Connections {
                     "a connection took too long: {overdue:?}"
                 );
                 self.cut.fetch_add(1, Relaxed);
-                connection.cut();
+                match overdue {
+                    Overdue::Stalled => connection.reset(),
+                    _ => connection.cut(),
+                }
             }
         }
     }

@@ -80,6 +80,11 @@ pub struct Connection {
     /// Requests since something was last read, up to 2.
     requests: AtomicU8,
     is_cut: AtomicBool,
+    /// Whether the system shall throw away what the peer has not taken when the connection is cut; it would keep that
+    /// for minutes.
+    is_reset: AtomicBool,
+    /// Whether the peer, or the network between, ended the connection in disorder.
+    is_broken: AtomicBool,
     /// Whether the system shall send at once and hold back little: the size of its buffer, or 0.
     send_buffer: AtomicU32,
     /// The task that reads and writes, to be woken when the connection is cut.
@@ -101,6 +106,8 @@ impl Connection {
             used: AtomicU8::new(Use::Requests as u8),
             requests: AtomicU8::new(0),
             is_cut: AtomicBool::new(false),
+            is_reset: AtomicBool::new(false),
+            is_broken: AtomicBool::new(false),
             send_buffer: AtomicU32::new(0),
             task: AtomicWaker::new(),
             ticks,
@@ -111,6 +118,17 @@ impl Connection {
     pub fn cut(&self) {
         self.is_cut.store(true, Relaxed);
         self.task.wake();
+    }
+
+    /// As [`Connection::cut`]; what the peer has not taken is thrown away.
+    pub fn reset(&self) {
+        self.is_reset.store(true, Relaxed);
+        self.cut();
+    }
+
+    /// Whether the peer, or the network between, ended the connection in disorder.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken.load(Relaxed)
     }
 
     pub fn is_cut(&self) -> bool {
@@ -206,6 +224,14 @@ impl Connection {
             return None;
         }
         Some(self.send_buffer.swap(0, Relaxed))
+    }
+
+    pub(super) fn is_reset(&self) -> bool {
+        self.is_reset.load(Relaxed)
+    }
+
+    pub(super) fn broke(&self) {
+        self.is_broken.store(true, Relaxed);
     }
 
     pub(super) fn wake_when_cut(&self, task: &Waker) {

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -51,7 +52,23 @@ impl Watched {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.connection().is_cut() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+        if !self.connection().is_cut() {
+            return Ok(());
+        }
+        if self.connection().is_reset() {
+            let _ = SockRef::from(self.socket()).set_linger(Some(Duration::ZERO));
+        }
+        Err(io::ErrorKind::ConnectionAborted.into())
+    }
+
+    /// Marks what the system says of a peer that is gone. One that ends TLS without a word has not broken anything.
+    fn heard<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &outcome
+            && error.kind() != io::ErrorKind::UnexpectedEof
+        {
+            self.connection().broke();
+        }
+        outcome
     }
 
     /// To be called after a poll that ends with pending.
@@ -81,7 +98,7 @@ impl AsyncRead for Watched {
         if buffer.filled().len() > before {
             this.connection().has_read();
         }
-        outcome
+        this.heard(outcome)
     }
 }
 
@@ -99,6 +116,9 @@ impl AsyncWrite for Watched {
         if outcome.is_pending() {
             this.connection().takes_nothing();
             return this.pending(context);
+        }
+        if matches!(outcome, Poll::Ready(Err(_))) {
+            return this.heard(outcome);
         }
         this.connection().has_written();
         if this.connection().is_pipelined() {

@@ -28,6 +28,7 @@ struct HttpVariables {
     pw_rate_limit_max_buckets: Option<String>,
     pw_trusted_proxies: Option<String>,
     pw_connections_per_address: Option<String>,
+    pw_live_clients_per_address: Option<String>,
 }
 
 impl Reader {
@@ -77,6 +78,8 @@ impl Reader {
             ToString::to_string,
         );
         let share = self.whole("PW_CONNECTIONS_PER_ADDRESS", raw.pw_connections_per_address, 256, 1_000_000);
+        let live_per_address =
+            self.whole("PW_LIVE_CLIENTS_PER_ADDRESS", raw.pw_live_clients_per_address, 128, 2_000);
         if raw.pw_control_secret.is_some() {
             self.note("PW_CONTROL_SECRET", "", true);
         }
@@ -92,6 +95,7 @@ impl Reader {
             rate_limit: is_limited.then_some(limit),
             trusted_proxies,
             connections_per_address: usize::try_from(share).unwrap_or(usize::MAX),
+            live_per_address: usize::try_from(live_per_address).unwrap_or(usize::MAX),
             tls,
             control_secret: raw.pw_control_secret.map(Secret::new),
         }

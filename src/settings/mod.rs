@@ -124,6 +124,8 @@ pub struct HttpSettings {
     pub trusted_proxies: TrustedProxies,
     /// `PW_CONNECTIONS_PER_ADDRESS`: how many connections one client may have, unless it is a trusted proxy.
     pub connections_per_address: usize,
+    /// `PW_LIVE_CLIENTS_PER_ADDRESS`: how many of the live clients may be of one address.
+    pub live_per_address: usize,
     /// `PW_HTTPS`; `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
     /// `PW_CONTROL_SECRET`: what a client must know to give orders; `None`: nobody may.

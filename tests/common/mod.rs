@@ -1,6 +1,7 @@
 //! What several test programs need: data of a simulated gateway, and services made of it.
 #![allow(dead_code, reason = "every test program uses its own part")]
 
+pub mod raw;
 pub mod recorded;
 pub mod sockets;
 pub mod tools;
@@ -82,6 +83,7 @@ pub fn http() -> HttpSettings {
         rate_limit: None,
         trusted_proxies: TrustedProxies::default(),
         connections_per_address: 256,
+        live_per_address: usize::MAX,
         tls: None,
         control_secret: None,
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,17 +18,13 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Enough to see why a test failed.
 const LINES_KEPT: usize = 100_000;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_powerwall-server");
+/// The program.
+const EXECUTABLE: &str = env!("CARGO_BIN_EXE_powerwall-server");
 
 /// Nothing of this machine's environment reaches the program.
-fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(arguments);
-    alone(command, environment)
-}
-
-fn alone(mut command: Command, environment: &[(&str, &str)]) -> Command {
-    command.env_clear().envs(environment.iter().copied());
+fn command(executable: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(executable);
+    command.args(arguments).env_clear().envs(environment.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -40,7 +37,10 @@ pub struct Said {
 }
 
 pub async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Said {
-    let output = timeout(PATIENCE, command(arguments, environment).output()).await.unwrap().unwrap();
+    let output = timeout(PATIENCE, command(EXECUTABLE.as_ref(), arguments, environment).output())
+        .await
+        .unwrap()
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
@@ -84,18 +84,22 @@ pub struct Program {
 impl Program {
     /// Returns when it listens.
     pub async fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        Self::started(command(arguments, environment)).await
+        Self::start_executable(EXECUTABLE.as_ref(), arguments, environment).await
     }
 
     /// As [`Program::start`], on a system that lets it open only so many files.
     pub async fn start_with_files(files: u64, environment: &[(&str, &str)]) -> Self {
-        let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(format!("ulimit -n {files}; exec {PROGRAM}"));
-        Self::started(alone(shell, environment)).await
+        let limited = format!("ulimit -n {files}; exec {EXECUTABLE}");
+        Self::start_executable(Path::new("/bin/sh"), &["-c", &limited], environment).await
     }
 
-    async fn started(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
+    /// As [`Program::start`], with another executable that says where it listens.
+    pub async fn start_executable(
+        executable: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut child = command(executable, arguments, environment).spawn().unwrap();
         let log = Arc::new(Log::default());
         log.follow(child.stdout.take().unwrap());
         log.follow(child.stderr.take().unwrap());
@@ -162,6 +166,13 @@ impl Program {
             Ok(health) => health,
             Err(_) => panic!("{id} stays {}\n{}", self.health(id).await, self.log()),
         }
+    }
+
+    /// Memory in use.
+    pub fn resident_kilobytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     pub async fn signal(&self, name: &str) {

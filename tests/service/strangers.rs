@@ -19,7 +19,14 @@ async fn a_thousand_files_outlive_idle_strangers() {
     // Those of this test come on top of those of others beside it.
     rlimit::increase_nofile_limit(4 * FILES).unwrap();
     let home = gateway("home", SiteKind::Powerwall3).await;
-    let environment = [("PW_PORT", "0"), ("PW_CACHE_EXPIRE", "1"), ("PW_GATEWAYS", &list(&[&home]))];
+    let gateways = list(&[&home]);
+    let environment = [
+        ("PW_PORT", "0"),
+        ("PW_CACHE_EXPIRE", "1"),
+        ("PW_GATEWAYS", &gateways),
+        // So that strangers stay whom the share of connections lets in.
+        ("PW_LIVE_CLIENTS_PER_ADDRESS", "2000"),
+    ];
     let mut program = Program::start_with_files(FILES, &environment).await;
     program.health_becomes("home", is_live).await;
     let mut strangers = Vec::new();
