@@ -1,14 +1,15 @@
 //! Wires the rooms together, and takes them apart in order when the program is told to stop.
 
 pub mod commands;
-mod listen;
+pub mod listen;
 mod logging;
 mod reload;
+mod repeats;
 mod signals;
 mod storage;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::board::Board;
+use crate::connections::{Connections, Limits, default_gateway};
 use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::link::connect_with;
@@ -38,12 +40,8 @@ const OUTPUTS: [Start; 3] = [live::start, web::start, mqtt::start];
 
 /// Two serve a house, and a small computer keeps its other cores.
 const WORKERS: usize = 2;
-/// More than any house has clients; file handles stay bounded.
-const MOST_CONNECTIONS_PER_WORKER: usize = 2_000;
-/// A client must have sent its head by then.
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
-/// A WebSocket client that takes nothing for this long is cut.
-const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// Files that the program needs for itself beside one for each gateway: its log, its memory, what libraries open.
+const OWN_FILES: usize = 128;
 /// What is being answered when the program is told to stop may take this long, in seconds.
 const DRAIN_SECONDS: u64 = 2;
 /// Then connections are cut; this is for the server to notice.
@@ -76,6 +74,8 @@ pub struct Service {
     gateways: Arbiter,
     server: ServerHandle,
     serving: JoinHandle<io::Result<()>>,
+    /// Cuts connections that take too long.
+    watching: JoinHandle<()>,
 }
 
 impl Service {
@@ -85,18 +85,23 @@ impl Service {
     /// # Errors
     /// If the address cannot be listened on, or the system gives no threads.
     pub fn start(settings: &Settings, seed: u64) -> Result<Self, StartError> {
-        Self::start_with(settings, seed, STALL_LIMIT)
+        // To raise it to nothing is to ask; not every system answers.
+        let files = rlimit::increase_nofile_limit(0).ok().filter(|files| *files > 0);
+        let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+        let own = OWN_FILES + 2 * settings.gateways.len();
+        let per_client = settings.http.connections_per_address;
+        Self::start_with(settings, seed, Limits { per_client, ..Limits::default() }.within(files, own))
     }
 
-    /// As [`Service::start`], with another limit for clients that take nothing.
+    /// As [`Service::start`], with other limits for clients.
     ///
     /// # Errors
     /// As [`Service::start`].
-    pub fn start_with(settings: &Settings, seed: u64, stall_limit: Duration) -> Result<Self, StartError> {
+    pub fn start_with(settings: &Settings, seed: u64, limits: Limits) -> Result<Self, StartError> {
         let certificate = settings.http.tls.as_ref();
         let tls = certificate.map(|files| server_config(&files.certificate, &files.key)).transpose()?;
         let address = SocketAddr::new(settings.http.bind, settings.http.port);
-        let listener = TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
+        let listener = listen::bind(address).map_err(|source| StartError::Listen { address, source })?;
         let addr = listener.local_addr()?;
 
         let journal = storage::journal(settings.store.as_deref())?;
@@ -108,7 +113,7 @@ impl Service {
             journal: journal.clone(),
             directory: directory.clone(),
             seed,
-            stall_limit,
+            stall_limit: limits.stall,
         };
         let outputs = OUTPUTS.map(|start| start(settings, &surroundings)).into_iter().collect::<Vec<_>>();
         let routes: Vec<_> = outputs.iter().filter_map(|output| output.routes()).collect();
@@ -116,7 +121,9 @@ impl Service {
             let app = App::new().wrap_fn(web::front);
             routes.iter().fold(app, |app, routes| app.configure(|config| routes(config)))
         };
-        let server = listen::serve(app, listener, tls, stall_limit)?;
+        let trusted = settings.http.trusted_proxies.clone();
+        let connections = Arc::new(Connections::new(limits, trusted, default_gateway()));
+        let server = listen::serve(app, listener, tls, connections.clone())?;
 
         let gateways = Arbiter::new();
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
@@ -134,6 +141,7 @@ impl Service {
             gateways,
             server: server.handle(),
             serving: actix::spawn(server),
+            watching: actix::spawn(connections.watch()),
         })
     }
 
@@ -163,6 +171,7 @@ impl Service {
         let outputs = join_all(self.outputs.iter().map(|output| output.stop()));
         tokio::join!(outputs, self.stop_serving());
         self.gateways.stop();
+        self.watching.abort();
         self.serving.abort();
         if timeout(CUT_DEADLINE, storage::finish(&self.journal)).await.is_err() {
             warn!(event = "stopping"; "the disk takes too long; what was to be kept last may be lost");

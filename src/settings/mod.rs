@@ -32,6 +32,7 @@ pub use secret::Secret;
 pub use style::Style;
 pub use ways::Ways;
 
+use crate::client::TrustedProxies;
 use crate::model::{Adjustments, GatewayFacts, Ttl};
 pub use crate::tls::CertificatePolicy;
 
@@ -123,6 +124,10 @@ pub struct HttpSettings {
     pub frame_ancestors: String,
     /// `PW_RATE_LIMIT_…`; `None`: off.
     pub rate_limit: Option<RateLimit>,
+    /// `PW_TRUSTED_PROXIES`: whose `X-Forwarded-For` says who asks.
+    pub trusted_proxies: TrustedProxies,
+    /// `PW_CONNECTIONS_PER_ADDRESS`: how many connections one client may have, unless it is a trusted proxy.
+    pub connections_per_address: usize,
     /// `PW_LIVE_CLIENTS_PER_ADDRESS`: how many of the live clients may be of one address.
     pub live_per_address: usize,
     /// `PW_HTTPS`; `None`: plain HTTP.

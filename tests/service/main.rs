@@ -6,6 +6,7 @@ mod program;
 #[path = "../common/raw.rs"]
 mod raw;
 mod secrets;
+mod strangers;
 
 use std::collections::HashSet;
 use std::io::Write;
