@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
+use crate::link::aside::aside;
 use crate::link::https::{Exchange, Https};
 use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
@@ -127,7 +128,7 @@ impl<X: Exchange> LocalLink<X> {
                 return Err(error);
             }
         };
-        self.take(Endpoint::Aggregates, answer)?;
+        self.take(Endpoint::Aggregates, answer).await?;
         self.doubted = None;
         for endpoint in self.schedule.outdated(Instant::now()) {
             self.answers.forget(endpoint);
@@ -135,9 +136,12 @@ impl<X: Exchange> LocalLink<X> {
         Ok(self.source())
     }
 
-    fn take(&mut self, endpoint: Endpoint, answer: Bytes) -> Result<(), LinkError> {
-        let malformed = |why: String| LinkError::Malformed { what: endpoint.path().into(), why };
-        let is_other = self.answers.accept(endpoint, answer).map_err(|why| malformed(why.to_string()))?;
+    async fn take(&mut self, endpoint: Endpoint, answer: Bytes) -> Result<(), LinkError> {
+        let (mut answers, size) = (self.answers.clone(), answer.len());
+        let accept = move || answers.accept(endpoint, answer).map(|is_other| (answers, is_other));
+        let accepted = aside(size, accept).await;
+        let (answers, is_other) = accepted.map_err(|why| LinkError::unusable(endpoint.path(), &why))?;
+        self.answers = answers;
         let now = Instant::now();
         if is_other {
             log::warn!("{}: another gateway answers at this address", self.config.host);
@@ -176,7 +180,7 @@ impl<X: Exchange> LocalLink<X> {
         self.schedule.begin(endpoint, Instant::now());
         let before = self.answers.firmware();
         let outcome = match self.ask(endpoint, session.as_ref()).await {
-            Ok(answer) => self.take(endpoint, answer),
+            Ok(answer) => self.take(endpoint, answer).await,
             Err(error) => Err(error),
         };
         let now = Instant::now();

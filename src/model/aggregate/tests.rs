@@ -25,6 +25,10 @@ struct Site {
 }
 
 impl Answers for Site {
+    fn size(&self) -> usize {
+        0
+    }
+
     fn readings(&self, _: &Adjustments) -> Readings {
         Readings {
             power: Power { site: self.watts.map(Number::Int), ..Power::default() },

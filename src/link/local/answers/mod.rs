@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::link::bounds::{self, Bounds, MOST_BATTERIES};
 use crate::link::json::{Look, Unusable, object};
 use crate::model::{
     Adjustments, Answers, Charge, GridStatus, Interpretation, Number, NumberingMemory, Power, RawPercent,
@@ -62,6 +63,16 @@ impl Endpoint {
             Self::SiteName => "/api/site_info/site_name",
             Self::Vitals => "/api/devices/vitals",
             Self::SolarPowerwall => "/api/solar_powerwall",
+        }
+    }
+
+    /// How large its answer may be.
+    fn bounds(self) -> &'static Bounds {
+        match self {
+            Self::Aggregates => &bounds::METERS,
+            Self::SystemStatus => &bounds::SYSTEM_STATUS,
+            Self::SolarPowerwall => &bounds::SOLAR,
+            _ => &bounds::SMALL,
         }
     }
 
@@ -145,8 +156,9 @@ impl CustomerAnswers {
                 vitals::decode(&answer)?;
                 Value::Null
             }
-            _ => object(&answer)?,
+            _ => object(&answer, endpoint.bounds())?,
         };
+        bounds::count(value.at(&["battery_blocks"]).items().len(), MOST_BATTERIES, "batteries")?;
         let is_other = endpoint == Endpoint::Status && self.is_other(&value);
         if is_other {
             *self = Self { basic_lan: self.basic_lan, ..Self::default() };
@@ -247,6 +259,10 @@ impl CustomerAnswers {
 }
 
 impl Answers for CustomerAnswers {
+    fn size(&self) -> usize {
+        self.answers.iter().flatten().map(Bytes::len).sum()
+    }
+
     fn readings(&self, adjustments: &Adjustments) -> Readings {
         let facts = &self.facts;
         let power = adjustments.apply(facts.power);
