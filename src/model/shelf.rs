@@ -1,7 +1,8 @@
 //! Documents for as long as somebody is likely to ask for them again.
 //!
-//! A document is a tree that takes ten times the room of the answers it is derived from. Whoever asks for the bodies of
-//! one gateway asks for several, so what was used last is kept; a hundred gateways must not keep a hundred trees.
+//! A document is a tree that takes ten times the room of the answers it is derived from. Whoever asks for the
+//! bodies of one gateway asks for several, so what was used last is kept; a hundred gateways must not keep a
+//! hundred trees.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

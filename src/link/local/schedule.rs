@@ -129,8 +129,8 @@ impl Schedule {
         self.slot(Endpoint::Status).pause.end(now);
     }
 
-    /// The gateway may be another one: its status says which it is. Not asked before it is `age` old, and not again
-    /// and again if it does not come.
+    /// The gateway may be another one: its status says which it is. Not asked before it is `age` old, and not
+    /// again and again if it does not come.
     pub fn confirm(&mut self, age: Duration, now: Instant) {
         let is_past = |instant: Instant, age| now.saturating_duration_since(instant) >= age;
         let may_ask = self.confirmed.is_none_or(|last| is_past(last, CONFIRM_EVERY));

@@ -1,7 +1,7 @@
 //! What the customer API of a gateway tells: answers as received, and what is derived from them.
 //!
-//! The documents that clients ask for are mostly these answers themselves. A Powerwall 3 over its wired LAN ("Basic
-//! LAN") answers the first three endpoints only; everything else stays unknown there.
+//! The documents that clients ask for are mostly these answers themselves. A Powerwall 3 over its wired LAN
+//! ("Basic LAN") answers the first three endpoints only; everything else stays unknown there.
 
 mod documents;
 mod vitals;
