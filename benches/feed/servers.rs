@@ -20,7 +20,6 @@ use powerwall_server::live::sessions::Sessions;
 use powerwall_server::live::{self, Live};
 use powerwall_server::model::Aggregate;
 use powerwall_server::settings::AllowedOrigins;
-use powerwall_server::slices::WRITE_BUFFER;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;

@@ -1,5 +1,5 @@
-//! From the documents of the customer API to the site: both protocols list their devices in the vitals and the system
-//! status. TEDAPI derives them from what it answers, the customer API has them.
+//! From the documents of the customer API to the site: both protocols list their devices in the vitals and
+//! the system status. TEDAPI derives them from what it answers, the customer API has them.
 //!
 //! What a protocol says in units of its own is converted in its room, before it comes here.
 
