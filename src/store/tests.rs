@@ -234,10 +234,14 @@ async fn a_store_that_has_too_much_to_do_says_so() {
     let journal = Journal::kept_in(&store);
     journal.flush().await;
     let (open, gate) = std::sync::mpsc::channel::<()>();
+    let (begin, has_begun) = std::sync::mpsc::channel();
     let wait = move |_: &mut Database| {
+        begin.send(()).unwrap();
         let _ = gate.recv();
     };
     store.post(wait).unwrap();
+    // From now on no place becomes free.
+    has_begun.recv().unwrap();
     while store.post(|_| {}).is_ok() {}
     assert_eq!(store.post(|_| {}), Err(StoreError::Busy));
     let refused = journal.record(entry("refused")).await.unwrap_err();
