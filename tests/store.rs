@@ -1,4 +1,5 @@
-//! The journal over what happens to programs and disks: killed in the middle of writing, and a disk that is full.
+//! The journal over what happens to programs and disks: killed in the middle of writing, and a disk that is
+//! full.
 
 #[path = "common/tools.rs"]
 mod tools;
@@ -43,8 +44,8 @@ fn child(test: &str, argument: &Path) -> Command {
     command
 }
 
-/// Records orders for ever, and prints each number once its entry is said to be on the disk. Notes, for which nobody
-/// waits, go in between.
+/// Records orders for ever, and prints each number once its entry is said to be on the disk. Notes, for which
+/// nobody waits, go in between.
 #[actix_web::test]
 async fn child_that_records_until_it_is_killed() {
     let Some(path) = std::env::var_os(CHILD) else { return };

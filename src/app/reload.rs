@@ -1,4 +1,5 @@
-//! Reading the settings again while the service runs: where it holds up nobody, and not more often than is good.
+//! Reading the settings again while the service runs: where it holds up nobody, and not more often than is
+//! good.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,8 +18,8 @@ pub(super) struct Orders {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
-    /// SIGXFSZ, which a file that may not grow (`ulimit -f`) raises. Heard, it ends nobody: the write fails, as on a
-    /// full disk.
+    /// SIGXFSZ, which a file that may not grow (`ulimit -f`) raises. Heard, it ends nobody: the write fails,
+    /// as on a full disk.
     _too_large: Signal,
 }
 

@@ -1,4 +1,5 @@
-//! What outlives the program: opened when it starts, finished when it ends, and said aloud when it cannot be kept.
+//! What outlives the program: opened when it starts, finished when it ends, and said aloud when it cannot be
+//! kept.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,8 @@ pub(super) fn journal(file: Option<&Path>) -> io::Result<Journal> {
     let Some(file) = file else {
         info!(
             event = "not_kept";
-            "the journal lives in memory and ends with this program; PW_TIMESERIES_PATH, or a folder mounted at /data \
-             in the container, keeps it",
+            "the journal lives in memory and ends with this program; PW_TIMESERIES_PATH, or a folder \
+             mounted at /data in the container, keeps it",
         );
         return Ok(Journal::in_memory());
     };
@@ -31,8 +32,8 @@ pub(super) fn check(folder: Option<PathBuf>) {
             let path = folder.display().to_string();
             warn!(
                 event = "not_kept", path = path.as_str();
-                "PW_AUTH_PATH={path} cannot be written: {error}; sessions, certificates and numbers of units are \
-                 forgotten when this program ends",
+                "PW_AUTH_PATH={path} cannot be written: {error}; sessions, certificates and numbers of units \
+                 are forgotten when this program ends",
             );
         }
     });

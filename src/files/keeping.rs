@@ -1,5 +1,5 @@
-//! Files that follow what the program knows: the newest text wins, and one that could not be written is written as
-//! soon as it can be.
+//! Files that follow what the program knows: the newest text wins, and one that could not be written is
+//! written as soon as it can be.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -16,8 +16,8 @@ use tokio::time::sleep;
 /// What could not be written is tried again this often.
 pub const RETRY: Duration = Duration::from_secs(10);
 
-/// Of the whole program, because a file has one order of writes whoever writes it. Grows with the paths that settings
-/// have named, and no further.
+/// Of the whole program, because a file has one order of writes whoever writes it. Grows with the paths that
+/// settings have named, and no further.
 static FILES: LazyLock<Mutex<HashMap<PathBuf, Arc<Kept>>>> = LazyLock::new(Mutex::default);
 
 /// One file.
@@ -45,11 +45,13 @@ struct Last {
     tidied: bool,
 }
 
-/// Makes `text` the content of the file `path`, and is done when that, or a text that was given later, is on the disk.
-/// Texts are taken in the order of the calls, not of the polls. `what` names it in the log: "the session of home".
+/// Makes `text` the content of the file `path`, and is done when that, or a text that was given later, is on
+/// the disk. Texts are taken in the order of the calls, not of the polls. `what` names it in the log: "the
+/// session of home".
 ///
 /// # Errors
-/// If it cannot be written. That has been logged; it is tried again until it can, or until a newer text comes.
+/// If it cannot be written. That has been logged; it is tried again until it can, or until a newer text
+/// comes.
 pub fn keep(path: &Path, what: &str, text: String) -> impl Future<Output = io::Result<()>> + use<> {
     let kept = Kept::at(path);
     *lock(&kept.newest) = Some(Text { text, what: what.to_owned() });

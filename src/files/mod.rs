@@ -1,6 +1,7 @@
 //! Small files: read up to a limit, and written whole or not at all, for their owner only.
 //!
-//! Whoever keeps something in a file over restarts goes through [`keep`]; what the text means is left to them.
+//! Whoever keeps something in a file over restarts goes through [`keep`]; what the text means is left to
+//! them.
 
 mod keeping;
 
@@ -18,12 +19,12 @@ const UNFINISHED: &str = ".new";
 /// An unfinished file of this age, in seconds, is not being written any more: its program was killed.
 const ABANDONED: f64 = 600.0;
 
-/// What is in the regular file `path`, or in the one that a link there leads to. Blocks; not for a thread that serves
-/// anybody.
+/// What is in the regular file `path`, or in the one that a link there leads to. Blocks; not for a thread
+/// that serves anybody.
 ///
 /// # Errors
-/// If it cannot be read, is no regular file (a pipe or a device may have no end, and may never begin), or holds more
-/// than `most` bytes.
+/// If it cannot be read, is no regular file (a pipe or a device may have no end, and may never begin), or
+/// holds more than `most` bytes.
 pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let regular = |found: fs::Metadata| match found.is_file() {
         true => Ok(()),
@@ -49,8 +50,8 @@ pub fn read_text(path: &Path, most: usize) -> io::Result<String> {
     String::from_utf8(read(path, most)?).map_err(|_| io::Error::other("not UTF-8 text"))
 }
 
-/// Puts `text` where `path` was, so that it survives a power failure; a folder that is missing is made. Blocks; not
-/// for a thread that serves anybody.
+/// Puts `text` where `path` was, so that it survives a power failure; a folder that is missing is made.
+/// Blocks; not for a thread that serves anybody.
 ///
 /// # Errors
 /// If the folder cannot be written; then the old file is as it was.

@@ -1,4 +1,5 @@
-//! Which answers speak for themselves: they come from a gateway, and from nothing else that may stand at an address.
+//! Which answers speak for themselves: they come from a gateway, and from nothing else that may stand at an
+//! address.
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;
@@ -6,8 +7,8 @@ use serde::de::IgnoredAny;
 use super::tedapi::frames;
 use super::v1r::message::{self, Refusal};
 
-/// Whether `body`, the answer with status 200 to a question at `path`, is one that only a gateway gives. A page of a
-/// router is none, nor is the answer to a login: whatever stands there may accept passwords.
+/// Whether `body`, the answer with status 200 to a question at `path`, is one that only a gateway gives. A
+/// page of a router is none, nor is the answer to a login: whatever stands there may accept passwords.
 pub(super) fn is_gateways_answer(path: &str, body: &Bytes) -> bool {
     match path {
         "/tedapi/din" => is_din(body),

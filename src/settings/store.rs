@@ -30,8 +30,8 @@ impl Reader {
 }
 
 impl Inputs {
-    /// With the file that the servers before use when nothing else is said: `timeseries.db` in `volume` if there is
-    /// such a folder, else in `local` if they left one there.
+    /// With the file that the servers before use when nothing else is said: `timeseries.db` in `volume` if
+    /// there is such a folder, else in `local` if they left one there.
     #[must_use]
     pub fn with_store_in(mut self, volume: &Path, local: &Path) -> Self {
         let is_given =

@@ -11,8 +11,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use super::{StoreError, schema};
 use crate::clock::unix_time;
 
-/// A file up to this size is checked as a whole when it is opened, which takes a fraction of a second. Damage in a
-/// larger one is found when something reads it.
+/// A file up to this size is checked as a whole when it is opened, which takes a fraction of a second. Damage
+/// in a larger one is found when something reads it.
 const CHECKED_AS_A_WHOLE: u64 = 32 << 20;
 /// Damaged files that are kept beside the good one. Who has this many has a disk that is dying.
 const MOST_SET_ASIDE: usize = 3;
@@ -72,7 +72,8 @@ impl Database {
     /// Runs `query`, which changes nothing.
     ///
     /// # Errors
-    /// If the file cannot be opened or read. A damaged file is set aside, and `query` runs once more on a new one.
+    /// If the file cannot be opened or read. A damaged file is set aside, and `query` runs once more on a new
+    /// one.
     pub fn read<T>(
         &mut self,
         mut query: impl FnMut(&Connection) -> rusqlite::Result<T>,
@@ -83,8 +84,8 @@ impl Database {
     /// Makes `change` as a whole or not at all.
     ///
     /// # Errors
-    /// If the file cannot be opened or written; then nothing is changed. A damaged file is set aside, and `change` is
-    /// made once more in a new one.
+    /// If the file cannot be opened or written; then nothing is changed. A damaged file is set aside, and
+    /// `change` is made once more in a new one.
     pub fn write<T>(
         &mut self,
         durability: Durability,
@@ -178,7 +179,10 @@ impl Database {
         }
         match error {
             Some(error) => {
-                warn!(event = "store"; "{error}; what is to be kept waits in memory and is lost if the program ends");
+                warn!(
+                    event = "store";
+                    "{error}; what is to be kept waits in memory and is lost if the program ends",
+                );
             }
             None => {
                 let path = self.path.display().to_string();

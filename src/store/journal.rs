@@ -1,5 +1,5 @@
-//! The journal: what happened, in order, kept over restarts. Knows what an entry looks like and how long it is kept;
-//! what is worth an entry is decided by whoever writes one.
+//! The journal: what happened, in order, kept over restarts. Knows what an entry looks like and how long it
+//! is kept; what is worth an entry is decided by whoever writes one.
 
 mod waiting;
 
@@ -15,7 +15,8 @@ use super::{Database, Durability, Part, Store, StoreError};
 use crate::clock::unix_time;
 use waiting::Waiting;
 
-/// Entries of one kind that are kept. Each kind has its own, so that a link that flaps cannot push out orders.
+/// Entries of one kind that are kept. Each kind has its own, so that a link that flaps cannot push out
+/// orders.
 const MOST_OF_A_KIND: u32 = 10_000;
 /// Older ones are removed, in seconds: 400 days, so that a year can be compared with the one before.
 const LONGEST: f64 = 400.0 * 86_400.0;
@@ -187,7 +188,8 @@ impl Journal {
         Ok(store.ask(move |database| write(database, &waiting, Some(&entry))).await?.unwrap_or(EntryId(0)))
     }
 
-    /// Writes `entry` soon. Never waits: while the file cannot be written, the newest thousand entries wait in memory.
+    /// Writes `entry` soon. Never waits: while the file cannot be written, the newest thousand entries wait
+    /// in memory.
     pub fn note(&self, entry: Entry) {
         if let Err(error) = check_size(&entry) {
             let gateway = entry.gateway.as_deref().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! One SQLite file, on a thread of its own: nothing that serves anybody waits for a disk.
 //!
-//! The store opens the file, brings its tables up to date, survives a full or read-only disk and sets a damaged file
-//! aside. What the tables hold is the business of its parts: the [`journal`].
+//! The store opens the file, brings its tables up to date, survives a full or read-only disk and sets a
+//! damaged file aside. What the tables hold is the business of its parts: the [`journal`].
 
 mod database;
 pub mod journal;
@@ -34,7 +34,10 @@ pub enum StoreError {
     Unusable { path: PathBuf, why: String },
     #[error("{path} cannot be written: {why}", path = .path.display())]
     Unwritten { path: PathBuf, why: String },
-    #[error("{path} was written by a newer version of this program (schema {version}); it is left alone", path = .path.display())]
+    #[error(
+        "{path} was written by a newer version of this program (schema {version}); it is left alone",
+        path = .path.display()
+    )]
     Newer { path: PathBuf, version: i64 },
     #[error("too much waits to be written")]
     Busy,
@@ -92,8 +95,8 @@ impl Store {
     /// Has `job` done and waits for what it brings.
     ///
     /// # Errors
-    /// What `job` says, or that it was not done: too much to do, or the disk takes too long. A job that has begun
-    /// when patience ends is finished all the same.
+    /// What `job` says, or that it was not done: too much to do, or the disk takes too long. A job that has
+    /// begun when patience ends is finished all the same.
     pub async fn ask<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,

@@ -1,7 +1,7 @@
 //! The tables of the file, and how a file of an earlier version becomes one of this version.
 //!
-//! The version is SQLite's `user_version`. The history file of pypowerwall-server 0.13 has version 0; its tables stay
-//! as they are, so that it can be taken back.
+//! The version is SQLite's `user_version`. The history file of pypowerwall-server 0.13 has version 0; its
+//! tables stay as they are, so that it can be taken back.
 
 use rusqlite::Connection;
 

@@ -43,8 +43,8 @@ async fn the_history_of_the_server_before_is_opened_as_it_is() {
     fs::copy("tests/fixtures/timeseries-0.13.0.db", &path).unwrap();
     let tables = || {
         let connection = Connection::open(&path).unwrap();
-        let query = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '%journal%' AND name <> 'sqlite_sequence'
-             ORDER BY name";
+        let query = "SELECT name, sql FROM sqlite_master
+             WHERE name NOT LIKE '%journal%' AND name <> 'sqlite_sequence' ORDER BY name";
         let mut statement = connection.prepare(query).unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let tables: Vec<(String, Option<String>)> = rows.map(Result::unwrap).collect();
@@ -234,10 +234,14 @@ async fn a_store_that_has_too_much_to_do_says_so() {
     let journal = Journal::kept_in(&store);
     journal.flush().await;
     let (open, gate) = std::sync::mpsc::channel::<()>();
+    let (begin, has_begun) = std::sync::mpsc::channel();
     let wait = move |_: &mut Database| {
+        begin.send(()).unwrap();
         let _ = gate.recv();
     };
     store.post(wait).unwrap();
+    // From now on no place becomes free.
+    has_begun.recv().unwrap();
     while store.post(|_| {}).is_ok() {}
     assert_eq!(store.post(|_| {}), Err(StoreError::Busy));
     let refused = journal.record(entry("refused")).await.unwrap_err();

@@ -1,8 +1,9 @@
-//! TLS of the whole program: every rustls configuration is built here, every verifier and every PEM file belongs here.
+//! TLS of the whole program: every rustls configuration is built here, every verifier and every PEM file
+//! belongs here.
 //!
-//! Gateways sign their own certificates; [`Trust`] decides which one is accepted. Brokers and Tesla's cloud are known by
-//! [`roots`]. Our own HTTPS has the operator's certificate ([`server_config`]). Who is connected to, and when, is decided
-//! elsewhere.
+//! Gateways sign their own certificates; [`Trust`] decides which one is accepted. Brokers and Tesla's cloud
+//! are known by [`roots`]. Our own HTTPS has the operator's certificate ([`server_config`]). Who is connected
+//! to, and when, is decided elsewhere.
 
 mod pem;
 mod roots;
@@ -21,8 +22,8 @@ pub use roots::{AuthorityError, authorities, roots};
 pub use server::{TlsError, server_config};
 pub use trust::{CertificatePolicy, Fingerprint, Mismatch, Trust};
 
-/// The only protocol that gateways are known to speak reliably, and the only one that this program offers: HTTP/2
-/// would open the door to code that nothing here needs.
+/// The only protocol that gateways are known to speak reliably, and the only one that this program offers:
+/// HTTP/2 would open the door to code that nothing here needs.
 const HTTP_1_1: &[u8] = b"http/1.1";
 
 fn provider() -> Arc<CryptoProvider> {
@@ -41,7 +42,8 @@ pub fn checked_by(roots: RootCertStore) -> ClientConfig {
     client().with_root_certificates(roots).with_no_client_auth()
 }
 
-/// For a peer whose certificate does not matter; the handshake has to be right all the same. Offers no protocol.
+/// For a peer whose certificate does not matter; the handshake has to be right all the same. Offers no
+/// protocol.
 pub fn any_certificate() -> ClientConfig {
     Trust::new(&CertificatePolicy::Off).client_config()
 }

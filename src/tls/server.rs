@@ -7,7 +7,8 @@ use rustls::ServerConfig;
 use super::pem::{PemError, certificates, private_key};
 use super::{HTTP_1_1, provider};
 
-/// Why the certificate cannot be used. Names the variable, never the content of a file, nor where the key lies.
+/// Why the certificate cannot be used. Names the variable, never the content of a file, nor where the key
+/// lies.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("{variable}: {error}")]

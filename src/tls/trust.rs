@@ -1,7 +1,8 @@
 //! Which certificate of a gateway is accepted.
 //!
-//! Gateways sign their own X.509 version 1 certificates, which the usual verifier rejects. What counts here is the
-//! fingerprint, if the operator wants one to count; the handshake is verified with the certificate's key in any case.
+//! Gateways sign their own X.509 version 1 certificates, which the usual verifier rejects. What counts here
+//! is the fingerprint, if the operator wants one to count; the handshake is verified with the certificate's
+//! key in any case.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -32,7 +33,8 @@ pub enum CertificatePolicy {
     /// Any certificate, as every tool does today.
     #[default]
     Off,
-    /// The first one of a gateway, from then on. Remembered in `store` if there is one, else until the program ends.
+    /// The first one of a gateway, from then on. Remembered in `store` if there is one, else until the
+    /// program ends.
     TrustOnFirstUse { store: Option<PathBuf> },
     /// Only the one with this SHA-256 fingerprint.
     Pinned([u8; 32]),
@@ -102,8 +104,9 @@ impl Trust {
         matches!(self.verifier.state().mode, Mode::First)
     }
 
-    /// From now on only the certificate of the present peer is accepted. To be called when the peer has answered as a
-    /// gateway does: whatever else stands at an address before the gateway does must not lock the gateway out.
+    /// From now on only the certificate of the present peer is accepted. To be called when the peer has
+    /// answered as a gateway does: whatever else stands at an address before the gateway does must not lock
+    /// the gateway out.
     pub async fn remember(&self) {
         let fingerprint = {
             let mut state = self.verifier.state();

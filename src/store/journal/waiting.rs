@@ -1,4 +1,5 @@
-//! Entries of the journal that are not in a file: those that wait to be written, or all of them if there is no file.
+//! Entries of the journal that are not in a file: those that wait to be written, or all of them if there is
+//! no file.
 
 use std::collections::VecDeque;
 
@@ -80,7 +81,7 @@ impl Waiting {
         if dropped > 0 {
             log::warn!(
                 event = "journal", entries = dropped;
-                "the journal is written again; {dropped} entries were too many to wait for that and are missing",
+                "the journal is written again; {dropped} entries were too many to wait and are missing",
             );
         }
     }
