@@ -12,8 +12,11 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use powerwall_server::link::bounds::protobuf::{self, Most};
+use powerwall_server::link::bounds::{self, Bounds, LONGEST_ANSWER};
 use powerwall_server::link::https::{self, Answer, Call, Exchange};
 use powerwall_server::link::local::LocalLink;
+use powerwall_server::link::local::answers::wire::Devices;
 use powerwall_server::link::local::answers::{CustomerAnswers, Endpoint};
 use powerwall_server::link::memory::Memory;
 use powerwall_server::link::tedapi::answers::TedapiAnswers;
@@ -31,18 +34,20 @@ use powerwall_server::settings::{
 };
 use powerwall_server::views::View;
 use prost::Message;
+use serde_json::Value;
 
 /// What a target does with one input.
 pub type Body = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const TARGETS: [(&str, Body); 12] = [
+pub const TARGETS: [(&str, Body); 13] = [
     ("tedapi_frames", tedapi_frames),
     ("tedapi_documents", tedapi_documents),
     ("tedapi_link", tedapi_link),
     ("customer_documents", customer_documents),
     ("customer_link", customer_link),
     ("http_pieces", http_pieces),
+    ("answer_bounds", answer_bounds),
     ("settings_gateways", settings_gateways),
     ("settings_environment", settings_environment),
     ("settings_file", settings_file),
@@ -97,7 +102,7 @@ fn show(source: Arc<dyn Answers>) {
         assert!(watts.as_f64().is_finite());
     }
     let _ = telemetry.documents();
-    for view in VIEWS {
+    for view in View::ALL {
         let _ = telemetry.view(view);
     }
 }
@@ -210,8 +215,58 @@ pub fn http_pieces(data: &[u8]) {
     }
     // Larger ones are inflated by the same code, elsewhere.
     let body = Bytes::copy_from_slice(&data[..data.len().min(60 << 10)]);
-    if let Some(Ok(plain)) = https::inflate(body).now_or_never() {
-        assert!(plain.len() <= 16 << 20);
+    if let Some(Ok(plain)) = https::inflate(body, "a test").now_or_never() {
+        assert!(plain.len() <= LONGEST_ANSWER);
+    }
+}
+
+/// What a tree takes in memory, by what can be seen of it. Checks everything else that is bounded on the way.
+fn taken(value: &Value, bounds: &Bounds, depth: usize) -> usize {
+    let is_short = |text: &str| assert!(text.len() <= bounds.text);
+    match value {
+        Value::String(text) => {
+            is_short(text);
+            text.len()
+        }
+        Value::Array(list) => {
+            assert!(depth < bounds::DEPTH && list.len() <= bounds::ENTRIES);
+            let inside: usize = list.iter().map(|value| taken(value, bounds, depth + 1)).sum();
+            list.capacity() * size_of::<Value>() + inside
+        }
+        Value::Object(object) => {
+            assert!(depth < bounds::DEPTH && object.len() <= bounds::ENTRIES);
+            object.keys().for_each(|key| is_short(key));
+            let entry = size_of::<Value>() + size_of::<String>() + size_of::<usize>();
+            let inside =
+                object.iter().map(|(key, value)| key.len() + entry + taken(value, bounds, depth + 1));
+            inside.sum()
+        }
+        _ => 0,
+    }
+}
+
+/// Whatever is read of an answer is within its bounds: JSON as it is built, protobuf as it is decoded.
+pub fn answer_bounds(data: &[u8]) {
+    let small = Bounds { bytes: 4096, memory: 4096, text: 64 };
+    for bounds in
+        [small, bounds::SMALL, bounds::LOGIN, bounds::METERS, bounds::CONFIG, bounds::components(16)]
+    {
+        if let Ok(value) = bounds.read(data) {
+            assert!(data.len() <= bounds.bytes && taken(&value, &bounds, 0) <= bounds.memory);
+        }
+    }
+    let limits = [
+        Most { path: &[1], most: 8, what: "devices" },
+        Most { path: &[1, 2], most: 16, what: "measurements" },
+        Most { path: &[1, 3], most: 4, what: "alerts" },
+    ];
+    if protobuf::check(data, &limits, 64).is_ok()
+        && let Ok(Devices { devices }) = Devices::decode(data)
+    {
+        let vitals: usize = devices.iter().map(|device| device.vitals.len()).sum();
+        let alerts: usize = devices.iter().map(|device| device.alerts.len()).sum();
+        assert!(devices.len() <= 8 && vitals <= 16 && alerts <= 4);
+        assert!(devices.iter().flat_map(|device| &device.alerts).all(|alert| alert.len() <= 64));
     }
 }
 
@@ -321,52 +376,3 @@ fn with_file(content: &[u8], then: impl FnOnce(&str)) {
     std::fs::write(file.path(), content).unwrap();
     then(file.path().to_str().unwrap());
 }
-
-const VIEWS: [View; View::COUNT] = [
-    View::Aggregates,
-    View::Soe,
-    View::Battery,
-    View::Vitals,
-    View::Strings,
-    View::Temps,
-    View::TempsPw,
-    View::Alerts,
-    View::AlertsPw,
-    View::Fans,
-    View::FansPw,
-    View::Freq,
-    View::Pod,
-    View::Json,
-    View::Csv,
-    View::CsvV2,
-    View::Version,
-    View::SystemStatus,
-    View::SystemSoe,
-    View::GridStatus,
-    View::Status,
-    View::SiteInfo,
-    View::MetersSite,
-    View::MetersSolar,
-    View::Powerwalls,
-    View::TedapiConfig,
-    View::TedapiStatus,
-    View::TedapiController,
-    View::TedapiComponents,
-    View::TedapiBattery,
-    View::PwLevel,
-    View::PwPower,
-    View::PwSite,
-    View::PwSolar,
-    View::PwBattery,
-    View::PwLoad,
-    View::PwBatteryBlocks,
-    View::PwStrings,
-    View::PwDin,
-    View::PwUptime,
-    View::PwSiteName,
-    View::PwAlerts,
-    View::PwReserve,
-    View::PwMode,
-    View::PwTimeRemaining,
-    View::Data,
-];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{AppPercent, Freshness, GridStatus, Number, RawPercent, Snapshot};
+use super::{AppPercent, Charge, Freshness, GridStatus, Number, RawPercent, Snapshot};
 
 /// Sums at one moment. Immutable. A sum is `None` when nobody could contribute to it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Aggregate {
     pub capacity: Option<f64>,
     /// Wh over the gateways that know their charge.
     pub energy_remaining: Option<f64>,
-    /// Weighted by capacity; the plain mean where no gateway knows its capacity.
+    /// Weighted by capacity. A gateway that does not know its own counts as an average one.
     pub state_of_energy: Option<RawPercent>,
     /// The worst that any gateway reports.
     pub grid: Option<GridStatus>,
@@ -41,10 +41,7 @@ impl Aggregate {
     /// Sums what is fresh enough at `now`, in the given order.
     pub fn of(snapshots: &[Arc<Snapshot>], now: Instant) -> Self {
         let mut sum = Self { gateways: snapshots.len(), ..Self::default() };
-        // Charge and capacity of gateways that know both: the only fair base for a percentage.
-        let (mut remaining_known, mut capacity_known) = (0.0, 0.0);
-        // Percentages, for when nobody knows a capacity.
-        let (mut told, mut tellers) = (0.0, 0.0);
+        let mut mean = MeanCharge::default();
         for snapshot in snapshots {
             let id = &snapshot.gateway.id;
             let freshness = snapshot.freshness(now);
@@ -65,30 +62,73 @@ impl Aggregate {
             add(&mut sum.load, readings.power.load);
             add(&mut sum.solar, readings.power.solar);
             let charge = &readings.charge;
-            let full_pack = charge.full_pack.filter(|full| full.as_f64() > 0.0);
-            add(&mut sum.capacity, full_pack);
+            add(&mut sum.capacity, charge.full_pack.filter(|full| full.as_f64() > 0.0));
             add(&mut sum.energy_remaining, charge.remaining);
-            if let (Some(remaining), Some(full)) = (charge.remaining, full_pack) {
-                remaining_known += remaining.as_f64();
-                capacity_known += full.as_f64();
-            }
-            if let Some(percent) = charge.state_of_energy() {
-                told += percent.0;
-                tellers += 1.0;
-            }
+            mean.add(charge);
             sum.grid = sum.grid.max(readings.grid);
         }
-        sum.state_of_energy = (capacity_known > 0.0)
-            .then(|| remaining_known / capacity_known * 100.0)
-            .or((tellers > 0.0).then(|| told / tellers))
-            .filter(|percent| percent.is_finite())
-            .map(RawPercent);
+        sum.state_of_energy = mean.percent();
         sum
     }
 
     /// State of energy as the phone app shows it.
     pub fn app_percent(&self) -> Option<AppPercent> {
         self.state_of_energy.map(RawPercent::to_app_clamped)
+    }
+}
+
+/// The state of energy of several gateways as one. What a gateway reports of itself counts as it does for that gateway
+/// alone.
+#[derive(Default)]
+struct MeanCharge {
+    /// Wh in the gateways that know their capacity.
+    energy: f64,
+    /// Wh that these can hold.
+    capacity: f64,
+    /// How many these are.
+    weighted: f64,
+    /// Percentages of gateways that do not know their capacity, added up.
+    percents: f64,
+    /// How many these are.
+    unweighted: f64,
+    /// The percentage that was added last.
+    last: Option<RawPercent>,
+}
+
+impl MeanCharge {
+    fn add(&mut self, charge: &Charge) {
+        let full = charge.full_pack.map(Number::as_f64);
+        let Some(percent) = charge.state_of_energy() else { return };
+        match full {
+            // Without a battery there is nothing to be charged.
+            Some(full) if full <= 0.0 => return,
+            Some(full) => {
+                let remaining = charge.remaining.filter(|_| charge.told.is_none());
+                self.energy += remaining.map_or(percent.0 / 100.0 * full, Number::as_f64);
+                self.capacity += full;
+                self.weighted += 1.0;
+            }
+            None => {
+                self.percents += percent.0;
+                self.unweighted += 1.0;
+            }
+        }
+        self.last = Some(percent);
+    }
+
+    fn percent(&self) -> Option<RawPercent> {
+        let percent = match (self.weighted, self.unweighted) {
+            // Exactly what this gateway shows, whatever floats make of a division and a multiplication.
+            _ if self.weighted + self.unweighted == 1.0 => return self.last,
+            (0.0, 0.0) => return None,
+            (0.0, unweighted) => self.percents / unweighted,
+            (weighted, unweighted) => {
+                let average = self.capacity / weighted;
+                let energy = self.energy + self.percents / 100.0 * average;
+                energy / (self.capacity + unweighted * average) * 100.0
+            }
+        };
+        percent.is_finite().then_some(RawPercent(percent))
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) struct Face {
     /// What the announcements say of the device.
     name: String,
     firmware: Option<String>,
+    /// The gateway that reported it.
+    din: Option<String>,
     /// Since when there are entities to announce.
     known_since: Option<Instant>,
     /// Whether announcements have to be looked through.
@@ -68,6 +70,7 @@ impl Face {
             recalled: BTreeSet::new(),
             name: String::new(),
             firmware: None,
+            din: None,
             known_since: None,
             announce: false,
             shown: None,
@@ -116,12 +119,16 @@ impl Face {
     /// Keeps the list of entities. One poll that does not tell of a part says nothing about the part.
     fn learn(&mut self, snapshot: &Snapshot, telemetry: &Telemetry, now: Instant) {
         let facts = &snapshot.gateway;
-        let firmware = telemetry.readings.firmware.as_ref().or(self.firmware.as_ref());
+        let din = telemetry.readings.din.as_ref();
+        let is_other = din.zip(self.din.as_ref()).is_some_and(|(din, known)| din != known);
+        let remembered = self.firmware.as_ref().filter(|_| !is_other);
+        let firmware = telemetry.readings.firmware.as_ref().or(remembered);
         if self.name != facts.name || self.firmware.as_ref() != firmware {
             self.name.clone_from(&facts.name);
             self.firmware = firmware.cloned();
             self.announce = true;
         }
+        self.din = din.or(self.din.as_ref()).cloned();
         self.known_since.get_or_insert(now);
         let learned = self.learned.replace(now).unwrap_or(now);
         self.lived += now.saturating_duration_since(learned).min(LONGEST_STEP);

@@ -138,3 +138,6 @@ pub(super) fn fans(site: &Site) -> Value {
     }
     Value::Object(numbered)
 }
+
+#[cfg(test)]
+mod tests;

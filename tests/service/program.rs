@@ -162,11 +162,21 @@ impl Program {
         }
     }
 
+    /// Of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Memory in use.
     pub fn resident_kilobytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.split_whitespace().next().unwrap().parse().unwrap()
+        self.kilobytes("VmRSS:")
+    }
+
+    /// What the system says of the process in a line that begins like this.
+    pub fn kilobytes(&self, line: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let value = status.lines().find_map(|known| known.strip_prefix(line)).unwrap();
+        value.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     pub fn open_files(&self) -> usize {
@@ -174,7 +184,7 @@ impl Program {
     }
 
     pub async fn signal(&self, name: &str) {
-        let id = self.child.id().unwrap().to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
         assert!(sent.success());
     }

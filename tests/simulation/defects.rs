@@ -8,6 +8,8 @@ use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, join};
 use powerwall_server::directory::Directory;
 use powerwall_server::link::https::{Answer, Call, Exchange};
+use powerwall_server::link::login::Customer;
+use powerwall_server::link::tedapi::channel::{Channel, Question};
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::{Link, LinkError, Refreshed};
 use powerwall_server::model::{Aggregate, Answers, LinkKind};
@@ -38,6 +40,14 @@ pub enum Defect {
     LogsInAtWill,
     /// Sessions and logins are forgotten with every poll.
     ForgetsLogins,
+    /// A check of a way that rests leaves its deadline in the past when the answer says nothing of the way.
+    LeavesDeadlines,
+    /// Wi-Fi does not stand in for the LAN.
+    NeverStandsIn,
+    /// Lifetime energies that cannot be had are asked for again at once.
+    ImpatientForEnergies,
+    /// Requests are signed for another gateway.
+    SignsForAnother,
 }
 
 pub struct DefectiveTransport<T> {
@@ -87,6 +97,9 @@ impl<X: Exchange> Exchange for DefectiveTransport<X> {
                 }
                 _ => self.inner.exchange(call).await,
             };
+            if self.defect == Some(Defect::ImpatientForEnergies) && is_meters && answer.is_err() {
+                answer = self.inner.exchange(Call::get("/api/meters/aggregates")).await;
+            }
             let good = answer.as_ref().is_ok_and(|answer| matches!(answer.status, 200 | 401 | 403));
             if self.defect == Some(Defect::LogsInAtWill) && is_meters && !good {
                 let login = Call { method: Method::POST, ..Call::get("/api/login/Basic") };
@@ -149,6 +162,35 @@ impl Link for DefectiveLink {
 
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
         self.inner.refresh()
+    }
+}
+
+/// A way whose key signs for another gateway.
+pub struct Misaddressed<C>(pub C);
+
+impl<C: Channel> Channel for Misaddressed<C> {
+    fn kind(&self) -> LinkKind {
+        self.0.kind()
+    }
+
+    fn din(&mut self) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
+        self.0.din()
+    }
+
+    fn ask<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
+        self.0.ask(Question { din: "1232100-00-J--ANOTHER", ..question })
+    }
+
+    fn customer(&self) -> Option<Customer<'_>> {
+        self.0.customer()
+    }
+
+    fn reaches_followers(&self) -> bool {
+        self.0.reaches_followers()
+    }
+
+    fn doubts_din(&self, error: &LinkError) -> bool {
+        self.0.doubts_din(error)
     }
 }
 

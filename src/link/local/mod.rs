@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
+use crate::link::aside::aside;
 use crate::link::https::{Exchange, Https};
 use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
@@ -49,6 +50,8 @@ pub struct LocalLink<X> {
     surface: Surface,
     /// When a session was refused that had just been given.
     doubted: Option<Instant>,
+    /// Whether a poll failed since the DIN was read: a gateway may have been replaced meanwhile.
+    is_unconfirmed: bool,
 }
 
 impl LocalLink<Https> {
@@ -67,6 +70,7 @@ impl<X: Exchange> LocalLink<X> {
             schedule: Schedule::new(Instant::now()),
             surface: Surface::Unknown,
             doubted: None,
+            is_unconfirmed: false,
         }
     }
 
@@ -116,8 +120,15 @@ impl<X: Exchange> LocalLink<X> {
     }
 
     async fn poll_once(&mut self) -> Result<Arc<dyn Answers>, LinkError> {
-        let answer = self.meters().await?;
-        self.take(Endpoint::Aggregates, answer)?;
+        let answer = match self.meters().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // It may be another gateway that answers next.
+                self.is_unconfirmed = true;
+                return Err(error);
+            }
+        };
+        self.take(Endpoint::Aggregates, answer).await?;
         self.doubted = None;
         for endpoint in self.schedule.outdated(Instant::now()) {
             self.answers.forget(endpoint);
@@ -125,10 +136,22 @@ impl<X: Exchange> LocalLink<X> {
         Ok(self.source())
     }
 
-    fn take(&mut self, endpoint: Endpoint, answer: Bytes) -> Result<(), LinkError> {
-        let malformed = |why: String| LinkError::Malformed { what: endpoint.path().into(), why };
-        self.answers.accept(endpoint, answer).map_err(|why| malformed(why.to_string()))?;
-        self.schedule.answered(endpoint, Instant::now());
+    async fn take(&mut self, endpoint: Endpoint, answer: Bytes) -> Result<(), LinkError> {
+        let (mut answers, size) = (self.answers.clone(), answer.len());
+        let accept = move || answers.accept(endpoint, answer).map(|is_other| (answers, is_other));
+        let accepted = aside(size, accept).await;
+        let (answers, is_other) = accepted.map_err(|why| LinkError::unusable(endpoint.path(), &why))?;
+        self.answers = answers;
+        let now = Instant::now();
+        if is_other {
+            log::warn!("{}: another gateway answers at this address", self.config.host);
+            self.schedule = Schedule::new(now);
+        }
+        self.schedule.answered(endpoint, now);
+        self.is_unconfirmed &= endpoint != Endpoint::Status;
+        if self.is_unconfirmed || self.answers.is_doubted() {
+            self.schedule.confirm(now);
+        }
         Ok(())
     }
 
@@ -154,7 +177,7 @@ impl<X: Exchange> LocalLink<X> {
         self.schedule.begin(endpoint, Instant::now());
         let before = self.answers.firmware();
         let outcome = match self.ask(endpoint, session.as_ref()).await {
-            Ok(answer) => self.take(endpoint, answer),
+            Ok(answer) => self.take(endpoint, answer).await,
             Err(error) => Err(error),
         };
         let now = Instant::now();

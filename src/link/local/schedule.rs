@@ -14,6 +14,8 @@ const RETRY: Growth = Growth::constant(Duration::from_secs(60));
 const PARKED: Duration = Duration::from_secs(600);
 /// … and twice as long each time, up to six hours, where asking has a price.
 const COSTLY: Growth = Growth::Doubling { first: PARKED, longest: Duration::from_secs(6 * 3600) };
+/// How old the status is before it is asked again because the gateway may be another one.
+const CONFIRM_EVERY: Duration = Duration::from_secs(60);
 /// Polls do not come to the millisecond; what is due this soon is asked now.
 const SOON: Duration = SECOND;
 
@@ -123,6 +125,15 @@ impl Schedule {
         self.slots.iter_mut().filter(|slot| slot.rest == Rest::Refused).for_each(|slot| slot.pause.end(now));
         // The gateway may have restarted with other firmware.
         self.slot(Endpoint::Status).pause.end(now);
+    }
+
+    /// The gateway may be another one: its status says which it is. Asked at most once a minute for that.
+    pub fn confirm(&mut self, now: Instant) {
+        let slot = self.slot(Endpoint::Status);
+        let is_old = slot.taken.is_some_and(|taken| now.saturating_duration_since(taken) >= CONFIRM_EVERY);
+        if slot.rest == Rest::Asked && is_old {
+            slot.pause.end(now);
+        }
     }
 
     /// Other firmware: everything may have changed.

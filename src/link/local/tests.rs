@@ -27,6 +27,10 @@ struct Script {
     /// Whether nothing answers.
     is_down: bool,
     asked: Vec<(String, Instant)>,
+    /// What stands there of two gateways.
+    is_other: bool,
+    /// What its solar meter has counted, Wh.
+    counted: u64,
 }
 
 impl Script {
@@ -51,10 +55,21 @@ impl Exchange for Gateway {
         let is_stranger = call.headers.is_empty() && !is_open;
         let text = match path {
             "/api/login/Basic" => r#"{"token":"t"}"#.to_owned(),
-            "/api/meters/aggregates" => r#"{"site":{"instant_power":1}}"#.to_owned(),
+            "/api/meters/aggregates" => {
+                let counted = script.counted;
+                format!(r#"{{"site":{{"instant_power":1}},"solar":{{"energy_exported":{counted}}}}}"#)
+            }
             "/api/system_status/soe" => r#"{"percentage":50}"#.to_owned(),
             "/api/system_status/grid_status" => r#"{"grid_status":"SystemGridConnected"}"#.to_owned(),
-            "/api/status" => format!(r#"{{"version":"{}","din":"1232100-00-E--T1"}}"#, script.firmware),
+            "/api/status" => {
+                let serial = if script.is_other { "T2" } else { "T1" };
+                format!(r#"{{"version":"{}","din":"1232100-00-E--{serial}"}}"#, script.firmware)
+            }
+            "/api/site_info" if !script.is_other => r#"{"site_name":"Home"}"#.to_owned(),
+            "/api/system_status" => {
+                let serial = if script.is_other { "B" } else { "A" };
+                format!(r#"{{"battery_blocks":[{{"PackageSerialNumber":"{serial}"}}]}}"#)
+            }
             "/api/devices/vitals" => String::from_utf8(vec![0x0a, 0]).unwrap(),
             _ => "{}".to_owned(),
         };
@@ -252,4 +267,42 @@ async fn an_endpoint_that_is_always_busy_silences_the_gateway_less_and_less_ofte
         assert!(next.is_none_or(|pause| pause >= 300 * SECOND), "{next:?}");
     }
     assert!(bench.count(Endpoint::Operation) <= 10, "{:?}", bench.minutes("/api/operation"));
+}
+
+/// What is shown: DIN, name of the site, serials of the batteries.
+fn shown(bench: &Bench) -> (Option<String>, Option<String>, Vec<String>) {
+    let site = interpreted(&*bench.answers(), &Adjustments::default()).site;
+    let serials = site.units.iter().flatten().map(|unit| unit.serial.clone()).collect();
+    (site.readings.din.clone(), site.readings.site_name.clone(), serials)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_a_gateway_is_left_when_another_one_stands_at_its_address() {
+    let first = (Some("1232100-00-E--T1".to_owned()), Some("Home".to_owned()), vec!["A".to_owned()]);
+    let second = (Some("1232100-00-E--T2".to_owned()), None, vec!["B".to_owned()]);
+
+    // It was away for a while, or it answers on: then its batteries give it away, or counters that fall.
+    for (away, counted, longest) in [(60, 1000, TICK), (0, 1000, 35 * SECOND), (0, 10, TICK)] {
+        let mut bench = Bench::new("23.44.0 a");
+        bench.script().counted = 1000;
+        bench.run(120 * SECOND).await;
+        assert_eq!(shown(&bench), first);
+        bench.script().is_down = true;
+        bench.run(away * SECOND).await;
+        bench.script().is_down = false;
+        (bench.script().is_other, bench.script().counted) = (true, counted);
+        bench.run(longest).await;
+        assert_eq!(shown(&bench), second, "{away} s away, {counted} Wh");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_counter_that_falls_again_and_again_is_worth_one_question_a_minute() {
+    let mut bench = Bench::new("23.44.0 a");
+    for counted in 0..120 {
+        bench.script().counted = if counted % 2 == 0 { 1000 } else { 10 };
+        bench.run(TICK).await;
+    }
+    assert!(bench.count(Endpoint::Status) <= 11, "{}", bench.count(Endpoint::Status));
+    assert_eq!(bench.script().count("/api/login/Basic"), 1);
 }

@@ -64,6 +64,12 @@ impl Energies {
         }
     }
 
+    /// Another gateway: what is known of the former one does not count.
+    pub fn start_over(&mut self, now: Instant) {
+        self.pause.succeeded(now);
+        self.problem = None;
+    }
+
     pub fn is_due(&self, now: Instant) -> bool {
         !self.pause.rests(now)
     }

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
+use crate::link::aside::aside;
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{Answers, LinkHealth, LinkKind};
 use crate::pause::{Growth, Pause};
@@ -62,6 +63,8 @@ enum Slow {
 pub struct TedapiLink<C> {
     channel: C,
     queries: Queries,
+    /// How the gateway is called in the log.
+    host: String,
     /// The last good answer to each question.
     payloads: TedapiAnswers,
     /// Whether the DIN has been confirmed since the last failure: a gateway may have been replaced meanwhile.
@@ -84,6 +87,7 @@ impl<C: Channel> TedapiLink<C> {
         Self {
             channel,
             queries,
+            host: host.to_owned(),
             payloads: TedapiAnswers::new(host),
             confirmed: false,
             controller: Pause::new(RETRY, now),
@@ -120,9 +124,30 @@ impl<C: Channel> TedapiLink<C> {
                 why: "it is no DIN; is this the address of a Powerwall gateway?".into(),
             });
         }
-        self.payloads.set_din(din);
+        if self.payloads.set_din(din) {
+            log::warn!("{}: another gateway answers at this address: {din}", self.host);
+            self.start_over();
+        }
         self.confirmed = true;
         Ok(din.to_owned())
+    }
+
+    /// Forgets what was due for the gateway before this one: everything is due now.
+    fn start_over(&mut self) {
+        let now = Instant::now();
+        for pause in [&mut self.controller, &mut self.config, &mut self.system_info] {
+            pause.succeeded(now);
+        }
+        self.units.clear();
+        self.unseen.clear();
+        if let Some(energies) = &mut self.energies {
+            energies.start_over(now);
+        }
+    }
+
+    /// Reads the DIN again with the next poll if an answer names another gateway.
+    fn doubt_din(&mut self) {
+        self.confirmed &= !self.payloads.contradict_din();
     }
 
     async fn ask(
@@ -136,22 +161,36 @@ impl<C: Channel> TedapiLink<C> {
         frames::query_answer(self.channel.ask(question).await?, what)
     }
 
+    /// Takes an answer over with `accept`; one that cannot be used leaves everything as it was.
+    async fn take<A>(&mut self, answer: Bytes, what: &str, accept: A) -> Result<(), LinkError>
+    where
+        A: FnOnce(&mut TedapiAnswers, Bytes) -> Result<(), Unusable> + Send + 'static,
+    {
+        let mut answers = self.payloads.clone();
+        let accepted = aside(answer.len(), move || accept(&mut answers, answer).map(|()| answers)).await;
+        self.payloads = accepted.map_err(|why| LinkError::unusable(what, &why))?;
+        Ok(())
+    }
+
     async fn poll_once(&mut self) -> Result<Arc<dyn Answers>, LinkError> {
         let din = self.din().await?;
         let target = Target::Gateway { din: &din };
         let same_query = self.queries.status == self.queries.controller;
         if same_query || !self.controller.rests(Instant::now()) {
             let what = "the controller query";
-            let answer = self.ask(self.queries.controller, &din, target, what).await;
-            match answer
-                .and_then(|answer| self.payloads.accept_controller(answer).map_err(|why| unusable(what, why)))
-            {
+            let outcome = match self.ask(self.queries.controller, &din, target, what).await {
+                Ok(answer) => self.take(answer, what, TedapiAnswers::accept_controller).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
                 Ok(()) => {
                     self.controller.succeeded_for(CONTROLLER_EVERY, Instant::now());
                     return Ok(self.source());
                 }
                 // A gateway that stumbles over the large question may well answer the small one.
-                Err(LinkError::Malformed { what, why }) if !same_query => {
+                Err(LinkError::Malformed { what, why } | LinkError::TooLarge { what, why })
+                    if !same_query =>
+                {
                     log::debug!("cannot read the answer to {what}: {why}");
                     self.controller.failed(Instant::now());
                 }
@@ -160,7 +199,7 @@ impl<C: Channel> TedapiLink<C> {
         }
         let what = "the status query";
         let answer = self.ask(self.queries.status, &din, target, what).await?;
-        self.payloads.accept_status(answer).map_err(|why| unusable(what, why))?;
+        self.take(answer, what, TedapiAnswers::accept_status).await?;
         Ok(self.source())
     }
 
@@ -188,7 +227,8 @@ impl<C: Channel> TedapiLink<C> {
         let outcome = energies.proceed(customer).await.and_then(|answer| {
             let Some(answer) = answer else { return Ok(false) };
             let accepted = self.payloads.accept_energies(&answer);
-            accepted.map(|()| true).map_err(|why| unusable("the question for lifetime energies", why))
+            let what = "the question for lifetime energies";
+            accepted.map(|()| true).map_err(|why| LinkError::unusable(what, &why))
         });
         match &outcome {
             // There is another step to take.
@@ -209,7 +249,8 @@ impl<C: Channel> TedapiLink<C> {
                 let target = Target::Gateway { din: &din };
                 let question = Question { din: &din, target, payload: frames::config(), what };
                 let answer = frames::config_answer(self.channel.ask(question).await?)?;
-                self.payloads.accept_config(answer).map_err(|why| unusable(what, why))?;
+                self.take(answer, what, TedapiAnswers::accept_config).await?;
+                self.doubt_din();
                 self.config.succeeded_for(CONFIG_EVERY, now);
                 self.know_units(now);
             }
@@ -220,6 +261,7 @@ impl<C: Channel> TedapiLink<C> {
                 let question = Question { din: &din, target, payload: frames::system_info(), what };
                 let answer = self.channel.ask(question).await?;
                 self.payloads.accept_system_info(frames::system_info_answer(answer)?);
+                self.doubt_din();
                 self.system_info.succeeded_for(SYSTEM_INFO_EVERY, now);
             }
             Slow::Check => self.channel.check(&din).await?,
@@ -242,8 +284,10 @@ impl<C: Channel> TedapiLink<C> {
                         return Err(error);
                     }
                     answer => {
-                        let accepted = self.payloads.accept_components(&unit, answer?);
-                        accepted.map_err(|why| unusable(&what, why))?;
+                        let accept = move |answers: &mut TedapiAnswers, answer| {
+                            answers.accept_components(&unit, answer)
+                        };
+                        self.take(answer?, &what, accept).await?;
                     }
                 }
             }
@@ -268,10 +312,6 @@ impl<C: Channel> TedapiLink<C> {
         self.units = units.collect();
         self.unseen = unseen;
     }
-}
-
-fn unusable(what: &str, why: Unusable) -> LinkError {
-    LinkError::Malformed { what: what.into(), why: why.to_string() }
 }
 
 impl<C: Channel> Link for TedapiLink<C> {

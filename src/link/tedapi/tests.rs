@@ -36,6 +36,8 @@ enum Asked {
 struct Gateway {
     asked: Vec<(Instant, Asked)>,
     units: usize,
+    /// Another gateway with this DIN stands there.
+    other_din: Option<&'static str>,
     /// What the customer API tells of the meters.
     meters: String,
     /// Answers these with an error, or with something unreadable.
@@ -76,7 +78,7 @@ impl Transport for Wire {
     fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
         Box::pin(async move {
             let mut gateway = self.0.borrow_mut();
-            let (asked, answer) = answer(&request, gateway.units);
+            let (asked, answer) = answer(&request, gateway.units, gateway.other_din.unwrap_or(DIN));
             gateway.asked.push((Instant::now(), asked.clone()));
             match gateway.fails.iter().find(|(kind, _)| *kind == asked) {
                 Some((_, error)) => Err(error.clone()),
@@ -90,14 +92,14 @@ impl Transport for Wire {
     }
 }
 
-fn answer(request: &Request, units: usize) -> (Asked, Bytes) {
-    let Some(body) = &request.body else { return (Asked::Din, Bytes::from_static(DIN.as_bytes())) };
+fn answer(request: &Request, units: usize, din: &'static str) -> (Asked, Bytes) {
+    let Some(body) = &request.body else { return (Asked::Din, Bytes::from_static(din.as_bytes())) };
     let envelope = Envelope::decode(Frame::decode(body.clone()).unwrap().envelope).unwrap();
     let mut answer = Envelope::default();
     let asked = if envelope.files.is_some() {
         let blocks: Vec<_> =
             (0..units).map(|index| serde_json::json!({ "vin": unit(index), "type": "Powerwall3" })).collect();
-        let blob = serde_json::json!({ "vin": DIN, "battery_blocks": blocks }).to_string().into();
+        let blob = serde_json::json!({ "vin": din, "battery_blocks": blocks }).to_string().into();
         let file = File { name: "config.json".into(), blob };
         answer.files = Some(Files {
             read_response: Some(FileRead { file: Some(file), hash: vec![1] }),
@@ -211,6 +213,44 @@ async fn a_known_din_is_confirmed_after_a_failure_and_never_forgotten() {
     bench.gateway.borrow_mut().fails.clear();
     bench.run(2).await;
     assert_eq!(bench.count(|asked| *asked == Asked::Din), 4);
+}
+
+const OTHER: &str = "1707000-11-M--TG9990000009Z9";
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_a_gateway_is_left_when_another_one_stands_at_its_address() {
+    let mut bench = Bench::new(2, QuerySet::V2024_06);
+    bench.run(20).await;
+    assert_eq!((bench.link.payloads.powerwall3_units().len(), bench.energy()), (2, serde_json::json!(1000)));
+    bench.fail(Asked::Status, LinkError::Unreachable("down".into()));
+    bench.fail(Asked::Controller, LinkError::Unreachable("down".into()));
+    bench.run(1).await;
+    let asked_before = bench.asked().len();
+    {
+        let mut gateway = bench.gateway.borrow_mut();
+        (gateway.fails, gateway.other_din, gateway.units) = (Vec::new(), Some(OTHER), 0);
+    }
+    let readings = bench.link.poll().await.unwrap().readings(&Adjustments::default());
+    assert_eq!((readings.din.as_deref(), readings.firmware, readings.powerwall3), (Some(OTHER), None, None));
+    assert!(bench.link.payloads.powerwall3_units().is_empty());
+    assert_eq!(bench.energy(), serde_json::Value::Null);
+    bench.run(1).await;
+    let asked = bench.asked().split_off(asked_before);
+    assert_eq!(asked[..2], [Asked::Din, Asked::Controller]);
+    for slow in [Asked::Config, Asked::SystemInfo, Asked::Meters] {
+        assert!(asked.contains(&slow), "{slow:?} is due at once: {asked:?}");
+    }
+    assert!(!asked.iter().any(|asked| matches!(asked, Asked::Components(_))), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_of_another_gateway_has_the_din_read_again() {
+    let mut bench = Bench::new(0, QuerySet::V2024_06);
+    bench.run(2).await;
+    bench.gateway.borrow_mut().other_din = Some(OTHER);
+    bench.run(61).await;
+    assert_eq!(bench.count(|asked| *asked == Asked::Din), 2);
+    assert_eq!(bench.link.payloads.din().map(|din| &**din), Some(OTHER));
 }
 
 #[tokio::test(start_paused = true)]

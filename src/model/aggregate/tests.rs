@@ -3,8 +3,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::link::tedapi::answers::TedapiAnswers;
-use crate::model::{Adjustments, GatewayFacts, Reading, Telemetry, Ttl};
+use crate::model::{
+    Adjustments, Answers, GatewayFacts, Interpretation, NumberingMemory, Power, Reading, Readings, Telemetry,
+    Ttl,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -14,27 +16,39 @@ struct Site {
     watts: Option<i64>,
     remaining: Option<f64>,
     full: Option<f64>,
-    grid: Option<&'static str>,
+    /// Percent that it reports itself.
+    told: Option<f64>,
+    grid: Option<GridStatus>,
     /// Seconds since its last good poll; `None`: there was none.
     age: Option<u64>,
     fails: bool,
 }
 
-fn snapshot(number: usize, site: &Site, now: Instant) -> Arc<Snapshot> {
-    let mut meters = Vec::new();
-    if let Some(watts) = site.watts {
-        meters = vec![serde_json::json!({ "location": "SITE", "realPowerW": watts })];
+impl Answers for Site {
+    fn size(&self) -> usize {
+        0
     }
-    let status = serde_json::json!({
-        "control": {
-            "systemStatus": { "nominalEnergyRemainingWh": site.remaining, "nominalFullPackEnergyWh": site.full },
-            "meterAggregates": meters,
-        },
-        "esCan": { "bus": { "ISLANDER": { "ISLAND_GridConnection": { "ISLAND_GridConnected": site.grid } } } },
-    });
-    let mut payloads = TedapiAnswers::new("192.168.91.1");
-    payloads.accept_status(status.to_string().into()).unwrap();
-    let telemetry = Telemetry::new(Arc::new(payloads), Adjustments::default());
+
+    fn readings(&self, _: &Adjustments) -> Readings {
+        Readings {
+            power: Power { site: self.watts.map(Number::Int), ..Power::default() },
+            charge: Charge {
+                remaining: self.remaining.map(Number::Float),
+                full_pack: self.full.map(Number::Float),
+                told: self.told.map(RawPercent),
+            },
+            grid: self.grid,
+            ..Readings::default()
+        }
+    }
+
+    fn interpret(&self, _: &Arc<Readings>, _: &Adjustments, _: &NumberingMemory) -> Interpretation {
+        Interpretation::default()
+    }
+}
+
+fn snapshot(number: usize, site: &Site, now: Instant) -> Arc<Snapshot> {
+    let telemetry = Telemetry::new(Arc::new(site.clone()), Adjustments::default());
     let facts = GatewayFacts { id: format!("site{number}"), ..GatewayFacts::default() };
     let ttl = Ttl { stale: 30 * SECOND, live: 30 * SECOND };
     let mut snapshot = Snapshot::initial(Arc::new(facts), ttl);
@@ -80,6 +94,32 @@ fn charge_is_weighted_by_capacity_and_leaves_out_who_does_not_know_both() {
 }
 
 #[test]
+fn what_a_gateway_reports_of_itself_counts_in_the_sum_as_it_does_alone() {
+    // It holds back more than its energies say.
+    let own =
+        Site { remaining: Some(8_000.0), full: Some(14_000.0), told: Some(69.167_556_029_882_6), ..live() };
+    assert_eq!(sum(std::slice::from_ref(&own)).state_of_energy, Some(RawPercent(69.167_556_029_882_6)));
+    let other = Site { remaining: Some(0.0), full: Some(14_000.0), ..live() };
+    let both = sum(&[own, other]);
+    assert!((both.state_of_energy.unwrap().0 - 69.167_556_029_882_6 / 2.0).abs() < 1e-9);
+    assert_eq!(both.energy_remaining, Some(8_000.0), "energies stay as reported");
+}
+
+#[test]
+fn who_reports_a_percentage_and_no_capacity_counts_as_an_average_gateway() {
+    let basic_lan = Site { told: Some(90.0), ..live() };
+    let known = |remaining, full| Site { remaining: Some(remaining), full: Some(full), ..live() };
+    let all = sum(&[known(5_000.0, 10_000.0), basic_lan.clone(), known(15_000.0, 30_000.0)]);
+    // 50 % of 40 kWh, and 90 % of 20 kWh.
+    assert!((all.state_of_energy.unwrap().0 - 38.0 / 60.0 * 100.0).abs() < 1e-9);
+    assert_eq!(all.capacity, Some(40_000.0), "nobody's capacity is made up");
+    let full = Site { told: Some(100.0), ..live() };
+    assert_eq!(sum(&[basic_lan, full]).state_of_energy, Some(RawPercent(95.0)));
+    let inverter = Site { told: Some(0.0), full: Some(0.0), ..live() };
+    assert_eq!(sum(&[inverter, known(5_000.0, 10_000.0)]).state_of_energy, Some(RawPercent(50.0)));
+}
+
+#[test]
 fn an_inverter_without_battery_does_not_dilute_the_charge() {
     let inverter = Site { remaining: Some(0.0), full: Some(0.0), watts: Some(-2_000), ..live() };
     let powerwall = Site { remaining: Some(6_750.0), full: Some(13_500.0), ..live() };
@@ -89,10 +129,10 @@ fn an_inverter_without_battery_does_not_dilute_the_charge() {
 
 #[test]
 fn the_worst_grid_counts_and_silence_is_not_an_outage() {
-    let grid = |words: &[Option<&'static str>]| {
-        sum(&words.iter().map(|grid| Site { grid: *grid, ..live() }).collect::<Vec<_>>()).grid
+    let grid = |states: &[Option<GridStatus>]| {
+        sum(&states.iter().map(|grid| Site { grid: *grid, ..live() }).collect::<Vec<_>>()).grid
     };
-    let (up, down) = (Some("ISLAND_GridConnected_Connected"), Some("ISLAND_GridConnected_Disconnected"));
+    let (up, down) = (Some(GridStatus::Up), Some(GridStatus::Down));
     assert_eq!(grid(&[None]), None);
     assert_eq!(grid(&[up, None]), Some(GridStatus::Up));
     assert_eq!(grid(&[up, down, up]), Some(GridStatus::Down));
@@ -118,7 +158,15 @@ fn any_site() -> impl Strategy<Value = Site> {
     let watts = proptest::option::of(-50_000..50_000_i64);
     let energy = || proptest::option::of(0.0..100_000.0_f64);
     (watts, energy(), energy(), proptest::option::of(0..60_u64), any::<bool>()).prop_map(
-        |(watts, remaining, full, age, fails)| Site { watts, remaining, full, age, fails, grid: None },
+        |(watts, remaining, full, age, fails)| Site {
+            watts,
+            remaining,
+            full,
+            age,
+            fails,
+            told: None,
+            grid: None,
+        },
     )
 }
 
@@ -132,6 +180,17 @@ proptest! {
         prop_assert_eq!(all.site, expected);
         prop_assert_eq!(all.contributors.len() + all.missing.len(), sites.len());
         prop_assert!(all.stale.iter().all(|id| all.contributors.contains(id)));
+    }
+
+    #[test]
+    fn a_percentage_lies_between_those_of_the_gateways(
+        charges in proptest::collection::vec((0.0..=100.0_f64, proptest::option::of(1.0..100_000.0_f64)), 1..6),
+    ) {
+        let site = |(told, full): &(f64, Option<f64>)| Site { told: Some(*told), full: *full, ..live() };
+        let percent = sum(&charges.iter().map(site).collect::<Vec<_>>()).state_of_energy.unwrap().0;
+        let told = || charges.iter().map(|(told, _)| *told);
+        let (least, most) = (told().fold(100.0, f64::min), told().fold(0.0, f64::max));
+        prop_assert!((least - 1e-6..=most + 1e-6).contains(&percent));
     }
 
     #[test]

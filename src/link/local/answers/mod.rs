@@ -11,9 +11,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::link::bounds::{self, Bounds, MOST_BATTERIES};
 use crate::link::json::{Look, Unusable, object};
 use crate::model::{
-    Adjustments, Answers, Charge, GridStatus, Interpretation, NumberingMemory, Power, RawPercent, Readings,
+    Adjustments, Answers, Charge, GridStatus, Interpretation, Number, NumberingMemory, Power, RawPercent,
+    Readings,
 };
 
 pub use vitals::wire;
@@ -64,6 +66,16 @@ impl Endpoint {
         }
     }
 
+    /// How large its answer may be.
+    fn bounds(self) -> &'static Bounds {
+        match self {
+            Self::Aggregates => &bounds::METERS,
+            Self::SystemStatus => &bounds::SYSTEM_STATUS,
+            Self::SolarPowerwall => &bounds::SOLAR,
+            _ => &bounds::SMALL,
+        }
+    }
+
     /// Whether a Powerwall 3 answers it over its wired LAN.
     pub fn is_basic(self) -> bool {
         matches!(self, Self::Aggregates | Self::GridStatus | Self::StateOfEnergy)
@@ -83,7 +95,28 @@ struct Facts {
     timezone: Option<String>,
     firmware: Option<String>,
     din: Option<String>,
+    /// Serials of the batteries.
+    units: Vec<String>,
+    /// The lifetime energies of all meters.
+    counters: [Option<f64>; 8],
 }
+
+impl Facts {
+    /// Whether `newer`, learned from another answer, is hard to believe of the same gateway: none of its batteries is
+    /// there any more, or a lifetime energy fell.
+    fn are_contradicted_by(&self, newer: &Self) -> bool {
+        let are_all_gone = !self.units.is_empty()
+            && !newer.units.is_empty()
+            && self.units.iter().all(|serial| !newer.units.contains(serial));
+        let mut counters = self.counters.iter().zip(newer.counters);
+        let fell = counters
+            .any(|(before, now)| before.zip(now).is_some_and(|(before, now)| now < before - ROUNDING));
+        are_all_gone || fell
+    }
+}
+
+/// Wh by which a counter may fall without meaning anything: gateways round.
+const ROUNDING: f64 = 1.0;
 
 /// The last good answer of each endpoint. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -93,24 +126,45 @@ pub struct CustomerAnswers {
     facts: Arc<Facts>,
     /// Whether the gateway is a Powerwall 3 that answers three endpoints only.
     basic_lan: bool,
+    /// Whether another gateway may be answering since the DIN was read.
+    is_doubted: bool,
 }
 
 impl CustomerAnswers {
-    /// Takes an answer over.
+    /// Takes an answer over. Whether it is that of another gateway: then nothing of the former one is kept.
     ///
     /// # Errors
     /// If it is not what that endpoint answers; the one before it stays.
-    pub fn accept(&mut self, endpoint: Endpoint, answer: Bytes) -> Result<(), Unusable> {
+    pub fn accept(&mut self, endpoint: Endpoint, answer: Bytes) -> Result<bool, Unusable> {
         let value = match endpoint {
             Endpoint::Vitals => {
                 vitals::decode(&answer)?;
                 Value::Null
             }
-            _ => object(&answer)?,
+            _ => object(&answer, endpoint.bounds())?,
         };
+        bounds::count(value.at(&["battery_blocks"]).items().len(), MOST_BATTERIES, "batteries")?;
+        let is_other = endpoint == Endpoint::Status && self.is_other(&value);
+        if is_other {
+            *self = Self { basic_lan: self.basic_lan, ..Self::default() };
+        }
+        let before = self.facts.clone();
         self.learn(endpoint, &value);
+        self.is_doubted =
+            endpoint != Endpoint::Status && (self.is_doubted || before.are_contradicted_by(&self.facts));
         self.answers[endpoint as usize] = Some(answer);
-        Ok(())
+        Ok(is_other)
+    }
+
+    /// Whether a status is that of another gateway than the one before.
+    fn is_other(&self, status: &Value) -> bool {
+        let din = status.at(&["din"]).name();
+        din.zip(self.facts.din.as_deref()).is_some_and(|(din, known)| din != known)
+    }
+
+    /// Whether the DIN should be read again.
+    pub fn is_doubted(&self) -> bool {
+        self.is_doubted
     }
 
     /// Drops an answer that is too old to be shown, or that the gateway no longer gives.
@@ -133,6 +187,12 @@ impl CustomerAnswers {
                     load: watts("load"),
                     solar: watts("solar"),
                 };
+                let counters = ["site", "battery", "load", "solar"].into_iter().flat_map(|meter| {
+                    ["energy_imported", "energy_exported"].map(|key| value.at(&[meter, key]))
+                });
+                for (known, counter) in facts.counters.iter_mut().zip(counters) {
+                    *known = counter.number().map(Number::as_f64).or(*known);
+                }
             }
             Endpoint::StateOfEnergy => facts.percent = percent("percentage"),
             Endpoint::GridStatus => {
@@ -144,6 +204,9 @@ impl CustomerAnswers {
                     full_pack: value.at(&["nominal_full_pack_energy"]).number(),
                     told: None,
                 };
+                let blocks = value.at(&["battery_blocks"]).items().iter();
+                let serials = blocks.filter_map(|block| block.at(&["PackageSerialNumber"]).name());
+                facts.units = serials.map(str::to_owned).collect();
             }
             Endpoint::Status => (facts.firmware, facts.din) = (text("version"), text("din")),
             Endpoint::Operation => {
@@ -179,6 +242,10 @@ impl CustomerAnswers {
 }
 
 impl Answers for CustomerAnswers {
+    fn size(&self) -> usize {
+        self.answers.iter().flatten().map(Bytes::len).sum()
+    }
+
     fn readings(&self, adjustments: &Adjustments) -> Readings {
         let facts = &self.facts;
         let power = adjustments.apply(facts.power);

@@ -24,7 +24,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::link::json::{Look, object};
+use crate::link::bounds::{self, CONFIG, CONTROLLER};
+use crate::link::json::{Look, object, serial_of};
 use crate::link::vitals::{self, Devices};
 use crate::model::{
     Adjustments, Answers, Documents, Interpretation, Meter, Meters, Number, NumberingMemory, Part, Readings,
@@ -76,8 +77,25 @@ impl TedapiAnswers {
         Self { host: host.into(), ..Self::default() }
     }
 
-    pub fn set_din(&mut self, din: &str) {
+    /// Takes over the DIN that the gateway reports. Whether another gateway stood here before: nothing that it
+    /// answered is kept.
+    pub fn set_din(&mut self, din: &str) -> bool {
+        if self.din.as_deref() == Some(din) {
+            return false;
+        }
+        let is_other = self.din.is_some();
+        if is_other {
+            *self = Self { host: self.host.clone(), ..Self::default() };
+        }
         self.din = Some(din.into());
+        is_other
+    }
+
+    /// Whether an answer names another gateway than the one that was asked, by its serial.
+    pub fn contradict_din(&self) -> bool {
+        let named = [self.config_facts.vin.as_deref(), self.system.din.as_deref()];
+        let din = self.din.as_deref().map(serial_of);
+        din.is_some_and(|din| named.into_iter().flatten().any(|named| serial_of(named) != din))
     }
 
     /// DIN of the gateway; once known it stays known.
@@ -97,14 +115,14 @@ impl TedapiAnswers {
 
     /// The answer of the basic controller query.
     pub fn accept_status(&mut self, answer: Bytes) -> Result<(), Unusable> {
-        self.status_facts = Arc::new(StatusFacts::of(&object(&answer)?));
+        self.status_facts = Arc::new(StatusFacts::of(&object(&answer, &CONTROLLER)?));
         self.status = Some(answer);
         Ok(())
     }
 
     /// The answer of the full controller query, which is a status as well.
     pub fn accept_controller(&mut self, answer: Bytes) -> Result<(), Unusable> {
-        let controller = object(&answer)?;
+        let controller = object(&answer, &CONTROLLER)?;
         self.status_facts = Arc::new(StatusFacts::of(&controller));
         self.boot = uptime::latch(self.boot.take(), &controller);
         self.status = Some(answer.clone());
@@ -114,8 +132,9 @@ impl TedapiAnswers {
 
     /// `config.json`.
     pub fn accept_config(&mut self, answer: Bytes) -> Result<(), Unusable> {
-        let config = object(&answer)?;
-        self.config_facts = Arc::new(ConfigFacts::of(&config));
+        let facts = ConfigFacts::of(&object(&answer, &CONFIG)?);
+        facts.check()?;
+        self.config_facts = Arc::new(facts);
         self.config = Some(answer);
         self.components
             .retain(|(din, _)| self.config_facts.powerwall3_units.iter().any(|unit| **unit == **din));
@@ -124,7 +143,7 @@ impl TedapiAnswers {
 
     /// The answer of the components query of the Powerwall 3 unit `din`.
     pub fn accept_components(&mut self, din: &str, answer: Bytes) -> Result<(), Unusable> {
-        object(&answer)?;
+        object(&answer, &bounds::components(self.config_facts.powerwall3_units.len()))?;
         match self.components.iter_mut().find(|(unit, _)| **unit == *din) {
             Some((_, bytes)) => *bytes = answer,
             None => self.components.push((din.into(), answer)),
@@ -166,6 +185,11 @@ impl TedapiAnswers {
 }
 
 impl Answers for TedapiAnswers {
+    fn size(&self) -> usize {
+        let single = [&self.config, &self.status, &self.controller].into_iter().flatten();
+        single.chain(self.components.iter().map(|(_, answer)| answer)).map(Bytes::len).sum()
+    }
+
     /// The readings of this moment. Cheap, but for the seconds in which a solar meter is silent.
     fn readings(&self, adjustments: &Adjustments) -> Readings {
         let status = &self.status_facts;
