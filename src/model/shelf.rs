@@ -41,14 +41,13 @@ impl<T: Send + Sync + 'static> Shelf<T> {
         if filled.len() >= self.most {
             filled.retain(|slot| slot.strong_count() > 0);
         }
-        while filled.len() >= self.most
-            && let Some(oldest) = filled.pop_front()
-        {
-            if let Some(oldest) = oldest.upgrade() {
-                oldest.store(None);
-            }
-        }
+        let oldest = if filled.len() < self.most { None } else { filled.pop_front() };
         filled.push_back(Arc::downgrade(slot));
+        drop(filled);
+        // What has many parts takes a moment to give back: nobody has to wait for that.
+        if let Some(oldest) = oldest.and_then(|oldest| oldest.upgrade()) {
+            oldest.store(None);
+        }
     }
 }
 

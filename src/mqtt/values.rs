@@ -33,9 +33,8 @@ pub(super) const OF_BATTERIES: [&str; 12] = [
 impl Values {
     /// Everything that may be said of a gateway at the moment.
     pub fn of(facts: &GatewayFacts, freshness: Freshness, telemetry: Option<&Telemetry>) -> Self {
-        let documents = telemetry.map(Telemetry::documents);
-        let said = telemetry.map(Telemetry::site).zip(documents.as_deref());
-        Self::of_parts(facts, freshness, said)
+        let said = telemetry.map(|telemetry| (telemetry.site(), telemetry.documents()));
+        Self::of_parts(facts, freshness, said.as_ref().map(|(site, documents)| (*site, &**documents)))
     }
 
     pub(super) fn of_parts(

@@ -32,7 +32,7 @@ pub(super) fn operation(snapshot: &Snapshot, at: Moment) -> Value {
     let documents = telemetry.map(|telemetry| telemetry.documents());
     json!({
         "real_mode": readings.and_then(|readings| readings.mode.as_ref()),
-        "backup_reserve_percent": documents.and_then(|documents| documents.operation.get("backup_reserve_percent").cloned()),
+        "backup_reserve_percent": documents.as_ref().and_then(|documents| documents.operation.get("backup_reserve_percent")),
         "grid_charging": readings.and_then(|readings| readings.grid_charging),
         "grid_export": readings.and_then(|readings| readings.grid_export.as_ref()),
         "stale": snapshot.freshness(at.now) == Freshness::Stale,
