@@ -10,6 +10,7 @@ pub mod freshness;
 mod json;
 pub mod number;
 pub mod numbering;
+pub mod order;
 pub mod snapshot;
 pub mod tally;
 pub mod tedapi;
@@ -22,6 +23,9 @@ pub use broker::BrokerStatus;
 pub use freshness::{Freshness, Ttl};
 pub use number::Number;
 pub use numbering::{Numbering, NumberingMemory};
+pub use order::{
+    Capability, Means, Obstacle, Order, OrderId, OrderKind, Outcome, Proof, Reserve, Standing, Unable,
+};
 pub use snapshot::{ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot};
 pub use tally::{FailureTally, PollTimes};
 pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Source, Telemetry};

@@ -5,6 +5,7 @@
 //! over its wired LAN answers three endpoints only (Basic LAN); it is told apart by its 404 on the status, and asked
 //! for that again now and then, so that no verdict is final.
 
+mod orders;
 mod schedule;
 pub mod session;
 
@@ -18,9 +19,10 @@ use tokio::time::Instant;
 use crate::link::https::{Exchange, Https};
 use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
+use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::customer::{Answers, Endpoint};
-use crate::model::{LinkKind, Source};
+use crate::model::{Capability, LinkKind, Order, OrderKind, Source};
 use crate::settings::LocalAccess;
 use schedule::Schedule;
 
@@ -48,6 +50,8 @@ pub struct LocalLink<X> {
     surface: Surface,
     /// When a session was refused that had just been given.
     doubted: Option<Instant>,
+    /// When an order was refused that the customer may not give.
+    forbidden: Option<Instant>,
 }
 
 impl LocalLink<Https> {
@@ -66,6 +70,7 @@ impl<X: Exchange> LocalLink<X> {
             schedule: Schedule::new(Instant::now()),
             surface: Surface::Unknown,
             doubted: None,
+            forbidden: None,
         }
     }
 
@@ -79,6 +84,7 @@ impl<X: Exchange> LocalLink<X> {
         let session = session::opened(answer, self.access.auth_mode)?;
         self.memory.keep_session(Some(session.clone())).await;
         self.schedule.new_session(Instant::now());
+        self.forbidden = None;
         Ok(session)
     }
 
@@ -232,6 +238,18 @@ impl<X: Exchange> Link for LocalLink<X> {
                 more: self.due(Instant::now()).is_some(),
             }
         })
+    }
+
+    fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
+        Box::pin(self.carry_out_once(order, limit))
+    }
+
+    fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
+        Box::pin(self.read_back_once(order))
+    }
+
+    fn capabilities(&self) -> Vec<Capability> {
+        OrderKind::ALL.into_iter().map(|kind| self.can_take(kind)).collect()
     }
 }
 

@@ -6,11 +6,15 @@ use prost::bytes::Bytes;
 
 use super::queries::Query;
 use super::wire::{
-    Auth, Common, Empty, Envelope, Files, Frame, GraphQl, LOCAL_HTTPS, Participant, QUERY_FAILED,
-    QueryRequest, ReadFile, SIGNED_ECDSA, SystemInfoResponse,
+    Auth, Common, Empty, Envelope, File, Files, Frame, GraphQl, LOCAL_HTTPS, Participant, QUERY_FAILED,
+    QueryRequest, ReadFile, SIGNED_ECDSA, SystemInfoResponse, UpdateFile,
 };
 use crate::link::LinkError;
 use crate::model::tedapi::SystemInfo;
+
+/// `ReadFile::domain`
+const CONFIGURATION: i32 = 1;
+const CONFIG_FILE: &str = "config.json";
 
 /// Who is asked, seen from the gateway we talk to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +77,15 @@ pub fn query(query: &Query) -> Envelope {
 }
 
 pub fn config() -> Envelope {
-    let read = ReadFile { domain: 1, name: "config.json".into() };
-    Envelope { files: Some(Files { read_request: Some(read), read_response: None }), ..Envelope::default() }
+    let read = ReadFile { domain: CONFIGURATION, name: CONFIG_FILE.into() };
+    Envelope { files: Some(Files { read_request: Some(read), ..Files::default() }), ..Envelope::default() }
+}
+
+/// Replaces the configuration that has `hash` by `blob`.
+pub fn config_update(blob: Bytes, hash: Bytes) -> Envelope {
+    let file = Some(File { name: CONFIG_FILE.into(), blob });
+    let update = UpdateFile { domain: CONFIGURATION, file, hash };
+    Envelope { files: Some(Files { update_request: Some(update), ..Files::default() }), ..Envelope::default() }
 }
 
 pub fn system_info() -> Envelope {
@@ -105,10 +116,41 @@ pub fn query_answer(envelope: Bytes, what: &str) -> Result<Bytes, LinkError> {
 
 /// The `config.json` of an answer.
 pub fn config_answer(envelope: Bytes) -> Result<Bytes, LinkError> {
+    config_file(envelope).map(|(blob, _)| blob)
+}
+
+/// The `config.json` of an answer, and its hash, which may be empty.
+pub fn config_file(envelope: Bytes) -> Result<(Bytes, Bytes), LinkError> {
     let what = "the configuration read";
-    let file = open(envelope, what)?.files.and_then(|files| files.read_response).and_then(|read| read.file);
-    let blob = file.map(|file| file.blob).filter(|blob| !blob.is_empty());
-    blob.ok_or_else(|| malformed(what, "it holds no file"))
+    let read = open(envelope, what)?.files.and_then(|files| files.read_response).unwrap_or_default();
+    let blob = read.file.map(|file| file.blob).filter(|blob| !blob.is_empty());
+    Ok((blob.ok_or_else(|| malformed(what, "it holds no file"))?, read.hash))
+}
+
+/// What a gateway answers to a change of its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Updated {
+    Acknowledged,
+    /// It says that it did not.
+    Error { code: i32, message: String },
+    /// Neither; the text says what there is.
+    Unclear(String),
+}
+
+pub fn config_updated(envelope: Bytes) -> Updated {
+    let envelope = match Envelope::decode(envelope) {
+        Ok(envelope) => envelope,
+        Err(error) => return Updated::Unclear(error.to_string()),
+    };
+    if let Some(error) = envelope.common.and_then(|common| common.error) {
+        let status = error.status.unwrap_or_default();
+        return Updated::Error { code: status.code, message: status.message };
+    }
+    match envelope.files {
+        Some(Files { update_response: Some(_), .. }) => Updated::Acknowledged,
+        Some(_) => Updated::Unclear("it does not acknowledge the change".into()),
+        None => Updated::Unclear("it says nothing about files".into()),
+    }
 }
 
 pub fn system_info_answer(envelope: Bytes) -> Result<SystemInfo, LinkError> {

@@ -8,6 +8,8 @@ pub mod bearer;
 pub mod channel;
 mod energies;
 pub mod frames;
+mod leaf;
+mod orders;
 pub mod queries;
 pub mod transport;
 pub mod wire;
@@ -18,9 +20,10 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
+use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::tedapi::{Payloads, Unusable};
-use crate::model::{LinkHealth, LinkKind, Source};
+use crate::model::{Capability, LinkHealth, LinkKind, Order, OrderKind, Source};
 use channel::{Channel, Question};
 use energies::Energies;
 use frames::Target;
@@ -307,6 +310,18 @@ impl<C: Channel> Link for TedapiLink<C> {
                 more: self.due(Instant::now()).is_some(),
             }
         })
+    }
+
+    fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
+        Box::pin(self.carry_out_once(order, limit))
+    }
+
+    fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
+        Box::pin(self.read_back_once(order))
+    }
+
+    fn capabilities(&self) -> Vec<Capability> {
+        OrderKind::ALL.into_iter().map(|kind| self.can_take(kind)).collect()
     }
 }
 
