@@ -17,6 +17,7 @@ pub use directory::{Directory, Entry};
 use crate::aggregator::Aggregator;
 use crate::board::Board;
 use crate::gateway::messages::Stop;
+use crate::gateway::orders::{NoOrderLog, OrderLog};
 use crate::gateway::{GatewayActor, GatewayPlan};
 use crate::link::Link;
 use crate::model::Snapshot;
@@ -41,6 +42,8 @@ pub struct Supervisor {
     /// What the faces read; written here only.
     directory: Arc<Directory>,
     connect: LinkFactory,
+    /// Where orders are written down before they are sent.
+    order_log: Arc<dyn OrderLog>,
     /// Makes the pauses after failures differ between gateways and runs.
     seed: u64,
     /// Sums what the gateways publish; looked after like them.
@@ -58,7 +61,13 @@ impl Supervisor {
         seed: u64,
     ) -> Self {
         let next_round = Instant::now();
-        Self { gateways, polling, directory, connect, seed, aggregator: None, next_round }
+        let order_log = Arc::new(NoOrderLog);
+        Self { gateways, polling, directory, connect, order_log, seed, aggregator: None, next_round }
+    }
+
+    /// Writes orders down in `log`. Without this, no order is sent.
+    pub fn with_order_log(self, log: Arc<dyn OrderLog>) -> Self {
+        Self { order_log: log, ..self }
     }
 
     fn plan(&self, index: usize) -> GatewayPlan {
@@ -79,7 +88,8 @@ impl Supervisor {
     fn start_gateway(&self, index: usize, entry: &Entry) {
         let link = (self.connect)(&self.gateways[index]);
         let actor = GatewayActor::new(self.plan(index), link, entry.board.clone());
-        entry.set_addr(Some(actor.taking_over_from(entry.addr()).start()));
+        let actor = actor.taking_over_from(entry.addr());
+        entry.set_addr(Some(actor.with_orders(entry.orders.clone(), self.order_log.clone()).start()));
     }
 
     fn revive_gateway(&self, entry: &Entry) {
@@ -90,7 +100,7 @@ impl Supervisor {
         error!(gateway = id.as_str(), event = "crashed"; "gateway {id}: its actor died; starting it again");
         let link = (self.connect)(&self.gateways[index]);
         let actor = GatewayActor::after_crash(self.plan(index), link, entry.board.clone());
-        entry.set_addr(Some(actor.start()));
+        entry.set_addr(Some(actor.with_orders(entry.orders.clone(), self.order_log.clone()).start()));
     }
 
     fn start_aggregator(&mut self) {

@@ -37,10 +37,10 @@ pub struct Customer<'a> {
 /// A channel that a gateway takes orders over.
 pub trait Commands {
     /// Asks what must be known before an order is sent, the same way as it will be sent.
-    fn ask<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>>;
+    fn read<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>>;
 
     /// Sends an order: once, whatever comes of it.
-    fn order<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>>;
+    fn write<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>>;
 }
 
 /// Carries questions to a gateway, and the encoded envelopes of their answers back.

@@ -127,7 +127,7 @@ impl<C: Channel> TedapiLink<C> {
         let payload = frames::config_update(changed, hash);
         let question = Question { din: &din, target: Target::Gateway { din: &din }, payload, what: WRITE };
         let left = limit.saturating_sub(began.elapsed());
-        let answer = timeout(left, commands.order(question)).await.unwrap_or(Err(LinkError::Timeout(left)));
+        let answer = timeout(left, commands.write(question)).await.unwrap_or(Err(LinkError::Timeout(left)));
         // Whatever came of it, what is known of the configuration may no longer hold.
         self.config_due = Instant::now();
         match answer {
@@ -164,7 +164,7 @@ impl<C: Channel> TedapiLink<C> {
 
 async fn config(commands: &mut dyn Commands, din: &str) -> Result<(Bytes, Bytes), LinkError> {
     let question = Question { din, target: Target::Gateway { din }, payload: frames::config(), what: READ };
-    frames::config_file(commands.ask(question).await?)
+    frames::config_file(commands.read(question).await?)
 }
 
 /// What an answer to a change of the configuration says.

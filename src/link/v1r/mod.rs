@@ -213,11 +213,11 @@ impl<E: Exchange> Channel for SignedChannel<E> {
 }
 
 impl<E: Exchange> Commands for SignedChannel<E> {
-    fn ask<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
+    fn read<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
         Box::pin(self.send(question))
     }
 
-    fn order<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
+    fn write<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
         Box::pin(self.send_order(question))
     }
 }
