@@ -7,8 +7,8 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use crate::board::Published;
+use crate::directory::Directory;
 use crate::model::{Aggregate, Snapshot};
-use crate::supervisor::Directory;
 
 /// Sums lie at least this far apart, however many gateways publish.
 const GATHER: Duration = Duration::from_millis(100);
@@ -55,6 +55,7 @@ impl Actor for Aggregator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.directory.follow(ctx.address().recipient());
         self.sum(ctx);
     }
 }

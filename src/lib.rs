@@ -9,10 +9,10 @@
 //! |---|---|
 //! | 6 | `main.rs`, [`app`], [`cli`] |
 //! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 4 | [`supervisor`], [`gateway`], [`aggregator`], [`board`], [`frames`], [`audience`] |
+//! | 4 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
-//! | 1 | [`model`], [`clock`], [`files`] |
+//! | 1 | [`model`], [`clock`], [`files`], [`pause`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
@@ -23,6 +23,7 @@ pub mod audience;
 pub mod board;
 pub mod cli;
 pub mod clock;
+pub mod directory;
 pub mod files;
 pub mod frames;
 pub mod gateway;
@@ -31,7 +32,10 @@ pub mod live;
 pub mod metrics;
 pub mod model;
 pub mod mqtt;
+pub mod output;
+pub mod pause;
 pub mod settings;
 pub mod simulator;
+pub mod supervise;
 pub mod supervisor;
 pub mod web;

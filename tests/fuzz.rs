@@ -24,7 +24,7 @@ use powerwall_server::link::tedapi::{TedapiLink, frames};
 use powerwall_server::link::{Link, LinkError};
 use powerwall_server::model::LinkKind;
 use powerwall_server::model::customer::Endpoint;
-use powerwall_server::settings::{AuthMode, CertificatePolicy, LocalAccess, QuerySet, Secret};
+use powerwall_server::settings::{AuthMode, CertificatePolicy, LocalConfig, QuerySet, Secret};
 use powerwall_server::simulator::{InMemoryGateway, Role, SiteKind, SiteOptions};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -222,7 +222,7 @@ async fn write_the_corpus_that_the_simulator_knows() {
 
         let answers = Rc::new(RefCell::new(Vec::new()));
         let recorder = Recorder { gateway: gateway(), answers: answers.clone() };
-        let access = LocalAccess {
+        let config = LocalConfig {
             host: "192.168.91.1".into(),
             port: 443,
             email: "owner@example.com".into(),
@@ -231,7 +231,7 @@ async fn write_the_corpus_that_the_simulator_knows() {
             timezone: "Europe/Berlin".into(),
             certificate: CertificatePolicy::Off,
         };
-        use_link(&mut LocalLink::over(recorder, &access, Memory::new("192.168.91.1", None))).await;
+        use_link(&mut LocalLink::over(recorder, &config, Memory::new("192.168.91.1", None))).await;
         let told = answers.take();
         let lines = told.iter().map(|(_, _, answer)| {
             let head = [vec![answer.status.to_string()], answer.set_cookies.clone()].concat().join("|");

@@ -8,12 +8,12 @@ use common::everything;
 use powerwall_server::link::{Link, LinkError, connect_lazily};
 use powerwall_server::model::{GatewayFacts, GridStatus, LinkKind};
 use powerwall_server::settings::{
-    Access, CertificatePolicy, GatewaySettings, QuerySet, Secret, TedapiAccess,
+    CertificatePolicy, GatewaySettings, LinkConfig, QuerySet, Secret, TedapiConfig,
 };
 use powerwall_server::simulator::{Fault, GatewayHandle, Role, SiteKind, SiteOptions};
 
-fn access(gateway: &GatewayHandle) -> TedapiAccess {
-    TedapiAccess {
+fn config(gateway: &GatewayHandle) -> TedapiConfig {
+    TedapiConfig {
         host: gateway.addr.ip().to_string(),
         port: gateway.addr.port(),
         password: Secret::new(gateway.options().password.as_str()),
@@ -22,10 +22,10 @@ fn access(gateway: &GatewayHandle) -> TedapiAccess {
     }
 }
 
-fn link(access: TedapiAccess, timeout: Duration) -> Box<dyn Link> {
+fn link(config: TedapiConfig, timeout: Duration) -> Box<dyn Link> {
     connect_lazily(&GatewaySettings {
         facts: GatewayFacts::default().into(),
-        access: Access::Tedapi(access),
+        link: LinkConfig::Tedapi(config),
         timeout,
         state_file: None,
         energies: None,
@@ -39,7 +39,7 @@ async fn start(kind: SiteKind) -> GatewayHandle {
 /// The error of a poll under `fault`.
 async fn failure(gateway: &GatewayHandle, fault: Fault) -> LinkError {
     gateway.set(fault);
-    let error = link(access(gateway), Duration::from_millis(400)).poll().await.unwrap_err();
+    let error = link(config(gateway), Duration::from_millis(400)).poll().await.unwrap_err();
     gateway.heal();
     error
 }
@@ -51,8 +51,8 @@ async fn every_kind_of_hardware_is_read_with_both_query_sets() {
             [(SiteKind::Powerwall2, 2, 4), (SiteKind::Powerwall3, 3, 12), (SiteKind::Inverter, 0, 4)]
         {
             let gateway = start(kind).await;
-            let access = TedapiAccess { query_set: set, ..access(&gateway) };
-            let mut link = link(access, Duration::from_secs(5));
+            let config = TedapiConfig { query_set: set, ..config(&gateway) };
+            let mut link = link(config, Duration::from_secs(5));
             let telemetry = everything(&mut *link).await;
             let (readings, documents) = (&telemetry.readings, telemetry.documents());
             let context = format!("{kind:?} {set:?}");
@@ -103,11 +103,11 @@ async fn every_kind_of_trouble_has_its_own_error() {
     assert_eq!(limited, LinkError::RateLimited { retry_after: Some(Duration::from_secs(600)) });
     let busy = failure(&gateway, Fault::Status { code: 503, retry_after: None }).await;
     assert_eq!(busy, LinkError::Busy { retry_after: None });
-    let wrong = TedapiAccess { password: Secret::new("WRONG"), ..access(&gateway) };
+    let wrong = TedapiConfig { password: Secret::new("WRONG"), ..config(&gateway) };
     let refused = link(wrong, Duration::from_secs(1)).poll().await.unwrap_err();
     assert_eq!(refused.kind(), "refused");
     assert!(gateway.counters().refused() > 0);
-    let nowhere = TedapiAccess { port: 1, ..access(&gateway) };
+    let nowhere = TedapiConfig { port: 1, ..config(&gateway) };
     assert_eq!(link(nowhere, Duration::from_secs(1)).poll().await.unwrap_err().kind(), "unreachable");
 }
 
@@ -116,7 +116,7 @@ async fn compression_is_recognised_whatever_the_headers_say() {
     for declared in [true, false] {
         let gateway = start(SiteKind::Powerwall3).await;
         gateway.set(Fault::Gzip { declared });
-        let mut link = link(access(&gateway), Duration::from_secs(5));
+        let mut link = link(config(&gateway), Duration::from_secs(5));
         assert!(everything(&mut *link).await.readings.power.site.is_some(), "declared: {declared}");
     }
 }
@@ -124,7 +124,7 @@ async fn compression_is_recognised_whatever_the_headers_say() {
 #[actix_web::test]
 async fn a_connection_that_died_in_its_sleep_is_not_a_failure() {
     let gateway = start(SiteKind::Inverter).await;
-    let mut link = link(access(&gateway), Duration::from_secs(2));
+    let mut link = link(config(&gateway), Duration::from_secs(2));
     link.poll().await.unwrap();
     // The gateway closes in the middle of the next answer; the one after it takes a new connection.
     gateway.set(Fault::HalfBody);
@@ -141,8 +141,8 @@ async fn a_certificate_is_accepted_by_policy() {
     let store = folder.path().join("fingerprint");
     let first_use = || CertificatePolicy::TrustOnFirstUse { store: Some(store.clone()) };
     let poll = async |certificate: CertificatePolicy| {
-        let access = TedapiAccess { certificate, ..access(&gateway) };
-        link(access, Duration::from_secs(2)).poll().await
+        let config = TedapiConfig { certificate, ..config(&gateway) };
+        link(config, Duration::from_secs(2)).poll().await
     };
     poll(first_use()).await.unwrap();
     poll(first_use()).await.unwrap();
@@ -170,7 +170,7 @@ async fn an_unsigned_question_is_not_answered_by_the_simulator() {
     use powerwall_server::link::tedapi::transport::HttpTransport;
 
     let gateway = start(SiteKind::Powerwall2).await;
-    let transport = HttpTransport::new(&access(&gateway), Duration::from_secs(2));
+    let transport = HttpTransport::new(&config(&gateway), Duration::from_secs(2));
     let mut channel = FrameChannel::new(transport, LinkKind::Tedapi);
     let din = channel.din().await.unwrap();
     let din = String::from_utf8(din.trim_ascii().to_vec()).unwrap();

@@ -4,15 +4,17 @@ mod common;
 
 use std::time::Duration;
 
-use common::sockets::{PATIENCE, connect, connect_with_small_buffer, flood, frame, publish, refusal};
-use common::{Faces, SECOND, http, snapshot, telemetry};
+use common::sockets::{Client, PATIENCE, connect, connect_with_small_buffer, flood, frame, publish, refusal};
+use common::{Faces, SECOND, http, settings, snapshot, telemetry};
 use futures_util::{SinkExt, StreamExt};
+use powerwall_server::app::Service;
 use powerwall_server::model::Freshness::{Live, Never};
 use powerwall_server::settings::{AllowedOrigins, HttpSettings};
-use powerwall_server::simulator::SiteKind;
+use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 #[actix_web::test]
@@ -133,17 +135,41 @@ async fn the_service_says_goodbye_with_1001() {
     assert_eq!(faces.sessions.count(), 2);
     faces.sessions.close_all();
     for mut client in clients {
-        let goodbye = async {
-            loop {
-                if let Message::Close(reason) = client.next().await.unwrap().unwrap() {
-                    return reason;
-                }
-            }
-        };
-        let reason = timeout(PATIENCE, goodbye).await.unwrap().unwrap();
+        let reason = timeout(PATIENCE, goodbye(&mut client)).await.unwrap().unwrap();
         assert_eq!(reason.code, CloseCode::Away);
     }
     no_session_is_left(&faces).await;
+}
+
+#[actix_web::test]
+async fn the_socket_of_a_gateway_that_was_removed_is_closed_also_if_it_is_configured_again() {
+    let gateways = ["home", "barn"].map(|id| SiteOptions::new(id, id, SiteKind::Powerwall3));
+    let home = GatewayHandle::start(gateways[0].clone()).await.unwrap();
+    let barn = GatewayHandle::start(gateways[1].clone()).await.unwrap();
+    let service = Service::start(&settings(&[&home, &barn], &[]), 1).unwrap();
+    let opened = async {
+        loop {
+            // The directory is filled a moment after the start.
+            if let Ok(client) = connect(service.addr, "/ws/gateway/barn", None).await {
+                return client;
+            }
+        }
+    };
+    let mut client = timeout(PATIENCE, opened).await.unwrap();
+    frame(&mut client).await;
+    service.apply(settings(&[&home], &[])).await;
+    service.apply(settings(&[&home, &barn], &[])).await;
+    let reason = timeout(PATIENCE, goodbye(&mut client)).await.unwrap().unwrap();
+    assert_eq!(reason.code, CloseCode::Away);
+    service.stop().await;
+}
+
+async fn goodbye(client: &mut Client) -> Option<CloseFrame> {
+    loop {
+        if let Message::Close(reason) = client.next().await.unwrap().unwrap() {
+            return reason;
+        }
+    }
 }
 
 async fn no_session_is_left(faces: &Faces) {

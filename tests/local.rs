@@ -10,7 +10,9 @@ use common::everything;
 use powerwall_server::app::Service;
 use powerwall_server::link::{LinkError, connect_lazily};
 use powerwall_server::model::{GridStatus, Source};
-use powerwall_server::settings::{Access, AuthMode, GatewaySettings, Inputs, LocalAccess, Secret, Settings};
+use powerwall_server::settings::{
+    AuthMode, GatewaySettings, Inputs, LinkConfig, LocalConfig, Secret, Settings,
+};
 use powerwall_server::simulator::{
     CustomerSurface, Fault, GatewayHandle, LoginLimit, Role, SiteKind, SiteOptions,
 };
@@ -31,9 +33,9 @@ fn settings(gateway: &GatewayHandle, folder: &Path) -> GatewaySettings {
     settings
 }
 
-fn access(settings: &mut GatewaySettings) -> &mut LocalAccess {
-    match &mut settings.access {
-        Access::Local(access) => access,
+fn config(settings: &mut GatewaySettings) -> &mut LocalConfig {
+    match &mut settings.link {
+        LinkConfig::Local(config) => config,
         other => panic!("{other:?}"),
     }
 }
@@ -47,7 +49,7 @@ async fn a_powerwall_2_is_read_with_cookies_and_with_a_token() {
     for mode in [AuthMode::Cookie, AuthMode::Token] {
         let (gateway, folder) = (start(SiteKind::Powerwall2).await, tempfile::tempdir().unwrap());
         let mut settings = settings(&gateway, folder.path());
-        access(&mut settings).auth_mode = mode;
+        config(&mut settings).auth_mode = mode;
         let mut link = connect_lazily(&settings);
         let telemetry = everything(&mut *link).await;
         let (readings, documents) = (&telemetry.readings, telemetry.documents());
@@ -101,7 +103,7 @@ async fn a_session_that_ended_is_replaced_at_once_and_nothing_is_lost() {
 async fn a_wrong_password_is_named_and_never_tried_more_than_three_times_even_over_restarts() {
     let (gateway, folder) = (start(SiteKind::Powerwall2).await, tempfile::tempdir().unwrap());
     let mut settings = settings(&gateway, folder.path());
-    access(&mut settings).password = Secret::new("WRONG");
+    config(&mut settings).password = Secret::new("WRONG");
     for restart in 0..8 {
         let error = connect_lazily(&settings).poll().await.unwrap_err();
         let text = error.to_string();

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use clap::Parser;
 use powerwall_server::cli::{Cli, check_config};
-use powerwall_server::model::LinkKind;
+use powerwall_server::model::{LinkKind, mode_name};
 use powerwall_server::settings::{
-    Access, AllowedOrigins, AuthMode, BrokerTls, CertificatePolicy, Inputs, Layout, MqttSettings, QuerySet,
-    Settings,
+    AllowedOrigins, AuthMode, BrokerTls, CertificatePolicy, Inputs, Layout, LinkConfig, MqttSettings,
+    QuerySet, Settings,
 };
 use proptest::prelude::*;
 
@@ -35,10 +35,10 @@ fn one_gateway_from_the_environment() {
     let gateway = &settings.gateways[0];
     assert_eq!((gateway.facts.id.as_str(), gateway.facts.name.as_str()), ("default", "Default Gateway"));
     assert_eq!(gateway.timeout, Duration::from_secs(5));
-    let Access::Tedapi(access) = &gateway.access else { panic!("{:?}", gateway.access) };
-    assert_eq!((access.host.as_str(), access.port), ("192.168.91.1", 8443));
-    assert_eq!(access.password.expose(), "SEC #RET", "a secret may contain what looks like a comment");
-    assert_eq!((access.query_set, &access.certificate), (QuerySet::V2024_06, &CertificatePolicy::Off));
+    let LinkConfig::Tedapi(config) = &gateway.link else { panic!("{:?}", gateway.link) };
+    assert_eq!((config.host.as_str(), config.port), ("192.168.91.1", 8443));
+    assert_eq!(config.password.expose(), "SEC #RET", "a secret may contain what looks like a comment");
+    assert_eq!((config.query_set, &config.certificate), (QuerySet::V2024_06, &CertificatePolicy::Off));
     assert_eq!(settings.http.port, 8675);
     assert_eq!(settings.http.origins, AllowedOrigins::Any);
     assert!(settings.polling.adjustments.keep_negative_solar);
@@ -107,22 +107,22 @@ fn the_example_file_is_valid() {
 fn a_host_and_the_customer_password_mean_the_customer_api() {
     let local = |environment: &[(&str, &str)]| {
         let gateway = load(environment).unwrap().gateways.remove(0);
-        match gateway.access {
-            Access::Local(access) => (access, gateway.state_file.unwrap().display().to_string()),
+        match gateway.link {
+            LinkConfig::Local(config) => (config, gateway.state_file.unwrap().display().to_string()),
             other => panic!("{other:?}"),
         }
     };
     let single = [("PW_HOST", "10.42.1.40"), ("PW_PASSWORD", "abc#1")];
-    let (access, file) = local(&single);
-    assert_eq!((access.host.as_str(), access.port, access.password.expose()), ("10.42.1.40", 443, "abc#1"));
-    assert_eq!((access.email.as_str(), access.auth_mode), ("email@example.com", AuthMode::Cookie));
+    let (config, file) = local(&single);
+    assert_eq!((config.host.as_str(), config.port, config.password.expose()), ("10.42.1.40", 443, "abc#1"));
+    assert_eq!((config.email.as_str(), config.auth_mode), ("email@example.com", AuthMode::Cookie));
     assert_eq!(file, ".powerwall", "where the servers before ours look");
     assert_eq!(local(&[single[0], single[1], ("PW_AUTH_PATH", "/a")]).1, "/a/.powerwall");
     let all = [("PW_AUTH_PATH", "/a"), ("PW_CACHE_FILE", "/b/session"), ("PW_AUTH_MODE", "Token")];
     let more = [("PW_EMAIL", "me@example.org"), ("PW_TIMEZONE", "Europe/Berlin")];
-    let (access, file) = local(&[&single[..], &all, &more].concat());
-    assert_eq!((access.auth_mode, file.as_str()), (AuthMode::Token, "/b/session"));
-    assert_eq!((access.email.as_str(), access.timezone.as_str()), ("me@example.org", "Europe/Berlin"));
+    let (config, file) = local(&[&single[..], &all, &more].concat());
+    assert_eq!((config.auth_mode, file.as_str()), (AuthMode::Token, "/b/session"));
+    assert_eq!((config.email.as_str(), config.timezone.as_str()), ("me@example.org", "Europe/Berlin"));
 
     let list = (
         "PW_GATEWAYS",
@@ -149,7 +149,7 @@ fn modes_are_recognised_and_those_to_come_are_announced() {
     let cases = [(r#""email":"a@b.c""#, LinkKind::Cloud), (r#""fleetapi":true"#, LinkKind::FleetApi)];
     for (keys, kind) in cases {
         let settings = load(&[("PW_GATEWAYS", &format!(r#"[{{"id":"a",{keys}}}]"#))]).unwrap();
-        assert_eq!(settings.gateways[0].access, Access::Unsupported(kind), "{keys}");
+        assert_eq!(settings.gateways[0].link, LinkConfig::Unsupported(kind), "{keys}");
         assert_eq!(settings.warnings.len(), 1, "{keys}");
     }
 }
@@ -162,16 +162,16 @@ fn a_key_makes_v1r_with_and_without_wifi() {
         let list = format!(r#"[{{"id":"a","host":"10.42.1.5","rsa_key_path":"{KEY}",{keys}}}]"#);
         let settings = load(&[&[("PW_GATEWAYS", list.as_str())], variables].concat()).unwrap();
         let facts = settings.gateways[0].facts.clone();
-        assert!(facts.rsa_key_configured && facts.tedapi_expected && !facts.may_be_basic_lan);
-        match settings.gateways[0].access.clone() {
-            Access::V1r(access) => (access, settings, facts.mode),
+        assert!(facts.rsa_key_configured && facts.expects_tedapi() && !facts.may_be_basic_lan);
+        match settings.gateways[0].link.clone() {
+            LinkConfig::V1r(config) => (config, settings, mode_name(facts.links)),
             other => panic!("{other:?}"),
         }
     };
-    let (access, settings, mode) = v1r(r#""gw_pwd":"ABCDEFGHIJ","wifi_host":"192.168.91.1:8443""#, &[]);
+    let (config, settings, mode) = v1r(r#""gw_pwd":"ABCDEFGHIJ","wifi_host":"192.168.91.1:8443""#, &[]);
     assert_eq!((mode, settings.warnings.len()), ("v1r+wifi", 0));
-    assert_eq!((access.password.expose(), access.failover), ("FGHIJ", true));
-    let wifi = access.wifi.unwrap();
+    assert_eq!((config.password.expose(), config.failover), ("FGHIJ", true));
+    let wifi = config.wifi.unwrap();
     assert_eq!((wifi.password.expose(), wifi.port), ("ABCDEFGHIJ", 8443));
     let report = check_config::report(&settings);
     for part in
@@ -181,15 +181,15 @@ fn a_key_makes_v1r_with_and_without_wifi() {
     }
     assert!(!report.contains("FGHIJ"));
 
-    let (access, settings, mode) = v1r(r#""gw_pwd":"ABCDEFGHIJ","password":"OWNER""#, &[]);
-    assert_eq!((mode, access.password.expose(), access.wifi), ("v1r", "OWNER", None));
+    let (config, settings, mode) = v1r(r#""gw_pwd":"ABCDEFGHIJ","password":"OWNER""#, &[]);
+    assert_eq!((mode, config.password.expose(), config.wifi), ("v1r", "OWNER", None));
     assert!(settings.warnings[0].contains("stay unseen"), "{:?}", settings.warnings);
 
-    let (access, settings, _) = v1r(
+    let (config, settings, _) = v1r(
         r#""password":"OWNER","wifi_host":"w""#,
         &[("PW_FAILOVER", "no"), ("PW_TEDAPI_AUTH_MODE", "bearer")],
     );
-    assert!(!access.failover);
+    assert!(!config.failover);
     assert!(settings.warnings.concat().contains("without gw_pwd"), "{:?}", settings.warnings);
 }
 
@@ -216,8 +216,8 @@ fn a_key_that_cannot_sign_stops_the_start_and_names_its_variable() {
 fn an_installer_login_is_chosen_by_name_and_asks_the_newer_queries() {
     let bearer = |variables: &[(&str, &str)]| {
         let settings = load(&[&[("PW_HOST", "h"), ("PW_GW_PWD", "p")], variables].concat())?;
-        match settings.gateways[0].access.clone() {
-            Access::Bearer(access) => Ok((access.query_set, settings.warnings.len())),
+        match settings.gateways[0].link.clone() {
+            LinkConfig::Bearer(config) => Ok((config.query_set, settings.warnings.len())),
             other => Err(format!("{other:?}")),
         }
     };
@@ -264,6 +264,9 @@ fn every_mistake_is_named_with_its_place_and_what_would_be_right() {
         (vec![("PW_CERTIFICATE", "sha256:12")], &["PW_CERTIFICATE"]),
         (vec![("PW_HOST", "192.168.91.1")], &["PW_GW_PWD: missing"]),
         (vec![("PW_HOST", "a b"), ("PW_GW_PWD", "x")], &["PW_HOST: \"a b\" is not a host"]),
+        (vec![("PW_HOST", "[::1]junk"), ("PW_GW_PWD", "x")], &["PW_HOST: \"[::1]junk\" is not a host"]),
+        (vec![("PW_HOST", "[home]:443"), ("PW_GW_PWD", "x")], &["PW_HOST: \"[home]:443\" is not a host"]),
+        (vec![("PW_HOST", "a:b:c"), ("PW_GW_PWD", "x")], &["PW_HOST: \"a:b:c\" is not a host"]),
         (vec![("PW_GW_PWD_FILE", "/no/such/file")], &["PW_GW_PWD_FILE: \"/no/such/file\" cannot be read"]),
         (vec![("PW_CONFIG", "/no/such/file")], &["PW_CONFIG: \"/no/such/file\" cannot be read"]),
         (gateways("[{\"id\": \"a\",\n }"), &["PW_GATEWAYS: not valid JSON at line 2 column 2"]),
@@ -353,8 +356,8 @@ fn what_changes_nothing_is_said_once() {
     let settings =
         load(&[("PW_AUTHPATH", "/a"), ("PW_HOST", "h"), ("PW_GW_PWD", "x"), ("PW_CERTIFICATE", "tofu")])
             .unwrap();
-    let Access::Tedapi(access) = &settings.gateways[0].access else { panic!() };
-    let CertificatePolicy::TrustOnFirstUse { store: Some(store) } = &access.certificate else { panic!() };
+    let LinkConfig::Tedapi(config) = &settings.gateways[0].link else { panic!() };
+    let CertificatePolicy::TrustOnFirstUse { store: Some(store) } = &config.certificate else { panic!() };
     assert!(store.starts_with("/a"));
 }
 

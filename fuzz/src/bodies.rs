@@ -27,7 +27,7 @@ use powerwall_server::model::views::View;
 use powerwall_server::model::{Adjustments, LinkKind, Source, Telemetry};
 use powerwall_server::settings::rsa_key::RsaKey;
 use powerwall_server::settings::{
-    AuthMode, CertificatePolicy, Inputs, LocalAccess, QuerySet, Secret, Settings,
+    AuthMode, CertificatePolicy, Inputs, LocalConfig, QuerySet, Secret, Settings,
 };
 use prost::Message;
 
@@ -188,7 +188,7 @@ pub fn customer_documents(data: &[u8]) {
 /// Answers of the customer API through the whole link, logins included.
 pub fn customer_link(data: &[u8]) {
     for auth_mode in [AuthMode::Cookie, AuthMode::Token] {
-        let access = LocalAccess {
+        let access = LocalConfig {
             host: "192.168.91.1".into(),
             port: 443,
             email: "owner@example.com".into(),

@@ -19,7 +19,7 @@ use crate::simulator::{Counters, Fleet, demo_sites};
 const MISCONFIGURED: u8 = 2;
 /// Two for each connection that the server takes at most, and some for everything else.
 const FILES: u64 = 10_000;
-/// How often the Supervisor is looked after.
+/// How often the Supervisor is checked.
 const ROUND: Duration = Duration::from_secs(1);
 /// Settings that a demo takes over, beside those of MQTT; it brings its own gateways.
 const DEMO_VARIABLES: [&str; 7] = [
@@ -280,10 +280,9 @@ async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCo
             },
             _ = round.tick() => {
                 if !service.is_supervised() {
-                    error!(event = "unsupervised"; "nobody looks after the gateways any more; ending, to be started again");
+                    error!(event = "unsupervised"; "the gateways are not supervised any more; ending, to be restarted");
                     return ExitCode::FAILURE;
                 }
-                service.look_after();
             }
         }
     }

@@ -14,23 +14,24 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_web::App;
 use actix_web::dev::ServerHandle;
-use actix_web::web::Data;
+use futures_util::future::join_all;
 use log::{info, warn};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::board::Board;
+use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::link::connect_with;
 use crate::link::memory::Memories;
-use crate::live::feed::{self, Feed};
-use crate::live::sessions::Sessions;
-use crate::live::{self, Live};
 use crate::model::Aggregate;
-use crate::mqtt::Mqtt;
-use crate::settings::{HttpSettings, Settings};
-use crate::supervisor::{Configure, Directory, LinkFactory, Supervisor};
-use crate::web::{self, State};
+use crate::output::{Output, Start, Surroundings};
+use crate::settings::{LoggingSettings, Settings};
+use crate::supervisor::{Configure, LinkFactory, Supervisor};
+use crate::{live, mqtt, web};
+
+/// Everything that shows or sends on what the boards hold. What answers requests is asked in this order.
+const OUTPUTS: [Start; 3] = [live::start, web::start, mqtt::start];
 
 /// Two serve a house, and a small computer keeps its other cores.
 const WORKERS: usize = 2;
@@ -58,25 +59,22 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// The running service: every gateway watched, every face answering.
+/// The running service: every gateway polled, every output running.
 pub struct Service {
     /// Where it listens; with port 0 in the settings, this is the one that the system chose.
     pub addr: SocketAddr,
-    http: HttpSettings,
-    state: Data<State>,
-    live: Data<Live>,
+    /// What the log was started with, which a reload cannot change.
+    logging: LoggingSettings,
+    outputs: Vec<Box<dyn Output>>,
     supervisor: Addr<Supervisor>,
-    mqtt: Mqtt,
     /// The thread of all actors of gateways.
     gateways: Arbiter,
     server: ServerHandle,
     serving: JoinHandle<io::Result<()>>,
-    watching: JoinHandle<()>,
-    feeding: JoinHandle<()>,
 }
 
 impl Service {
-    /// Listens first, so that the faces answer before the first gateway is asked. `seed` makes the pauses after
+    /// Listens first, so that requests are answered before the first gateway is asked. `seed` makes the pauses after
     /// failures differ between runs. Needs a running actix system.
     ///
     /// # Errors
@@ -90,40 +88,29 @@ impl Service {
     /// # Errors
     /// As [`Service::start`].
     pub fn start_with(settings: &Settings, seed: u64, stall_limit: Duration) -> Result<Self, StartError> {
-        let http = settings.http.clone();
-        let tls = http.tls.as_ref().map(tls::server_config).transpose()?;
-        let address = SocketAddr::new(http.bind, http.port);
+        let tls = settings.http.tls.as_ref().map(tls::server_config).transpose()?;
+        let address = SocketAddr::new(settings.http.bind, settings.http.port);
         let listener = TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
         let addr = listener.local_addr()?;
 
         let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
-        let frames = Arc::new(Frames::new(directory.clone()));
-        let sessions = Arc::new(Sessions::new(stall_limit));
-        let state =
-            Data::new(State::new(directory.clone(), frames.clone(), http.clone(), settings.polling.clone()));
-        let live = Data::new(Live {
+        let surroundings = Surroundings {
+            frames: Arc::new(Frames::new(directory.clone())),
+            broker: Arc::new(Board::new(settings.mqtt.initial_status())),
             directory: directory.clone(),
-            frames,
-            origins: http.origins.clone(),
-            sessions: sessions.clone(),
-            feed: Arc::new(Feed::new(seed)),
-        });
-
-        let (shared, connected, base_path) = (state.clone(), live.clone(), http.base_path.clone());
+            seed,
+            stall_limit,
+        };
+        let outputs = OUTPUTS.map(|start| start(settings, &surroundings)).into_iter().collect::<Vec<_>>();
+        let routes: Vec<_> = outputs.iter().filter_map(|output| output.routes()).collect();
         let app = move || {
-            App::new()
-                .app_data(shared.clone())
-                .app_data(connected.clone())
-                .wrap_fn(web::front)
-                .configure(|config| live::configure(config, &base_path))
-                .configure(|config| web::configure(config, &base_path))
+            let app = App::new().wrap_fn(web::front);
+            routes.iter().fold(app, |app, routes| app.configure(|config| routes(config)))
         };
         let server = listen::serve(app, listener, tls, stall_limit)?;
 
         let gateways = Arbiter::new();
-        let mqtt = Mqtt::start(settings.mqtt.clone(), directory.clone(), state.mqtt.clone(), seed);
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
-        let feeding = actix::spawn(feed::keep(live.feed.clone(), directory.clone()));
         let memories = Memories::default();
         let connect: LinkFactory = Arc::new(move |gateway| connect_with(gateway, &memories));
         let supervisor = Supervisor::start_in_arbiter(&gateways.handle(), move |_| {
@@ -131,58 +118,48 @@ impl Service {
         });
         Ok(Self {
             addr,
-            http,
-            state,
+            logging: settings.logging,
+            outputs,
             supervisor,
-            mqtt,
             gateways,
             server: server.handle(),
             serving: actix::spawn(server),
-            watching: actix::spawn(sessions.watch()),
-            feeding,
-            live,
         })
     }
 
     /// Applies changed settings, as far as they can change while the service runs.
     pub async fn apply(&self, settings: Settings) {
-        if settings.http != self.http {
-            warn!(event = "configuration"; "address, port, base path and origins change with the next start only");
+        if settings.logging != self.logging {
+            warn!(event = "configuration"; "PW_DEBUG and PW_LOG_FORMAT change with the next start only");
         }
-        self.state.polling.store(Arc::new(settings.polling.clone()));
-        let change = Configure(settings.gateways, settings.polling);
+        let change = Configure(settings.gateways.clone(), settings.polling.clone());
         if self.supervisor.send(change).await.is_err() {
             warn!(event = "configuration"; "the changed settings did not arrive; restart the service");
         }
-        self.mqtt.apply(settings.mqtt).await;
+        for output in &self.outputs {
+            output.apply(&settings).await;
+        }
     }
 
-    /// Whether somebody looks after the gateways. Without, the program had better be started again.
+    /// Whether the gateways are supervised. If they are not, the program has to be started again.
     pub fn is_supervised(&self) -> bool {
         self.supervisor.connected()
     }
 
-    /// Starts again what can be without harm to anything else. To be called every second or so.
-    pub fn look_after(&self) {
-        self.mqtt.look_after();
-    }
-
-    /// Takes no new connections, says goodbye to the MQTT broker and to live clients (WebSockets with 1001), finishes
-    /// what is being answered, and stops asking gateways. Takes three seconds at most.
+    /// Takes no new connections, stops all outputs (WebSockets are closed with 1001), finishes what is being answered,
+    /// and stops asking gateways. Takes three seconds at most.
     pub async fn stop(self) {
         info!(event = "stopping"; "stopping");
-        self.live.close();
-        tokio::join!(self.stop_serving(), self.mqtt.stop());
+        let outputs = join_all(self.outputs.iter().map(|output| output.stop()));
+        tokio::join!(outputs, self.stop_serving());
         self.gateways.stop();
-        self.watching.abort();
-        self.feeding.abort();
         self.serving.abort();
     }
 
     async fn stop_serving(&self) {
         let drained = Duration::from_secs(DRAIN_SECONDS);
         if timeout(drained, self.server.stop(true)).await.is_err() {
-            self.live.sessions.cut_all();
+            self.outputs.iter().for_each(|output| output.cut());
             let _ = timeout(CUT_DEADLINE, self.server.stop(false)).await;
         }
     }

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::NO_GATEWAYS;
+use crate::model::mode_name;
 use crate::settings::{
-    Access, AuthMode, CertificatePolicy, GatewaySettings, QuerySet, Settings, TedapiAccess,
+    AuthMode, CertificatePolicy, GatewaySettings, LinkConfig, QuerySet, Settings, TedapiConfig,
 };
 
 /// The report on valid settings.
@@ -30,35 +31,35 @@ pub fn report(settings: &Settings) -> String {
 fn describe(gateway: &GatewaySettings) -> String {
     let facts = &gateway.facts;
     let mut text = format!("gateway {} ({})\n", facts.id, facts.name);
-    let _ = writeln!(text, "  mode {}: {}", facts.mode, facts.mode_reason);
-    match &gateway.access {
-        Access::Tedapi(access) => describe_tedapi(&mut text, "TEDAPI", access),
-        Access::Bearer(access) => describe_tedapi(&mut text, "TEDAPI with an installer login", access),
-        Access::V1r(access) => {
-            let (host, port, key) = (&access.host, access.port, &access.key);
-            let queries = name_of(access.query_set);
+    let _ = writeln!(text, "  mode {}: {}", mode_name(facts.links), facts.reason);
+    match &gateway.link {
+        LinkConfig::Tedapi(config) => describe_tedapi(&mut text, "TEDAPI", config),
+        LinkConfig::Bearer(config) => describe_tedapi(&mut text, "TEDAPI with an installer login", config),
+        LinkConfig::V1r(config) => {
+            let (host, port, key) = (&config.host, config.port, &config.key);
+            let queries = name_of(config.query_set);
             let _ = writeln!(text, "  TEDAPI v1r at {host}:{port}, password **********, queries {queries}");
             let _ = writeln!(text, "  RSA key with {} bits, fingerprint {}", key.bits(), key.fingerprint());
-            let _ = writeln!(text, "  certificate: {}", accepted(&access.certificate));
-            if let Some(wifi) = &access.wifi {
-                let role = match access.failover {
+            let _ = writeln!(text, "  certificate: {}", accepted(&config.certificate));
+            if let Some(wifi) = &config.wifi {
+                let role = match config.failover {
                     true => "for followers, and to stand in:",
                     false => "for followers only (PW_FAILOVER=no):",
                 };
                 describe_tedapi(&mut text, &format!("{role} TEDAPI"), wifi);
             }
         }
-        Access::Local(access) => {
-            let (host, port) = (&access.host, access.port);
-            let session = match access.auth_mode {
+        LinkConfig::Local(config) => {
+            let (host, port) = (&config.host, config.port);
+            let session = match config.auth_mode {
                 AuthMode::Cookie => "cookies",
                 AuthMode::Token => "token",
             };
             let _ =
                 writeln!(text, "  customer API at {host}:{port}, password **********, session by {session}");
-            let _ = writeln!(text, "  certificate: {}", accepted(&access.certificate));
+            let _ = writeln!(text, "  certificate: {}", accepted(&config.certificate));
         }
-        Access::Unsupported(kind) => {
+        LinkConfig::Unsupported(kind) => {
             let _ = writeln!(text, "  {}: not supported by this version", kind.name());
         }
     }
@@ -72,10 +73,10 @@ fn describe(gateway: &GatewaySettings) -> String {
     text
 }
 
-fn describe_tedapi(text: &mut String, what: &str, access: &TedapiAccess) {
-    let (host, port, queries) = (&access.host, access.port, name_of(access.query_set));
+fn describe_tedapi(text: &mut String, what: &str, config: &TedapiConfig) {
+    let (host, port, queries) = (&config.host, config.port, name_of(config.query_set));
     let _ = writeln!(text, "  {what} at {host}:{port}, password **********, queries {queries}");
-    let _ = writeln!(text, "  certificate: {}", accepted(&access.certificate));
+    let _ = writeln!(text, "  certificate: {}", accepted(&config.certificate));
 }
 
 fn name_of(queries: QuerySet) -> &'static str {

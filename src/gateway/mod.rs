@@ -9,7 +9,7 @@ pub mod order_book;
 pub mod orders;
 pub(crate) mod outage;
 mod pace;
-pub(crate) mod retry;
+mod retry;
 mod ticks;
 
 use std::path::PathBuf;
@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use backoff::backoff::Backoff;
 use tokio::time::{Instant, timeout};
 
 use crate::board::Board;
@@ -27,6 +26,7 @@ use crate::model::{
     Adjustments, ErrorNote, GatewayFacts, LinkHealth, Numbering, NumberingMemory, Reading, Snapshot, Source,
     Telemetry, Ttl,
 };
+use crate::pause::{Growth, Pause};
 use messages::{GetSnapshot, Stop};
 use orders::Desk;
 use outage::OutageLog;
@@ -77,8 +77,8 @@ pub struct GatewayActor {
     due: Option<Instant>,
     /// Whether slow data may be due; only asked for after a good poll.
     may_refresh: bool,
-    /// Slow data is not asked for before.
-    refresh_from: Instant,
+    /// Slow data is left alone after it killed its reader.
+    slow_rest: Pause,
     /// The actor that watched this gateway under other settings; ended before anything is asked.
     predecessor: Option<Addr<Self>>,
     /// The file with the numbers of the units, until it has been read.
@@ -103,7 +103,7 @@ impl GatewayActor {
             link: Some(link),
             pace: Pace::default(),
             may_refresh: false,
-            refresh_from: now,
+            slow_rest: Pause::new(Growth::constant(CRASH_REMEMBERED), now),
             predecessor: None,
             unread: plan.numbers.clone(),
             kept: newest.numbering.known(),
@@ -120,27 +120,29 @@ impl GatewayActor {
         Self { predecessor, ..self }
     }
 
-    /// The actor that takes over from one that died. The first time it asks again at once, then with growing
-    /// pauses: an answer that kills the actor must not be asked for every second. One that died of slow data
-    /// costs nobody the readings: polls go on, without slow data.
-    pub fn after_crash(plan: GatewayPlan, link: Box<dyn Link>, board: Arc<Board<Snapshot>>) -> Self {
+    /// The actor that takes over from one that died; `died`: when that was noticed. The first time it asks again at
+    /// once, then with growing pauses: an answer that kills the actor must not be asked for every second. One that
+    /// died of slow data costs nobody the readings: polls go on, without slow data.
+    pub fn after_crash(
+        plan: GatewayPlan,
+        link: Box<dyn Link>,
+        board: Arc<Board<Snapshot>>,
+        died: Instant,
+    ) -> Self {
         let mut actor = Self::new(plan, link, board);
         let now = Instant::now();
         let health = &mut actor.newest.health;
-        let again = health.last_restart.is_some_and(|last| now < last + CRASH_REMEMBERED);
+        let again = health.last_restart.is_some_and(|last| died < last + CRASH_REMEMBERED);
         health.restarts_in_a_row = if again { health.restarts_in_a_row + 1 } else { 0 };
         // It died before the next poll was due, so it was no poll that killed it.
-        let next_poll = health.next_attempt.filter(|due| now < *due);
+        let next_poll = health.next_attempt.filter(|due| died < *due);
         let due = match (next_poll, health.consecutive_failures.max(health.restarts_in_a_row)) {
-            (Some(due), _) => due,
+            (Some(due), _) => due.max(now),
             (None, 0) => now,
-            (None, failures) => {
-                let mut pauses = RetrySchedule::new(failures, actor.plan.seed);
-                now + pauses.next_backoff().unwrap_or_default()
-            }
+            (None, failures) => RetrySchedule::new(failures, actor.plan.seed).again(died).max(now),
         };
         if again || next_poll.is_some() {
-            actor.refresh_from = now + CRASH_REMEMBERED;
+            actor.slow_rest.failed(now);
         }
         health.restarts += 1;
         health.last_restart = Some(now);
@@ -167,7 +169,7 @@ impl GatewayActor {
         let now = Instant::now();
         if now >= due {
             self.poll(ctx);
-        } else if self.may_refresh && now >= self.refresh_from {
+        } else if self.may_refresh && !self.slow_rest.rests(now) {
             self.refresh(ctx);
         } else {
             if let Some(timer) = self.timer.take() {
@@ -241,7 +243,7 @@ impl GatewayActor {
         let due = self.ticks.after(now, self.stride());
         let health = &mut self.newest.health;
         self.outage.succeeded(&self.plan.facts.id, health, now - started, now);
-        self.retry.reset();
+        self.retry.reset(now);
         health.polls += 1;
         health.consecutive_failures = 0;
         health.failing_since = None;
@@ -268,9 +270,9 @@ impl GatewayActor {
     fn poll_failed(&mut self, error: &LinkError) {
         let now = Instant::now();
         self.pace.note(true, now);
-        let retry = self.retry.after(error);
+        let retry = self.retry.after(error, now);
         let due = match retry {
-            Retry::After(pause) | Retry::CoolDown(pause) => Some(now + pause),
+            Retry::At(due) | Retry::CoolDown(due) => Some(due),
             Retry::Never => None,
         };
         let note = ErrorNote { kind: error.kind(), message: error.to_string() };
@@ -298,7 +300,7 @@ impl GatewayActor {
         }
         match refreshed.problem {
             Some(error @ (LinkError::RateLimited { .. } | LinkError::Busy { .. })) => {
-                self.poll_failed(&error)
+                self.cool_down(&error);
             }
             Some(error) => {
                 self.note_link(Some(ErrorNote { kind: error.kind(), message: error.to_string() }));
@@ -310,6 +312,23 @@ impl GatewayActor {
             }
             None => {}
         }
+    }
+
+    /// Slow data was answered with a wish for silence. No poll was made, so none is counted; but none is made before the
+    /// silence is over either, and what was read before ages meanwhile.
+    fn cool_down(&mut self, error: &LinkError) {
+        let now = Instant::now();
+        let until = self.retry.cool_down(error, now);
+        let note = ErrorNote { kind: error.kind(), message: error.to_string() };
+        let health = &mut self.newest.health;
+        health.last_error = Some(note.clone());
+        health.next_attempt = Some(until);
+        health.cooldown_until = Some(until);
+        self.outage.cools_down(&self.plan.facts.id, error, until - now, now);
+        self.due = Some(until);
+        self.may_refresh = false;
+        self.note_link(Some(note));
+        self.publish();
     }
 
     /// Keeps the record of the link: its last success and its last error. One that stands for several keeps its own.

@@ -115,7 +115,7 @@ impl GatewayActor {
         };
         let changes = self.orders.book.expire(now, &why);
         self.report(changes);
-        if !self.orders.has_answered {
+        if !self.is_reached(now) {
             return false;
         }
         // A poll that is due has waited for an order if one ended since.
@@ -123,9 +123,14 @@ impl GatewayActor {
         (!poll_has_waited && self.carry_out(ctx)) || (now < due && self.read_back(ctx))
     }
 
+    /// Whether the gateway may be asked anything for an order: its last poll was good, and it asked for no silence since.
+    fn is_reached(&self, now: Instant) -> bool {
+        self.orders.has_answered && self.newest.health.cooldown_until.is_none_or(|until| until <= now)
+    }
+
     /// When the orders need the actor next.
     pub(super) fn orders_wake(&self) -> Option<Instant> {
-        self.orders.book.wake(self.orders.has_answered)
+        self.orders.book.wake(self.is_reached(Instant::now()))
     }
 
     fn carry_out(&mut self, ctx: &mut Context<Self>) -> bool {
@@ -196,9 +201,8 @@ impl GatewayActor {
     /// A gateway that asks for silence gets it, whatever it was asked for.
     fn orders_exchanged(&mut self, problem: Option<LinkError>) {
         if let Some(error @ (LinkError::RateLimited { .. } | LinkError::Busy { .. })) = problem {
-            return self.poll_failed(&error);
-        }
-        if self.note_capabilities() {
+            self.cool_down(&error);
+        } else if self.note_capabilities() {
             self.publish();
         }
     }
@@ -207,7 +211,7 @@ impl GatewayActor {
     pub(super) fn note_capabilities(&mut self) -> bool {
         let Some(link) = &self.link else { return false };
         let mut capabilities = link.capabilities();
-        if let (false, Some(error)) = (self.orders.has_answered, &self.newest.health.last_error) {
+        if let (false, Some(error)) = (self.is_reached(Instant::now()), &self.newest.health.last_error) {
             let obstacle = match error.kind.starts_with("key_") {
                 true => Obstacle::KeyNotAccepted,
                 false => Obstacle::NotReached,
@@ -244,10 +248,11 @@ impl GatewayActor {
         if !self.orders.is_open {
             return Some(settings_changed());
         }
+        let is_silenced = health.cooldown_until.is_some_and(|until| Instant::now() < until);
         let capability = health.capabilities.iter().find(|capability| capability.order == order.kind());
         match capability.map(|capability| &capability.by) {
             // One that does not answer may do so in a moment.
-            Some(Err(unable)) if unable.obstacle != Obstacle::NotReached || health.cooldown_until.is_some() => {
+            Some(Err(unable)) if unable.obstacle != Obstacle::NotReached || is_silenced => {
                 return Some(unable.clone().into());
             }
             _ => {}

@@ -19,6 +19,8 @@ pub(super) struct OutageLog {
     told: Vec<&'static str>,
     /// When something was told last.
     spoke: Option<Instant>,
+    /// When a silence that slow data brought was reported last.
+    reported_silence: Option<Instant>,
 }
 
 impl OutageLog {
@@ -44,11 +46,24 @@ impl OutageLog {
         self.spoke = Some(now);
     }
 
+    /// Reports that slow data was answered with a wish for silence: once an hour, as a gateway may do so for days.
+    pub fn cools_down(&mut self, id: &str, error: &LinkError, pause: Duration, now: Instant) {
+        if self.reported_silence.is_some_and(|reported| now - reported < REMINDER) {
+            return;
+        }
+        self.reported_silence = Some(now);
+        let (kind, status, seconds) = (error.kind(), error.status(), pause.as_secs());
+        warn!(
+            gateway = id, event = "cool_down", kind = kind, status = status, seconds = seconds;
+            "gateway {id}: {error}; it is left alone for {}", in_words(pause)
+        );
+    }
+
     /// Tells that a poll succeeded, if that is news. `health` still counts the failures before it.
     pub fn succeeded(&mut self, id: &str, health: &Health, latency: Duration, now: Instant) {
         let latency = latency.as_millis() as u64;
         let (failures, lasted) = (health.consecutive_failures, lasts(health, now));
-        *self = Self::default();
+        *self = Self { reported_silence: self.reported_silence, ..Self::default() };
         if failures > 0 {
             info!(
                 gateway = id, event = "outage_ended", failures = failures, seconds = lasted.as_secs(),

@@ -1,6 +1,6 @@
 //! How fast a gateway is polled: slower while it fails often, as usual again when it no longer does.
 //!
-//! Access points of gateways vanish under clients that keep asking at full rate while answers fail. Single failures
+//! LinkConfig points of gateways vanish under clients that keep asking at full rate while answers fail. Single failures
 //! are normal (one in twenty on a good Wi-Fi) and change nothing.
 
 use std::collections::VecDeque;

@@ -2,84 +2,63 @@
 
 use std::time::Duration;
 
-use backoff::backoff::Backoff;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use tokio::time::Instant;
 
 use crate::link::{LinkError, silence};
+use crate::pause::{Growth, Pause};
 
-/// Pauses after the first, second … failure in a row; the last one repeats.
-const PAUSES: [u64; 5] = [5, 10, 30, 60, 120];
-/// Pauses after refused credentials: asking again soon is how gateways come to lock a client out.
-const REFUSED_PAUSES: [u64; 3] = [60, 120, 300];
-/// Pauses grow by up to this share, so that gateways that failed together do not return together.
-const JITTER: f64 = 0.2;
-/// Added to waits of which the end is known, once or twice.
-const SLACK: Duration = Duration::from_secs(1);
+/// Asking again soon after refused credentials is how gateways come to lock a client out.
+const REFUSED: Growth =
+    Growth::Steps(&[Duration::from_secs(60), Duration::from_secs(120), Duration::from_secs(300)]);
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Retry {
-    After(Duration),
-    /// As `After`, and nothing else may be asked before then, even over a new connection.
-    CoolDown(Duration),
+    At(Instant),
+    /// As `At`, and nothing else may be asked before then, even over a new connection.
+    CoolDown(Instant),
     /// Asking again cannot help.
     Never,
 }
 
-/// The pauses of one gateway: 5, 10, 30, 60, 120, 120 … s, each with jitter on top.
+/// The pauses of one gateway, each with jitter on top.
 #[derive(Debug)]
-pub struct RetrySchedule {
-    /// Failures in a row before the next one.
-    failures: usize,
-    /// Seeded by the owner, so that a test sees the same pauses each time.
-    rng: StdRng,
-}
+pub struct RetrySchedule(Pause);
 
 impl RetrySchedule {
     /// Continues after `failures` failures in a row.
     pub fn new(failures: u32, seed: u64) -> Self {
-        Self { failures: failures as usize, rng: StdRng::seed_from_u64(seed) }
+        Self(Pause::back_off(seed).after(failures))
     }
 
-    /// Counts a failure and says when to ask again.
-    pub fn after(&mut self, error: &LinkError) -> Retry {
+    /// When to ask again after a failure that is counted elsewhere.
+    pub fn again(&mut self, now: Instant) -> Instant {
+        self.0.failed(now)
+    }
+
+    /// Counts a failed poll and says when to ask again.
+    pub fn after(&mut self, error: &LinkError, now: Instant) -> Retry {
         match error {
             LinkError::RateLimited { .. } | LinkError::Busy { .. } => {
-                self.failures += 1;
-                Retry::CoolDown(self.with_jitter(silence::asked(error).unwrap_or(silence::SHORTEST)))
+                self.0.failed(now);
+                Retry::CoolDown(self.cool_down(error, now))
             }
-            LinkError::Silence { left } => Retry::CoolDown(self.a_little_more_than(*left)),
-            LinkError::LoginBudget { left } => Retry::After(self.a_little_more_than(*left)),
-            LinkError::Refused { .. } => Retry::After(self.pause(&REFUSED_PAUSES)),
+            LinkError::Silence { left } => Retry::CoolDown(self.0.wait(*left, now)),
+            LinkError::LoginBudget { left } => Retry::At(self.0.wait(*left, now)),
+            LinkError::Refused { .. } => Retry::At(self.0.failed_as(REFUSED, now)),
             LinkError::Unsupported(_) => Retry::Never,
-            _ => Retry::After(self.pause(&PAUSES)),
+            _ => Retry::At(self.0.failed(now)),
         }
     }
 
-    fn pause(&mut self, pauses: &[u64]) -> Duration {
-        let seconds = pauses[self.failures.min(pauses.len() - 1)];
-        self.failures += 1;
-        self.with_jitter(Duration::from_secs(seconds))
+    /// The end of the silence that a gateway asks for with `error`. No poll need have failed, so none is counted.
+    pub fn cool_down(&mut self, error: &LinkError, now: Instant) -> Instant {
+        self.0.at_least(silence::asked(error).unwrap_or(silence::SHORTEST), now)
     }
 
-    /// For a wait that needs no stretching, and must not end a moment too early.
-    fn a_little_more_than(&mut self, wait: Duration) -> Duration {
-        wait + SLACK.mul_f64(1.0 + self.rng.random_range(0.0..1.0))
-    }
-
-    fn with_jitter(&mut self, pause: Duration) -> Duration {
-        pause.mul_f64(1.0 + self.rng.random_range(0.0..JITTER))
-    }
-}
-
-impl Backoff for RetrySchedule {
-    fn next_backoff(&mut self) -> Option<Duration> {
-        Some(self.pause(&PAUSES))
-    }
-
-    fn reset(&mut self) {
-        self.failures = 0;
+    /// A poll succeeded.
+    pub fn reset(&mut self, now: Instant) {
+        self.0.succeeded(now);
     }
 }
 
@@ -88,58 +67,66 @@ mod tests {
     use super::*;
 
     fn assert_pause(pause: Duration, seconds: u64) {
-        let least = Duration::from_secs(seconds);
-        assert!(
-            pause >= least && pause < least.mul_f64(1.0 + JITTER),
-            "{pause:?} is not {seconds} s and a bit"
-        );
+        let (pause, least) = (pause.as_secs_f64(), seconds as f64);
+        assert!(pause >= least && pause < least * 1.2, "{pause} s is not {seconds} s and a bit");
     }
 
-    #[test]
-    fn pauses_grow_and_stay_at_two_minutes() {
-        let mut schedule = RetrySchedule::new(0, 1);
-        for seconds in [5, 10, 30, 60, 120, 120, 120] {
-            assert_pause(schedule.next_backoff().unwrap(), seconds);
+    fn at(retry: Retry, now: Instant) -> Duration {
+        match retry {
+            Retry::At(at) => at - now,
+            other => panic!("{other:?}"),
         }
-        schedule.reset();
-        assert_pause(schedule.next_backoff().unwrap(), 5);
     }
 
     #[test]
-    fn gateways_that_fail_together_do_not_return_together() {
-        let pauses: Vec<_> = (0..4).map(|seed| RetrySchedule::new(0, seed).next_backoff()).collect();
-        assert!(pauses.windows(2).all(|pair| pair[0] != pair[1]), "{pauses:?}");
+    fn pauses_grow_and_stay_at_two_minutes_until_a_poll_succeeds() {
+        let now = Instant::now();
+        let mut schedule = RetrySchedule::new(0, 1);
+        let slow = LinkError::Timeout(Duration::from_secs(5));
+        for seconds in [5, 10, 30, 60, 120, 120, 120] {
+            assert_pause(at(schedule.after(&slow, now), now), seconds);
+        }
+        schedule.reset(now);
+        assert_pause(at(schedule.after(&slow, now), now), 5);
     }
 
     #[test]
     fn each_kind_of_error_has_its_own_answer() {
+        let now = Instant::now();
         let mut schedule = RetrySchedule::new(3, 1);
         let refused = LinkError::Refused { status: 403, hint: String::new() };
-        assert!(matches!(schedule.after(&refused), Retry::After(pause) if pause >= Duration::from_secs(300)));
-        assert_eq!(schedule.after(&LinkError::Unsupported("cloud".into())), Retry::Never);
+        assert_pause(at(schedule.after(&refused, now), now), 300);
+        assert_eq!(schedule.after(&LinkError::Unsupported("cloud".into()), now), Retry::Never);
 
-        let cooldown = |schedule: &mut RetrySchedule, asked: Option<u64>| {
+        for (asked, seconds) in [(None, 300), (Some(1), 300), (Some(900), 900), (Some(u64::MAX), 3600)] {
+            let mut schedule = RetrySchedule::new(3, 1);
             let retry_after = asked.map(Duration::from_secs);
-            match schedule.after(&LinkError::Busy { retry_after }) {
-                Retry::CoolDown(pause) => pause,
+            match schedule.after(&LinkError::Busy { retry_after }, now) {
+                Retry::CoolDown(until) => assert_pause(until - now, seconds),
                 other => panic!("{other:?}"),
             }
-        };
-        assert_pause(cooldown(&mut schedule, None), 300);
-        assert_pause(cooldown(&mut schedule, Some(1)), 300);
-        assert_pause(cooldown(&mut schedule, Some(900)), 900);
-        assert_pause(cooldown(&mut schedule, Some(u64::MAX)), 3600);
+        }
 
         let left = Duration::from_secs(40);
         for (error, cools_down) in
             [(LinkError::Silence { left }, true), (LinkError::LoginBudget { left }, false)]
         {
-            let pause = match schedule.after(&error) {
-                Retry::CoolDown(pause) if cools_down => pause,
-                Retry::After(pause) if !cools_down => pause,
+            let until = match schedule.after(&error, now) {
+                Retry::CoolDown(until) if cools_down => until,
+                Retry::At(until) if !cools_down => until,
                 other => panic!("{other:?}"),
             };
+            let pause = until - now;
             assert!(pause > left && pause <= left + Duration::from_secs(2), "{pause:?}");
         }
+    }
+
+    #[test]
+    fn a_cool_down_counts_no_failed_poll() {
+        let now = Instant::now();
+        let mut schedule = RetrySchedule::new(0, 1);
+        assert_pause(schedule.cool_down(&LinkError::Busy { retry_after: None }, now) - now, 300);
+        let later = now + Duration::from_secs(400);
+        assert_pause(at(schedule.after(&LinkError::Timeout(Duration::ZERO), later), later), 5);
     }
 }

@@ -200,7 +200,8 @@ async fn a_gateway_that_asks_for_silence_gets_it_even_from_a_new_actor() {
         sleep(10 * SECOND).await;
         assert!(bench.board.read().health.cooldown_until.is_some());
         addr.send(Stop).await.unwrap();
-        GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone()).start();
+        GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone(), Instant::now())
+            .start();
         sleep(285 * SECOND).await;
         assert_eq!(bench.polled(), [0, 5]);
         sleep(90 * SECOND).await;
@@ -268,7 +269,9 @@ async fn an_actor_that_keeps_dying_asks_less_and_less_often() {
     local(async {
         let bench = Bench::new([Step::Answer(1, Duration::ZERO)]);
         bench.start().send(Stop).await.unwrap();
-        let dead = || GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone());
+        let dead = || {
+            GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone(), Instant::now())
+        };
         let mut pauses = Vec::new();
         for _ in 0..3 {
             drop(dead());
@@ -336,6 +339,39 @@ async fn a_gateway_that_fails_often_is_asked_less_often_until_it_no_longer_does(
         sleep(600 * SECOND).await;
         let last = &bench.polled()[bench.polled().len() - 10..];
         assert!(last.windows(2).all(|pair| pair[1] - pair[0] == 5), "{last:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cool_down_that_slow_data_asks_for_is_kept_and_is_no_poll() {
+    local(async {
+        let lost = || Step::Fail(LinkError::Unreachable("connection reset".into()));
+        let bench = Bench::new([Step::Answer(1, Duration::ZERO), lost(), Step::Answer(1, Duration::ZERO)]);
+        bench.script.borrow_mut().refreshes.push_back(Refreshed {
+            problem: Some(LinkError::Busy { retry_after: Some(400 * SECOND) }),
+            ..Refreshed::default()
+        });
+        bench.start();
+        sleep(SECOND).await;
+        let health = bench.board.read().health.clone();
+        assert_eq!((health.polls, health.failures, health.consecutive_failures), (1, 0, 0));
+        assert_eq!(health.failures_by_kind.iter().count(), 0);
+        assert_eq!((health.poll_times.count(), health.failing_since), (1, None));
+        assert_eq!(health.last_attempt, Some(bench.started), "the last poll was before");
+        let cooldown = health.cooldown_until.unwrap();
+        assert!(cooldown >= bench.started + 400 * SECOND && health.next_attempt == Some(cooldown));
+        assert_eq!(health.last_error.unwrap().kind, "busy", "one learns why it is left alone");
+        assert_eq!(bench.freshness(), Freshness::Stale, "nobody asks it for newer data");
+        sleep(600 * SECOND).await;
+        let polled = bench.polled();
+        assert!((400..=481).contains(&polled[1]), "{polled:?}");
+        let pause = polled[2] - polled[1];
+        assert!((5..=6).contains(&pause), "the first failure of a poll: {pause} s");
+        let strides: Vec<_> = polled[2..].windows(2).map(|pair| pair[1] - pair[0]).take(3).collect();
+        assert!(strides.iter().all(|stride| *stride <= 6), "the pace of polls is that of polls: {strides:?}");
+        assert_eq!(bench.board.read().health.cooldown_until, None);
+        assert_eq!(bench.freshness(), Freshness::Live);
     })
     .await;
 }

@@ -161,3 +161,12 @@ pub(super) fn bearer(answer: &[u8]) -> Option<Secret> {
 pub(super) fn is_refusal(answer: &Answer) -> bool {
     matches!(answer.status, 401 | 403)
 }
+/// The customer API of a gateway.
+#[derive(Clone, Copy)]
+pub struct Customer<'a> {
+    pub exchange: &'a dyn Exchange,
+    /// Whose token is good there.
+    pub login: &'a Login,
+    /// Whether it may be logged in to for this alone. Otherwise only a token that is there is used.
+    pub may_log_in: bool,
+}

@@ -23,7 +23,7 @@ pub use error::LinkError;
 pub use tls::any_certificate;
 
 use crate::model::{Capability, LinkHealth, LinkKind, Obstacle, Order, OrderKind, Source, Unable};
-use crate::settings::{Access, GatewaySettings, QuerySet, TedapiAccess};
+use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
 use careful::Careful;
 use local::LocalLink;
 use memory::Memories;
@@ -106,8 +106,8 @@ pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn L
     let limit = gateway.timeout;
     let timezone = gateway.facts.timezone.as_deref();
     let memory = |host: &str, port| memories.of(&host_and_port(host, port), gateway.state_file.as_deref());
-    let (link, memory) = match &gateway.access {
-        Access::Tedapi(access) => {
+    let (link, memory) = match &gateway.link {
+        LinkConfig::Tedapi(access) => {
             let memory = memory(&access.host, access.port);
             let mut transport = HttpTransport::new(access, limit);
             if let Some(password) = &gateway.energies {
@@ -116,13 +116,13 @@ pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn L
             let channel = FrameChannel::new(transport, LinkKind::Tedapi);
             (tedapi(channel, access.query_set, &host_and_port(&access.host, access.port), gateway), memory)
         }
-        Access::Bearer(access) => {
+        LinkConfig::Bearer(access) => {
             let memory = memory(&access.host, access.port);
             let transport = BearerTransport::new(access, timezone, limit, memory.clone());
             let channel = FrameChannel::new(transport, LinkKind::Bearer);
             (tedapi(channel, access.query_set, &host_and_port(&access.host, access.port), gateway), memory)
         }
-        Access::V1r(access) => {
+        LinkConfig::V1r(access) => {
             let memory = memory(&access.host, access.port);
             let lan = SignedChannel::new(access, timezone, limit, memory.clone());
             let link = match &access.wifi {
@@ -134,17 +134,17 @@ pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn L
             };
             (link, memory)
         }
-        Access::Local(access) => {
+        LinkConfig::Local(access) => {
             let memory = memory(&access.host, access.port);
             let link: Box<dyn Link> = Box::new(LocalLink::new(access, limit, memory.clone()));
             (link, memory)
         }
-        Access::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
+        LinkConfig::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
     };
     Box::new(Careful::new(link, memory))
 }
 
-fn wifi(access: &TedapiAccess, limit: Duration) -> FrameChannel<HttpTransport> {
+fn wifi(access: &TedapiConfig, limit: Duration) -> FrameChannel<HttpTransport> {
     FrameChannel::new(HttpTransport::new(access, limit), LinkKind::Tedapi)
 }
 

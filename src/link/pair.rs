@@ -13,74 +13,93 @@ use log::{info, warn};
 use tokio::time::Instant;
 
 use super::LinkError;
+use super::login::Customer;
 use super::silence;
-use super::tedapi::channel::{Channel, Commands, Customer, Question};
+use super::tedapi::channel::{Channel, Commands, Question};
 use super::tedapi::frames::{self, Target};
 use super::v1r::message::{BUSY, UNIT_TIMEOUT};
 use crate::model::{ErrorNote, LinkHealth, LinkKind, Obstacle, Unable};
+use crate::pause::{Growth, Pause};
 
-/// Failures in a row after which the other way is asked first.
+/// Failures in a row without an answer after which the other way is asked first.
 const GIVEN_UP_AFTER: u32 = 3;
-/// The first pause of a way that does not answer …
+/// A way that was given up is checked this often at most.
 const PAUSE: Duration = Duration::from_secs(60);
-/// … and the longest, after doubling.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// Of a way that answers and says no: somebody may be about to set that right.
-const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+/// Of a way that does not answer. At first it is only not asked again within the same poll.
+const NO_ANSWER: Growth = Growth::Steps(&[
+    Duration::from_secs(2),
+    Duration::from_secs(2),
+    PAUSE,
+    Duration::from_secs(120),
+    Duration::from_secs(240),
+    Duration::from_secs(480),
+    Duration::from_secs(600),
+]);
+/// Of a way that answers and says no, or nothing of use: somebody may be about to set that right.
+const NO_USE: Growth = Growth::constant(PAUSE);
 /// Credentials that were refused are tried least often.
-const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(300);
-/// A way that failed is not asked again within the same poll.
-const SAME_POLL: Duration = Duration::from_secs(2);
-/// How often Wi-Fi is looked after while nothing needs it.
-const STANDBY_CHECK: Duration = Duration::from_secs(600);
+const REFUSED: Growth = Growth::Doubling { first: PAUSE, longest: Duration::from_secs(300) };
+/// How often Wi-Fi is checked while nothing needs it.
+const STANDBY_CHECK: Growth = Growth::constant(Duration::from_secs(600));
 
 /// How one way does.
-#[derive(Default)]
 struct Side {
-    /// In a row.
-    failures: u32,
-    /// Left alone until then; `None`: asked whenever there is something to ask.
-    rests_until: Option<Instant>,
-    /// Whether it must not be asked before then, not even in need: it refused the credentials, or asked for silence.
+    /// Moved by every failure, so that no answer makes a loop of its checks.
+    rest: Pause,
+    /// Whether the other way is asked first until this one has given a good answer.
+    is_given_up: bool,
+    /// Whether it must not be asked while it rests, not even in need: it refused the credentials, or asked for silence.
     is_silenced: bool,
-    failed_at: Option<Instant>,
     last_success: Option<Instant>,
     last_error: Option<LinkError>,
 }
 
 impl Side {
-    fn succeeded(&mut self) {
-        *self = Self { last_success: Some(Instant::now()), ..Self::default() };
+    fn new(now: Instant) -> Self {
+        Self {
+            rest: Pause::new(NO_ANSWER, now),
+            is_given_up: false,
+            is_silenced: false,
+            last_success: None,
+            last_error: None,
+        }
     }
 
-    fn failed(&mut self, error: &LinkError) {
-        self.failures += 1;
-        self.last_error = Some(error.clone());
-        let doubled = |pause: Duration, failures: u32| pause * 2_u32.pow(failures.min(8));
-        self.failed_at = Some(Instant::now());
-        let pause = match error {
-            error if is_silence(error) => silence::asked(error),
-            LinkError::LoginBudget { left } => Some(*left),
-            LinkError::Refused { .. } => {
-                Some(doubled(REFUSED_PAUSE, self.failures - 1).min(LONGEST_REFUSED_PAUSE))
-            }
-            error if is_no_answer(error) => (self.failures >= GIVEN_UP_AFTER)
-                .then(|| doubled(PAUSE, self.failures - GIVEN_UP_AFTER).min(LONGEST_PAUSE)),
-            _ => Some(REFUSED_PAUSE),
+    fn succeeded(&mut self, now: Instant) {
+        *self = Self { last_success: Some(now), ..Self::new(now) };
+    }
+
+    fn failed(&mut self, error: &LinkError, now: Instant) {
+        let asked = silence::asked(error);
+        let growth = match (asked, error) {
+            (Some(asked), _) => Growth::constant(asked),
+            (None, LinkError::LoginBudget { left }) => Growth::constant(*left),
+            (None, LinkError::Refused { .. }) => REFUSED,
+            (None, error) if is_no_answer(error) => NO_ANSWER,
+            _ => NO_USE,
         };
-        self.rests_until = pause.map(|pause| Instant::now() + pause);
+        self.rest.failed_as(growth, now);
+        self.is_given_up |= !is_no_answer(error) || self.rest.failures() >= GIVEN_UP_AFTER;
+        if self.is_given_up {
+            self.rest.at_least(PAUSE, now);
+        }
         let is_about_credentials = matches!(error, LinkError::Refused { .. } | LinkError::LoginBudget { .. });
-        self.is_silenced = is_silence(error) || is_about_credentials;
+        self.is_silenced = asked.is_some() || is_about_credentials;
+        self.last_error = Some(error.clone());
     }
 
     /// Whether it is the one to ask, if it is the better one.
     fn is_trusted(&self) -> bool {
-        let has_just_failed = self.failed_at.is_some_and(|failed| failed.elapsed() < SAME_POLL);
-        self.rests_until.is_none() && !has_just_failed
+        !self.is_given_up && !self.rest.rests(Instant::now())
     }
 
     fn may_be_asked(&self) -> bool {
-        !self.is_silenced || self.rests_until.is_none_or(|until| until <= Instant::now())
+        !self.is_silenced || !self.rest.rests(Instant::now())
+    }
+
+    /// When it is checked next, if it has to prove that it works.
+    fn next_try(&self) -> Option<Instant> {
+        self.is_given_up.then(|| self.rest.until())
     }
 
     fn health(&self, kind: LinkKind, in_use: bool, why: &str) -> LinkHealth {
@@ -93,7 +112,7 @@ impl Side {
                 .last_error
                 .as_ref()
                 .map(|error| ErrorNote { kind: error.kind(), message: error.to_string() }),
-            next_try: self.rests_until,
+            next_try: self.next_try(),
         }
     }
 }
@@ -133,21 +152,22 @@ pub struct Pair<L, W> {
     /// Which way the leader's last answer came.
     in_use: Way,
     has_followers: bool,
-    /// When Wi-Fi is looked after next, if nothing needs it until then.
-    standby_check: Instant,
+    /// When Wi-Fi is checked next, if nothing needs it until then.
+    standby_check: Pause,
 }
 
 impl<L: Channel, W: Channel> Pair<L, W> {
     pub fn new(lan: L, wifi: W, failover: bool) -> Self {
+        let now = Instant::now();
         Self {
             lan,
             wifi,
-            lan_side: Side::default(),
-            wifi_side: Side::default(),
+            lan_side: Side::new(now),
+            wifi_side: Side::new(now),
             failover,
             in_use: Way::Lan,
             has_followers: false,
-            standby_check: Instant::now(),
+            standby_check: Pause::new(STANDBY_CHECK, now),
         }
     }
 
@@ -158,7 +178,15 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         }
     }
 
+    fn side_mut(&mut self, way: Way) -> &mut Side {
+        match way {
+            Way::Lan => &mut self.lan_side,
+            Way::Wifi => &mut self.wifi_side,
+        }
+    }
+
     async fn over(&mut self, way: Way, asked: Asked<'_>) -> Result<Bytes, LinkError> {
+        self.begin(way, Instant::now());
         let outcome = match (way, asked) {
             (Way::Lan, Asked::Din) => self.lan.din().await,
             (Way::Lan, Asked::Question(question)) => self.lan.ask(*question).await,
@@ -169,19 +197,27 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         outcome
     }
 
-    fn note(&mut self, way: Way, error: Option<&LinkError>) {
-        let side = match way {
-            Way::Lan => &mut self.lan_side,
-            Way::Wifi => &mut self.wifi_side,
-        };
+    /// Before it is asked: should no answer ever come back here, the next check waits all the same.
+    fn begin(&mut self, way: Way, now: Instant) {
         if way == Way::Wifi {
-            self.standby_check = Instant::now() + STANDBY_CHECK;
+            self.standby_check.begin(now);
         }
+        let side = self.side_mut(way);
+        if side.is_given_up {
+            side.rest.begin(now);
+        }
+    }
+
+    fn note(&mut self, way: Way, error: Option<&LinkError>) {
+        let now = Instant::now();
+        let side = self.side_mut(way);
         match error {
-            None => side.succeeded(),
-            // It did answer; that the answer cannot be read, or that a unit is slow, is no matter of the way.
-            Some(LinkError::Malformed { .. } | LinkError::Rejected { fault: BUSY | UNIT_TIMEOUT, .. }) => {}
-            Some(error) => side.failed(error),
+            None => side.succeeded(now),
+            // It did answer; that the answer cannot be read, or that a unit is slow, is no matter of the way. But a
+            // way that was given up is not proven to work by that.
+            Some(LinkError::Malformed { .. } | LinkError::Rejected { fault: BUSY | UNIT_TIMEOUT, .. })
+                if !side.is_given_up => {}
+            Some(error) => side.failed(error, now),
         }
     }
 
@@ -239,7 +275,7 @@ impl<L: Channel, W: Channel> Pair<L, W> {
 
     async fn follower(&mut self, question: Question<'_>) -> Result<Bytes, LinkError> {
         self.has_followers = true;
-        if self.wifi_side.rests_until.is_some_and(|until| Instant::now() < until) {
+        if self.wifi_side.is_given_up && self.wifi_side.rest.rests(Instant::now()) {
             let why = self.wifi_side.last_error.as_ref().map(ToString::to_string);
             return Err(LinkError::Resting(format!("Wi-Fi: {}", why.unwrap_or_default())));
         }
@@ -250,10 +286,10 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         }
     }
 
-    /// Looks after a way that is not in use. What comes of it is kept with the health of that way.
-    async fn look_after(&mut self, din: &str) {
+    /// Checks a way that is not in use. What comes of it is kept with the health of that way.
+    async fn check_one(&mut self, din: &str) {
         let now = Instant::now();
-        if self.lan_side.rests_until.is_some_and(|until| until <= now) {
+        if self.lan_side.next_try().is_some_and(|next| next <= now) {
             let what = "the check of the wired LAN";
             let target = Target::Gateway { din };
             let question = Question { din, target, payload: frames::system_info(), what };
@@ -323,11 +359,11 @@ impl<L: Channel, W: Channel> Channel for Pair<L, W> {
 
     fn links(&self) -> Option<Vec<LinkHealth>> {
         let is_pinned = !self.failover;
-        let lan = match (self.in_use, self.lan_side.rests_until, &self.lan_side.last_error) {
+        let lan = match (self.in_use, self.lan_side.is_given_up, &self.lan_side.last_error) {
             _ if is_pinned => "carries the leader's data; PW_FAILOVER=no lets nothing stand in",
-            (_, Some(_), _) => "does not work; checked again and again until it does",
-            (_, None, Some(_)) => "failed; asked again with the next poll",
-            (_, None, None) => "carries the leader's data",
+            (_, true, _) => "does not work; checked again and again until it does",
+            (_, false, Some(_)) => "failed; asked again with the next poll",
+            (_, false, None) => "carries the leader's data",
         };
         let wifi = match (self.in_use, self.has_followers) {
             (Way::Wifi, false) => "stands in for the wired LAN",
@@ -347,13 +383,14 @@ impl<L: Channel, W: Channel> Channel for Pair<L, W> {
         if !self.failover {
             return None;
         }
-        let wifi = self.wifi_side.rests_until.unwrap_or(self.standby_check).max(self.standby_check);
-        Some(self.lan_side.rests_until.map_or(wifi, |lan| lan.min(wifi)))
+        let standby = self.standby_check.until();
+        let wifi = self.wifi_side.next_try().map_or(standby, |next| next.max(standby));
+        Some(self.lan_side.next_try().map_or(wifi, |lan| lan.min(wifi)))
     }
 
     fn check<'a>(&'a mut self, din: &'a str) -> LocalBoxFuture<'a, Result<(), LinkError>> {
         Box::pin(async move {
-            self.look_after(din).await;
+            self.check_one(din).await;
             Ok(())
         })
     }

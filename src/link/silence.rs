@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::LinkError;
+use crate::pause::{Growth, Pause};
 
 /// A gateway that answers 429 or 503 is left alone for at least this long …
 pub const SHORTEST: Duration = Duration::from_secs(300);
@@ -12,9 +13,13 @@ pub const SHORTEST: Duration = Duration::from_secs(300);
 pub const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Until when a gateway is asked nothing at all, not even over a new connection.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silence {
-    until: Option<Instant>,
+#[derive(Debug)]
+pub struct Silence(Pause);
+
+impl Default for Silence {
+    fn default() -> Self {
+        Self(Pause::new(Growth::constant(SHORTEST), Instant::now()))
+    }
 }
 
 /// How long a gateway that answered with `error` is to be left alone; `None`: it asked for no silence.
@@ -30,12 +35,12 @@ pub fn asked(error: &LinkError) -> Option<Duration> {
 impl Silence {
     /// What is left of it.
     pub fn left(&self, now: Instant) -> Option<Duration> {
-        self.until?.checked_duration_since(now).filter(|left| !left.is_zero())
+        self.0.left(now)
     }
 
     /// Keeps still for `pause` from `now`, or for what is left if that is longer.
     pub fn keep(&mut self, pause: Duration, now: Instant) {
-        self.until = self.until.max(Some(now + pause));
+        self.0.at_least(pause, now);
     }
 
     /// Its end in seconds since the Unix epoch; `unix` is now on that clock.

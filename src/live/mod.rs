@@ -24,14 +24,18 @@ use actix_web_actors::ws::{
 use bytes::Bytes;
 use bytestring::ByteString;
 use futures_util::Stream;
+use futures_util::future::{LocalBoxFuture, ready};
 use serde_json::json;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::board::{Board, Published};
+use crate::board::Published;
+use crate::directory::{Directory, Entry};
 use crate::frames::Frames;
 use crate::model::{Aggregate, Snapshot};
-use crate::settings::AllowedOrigins;
-use crate::supervisor::Directory;
+use crate::output::{self, Routes, Surroundings};
+use crate::settings::{AllowedOrigins, Settings};
+use crate::supervise::Kept;
 use feed::Feed;
 use sessions::{Life, Sessions};
 
@@ -49,11 +53,57 @@ pub struct Live {
     pub feed: Arc<Feed>,
 }
 
-impl Live {
-    /// Says goodbye to every client: the service stops.
-    pub fn close(&self) {
-        self.sessions.close_all();
-        self.feed.close();
+/// The output: the clients and what keeps them served.
+struct Output {
+    live: Data<Live>,
+    base_path: String,
+    /// Keeps the writer of the feed running.
+    _hub: Kept,
+    /// Disconnects clients that take nothing.
+    watching: JoinHandle<()>,
+}
+
+/// Starts the output.
+pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn output::Output> {
+    let Surroundings { directory, frames, seed, stall_limit, .. } = surroundings;
+    let live = Data::new(Live {
+        directory: directory.clone(),
+        frames: frames.clone(),
+        origins: settings.http.origins.clone(),
+        sessions: Arc::new(Sessions::new(*stall_limit)),
+        feed: Arc::new(Feed::new(*seed)),
+    });
+    Box::new(Output {
+        base_path: settings.http.base_path.clone(),
+        _hub: feed::keep(live.feed.clone(), directory.clone(), *seed),
+        watching: actix::spawn(live.sessions.clone().watch()),
+        live,
+    })
+}
+
+impl output::Output for Output {
+    fn routes(&self) -> Option<Routes> {
+        let (live, base_path) = (self.live.clone(), self.base_path.clone());
+        Some(Arc::new(move |config| {
+            config.app_data(live.clone());
+            configure(config, &base_path);
+        }))
+    }
+
+    fn stop(&self) -> LocalBoxFuture<'_, ()> {
+        self.live.sessions.close_all();
+        self.live.feed.close();
+        Box::pin(ready(()))
+    }
+
+    fn cut(&self) {
+        self.live.sessions.cut_all();
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.watching.abort();
     }
 }
 
@@ -70,7 +120,7 @@ pub fn configure(config: &mut ServiceConfig, base_path: &str) {
 }
 
 async fn aggregate(live: Data<Live>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Error> {
-    start(live, &request, payload, Shown::Aggregate)
+    open(live, &request, payload, Shown::Aggregate)
 }
 
 async fn gateway(
@@ -80,7 +130,7 @@ async fn gateway(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
     match live.directory.get(&id) {
-        Some(entry) => start(live, &request, payload, Shown::Gateway(entry.board.clone())),
+        Some(entry) => open(live, &request, payload, Shown::Gateway(entry)),
         None => Ok(refuse(StatusCode::NOT_FOUND, "Gateway not found")),
     }
 }
@@ -89,7 +139,7 @@ fn refuse(status: StatusCode, why: &str) -> HttpResponse {
     HttpResponse::build(status).json(json!({ "detail": why }))
 }
 
-fn start(
+fn open(
     live: Data<Live>,
     request: &HttpRequest,
     payload: Payload,
@@ -133,7 +183,7 @@ fn is_welcome(origins: &AllowedOrigins, request: &HttpRequest) -> bool {
 
 /// What a session shows.
 enum Shown {
-    Gateway(Arc<Board<Snapshot>>),
+    Gateway(Arc<Entry>),
     Aggregate,
 }
 
@@ -154,7 +204,7 @@ struct LiveSession {
 impl LiveSession {
     fn frame(&self) -> Option<ByteString> {
         let bytes = match &self.shown {
-            Shown::Gateway(board) => self.live.frames.gateway(&board.read()),
+            Shown::Gateway(entry) => self.live.frames.gateway(&entry.board.read()),
             Shown::Aggregate => self.live.frames.aggregate(),
         };
         // Rendered from JSON, which is UTF-8.
@@ -163,7 +213,7 @@ impl LiveSession {
 
     fn version(&self) -> u64 {
         match &self.shown {
-            Shown::Gateway(board) => board.version(),
+            Shown::Gateway(entry) => entry.board.version(),
             Shown::Aggregate => self.live.directory.aggregate.version(),
         }
     }
@@ -188,7 +238,19 @@ impl LiveSession {
         self.last = frame;
     }
 
+    /// Whether what it shows is still configured: a gateway that was removed never publishes again, not even when one
+    /// with the same id is configured later.
+    fn is_configured(&self) -> bool {
+        match &self.shown {
+            Shown::Gateway(entry) => self.live.directory.contains(entry),
+            Shown::Aggregate => true,
+        }
+    }
+
     fn beat(&mut self, ctx: &mut WebsocketContext<Self>) {
+        if !self.is_configured() {
+            return goodbye(ctx, "the gateway is no longer configured");
+        }
         self.last = None;
         self.send(ctx);
         let now = Instant::now();
@@ -203,7 +265,7 @@ impl Actor for LiveSession {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.life.joined(ctx.address().recipient());
         match &self.shown {
-            Shown::Gateway(board) => board.subscribe(ctx.address().recipient()),
+            Shown::Gateway(entry) => entry.board.subscribe(ctx.address().recipient()),
             Shown::Aggregate => self.live.directory.aggregate.subscribe(ctx.address().recipient()),
         }
         self.beat(ctx);
@@ -235,12 +297,14 @@ impl Handler<GoAway> for LiveSession {
     type Result = ();
 
     fn handle(&mut self, _: GoAway, ctx: &mut Self::Context) {
-        goodbye(ctx);
+        goodbye(ctx, STOPPING);
     }
 }
 
-fn goodbye<A: Actor<Context = WebsocketContext<A>>>(ctx: &mut WebsocketContext<A>) {
-    let description = Some("the service is stopping".to_owned());
+const STOPPING: &str = "the service is stopping";
+
+fn goodbye<A: Actor<Context = WebsocketContext<A>>>(ctx: &mut WebsocketContext<A>, why: &str) {
+    let description = Some(why.to_owned());
     ctx.close(Some(CloseReason { code: CloseCode::Away, description }));
     ctx.stop();
 }

@@ -26,7 +26,9 @@ pub use numbering::{Numbering, NumberingMemory};
 pub use order::{
     Capability, Means, Obstacle, Order, OrderId, OrderKind, Outcome, Proof, Reserve, Standing, Unable,
 };
-pub use snapshot::{ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot};
+pub use snapshot::{
+    ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot, mode_name,
+};
 pub use tally::{FailureTally, PollTimes};
 pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Source, Telemetry};
 pub use units::{AppPercent, RawPercent};

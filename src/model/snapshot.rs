@@ -23,14 +23,29 @@ pub struct GatewayFacts {
     pub fleetapi: bool,
     /// The contract calls it `type`.
     pub kind: GatewayKind,
-    /// How the settings say it is reached: a stable word, see `settings::modes::Mode::name`.
-    pub mode: &'static str,
-    /// Why it is reached that way.
-    pub mode_reason: &'static str,
-    /// Whether the settings ask for the gateway's own protocol, in any of its forms.
-    pub tedapi_expected: bool,
+    /// The links that the settings allow, the preferred one first.
+    pub links: &'static [LinkKind],
+    /// Why it is these.
+    pub reason: &'static str,
     /// A Powerwall 3 over its wired LAN is configured like a Powerwall 2; only the gateway can tell which it is.
     pub may_be_basic_lan: bool,
+}
+
+impl GatewayFacts {
+    /// Whether the settings ask for the gateway's own protocol, in any of its forms.
+    pub fn expects_tedapi(&self) -> bool {
+        self.links.iter().any(|link| link.is_tedapi())
+    }
+}
+
+/// What bodies and reports call these links: a stable word.
+pub fn mode_name(links: &[LinkKind]) -> &'static str {
+    match links {
+        [LinkKind::V1r, LinkKind::Tedapi] => "v1r+wifi",
+        [LinkKind::FleetApi] => "fleetapi",
+        [preferred, ..] => preferred.word(),
+        [] => "",
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -66,6 +81,11 @@ impl LinkKind {
             Self::Cloud => "the owners cloud",
             Self::FleetApi => "FleetAPI",
         }
+    }
+
+    /// Whether the gateway's own protocol is spoken, in any of its forms.
+    pub fn is_tedapi(self) -> bool {
+        matches!(self, Self::Tedapi | Self::Bearer | Self::V1r)
     }
 
     /// A stable word, as it is serialised.
@@ -129,7 +149,7 @@ pub struct Health {
     pub consecutive_failures: u32,
     /// When the first of them ended; `None` after a good poll.
     pub failing_since: Option<Instant>,
-    /// Why the last poll failed; `None` after a good one.
+    /// Why the last poll failed, or what asked for the present silence; `None` after a good poll.
     pub last_error: Option<ErrorNote>,
     /// When the last poll ended, however it ended.
     pub last_attempt: Option<Instant>,
@@ -137,7 +157,7 @@ pub struct Health {
     pub latency: Option<Duration>,
     /// When the next poll starts.
     pub next_attempt: Option<Instant>,
-    /// Until when the gateway asked to be left alone (429, 503).
+    /// Until when the gateway asked to be left alone (429, 503); `None` after a good poll.
     pub cooldown_until: Option<Instant>,
     pub polls: u64,
     pub failures: u64,
@@ -204,7 +224,9 @@ impl Snapshot {
 
     pub fn freshness(&self, now: Instant) -> Freshness {
         let taken = self.reading.as_ref().map(|reading| reading.taken);
-        self.ttl.judge(taken, self.health.consecutive_failures > 0, now)
+        // Nobody asks for newer data during a silence, even if it was not a poll that led to it.
+        let is_troubled = self.health.consecutive_failures > 0 || self.health.cooldown_until.is_some();
+        self.ttl.judge(taken, is_troubled, now)
     }
 
     /// The telemetry, if it may still be shown at `now`.

@@ -10,9 +10,9 @@ use super::entities::{Announcement, Entity, entities};
 use super::outbox::{Message, Outbox};
 use super::told::{NoRoom, Told};
 use super::values::Values;
+use crate::directory::Entry;
 use crate::model::{Freshness, GatewayFacts, Snapshot, Telemetry};
 use crate::settings::MqttSettings;
-use crate::supervisor::Entry;
 
 /// A part of a site that the gateway has not told of for so long, while it told of others, is gone: its entities are
 /// removed. Less would remove them whenever a unit is switched off for repair.

@@ -22,49 +22,61 @@ mod told;
 mod units;
 mod values;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use log::{error, info};
+use futures_util::future::LocalBoxFuture;
+use log::info;
 use tokio::time::timeout;
 
 use crate::board::Board;
+use crate::directory::Directory;
 use crate::model::BrokerStatus;
-use crate::settings::MqttSettings;
-use crate::supervisor::Directory;
+use crate::output::{Output, Surroundings};
+use crate::pause::Pause;
+use crate::settings::{MqttSettings, Settings};
+use crate::supervise::{self, Kept, Name};
 use publisher::{Farewell, Publisher};
 
 /// A goodbye takes no longer.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 
-/// Owns the publisher, if there is a broker to tell.
-pub struct Mqtt {
+/// The output: owns the publisher, if there is a broker.
+struct Mqtt {
     settings: RefCell<MqttSettings>,
     directory: Arc<Directory>,
     status: Arc<Board<BrokerStatus>>,
     /// Makes pauses differ between runs.
-    seed: Cell<u64>,
-    publisher: RefCell<Option<Addr<Publisher>>>,
+    seed: u64,
+    publisher: RefCell<Option<Running>>,
+}
+
+/// The publisher of one broker.
+struct Running {
+    kept: Kept,
+    /// The newest one; replaced when it died.
+    addr: Rc<RefCell<Option<Addr<Publisher>>>>,
+}
+
+/// Starts the output. The state of the connection stands on the board of the broker.
+pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output> {
+    let Surroundings { directory, broker, seed, .. } = surroundings;
+    Box::new(Mqtt::start(settings.mqtt.clone(), directory.clone(), broker.clone(), *seed))
 }
 
 impl Mqtt {
-    /// Starts the publisher on the thread of the caller, a running actix system. How it does stands on `status`.
-    pub fn start(
+    fn start(
         settings: MqttSettings,
         directory: Arc<Directory>,
         status: Arc<Board<BrokerStatus>>,
         seed: u64,
     ) -> Self {
         status.publish(Arc::new(settings.initial_status()));
-        let mqtt = Self {
-            settings: RefCell::new(settings),
-            directory,
-            status,
-            seed: Cell::new(seed),
-            publisher: RefCell::default(),
-        };
+        let mqtt =
+            Self { settings: RefCell::new(settings), directory, status, seed, publisher: RefCell::default() };
         mqtt.start_publisher();
         mqtt
     }
@@ -72,44 +84,52 @@ impl Mqtt {
     fn start_publisher(&self) {
         let settings = self.settings.borrow().clone();
         let Some(host) = settings.host.clone() else { return };
-        self.seed.set(self.seed.get().wrapping_add(1));
-        let publisher =
-            Publisher::new(settings, host, self.directory.clone(), self.status.clone(), self.seed.get());
-        self.publisher.replace(Some(publisher.start()));
+        let (directory, status, mut seed) = (self.directory.clone(), self.status.clone(), self.seed);
+        let addr: Rc<RefCell<Option<Addr<Publisher>>>> = Rc::default();
+        let newest = addr.clone();
+        let start = move |_| {
+            seed = seed.wrapping_add(1);
+            let publisher =
+                Publisher::new(settings.clone(), host.clone(), directory.clone(), status.clone(), seed);
+            let publisher = publisher.start();
+            newest.replace(Some(publisher.clone()));
+            publisher
+        };
+        let back_off = Pause::back_off(self.seed);
+        let kept = supervise::keep(Name::Part("the MQTT publisher"), back_off, start);
+        self.publisher.replace(Some(Running { kept, addr }));
     }
 
-    /// Starts the publisher again should it have died. To be called now and then.
-    pub fn look_after(&self) {
-        let is_dead = self.publisher.borrow().as_ref().is_some_and(|publisher| !publisher.connected());
-        if is_dead {
-            error!(event = "crashed"; "the MQTT publisher died; starting it again");
-            self.start_publisher();
-        }
-    }
-
-    /// Applies changed settings: says goodbye to the broker and greets it, or another, anew. Gateways that come and go
-    /// are noticed without this.
-    pub async fn apply(&self, settings: MqttSettings) {
-        let before = self.settings.replace(settings.clone());
-        if before == settings {
-            return;
-        }
-        info!(event = "mqtt_changed"; "MQTT: connecting anew, because its settings changed");
-        self.say_goodbye().await;
-        let status = self.status.read();
-        let published = status.published;
-        self.status.publish(Arc::new(BrokerStatus { published, ..settings.initial_status() }));
-        self.start_publisher();
-    }
-
-    /// Tells the broker that all gateways are offline, and leaves it. Takes two seconds at most.
-    pub async fn stop(&self) {
-        self.say_goodbye().await;
-    }
-
+    /// Publishes that all gateways are offline, and leaves the broker. Takes two seconds at most.
     async fn say_goodbye(&self) {
-        let Some(publisher) = self.publisher.take() else { return };
+        let Some(Running { kept, addr }) = self.publisher.take() else { return };
+        // First, so that nobody restarts a publisher that ends on purpose.
+        drop(kept);
+        let Some(publisher) = addr.take() else { return };
         let _ = timeout(STOP_LIMIT, publisher.send(Farewell)).await;
+    }
+}
+
+impl Output for Mqtt {
+    /// Says goodbye to the broker and greets it, or another one, anew if its settings changed. Gateways that come and
+    /// go are noticed without this.
+    fn apply<'a>(&'a self, settings: &'a Settings) -> LocalBoxFuture<'a, ()> {
+        Box::pin(async {
+            let settings = settings.mqtt.clone();
+            let before = self.settings.replace(settings.clone());
+            if before == settings {
+                return;
+            }
+            info!(event = "mqtt_changed"; "MQTT: connecting anew, because its settings changed");
+            self.say_goodbye().await;
+            let published = self.status.read().published;
+            self.status.publish(Arc::new(BrokerStatus { published, ..settings.initial_status() }));
+            self.start_publisher();
+        })
+    }
+
+    fn stop(&self) -> LocalBoxFuture<'_, ()> {
+        Box::pin(self.say_goodbye())
     }
 }
 

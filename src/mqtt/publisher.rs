@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use backoff::backoff::Backoff;
 use log::info;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -21,10 +20,10 @@ use super::sum::Sum;
 use super::told::NoRoom;
 use crate::board::{Board, Published};
 use crate::clock::unix_time;
-use crate::gateway::retry::RetrySchedule;
+use crate::directory::{Directory, Entry};
 use crate::model::{Aggregate, BrokerStatus, Snapshot};
+use crate::pause::Pause;
 use crate::settings::{Layout, MqttSettings};
-use crate::supervisor::{Directory, Entry};
 
 /// How often is looked for what changes without anybody saying so: data that expires, gateways that come and go.
 const ROUND: Duration = Duration::from_secs(1);
@@ -72,7 +71,8 @@ pub(super) struct Publisher {
     line: Line,
     /// `None` while all is well.
     outage: Option<Outage>,
-    retry: RetrySchedule,
+    /// When the broker is tried again.
+    retry: Pause,
     /// Seeded by the owner, so that a test sees the same pauses each time.
     rng: StdRng,
     /// When values are told again.
@@ -109,7 +109,7 @@ impl Publisher {
             leaving: Vec::new(),
             line: Line::Away,
             outage: None,
-            retry: RetrySchedule::new(0, seed),
+            retry: Pause::back_off(seed),
             rng: StdRng::seed_from_u64(seed),
             refresh_due: now + REFRESH,
             birth_due: None,
@@ -166,16 +166,17 @@ impl Publisher {
             let _ = farewell.send(());
             return ctx.stop();
         }
+        let now = Instant::now();
         if let Line::Up(since) = std::mem::replace(&mut self.line, Line::Away)
             && since.elapsed() >= GOOD_CONNECTION
         {
-            self.retry.reset();
+            self.retry.succeeded(now);
         }
         if let Err(error) = ended {
             self.note_outage(&error);
         }
-        let pause = self.retry.next_backoff().unwrap_or(REFRESH);
-        ctx.run_later(pause, Self::connect);
+        let due = self.retry.failed(now);
+        ctx.run_later(due - now, Self::connect);
     }
 
     fn note_outage(&mut self, error: &LineError) {
@@ -246,7 +247,7 @@ impl Publisher {
     }
 
     /// Follows the directory when the configuration was read again.
-    fn follow_directory(&mut self, ctx: &mut Context<Self>) {
+    fn follow_directory(&mut self) {
         let entries = self.directory.entries();
         if Arc::ptr_eq(&entries, &self.entries) {
             return;
@@ -257,7 +258,6 @@ impl Publisher {
             self.faces.push(match known {
                 Some(place) => before.swap_remove(place),
                 None => {
-                    entry.board.subscribe(ctx.address().recipient());
                     self.leaving.retain(|face| face.entry.id != entry.id);
                     let mut face = Face::new(entry.clone());
                     face.doubt_everything(&self.settings);
@@ -286,7 +286,7 @@ impl Publisher {
 
     fn look_around(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        self.follow_directory(ctx);
+        self.follow_directory();
         self.recall_announcements();
         if self.heard.birth.take() {
             info!(event = "mqtt_birth"; "MQTT: Home Assistant has started; telling it everything");
@@ -324,7 +324,8 @@ impl Actor for Publisher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.follow_directory(ctx);
+        self.directory.follow(ctx.address().recipient());
+        self.follow_directory();
         if self.sum.is_some() {
             self.directory.aggregate.subscribe(ctx.address().recipient());
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -191,22 +192,29 @@ fn every_unit_belongs_to_a_device_that_is_announced_before_it() {
     }
 }
 
-#[actix::test]
-async fn a_publisher_that_died_is_started_again() {
-    let settings = MqttSettings { host: Some("127.0.0.1".into()), port: 1, ..MqttSettings::default() };
-    let directory = Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default())));
-    let status = Arc::new(Board::new(settings.initial_status()));
-    let mqtt = Mqtt::start(settings, Arc::new(directory), status, 1);
-    let first = mqtt.publisher.borrow().clone().unwrap();
-    mqtt.look_after();
-    assert_eq!(mqtt.publisher.borrow().as_ref(), Some(&first), "it lives");
-    first.send(Farewell).await.unwrap();
-    while first.connected() {
-        tokio::task::yield_now().await;
-    }
-    mqtt.look_after();
-    let second = mqtt.publisher.borrow().clone().unwrap();
-    assert!(second != first && second.connected());
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_keeps_dying_is_restarted_ever_more_rarely() {
+    let restarts = async {
+        let settings = MqttSettings { host: Some("127.0.0.1".into()), port: 1, ..MqttSettings::default() };
+        let directory = Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default())));
+        let status = Arc::new(Board::new(settings.initial_status()));
+        let mqtt = Mqtt::start(settings, Arc::new(directory), status, 1);
+        let newest = || mqtt.publisher.borrow().as_ref().unwrap().addr.borrow().clone().unwrap();
+        let mut lifetimes = Vec::new();
+        for _ in 0..4 {
+            let (killed, dead) = (tokio::time::Instant::now(), newest());
+            dead.send(Farewell).await.unwrap();
+            while newest() == dead {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            assert!(newest().connected());
+            lifetimes.push(killed.elapsed().as_secs());
+        }
+        lifetimes
+    };
+    let pauses = tokio::task::LocalSet::new().run_until(restarts).await;
+    assert!(pauses[0] <= 1, "{pauses:?}");
+    assert!(pauses.windows(2).all(|pair| pair[0] < pair[1]) && pauses[3] >= 30, "{pauses:?}");
 }
 
 #[test]

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::modes::{self, Fact, Given, Mode, Verdict};
+use super::modes::{self, Fact, Given, Links, Verdict};
 use super::problem::{Problems, nearest};
 use super::rsa_key::{self, RsaKey};
 use super::values::{self, Refusal};
-use super::{Access, AuthMode, GatewaySettings, LocalAccess, QuerySet, Secret, TedapiAccess, V1rAccess};
+use super::{AuthMode, GatewaySettings, LinkConfig, LocalConfig, QuerySet, Secret, TedapiConfig, V1rConfig};
 use crate::model::{GatewayFacts, GatewayKind, LinkKind};
 
 const KEYS: [&str; 19] = [
@@ -172,14 +172,64 @@ impl Entry<'_> {
     }
 
     fn read(mut self, defaults: &Defaults) -> Option<GatewaySettings> {
+        self.refuse_unknown_keys();
+        let id = self.id();
+        let kind = self.kind();
+        let timeout = self.parsed("timeout", |text| values::integer(text, 1..=120)).map(Duration::from_secs);
+        let given = self.given(defaults);
+        let row = modes::decide(given.summary());
+        let links = match row.verdict {
+            Verdict::Use(links) => links,
+            Verdict::Invalid { key } => {
+                self.problem(key, row.why);
+                return None;
+            }
+        };
+
+        let query_set = self.query_set(links, defaults)?;
+        let places = Places::of(&mut self, id.as_deref(), defaults);
+        let link = self.link(links, &given, query_set, &places, defaults)?;
+        let id = id?;
+        self.remark(&id, &given, links, &link);
+
+        let mut state_file = defaults.state_file.clone().or_else(|| places.file("json"));
+        if matches!(link, LinkConfig::Local(_) | LinkConfig::V1r(_) | LinkConfig::Bearer(_)) {
+            // Without a session to go on with, every restart would be a login.
+            state_file = state_file.or_else(|| Some(defaults.session_file_here(&id)));
+        }
+        let energies = given.customer_password().filter(|_| given.lifetime_energy && link.kind().is_tedapi());
+        let facts = GatewayFacts {
+            name: self.text("name").unwrap_or_else(|| id.clone()),
+            id,
+            rsa_key_configured: self.gives("rsa_key_path"),
+            wifi_host: given.wifi_host.as_ref().map(|(host, _)| host.clone()),
+            cloud_mode: given.cloud_mode || links == [LinkKind::Cloud],
+            fleetapi: given.fleetapi,
+            kind: kind.unwrap_or_default(),
+            links,
+            reason: row.why,
+            may_be_basic_lan: links == [LinkKind::Local] && !given.has_gateway_password,
+            host: given.host,
+            port: given.port,
+            site_id: given.site_id,
+            timezone: given.timezone,
+        };
+        let timeout = timeout.unwrap_or(defaults.timeout);
+        Some(GatewaySettings { facts: Arc::new(facts), link, timeout, state_file, energies })
+    }
+
+    fn refuse_unknown_keys(&mut self) {
+        let known = || KEYS.into_iter().chain([CERTIFICATE, LIFETIME_ENERGY]);
         for key in self.object.keys() {
-            let known = || KEYS.into_iter().chain([CERTIFICATE, LIFETIME_ENERGY]);
             if known().all(|name| name != key) {
                 let hint = nearest(key, known()).map(|name| format!("; did you mean {name}?"));
                 let all = || format!("; known keys: {}", known().collect::<Vec<_>>().join(", "));
                 self.problem(key, format!("unknown key{}", hint.unwrap_or_else(all)));
             }
         }
+    }
+
+    fn id(&mut self) -> Option<String> {
         let id = self.parsed("id", |text| {
             let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
             match plain && text.len() <= 64 {
@@ -190,175 +240,236 @@ impl Entry<'_> {
         if !self.object.contains_key("id") {
             self.problem("id", "missing");
         }
-        let kind = self.parsed("type", |text| match text {
+        id
+    }
+
+    fn kind(&mut self) -> Option<GatewayKind> {
+        self.parsed("type", |text| match text {
             "powerwall" => Ok(GatewayKind::Powerwall),
             "inverter" => Ok(GatewayKind::Inverter),
             _ => Err(format!("{text:?} is neither powerwall nor inverter")),
-        });
-        let timeout = self.parsed("timeout", |text| values::integer(text, 1..=120)).map(Duration::from_secs);
-        let timezone = self.parsed("timezone", values::timezone).or_else(|| defaults.timezone.clone());
+        })
+    }
+
+    /// The host without its port, and the port from wherever it is given.
+    fn host_and_port(&mut self) -> (Option<String>, Option<u16>) {
         let host = self.parsed("host", values::host_and_port);
         let own_port = self.parsed("port", |text| values::integer(text, 1..=65535));
         let own_port = own_port.and_then(|port| u16::try_from(port).ok());
-        let (host, port) = match host {
+        match host {
             Some((host, Some(port))) if own_port.is_some_and(|own| own != port) => {
                 self.problem("port", format!("differs from the port {port} in host"));
                 (Some(host), Some(port))
             }
             Some((host, port)) => (Some(host), port.or(own_port)),
             None => (None, own_port),
-        };
+        }
+    }
+
+    /// Reads what decides how the gateway is reached.
+    fn given(&mut self, defaults: &Defaults) -> Credentials {
+        let timezone = self.parsed("timezone", values::timezone).or_else(|| defaults.timezone.clone());
+        let (host, port) = self.host_and_port();
         let email = self.text("email");
         let site_id = self.text("siteid").or_else(|| self.text("site_id"));
         let wifi_host = self.parsed("wifi_host", values::host_and_port);
         let rsa_key = self.parsed("rsa_key_path", |path| RsaKey::read(Path::new(path)));
         let (cloud_mode, fleetapi) = (self.flag("cloud_mode"), self.flag("fleetapi"));
         let bearer = self.parsed("tedapi_auth_mode", values::is_bearer);
-        // What holds for all gateways does not hold for one that signs.
-        let bearer = bearer.unwrap_or(defaults.bearer && !self.gives("rsa_key_path"));
         let gateway_password = self.text("gw_pwd").map(Secret::new);
         let password = self.text("password").map(Secret::new).or_else(|| defaults.password.clone());
-
         let lifetime_energy = match self.gives(LIFETIME_ENERGY) {
             true => self.flag(LIFETIME_ENERGY),
             false => defaults.lifetime_energy,
         };
-        let of_customer = password.clone().or_else(|| gateway_password.as_ref().map(customer_password));
+        Credentials {
+            has_host: self.gives("host"),
+            has_gateway_password: self.gives("gw_pwd"),
+            has_rsa_key: self.gives("rsa_key_path"),
+            has_wifi_host: self.gives("wifi_host"),
+            // What holds for all gateways does not hold for one that signs.
+            bearer: bearer.unwrap_or(defaults.bearer && !self.gives("rsa_key_path")),
+            host,
+            port,
+            email,
+            site_id,
+            timezone,
+            wifi_host,
+            rsa_key,
+            cloud_mode,
+            fleetapi,
+            gateway_password,
+            password,
+            lifetime_energy,
+        }
+    }
 
-        let at_wifi_address = host.as_deref() == Some("192.168.91.1") && port.is_none_or(|port| port == 443);
-        let facts = [
-            (Fact::Host, self.gives("host")),
-            (Fact::WifiAddress, at_wifi_address),
-            (Fact::GatewayPassword, self.gives("gw_pwd")),
-            (Fact::CustomerPassword, password.is_some()),
-            (Fact::RsaKey, self.gives("rsa_key_path")),
-            (Fact::WifiHost, self.gives("wifi_host")),
-            (Fact::Email, email.is_some()),
-            (Fact::CloudMode, cloud_mode),
-            (Fact::FleetApi, fleetapi),
-            (Fact::Bearer, bearer),
-        ];
-        let given = Given::of(facts.into_iter().filter(|(_, given)| *given).map(|(fact, _)| fact));
-        let row = modes::decide(given);
-        let mode = match row.verdict {
-            Verdict::Use(mode) => mode,
-            Verdict::Invalid { key } => {
-                self.problem(key, row.why);
-                return None;
-            }
-        };
-
-        let api_version = self.text("tedapi_api_version").or_else(|| defaults.query_set.clone());
-        let query_set = match api_version {
+    fn query_set(&mut self, links: Links, defaults: &Defaults) -> Option<QuerySet> {
+        match self.text("tedapi_api_version").or_else(|| defaults.query_set.clone()) {
             Some(text) => {
                 values::query_set(&text).map_err(|refusal| self.problem("tedapi_api_version", refusal)).ok()
             }
             // An installer login is answered in full with the newer queries only.
-            None if mode == Mode::Bearer => Some(QuerySet::V2026_06),
+            None if links == [LinkKind::Bearer] => Some(QuerySet::V2026_06),
             None => Some(QuerySet::default()),
-        }?;
+        }
+    }
+
+    /// What the first of `links` needs.
+    fn link(
+        &mut self,
+        links: Links,
+        given: &Credentials,
+        query_set: QuerySet,
+        places: &Places,
+        defaults: &Defaults,
+    ) -> Option<LinkConfig> {
         // Each address has its own certificate.
-        let certificate_text = self.text(CERTIFICATE).or_else(|| defaults.certificate.clone());
-        let auth_path = self.text("authpath").map(PathBuf::from).or_else(|| defaults.auth_path.clone());
-        let in_auth_path = |what: &str| {
-            let (path, id) = auth_path.as_ref().zip(id.as_ref())?;
-            Some(path.join(format!(".powerwall-server.{id}.{what}")))
-        };
-        let mut state_file = defaults.state_file.clone().or_else(|| in_auth_path("json"));
         let mut certificate = |address: &str| {
-            let store = in_auth_path(&format!("{address}sha256"));
-            match &certificate_text {
+            let store = places.file(&format!("{address}sha256"));
+            match &places.certificate {
                 Some(text) => values::certificate(text, store)
                     .map_err(|refusal| self.problem(CERTIFICATE, refusal))
                     .ok(),
                 None => Some(Default::default()),
             }
         };
-        let tedapi = |host: String, port: Option<u16>, password: &Secret, certificate| TedapiAccess {
+        let tedapi = |host: String, port: Option<u16>, password: &Secret, certificate| TedapiConfig {
             host,
             port: port.unwrap_or(443),
             password: password.clone(),
             query_set,
             certificate,
         };
-        let access = match mode {
-            Mode::Tedapi => {
+        let (host, port) = (given.host.clone(), given.port);
+        match links {
+            [LinkKind::Tedapi] => {
                 let certificate = certificate("")?;
-                Access::Tedapi(tedapi(host.clone()?, port, &gateway_password?, certificate))
+                Some(LinkConfig::Tedapi(tedapi(host?, port, given.gateway_password.as_ref()?, certificate)))
             }
-            Mode::Bearer => {
+            [LinkKind::Bearer] => {
                 let certificate = certificate("")?;
-                Access::Bearer(tedapi(host.clone()?, port, &gateway_password?, certificate))
+                Some(LinkConfig::Bearer(tedapi(host?, port, given.gateway_password.as_ref()?, certificate)))
             }
-            Mode::V1r | Mode::V1rWithWifi => {
+            [LinkKind::V1r, others @ ..] => {
                 let (own, over_wifi) = (certificate("")?, certificate("wifi.")?);
-                let wifi = match (wifi_host.clone(), &gateway_password) {
-                    (Some((host, port)), Some(password)) if mode == Mode::V1rWithWifi => {
+                let wifi = match (given.wifi_host.clone(), &given.gateway_password) {
+                    (Some((host, port)), Some(password)) if others == [LinkKind::Tedapi] => {
                         Some(tedapi(host, port, password, over_wifi))
                     }
                     _ => None,
                 };
-                Access::V1r(V1rAccess {
-                    host: host.clone()?,
+                Some(LinkConfig::V1r(V1rConfig {
+                    host: host?,
                     port: port.unwrap_or(443),
-                    password: of_customer.clone()?,
-                    key: rsa_key?,
+                    password: given.customer_password()?,
+                    key: given.rsa_key.clone()?,
                     query_set,
                     certificate: own,
                     wifi,
                     failover: defaults.failover,
-                })
+                }))
             }
-            Mode::Local => Access::Local(LocalAccess {
-                host: host.clone()?,
+            [LinkKind::Local] => Some(LinkConfig::Local(LocalConfig {
+                host: host?,
                 port: port.unwrap_or(443),
-                email: email.clone().unwrap_or_else(|| ANY_EMAIL.into()),
-                password: password?,
+                email: given.email.clone().unwrap_or_else(|| ANY_EMAIL.into()),
+                password: given.password.clone()?,
                 auth_mode: defaults.auth_mode,
-                timezone: timezone.clone().unwrap_or_else(|| ANY_TIMEZONE.into()),
+                timezone: given.timezone.clone().unwrap_or_else(|| ANY_TIMEZONE.into()),
                 certificate: certificate("")?,
-            }),
-            Mode::Cloud => Access::Unsupported(LinkKind::Cloud),
-            Mode::FleetApi => Access::Unsupported(LinkKind::FleetApi),
-        };
-        let id = id?;
-        for remark in modes::remarks(given, mode) {
+            })),
+            [kind, ..] => Some(LinkConfig::Unsupported(*kind)),
+            [] => None,
+        }
+    }
+
+    fn remark(&mut self, id: &str, given: &Credentials, links: Links, link: &LinkConfig) {
+        for remark in modes::remarks(given.summary(), links) {
             self.warnings.push(format!("gateway {id}: {remark}"));
         }
-        match &access {
-            Access::V1r(access) if access.key.bits() != rsa_key::USUAL_BITS => {
-                let bits = access.key.bits();
-                self.warnings.push(format!("gateway {id}: the RSA key has {bits} bits; gateways expect 4096"));
+        match link {
+            LinkConfig::V1r(config) if config.key.bits() != rsa_key::USUAL_BITS => {
+                let bits = config.key.bits();
+                self.warnings
+                    .push(format!("gateway {id}: the RSA key has {bits} bits; gateways expect 4096"));
             }
-            Access::Bearer(access) if access.query_set == QuerySet::V2024_06 => self.warnings.push(format!(
-                "gateway {id}: with tedapi_auth_mode bearer, gateways may answer the queries of V2024_06 in part or not at all"
-            )),
+            LinkConfig::Bearer(config) if config.query_set == QuerySet::V2024_06 => {
+                self.warnings.push(format!(
+                    "gateway {id}: with tedapi_auth_mode bearer, gateways may answer the queries of V2024_06 in part \
+                     or not at all"
+                ));
+            }
             _ => {}
         }
-        let facts = GatewayFacts {
-            name: self.text("name").unwrap_or_else(|| id.clone()),
-            id,
-            host,
-            port,
-            rsa_key_configured: self.gives("rsa_key_path"),
-            wifi_host: wifi_host.map(|(host, _)| host),
-            site_id,
-            timezone,
-            cloud_mode: cloud_mode || mode == Mode::Cloud,
-            fleetapi,
-            kind: kind.unwrap_or_default(),
-            mode: mode.name(),
-            mode_reason: row.why,
-            tedapi_expected: mode.is_tedapi(),
-            may_be_basic_lan: mode == Mode::Local && !given.has(Fact::GatewayPassword),
-        };
-        let energies = of_customer.filter(|_| lifetime_energy && mode.is_tedapi());
-        if matches!(access, Access::Local(_) | Access::V1r(_) | Access::Bearer(_)) {
-            // Without a session to go on with, every restart would be a login.
-            state_file = state_file.or_else(|| Some(defaults.session_file_here(&facts.id)));
-        }
-        let timeout = timeout.unwrap_or(defaults.timeout);
-        Some(GatewaySettings { facts: Arc::new(facts), access, timeout, state_file, energies })
+    }
+}
+
+/// What an entry gives that decides how its gateway is reached. Something that is given and wrong counts as given.
+struct Credentials {
+    has_host: bool,
+    has_gateway_password: bool,
+    has_rsa_key: bool,
+    has_wifi_host: bool,
+    host: Option<String>,
+    port: Option<u16>,
+    email: Option<String>,
+    site_id: Option<String>,
+    timezone: Option<String>,
+    wifi_host: Option<(String, Option<u16>)>,
+    rsa_key: Option<RsaKey>,
+    cloud_mode: bool,
+    fleetapi: bool,
+    bearer: bool,
+    gateway_password: Option<Secret>,
+    /// The customer password as given, not as derived.
+    password: Option<Secret>,
+    lifetime_energy: bool,
+}
+
+impl Credentials {
+    /// For the table.
+    fn summary(&self) -> Given {
+        let is_wifi_address = self.host.as_deref() == Some("192.168.91.1");
+        let facts = [
+            (Fact::Host, self.has_host),
+            (Fact::WifiAddress, is_wifi_address && self.port.is_none_or(|port| port == 443)),
+            (Fact::GatewayPassword, self.has_gateway_password),
+            (Fact::CustomerPassword, self.password.is_some()),
+            (Fact::RsaKey, self.has_rsa_key),
+            (Fact::WifiHost, self.has_wifi_host),
+            (Fact::Email, self.email.is_some()),
+            (Fact::CloudMode, self.cloud_mode),
+            (Fact::FleetApi, self.fleetapi),
+            (Fact::Bearer, self.bearer),
+        ];
+        Given::of(facts.into_iter().filter(|(_, given)| *given).map(|(fact, _)| fact))
+    }
+
+    /// The customer password, given or derived.
+    fn customer_password(&self) -> Option<Secret> {
+        self.password.clone().or_else(|| self.gateway_password.as_ref().map(customer_password))
+    }
+}
+
+/// Where files of one gateway lie, and what is said of its certificate.
+struct Places {
+    /// `None`: nowhere.
+    folder: Option<PathBuf>,
+    id: Option<String>,
+    certificate: Option<String>,
+}
+
+impl Places {
+    fn of(entry: &mut Entry<'_>, id: Option<&str>, defaults: &Defaults) -> Self {
+        let certificate = entry.text(CERTIFICATE).or_else(|| defaults.certificate.clone());
+        let folder = entry.text("authpath").map(PathBuf::from).or_else(|| defaults.auth_path.clone());
+        Self { folder, id: id.map(str::to_owned), certificate }
+    }
+
+    fn file(&self, what: &str) -> Option<PathBuf> {
+        let (folder, id) = self.folder.as_ref().zip(self.id.as_ref())?;
+        Some(folder.join(format!(".powerwall-server.{id}.{what}")))
     }
 }
 

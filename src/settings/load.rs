@@ -15,7 +15,7 @@ use super::ways::{self, Ways};
 use super::{AuthMode, Effective, HttpSettings, PollingSettings, Secret, Settings};
 use crate::files;
 use crate::model::Adjustments;
-use crate::settings::Access;
+use crate::settings::LinkConfig;
 
 /// Where everything is taken from; nothing else is looked at.
 #[derive(Clone, Debug, Default)]
@@ -104,7 +104,7 @@ impl Settings {
         let gateways = reader.gateways(&mut http);
         mqtt.check_ids(&gateways, &mut reader.problems);
         for gateway in &gateways {
-            if let Access::Unsupported(kind) = &gateway.access {
+            if let LinkConfig::Unsupported(kind) = &gateway.link {
                 let (id, kind) = (&gateway.facts.id, kind.name());
                 reader.warnings.push(format!(
                     "gateway {id} is configured for {kind}, which this version cannot speak; it will show an error"

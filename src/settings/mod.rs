@@ -2,6 +2,7 @@
 
 mod gateways;
 mod http;
+mod links;
 mod load;
 mod logging;
 pub mod modes;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use links::{AuthMode, CertificatePolicy, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rConfig};
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
 pub use mqtt::{BrokerTls, Layout, MqttSettings};
@@ -28,7 +30,7 @@ pub use secret::Secret;
 pub use style::Style;
 pub use ways::Ways;
 
-use crate::model::{Adjustments, GatewayFacts, LinkKind, Ttl};
+use crate::model::{Adjustments, GatewayFacts, Ttl};
 
 /// Everything the operator decided, validated.
 #[derive(Clone, Debug)]
@@ -59,100 +61,13 @@ pub struct Effective {
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatewaySettings {
     pub facts: Arc<GatewayFacts>,
-    pub access: Access,
+    pub link: LinkConfig,
     /// Limit of one exchange with the gateway.
     pub timeout: Duration,
     /// Where its session, its logins and its silences are kept over restarts; `None`: they are not.
     pub state_file: Option<PathBuf>,
     /// The customer password with which the lifetime energies are read beside TEDAPI; `None`: they are not.
     pub energies: Option<Secret>,
-}
-
-/// How a gateway is reached.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Access {
-    Tedapi(TedapiAccess),
-    /// TEDAPI with an installer login instead of the password in every request.
-    Bearer(TedapiAccess),
-    V1r(V1rAccess),
-    Local(LocalAccess),
-    /// Understood, but this version has no link of that kind: the gateway is shown with an error that says so.
-    Unsupported(LinkKind),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct TedapiAccess {
-    /// Name or address, without port.
-    pub host: String,
-    /// 443 unless configured.
-    pub port: u16,
-    /// The gateway's Wi-Fi password from its sticker.
-    pub password: Secret,
-    pub query_set: QuerySet,
-    pub certificate: CertificatePolicy,
-}
-
-/// TEDAPI with signed requests over the wired LAN.
-#[derive(Clone, Debug, PartialEq)]
-pub struct V1rAccess {
-    /// Name or address of the leader on the LAN, without port.
-    pub host: String,
-    /// 443 unless configured.
-    pub port: u16,
-    /// The customer password: the last five characters of the gateway password, unless the owner chose another one.
-    pub password: Secret,
-    pub key: RsaKey,
-    pub query_set: QuerySet,
-    pub certificate: CertificatePolicy,
-    /// The gateway's own Wi-Fi, for followers and to stand in.
-    pub wifi: Option<TedapiAccess>,
-    /// `PW_FAILOVER`: whether Wi-Fi may stand in. Without, the leader is asked over the LAN only.
-    pub failover: bool,
-}
-
-/// The customer API of a Powerwall 2 or +, or the little that a Powerwall 3 has of it over its wired LAN.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LocalAccess {
-    /// Name or address, without port.
-    pub host: String,
-    /// 443 unless configured.
-    pub port: u16,
-    /// Sent with the login; gateways take any.
-    pub email: String,
-    /// The customer password: the owner's, or the last five characters of the one on the sticker.
-    pub password: Secret,
-    pub auth_mode: AuthMode,
-    /// Sent with the login. IANA name.
-    pub timezone: String,
-    pub certificate: CertificatePolicy,
-}
-
-/// How a session travels with each request to the customer API.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AuthMode {
-    #[default]
-    Cookie,
-    Token,
-}
-
-/// The generation of signed queries a gateway is asked with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum QuerySet {
-    #[default]
-    V2024_06,
-    V2026_06,
-}
-
-/// How much a gateway's self-signed certificate is trusted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum CertificatePolicy {
-    /// Any certificate, as every tool does today.
-    #[default]
-    Off,
-    /// The first one seen, from then on. Remembered in `store` if there is one, else until the program ends.
-    TrustOnFirstUse { store: Option<PathBuf> },
-    /// Only the one with this SHA-256 fingerprint.
-    Pinned([u8; 32]),
 }
 
 /// How all gateways are polled and how long their data counts.

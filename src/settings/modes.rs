@@ -1,9 +1,11 @@
-//! The one table that decides how a gateway is reached, from what its entry gives.
+//! The one table that decides over which links a gateway is reached, from what its entry gives.
 //!
 //! [`TABLE`] is read from top to bottom; the first row that fits counts. `docs/connecting.md` shows the same rows, and a
 //! test keeps the two alike.
 
 use std::fmt;
+
+use crate::model::{LinkKind, mode_name};
 
 /// Something an entry gives, or the shared variables give for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,47 +74,22 @@ impl Given {
     }
 }
 
-/// How a gateway is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// TEDAPI with the gateway password, over the gateway's own Wi-Fi.
-    Tedapi,
-    /// TEDAPI with an installer login.
-    Bearer,
-    /// Signed TEDAPI over the wired LAN.
-    V1r,
-    /// As `V1r`, with TEDAPI over Wi-Fi for followers and to stand in.
-    V1rWithWifi,
-    /// The customer API of a Powerwall 2, or the three endpoints that a Powerwall 3 has over its wired LAN.
-    Local,
-    Cloud,
-    FleetApi,
-}
+/// The links of a gateway, the preferred one first.
+pub type Links = &'static [LinkKind];
 
-impl Mode {
-    /// A stable word for bodies and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tedapi => "tedapi",
-            Self::Bearer => "bearer",
-            Self::V1r => "v1r",
-            Self::V1rWithWifi => "v1r+wifi",
-            Self::Local => "local",
-            Self::Cloud => "cloud",
-            Self::FleetApi => "fleetapi",
-        }
-    }
-
-    /// Whether the gateway's own protocol is spoken, in any of its forms.
-    pub fn is_tedapi(self) -> bool {
-        matches!(self, Self::Tedapi | Self::Bearer | Self::V1r | Self::V1rWithWifi)
-    }
-}
+const TEDAPI: Links = &[LinkKind::Tedapi];
+const BEARER: Links = &[LinkKind::Bearer];
+const V1R: Links = &[LinkKind::V1r];
+/// Signed over the wired LAN, with TEDAPI over Wi-Fi for followers and as standby.
+const V1R_AND_WIFI: Links = &[LinkKind::V1r, LinkKind::Tedapi];
+const LOCAL: Links = &[LinkKind::Local];
+const CLOUD: Links = &[LinkKind::Cloud];
+const FLEET: Links = &[LinkKind::FleetApi];
 
 /// What a row decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    Use(Mode),
+    Use(Links),
     /// A mistake, to be reported at `key`.
     Invalid {
         key: &'static str,
@@ -131,8 +108,8 @@ pub struct Row {
     pub why: &'static str,
 }
 
-const fn row(with: &'static [Fact], without: &'static [Fact], mode: Mode, why: &'static str) -> Row {
-    Row { with, without, verdict: Verdict::Use(mode), why }
+const fn row(with: &'static [Fact], without: &'static [Fact], links: Links, why: &'static str) -> Row {
+    Row { with, without, verdict: Verdict::Use(links), why }
 }
 
 const fn mistake(
@@ -145,10 +122,10 @@ const fn mistake(
 }
 
 pub static TABLE: &[Row] = &[
-    row(&[FleetApi], &[], Mode::FleetApi, "fleetapi is set"),
+    row(&[FleetApi], &[], FLEET, "fleetapi is set"),
     mistake(&[CloudMode], &[Email], "email", "missing: cloud_mode needs email"),
-    row(&[CloudMode], &[], Mode::Cloud, "cloud_mode is set"),
-    row(&[Email], &[Host], Mode::Cloud, "there is an email and no host"),
+    row(&[CloudMode], &[], CLOUD, "cloud_mode is set"),
+    row(&[Email], &[Host], CLOUD, "there is an email and no host"),
     mistake(&[], &[Host], "host", "missing: a gateway needs host and gw_pwd (TEDAPI), or email (cloud)"),
     mistake(
         &[RsaKey, Bearer],
@@ -159,14 +136,14 @@ pub static TABLE: &[Row] = &[
     row(
         &[RsaKey, GatewayPassword, WifiHost],
         &[],
-        Mode::V1rWithWifi,
+        V1R_AND_WIFI,
         "there is a key for the wired LAN, and wifi_host with gw_pwd for followers and to stand in",
     ),
-    row(&[RsaKey, GatewayPassword], &[], Mode::V1r, "there is a key for the wired LAN, and no wifi_host"),
+    row(&[RsaKey, GatewayPassword], &[], V1R, "there is a key for the wired LAN, and no wifi_host"),
     row(
         &[RsaKey, CustomerPassword],
         &[],
-        Mode::V1r,
+        V1R,
         "there is a key for the wired LAN, and no gw_pwd for the gateway's Wi-Fi",
     ),
     mistake(
@@ -175,22 +152,22 @@ pub static TABLE: &[Row] = &[
         "gw_pwd",
         "missing: rsa_key_path (v1r) needs gw_pwd as well, or password, its last five characters",
     ),
-    row(&[Bearer, GatewayPassword], &[], Mode::Bearer, "tedapi_auth_mode is bearer"),
+    row(&[Bearer, GatewayPassword], &[], BEARER, "tedapi_auth_mode is bearer"),
     mistake(&[Bearer], &[], "gw_pwd", "missing: tedapi_auth_mode bearer needs gw_pwd"),
-    row(&[GatewayPassword], &[CustomerPassword], Mode::Tedapi, "there is gw_pwd, and no password"),
+    row(&[GatewayPassword], &[CustomerPassword], TEDAPI, "there is gw_pwd, and no password"),
     row(
         &[GatewayPassword, WifiAddress],
         &[],
-        Mode::Tedapi,
+        TEDAPI,
         "there is gw_pwd, and host is the gateway's own Wi-Fi address",
     ),
     row(
         &[GatewayPassword],
         &[],
-        Mode::Local,
+        LOCAL,
         "there is password, and host is not 192.168.91.1, where gw_pwd would count",
     ),
-    row(&[CustomerPassword], &[], Mode::Local, "there is password, and no gw_pwd"),
+    row(&[CustomerPassword], &[], LOCAL, "there is password, and no gw_pwd"),
     mistake(
         &[],
         &[],
@@ -208,31 +185,28 @@ pub fn decide(given: Given) -> &'static Row {
     TABLE.iter().find(fits).unwrap_or(&TABLE[TABLE.len() - 1])
 }
 
-/// What the operator gave and `mode` does not use, or misses.
-pub fn remarks(given: Given, mode: Mode) -> Vec<&'static str> {
-    let uses_wifi_host = mode == Mode::V1rWithWifi;
+/// What the operator gave and `links` do not use, or miss.
+pub fn remarks(given: Given, links: Links) -> Vec<&'static str> {
+    let uses_wifi_host = links == V1R_AND_WIFI;
     let all = [
+        (given.has(WifiHost) && !uses_wifi_host && links == V1R, "wifi_host has no effect without gw_pwd"),
         (
-            given.has(WifiHost) && !uses_wifi_host && mode == Mode::V1r,
-            "wifi_host has no effect without gw_pwd",
-        ),
-        (
-            given.has(WifiHost) && !uses_wifi_host && mode != Mode::V1r,
+            given.has(WifiHost) && !uses_wifi_host && links != V1R,
             "wifi_host has no effect without rsa_key_path",
         ),
         (
-            mode == Mode::V1r && !given.has(WifiHost),
+            links == V1R && !given.has(WifiHost),
             "without wifi_host and gw_pwd, the other units of a site with several Powerwall 3 stay unseen",
         ),
         (
-            mode == Mode::Tedapi && given.has(CustomerPassword),
+            links == TEDAPI && given.has(CustomerPassword),
             "password is not used: gw_pwd reaches more than the customer API does",
         ),
         (
-            mode == Mode::Local && given.has(GatewayPassword),
+            links == LOCAL && given.has(GatewayPassword),
             "gw_pwd is not used: beside password it counts at 192.168.91.1 only; remove password to use it here",
         ),
-        (matches!(mode, Mode::Cloud | Mode::FleetApi) && given.has(Host), "host is not used in this mode"),
+        ((links == CLOUD || links == FLEET) && given.has(Host), "host is not used in this mode"),
     ];
     all.into_iter().filter(|(applies, _)| *applies).map(|(_, remark)| remark).collect()
 }
@@ -245,7 +219,7 @@ impl fmt::Display for Row {
             facts => facts.iter().map(|fact| format!("`{}`", fact.name())).collect::<Vec<_>>().join(", "),
         };
         let verdict = match self.verdict {
-            Verdict::Use(mode) => format!("`{}`", mode.name()),
+            Verdict::Use(links) => format!("`{}`", mode_name(links)),
             Verdict::Invalid { .. } => "a mistake".to_owned(),
         };
         write!(f, "| {} | {} | {verdict} | {} |", names(self.with), names(self.without), self.why)
@@ -256,46 +230,46 @@ impl fmt::Display for Row {
 mod tests {
     use super::*;
 
-    fn mode(facts: &[Fact]) -> Result<Mode, &'static str> {
+    fn links(facts: &[Fact]) -> Result<Links, &'static str> {
         match decide(Given::of(facts.iter().copied())).verdict {
-            Verdict::Use(mode) => Ok(mode),
+            Verdict::Use(links) => Ok(links),
             Verdict::Invalid { key } => Err(key),
         }
     }
 
     #[test]
     fn every_combination_that_a_house_has_gets_its_mode() {
-        let cases: [(&[Fact], Result<Mode, &str>); 24] = [
+        let cases: [(&[Fact], Result<Links, &str>); 24] = [
             (&[], Err("host")),
             (&[GatewayPassword], Err("host")),
             (&[RsaKey, GatewayPassword], Err("host")),
             (&[Host], Err("gw_pwd")),
             (&[Host, Email], Err("gw_pwd")),
-            (&[Host, GatewayPassword], Ok(Mode::Tedapi)),
-            (&[Host, WifiAddress, GatewayPassword], Ok(Mode::Tedapi)),
-            (&[Host, GatewayPassword, Email], Ok(Mode::Tedapi)),
-            (&[Host, WifiAddress, GatewayPassword, CustomerPassword], Ok(Mode::Tedapi)),
-            (&[Host, GatewayPassword, CustomerPassword], Ok(Mode::Local)),
-            (&[Host, CustomerPassword], Ok(Mode::Local)),
-            (&[Host, CustomerPassword, Email], Ok(Mode::Local)),
-            (&[Host, GatewayPassword, Bearer], Ok(Mode::Bearer)),
+            (&[Host, GatewayPassword], Ok(TEDAPI)),
+            (&[Host, WifiAddress, GatewayPassword], Ok(TEDAPI)),
+            (&[Host, GatewayPassword, Email], Ok(TEDAPI)),
+            (&[Host, WifiAddress, GatewayPassword, CustomerPassword], Ok(TEDAPI)),
+            (&[Host, GatewayPassword, CustomerPassword], Ok(LOCAL)),
+            (&[Host, CustomerPassword], Ok(LOCAL)),
+            (&[Host, CustomerPassword, Email], Ok(LOCAL)),
+            (&[Host, GatewayPassword, Bearer], Ok(BEARER)),
             (&[Host, Bearer], Err("gw_pwd")),
             (&[Host, RsaKey], Err("gw_pwd")),
             (&[Host, RsaKey, WifiHost], Err("gw_pwd")),
-            (&[Host, RsaKey, CustomerPassword], Ok(Mode::V1r)),
-            (&[Host, RsaKey, CustomerPassword, WifiHost], Ok(Mode::V1r)),
-            (&[Host, RsaKey, GatewayPassword], Ok(Mode::V1r)),
-            (&[Host, RsaKey, GatewayPassword, WifiHost], Ok(Mode::V1rWithWifi)),
-            (&[Host, RsaKey, GatewayPassword, CustomerPassword, WifiHost], Ok(Mode::V1rWithWifi)),
+            (&[Host, RsaKey, CustomerPassword], Ok(V1R)),
+            (&[Host, RsaKey, CustomerPassword, WifiHost], Ok(V1R)),
+            (&[Host, RsaKey, GatewayPassword], Ok(V1R)),
+            (&[Host, RsaKey, GatewayPassword, WifiHost], Ok(V1R_AND_WIFI)),
+            (&[Host, RsaKey, GatewayPassword, CustomerPassword, WifiHost], Ok(V1R_AND_WIFI)),
             (&[Host, RsaKey, GatewayPassword, Bearer], Err("tedapi_auth_mode")),
-            (&[Host, GatewayPassword, Email, CloudMode], Ok(Mode::Cloud)),
-            (&[Host, GatewayPassword, FleetApi], Ok(Mode::FleetApi)),
+            (&[Host, GatewayPassword, Email, CloudMode], Ok(CLOUD)),
+            (&[Host, GatewayPassword, FleetApi], Ok(FLEET)),
         ];
         for (facts, expected) in cases {
-            assert_eq!(mode(facts), expected, "{facts:?}");
+            assert_eq!(links(facts), expected, "{facts:?}");
         }
-        assert_eq!(mode(&[Email]), Ok(Mode::Cloud));
-        assert_eq!(mode(&[CloudMode]), Err("email"));
+        assert_eq!(links(&[Email]), Ok(CLOUD));
+        assert_eq!(links(&[CloudMode]), Err("email"));
     }
 
     #[test]
@@ -309,17 +283,18 @@ mod tests {
             if let Verdict::Invalid { .. } = row.verdict {
                 continue;
             }
-            let Verdict::Use(mode) = row.verdict else { continue };
-            // A mode never lacks what it needs.
+            let Verdict::Use(links) = row.verdict else { continue };
+            // A link never lacks what it needs.
             let given = Given(bits);
             let has = |facts: &[Fact]| facts.iter().all(|fact| given.has(*fact));
-            assert!(match mode {
-                Mode::Tedapi | Mode::Bearer => has(&[Host, GatewayPassword]),
-                Mode::V1r => has(&[Host, RsaKey]) && (has(&[GatewayPassword]) || has(&[CustomerPassword])),
-                Mode::V1rWithWifi => has(&[Host, RsaKey, GatewayPassword, WifiHost]),
-                Mode::Local => has(&[Host, CustomerPassword]),
-                Mode::Cloud => has(&[Email]),
-                Mode::FleetApi => has(&[FleetApi]),
+            assert!(match links {
+                TEDAPI | BEARER => has(&[Host, GatewayPassword]),
+                V1R => has(&[Host, RsaKey]) && (has(&[GatewayPassword]) || has(&[CustomerPassword])),
+                V1R_AND_WIFI => has(&[Host, RsaKey, GatewayPassword, WifiHost]),
+                LOCAL => has(&[Host, CustomerPassword]),
+                CLOUD => has(&[Email]),
+                FLEET => has(&[FleetApi]),
+                _ => false,
             });
         }
         for (row, count) in TABLE.iter().zip(reached) {
@@ -342,8 +317,8 @@ mod tests {
     fn what_is_given_in_vain_is_said() {
         let remarks = |facts: &[Fact]| {
             let given = Given::of(facts.iter().copied());
-            let Verdict::Use(mode) = decide(given).verdict else { panic!("{facts:?}") };
-            remarks(given, mode).join(" / ")
+            let Verdict::Use(links) = decide(given).verdict else { panic!("{facts:?}") };
+            remarks(given, links).join(" / ")
         };
         assert!(remarks(&[Host, GatewayPassword, WifiHost]).contains("without rsa_key_path"));
         assert!(remarks(&[Host, RsaKey, CustomerPassword, WifiHost]).contains("without gw_pwd"));

@@ -1,6 +1,6 @@
 //! Texts → values: what counts as true, as a number, as a list. Each refusal says what would be accepted.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use super::{AllowedOrigins, AuthMode, CertificatePolicy, QuerySet};
@@ -172,6 +172,9 @@ pub(super) fn host_and_port(text: &str) -> Result<(String, Option<u16>), Refusal
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or_else(refusal)?;
+            if !host.contains(':') || !(port.is_empty() || port.starts_with(':')) {
+                return Err(refusal());
+            }
             (host, port.strip_prefix(':'))
         }
         // More than one colon without brackets is an address of version 6.
@@ -181,7 +184,9 @@ pub(super) fn host_and_port(text: &str) -> Result<(String, Option<u16>), Refusal
         },
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
-    if host.is_empty() || !host.chars().all(plain) {
+    // A zone may follow the address, as in fe80::1%eth0.
+    let is_address = |host: &str| host.split('%').next().is_some_and(|host| host.parse::<Ipv6Addr>().is_ok());
+    if host.is_empty() || !host.chars().all(plain) || host.contains(':') && !is_address(host) {
         return Err(refusal());
     }
     let port = port.map(|port| integer(port, 1..=65535)).transpose().map_err(|_| refusal())?;

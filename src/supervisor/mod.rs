@@ -1,30 +1,23 @@
-//! Keeps one GatewayActor per configured gateway alive, and the directory where the faces find them.
-//!
-//! actix neither catches a panic nor restarts the actor that had it: the actor is simply gone. The Supervisor
-//! looks after its actors every second and starts a new one where one is missing.
+//! Runs one GatewayActor per configured gateway and writes the directory: starts, replaces and ends actors as the
+//! configuration says. Restarting those that died is left to [`supervise`].
 
-pub mod directory;
-
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
-use log::{error, info};
-use tokio::time::Instant;
-
-pub use directory::{Directory, Entry};
+use log::info;
 
 use crate::aggregator::Aggregator;
 use crate::board::Board;
+use crate::directory::{Directory, Entry};
 use crate::gateway::messages::Stop;
 use crate::gateway::orders::{NoOrderLog, OrderLog};
 use crate::gateway::{GatewayActor, GatewayPlan};
 use crate::link::Link;
 use crate::model::Snapshot;
+use crate::pause::Pause;
 use crate::settings::{GatewaySettings, PollingSettings};
-
-/// How often the actors are looked after: a dead one is back within this.
-const ROUND: Duration = Duration::from_secs(1);
+use crate::supervise::{self, Kept, Name, Run};
 
 /// Builds the link of a gateway; called on the thread that will poll it. Must not touch the network.
 pub type LinkFactory = Arc<dyn Fn(&GatewaySettings) -> Box<dyn Link> + Send + Sync>;
@@ -39,17 +32,17 @@ pub struct Supervisor {
     /// What each running actor was started with, in configured order.
     gateways: Vec<GatewaySettings>,
     polling: PollingSettings,
-    /// What the faces read; written here only.
+    /// What everybody else reads; written here only.
     directory: Arc<Directory>,
     connect: LinkFactory,
     /// Where orders are written down before they are sent.
     order_log: Arc<dyn OrderLog>,
     /// Makes the pauses after failures differ between gateways and runs.
     seed: u64,
-    /// Sums what the gateways publish; looked after like them.
-    aggregator: Option<Addr<Aggregator>>,
-    /// When the next round is due.
-    next_round: Instant,
+    /// Keeps the actor of each gateway running, by id.
+    actors: HashMap<String, Kept>,
+    /// Keeps the sum up to date; `None` before this actor runs.
+    aggregator: Option<Kept>,
 }
 
 impl Supervisor {
@@ -60,9 +53,9 @@ impl Supervisor {
         connect: LinkFactory,
         seed: u64,
     ) -> Self {
-        let next_round = Instant::now();
         let order_log = Arc::new(NoOrderLog);
-        Self { gateways, polling, directory, connect, order_log, seed, aggregator: None, next_round }
+        let actors = HashMap::new();
+        Self { gateways, polling, directory, connect, order_log, seed, actors, aggregator: None }
     }
 
     /// Writes orders down in `log`. Without this, no order is sent.
@@ -85,51 +78,41 @@ impl Supervisor {
         }
     }
 
-    fn start_gateway(&self, index: usize, entry: &Entry) {
-        let link = (self.connect)(&self.gateways[index]);
-        let actor = GatewayActor::new(self.plan(index), link, entry.board.clone());
-        let actor = actor.taking_over_from(entry.addr());
-        entry.set_addr(Some(actor.with_orders(entry.orders.clone(), self.order_log.clone()).start()));
-    }
-
-    fn revive_gateway(&self, entry: &Entry) {
-        let Some(index) = self.gateways.iter().position(|gateway| gateway.facts.id == entry.id) else {
-            return;
+    fn start_gateway(&mut self, index: usize, entry: Arc<Entry>) {
+        let (plan, settings, connect) =
+            (self.plan(index), self.gateways[index].clone(), self.connect.clone());
+        let id = entry.id.clone();
+        // First, so that nobody restarts the actor that is about to be replaced.
+        self.actors.remove(&id);
+        let back_off = Pause::back_off(plan.seed);
+        let order_log = self.order_log.clone();
+        let start = move |run| {
+            let (link, board) = (connect(&settings), entry.board.clone());
+            let actor = match run {
+                Run::First => GatewayActor::new(plan.clone(), link, board).taking_over_from(entry.addr()),
+                Run::AfterCrash { died } => GatewayActor::after_crash(plan.clone(), link, board, died),
+            };
+            let addr = actor.with_orders(entry.orders.clone(), order_log.clone()).start();
+            entry.set_addr(Some(addr.clone()));
+            addr
         };
-        let id = &entry.id;
-        error!(gateway = id.as_str(), event = "crashed"; "gateway {id}: its actor died; starting it again");
-        let link = (self.connect)(&self.gateways[index]);
-        let actor = GatewayActor::after_crash(self.plan(index), link, entry.board.clone());
-        entry.set_addr(Some(actor.with_orders(entry.orders.clone(), self.order_log.clone()).start()));
+        self.actors.insert(id.clone(), supervise::keep(Name::Gateway(id), back_off, start));
     }
 
     fn start_aggregator(&mut self) {
-        let aggregator = Aggregator::new(self.directory.clone()).start();
-        for entry in self.directory.entries().iter() {
-            entry.board.subscribe(aggregator.clone().recipient());
-        }
-        self.aggregator = Some(aggregator);
+        let directory = self.directory.clone();
+        let start = move |_| Aggregator::new(directory.clone()).start();
+        let back_off = Pause::back_off(self.seed);
+        self.aggregator = Some(supervise::keep(Name::Part("the aggregator"), back_off, start));
     }
 
-    /// Rounds lie at absolute times; those missed while the thread was held up are skipped.
-    fn arm_next_round(&mut self, ctx: &mut Context<Self>) {
-        let now = Instant::now();
-        self.next_round = (self.next_round + ROUND).max(now);
-        ctx.run_later(self.next_round - now, Self::look_after);
-    }
-
-    /// Starts again whoever died.
-    fn look_after(&mut self, ctx: &mut Context<Self>) {
-        if self.aggregator.as_ref().is_none_or(|aggregator| !aggregator.connected()) {
-            error!(event = "crashed"; "the aggregator died; starting it again");
-            self.start_aggregator();
+    /// Ends the actor of `entry`. Its mailbox is never full for longer than one message takes.
+    fn stop_gateway(&mut self, entry: &Entry) {
+        self.actors.remove(&entry.id);
+        if let Some(addr) = entry.addr() {
+            actix::spawn(async move { addr.send(Stop).await });
         }
-        for entry in self.directory.entries().iter() {
-            if entry.addr().is_none() {
-                self.revive_gateway(entry);
-            }
-        }
-        self.arm_next_round(ctx);
+        entry.set_addr(None);
     }
 
     /// Brings the running actors in line with `gateways`.
@@ -141,9 +124,10 @@ impl Supervisor {
             if !self.gateways.iter().any(|gateway| gateway.facts.id == entry.id) {
                 let id = &entry.id;
                 info!(gateway = id.as_str(), event = "removed"; "gateway {id}: no longer configured");
-                stop(entry);
+                self.stop_gateway(entry);
             }
         }
+
         let mut entries = Vec::with_capacity(self.gateways.len());
         let mut to_start = Vec::new();
         for (index, gateway) in self.gateways.iter().enumerate() {
@@ -158,20 +142,15 @@ impl Supervisor {
                     entry.board.publish(Arc::new(starting_over(initial, &entry.board.read())));
                     entry.clone()
                 }
-                None => {
-                    let entry = Arc::new(Entry::new(id.clone(), Arc::new(Board::new(initial))));
-                    if let Some(aggregator) = &self.aggregator {
-                        entry.board.subscribe(aggregator.clone().recipient());
-                    }
-                    entry
-                }
+                None => Arc::new(Entry::new(id.clone(), Arc::new(Board::new(initial)))),
             };
             to_start.push((index, entry.clone()));
             entries.push(entry);
         }
+
         self.directory.replace(entries);
         for (index, entry) in to_start {
-            self.start_gateway(index, &entry);
+            self.start_gateway(index, entry);
         }
     }
 }
@@ -186,22 +165,13 @@ fn starting_over(initial: Snapshot, before: &Snapshot) -> Snapshot {
     Snapshot { sequence: before.sequence + 1, health, numbering, ..initial }
 }
 
-/// Ends the actor of `entry`. Its mailbox is never full for longer than one message takes.
-fn stop(entry: &Entry) {
-    if let Some(addr) = entry.addr() {
-        actix::spawn(async move { addr.send(Stop).await });
-    }
-    entry.set_addr(None);
-}
-
 impl Actor for Supervisor {
     type Context = Context<Self>;
 
-    fn started(&mut self, ctx: &mut Self::Context) {
+    fn started(&mut self, _: &mut Self::Context) {
         self.start_aggregator();
         let gateways = std::mem::take(&mut self.gateways);
         self.configure(gateways, self.polling.clone());
-        self.arm_next_round(ctx);
     }
 }
 

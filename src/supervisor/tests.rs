@@ -1,16 +1,17 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::task::LocalSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::link::{LinkError, Refreshed};
 use crate::model::tedapi::Payloads;
 use crate::model::{Adjustments, Aggregate, GatewayFacts, LinkKind, Source};
-use crate::settings::Access;
+use crate::settings::LinkConfig;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -55,7 +56,7 @@ impl Link for WorldLink {
 fn gateway(id: &str) -> GatewaySettings {
     GatewaySettings {
         facts: Arc::new(GatewayFacts { id: id.into(), ..GatewayFacts::default() }),
-        access: Access::Unsupported(LinkKind::Cloud),
+        link: LinkConfig::Unsupported(LinkKind::Cloud),
         timeout: 5 * SECOND,
         state_file: None,
         energies: None,

@@ -21,16 +21,19 @@ mod token;
 
 use std::sync::Arc;
 
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, Data, ServiceConfig};
 use arc_swap::ArcSwap;
+use futures_util::future::{LocalBoxFuture, ready};
+use log::warn;
 use tokio::time::Instant;
 
 use crate::board::Board;
 use crate::clock::unix_time;
+use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::model::BrokerStatus;
-use crate::settings::{HttpSettings, MqttSettings, PollingSettings};
-use crate::supervisor::Directory;
+use crate::output::{Output, Routes, Surroundings};
+use crate::settings::{HttpSettings, MqttSettings, PollingSettings, Settings};
 use assets::Assets;
 use compression::Compressor;
 use limiter::Limiter;
@@ -48,7 +51,7 @@ pub struct State {
     pub http: HttpSettings,
     /// Replaced when the settings are read again.
     pub polling: ArcSwap<PollingSettings>,
-    /// How the connection to the MQTT broker does; written by whoever keeps it.
+    /// The state of the connection to the MQTT broker; written by the output that keeps it.
     pub mqtt: Arc<Board<BrokerStatus>>,
     /// For the uptime.
     started: Instant,
@@ -87,6 +90,37 @@ impl State {
             counters: Counters::new(started_at),
             table: Table::default(),
         }
+    }
+}
+
+/// The output: the routes and what they look at.
+struct Web {
+    state: Data<State>,
+}
+
+/// Starts the output.
+pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output> {
+    let Surroundings { directory, frames, broker, .. } = surroundings;
+    let state =
+        State::new(directory.clone(), frames.clone(), settings.http.clone(), settings.polling.clone());
+    Box::new(Web { state: Data::new(State { mqtt: broker.clone(), ..state }) })
+}
+
+impl Output for Web {
+    fn routes(&self) -> Option<Routes> {
+        let state = self.state.clone();
+        Some(Arc::new(move |config| {
+            config.app_data(state.clone());
+            configure(config, &state.http.base_path);
+        }))
+    }
+
+    fn apply<'a>(&'a self, settings: &'a Settings) -> LocalBoxFuture<'a, ()> {
+        if settings.http != self.state.http {
+            warn!(event = "configuration"; "address, port, base path and origins change with the next start only");
+        }
+        self.state.polling.store(Arc::new(settings.polling.clone()));
+        Box::pin(ready(()))
     }
 }
 

@@ -104,7 +104,7 @@ fn body(state: &State) -> Value {
     let (cloud, fleet) = (any(|one| one.gateway.cloud_mode), any(|one| one.gateway.fleetapi));
     let mut live = snapshots.iter().filter_map(|one| one.link_in_use());
     let mode = live.next_back().map(LinkKind::tedapi_mode);
-    let expected = any(|one| one.gateway.tedapi_expected);
+    let expected = any(|one| one.gateway.expects_tedapi());
     let tedapi = mode.map_or(expected, |mode| mode != "off");
     let basic_lan =
         any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan()));
@@ -173,7 +173,7 @@ fn connection_health(snapshots: &[std::sync::Arc<Snapshot>]) -> Value {
         "consecutive_failures": sum(|one| one.health.consecutive_failures.into()),
         "total_failures": sum(|one| one.health.failures),
         "total_successes": sum(|one| one.health.polls - one.health.failures.min(one.health.polls)),
-        "is_degraded": snapshots.iter().any(|one| one.health.consecutive_failures > 0),
+        "is_degraded": snapshots.iter().any(|one| is_left_alone(one)),
     })
 }
 
@@ -187,8 +187,13 @@ fn gateway_status(snapshot: &Snapshot, now: Instant) -> Value {
         "last_error": status::error(snapshot),
         "last_updated": snapshot.reading.as_ref().map(|reading| reading.taken_at),
         "consecutive_failures": snapshot.health.consecutive_failures,
-        "backoff_seconds": backoff.filter(|_| snapshot.health.consecutive_failures > 0).unwrap_or(0),
+        "backoff_seconds": backoff.filter(|_| is_left_alone(snapshot)).unwrap_or(0),
     })
+}
+
+/// Whether the next poll waits for a pause instead of the next tick.
+fn is_left_alone(snapshot: &Snapshot) -> bool {
+    snapshot.health.consecutive_failures > 0 || snapshot.health.cooldown_until.is_some()
 }
 
 /// `H:MM:SS` or `N days, H:MM:SS`.

@@ -15,6 +15,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use bytes::Bytes;
 use powerwall_server::board::Board;
+use powerwall_server::directory::{Directory, Entry};
 use powerwall_server::frames::Frames;
 use powerwall_server::link::{Link, connect_lazily};
 use powerwall_server::live::feed::{self, Feed};
@@ -26,7 +27,6 @@ use powerwall_server::model::{
 };
 use powerwall_server::settings::{AllowedOrigins, HttpSettings, Inputs, PollingSettings, Settings, Style};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
-use powerwall_server::supervisor::{Directory, Entry};
 use powerwall_server::web::{self, State};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -102,8 +102,7 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         id: id.into(),
         name: id.to_uppercase(),
         host: Some("192.168.91.1".into()),
-        mode: "tedapi",
-        tedapi_expected: true,
+        links: &[LinkKind::Tedapi],
         ..GatewayFacts::default()
     };
     let mut snapshot = Snapshot { sequence: 1, ..Snapshot::initial(Arc::new(facts), ttl()) };
@@ -218,7 +217,7 @@ impl Faces {
             sessions: sessions.clone(),
             feed: feed.clone(),
         });
-        actix_web::rt::spawn(feed::keep(feed.clone(), directory.clone()));
+        drop(feed::keep(feed.clone(), directory.clone(), 1));
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(state.clone())

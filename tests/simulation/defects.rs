@@ -6,11 +6,11 @@ use std::time::Duration;
 use awc::http::Method;
 use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, join};
+use powerwall_server::directory::Directory;
 use powerwall_server::link::https::{Answer, Call, Exchange};
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::{Link, LinkError, Refreshed};
 use powerwall_server::model::{Aggregate, LinkKind, Source};
-use powerwall_server::supervisor::Directory;
 use tokio::time::{Instant, sleep};
 
 /// What is wrong with the program.

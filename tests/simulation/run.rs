@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use powerwall_server::board::Board;
 use powerwall_server::clock::set_unix_time;
+use powerwall_server::directory::Directory;
 use powerwall_server::link::Link;
 use powerwall_server::link::careful::Careful;
 use powerwall_server::link::local::LocalLink;
@@ -16,9 +17,9 @@ use powerwall_server::link::tedapi::channel::FrameChannel;
 use powerwall_server::link::tedapi::queries::Queries;
 use powerwall_server::model::{Adjustments, Aggregate, GatewayFacts, LinkKind};
 use powerwall_server::settings::{
-    Access, CertificatePolicy, GatewaySettings, LocalAccess, PollingSettings, Secret,
+    CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, PollingSettings, Secret,
 };
-use powerwall_server::supervisor::{Configure, Directory, LinkFactory, Supervisor};
+use powerwall_server::supervisor::{Configure, LinkFactory, Supervisor};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -70,7 +71,7 @@ fn gateway(site: usize, timeout: Duration) -> GatewaySettings {
     let facts = GatewayFacts { id: format!("site-{site}"), ..GatewayFacts::default() };
     GatewaySettings {
         facts: Arc::new(facts),
-        access: Access::Unsupported(LinkKind::Cloud),
+        link: LinkConfig::Unsupported(LinkKind::Cloud),
         timeout,
         state_file: None,
         energies: None,
@@ -93,7 +94,7 @@ fn link(
             Box::new(TedapiLink::over(channel, Queries::of(set), "192.168.91.1"))
         }
         Way::Local(auth_mode) => {
-            let access = LocalAccess {
+            let access = LocalConfig {
                 host: "192.168.91.1".into(),
                 port: 443,
                 email: "owner@example.com".into(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use actix::prelude::*;
 use powerwall_server::board::Published;
 use powerwall_server::clock::unix_time;
+use powerwall_server::directory::Directory;
 use powerwall_server::model::{Aggregate, Freshness, Snapshot};
-use powerwall_server::supervisor::Directory;
 use tokio::time::Instant;
 
 use crate::answers::Stamp;

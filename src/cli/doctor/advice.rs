@@ -1,8 +1,9 @@
 //! What to do next, from everything that was found.
 
-use super::{Finding, Outcome, Way};
+use super::{Finding, Outcome};
 use crate::link::LinkError;
 use crate::link::look::Seen;
+use crate::model::LinkKind;
 use crate::settings::Ways;
 
 /// The address of every gateway on its own Wi-Fi.
@@ -18,9 +19,9 @@ pub(super) fn of(ways: &Ways, seen: &Result<Seen, LinkError>, findings: &[Findin
         Ok(seen) => seen,
         Err(error) => return vec![unreachable(ways, error)],
     };
-    let finding = |way: Way| findings.iter().find(|finding| finding.way == way);
-    let works = |way: Way| finding(way).is_some_and(Finding::works);
-    let refused = |way: Way| finding(way).is_some_and(Finding::is_refused);
+    let finding = |link: LinkKind| findings.iter().find(|finding| finding.link == link);
+    let works = |link: LinkKind| finding(link).is_some_and(Finding::works);
+    let refused = |link: LinkKind| finding(link).is_some_and(Finding::is_refused);
     let mut advice = Vec::new();
     if *seen == Seen::Stranger && !findings.iter().any(Finding::works) {
         advice.push(format!(
@@ -28,14 +29,14 @@ pub(super) fn of(ways: &Ways, seen: &Result<Seen, LinkError>, findings: &[Findin
             ways.host
         ));
     }
-    if refused(Way::Tedapi) {
-        advice.push(gateway_password(ways, works(Way::Customer)));
+    if refused(LinkKind::Tedapi) {
+        advice.push(gateway_password(ways, works(LinkKind::Local)));
     }
-    if refused(Way::Bearer) {
+    if refused(LinkKind::Bearer) {
         advice.push(BEARER_REFUSED.into());
     }
-    if refused(Way::Customer) {
-        advice.push(customer_password(ways, works(Way::Tedapi)));
+    if refused(LinkKind::Local) {
+        advice.push(customer_password(ways, works(LinkKind::Tedapi)));
     }
     advice.extend(findings.iter().filter_map(waiting));
     advice.push(settings(ways, works));
@@ -114,21 +115,23 @@ fn waiting(finding: &Finding) -> Option<String> {
     }
 }
 
-fn settings(ways: &Ways, works: impl Fn(Way) -> bool) -> String {
-    let configured = ways.configured.as_ref().and_then(super::configured_way);
-    let best = [Way::Tedapi, Way::V1r, Way::Customer].into_iter().find(|way| works(*way));
-    let keys = |way: Way| match way {
-        Way::Tedapi => "host and gw_pwd",
-        Way::V1r => "host, rsa_key_path and password",
-        Way::Bearer => "host, gw_pwd and tedapi_auth_mode bearer",
-        Way::Customer if ways.customer_password_derived => {
+fn settings(ways: &Ways, works: impl Fn(LinkKind) -> bool) -> String {
+    let configured = super::configured(ways);
+    let best = [LinkKind::Tedapi, LinkKind::V1r, LinkKind::Local].into_iter().find(|link| works(*link));
+    let keys = |link: LinkKind| match link {
+        LinkKind::Tedapi => "host and gw_pwd",
+        LinkKind::V1r => "host, rsa_key_path and password",
+        LinkKind::Bearer => "host, gw_pwd and tedapi_auth_mode bearer",
+        LinkKind::Local if ways.customer_password_derived => {
             "host and password, the last five characters of the gateway password"
         }
-        Way::Customer => "host and password",
+        LinkKind::Local => "host and password",
+        // Not examined here.
+        LinkKind::Cloud | LinkKind::FleetApi => "nothing",
     };
     match (configured, best) {
-        (Some(way), _) if works(way) => "nothing to do: what is configured works".into(),
-        (_, Some(way)) => format!("{} works: configure {}", way.name(), keys(way)),
+        (Some(link), _) if works(link) => "nothing to do: what is configured works".into(),
+        (_, Some(link)) => format!("{} works: configure {}", super::label(link), keys(link)),
         (_, None) => String::new(),
     }
 }

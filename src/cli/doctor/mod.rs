@@ -11,7 +11,8 @@ use crate::link::LinkError;
 use crate::link::https::Https;
 use crate::link::look::{Seen, look};
 use crate::link::memory::Memories;
-use crate::settings::{Access, GatewaySettings, Ways};
+use crate::model::{LinkKind, mode_name};
+use crate::settings::{LinkConfig, Ways};
 use probes::PROBES;
 
 /// What one way did.
@@ -24,31 +25,21 @@ enum Outcome {
     NotTried(&'static str),
 }
 
-/// One way and what it did.
+/// One link and what it did.
 #[derive(Clone, Debug, PartialEq)]
 struct Finding {
-    way: Way,
+    link: LinkKind,
     outcome: Outcome,
 }
 
-/// The ways there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    Tedapi,
-    Customer,
-    V1r,
-    /// TEDAPI with an installer login.
-    Bearer,
-}
-
-impl Way {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Tedapi => "TEDAPI",
-            Self::Customer => "customer API",
-            Self::V1r => "TEDAPI v1r",
-            Self::Bearer => "TEDAPI bearer",
-        }
+/// What the report calls a link.
+fn label(link: LinkKind) -> &'static str {
+    match link {
+        LinkKind::Tedapi => "TEDAPI",
+        LinkKind::Local => "customer API",
+        LinkKind::V1r => "TEDAPI v1r",
+        LinkKind::Bearer => "TEDAPI bearer",
+        other => other.name(),
     }
 }
 
@@ -65,7 +56,10 @@ pub async fn examine(ways: &Ways) -> Diagnosis {
         Some(gateway) => {
             format!(
                 "gateway {} at {}:{}, configured for {}\n",
-                ways.id, ways.host, ways.port, gateway.facts.mode
+                ways.id,
+                ways.host,
+                ways.port,
+                mode_name(gateway.facts.links)
             )
         }
         None => format!("gateway {} at {}:{}\n", ways.id, ways.host, ways.port),
@@ -81,7 +75,7 @@ pub async fn examine(ways: &Ways) -> Diagnosis {
             let mut findings = Vec::new();
             for probe in PROBES {
                 let finding = probe(ways, &memories).await;
-                line(finding.way.name(), &finding.text());
+                line(label(finding.link), &finding.text());
                 findings.push(finding);
             }
             findings
@@ -91,28 +85,24 @@ pub async fn examine(ways: &Ways) -> Diagnosis {
     for advice in advice::of(ways, &seen, &findings) {
         let _ = writeln!(report, "  → {advice}");
     }
-    let works = |way: Way| findings.iter().any(|finding| finding.way == way && finding.works());
-    let healthy = match ways.configured.as_ref().and_then(configured_way) {
-        Some(way) => works(way),
+    let works = |link| findings.iter().any(|finding| finding.link == link && finding.works());
+    let healthy = match configured(ways) {
+        Some(link) => works(link),
         None => findings.iter().any(Finding::works),
     };
     Diagnosis { report, healthy }
 }
 
-fn configured_way(gateway: &GatewaySettings) -> Option<Way> {
-    match gateway.access {
-        Access::Tedapi(_) => Some(Way::Tedapi),
-        Access::Local(_) => Some(Way::Customer),
-        Access::V1r(_) => Some(Way::V1r),
-        Access::Bearer(_) => Some(Way::Bearer),
-        Access::Unsupported(_) => None,
-    }
+/// The link that is configured, if it can be examined.
+fn configured(ways: &Ways) -> Option<LinkKind> {
+    let link = ways.configured.as_ref().map(|gateway| &gateway.link)?;
+    (!matches!(link, LinkConfig::Unsupported(_))).then(|| link.kind())
 }
 
 /// What stands there, if it may be asked at all.
 async fn glance(ways: &Ways, memories: &Memories) -> Result<Seen, LinkError> {
     let any = ways.configured.as_ref().or(ways.tedapi.as_ref()).or(ways.customer.as_ref());
-    let certificate = any.and_then(probes::certificate).cloned().unwrap_or_default();
+    let certificate = any.and_then(|gateway| gateway.link.certificate()).cloned().unwrap_or_default();
     let limit = any.map_or(probes::LIMIT, |gateway| gateway.timeout);
     let file = any.and_then(|gateway| gateway.state_file.as_deref());
     let memory = memories.at(&ways.host, ways.port, file);
@@ -154,7 +144,7 @@ impl Finding {
         match &self.outcome {
             Outcome::Works(what) => format!("works: {what}"),
             // What to do about it is said below, from all that was found.
-            Outcome::Failed(LinkError::Refused { status, .. }) if self.way != Way::V1r => {
+            Outcome::Failed(LinkError::Refused { status, .. }) if self.link != LinkKind::V1r => {
                 format!("the password is refused (HTTP {status})")
             }
             Outcome::Failed(error) => error.to_string(),

@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::timeout;
 
-use super::{Finding, Outcome, Way};
+use super::{Finding, Outcome};
 use crate::link::memory::Memories;
 use crate::link::{Link, LinkError, connect_with};
-use crate::model::{Adjustments, Number, Source, Telemetry};
-use crate::settings::{Access, CertificatePolicy, GatewaySettings, Ways};
+use crate::model::{Adjustments, LinkKind, Number, Source, Telemetry};
+use crate::settings::{GatewaySettings, Ways};
 
 /// Limit of one exchange where nothing is configured.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
@@ -26,21 +26,21 @@ pub(super) const PROBES: [Probe; 4] = [tedapi, customer, v1r, bearer];
 fn tedapi<'a>(ways: &'a Ways, memories: &'a Memories) -> LocalBoxFuture<'a, Finding> {
     Box::pin(async {
         let missing = "it needs the gateway password (gw_pwd, PW_GW_PWD), on the gateway's sticker";
-        Finding { way: Way::Tedapi, outcome: poll(ways.tedapi.as_ref(), memories, missing).await }
+        Finding { link: LinkKind::Tedapi, outcome: poll(ways.tedapi.as_ref(), memories, missing).await }
     })
 }
 
 fn customer<'a>(ways: &'a Ways, memories: &'a Memories) -> LocalBoxFuture<'a, Finding> {
     Box::pin(async {
         let missing = "it needs the customer password (password, PW_PASSWORD)";
-        Finding { way: Way::Customer, outcome: poll(ways.customer.as_ref(), memories, missing).await }
+        Finding { link: LinkKind::Local, outcome: poll(ways.customer.as_ref(), memories, missing).await }
     })
 }
 
 fn v1r<'a>(ways: &'a Ways, memories: &'a Memories) -> LocalBoxFuture<'a, Finding> {
     Box::pin(async {
         let missing = "it needs a registered RSA key (rsa_key_path, PW_RSA_KEY_PATH) and a password";
-        Finding { way: Way::V1r, outcome: poll(ways.v1r.as_ref(), memories, missing).await }
+        Finding { link: LinkKind::V1r, outcome: poll(ways.v1r.as_ref(), memories, missing).await }
     })
 }
 
@@ -48,9 +48,9 @@ fn v1r<'a>(ways: &'a Ways, memories: &'a Memories) -> LocalBoxFuture<'a, Finding
 fn bearer<'a>(ways: &'a Ways, memories: &'a Memories) -> LocalBoxFuture<'a, Finding> {
     Box::pin(async {
         let configured = ways.configured.as_ref();
-        let gateway = configured.filter(|gateway| matches!(gateway.access, Access::Bearer(_)));
+        let gateway = configured.filter(|gateway| gateway.link.kind() == LinkKind::Bearer);
         let missing = "it is for solar inverters only (tedapi_auth_mode bearer, PW_TEDAPI_AUTH_MODE)";
-        Finding { way: Way::Bearer, outcome: poll(gateway, memories, missing).await }
+        Finding { link: LinkKind::Bearer, outcome: poll(gateway, memories, missing).await }
     })
 }
 
@@ -103,13 +103,4 @@ fn told(source: &Source) -> String {
         told += "; Basic LAN: power, charge and grid status only";
     }
     told
-}
-
-pub(super) fn certificate(gateway: &GatewaySettings) -> Option<&CertificatePolicy> {
-    match &gateway.access {
-        Access::Tedapi(access) | Access::Bearer(access) => Some(&access.certificate),
-        Access::Local(access) => Some(&access.certificate),
-        Access::V1r(access) => Some(&access.certificate),
-        Access::Unsupported(_) => None,
-    }
 }

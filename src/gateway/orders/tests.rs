@@ -384,7 +384,7 @@ fn an_actor_that_dies_with_an_order_leaves_it_unknown_and_its_successor_reads_it
         assert!(!addr.connected() && receipt.standing.borrow().outcome.is_none());
 
         bench.script.borrow_mut().shows = Some(Outcome::Stored("read".into()));
-        let actor = GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone());
+        let actor = GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone(), Instant::now());
         let _addr = actor.with_orders(bench.book.clone(), bench.journal.clone()).start();
         let standing = receipt.wait(SECOND, |standing| standing.outcome.is_some()).await;
         assert_eq!(word(&standing), "unknown");

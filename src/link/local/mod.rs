@@ -23,7 +23,7 @@ use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::customer::{Answers, Endpoint};
 use crate::model::{Capability, LinkKind, Order, OrderKind, Source};
-use crate::settings::LocalAccess;
+use crate::settings::LocalConfig;
 use schedule::Schedule;
 
 /// Firmware from here on has no vitals.
@@ -41,7 +41,7 @@ enum Surface {
 
 pub struct LocalLink<X> {
     web: X,
-    access: LocalAccess,
+    config: LocalConfig,
     /// Session and login budget.
     memory: Arc<Memory>,
     /// The last good answers.
@@ -55,16 +55,16 @@ pub struct LocalLink<X> {
 }
 
 impl LocalLink<Https> {
-    pub fn new(access: &LocalAccess, limit: Duration, memory: Arc<Memory>) -> Self {
-        Self::over(Https::new(&access.host, access.port, &access.certificate, limit), access, memory)
+    pub fn new(config: &LocalConfig, limit: Duration, memory: Arc<Memory>) -> Self {
+        Self::over(Https::new(&config.host, config.port, &config.certificate, limit), config, memory)
     }
 }
 
 impl<X: Exchange> LocalLink<X> {
-    pub fn over(web: X, access: &LocalAccess, memory: Arc<Memory>) -> Self {
+    pub fn over(web: X, config: &LocalConfig, memory: Arc<Memory>) -> Self {
         Self {
             web,
-            access: access.clone(),
+            config: config.clone(),
             memory,
             answers: Answers::default(),
             schedule: Schedule::new(Instant::now()),
@@ -80,8 +80,8 @@ impl<X: Exchange> LocalLink<X> {
 
     async fn log_in(&mut self) -> Result<Session, LinkError> {
         self.memory.spend_login().await?;
-        let answer = self.web.exchange(session::login(&self.access)).await?;
-        let session = session::opened(answer, self.access.auth_mode)?;
+        let answer = self.web.exchange(session::login(&self.config)).await?;
+        let session = session::opened(answer, self.config.auth_mode)?;
         self.memory.keep_session(Some(session.clone())).await;
         self.schedule.new_session(Instant::now());
         self.forbidden = None;
@@ -156,7 +156,7 @@ impl<X: Exchange> LocalLink<X> {
     async fn refresh_once(&mut self, endpoint: Endpoint) -> Result<(), LinkError> {
         let session = self.memory.session();
         // Should this exchange be given up from outside, it is not repeated at once.
-        self.schedule.failed(endpoint, Instant::now());
+        self.schedule.begin(endpoint, Instant::now());
         let before = self.answers.firmware();
         let outcome = match self.ask(endpoint, session.as_ref()).await {
             Ok(answer) => self.take(endpoint, answer),
@@ -188,7 +188,7 @@ impl<X: Exchange> LocalLink<X> {
                 Ok(())
             }
             Err(LinkError::Refused { status, .. }) => {
-                log::debug!("{}: {} is refused (HTTP {status})", self.access.host, endpoint.path());
+                log::debug!("{}: {} is refused (HTTP {status})", self.config.host, endpoint.path());
                 self.answers.forget(endpoint);
                 self.schedule.refused(endpoint, now);
                 Ok(())
@@ -211,7 +211,7 @@ impl<X: Exchange> LocalLink<X> {
         if surface == Surface::BasicLan {
             log::info!(
                 "{}: it answers three endpoints only, as a Powerwall 3 does over its wired LAN (Basic LAN)",
-                self.access.host
+                self.config.host
             );
             let beyond = Endpoint::ALL.into_iter().filter(|endpoint| !endpoint.is_basic());
             beyond.for_each(|endpoint| self.answers.forget(endpoint));

@@ -67,6 +67,11 @@ impl<X: Exchange> LocalLink<X> {
                 let why = "a Powerwall 3 takes no orders over the customer API: they go over TEDAPI v1r (rsa_key_path)";
                 return Err(Obstacle::NoLink.because(why));
             }
+            Surface::Full if !self.answers.has(Endpoint::Operation) => {
+                return Err(Obstacle::NotReached.because(
+                    "the gateway does not report its mode at present, which it demands with every order",
+                ));
+            }
             Surface::Full => {}
         }
         match self.forbidden {
@@ -127,6 +132,9 @@ impl<X: Exchange> LocalLink<X> {
     }
 
     pub(super) async fn read_back_once(&mut self, order: &Order) -> ReadBack {
+        if !self.answers.has(Endpoint::Operation) {
+            return ReadBack::default(); // asking for it rests
+        }
         match self.read_operation().await {
             Ok(operation) => {
                 let read = ReadBack::of(order, Some(operation.reserve()), "the gateway's setting");
@@ -136,10 +144,24 @@ impl<X: Exchange> LocalLink<X> {
         }
     }
 
+    /// Asking for the operation rests as it does when it is slow data. A session that has ended is for the next poll to
+    /// renew.
+    fn heed(&mut self, error: &LinkError) {
+        let now = Instant::now();
+        match error {
+            LinkError::NotFound(_) => self.schedule.absent(Endpoint::Operation, now),
+            LinkError::Refused { status: 403, .. } => self.schedule.refused(Endpoint::Operation, now),
+            LinkError::Busy { .. } => return self.schedule.costly(Endpoint::Operation, now),
+            _ => return,
+        }
+        self.answers.forget(Endpoint::Operation);
+    }
+
     /// What the gateway reports now; kept for the readings as well.
     async fn read_operation(&mut self) -> Result<Operation, LinkError> {
         let session = self.memory.session();
-        let body = self.ask(Endpoint::Operation, session.as_ref()).await?;
+        let answer = self.ask(Endpoint::Operation, session.as_ref()).await;
+        let body = answer.inspect_err(|error| self.heed(error))?;
         let operation = Operation::of(&body)
             .map_err(|why| LinkError::Malformed { what: Endpoint::Operation.path().into(), why })?;
         self.take(Endpoint::Operation, body)?;

@@ -5,14 +5,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::customer::Endpoint;
+use crate::pause::{Growth, Pause};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// After an answer that could not be had or read.
-const RETRY_AFTER: Duration = Duration::from_secs(60);
+const RETRY: Growth = Growth::constant(Duration::from_secs(60));
 /// An endpoint that the gateway does not have, or does not let us see, is not asked again for this long …
 const PARKED: Duration = Duration::from_secs(600);
-/// … and twice as long each time, up to this, where asking has a price.
-const LONGEST_PARKED: Duration = Duration::from_secs(6 * 3600);
+/// … and twice as long each time, up to six hours, where asking has a price.
+const COSTLY: Growth = Growth::Doubling { first: PARKED, longest: Duration::from_secs(6 * 3600) };
 /// Polls do not come to the millisecond; what is due this soon is asked now.
 const SOON: Duration = SECOND;
 
@@ -43,14 +44,19 @@ enum Rest {
     Absent,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Slot {
-    due: Instant,
+    /// When it is asked next; only what had a price counts as a failure.
+    pause: Pause,
     rest: Rest,
     /// When the answer that is shown came.
     taken: Option<Instant>,
-    /// How long it was parked last.
-    parked: Duration,
+}
+
+impl Slot {
+    fn new(now: Instant) -> Self {
+        Self { pause: Pause::new(RETRY, now), rest: Rest::Asked, taken: None }
+    }
 }
 
 /// The endpoints of one gateway.
@@ -63,8 +69,7 @@ pub struct Schedule {
 impl Schedule {
     /// Everything is due.
     pub fn new(now: Instant) -> Self {
-        let slot = Slot { due: now, rest: Rest::Asked, taken: None, parked: Duration::ZERO };
-        Self { slots: [slot; Endpoint::ALL.len()] }
+        Self { slots: std::array::from_fn(|_| Slot::new(now)) }
     }
 
     fn slot(&mut self, endpoint: Endpoint) -> &mut Slot {
@@ -74,52 +79,57 @@ impl Schedule {
     /// The most overdue of those that `may` be asked.
     pub fn due(&self, now: Instant, may: impl Fn(Endpoint) -> bool) -> Option<Endpoint> {
         let slow = Endpoint::ALL.into_iter().filter(|endpoint| *endpoint != Endpoint::Aggregates);
-        let due = slow.filter(|endpoint| may(*endpoint) && self.slots[*endpoint as usize].due <= now + SOON);
-        due.min_by_key(|endpoint| self.slots[*endpoint as usize].due)
+        let until = |endpoint: &Endpoint| self.slots[*endpoint as usize].pause.until();
+        slow.filter(|endpoint| may(*endpoint) && until(endpoint) <= now + SOON).min_by_key(until)
     }
 
     pub fn answered(&mut self, endpoint: Endpoint, now: Instant) {
         let (every, _) = rhythm(endpoint);
-        *self.slot(endpoint) =
-            Slot { due: now + every, rest: Rest::Asked, taken: Some(now), parked: Duration::ZERO };
+        let slot = self.slot(endpoint);
+        (slot.rest, slot.taken) = (Rest::Asked, Some(now));
+        slot.pause.succeeded_for(every, now);
     }
 
-    pub fn failed(&mut self, endpoint: Endpoint, now: Instant) {
+    /// It is about to be asked. Unless a good answer comes, it is not asked again soon.
+    pub fn begin(&mut self, endpoint: Endpoint, now: Instant) {
         let slot = self.slot(endpoint);
-        (slot.due, slot.rest) = (now + RETRY_AFTER, Rest::Asked);
+        slot.rest = Rest::Asked;
+        slot.pause.begin(now);
     }
 
     /// The session is good, but not for this.
     pub fn refused(&mut self, endpoint: Endpoint, now: Instant) {
         let slot = self.slot(endpoint);
-        (slot.due, slot.rest, slot.taken) = (now + PARKED, Rest::Refused, None);
+        (slot.rest, slot.taken) = (Rest::Refused, None);
+        slot.pause.wait(PARKED, now);
     }
 
     /// The gateway does not have it.
     pub fn absent(&mut self, endpoint: Endpoint, now: Instant) {
         let slot = self.slot(endpoint);
-        (slot.due, slot.rest, slot.taken) = (now + PARKED, Rest::Absent, None);
+        (slot.rest, slot.taken) = (Rest::Absent, None);
+        slot.pause.wait(PARKED, now);
     }
 
     /// Asking is not worth it, for longer and longer.
     pub fn costly(&mut self, endpoint: Endpoint, now: Instant) {
         let slot = self.slot(endpoint);
-        slot.parked = (slot.parked * 2).clamp(PARKED, LONGEST_PARKED);
-        (slot.due, slot.rest, slot.taken) = (now + slot.parked, Rest::Absent, None);
+        (slot.rest, slot.taken) = (Rest::Absent, None);
+        slot.pause.failed_as(COSTLY, now);
     }
 
     /// A new session: what was refused may be asked again.
     pub fn new_session(&mut self, now: Instant) {
-        self.slots.iter_mut().filter(|slot| slot.rest == Rest::Refused).for_each(|slot| slot.due = now);
+        self.slots.iter_mut().filter(|slot| slot.rest == Rest::Refused).for_each(|slot| slot.pause.end(now));
         // The gateway may have restarted with other firmware.
-        self.slot(Endpoint::Status).due = now;
+        self.slot(Endpoint::Status).pause.end(now);
     }
 
     /// Other firmware: everything may have changed.
     pub fn new_firmware(&mut self, now: Instant) {
         for (slot, endpoint) in self.slots.iter_mut().zip(Endpoint::ALL) {
             if endpoint != Endpoint::Status {
-                (slot.due, slot.parked) = (now, Duration::ZERO);
+                slot.pause.succeeded(now);
             }
         }
     }
@@ -181,14 +191,14 @@ mod tests {
         let mut pauses = Vec::new();
         for _ in 0..8 {
             schedule.costly(Endpoint::Operation, now);
-            let due = schedule.slots[Endpoint::Operation as usize].due;
+            let due = schedule.slots[Endpoint::Operation as usize].pause.until();
             pauses.push((due - now).as_secs() / 60);
             now = due;
         }
         assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 360, 360]);
         schedule.answered(Endpoint::Operation, now);
         schedule.costly(Endpoint::Operation, now);
-        assert_eq!(schedule.slots[Endpoint::Operation as usize].due - now, PARKED);
+        assert_eq!(schedule.slots[Endpoint::Operation as usize].pause.left(now), Some(PARKED));
     }
 
     #[test]

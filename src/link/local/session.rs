@@ -8,15 +8,15 @@ use crate::link::LinkError;
 use crate::link::https::{Answer, Call, secret_header};
 use crate::link::login::{self, LONGEST_CREDENTIAL};
 use crate::link::memory::Session;
-use crate::settings::{AuthMode, LocalAccess, Secret};
+use crate::settings::{AuthMode, LocalConfig, Secret};
 
 const USER: &str = "customer";
 const LOGIN_REFUSED: &str = "check the customer password (PW_PASSWORD): the owner's own or, unless changed, the last five \
      characters of the password on the gateway's sticker";
 
-/// The login of `access`. It must not be sent without having been counted.
-pub fn login(access: &LocalAccess) -> Call {
-    login::login(USER, &access.password, &access.email, &access.timezone)
+/// The login of `config`. It must not be sent without having been counted.
+pub fn login(config: &LocalConfig) -> Call {
+    login::login(USER, &config.password, &config.email, &config.timezone)
 }
 
 /// The session in the answer to a login: cookies or token, as `mode` prefers and the gateway gives.

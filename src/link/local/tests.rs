@@ -77,7 +77,7 @@ impl Bench {
     fn new(firmware: &'static str) -> Self {
         let gateway = Gateway::default();
         gateway.0.borrow_mut().firmware = firmware;
-        let access = LocalAccess {
+        let config = LocalConfig {
             host: "home".into(),
             port: 443,
             email: "a@b.c".into(),
@@ -87,7 +87,7 @@ impl Bench {
             certificate: CertificatePolicy::Off,
         };
         let memory = Memory::new("home", None);
-        let link = LocalLink::over(gateway.clone(), &access, memory.clone());
+        let link = LocalLink::over(gateway.clone(), &config, memory.clone());
         let link = Careful::new(Box::new(link), memory);
         Self { gateway, link, started: Instant::now(), newest: None }
     }

@@ -271,3 +271,95 @@ async fn an_answer_that_cannot_be_read_is_no_failure_of_the_way() {
     }
     assert_eq!((bench.lan.asked(), bench.wifi.asked()), (5, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_check_of_a_resting_lan_is_answered_the_next_one_waits_for_a_minute() {
+    let garbage = || LinkError::Malformed { what: "the check".into(), why: "no protobuf".into() };
+    for first in [down(), LinkError::Status { status: 500, what: "/".into() }, unknown_key()] {
+        for then in [
+            LinkError::Rejected { fault: BUSY, name: "busy" },
+            LinkError::Rejected { fault: UNIT_TIMEOUT, name: "no answer from the unit in time" },
+            LinkError::Rejected { fault: 11, name: "internal error" },
+            garbage(),
+            LinkError::NotFound("/tedapi/v1r".into()),
+            LinkError::ClockSkew("a minute".into()),
+            LinkError::LoginBudget { left: Duration::from_millis(1) },
+            LinkError::Silence { left: Duration::ZERO },
+            LinkError::Unsupported("it".into()),
+        ] {
+            let mut bench = Bench::new(true);
+            bench.lan.fail(first.clone());
+            bench.run(20).await;
+            bench.lan.fail(then.clone());
+            let mut checks: Vec<Instant> = Vec::new();
+            for _ in 0..1200 {
+                assert_eq!(bench.leader().await.unwrap(), "TEDAPI", "{first} {then}: Wi-Fi stands in");
+                // What a gateway's actor does with slow data: goes on for as long as something is due.
+                while bench.pair.check_due().is_some_and(|due| due <= Instant::now()) {
+                    bench.pair.check(DIN).await.unwrap();
+                    checks.extend(std::iter::repeat_n(Instant::now(), bench.lan.asked()));
+                    assert!(checks.len() < 100, "{first}, then {then}: a storm of checks");
+                }
+                advance(SECOND).await;
+            }
+            assert!(checks.len() >= 2, "{first}, then {then}: it is never given up for good");
+            let pauses: Vec<_> = checks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            assert!(pauses.iter().all(|pause| *pause >= PAUSE), "{first}, then {then}: {pauses:?}");
+            let lan = bench.pair.links().unwrap().remove(0);
+            assert_eq!(lan.last_error.unwrap().kind, then.kind(), "one learns why it is not used");
+            bench.lan.heal();
+            bench.run(620).await;
+            assert_eq!(bench.pair.kind(), LinkKind::V1r, "{first}, then {then}");
+        }
+    }
+}
+
+/// A way that takes every question and answers none.
+struct Hanging(Rc<RefCell<usize>>);
+
+impl Channel for Hanging {
+    fn kind(&self) -> LinkKind {
+        LinkKind::V1r
+    }
+
+    fn din(&mut self) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn ask<'a>(&'a mut self, _: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
+        let mut asked = self.0.borrow_mut();
+        *asked += 1;
+        match *asked {
+            1..=3 => Box::pin(async { Err(down()) }),
+            _ => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn reaches_followers(&self) -> bool {
+        false
+    }
+
+    fn doubts_din(&self, _: &LinkError) -> bool {
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_is_given_up_from_outside_is_not_made_again_at_once() {
+    let asked = Rc::new(RefCell::new(0));
+    let mut pair = Pair::new(Hanging(asked.clone()), Scripted::new(LinkKind::Tedapi), true);
+    let mut checks = 0;
+    for second in 0..600 {
+        let target = Target::Gateway { din: DIN };
+        let question = Question { din: DIN, target, payload: frames::config(), what: "it" };
+        assert!(pair.ask(question).await.is_ok(), "{second}");
+        while pair.check_due().is_some_and(|due| due <= Instant::now()) {
+            checks += 1;
+            let _ = tokio::time::timeout(SECOND, pair.check(DIN)).await;
+            assert!(checks < 100, "it is checked again and again");
+        }
+        advance(5 * SECOND).await;
+    }
+    let lan = *asked.borrow();
+    assert!((4..60).contains(&lan), "{lan} questions in 50 minutes");
+}

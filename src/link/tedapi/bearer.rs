@@ -7,13 +7,13 @@ use awc::http::{Method, header};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
-use super::channel::Customer;
 use super::transport::{Request, Transport};
 use crate::link::LinkError;
 use crate::link::https::{Call, Https};
+use crate::link::login::Customer;
 use crate::link::login::Login;
 use crate::link::memory::Memory;
-use crate::settings::TedapiAccess;
+use crate::settings::TedapiConfig;
 
 /// HTTPS with one connection that is kept alive, and a token that is renewed when it no longer holds.
 pub struct BearerTransport {
@@ -23,10 +23,10 @@ pub struct BearerTransport {
 
 impl BearerTransport {
     /// Builds the client; touches neither network nor files.
-    pub fn new(access: &TedapiAccess, timezone: Option<&str>, limit: Duration, memory: Arc<Memory>) -> Self {
+    pub fn new(config: &TedapiConfig, timezone: Option<&str>, limit: Duration, memory: Arc<Memory>) -> Self {
         Self {
-            https: Https::new(&access.host, access.port, &access.certificate, limit),
-            login: Login::installer(&access.password, timezone, memory),
+            https: Https::new(&config.host, config.port, &config.certificate, limit),
+            login: Login::installer(&config.password, timezone, memory),
         }
     }
 }

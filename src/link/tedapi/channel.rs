@@ -8,8 +8,7 @@ use super::frames::{self, Target};
 use super::transport::{Request, Transport};
 use super::wire::{AUTH_MTLS, AUTH_PRESENCE, Envelope};
 use crate::link::LinkError;
-use crate::link::https::Exchange;
-use crate::link::login::Login;
+use crate::link::login::Customer;
 use crate::model::{LinkHealth, LinkKind, Obstacle, Unable};
 
 /// What is asked of whom.
@@ -22,16 +21,6 @@ pub struct Question<'a> {
     pub payload: Envelope,
     /// For messages.
     pub what: &'a str,
-}
-
-/// The customer API of a gateway.
-#[derive(Clone, Copy)]
-pub struct Customer<'a> {
-    pub exchange: &'a dyn Exchange,
-    /// Whose token is good there.
-    pub login: &'a Login,
-    /// Whether it may be logged in to for this alone. Otherwise only a token that is there is used.
-    pub may_log_in: bool,
 }
 
 /// A channel that a gateway takes orders over.

@@ -10,19 +10,20 @@ use bytes::Bytes;
 use log::{info, warn};
 use tokio::time::Instant;
 
-use super::channel::Customer;
 use crate::link::https::Call;
+use crate::link::login::Customer;
 use crate::link::login::is_refusal;
 use crate::link::{LinkError, silence};
+use crate::pause::{Growth, Pause};
 
 const PATH: &str = "/api/meters/aggregates";
 const EVERY: Duration = Duration::from_secs(120);
-/// The first pause after a failure; doubled with each further one.
-const PAUSE: Duration = Duration::from_secs(300);
-/// The first pause of a gateway that has no such thing, likewise.
-const ABSENT_PAUSE: Duration = Duration::from_secs(600);
-/// The longest pause, and the one after refused credentials: trying those again would use up logins for nothing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
+const FAILED: Growth = Growth::Doubling { first: Duration::from_secs(300), longest: LONGEST_PAUSE };
+/// Of a gateway that has no such thing.
+const ABSENT: Growth = Growth::Doubling { first: Duration::from_secs(600), longest: LONGEST_PAUSE };
+/// Trying refused credentials again would use up logins for nothing.
+const REFUSED: Growth = Growth::constant(LONGEST_PAUSE);
 /// From one login to the next. A token that ends early must not use up the ten logins of a day: connecting needs them.
 const LOGIN_EVERY: Duration = Duration::from_secs(4 * 3600);
 /// How long the first login waits where logins are not written down: a program that is started again and again stays
@@ -33,16 +34,14 @@ const FORGETFUL_PAUSE: Duration = Duration::from_secs(240);
 pub struct Energies {
     /// How the gateway is called in the log.
     host: String,
-    /// Nothing is asked before.
-    due: Instant,
+    /// When they are asked for next.
+    pause: Pause,
     /// Whether the next exchange is a login.
     wants_login: bool,
-    /// No login before.
-    login_from: Instant,
+    /// When a login is worth trying next.
+    login: Pause,
     /// Whether there was an answer since the last login.
     is_proven: bool,
-    /// In a row.
-    failures: u32,
     /// Why the energies rest.
     problem: Option<LinkError>,
 }
@@ -51,19 +50,22 @@ impl Energies {
     /// `remembers`: whether logins are written down, so that a restart does not forget them.
     pub fn new(host: &str, remembers: bool) -> Self {
         let now = Instant::now();
+        let mut login = Pause::new(Growth::constant(LOGIN_EVERY), now);
+        if !remembers {
+            login.wait(FORGETFUL_PAUSE, now);
+        }
         Self {
             host: host.to_owned(),
-            due: now,
+            pause: Pause::new(FAILED, now),
             wants_login: false,
-            login_from: if remembers { now } else { now + FORGETFUL_PAUSE },
+            login,
             is_proven: true,
-            failures: 0,
             problem: None,
         }
     }
 
     pub fn is_due(&self, now: Instant) -> bool {
-        self.due <= now
+        !self.pause.rests(now)
     }
 
     /// Why they rest, if they do.
@@ -75,10 +77,14 @@ impl Energies {
     /// it was of use is for [`Energies::note`].
     pub async fn proceed(&mut self, customer: Customer<'_>) -> Result<Option<Bytes>, LinkError> {
         let Customer { exchange, login, may_log_in } = customer;
+        // Should this exchange be given up from outside, it is not repeated at once.
+        self.pause.begin(Instant::now());
         if std::mem::take(&mut self.wants_login) {
             login.token(exchange).await?;
-            self.login_from = Instant::now() + LOGIN_EVERY;
+            let now = Instant::now();
+            self.login.succeeded_for(LOGIN_EVERY, now);
             self.is_proven = false;
+            self.pause.end(now);
             return Ok(None);
         }
         let held = login.recalled().await;
@@ -98,8 +104,9 @@ impl Energies {
         if !may_log_in {
             return Err(LinkError::NotFound("lifetime energies for the login that TEDAPI uses".into()));
         }
-        if Instant::now() < self.login_from && self.is_proven {
-            self.due = self.login_from;
+        let now = Instant::now();
+        if let Some(left) = self.login.left(now).filter(|_| self.is_proven) {
+            self.pause.wait(left, now);
             return Ok(None);
         }
         let is_fresh = !self.is_proven;
@@ -107,6 +114,7 @@ impl Energies {
             return answer.ok(PATH, login.hint()).map(Some);
         }
         self.wants_login = true;
+        self.pause.end(Instant::now());
         Ok(None)
     }
 
@@ -117,21 +125,21 @@ impl Energies {
             if self.problem.take().is_some() {
                 info!("{} tells its lifetime energies again", self.host);
             }
-            self.failures = 0;
-            self.due = now + EVERY;
+            self.pause.succeeded_for(EVERY, now);
             return;
         };
-        let doubled = |pause: Duration| (pause * 2_u32.pow(self.failures.min(7))).min(LONGEST_PAUSE);
-        let pause = match error {
-            LinkError::Refused { .. } => LONGEST_PAUSE,
-            LinkError::LoginBudget { left } => *left,
-            LinkError::NotFound(_) => doubled(ABSENT_PAUSE),
-            error => doubled(PAUSE).max(silence::asked(error).unwrap_or_default()),
+        let growth = match error {
+            LinkError::Refused { .. } => REFUSED,
+            LinkError::LoginBudget { left } => Growth::constant(*left),
+            LinkError::NotFound(_) => ABSENT,
+            _ => FAILED,
         };
-        self.failures += 1;
-        self.due = now + pause;
+        self.pause.failed_as(growth, now);
+        if let Some(asked) = silence::asked(error) {
+            self.pause.at_least(asked, now);
+        }
         if self.problem.as_ref().map(LinkError::kind) != Some(error.kind()) {
-            let (host, seconds) = (&self.host, pause.as_secs());
+            let (host, seconds) = (&self.host, self.pause.left(now).unwrap_or_default().as_secs());
             let told = format!("{host}: no lifetime energies for {seconds} s, the readings go on: {error}");
             match error {
                 LinkError::NotFound(_) => info!("{told}"),

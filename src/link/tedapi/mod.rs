@@ -24,6 +24,7 @@ use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::tedapi::{Payloads, Unusable};
 use crate::model::{Capability, LinkHealth, LinkKind, Order, OrderKind, Source};
+use crate::pause::{Growth, Pause};
 use channel::{Channel, Question};
 use energies::Energies;
 use frames::Target;
@@ -36,14 +37,14 @@ const UNIT_EVERY: Duration = Duration::from_secs(30);
 const CONFIG_EVERY: Duration = Duration::from_secs(300);
 const SYSTEM_INFO_EVERY: Duration = Duration::from_secs(3600);
 /// After a failure of one of these.
-const RETRY_AFTER: Duration = Duration::from_secs(60);
+const RETRY: Growth = Growth::constant(Duration::from_secs(60));
 /// A unit whose path the gateway does not know, or does not serve, is not asked again for this long.
-const UNIT_PARKED: Duration = Duration::from_secs(600);
+const UNIT_PARKED: Growth = Growth::constant(Duration::from_secs(600));
 
 /// A Powerwall 3 unit and when its components are due.
 struct Unit {
     din: String,
-    due: Instant,
+    pause: Pause,
 }
 
 /// The most overdue of the slow questions.
@@ -65,9 +66,10 @@ pub struct TedapiLink<C> {
     payloads: Payloads,
     /// Whether the DIN has been confirmed since the last failure: a gateway may have been replaced meanwhile.
     confirmed: bool,
-    controller_due: Instant,
-    config_due: Instant,
-    system_info_due: Instant,
+    /// When each of these is asked next.
+    controller: Pause,
+    config: Pause,
+    system_info: Pause,
     units: Vec<Unit>,
     /// Powerwall 3 units that the channel does not reach.
     unseen: Vec<String>,
@@ -84,9 +86,9 @@ impl<C: Channel> TedapiLink<C> {
             queries,
             payloads: Payloads::new(host),
             confirmed: false,
-            controller_due: now,
-            config_due: now,
-            system_info_due: now,
+            controller: Pause::new(RETRY, now),
+            config: Pause::new(RETRY, now),
+            system_info: Pause::new(RETRY, now),
             units: Vec::new(),
             unseen: Vec::new(),
             energies: None,
@@ -138,20 +140,20 @@ impl<C: Channel> TedapiLink<C> {
         let din = self.din().await?;
         let target = Target::Gateway { din: &din };
         let same_query = self.queries.status == self.queries.controller;
-        if same_query || Instant::now() >= self.controller_due {
+        if same_query || !self.controller.rests(Instant::now()) {
             let what = "the controller query";
             let answer = self.ask(self.queries.controller, &din, target, what).await;
             match answer
                 .and_then(|answer| self.payloads.accept_controller(answer).map_err(|why| unusable(what, why)))
             {
                 Ok(()) => {
-                    self.controller_due = Instant::now() + CONTROLLER_EVERY;
+                    self.controller.succeeded_for(CONTROLLER_EVERY, Instant::now());
                     return Ok(self.source());
                 }
                 // A gateway that stumbles over the large question may well answer the small one.
                 Err(LinkError::Malformed { what, why }) if !same_query => {
                     log::debug!("cannot read the answer to {what}: {why}");
-                    self.controller_due = Instant::now() + RETRY_AFTER;
+                    self.controller.failed(Instant::now());
                 }
                 Err(error) => return Err(error),
             }
@@ -165,8 +167,9 @@ impl<C: Channel> TedapiLink<C> {
     /// What is due and has waited longest. Nothing is due before the gateway has told its DIN.
     fn due(&self, now: Instant) -> Option<Slow> {
         self.payloads.din()?;
-        let units = self.units.iter().enumerate().map(|(index, unit)| (unit.due, Slow::Unit(index)));
-        let all = [(self.config_due, Slow::Config), (self.system_info_due, Slow::SystemInfo)];
+        let units =
+            self.units.iter().enumerate().map(|(index, unit)| (unit.pause.until(), Slow::Unit(index)));
+        let all = [(self.config.until(), Slow::Config), (self.system_info.until(), Slow::SystemInfo)];
         let check = self.channel.check_due().map(|due| (due, Slow::Check));
         let due = all.into_iter().chain(units).chain(check).filter(|(due, _)| *due <= now);
         let most_overdue = due.min_by_key(|(due, _)| *due).map(|(_, slow)| slow);
@@ -201,30 +204,31 @@ impl<C: Channel> TedapiLink<C> {
         let now = Instant::now();
         match slow {
             Slow::Config => {
-                self.config_due = now + RETRY_AFTER;
+                self.config.begin(now);
                 let what = "the configuration read";
                 let target = Target::Gateway { din: &din };
                 let question = Question { din: &din, target, payload: frames::config(), what };
                 let answer = frames::config_answer(self.channel.ask(question).await?)?;
                 self.payloads.accept_config(answer).map_err(|why| unusable(what, why))?;
-                self.config_due = now + CONFIG_EVERY;
+                self.config.succeeded_for(CONFIG_EVERY, now);
                 self.know_units(now);
             }
             Slow::SystemInfo => {
-                self.system_info_due = now + RETRY_AFTER;
+                self.system_info.begin(now);
                 let what = "the system information request";
                 let target = Target::Gateway { din: &din };
                 let question = Question { din: &din, target, payload: frames::system_info(), what };
                 let answer = self.channel.ask(question).await?;
                 self.payloads.accept_system_info(frames::system_info_answer(answer)?);
-                self.system_info_due = now + SYSTEM_INFO_EVERY;
+                self.system_info.succeeded_for(SYSTEM_INFO_EVERY, now);
             }
             Slow::Check => self.channel.check(&din).await?,
             Slow::Energies => return Ok(self.proceed_with_energies().await),
             Slow::Unit(index) => {
                 let turn = UNIT_EVERY * u32::try_from(self.units.len()).unwrap_or(1);
                 let unit = &mut self.units[index];
-                unit.due = now + turn;
+                // Its turn is over, however it ends.
+                unit.pause.succeeded_for(turn, now);
                 let unit = unit.din.clone();
                 // A single unit answers for itself; its own path is served only on sites with several.
                 let target = match self.payloads.has_single_unit() {
@@ -234,7 +238,7 @@ impl<C: Channel> TedapiLink<C> {
                 let what = format!("the components query to {unit}");
                 match self.ask(self.queries.components, &din, target, &what).await {
                     Err(error @ (LinkError::NotFound(_) | LinkError::Status { status: 502, .. })) => {
-                        self.units[index].due = now + UNIT_PARKED;
+                        self.units[index].pause.failed(now);
                         return Err(error);
                     }
                     answer => {
@@ -249,7 +253,7 @@ impl<C: Channel> TedapiLink<C> {
 
     /// Takes over those units of the configuration that can be asked; new ones are due at once.
     fn know_units(&mut self, now: Instant) {
-        let before = std::mem::take(&mut self.units);
+        let mut before = std::mem::take(&mut self.units);
         let leader = self.payloads.din().cloned();
         let is_reached = |unit: &String| {
             let answers_itself = self.payloads.has_single_unit() || leader.as_deref() == Some(unit.as_str());
@@ -258,8 +262,8 @@ impl<C: Channel> TedapiLink<C> {
         let units = self.payloads.powerwall3_units().iter().cloned();
         let (reached, unseen): (Vec<_>, Vec<_>) = units.partition(is_reached);
         let units = reached.into_iter().map(|din| {
-            let due = before.iter().find(|unit| unit.din == din).map_or(now, |unit| unit.due);
-            Unit { din, due }
+            let known = before.iter().position(|unit| unit.din == din).map(|at| before.swap_remove(at));
+            known.unwrap_or_else(|| Unit { din, pause: Pause::new(UNIT_PARKED, now) })
         });
         self.units = units.collect();
         self.unseen = unseen;

@@ -128,8 +128,6 @@ impl<C: Channel> TedapiLink<C> {
         let question = Question { din: &din, target: Target::Gateway { din: &din }, payload, what: WRITE };
         let left = limit.saturating_sub(began.elapsed());
         let answer = timeout(left, commands.write(question)).await.unwrap_or(Err(LinkError::Timeout(left)));
-        // Whatever came of it, what is known of the configuration may no longer hold.
-        self.config_due = Instant::now();
         match answer {
             Ok(answer) => judge(frames::config_updated(answer)),
             Err(error) => Carried::failed(error),
@@ -150,7 +148,7 @@ impl<C: Channel> TedapiLink<C> {
             return ReadBack::failed(unusable(READ, why));
         }
         let now = Instant::now();
-        self.config_due = now + CONFIG_EVERY;
+        self.config.succeeded_for(CONFIG_EVERY, now);
         self.know_units(now);
         let shows = match read {
             Ok(reserve) => ReadBack::of(order, Some(reserve), "the configuration"),

@@ -4,12 +4,13 @@ use std::rc::Rc;
 use prost::Message;
 use tokio::time::advance;
 
-use super::channel::{Customer, FrameChannel};
+use super::channel::FrameChannel;
 use super::transport::{Request, Transport};
 use super::wire::{Common, Envelope, File, FileRead, Files, FirmwareVersion, Frame, GraphQl, QueryResponse};
 use super::wire::{QUERY_OK, SystemInfoResponse};
 use super::*;
 use crate::link::https::{Answer, Call, Exchange};
+use crate::link::login::Customer;
 use crate::link::login::Login;
 use crate::link::memory::Memory;
 use crate::model::Adjustments;

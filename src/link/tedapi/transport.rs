@@ -11,12 +11,12 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
-use super::channel::Customer;
 use crate::link::LinkError;
 use crate::link::https::{Call, Exchange, Https, secret_header};
+use crate::link::login::Customer;
 use crate::link::login::Login;
 use crate::link::memory::Memory;
-use crate::settings::{Secret, TedapiAccess};
+use crate::settings::{Secret, TedapiConfig};
 
 /// User name of every gateway.
 const USER: &str = "Tesla_Energy_Device";
@@ -52,12 +52,12 @@ pub struct HttpTransport {
 
 impl HttpTransport {
     /// Builds the client; touches neither network nor files.
-    pub fn new(access: &TedapiAccess, limit: Duration) -> Self {
-        let credentials = BASE64_STANDARD.encode(format!("{USER}:{}", access.password.expose()));
+    pub fn new(config: &TedapiConfig, limit: Duration) -> Self {
+        let credentials = BASE64_STANDARD.encode(format!("{USER}:{}", config.password.expose()));
         // Base64 holds nothing that a header may not have.
         let authorization = secret_header(&format!("Basic {credentials}"));
         Self {
-            https: Https::new(&access.host, access.port, &access.certificate, limit),
+            https: Https::new(&config.host, config.port, &config.certificate, limit),
             authorization: authorization.unwrap_or_else(|| header::HeaderValue::from_static("")),
             customer: None,
         }

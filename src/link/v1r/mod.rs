@@ -16,15 +16,16 @@ use tokio::time::{Instant, timeout};
 
 use super::error::KeyState;
 use super::https::{Answer, Call, Exchange, Https};
+use super::login::Customer;
 use super::login::{Login, is_refusal};
 use super::memory::Memory;
-use super::tedapi::channel::{Channel, Commands, Customer, Question};
+use super::tedapi::channel::{Channel, Commands, Question};
 use super::tedapi::frames::{address, malformed};
 use super::tedapi::wire::{Envelope, HERMES_COMMAND, Participant};
 use crate::clock::unix_time;
 use crate::link::LinkError;
 use crate::model::{LinkKind, Unable};
-use crate::settings::{RsaKey, V1rAccess};
+use crate::settings::{RsaKey, V1rConfig};
 use message::Refusal;
 
 /// A registration that nobody confirms is void after about this long.
@@ -47,10 +48,10 @@ pub struct SignedChannel<E> {
 
 impl SignedChannel<Https> {
     /// Touches neither network nor files.
-    pub fn new(access: &V1rAccess, timezone: Option<&str>, limit: Duration, memory: Arc<Memory>) -> Self {
-        let https = Https::new(&access.host, access.port, &access.certificate, limit);
-        let login = Login::customer(&access.password, timezone, memory);
-        Self::over(https, login, access.key.clone(), limit)
+    pub fn new(config: &V1rConfig, timezone: Option<&str>, limit: Duration, memory: Arc<Memory>) -> Self {
+        let https = Https::new(&config.host, config.port, &config.certificate, limit);
+        let login = Login::customer(&config.password, timezone, memory);
+        Self::over(https, login, config.key.clone(), limit)
     }
 }
 

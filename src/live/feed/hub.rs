@@ -9,14 +9,16 @@ use actix::prelude::*;
 use bytes::Bytes;
 use log::error;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::Feed;
 use super::journal::Section;
 use super::sections::{Boards, Sections, bytes};
 use crate::board::Published;
+use crate::directory::Directory;
 use crate::model::{Aggregate, Snapshot};
-use crate::supervisor::{Directory, Entry};
+use crate::pause::Pause;
+use crate::supervise::{self, Kept, Name};
 
 /// After a publication, others that belong to it (the sum) have this long to join the same change.
 const GATHER: Duration = Duration::from_millis(20);
@@ -32,23 +34,19 @@ const QUIET: Duration = Duration::from_millis(3500);
 #[rtype(result = "()")]
 pub(super) struct Wake;
 
-/// Keeps a hub running for as long as the service runs: a panic kills an actor silently.
-pub async fn keep(feed: Arc<Feed>, directory: Arc<Directory>) {
-    loop {
+/// Keeps a hub running. `seed` makes the pauses between restarts differ between runs.
+pub fn keep(feed: Arc<Feed>, directory: Arc<Directory>, seed: u64) -> Kept {
+    let start = move |_| {
         let hub = Hub::new(feed.clone(), directory.clone()).start();
         feed.hub.store(Some(Arc::new(hub.clone().recipient())));
-        while hub.connected() {
-            sleep(ROUND).await;
-        }
-        error!("the live feed died; starting it again");
-    }
+        hub
+    };
+    supervise::keep(Name::Part("the live feed"), Pause::back_off(seed), start)
 }
 
 struct Hub {
     feed: Arc<Feed>,
     directory: Arc<Directory>,
-    /// The gateways whose boards it has subscribed to.
-    heard: Arc<Vec<Arc<Entry>>>,
     /// `None` while a rendering is under way, which has them.
     sections: Option<Sections>,
     /// Something changed while a rendering was under way.
@@ -74,7 +72,6 @@ impl Hub {
         Self {
             feed,
             directory,
-            heard: Arc::default(),
             sections: Some(Sections::new()),
             is_behind: false,
             looked: now,
@@ -105,7 +102,6 @@ impl Hub {
     fn look(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         self.look_at(now + ROUND, ctx);
-        self.subscribe_to_new(ctx);
         if !self.feed.is_wanted() {
             return self.feed.fall_asleep();
         }
@@ -150,26 +146,13 @@ impl Hub {
             self.spoke = now;
         }
     }
-
-    /// Gateways come and go with the configuration.
-    fn subscribe_to_new(&mut self, ctx: &mut Context<Self>) {
-        let entries = self.directory.entries();
-        if Arc::ptr_eq(&entries, &self.heard) {
-            return;
-        }
-        let is_heard =
-            |entry: &Arc<Entry>| self.heard.iter().any(|known| Arc::ptr_eq(&known.board, &entry.board));
-        for entry in entries.iter().filter(|entry| !is_heard(entry)) {
-            entry.board.subscribe(ctx.address().recipient());
-        }
-        self.heard = entries;
-    }
 }
 
 impl Actor for Hub {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.directory.follow(ctx.address().recipient());
         self.directory.aggregate.subscribe(ctx.address().recipient());
         self.look(ctx);
     }

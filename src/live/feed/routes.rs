@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::{Kind, Listener, Message, Place};
 use crate::live::sessions::Life;
 use crate::live::slices::sliced;
-use crate::live::{GoAway, Live, answer, goodbye, refuse, upgraded, welcome};
+use crate::live::{GoAway, Live, STOPPING, answer, goodbye, refuse, upgraded, welcome};
 
 /// Rendering the first state takes a moment; more than this means that something is wrong.
 const STATE_DEADLINE: Duration = Duration::from_secs(5);
@@ -123,7 +123,7 @@ impl StreamHandler<Arc<Message>> for FeedSession {
 
     /// The service stops.
     fn finished(&mut self, ctx: &mut Self::Context) {
-        goodbye(ctx);
+        goodbye(ctx, STOPPING);
     }
 }
 
@@ -131,7 +131,7 @@ impl Handler<GoAway> for FeedSession {
     type Result = ();
 
     fn handle(&mut self, _: GoAway, ctx: &mut Self::Context) {
-        goodbye(ctx);
+        goodbye(ctx, STOPPING);
     }
 }
 

@@ -8,51 +8,95 @@ use serde_json::Value;
 
 const MASK: &str = "**********";
 
-/// Words in key names whose values are hidden whole.
-const PRIVATE: [&str; 23] = [
+/// Words of key names whose values are hidden whole; several words stand one behind the other in the name.
+const PRIVATE: [&str; 48] = [
     "password",
+    "passwords",
     "passwd",
     "passphrase",
     "psk",
     "secret",
+    "secrets",
     "token",
     "credential",
     "credentials",
     "private",
     "ssid",
+    "ssids",
+    "bssid",
+    "imei",
+    "imsi",
+    "iccid",
+    "msisdn",
     "email",
+    "emails",
     "phone",
+    "phones",
+    "contact",
+    "contacts",
     "address",
+    "addresses",
     "street",
     "city",
     "zip",
+    "zipcode",
     "postal",
+    "postcode",
+    "lat",
+    "lon",
+    "lng",
     "latitude",
     "longitude",
-    "customer_id",
+    "coordinates",
+    "gps",
+    "customer id",
+    "customer name",
+    "account",
+    "first name",
+    "last name",
+    "user name",
     "owner",
     "installer",
     "tariff",
 ];
 
-/// Whether one of the words is in a name such as `wifi_password`, `wifiPassword` or `wifi-password`. Part of a word
-/// is none: the capacity of a battery is no city.
-fn is_private(key: &str) -> bool {
-    let lower = key.to_ascii_lowercase();
-    let is_end = |at: usize| {
-        let (before, after) = (key[..at].chars().next_back(), key[at..].chars().next());
-        let between = before.zip(after).map(|(before, after)| {
-            !before.is_alphanumeric()
-                || !after.is_alphanumeric()
-                || before.is_ascii_lowercase() && after.is_ascii_uppercase()
-                || before.is_ascii_digit() != after.is_ascii_digit()
+/// The words of a name such as `wifi_password`, `wifiPassword`, `wifi-password` or `WIFIPassword2`, in lower case and
+/// with a space between them.
+fn words(key: &str) -> String {
+    let characters: Vec<char> = key.chars().collect();
+    let mut words = String::with_capacity(key.len() + 8);
+    for (place, character) in characters.iter().enumerate() {
+        let before = place.checked_sub(1).map(|before| characters[before]);
+        let after = characters.get(place + 1);
+        let begins = before.is_some_and(|before| {
+            before.is_lowercase() && character.is_uppercase()
+                || before.is_ascii_digit() != character.is_ascii_digit()
+                || before.is_uppercase()
+                    && character.is_uppercase()
+                    && after.is_some_and(|c| c.is_lowercase())
         });
-        between.unwrap_or(true)
+        if begins || !character.is_alphanumeric() {
+            words.push(' ');
+        }
+        if character.is_alphanumeric() {
+            words.extend(character.to_lowercase());
+        }
+    }
+    words
+}
+
+/// Whether one of the private words is in a name. Part of a word does not count: the capacity of a battery is not a
+/// city.
+fn is_private(key: &str) -> bool {
+    let words = words(key);
+    let is_end = |neighbour: Option<char>| neighbour.is_none_or(|character| character == ' ');
+    let stands_alone = |private: &str| {
+        words.match_indices(private).any(|(start, private)| {
+            let (before, after) = (&words[..start], &words[start + private.len()..]);
+            is_end(before.chars().next_back()) && is_end(after.chars().next())
+        })
     };
-    let stands_alone = |word: &str| {
-        lower.match_indices(word).any(|(start, word)| is_end(start) && is_end(start + word.len()))
-    };
-    PRIVATE.iter().any(|word| stands_alone(word)) || lower.ends_with("password")
+    PRIVATE.iter().any(|private| stands_alone(private)) || words.ends_with("password")
 }
 
 /// `answer` with private values masked; structure and key order stay.
@@ -97,9 +141,23 @@ mod tests {
 
     #[test]
     fn words_count_and_not_their_parts() {
-        for private in
-            ["password", "wifiPassword", "wifi_password", "SSID", "macAddress", "customer_id", "apiToken2"]
-        {
+        for private in [
+            "password",
+            "wifiPassword",
+            "wifi_password",
+            "SSID",
+            "macAddress",
+            "customer_id",
+            "apiToken2",
+            "customerId",
+            "customerID",
+            "addresses",
+            "ipAddresses",
+            "lat",
+            "gps_lon",
+            "WIFIPassword",
+            "accountId",
+        ] {
             assert!(is_private(private), "{private}");
         }
         for harmless in [
@@ -108,6 +166,11 @@ mod tests {
             "velocity",
             "zipped",
             "tokens_used",
+            "customer_preferred_export_rule",
+            "latency",
+            "flat",
+            "location",
+            "longest",
             "nominal_system_power_ac",
         ] {
             assert!(!is_private(harmless), "{harmless}");

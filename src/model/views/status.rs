@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::View;
-use crate::model::{Aggregate, Freshness, LinkKind, RawPercent, Snapshot, Telemetry};
+use crate::model::{Aggregate, Freshness, LinkKind, RawPercent, Snapshot, Telemetry, mode_name};
 
 /// The moment at which something is rendered, on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +98,7 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
         "site_id": facts.site_id,
         "timezone": facts.timezone,
         "basic_lan": if link.is_some() { is_basic_lan } else { facts.may_be_basic_lan },
-        "tedapi_expected": facts.tedapi_expected,
+        "tedapi_expected": facts.expects_tedapi(),
         "cloud_mode": facts.cloud_mode,
         "fleetapi": facts.fleetapi,
         "type": facts.kind,
@@ -223,8 +223,8 @@ pub fn health(snapshot: &Snapshot, at: Moment, responding: bool) -> Value {
     json!({
         "id": snapshot.gateway.id,
         "name": snapshot.gateway.name,
-        "mode": snapshot.gateway.mode,
-        "mode_reason": snapshot.gateway.mode_reason,
+        "mode": mode_name(snapshot.gateway.links),
+        "mode_reason": snapshot.gateway.reason,
         "state": snapshot.freshness(at.now),
         "responding": responding,
         "latency_ms": health.latency.map(|latency| round(latency.as_secs_f64() * 1000.0)),

@@ -1,11 +1,11 @@
-//! Where the faces find the gateways: id → board and address. Read by everybody, written by the Supervisor.
+//! Finds the gateways: id → board and address. Read by everybody, written by the Supervisor.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use actix::Addr;
+use actix::{Addr, Recipient};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use crate::board::Board;
+use crate::board::{Board, Published};
 use crate::gateway::GatewayActor;
 use crate::gateway::order_book::OrderBook;
 use crate::model::{Aggregate, Snapshot};
@@ -31,7 +31,7 @@ impl Entry {
         self.addr.load().as_deref().filter(|addr| addr.connected()).cloned()
     }
 
-    pub(super) fn set_addr(&self, addr: Option<Addr<GatewayActor>>) {
+    pub(crate) fn set_addr(&self, addr: Option<Addr<GatewayActor>>) {
         self.addr.store(addr.map(Arc::new));
     }
 }
@@ -39,12 +39,14 @@ impl Entry {
 /// All configured gateways in configured order, and the board of their sum.
 pub struct Directory {
     entries: ArcSwap<Vec<Arc<Entry>>>,
+    /// Who follows every gateway, present and future. Held while entries are replaced, so that no board is missed.
+    followers: Mutex<Vec<Recipient<Published<Snapshot>>>>,
     pub aggregate: Arc<Board<Aggregate>>,
 }
 
 impl Directory {
     pub fn new(entries: Vec<Arc<Entry>>, aggregate: Arc<Board<Aggregate>>) -> Self {
-        Self { entries: ArcSwap::from_pointee(entries), aggregate }
+        Self { entries: ArcSwap::from_pointee(entries), followers: Mutex::default(), aggregate }
     }
 
     pub fn entries(&self) -> Arc<Vec<Arc<Entry>>> {
@@ -66,7 +68,30 @@ impl Directory {
         self.entries.load().iter().map(|entry| entry.board.read()).collect()
     }
 
-    pub(super) fn replace(&self, entries: Vec<Arc<Entry>>) {
+    /// Nudges `follower` at each publication of every gateway, also of those that are configured later, until its
+    /// actor ends.
+    pub fn follow(&self, follower: Recipient<Published<Snapshot>>) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.retain(Recipient::connected);
+        for entry in self.entries.load().iter() {
+            entry.board.subscribe(follower.clone());
+        }
+        followers.push(follower);
+    }
+
+    /// Whether `entry` is still configured, as it is here and not only under the same id.
+    pub fn contains(&self, entry: &Arc<Entry>) -> bool {
+        self.entries.load().iter().any(|known| Arc::ptr_eq(known, entry))
+    }
+
+    pub(crate) fn replace(&self, entries: Vec<Arc<Entry>>) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.retain(Recipient::connected);
+        for entry in entries.iter().filter(|entry| !self.contains(entry)) {
+            for follower in followers.iter() {
+                entry.board.subscribe(follower.clone());
+            }
+        }
         self.entries.store(Arc::new(entries));
     }
 }

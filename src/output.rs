@@ -1,0 +1,54 @@
+//! An output shows or sends on what the boards hold. `app` starts each one, applies changed settings to it and stops it;
+//! what it does in between is its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::ServiceConfig;
+use futures_util::future::{LocalBoxFuture, ready};
+
+use crate::board::Board;
+use crate::directory::Directory;
+use crate::frames::Frames;
+use crate::model::BrokerStatus;
+use crate::settings::Settings;
+
+/// What outputs share.
+pub struct Surroundings {
+    pub directory: Arc<Directory>,
+    pub frames: Arc<Frames>,
+    /// The state of the connection to the MQTT broker; written by the output that keeps the connection.
+    pub broker: Arc<Board<BrokerStatus>>,
+    /// Makes pauses and names differ between runs.
+    pub seed: u64,
+    /// A client that takes nothing for this long is disconnected.
+    pub stall_limit: Duration,
+}
+
+/// Registers routes; called once on each HTTP worker.
+pub type Routes = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
+
+/// Starts an output on the thread of the caller, a running actix system.
+pub type Start = fn(&Settings, &Surroundings) -> Box<dyn Output>;
+
+/// One way out of the program.
+pub trait Output {
+    /// The routes it answers, below the root and below the base path if there is one.
+    fn routes(&self) -> Option<Routes> {
+        None
+    }
+
+    /// Applies changed settings, as far as they can change while the service runs.
+    fn apply<'a>(&'a self, settings: &'a Settings) -> LocalBoxFuture<'a, ()> {
+        let _ = settings;
+        Box::pin(ready(()))
+    }
+
+    /// Says goodbye. Takes two seconds at most.
+    fn stop(&self) -> LocalBoxFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
+
+    /// Cuts clients that did not leave after [`Output::stop`].
+    fn cut(&self) {}
+}

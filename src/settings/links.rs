@@ -1,0 +1,117 @@
+//! What each link needs to reach its gateway, validated. Which link a gateway gets is decided in [`super::modes`]; what a
+//! link does with it is its own.
+
+use std::path::PathBuf;
+
+use super::{RsaKey, Secret};
+use crate::model::LinkKind;
+
+/// How a gateway is reached: one link and what it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LinkConfig {
+    Tedapi(TedapiConfig),
+    /// TEDAPI with an installer login instead of the password in every request.
+    Bearer(TedapiConfig),
+    V1r(V1rConfig),
+    Local(LocalConfig),
+    /// Understood, but this version has no link of that kind: the gateway is shown with an error that says so.
+    Unsupported(LinkKind),
+}
+
+impl LinkConfig {
+    /// Which link it is for.
+    pub fn kind(&self) -> LinkKind {
+        match self {
+            Self::Tedapi(_) => LinkKind::Tedapi,
+            Self::Bearer(_) => LinkKind::Bearer,
+            Self::V1r(_) => LinkKind::V1r,
+            Self::Local(_) => LinkKind::Local,
+            Self::Unsupported(kind) => *kind,
+        }
+    }
+
+    /// Which certificates are accepted; `None`: the link meets none.
+    pub fn certificate(&self) -> Option<&CertificatePolicy> {
+        match self {
+            Self::Tedapi(config) | Self::Bearer(config) => Some(&config.certificate),
+            Self::V1r(config) => Some(&config.certificate),
+            Self::Local(config) => Some(&config.certificate),
+            Self::Unsupported(_) => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TedapiConfig {
+    /// Name or address, without port.
+    pub host: String,
+    /// 443 unless configured.
+    pub port: u16,
+    /// The gateway's Wi-Fi password from its sticker.
+    pub password: Secret,
+    pub query_set: QuerySet,
+    pub certificate: CertificatePolicy,
+}
+
+/// TEDAPI with signed requests over the wired LAN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct V1rConfig {
+    /// Name or address of the leader on the LAN, without port.
+    pub host: String,
+    /// 443 unless configured.
+    pub port: u16,
+    /// The customer password: the last five characters of the gateway password, unless the owner chose another one.
+    pub password: Secret,
+    pub key: RsaKey,
+    pub query_set: QuerySet,
+    pub certificate: CertificatePolicy,
+    /// The gateway's own Wi-Fi, for followers and to stand in.
+    pub wifi: Option<TedapiConfig>,
+    /// `PW_FAILOVER`: whether Wi-Fi may stand in. Without, the leader is asked over the LAN only.
+    pub failover: bool,
+}
+
+/// The customer API of a Powerwall 2 or +, or the little that a Powerwall 3 has of it over its wired LAN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalConfig {
+    /// Name or address, without port.
+    pub host: String,
+    /// 443 unless configured.
+    pub port: u16,
+    /// Sent with the login; gateways take any.
+    pub email: String,
+    /// The customer password: the owner's, or the last five characters of the one on the sticker.
+    pub password: Secret,
+    pub auth_mode: AuthMode,
+    /// Sent with the login. IANA name.
+    pub timezone: String,
+    pub certificate: CertificatePolicy,
+}
+
+/// How a session travels with each request to the customer API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthMode {
+    #[default]
+    Cookie,
+    Token,
+}
+
+/// The generation of signed queries a gateway is asked with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum QuerySet {
+    #[default]
+    V2024_06,
+    V2026_06,
+}
+
+/// How much a gateway's self-signed certificate is trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CertificatePolicy {
+    /// Any certificate, as every tool does today.
+    #[default]
+    Off,
+    /// The first one seen, from then on. Remembered in `store` if there is one, else until the program ends.
+    TrustOnFirstUse { store: Option<PathBuf> },
+    /// Only the one with this SHA-256 fingerprint.
+    Pinned([u8; 32]),
+}
