@@ -30,8 +30,8 @@ struct Waiting {
     /// Whether the journal has it; it is not sent before.
     is_recorded: bool,
     gives_up: Instant,
-    /// Whether the gateway said of a first attempt that it was not executed.
-    is_second_attempt: bool,
+    /// Why the gateway did not execute the first attempt, if there was one.
+    not_executed: Option<ErrorNote>,
     /// Whether a good poll must come first.
     waits_for_poll: bool,
 }
@@ -69,6 +69,15 @@ pub struct Change {
 pub struct OrderBook(Arc<Mutex<Book>>);
 
 impl Waiting {
+    /// It is not sent, or not again.
+    fn give_up(mut self, why: &ErrorNote) -> Change {
+        let outcome = match self.not_executed.take() {
+            Some(note) => Outcome::Refused(note),
+            None => Outcome::NotSent(why.clone()),
+        };
+        self.end(outcome)
+    }
+
     fn end(self, outcome: Outcome) -> Change {
         settle(&self.standing, outcome.clone());
         Change { id: self.id, order: self.order, outcome, is_final: true }
@@ -97,7 +106,7 @@ impl OrderBook {
             standing,
             is_recorded: false,
             gives_up: now + PATIENCE,
-            is_second_attempt: false,
+            not_executed: None,
             waits_for_poll: false,
         });
         Some(receiver)
@@ -123,7 +132,7 @@ impl OrderBook {
         let all = std::mem::take(&mut book.waiting);
         let (expired, left): (Vec<_>, Vec<_>) = all.into_iter().partition(|waiting| waiting.gives_up <= now);
         book.waiting = left.into();
-        expired.into_iter().map(|waiting| waiting.end(Outcome::NotSent(why.clone()))).collect()
+        expired.into_iter().map(|waiting| waiting.give_up(why)).collect()
     }
 
     /// Takes out the order whose turn it is, to be sent at once.
@@ -166,10 +175,10 @@ impl OrderBook {
     pub fn not_executed(&self, note: ErrorNote, now: Instant) -> Vec<Change> {
         let mut book = self.book();
         let Some(mut order) = book.underway.take() else { return Vec::new() };
-        if order.is_second_attempt {
+        if order.not_executed.is_some() {
             return vec![order.end(Outcome::Refused(note))];
         }
-        (order.is_second_attempt, order.waits_for_poll) = (true, true);
+        (order.not_executed, order.waits_for_poll) = (Some(note), true);
         order.gives_up = now + PATIENCE;
         book.waiting.push_front(order);
         Vec::new()
@@ -237,7 +246,7 @@ impl OrderBook {
         let mut book = self.book();
         let underway = book.underway.take().map(|order| order.end(Outcome::Unknown(why.clone())));
         let waiting = std::mem::take(&mut book.waiting).into_iter();
-        let waiting = waiting.map(|waiting| waiting.end(Outcome::NotSent(why.clone())));
+        let waiting = waiting.map(|waiting| waiting.give_up(why));
         underway.into_iter().chain(waiting).collect()
     }
 }

@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use awc::http::Method;
 use bytes::Bytes;
 use powerwall_server::link::https::{Answer, Call};
 use powerwall_server::link::tedapi::queries;
 use powerwall_server::link::tedapi::transport::Request;
 use powerwall_server::link::tedapi::wire::{Envelope, Frame, GraphQl, QUERY_OK, QueryResponse};
-use powerwall_server::simulator::{InMemoryGateway, Role, SiteKind, SiteOptions};
+use powerwall_server::simulator::{InMemoryGateway, OrderFault, Role, SiteKind, SiteOptions};
 use prost::Message;
 use serde_json::{Value, json};
 
@@ -84,10 +85,13 @@ impl Answers {
     pub fn customer(&mut self, call: &Call, stamp: Stamp) -> Answer {
         let credentials =
             || call.headers.iter().find_map(|(_, value)| value.to_str().ok()).unwrap_or_default();
+        if call.path == "/api/operation" {
+            return self.gateway.customer(call).1;
+        }
         let key = (call.path.to_string(), credentials().to_owned());
         let kept = self.kept_of_customer.get(&key).filter(|(_, since)| stamp.since() < *since + KEPT);
         let (role, answer) = match kept {
-            Some((answer, _)) => (customer_role(&call.path), answer.clone()),
+            Some((answer, _)) => (customer_role(call), answer.clone()),
             None => {
                 let (role, answer) = self.gateway.customer(call);
                 if answer.status == 200 && role != Role::Login {
@@ -113,6 +117,14 @@ impl Answers {
         self.gateway.restart(firmware);
         self.kept.clear();
         self.kept_of_customer.clear();
+    }
+
+    pub fn set_order_fault(&self, fault: Option<OrderFault>) {
+        self.gateway.set_order_fault(fault);
+    }
+
+    pub fn mode(&self) -> &'static str {
+        self.gateway.mode()
     }
 
     pub fn skip(&self, by: Duration) {
@@ -141,10 +153,11 @@ pub fn role_of(request: &Request) -> Role {
 }
 
 /// What a call to the customer API is for.
-pub fn customer_role(path: &str) -> Role {
-    match path {
+pub fn customer_role(call: &Call) -> Role {
+    match &*call.path {
         "/api/login/Basic" => Role::Login,
         "/api/meters/aggregates" => Role::Meters,
+        "/api/operation" if call.method == Method::POST => Role::Order,
         _ => Role::Customer,
     }
 }

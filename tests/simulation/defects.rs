@@ -8,9 +8,10 @@ use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, join};
 use powerwall_server::directory::Directory;
 use powerwall_server::link::https::{Answer, Call, Exchange};
+use powerwall_server::link::order::{Carried, End, ReadBack};
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::{Link, LinkError, Refreshed};
-use powerwall_server::model::{Aggregate, LinkKind, Source};
+use powerwall_server::model::{Aggregate, Capability, LinkKind, Order, Outcome, Source};
 use tokio::time::{Instant, sleep};
 
 /// What is wrong with the program.
@@ -38,6 +39,16 @@ pub enum Defect {
     LogsInAtWill,
     /// Sessions and logins are forgotten with every poll.
     ForgetsLogins,
+    /// An order is sent again, to be sure.
+    OrdersAgain,
+    /// What a gateway acknowledges is called stored.
+    ClaimsTooMuch,
+    /// A percent of the app is sent as one of the gateway.
+    WrongScale,
+    /// An order brings another mode along.
+    OrdersMore,
+    /// The journal says yes and writes nothing down.
+    OrdersUnrecorded,
 }
 
 pub struct DefectiveTransport<T> {
@@ -81,7 +92,26 @@ impl<X: Exchange> Exchange for DefectiveTransport<X> {
     fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
         Box::pin(async move {
             let is_meters = call.path == "/api/meters/aggregates";
+            let mut call = call;
+            let is_order = call.path == "/api/operation" && call.method == Method::POST;
+            if is_order {
+                let text = String::from_utf8(call.body.to_vec()).unwrap();
+                let mut body: serde_json::Value = serde_json::from_str(&text).unwrap();
+                match self.defect {
+                    Some(Defect::WrongScale) => {
+                        let raw = body["backup_reserve_percent"].as_f64().unwrap();
+                        body["backup_reserve_percent"] = (raw / 0.95 - 5.0 / 0.95).into();
+                    }
+                    Some(Defect::OrdersMore) => body["real_mode"] = "backup".into(),
+                    _ => {}
+                }
+                call.body = body.to_string().into();
+            }
             let mut answer = match self.defect {
+                Some(Defect::OrdersAgain) if is_order => {
+                    let _ = self.inner.exchange(call.clone()).await;
+                    self.inner.exchange(call).await
+                }
                 Some(Defect::NoSingleFlight) => {
                     join(self.inner.exchange(call.clone()), self.inner.exchange(call)).await.0
                 }
@@ -149,6 +179,24 @@ impl Link for DefectiveLink {
 
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
         self.inner.refresh()
+    }
+
+    fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
+        Box::pin(async move {
+            let mut carried = self.inner.carry_out(order, limit).await;
+            if let (Some(Defect::ClaimsTooMuch), End::Outcome(Outcome::Accepted(why))) = (self.defect, &carried.end) {
+                carried.end = End::Outcome(Outcome::Stored(why.clone()));
+            }
+            carried
+        })
+    }
+
+    fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
+        self.inner.read_back(order)
+    }
+
+    fn capabilities(&self) -> Vec<Capability> {
+        self.inner.capabilities()
     }
 }
 

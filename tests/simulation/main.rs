@@ -15,6 +15,7 @@ mod answers;
 mod conduct;
 mod defects;
 mod options;
+mod orders;
 mod run;
 mod wire;
 mod witness;
@@ -109,6 +110,11 @@ fn whatever_goes_wrong_every_gateway_is_treated_gently_shown_honestly_and_fresh_
             "stale",
             "absent",
             "restarts",
+            "order not sent",
+            "order refused",
+            "order accepted",
+            "order stored",
+            "order unknown",
         ];
         for kind in kinds {
             assert!(seen.get(kind).is_some_and(|count| *count > 100), "{kind} was hardly seen: {seen:?}");
@@ -162,4 +168,9 @@ fn the_harness_reports_every_defect_that_is_put_in() {
     assert_found(Defect::HidesTheMissing, "nowhere");
     assert_found(Defect::LogsInAtWill, "that no refusal asked for");
     assert_found(Defect::ForgetsLogins, "logins within");
+    assert_found(Defect::OrdersAgain, "an order reaches the gateway again");
+    assert_found(Defect::ClaimsTooMuch, "an order is called Stored");
+    assert_found(Defect::WrongScale, "nobody ordered a reserve of");
+    assert_found(Defect::OrdersMore, "an order changes more than it should");
+    assert_found(Defect::OrdersUnrecorded, "that is not in the journal");
 }

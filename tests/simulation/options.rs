@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use powerwall_server::settings::{AuthMode, QuerySet};
-use powerwall_server::simulator::{Role, SiteKind};
+use powerwall_server::simulator::{OrderFault, Role, SiteKind};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -60,7 +60,7 @@ pub struct Spell {
 impl Spell {
     /// Whether polls notice it.
     pub fn touches_polls(&self) -> bool {
-        !matches!(self.role, Some(Role::Config | Role::Components | Role::SystemInfo | Role::Customer)) || self.asks_for_silence()
+        !matches!(self.role, Some(Role::Config | Role::Components | Role::SystemInfo | Role::Customer | Role::Order)) || self.asks_for_silence()
             // A dead actor polls nobody, and a link that is held up neither.
             || matches!(self.trouble, Trouble::Killer | Trouble::HangForEver)
     }
@@ -79,6 +79,10 @@ pub enum Event {
     GatewayClock(usize, Duration),
     /// The configuration is read again, with another timeout for this gateway.
     Reconfigure(usize),
+    /// Somebody asks this gateway for a reserve, in percent as the app shows it.
+    Order(usize, f64),
+    /// Something else is wrong from now on with how this gateway takes orders.
+    OrderFault(usize, Option<OrderFault>),
 }
 
 /// How a gateway is reached.
@@ -146,6 +150,7 @@ impl Options {
             };
             options.events.push((random_seconds(&mut rng, 1, length.as_secs()), event));
         }
+        options.events.extend(crate::orders::plan(seed, length.as_secs()));
         options.events.sort_by_key(|(at, _)| *at);
         options
     }
@@ -176,7 +181,7 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
         Way::Tedapi(_) => {
             &[Role::Config, Role::Components, Role::SystemInfo, Role::Controller, Role::Status, Role::Din]
         }
-        Way::Local(_) => &[Role::Login, Role::Meters, Role::Customer],
+        Way::Local(_) => &[Role::Login, Role::Meters, Role::Customer, Role::Order],
     };
     let latency = pick(rng, &[5..6, 20..200, 200..900]);
     let mut spells = Vec::new();

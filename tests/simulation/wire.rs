@@ -122,7 +122,13 @@ impl Wire {
                 let half = whole.body.slice(..whole.body.len() / 2);
                 Ok(Answer { body: half, ..whole })
             }
-            Trouble::CutOff => Err(lost("connection lost in the middle of an answer")),
+            Trouble::CutOff => {
+                // An order may be carried out before its answer is lost.
+                if role == Role::Order {
+                    healthy();
+                }
+                Err(lost("connection lost in the middle of an answer"))
+            }
             Trouble::Garbage => instead(Bytes::from_static("\u{7f}no protobuf, no JSON".as_bytes())),
             Trouble::EmptyBody => instead(Bytes::new()),
             Trouble::Unreachable => Err(lost("no address for that name")),
@@ -198,8 +204,25 @@ impl Transport for Wire {
 impl Exchange for Wire {
     fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
         Box::pin(async move {
-            let role = customer_role(&call.path);
-            self.carry(role, &call.path, |answers, stamp, _| answers.customer(&call, stamp)).await
+            let role = customer_role(&call);
+            if role == Role::Order {
+                let kept = {
+                    let mut site = self.world.site(self.site);
+                    let mode = site.answers.mode();
+                    site.orders.arrives(&call.body, mode)
+                };
+                self.world.demand(self.site, kept);
+            }
+            let outcome = self.carry(role, &call.path, |answers, stamp, _| answers.customer(&call, stamp)).await;
+            if let Ok(answer) = &outcome {
+                let ledger = &mut self.world.site(self.site).orders;
+                match role {
+                    Role::Order => ledger.answered(&call.body, answer.status),
+                    _ if call.path == "/api/operation" => ledger.shows(&answer.body, Instant::now()),
+                    _ => {}
+                }
+            }
+            outcome
         })
     }
 }
