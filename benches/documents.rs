@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use powerwall_server::model::tedapi::Payloads;
-use powerwall_server::model::views::View;
-use powerwall_server::model::{Adjustments, Source, Telemetry};
+use powerwall_server::link::tedapi::answers::TedapiAnswers;
+use powerwall_server::model::{Adjustments, Telemetry};
+use powerwall_server::views::View;
 use serde_json::Value;
 
 struct Site {
     status: Bytes,
-    payloads: Payloads,
+    payloads: TedapiAnswers,
 }
 
 fn site() -> Site {
@@ -22,7 +22,7 @@ fn site() -> Site {
         serde_json::from_str(include_str!("../tests/fixtures/tedapi/golden.json")).expect("it is JSON");
     let input = &golden["pw3_leader_follower_expansion_trm_dropout"]["input"];
     let bytes = |value: &Value| Bytes::from(value.to_string());
-    let mut payloads = Payloads::new("192.168.91.1");
+    let mut payloads = TedapiAnswers::new("192.168.91.1");
     payloads.accept_config(bytes(&input["config"])).expect("an object");
     payloads.accept_controller(bytes(&input["device_controller"])).expect("an object");
     for (din, components) in input["components_by_din"].as_object().expect("an object") {
@@ -31,8 +31,8 @@ fn site() -> Site {
     Site { status: bytes(&input["status"]), payloads }
 }
 
-fn telemetry(payloads: &Payloads) -> Arc<Telemetry> {
-    Telemetry::new(Source::Tedapi(payloads.clone()), Adjustments::default())
+fn telemetry(payloads: &TedapiAnswers) -> Arc<Telemetry> {
+    Telemetry::new(Arc::new(payloads.clone()), Adjustments::default())
 }
 
 fn benches(criterion: &mut Criterion) {

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use crate::audience::Audience;
 use crate::clock::unix_time;
 use crate::directory::Directory;
-use crate::model::views::status::{self, Moment};
 use crate::model::{Aggregate, Snapshot};
+use crate::views::status::{self, Moment};
 
 /// What a rendering is good for: this content, within this second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

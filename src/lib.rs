@@ -7,9 +7,10 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 6 | `main.rs`, [`app`], [`cli`] |
-//! | 5 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 4 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`] |
+//! | 7 | `main.rs`, [`app`], [`cli`] |
+//! | 6 | [`web`], [`live`], [`mqtt`], [`metrics`] |
+//! | 5 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`] |
+//! | 4 | [`views`] |
 //! | 3 | [`link`] |
 //! | 2 | [`settings`] |
 //! | 1 | [`model`], [`clock`], [`files`], [`pause`] |
@@ -38,4 +39,5 @@ pub mod settings;
 pub mod simulator;
 pub mod supervise;
 pub mod supervisor;
+pub mod views;
 pub mod web;

@@ -1,10 +1,12 @@
 //! Lifetime energies of gateways that are asked over TEDAPI: from their customer API, over real TLS.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use powerwall_server::app::Service;
 use powerwall_server::link::{Link, connect_lazily};
-use powerwall_server::model::{Adjustments, Source, Telemetry};
+use powerwall_server::model::{Adjustments, Answers, Telemetry};
 use powerwall_server::settings::{GatewaySettings, Inputs, RsaKey, Secret, Settings};
 use powerwall_server::simulator::{
     CustomerSurface, Fault, GatewayHandle, Registration, Role, SiteKind, SiteOptions,
@@ -44,7 +46,7 @@ fn gateway_settings(entry: &Value, variables: &[(&str, &str)]) -> GatewaySetting
 
 /// Polls once, which must work, and then fetches everything that is due.
 async fn aggregates(link: &mut dyn Link) -> Value {
-    let mut source: Source = link.poll().await.unwrap();
+    let mut source: Arc<dyn Answers> = link.poll().await.unwrap();
     loop {
         let refreshed = link.refresh().await;
         assert_eq!(refreshed.problem, None, "whatever is wrong with the energies, the readings go on");

@@ -29,6 +29,7 @@ fn link(config: TedapiConfig, timeout: Duration) -> Box<dyn Link> {
         timeout,
         state_file: None,
         energies: None,
+        standby: Vec::new(),
     })
 }
 

@@ -3,13 +3,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use std::path::Path;
 use std::time::Duration;
 
 use common::everything;
 use powerwall_server::app::Service;
 use powerwall_server::link::{LinkError, connect_lazily};
-use powerwall_server::model::{GridStatus, Source};
+use powerwall_server::model::{Answers, GridStatus};
 use powerwall_server::settings::{
     AuthMode, GatewaySettings, Inputs, LinkConfig, LocalConfig, Secret, Settings,
 };
@@ -40,7 +42,7 @@ fn config(settings: &mut GatewaySettings) -> &mut LocalConfig {
     }
 }
 
-fn basic_lan(source: &Source) -> bool {
+fn basic_lan(source: &Arc<dyn Answers>) -> bool {
     source.is_basic_lan()
 }
 
@@ -64,7 +66,8 @@ async fn a_powerwall_2_is_read_with_cookies_and_with_a_token() {
         assert!((told - remaining / 27_000.0 * 100.0).abs() < 0.1, "{told}");
         assert_eq!(documents.system_status["battery_blocks"].as_array().unwrap().len(), 2);
         assert_eq!(documents.strings.as_object().unwrap().len(), 4, "strings without vitals");
-        assert!(documents.alerts.contains(&"PVS_a018_MciStringB".to_owned()), "{:?}", documents.alerts);
+        let alerts = telemetry.site().alerts.as_ref().unwrap();
+        assert!(alerts.contains(&"PVS_a018_MciStringB".to_owned()), "{alerts:?}");
         assert!(documents.vitals.is_null(), "this firmware has none");
 
         let counters = gateway.counters();
@@ -208,7 +211,7 @@ async fn basic_lan_is_told_apart_and_never_asked_for_what_it_lacks() {
     let (gateway, folder) = (start(SiteKind::Powerwall3).await, tempfile::tempdir().unwrap());
     let mut link = connect_lazily(&settings(&gateway, folder.path()));
     let telemetry = everything(&mut *link).await;
-    assert!(basic_lan(telemetry.source()));
+    assert!(basic_lan(telemetry.answers()));
     assert!(telemetry.is_meaningful());
     let readings = &telemetry.readings;
     assert_eq!(readings.grid, Some(GridStatus::Up));
@@ -250,9 +253,9 @@ async fn firmware_with_vitals_is_read_and_their_end_is_noticed() {
     let documents = telemetry.documents();
     assert_eq!(documents.temps.as_object().unwrap().len(), 2);
     assert_eq!(documents.strings["A"]["State"], "PV_Active");
-    assert!(documents.alerts.contains(&"PINV_a067_overvoltageNeutralChassis".to_owned()));
-    let freq: Value =
-        serde_json::from_slice(&telemetry.view(powerwall_server::model::views::View::Freq)).unwrap();
+    let alerts = telemetry.site().alerts.as_ref().unwrap();
+    assert!(alerts.contains(&"PINV_a067_overvoltageNeutralChassis".to_owned()));
+    let freq: Value = serde_json::from_slice(&telemetry.view(powerwall_server::views::View::Freq)).unwrap();
     assert_eq!(freq["PW2_PINV_Fout"], 60.01);
     assert_eq!(freq["PW3_name"], Value::Null, "two Powerwalls, each with its module");
     assert_eq!(gateway.counters().requests_to("/api/solar_powerwall"), 0, "vitals tell more");

@@ -164,12 +164,12 @@ fn a_key_makes_v1r_with_and_without_wifi() {
         let facts = settings.gateways[0].facts.clone();
         assert!(facts.rsa_key_configured && facts.expects_tedapi() && !facts.may_be_basic_lan);
         match settings.gateways[0].link.clone() {
-            LinkConfig::V1r(config) => (config, settings, mode_name(facts.links)),
+            LinkConfig::V1r(config) => (config, settings, mode_name(&facts.links)),
             other => panic!("{other:?}"),
         }
     };
     let (config, settings, mode) = v1r(r#""gw_pwd":"ABCDEFGHIJ","wifi_host":"192.168.91.1:8443""#, &[]);
-    assert_eq!((mode, settings.warnings.len()), ("v1r+wifi", 0));
+    assert_eq!((&*mode, settings.warnings.len()), ("v1r+wifi", 0));
     assert_eq!((config.password.expose(), config.failover), ("FGHIJ", true));
     let wifi = config.wifi.unwrap();
     assert_eq!((wifi.password.expose(), wifi.port), ("ABCDEFGHIJ", 8443));
@@ -182,7 +182,7 @@ fn a_key_makes_v1r_with_and_without_wifi() {
     assert!(!report.contains("FGHIJ"));
 
     let (config, settings, mode) = v1r(r#""gw_pwd":"ABCDEFGHIJ","password":"OWNER""#, &[]);
-    assert_eq!((mode, config.password.expose(), config.wifi), ("v1r", "OWNER", None));
+    assert_eq!((&*mode, config.password.expose(), config.wifi), ("v1r", "OWNER", None));
     assert!(settings.warnings[0].contains("stay unseen"), "{:?}", settings.warnings);
 
     let (config, settings, _) = v1r(

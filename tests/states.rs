@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::{Answer, Faces, snapshot};
+use powerwall_server::link::tedapi::answers::{SystemInfo, TedapiAnswers};
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
-use powerwall_server::model::tedapi::{Payloads, SystemInfo};
-use powerwall_server::model::{Adjustments, Health, Snapshot, Source, Telemetry};
+use powerwall_server::model::{Adjustments, Health, Snapshot, Telemetry};
 use powerwall_server::web::compatibility;
 use serde_json::{Map, Value, json};
 
@@ -49,7 +49,7 @@ fn telemetry(site: &str) -> Arc<Telemetry> {
     let golden: Value = serde_json::from_str(include_str!("fixtures/tedapi/golden.json")).unwrap();
     let input = &golden[site]["input"];
     let bytes = |value: &Value| Bytes::from(value.to_string());
-    let mut payloads = Payloads::new("192.168.91.1");
+    let mut payloads = TedapiAnswers::new("192.168.91.1");
     payloads.accept_config(bytes(&input["config"])).unwrap();
     payloads.accept_controller(bytes(&input["device_controller"])).unwrap();
     payloads.accept_status(bytes(&input["status"])).unwrap();
@@ -60,7 +60,7 @@ fn telemetry(site: &str) -> Arc<Telemetry> {
         version: Some("26.26.11 c4db63ce".into()),
         ..SystemInfo::default()
     });
-    Telemetry::new(Source::Tedapi(payloads), Adjustments::default())
+    Telemetry::new(Arc::new(payloads), Adjustments::default())
 }
 
 fn gateway(id: &str, site: &str, freshness: Freshness) -> Snapshot {

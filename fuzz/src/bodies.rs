@@ -14,21 +14,21 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use powerwall_server::link::https::{self, Answer, Call, Exchange};
 use powerwall_server::link::local::LocalLink;
+use powerwall_server::link::local::answers::{CustomerAnswers, Endpoint};
 use powerwall_server::link::memory::Memory;
+use powerwall_server::link::tedapi::answers::TedapiAnswers;
 use powerwall_server::link::tedapi::channel::FrameChannel;
 use powerwall_server::link::tedapi::queries::Queries;
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::tedapi::{TedapiLink, frames, wire};
 use powerwall_server::link::v1r::message::{self, Routable};
 use powerwall_server::link::{Link, LinkError};
-use powerwall_server::model::customer::{Answers, Endpoint};
-use powerwall_server::model::tedapi::Payloads;
-use powerwall_server::model::views::View;
-use powerwall_server::model::{Adjustments, LinkKind, Source, Telemetry};
+use powerwall_server::model::{Adjustments, Answers, LinkKind, Telemetry};
 use powerwall_server::settings::rsa_key::RsaKey;
 use powerwall_server::settings::{
     AuthMode, CertificatePolicy, Inputs, LocalConfig, QuerySet, Secret, Settings,
 };
+use powerwall_server::views::View;
 use prost::Message;
 
 /// What a target does with one input.
@@ -88,7 +88,7 @@ pub fn tedapi_frames(data: &[u8]) {
 }
 
 /// Everything that is shown of a source.
-fn show(source: Source) {
+fn show(source: Arc<dyn Answers>) {
     let telemetry = Telemetry::new(source, Adjustments::default());
     let power = &telemetry.readings.power;
     for watts in [power.site, power.battery, power.load, power.solar].into_iter().flatten() {
@@ -104,7 +104,7 @@ fn show(source: Source) {
 pub fn tedapi_documents(data: &[u8]) {
     let mut parts = parts(data).into_iter();
     let mut next = || parts.next().unwrap_or_default();
-    let mut payloads = Payloads::new("192.168.91.1");
+    let mut payloads = TedapiAnswers::new("192.168.91.1");
     payloads.set_din("1707000-11-M--TG1250000001A1");
     let _ = payloads.accept_config(next());
     let _ = payloads.accept_controller(next());
@@ -113,7 +113,7 @@ pub fn tedapi_documents(data: &[u8]) {
         let _ = payloads.accept_components(unit, next());
     }
     let _ = payloads.accept_status(next());
-    show(Source::Tedapi(payloads));
+    show(Arc::new(payloads));
 }
 
 /// Answers in the order in which they are asked for.
@@ -177,12 +177,12 @@ pub fn tedapi_link(data: &[u8]) {
 
 /// The answers of the customer API, in the order of [`Endpoint::ALL`].
 pub fn customer_documents(data: &[u8]) {
-    let mut answers = Answers::default();
+    let mut answers = CustomerAnswers::default();
     for (endpoint, answer) in Endpoint::ALL.into_iter().zip(parts(data)) {
         let _ = answers.accept(endpoint, answer);
     }
     answers.set_basic_lan(data.len() % 2 == 1);
-    show(Source::Customer(answers));
+    show(Arc::new(answers));
 }
 
 /// Answers of the customer API through the whole link, logins included.

@@ -31,7 +31,7 @@ pub fn report(settings: &Settings) -> String {
 fn describe(gateway: &GatewaySettings) -> String {
     let facts = &gateway.facts;
     let mut text = format!("gateway {} ({})\n", facts.id, facts.name);
-    let _ = writeln!(text, "  mode {}: {}", mode_name(facts.links), facts.reason);
+    let _ = writeln!(text, "  mode {}: {}", mode_name(&facts.links), facts.reason);
     match &gateway.link {
         LinkConfig::Tedapi(config) => describe_tedapi(&mut text, "TEDAPI", config),
         LinkConfig::Bearer(config) => describe_tedapi(&mut text, "TEDAPI with an installer login", config),

@@ -23,7 +23,7 @@ use crate::board::Board;
 use crate::clock::unix_time;
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{
-    Adjustments, ErrorNote, GatewayFacts, LinkHealth, Numbering, NumberingMemory, Reading, Snapshot, Source,
+    Adjustments, Answers, ErrorNote, GatewayFacts, LinkHealth, Numbering, NumberingMemory, Reading, Snapshot,
     Telemetry, Ttl,
 };
 use crate::pause::{Growth, Pause};
@@ -34,8 +34,6 @@ use pace::{Pace, longest_stride};
 use retry::{Retry, RetrySchedule};
 use ticks::Ticks;
 
-/// A first poll may need this many: the DIN, the large status question, and the small one if the large one fails.
-const EXCHANGES_TO_FIRST_READING: u32 = 3;
 /// An actor that dies this soon after the one before it has died of the same: it asks after a pause, and for no
 /// slow data. Nor is slow data that killed its reader asked for again before.
 const CRASH_REMEMBERED: Duration = Duration::from_secs(600);
@@ -195,7 +193,7 @@ impl GatewayActor {
 
     fn poll(&mut self, ctx: &mut Context<Self>) {
         let Some(mut link) = self.link.take() else { return };
-        let limit = self.plan.timeout * EXCHANGES_TO_FIRST_READING;
+        let limit = link.patience(self.plan.timeout);
         let started = Instant::now();
         // Before anything is shown that has numbers.
         let recall = self.unread.take().map(|file| numbers::recall(file, self.newest.numbering.clone()));
@@ -362,7 +360,7 @@ impl GatewayActor {
 
 /// The telemetry of an answer; an answer without a single power reading is no answer.
 fn meaningful(
-    source: Source,
+    source: Arc<dyn Answers>,
     adjustments: &Adjustments,
     numbering: &Arc<NumberingMemory>,
 ) -> Result<Arc<Telemetry>, LinkError> {

@@ -9,7 +9,7 @@ use tokio::task::LocalSet;
 use tokio::time::sleep;
 
 use super::*;
-use crate::model::tedapi::Payloads;
+use crate::link::tedapi::answers::TedapiAnswers;
 use crate::model::{Freshness, GatewayKind, LinkKind};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -35,13 +35,13 @@ struct Script {
 
 struct ScriptedLink(Rc<RefCell<Script>>);
 
-fn source(site: i64) -> Source {
+fn source(site: i64) -> Arc<dyn Answers> {
     let status =
         format!(r#"{{"control":{{"meterAggregates":[{{"location":"SITE","realPowerW":{site}}}]}}}}"#);
     {
-        let mut payloads = Payloads::default();
+        let mut payloads = TedapiAnswers::default();
         payloads.accept_status(Bytes::from(status)).unwrap();
-        Source::Tedapi(payloads)
+        Arc::new(payloads)
     }
 }
 
@@ -50,7 +50,7 @@ impl Link for ScriptedLink {
         LinkKind::Tedapi
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         Box::pin(async {
             let step = {
                 let mut script = self.0.borrow_mut();
@@ -64,7 +64,7 @@ impl Link for ScriptedLink {
                 }
                 Step::Fail(error) => Err(error),
                 Step::Hang => pending().await,
-                Step::Empty => Ok(Source::Tedapi(Payloads::default())),
+                Step::Empty => Ok(Arc::new(TedapiAnswers::default()) as Arc<dyn Answers>),
             }
         })
     }

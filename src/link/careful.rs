@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use super::memory::Memory;
 use super::order::{Carried, ReadBack};
 use super::{Link, LinkError, Refreshed};
-use crate::model::{Capability, LinkHealth, LinkKind, Order, Source};
+use crate::model::{Answers, Capability, LinkHealth, LinkKind, Order};
 
 /// A link that asks nothing while its gateway wants to be left alone.
 pub struct Careful {
@@ -28,6 +28,10 @@ impl Link for Careful {
         self.link.kind()
     }
 
+    fn patience(&self, exchange: Duration) -> Duration {
+        self.link.patience(exchange)
+    }
+
     fn links(&self) -> Option<Vec<LinkHealth>> {
         self.link.links()
     }
@@ -36,7 +40,7 @@ impl Link for Careful {
         self.link.remark()
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         Box::pin(async {
             self.memory.recall().await;
             if let Some(left) = self.memory.silence_left() {

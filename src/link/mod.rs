@@ -4,6 +4,7 @@ pub mod budget;
 pub mod careful;
 pub mod error;
 pub mod https;
+mod json;
 pub mod local;
 mod login;
 pub mod look;
@@ -11,9 +12,13 @@ pub mod memory;
 pub mod order;
 mod pair;
 pub mod silence;
+pub mod standby;
 pub mod tedapi;
 mod tls;
 pub mod v1r;
+pub(crate) mod vitals;
+
+use std::sync::Arc;
 
 use std::time::Duration;
 
@@ -22,13 +27,14 @@ use futures_util::future::LocalBoxFuture;
 pub use error::LinkError;
 pub use tls::any_certificate;
 
-use crate::model::{Capability, LinkHealth, LinkKind, Obstacle, Order, OrderKind, Source, Unable};
+use crate::model::{Answers, Capability, LinkHealth, LinkKind, Obstacle, Order, OrderKind, Unable};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
 use careful::Careful;
 use local::LocalLink;
 use memory::Memories;
 use order::{Carried, ReadBack};
 use pair::Pair;
+use standby::Standby;
 use tedapi::TedapiLink;
 use tedapi::bearer::BearerTransport;
 use tedapi::channel::{Channel, FrameChannel};
@@ -36,13 +42,22 @@ use tedapi::queries::Queries;
 use tedapi::transport::HttpTransport;
 use v1r::SignedChannel;
 
+/// A first poll may need this many.
+const EXCHANGES_TO_FIRST_READING: u32 = 3;
+
 /// One way to reach one gateway. Never more than one exchange in flight: methods take `&mut self`.
 pub trait Link {
     /// Of the way in use.
     fn kind(&self) -> LinkKind;
 
+    /// How long a poll may take, from the limit of one exchange: a first poll may need the DIN, the large status
+    /// question, and the small one if the large one fails.
+    fn patience(&self, exchange: Duration) -> Duration {
+        exchange * EXCHANGES_TO_FIRST_READING
+    }
+
     /// Fetches what changes by the second (power, charge, grid), connecting first if need be.
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>>;
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>>;
 
     /// Fetches the most overdue of what changes slowly: one exchange at most, so that a poll that falls due waits
     /// for one exchange and no longer. A failed exchange keeps the last good answer.
@@ -88,7 +103,7 @@ fn cannot_write() -> Unable {
 #[derive(Debug, Default)]
 pub struct Refreshed {
     /// Everything known so far, if something was fetched.
-    pub source: Option<Source>,
+    pub source: Option<Arc<dyn Answers>>,
     /// Why the exchange failed, if it did.
     pub problem: Option<LinkError>,
     /// Whether more is due now.
@@ -103,6 +118,15 @@ pub fn connect_lazily(gateway: &GatewaySettings) -> Box<dyn Link> {
 
 /// As [`connect_lazily`], with what former links to the same gateway left in `memories`.
 pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
+    if gateway.standby.is_empty() {
+        return single(gateway, memories);
+    }
+    let links = std::iter::once(gateway).chain(&gateway.standby).map(|link| single(link, memories));
+    Box::new(Standby::new(gateway.facts.id.as_str(), links.collect(), gateway.timeout))
+}
+
+/// The one link that `gateway` prefers.
+fn single(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
     let limit = gateway.timeout;
     let timezone = gateway.facts.timezone.as_deref();
     let memory = |host: &str, port| memories.of(&host_and_port(host, port), gateway.state_file.as_deref());
@@ -178,7 +202,7 @@ impl Link for UnsupportedLink {
         self.0
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         let error = LinkError::Unsupported(format!(
             "this version reaches gateways over TEDAPI (host and gw_pwd) and the customer API (host and password); this \
              one is configured for {}",

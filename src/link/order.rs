@@ -1,8 +1,10 @@
 //! What carrying out an order brings, whatever the link.
 
+use std::sync::Arc;
+
 use super::LinkError;
 use super::error::KeyState;
-use crate::model::{ErrorNote, Order, OrderKind, Outcome, Source, Unable};
+use crate::model::{Answers, ErrorNote, Order, Outcome, RawPercent, Unable};
 
 /// What [`Link::carry_out`](super::Link::carry_out) brings.
 #[derive(Debug)]
@@ -57,11 +59,6 @@ impl Carried {
         };
         Self { end, problem: Some(error) }
     }
-
-    pub fn unsupported(order: OrderKind, unable: Unable) -> Self {
-        log::debug!("no link takes an order of kind {}", order.word());
-        Self::unable(unable)
-    }
 }
 
 /// What an error says about the order that it came instead of.
@@ -94,7 +91,7 @@ pub struct ReadBack {
     /// What was read instead, for a person.
     pub instead: Option<String>,
     /// Everything known so far, if something was fetched.
-    pub source: Option<Source>,
+    pub source: Option<Arc<dyn Answers>>,
     pub problem: Option<LinkError>,
 }
 
@@ -104,7 +101,7 @@ impl ReadBack {
     }
 
     /// What the configuration, or what stands for it, shows of `order`. `reserve`: as read, raw scale.
-    pub fn of(order: &Order, reserve: Option<crate::model::RawPercent>, what: &str) -> Self {
+    pub fn of(order: &Order, reserve: Option<RawPercent>, what: &str) -> Self {
         let Order::Reserve(asked) = order;
         match reserve {
             Some(stored) if asked.is(stored) => Self {

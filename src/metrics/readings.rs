@@ -1,10 +1,8 @@
 //! Readings of each gateway: power, charge, reserve, grid.
 
-use serde_json::Value;
-
 use super::exposition::Exposition;
 use super::{GRID_STATES, Gateway, grid_state};
-use crate::model::{Number, RawPercent, Readings, Telemetry};
+use crate::model::{Meter, Number, RawPercent, Readings, Telemetry};
 
 const METERS: [&str; 4] = ["site", "battery", "load", "solar"];
 const MODES: [&str; 3] = ["self_consumption", "autonomous", "backup"];
@@ -27,24 +25,22 @@ const FIGURES: [Figure; 3] = [
     ),
 ];
 
-/// What a meter measures, and its key in the meters document.
-const MEASUREMENTS: [(&str, &str, &str); 3] = [
-    ("powerwall_voltage_volts", "Voltage at a meter.", "instant_average_voltage"),
-    ("powerwall_current_amperes", "Current at a meter.", "instant_average_current"),
-    ("powerwall_frequency_hertz", "Frequency at a meter.", "frequency"),
+/// What a meter measures.
+type Measurement = (&'static str, &'static str, fn(&Meter) -> Option<Number>);
+
+const MEASUREMENTS: [Measurement; 3] = [
+    ("powerwall_voltage_volts", "Voltage at a meter.", |meter| meter.voltage),
+    ("powerwall_current_amperes", "Current at a meter.", |meter| meter.current),
+    ("powerwall_frequency_hertz", "Frequency at a meter.", |meter| meter.frequency),
 ];
 
-const ENERGIES: [(&str, &str, &str); 2] = [
-    (
-        "powerwall_energy_imported_watthours_total",
-        "Energy that a meter has counted inwards.",
-        "energy_imported",
-    ),
-    (
-        "powerwall_energy_exported_watthours_total",
-        "Energy that a meter has counted outwards.",
-        "energy_exported",
-    ),
+const ENERGIES: [Measurement; 2] = [
+    ("powerwall_energy_imported_watthours_total", "Energy that a meter has counted inwards.", |meter| {
+        meter.imported
+    }),
+    ("powerwall_energy_exported_watthours_total", "Energy that a meter has counted outwards.", |meter| {
+        meter.exported
+    }),
 ];
 
 pub(super) fn put(page: &mut Exposition, gateways: &[Gateway<'_>]) {
@@ -60,19 +56,19 @@ pub(super) fn put(page: &mut Exposition, gateways: &[Gateway<'_>]) {
             power.sample(&[("gateway", id), ("meter", meter)], value.map(Number::as_f64));
         }
     }
-    for (name, help, key) in MEASUREMENTS {
+    for (name, help, measured) in MEASUREMENTS {
         let mut family = page.gauge(name, help);
         for (id, telemetry) in told() {
-            for meter in METERS {
-                family.sample(&[("gateway", id), ("meter", meter)], at_meter(telemetry, meter, key));
+            for (name, meter) in meters(telemetry) {
+                family.sample(&[("gateway", id), ("meter", name)], measured(meter).map(Number::as_f64));
             }
         }
     }
-    for (name, help, key) in ENERGIES {
+    for (name, help, measured) in ENERGIES {
         let mut family = page.counter(name, help);
         for (id, telemetry) in told() {
-            for meter in METERS {
-                family.sample(&[("gateway", id), ("meter", meter)], at_meter(telemetry, meter, key));
+            for (name, meter) in meters(telemetry) {
+                family.sample(&[("gateway", id), ("meter", name)], measured(meter).map(Number::as_f64));
             }
         }
     }
@@ -93,14 +89,13 @@ pub(super) fn put(page: &mut Exposition, gateways: &[Gateway<'_>]) {
     }
     let mut alerts = page.gauge("powerwall_alerts", "Alerts that are active.");
     for (id, telemetry) in told() {
-        let documents = telemetry.documents();
-        let is_known = documents.vitals.is_object() || !documents.alerts.is_empty();
-        alerts.sample(&[("gateway", id)], is_known.then_some(documents.alerts.len() as f64));
+        let active = telemetry.site().alerts.as_ref();
+        alerts.sample(&[("gateway", id)], active.map(|alerts| alerts.len() as f64));
     }
 }
 
 fn put_percents(page: &mut Exposition, gateways: &[Gateway<'_>]) {
-    let told = || gateways.iter().filter_map(|gateway| Some((gateway.id, &gateway.telemetry?.readings)));
+    let told = || gateways.iter().filter_map(|gateway| Some((gateway.id, &*gateway.telemetry?.readings)));
     let mut charge = page.gauge(
         "powerwall_battery_charge_percent",
         "State of energy. Scale raw: as the gateway counts; app: without the 5 % that it never gives away.",
@@ -118,6 +113,9 @@ fn put_percents(page: &mut Exposition, gateways: &[Gateway<'_>]) {
     }
 }
 
-fn at_meter(telemetry: &Telemetry, meter: &str, key: &str) -> Option<f64> {
-    telemetry.documents().aggregates.get(meter)?.get(key).and_then(Value::as_f64)
+fn meters(telemetry: &Telemetry) -> impl Iterator<Item = (&'static str, &Meter)> {
+    let meters = telemetry.site().meters.as_ref();
+    meters.into_iter().flat_map(|meters| {
+        METERS.into_iter().zip([&meters.site, &meters.battery, &meters.load, &meters.solar])
+    })
 }

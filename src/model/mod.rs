@@ -1,24 +1,22 @@
-//! What a Powerwall is: units, telemetry, snapshots, derived documents and the views clients ask for.
+//! What a Powerwall is: types and arithmetic.
 //!
-//! No I/O and no clock of its own: whoever asks brings the time.
+//! No I/O, no protocol, and no clock of its own: whoever asks brings the time.
 
 pub mod aggregate;
+pub mod answers;
 pub mod broker;
-pub mod customer;
-pub mod device_signals;
 pub mod freshness;
-mod json;
 pub mod number;
 pub mod numbering;
 pub mod order;
+pub mod site;
 pub mod snapshot;
 pub mod tally;
-pub mod tedapi;
 pub mod telemetry;
 pub mod units;
-pub mod views;
 
 pub use aggregate::Aggregate;
+pub use answers::{Answers, Part};
 pub use broker::BrokerStatus;
 pub use freshness::{Freshness, Ttl};
 pub use number::Number;
@@ -26,9 +24,13 @@ pub use numbering::{Numbering, NumberingMemory};
 pub use order::{
     Capability, Means, Obstacle, Order, OrderId, OrderKind, Outcome, Proof, Reserve, Standing, Unable,
 };
+pub use site::{
+    DeviceSignals, Fan, Interpretation, Meter, Meters, Places, RemoteMeter, Side, Site, SolarString,
+    Temperature, Transformer, Unit, UnitFan, UnitKind, UnitTemperatures,
+};
 pub use snapshot::{
     ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot, mode_name,
 };
 pub use tally::{FailureTally, PollTimes};
-pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Source, Telemetry};
+pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Supplement, Telemetry};
 pub use units::{AppPercent, RawPercent};

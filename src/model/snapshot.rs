@@ -1,5 +1,6 @@
 //! What the service knows of one gateway at one moment: the last good telemetry and how polling goes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub struct GatewayFacts {
     /// The contract calls it `type`.
     pub kind: GatewayKind,
     /// The links that the settings allow, the preferred one first.
-    pub links: &'static [LinkKind],
+    pub links: Vec<LinkKind>,
     /// Why it is these.
     pub reason: &'static str,
     /// A Powerwall 3 over its wired LAN is configured like a Powerwall 2; only the gateway can tell which it is.
@@ -39,12 +40,12 @@ impl GatewayFacts {
 }
 
 /// What bodies and reports call these links: a stable word.
-pub fn mode_name(links: &[LinkKind]) -> &'static str {
+pub fn mode_name(links: &[LinkKind]) -> Cow<'static, str> {
     match links {
-        [LinkKind::V1r, LinkKind::Tedapi] => "v1r+wifi",
-        [LinkKind::FleetApi] => "fleetapi",
-        [preferred, ..] => preferred.word(),
-        [] => "",
+        [LinkKind::V1r, LinkKind::Tedapi] => "v1r+wifi".into(),
+        [LinkKind::FleetApi] => "fleetapi".into(),
+        [only] => only.word().into(),
+        several => several.iter().map(|link| link.word()).collect::<Vec<_>>().join("+").into(),
     }
 }
 

@@ -4,13 +4,13 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::customer::Answers;
-use super::tedapi::Payloads;
-use super::views::ViewCache;
-use super::{Number, Numbering, NumberingMemory, RawPercent};
+use tokio::time::Instant;
+
+use super::{Answers, Interpretation, LinkKind, Number, NumberingMemory, RawPercent, Site};
 
 /// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -79,6 +79,10 @@ pub struct Readings {
     pub reserve: Option<RawPercent>,
     /// `self_consumption`, `autonomous` or `backup`.
     pub mode: Option<String>,
+    /// Whether charging from the grid is allowed.
+    pub grid_charging: Option<bool>,
+    /// What may flow into the grid: `battery_ok`, `pv_only` or `never`.
+    pub grid_export: Option<String>,
     /// Hours until empty at the present load, by the gateway's own reckoning.
     pub time_remaining: Option<Number>,
     pub site_name: Option<String>,
@@ -90,6 +94,18 @@ pub struct Readings {
     pub din: Option<String>,
     /// Whether this is Powerwall 3 hardware; `None` while unknown.
     pub powerwall3: Option<bool>,
+    /// Which of these did not come from the link in use.
+    pub supplements: Vec<Supplement>,
+}
+
+/// A reading that the link in use cannot know and another one knew.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Supplement {
+    /// Name of the field of [`Readings`].
+    pub field: &'static str,
+    pub link: LinkKind,
+    /// When that link read it.
+    pub taken: Instant,
 }
 
 /// What the operator wants changed in readings before anyone sees them.
@@ -128,34 +144,6 @@ impl Adjustments {
     }
 }
 
-/// Where the documents come from: what a link brought home, as received.
-#[derive(Clone, Debug)]
-pub enum Source {
-    Tedapi(Payloads),
-    Customer(Answers),
-}
-
-impl Source {
-    /// Whether a Powerwall 3 answered with the little that it has of the customer API.
-    pub fn is_basic_lan(&self) -> bool {
-        matches!(self, Self::Customer(answers) if answers.is_basic_lan())
-    }
-
-    fn readings(&self, adjustments: &Adjustments) -> Readings {
-        match self {
-            Self::Tedapi(payloads) => payloads.readings(adjustments),
-            Self::Customer(answers) => answers.readings(adjustments),
-        }
-    }
-
-    fn documents(&self, adjustments: &Adjustments) -> Documents {
-        match self {
-            Self::Tedapi(payloads) => payloads.documents(adjustments),
-            Self::Customer(answers) => answers.documents(adjustments),
-        }
-    }
-}
-
 /// The documents of the customer API, as the reference library shapes them: key order and number types are theirs.
 /// `Value::Null` means the gateway did not say.
 #[derive(Clone, Debug, Default)]
@@ -170,8 +158,6 @@ pub struct Documents {
     pub temps: Value,
     /// Fans keyed by vitals key.
     pub fans: Value,
-    /// Alert names, sorted, each once.
-    pub alerts: Vec<String>,
     /// `/api/system_status`
     pub system_status: Value,
     /// `/api/system_status/grid_status`
@@ -182,66 +168,77 @@ pub struct Documents {
     pub site_info: Value,
     /// `/api/operation`, reserve on the raw scale.
     pub operation: Value,
-    /// Whether charging from the grid is allowed.
-    pub grid_charging: Option<bool>,
-    /// `battery_ok`, `pv_only` or `never`.
-    pub grid_export: Option<String>,
-    /// `config.json` of the gateway. Holds personal data: for derivation and redacted views only.
-    pub config: Value,
-    /// The numbers of units, inverters and fans.
-    pub numbering: Arc<Numbering>,
 }
+
+/// How many bodies can be rendered from one telemetry.
+pub(crate) const BODIES: usize = 48;
+
+/// Bodies rendered from one telemetry, each at most once; most telemetries are never asked for any.
+type Bodies = OnceLock<Box<[OnceLock<Bytes>; BODIES]>>;
 
 /// One good poll of one gateway; immutable, shared by everybody who shows it.
 #[derive(Debug)]
 pub struct Telemetry {
-    pub readings: Readings,
+    /// What every poll renews.
+    pub readings: Arc<Readings>,
+    /// What the operator wants changed in everything that is shown.
     adjustments: Adjustments,
-    source: Source,
+    /// What the link brought home.
+    answers: Arc<dyn Answers>,
     /// Where numbers come from that must outlive this poll.
     memory: Arc<NumberingMemory>,
     /// Derived on first use: most gateways are never asked for more than their readings.
-    documents: OnceLock<Documents>,
-    /// Bodies rendered from this telemetry, each at most once.
-    pub views: ViewCache,
+    interpretation: OnceLock<Interpretation>,
+    /// What was rendered.
+    bodies: Bodies,
 }
 
 impl Telemetry {
     /// Telemetry with numbers of its own: for one that stands alone.
-    pub fn new(source: Source, adjustments: Adjustments) -> Arc<Self> {
-        Self::remembering(source, adjustments, Arc::default())
+    pub fn new(answers: Arc<dyn Answers>, adjustments: Adjustments) -> Arc<Self> {
+        Self::remembering(answers, adjustments, Arc::default())
     }
 
     /// Telemetry that takes its numbers from `memory`, and adds to it what has none yet.
-    pub fn remembering(source: Source, adjustments: Adjustments, memory: Arc<NumberingMemory>) -> Arc<Self> {
+    pub fn remembering(
+        answers: Arc<dyn Answers>,
+        adjustments: Adjustments,
+        memory: Arc<NumberingMemory>,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            readings: source.readings(&adjustments),
+            readings: Arc::new(answers.readings(&adjustments)),
             adjustments,
-            source,
+            answers,
             memory,
-            documents: OnceLock::new(),
-            views: ViewCache::default(),
+            interpretation: OnceLock::new(),
+            bodies: OnceLock::new(),
         })
     }
 
+    fn interpretation(&self) -> &Interpretation {
+        let interpret = || self.answers.interpret(&self.readings, &self.adjustments, &self.memory);
+        self.interpretation.get_or_init(interpret)
+    }
+
+    /// The site, with everything that is known of it.
+    pub fn site(&self) -> &Site {
+        &self.interpretation().site
+    }
+
+    /// The documents of the customer API.
     pub fn documents(&self) -> &Documents {
-        self.documents.get_or_init(|| {
-            let mut documents = self.source.documents(&self.adjustments);
-            self.memory.number(&mut documents);
-            documents
-        })
+        &self.interpretation().documents
     }
 
-    pub fn source(&self) -> &Source {
-        &self.source
+    /// What the link brought home.
+    pub fn answers(&self) -> &Arc<dyn Answers> {
+        &self.answers
     }
 
-    /// What the gateway answered in its own protocol; `None` if it was asked in another one.
-    pub fn payloads(&self) -> Option<&Payloads> {
-        match &self.source {
-            Source::Tedapi(payloads) => Some(payloads),
-            Source::Customer(_) => None,
-        }
+    /// The body in `slot`, rendered on first use.
+    pub(crate) fn body(&self, slot: usize, render: impl FnOnce() -> Bytes) -> Bytes {
+        let slots = self.bodies.get_or_init(|| Box::new([const { OnceLock::new() }; BODIES]));
+        slots[slot].get_or_init(render).clone()
     }
 
     pub fn adjustments(&self) -> &Adjustments {

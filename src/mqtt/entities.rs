@@ -6,10 +6,10 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde_json::{Map, Value, json};
 
 use super::text;
-use super::units::{MOST_PARTS, batteries, meters, strings};
+use super::units::{MOST_PARTS, batteries, is_topic_level, meters, serial, strings};
 use super::values::OF_BATTERIES;
-use crate::model::device_signals::{SignalGroup, unit_signals};
-use crate::model::{Documents, GatewayFacts, GatewayKind};
+use crate::model::site::signals::SignalGroup;
+use crate::model::{GatewayFacts, GatewayKind, Site};
 
 /// What kind of value an entity shows, in the words of Home Assistant; an empty word is left out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,8 +86,6 @@ const BASE: [(&str, &str, &str, Shown, &str); 25] = [
     ("sensor", "time_remaining", "Time Remaining", shown("h", "duration", "measurement"), "mdi:timer-outline"),
 ];
 
-/// Only where the gateway reports them.
-const IF_REPORTED: [&str; 2] = ["grid_voltage", "grid_current"];
 /// Not for every day.
 const DIAGNOSTIC: [&str; 2] = ["battery_raw", "version"];
 
@@ -103,25 +101,25 @@ const CONTROLS: [(&str, &str); 7] = [
     ("button", "reconnect_grid"),
 ];
 
-/// The entities of a gateway with these documents: those of the gateway first, because the others refer to its device.
-pub(super) fn entities(facts: &GatewayFacts, documents: &Documents) -> Vec<Entity> {
-    let mut entities = base(facts, documents);
-    of_strings(documents, &mut entities);
-    of_meters(documents, &mut entities);
-    of_batteries(documents, &mut entities);
-    of_signals(documents, &mut entities);
+/// The entities of a gateway with this site: those of the gateway first, because the others refer to its device.
+pub(super) fn entities(facts: &GatewayFacts, site: &Site) -> Vec<Entity> {
+    let mut entities = base(facts, site);
+    of_strings(site, &mut entities);
+    of_meters(site, &mut entities);
+    of_batteries(site, &mut entities);
+    of_signals(site, &mut entities);
     entities
 }
 
-fn base(facts: &GatewayFacts, documents: &Documents) -> Vec<Entity> {
-    let site = documents.aggregates.get("site");
-    let is_reported = |suffix: &str| {
-        let field = suffix.replace("grid_", "instant_average_");
-        site.and_then(|site| site.get(field)).is_some_and(Value::is_number)
+fn base(facts: &GatewayFacts, site: &Site) -> Vec<Entity> {
+    let grid = site.meters.as_ref().map(|meters| &meters.site);
+    let is_reported = |suffix: &str| match suffix {
+        "grid_voltage" => grid.and_then(|meter| meter.voltage).is_some(),
+        "grid_current" => grid.and_then(|meter| meter.current).is_some(),
+        _ => true,
     };
     let applies = |suffix: &&str| {
-        (facts.kind != GatewayKind::Inverter || !OF_BATTERIES.contains(suffix))
-            && (!IF_REPORTED.contains(suffix) || is_reported(suffix))
+        (facts.kind != GatewayKind::Inverter || !OF_BATTERIES.contains(suffix)) && is_reported(suffix)
     };
     BASE.iter()
         .filter(|(_, suffix, ..)| applies(suffix))
@@ -142,8 +140,8 @@ fn sensor(suffix: String, name: String, state: String, shown: Shown, icon: &'sta
     Entity { component: "sensor", suffix, name, state, shown, icon, is_diagnostic: true, serial: None }
 }
 
-fn of_strings(documents: &Documents, entities: &mut Vec<Entity>) {
-    for string in strings(documents) {
+fn of_strings(site: &Site, entities: &mut Vec<Entity>) {
+    for string in strings(site) {
         let id = &string.id;
         for (what, label, shown, icon) in [
             ("voltage", "Voltage", VOLTAGE, "mdi:lightning-bolt"),
@@ -157,8 +155,8 @@ fn of_strings(documents: &Documents, entities: &mut Vec<Entity>) {
     }
 }
 
-fn of_meters(documents: &Documents, entities: &mut Vec<Entity>) {
-    for meter in meters(documents) {
+fn of_meters(site: &Site, entities: &mut Vec<Entity>) {
+    for meter in meters(site) {
         let serial = meter.din.rsplit("--").next().unwrap_or(meter.din);
         let location = meter.location().map(|location| format!(" ({location})")).unwrap_or_default();
         for (what, label, shown, icon) in [
@@ -168,30 +166,30 @@ fn of_meters(documents: &Documents, entities: &mut Vec<Entity>) {
             ("energy_imported", "Energy Imported", COUNTED, "mdi:transmission-tower-import"),
             ("energy_exported", "Energy Exported", COUNTED, "mdi:transmission-tower-export"),
         ] {
-            let suffix = format!("remote_meter_{}_{}_{what}", words(meter.din), meter.ct);
-            let name = format!("Remote Meter {serial} {}{location} {label}", meter.ct.to_uppercase());
+            let suffix = format!("remote_meter_{}_{}_{what}", words(meter.din), meter.ct());
+            let name = format!("Remote Meter {serial} {}{location} {label}", meter.ct().to_uppercase());
             entities.push(sensor(suffix, name, format!("{}/{what}", meter.topic()), shown, icon));
         }
     }
 }
 
-fn of_batteries(documents: &Documents, entities: &mut Vec<Entity>) {
-    for battery in batteries(documents) {
+fn of_batteries(site: &Site, entities: &mut Vec<Entity>) {
+    for battery in batteries(site) {
         let number = battery.number;
         for (what, label, icon, value) in [
-            ("capacity", "Capacity", "mdi:battery-high", battery.capacity),
-            ("charge", "Charge", "mdi:battery-medium", battery.charge),
+            ("capacity", "Capacity", "mdi:battery-high", battery.charge.full_pack),
+            ("charge", "Charge", "mdi:battery-medium", battery.charge.remaining),
         ] {
             if value.is_none() {
                 continue;
             }
-            let name = match battery.serial {
+            let name = match serial(battery) {
                 Some(_) => label.to_owned(),
                 None => format!("Battery {number} {label}"),
             };
             let suffix = format!("battery_{number}_{what}");
             let state = format!("batteries/{number}/{what}");
-            let serial = battery.serial.map(str::to_owned);
+            let serial = serial(battery).map(str::to_owned);
             entities.push(Entity {
                 is_diagnostic: false,
                 serial,
@@ -201,12 +199,13 @@ fn of_batteries(documents: &Documents, entities: &mut Vec<Entity>) {
     }
 }
 
-fn of_signals(documents: &Documents, entities: &mut Vec<Entity>) {
-    for unit in unit_signals(documents).into_iter().take(MOST_PARTS) {
+fn of_signals(site: &Site, entities: &mut Vec<Entity>) {
+    let named = site.devices.iter().filter(|device| is_topic_level(&device.serial));
+    for unit in named.take(MOST_PARTS) {
         for (signal, _) in unit.known() {
             let device_class = if signal.group == SignalGroup::Temperature { "temperature" } else { "" };
             let shown = shown(signal.group.unit(), device_class, "measurement");
-            let suffix = format!("device_{}_{}", slug(unit.serial), signal.id);
+            let suffix = format!("device_{}_{}", slug(&unit.serial), signal.id);
             let state = format!("devices/{}/{}", unit.serial, signal.topic);
             entities.push(Entity {
                 serial: Some(unit.serial.to_owned()),

@@ -125,7 +125,7 @@ impl Face {
         self.known_since.get_or_insert(now);
         let learned = self.learned.replace(now).unwrap_or(now);
         self.lived += now.saturating_duration_since(learned).min(LONGEST_STEP);
-        for entity in entities(facts, telemetry.documents()) {
+        for entity in entities(facts, telemetry.site()) {
             match self.entities.iter().position(|known| known.entity.is_same(&entity)) {
                 Some(place) => {
                     let known = &mut self.entities[place];

@@ -12,9 +12,10 @@ use crate::model::Aggregate;
 
 use super::entities::{Announcement, entities};
 use super::values::Values;
+use crate::link::vitals::alone;
 use crate::model::{
-    Charge, Documents, Freshness, GatewayFacts, GatewayKind, GridStatus, Number, Numbering, Power,
-    RawPercent, Readings,
+    Charge, Documents, Freshness, GatewayFacts, GatewayKind, GridStatus, Interpretation, Number,
+    NumberingMemory, Power, RawPercent, Readings, Site,
 };
 
 fn recorded() -> Value {
@@ -26,11 +27,12 @@ fn facts() -> GatewayFacts {
 }
 
 /// The recorded input as ours holds it.
-fn said() -> (Readings, Documents) {
+fn recorded_input() -> (Readings, Documents) {
     let input = &recorded()["input"]["data"];
     let number = |value: &Value| Number::from_json(value);
     let power = |section: &str| number(&input["aggregates"][section]["instant_power"]);
     let text = |key: &str| input[key].as_str().map(str::to_owned);
+    let energy = |key: &str| number(&input["system_status"][key]);
     let readings = Readings {
         power: Power {
             site: power("site"),
@@ -39,13 +41,15 @@ fn said() -> (Readings, Documents) {
             solar: power("solar"),
         },
         charge: Charge {
-            remaining: Some(Number::Float(62.5)),
-            full_pack: Some(Number::Int(100)),
-            told: None,
+            remaining: energy("nominal_energy_remaining"),
+            full_pack: energy("nominal_full_pack_energy"),
+            told: Some(RawPercent(62.5)),
         },
         grid: Some(GridStatus::Up),
         reserve: Some(RawPercent(23.999_999_999_999_996)),
         mode: text("mode"),
+        grid_charging: input["grid_charging"].as_bool(),
+        grid_export: text("grid_export"),
         time_remaining: number(&input["time_remaining"]),
         firmware: text("version"),
         ..Readings::default()
@@ -55,11 +59,19 @@ fn said() -> (Readings, Documents) {
         vitals: input["vitals"].clone(),
         strings: input["strings"].clone(),
         system_status: input["system_status"].clone(),
-        grid_charging: input["grid_charging"].as_bool(),
-        grid_export: text("grid_export"),
         ..Documents::default()
     };
     (readings, documents)
+}
+
+/// What it means.
+fn said() -> Interpretation {
+    let (readings, documents) = recorded_input();
+    alone(documents, readings, &NumberingMemory::default())
+}
+
+fn values(facts: &GatewayFacts, freshness: Freshness, said: &Interpretation) -> Values {
+    Values::of_parts(facts, freshness, Some((&said.site, &said.documents)))
 }
 
 /// Topics and payloads of a recorded publication.
@@ -85,8 +97,7 @@ fn below(base: &str, values: Values) -> Vec<(String, String)> {
 
 #[test]
 fn a_live_gateway_says_what_was_recorded() {
-    let (readings, documents) = said();
-    let ours = Values::of_parts(&facts(), Freshness::Live, Some((&readings, &documents)));
+    let ours = values(&facts(), Freshness::Live, &said());
     let ours = below("pypowerwall/home", ours);
     let theirs = publication("second_publish");
     for ((topic, payload), (their_topic, their_payload)) in ours.iter().zip(&theirs) {
@@ -109,26 +120,21 @@ fn a_lost_gateway_says_what_was_recorded() {
 
 #[test]
 fn a_failed_poll_does_not_end_the_availability() {
-    let (readings, documents) = said();
-    let values = Values::of_parts(&facts(), Freshness::Stale, Some((&readings, &documents)));
+    let values = values(&facts(), Freshness::Stale, &said());
     let values: BTreeMap<_, _> = values.0.into_iter().collect();
     assert_eq!((values["online"].as_str(), values["availability"].as_str()), ("false", "online"));
 }
 
-fn announcements(
-    facts: &GatewayFacts,
-    documents: &Documents,
-    firmware: Option<&str>,
-) -> Vec<(String, String)> {
+fn announcements(facts: &GatewayFacts, site: &Site) -> Vec<(String, String)> {
+    let firmware = site.readings.firmware.as_deref();
     let announcement =
         Announcement { prefix: "pypowerwall", discovery_prefix: "homeassistant", facts, firmware };
-    let entities = entities(facts, documents);
+    let entities = entities(facts, site);
     entities.iter().map(|entity| (announcement.topic(entity), announcement.document(entity))).collect()
 }
 
 fn announced(facts: &GatewayFacts) -> Vec<(String, String)> {
-    let (readings, documents) = said();
-    announcements(facts, &documents, readings.firmware.as_deref())
+    announcements(facts, &said().site)
 }
 
 #[test]
@@ -155,10 +161,10 @@ fn entities_are_announced_as_recorded_except_those_that_take_orders() {
 
 #[test]
 fn a_gateway_without_batteries_has_no_entity_of_a_battery() {
-    let (readings, mut documents) = said();
-    documents.system_status = Value::Null;
+    let mut said = said();
+    said.site.units = None;
     let facts = GatewayFacts { kind: GatewayKind::Inverter, ..facts() };
-    let entities = entities(&facts, &documents);
+    let entities = entities(&facts, &said.site);
     let states: Vec<_> = entities.iter().map(|entity| entity.state.as_str()).collect();
     for state in
         ["battery", "battery_raw", "powerwall", "reserve", "mode", "total_capacity", "time_remaining"]
@@ -168,14 +174,13 @@ fn a_gateway_without_batteries_has_no_entity_of_a_battery() {
     for state in ["solar", "grid", "home", "version", "online", "strings/A/power"] {
         assert!(states.contains(&state), "{state}");
     }
-    let values = Values::of_parts(&facts, Freshness::Live, Some((&readings, &documents)));
+    let values = values(&facts, Freshness::Live, &said);
     assert!(values.0.iter().all(|(topic, _)| topic != "battery" && topic != "powerwall"));
 }
 
 #[test]
 fn a_gateway_that_says_nothing_has_no_value() {
-    let values =
-        Values::of_parts(&facts(), Freshness::Live, Some((&Readings::default(), &Documents::default())));
+    let values = values(&facts(), Freshness::Live, &Interpretation::default());
     let topics: Vec<_> = values.0.iter().map(|(topic, _)| topic.as_str()).collect();
     assert_eq!(topics, ["online", "name", "status", "availability"]);
 }
@@ -219,13 +224,13 @@ async fn a_publisher_that_keeps_dying_is_restarted_ever_more_rarely() {
 
 #[test]
 fn batteries_that_are_told_in_another_order_keep_their_numbers() {
-    let (readings, documents) = said();
-    let serials = ["TG125337000AAA", "TG125337000BBB", "X"].map(str::to_owned).to_vec();
-    let numbering = Numbering { units: serials, ..Numbering::default() };
-    let mut reversed = Documents { numbering: Arc::new(numbering), ..documents.clone() };
+    let numbers = NumberingMemory::default();
+    let (readings, documents) = recorded_input();
+    let before = alone(documents.clone(), readings.clone(), &numbers);
+    let mut reversed = documents;
     reversed.system_status["battery_blocks"].as_array_mut().unwrap().reverse();
-    let values = |documents| Values::of_parts(&facts(), Freshness::Live, Some((&readings, documents))).0;
-    assert_eq!(values(&documents), values(&reversed));
-    let of = |documents| announcements(&facts(), documents, readings.firmware.as_deref());
-    assert_eq!(of(&documents), of(&reversed));
+    let after = alone(reversed, readings, &numbers);
+    let values = |said| values(&facts(), Freshness::Live, said).0;
+    assert_eq!(values(&before), values(&after));
+    assert_eq!(announcements(&facts(), &before.site), announcements(&facts(), &after.site));
 }

@@ -1,49 +1,34 @@
 //! The parts of a site that have topics of their own: batteries, solar strings, remote meters.
 
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
-use crate::model::device_signals::is_topic_level;
-use crate::model::views::numbered;
-use crate::model::{Documents, Number};
+use crate::model::{Number, Site, SolarString, Transformer, Unit};
 
 /// More parts of a kind than any site has; the rest of what a gateway may claim is left out.
 pub(super) const MOST_PARTS: usize = 48;
 
-/// One battery with its number.
-pub(super) struct Battery<'a> {
-    /// From 1 on; the number that this unit has in every other body.
-    pub number: usize,
-    pub serial: Option<&'a str>,
-    /// Wh
-    pub capacity: Option<f64>,
-    /// Wh
-    pub charge: Option<f64>,
+/// Whether a name can be one level of an MQTT topic.
+pub(super) fn is_topic_level(name: &str) -> bool {
+    let plain = |c: char| !c.is_control() && !matches!(c, '/' | '+' | '#');
+    !name.is_empty() && name.len() <= 64 && name.chars().all(plain)
 }
 
-impl Battery<'_> {
-    pub fn is_known(&self) -> bool {
-        self.capacity.is_some() || self.charge.is_some()
-    }
+pub(super) fn batteries(site: &Site) -> &[Unit] {
+    let units = site.units.as_deref().unwrap_or_default();
+    &units[..units.len().min(MOST_PARTS)]
 }
 
-pub(super) fn batteries(documents: &Documents) -> Vec<Battery<'_>> {
-    let energy = |block: &Value, key: &str| number(block.get(key)?);
-    let numbered = numbered::batteries(documents).take(MOST_PARTS);
-    let batteries = numbered.map(|(number, serial, block)| Battery {
-        number,
-        serial: (!serial.is_empty()).then_some(serial),
-        capacity: energy(block, "nominal_full_pack_energy"),
-        charge: energy(block, "nominal_energy_remaining"),
-    });
-    batteries.collect()
+/// The serial of a battery, if it has one.
+pub(super) fn serial(unit: &Unit) -> Option<&str> {
+    Some(unit.serial.as_str()).filter(|serial| !serial.is_empty())
 }
 
 /// One solar string, or a pair of strings that lie in parallel.
-pub(super) struct SolarString<'a> {
+pub(super) struct Strand {
     /// `A`, or `AB1` for the pair of `A1` and `B1`.
     pub id: String,
-    /// As the gateway tells of it; a pair has none.
-    pub whole: Option<&'a Value>,
+    /// Whether it is one string, which the documents have.
+    pub is_single: bool,
     /// V
     voltage: Option<f64>,
     /// A
@@ -52,113 +37,107 @@ pub(super) struct SolarString<'a> {
     power: Option<f64>,
 }
 
-impl SolarString<'_> {
+impl Strand {
     /// What is measured, by the level of its topic.
     pub fn measured(&self) -> [(&'static str, Option<f64>); 3] {
         [("voltage", self.voltage), ("current", self.current), ("power", self.power)]
     }
 }
 
-/// Strings as told, then the pairs that are complete: at the voltage of the first, with the sum of both.
-pub(super) fn strings(documents: &Documents) -> Vec<SolarString<'_>> {
-    let told = || documents.strings.as_object().into_iter().flatten().take(MOST_PARTS);
-    let measured = |string: &Value, what: &str| string.get(what).and_then(number);
-    let mut strings: Vec<SolarString<'_>> = told()
-        .filter(|(id, _)| is_topic_level(id))
-        .map(|(id, string)| SolarString {
-            id: id.clone(),
-            whole: Some(string),
-            voltage: measured(string, "Voltage"),
-            current: measured(string, "Current"),
-            power: measured(string, "Power"),
-        })
-        .collect();
-    let mut pairs = Vec::new();
-    for (first, second) in [("A", "B"), ("C", "D"), ("E", "F")] {
-        for (id, one) in told() {
-            let Some(suffix) = id.strip_prefix(first) else { continue };
+/// Strings as reported, then the pairs that are complete: at the voltage of the first, with the sum of both.
+pub(super) fn strings(site: &Site) -> Vec<Strand> {
+    let all = site.strings.as_deref().unwrap_or_default();
+    let reported = &all[..all.len().min(MOST_PARTS)];
+    let single = |string: &SolarString| Strand {
+        id: string.name.clone(),
+        is_single: true,
+        voltage: float(string.voltage),
+        current: float(string.current),
+        power: float(string.power),
+    };
+    let singles = reported.iter().filter(|string| is_topic_level(&string.name)).map(single);
+    let pairs = [("A", "B"), ("C", "D"), ("E", "F")].into_iter().flat_map(|(first, second)| {
+        reported.iter().filter_map(move |one| {
+            let suffix = one.name.strip_prefix(first)?;
             if !suffix.bytes().all(|byte| byte.is_ascii_digit()) {
-                continue;
+                return None;
             }
-            let Some(other) = documents.strings.get(format!("{second}{suffix}")) else { continue };
-            let sum = |what| match (measured(one, what), measured(other, what)) {
-                (None, None) => None,
-                (one, other) => Some(one.unwrap_or(0.0) + other.unwrap_or(0.0)),
-            };
-            pairs.push(SolarString {
+            let other = all.iter().find(|other| other.name.strip_prefix(second) == Some(suffix))?;
+            Some(Strand {
                 id: format!("{first}{second}{suffix}"),
-                whole: None,
-                voltage: measured(one, "Voltage"),
-                current: sum("Current"),
-                power: sum("Power"),
-            });
-        }
+                is_single: false,
+                voltage: float(one.voltage),
+                current: sum(one.current, other.current),
+                power: sum(one.power, other.power),
+            })
+        })
+    });
+    singles.chain(pairs).collect()
+}
+
+/// The sum of what is known.
+fn sum(one: Option<Number>, other: Option<Number>) -> Option<f64> {
+    match (float(one), float(other)) {
+        (None, None) => None,
+        (one, other) => Some(one.unwrap_or(0.0) + other.unwrap_or(0.0)),
     }
-    strings.append(&mut pairs);
-    strings
 }
 
 /// One current transformer of a remote meter.
 pub(super) struct Meter<'a> {
     pub din: &'a str,
-    /// `ct0` …
-    pub ct: String,
-    /// What is told of it, without the prefix of each name; energies in Ws.
-    pub fields: Map<String, Value>,
+    transformer: &'a Transformer,
 }
 
 impl Meter<'_> {
+    /// `ct0` …
+    pub fn ct(&self) -> String {
+        format!("ct{}", self.transformer.index)
+    }
+
     pub fn topic(&self) -> String {
-        format!("meters/remote/{}/{}", self.din, self.ct)
+        format!("meters/remote/{}/{}", self.din, self.ct())
     }
 
     /// What it is clamped around.
     pub fn location(&self) -> Option<&str> {
-        self.fields.get("Location").and_then(Value::as_str).filter(|location| !location.is_empty())
+        self.transformer.location.as_deref().filter(|location| !location.is_empty())
     }
 
     /// What is measured, by the level of its topic, with the digits behind the point.
     pub fn measured(&self) -> [(&'static str, Option<f64>, usize); 5] {
-        let told = |field: &str| self.fields.get(field).and_then(number);
-        let watt_hours = |field: &str| told(field).map(|watt_seconds| watt_seconds / 3600.0);
+        let ct = self.transformer;
         [
-            ("voltage", told("InstVoltage"), 2),
-            ("current", told("InstCurrent"), 2),
-            ("power", told("InstRealPower"), 1),
-            ("energy_imported", watt_hours("EnergyImportedWs"), 0),
-            ("energy_exported", watt_hours("EnergyExportedWs"), 0),
+            ("voltage", float(ct.voltage), 2),
+            ("current", float(ct.current), 2),
+            ("power", float(ct.power), 1),
+            ("energy_imported", ct.imported(), 0),
+            ("energy_exported", ct.exported(), 0),
         ]
     }
-}
 
-pub(super) fn meters(documents: &Documents) -> Vec<Meter<'_>> {
-    let mut meters: Vec<Meter<'_>> = Vec::new();
-    for (key, block) in documents.vitals.as_object().into_iter().flatten() {
-        let Some(din) = key.strip_prefix("TRM--").filter(|din| is_topic_level(din)) else { continue };
-        for (field, value) in block.as_object().into_iter().flatten() {
-            let Some((ct, name)) = field.strip_prefix("TRM_CT").and_then(|rest| rest.split_once('_')) else {
-                continue;
-            };
-            if ct.is_empty() || ct.len() > 2 || !ct.bytes().all(|byte| byte.is_ascii_digit()) {
-                continue;
-            }
-            let ct = format!("ct{ct}");
-            let place = meters.iter().position(|meter| meter.din == din && meter.ct == ct);
-            let place = match place {
-                Some(place) => place,
-                None if meters.len() == MOST_PARTS => continue,
-                None => {
-                    meters.push(Meter { din, ct, fields: Map::new() });
-                    meters.len() - 1
-                }
-            };
-            meters[place].fields.insert(name.to_owned(), value.clone());
-        }
+    /// All of it, as the vitals name it; energies in Ws.
+    pub fn fields(&self) -> Value {
+        let ct = self.transformer;
+        json!({
+            "InstRealPower": ct.power,
+            "InstReactivePower": ct.reactive_power,
+            "InstVoltage": ct.voltage,
+            "InstCurrent": ct.current,
+            "EnergyExportedWs": ct.exported_ws,
+            "EnergyImportedWs": ct.imported_ws,
+            "Location": ct.location,
+        })
     }
-    meters
 }
 
-/// A finite number; nothing else is one.
-pub(super) fn number(value: &Value) -> Option<f64> {
-    Number::from_json(value).map(Number::as_f64)
+pub(super) fn meters(site: &Site) -> Vec<Meter<'_>> {
+    let named = site.remote_meters.iter().filter(|meter| is_topic_level(&meter.din));
+    let transformers = named.flat_map(|meter| meter.transformers.iter().map(move |ct| (meter, ct)));
+    let meters = transformers.map(|(meter, transformer)| Meter { din: &meter.din, transformer });
+    meters.take(MOST_PARTS).collect()
+}
+
+pub(super) fn float(number: Option<Number>) -> Option<f64> {
+    number.map(Number::as_f64)
 }

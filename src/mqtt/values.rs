@@ -3,10 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::text::{json, rounded};
-use super::units::{Battery, MOST_PARTS, Meter, batteries, meters, number, strings};
-use crate::model::device_signals::{SignalGroup, unit_signals};
+use super::units::{MOST_PARTS, batteries, float, is_topic_level, meters, serial, strings};
+use crate::model::site::signals::SignalGroup;
 use crate::model::{
-    Documents, Freshness, GatewayFacts, GatewayKind, GridStatus, Number, RawPercent, Readings, Telemetry,
+    Charge, Documents, Freshness, GatewayFacts, GatewayKind, GridStatus, Meter, Number, RawPercent, Site,
+    Telemetry, Unit,
 };
 
 /// Topics, below that of the gateway, with their payloads, in the order in which they are published.
@@ -32,21 +33,21 @@ pub(super) const OF_BATTERIES: [&str; 12] = [
 impl Values {
     /// Everything that may be said of a gateway at the moment.
     pub fn of(facts: &GatewayFacts, freshness: Freshness, telemetry: Option<&Telemetry>) -> Self {
-        let said = telemetry.map(|telemetry| (&telemetry.readings, telemetry.documents()));
+        let said = telemetry.map(|telemetry| (telemetry.site(), telemetry.documents()));
         Self::of_parts(facts, freshness, said)
     }
 
     pub(super) fn of_parts(
         facts: &GatewayFacts,
         freshness: Freshness,
-        said: Option<(&Readings, &Documents)>,
+        said: Option<(&Site, &Documents)>,
     ) -> Self {
         let mut values = Self::default();
         let online = freshness == Freshness::Live;
         values.put("online", online.to_string());
         values.put("name", facts.name.clone());
-        if let Some((readings, documents)) = said {
-            values.put_readings(readings, documents, online);
+        if let Some((site, documents)) = said {
+            values.put_site(site, documents, online);
         }
         if facts.kind == GatewayKind::Inverter {
             values.0.retain(|(topic, _)| !OF_BATTERIES.contains(&topic.as_str()));
@@ -66,123 +67,103 @@ impl Values {
         }
     }
 
-    fn put_readings(&mut self, readings: &Readings, documents: &Documents, online: bool) {
-        let raw = readings.charge.state_of_energy();
-        let app = raw.map(RawPercent::to_app_clamped);
-        self.put_number("battery", app.map(|percent| percent.0), 1);
-        self.put_number("battery_raw", raw.map(|percent| percent.0), 1);
+    fn put_number_of(&mut self, topic: impl Into<String>, value: Option<Number>, decimals: usize) {
+        self.put_number(topic, float(value), decimals);
+    }
 
-        let batteries = batteries(documents);
-        let (capacity, charge) = energies(documents, &batteries);
-        self.put_number("total_capacity", capacity, 0);
-        self.put_number("current_charge", charge, 0);
-        for battery in &batteries {
-            self.put_number(format!("batteries/{}/capacity", battery.number), battery.capacity, 0);
-            self.put_number(format!("batteries/{}/charge", battery.number), battery.charge, 0);
+    /// `documents` are for the topics that repeat one of them.
+    fn put_site(&mut self, site: &Site, documents: &Documents, online: bool) {
+        let charge = Stored::of(site);
+        self.put_charge(&charge);
+        self.put_meters(site, documents);
+        self.put_settings(site);
+        self.put_strings(site, documents);
+        for meter in meters(site) {
+            let topic = meter.topic();
+            for (what, value, decimals) in meter.measured() {
+                self.put_number(format!("{topic}/{what}"), value, decimals);
+            }
+            self.put(topic, json(&meter.fields()));
         }
-        let batteries: Vec<Value> = batteries.iter().filter(|battery| battery.is_known()).map(told).collect();
+        self.put_signals(site);
+        self.put("status", json(&status(site, &charge, online)));
+    }
+
+    fn put_charge(&mut self, stored: &Stored<'_>) {
+        let app = stored.percent.map(RawPercent::to_app_clamped);
+        self.put_number("battery", app.map(|percent| percent.0), 1);
+        self.put_number("battery_raw", stored.percent.map(|percent| percent.0), 1);
+        self.put_number("total_capacity", stored.capacity, 0);
+        self.put_number("current_charge", stored.charge, 0);
+        for unit in stored.units {
+            self.put_number_of(format!("batteries/{}/capacity", unit.number), unit.charge.full_pack, 0);
+            self.put_number_of(format!("batteries/{}/charge", unit.number), unit.charge.remaining, 0);
+        }
+        let batteries = stored.batteries();
         if !batteries.is_empty() {
             self.put("batteries", json(&batteries));
         }
+    }
 
-        let power = &readings.power;
-        let watts = |number: Option<Number>| number.map(Number::as_f64);
-        self.put_number("solar", watts(power.solar), 1);
-        self.put_number("grid", watts(power.site), 1);
-        self.put_number("home", watts(power.load), 1);
-        self.put_number("powerwall", watts(power.battery), 1);
-        let meter = |section: &str, key: &str| number(documents.aggregates.get(section)?.get(key)?);
-        let voltage = meter("site", "instant_average_voltage");
-        let current = meter("site", "instant_average_current");
-        self.put_number("grid_voltage", voltage, 2);
-        self.put_number("grid_current", current, 2);
-        if documents.aggregates.is_object() {
-            self.put("aggregates", json(&documents.aggregates));
-        }
-        for (topic, section, key) in [
-            ("grid_energy_imported", "site", "energy_imported"),
-            ("grid_energy_exported", "site", "energy_exported"),
-            ("home_energy_imported", "load", "energy_imported"),
-            ("solar_energy_exported", "solar", "energy_exported"),
-            ("battery_energy_imported", "battery", "energy_imported"),
-            ("battery_energy_exported", "battery", "energy_exported"),
+    fn put_meters(&mut self, site: &Site, documents: &Documents) {
+        let power = &site.readings.power;
+        self.put_number_of("solar", power.solar, 1);
+        self.put_number_of("grid", power.site, 1);
+        self.put_number_of("home", power.load, 1);
+        self.put_number_of("powerwall", power.battery, 1);
+        let Some(meters) = &site.meters else { return };
+        self.put_number_of("grid_voltage", meters.site.voltage, 2);
+        self.put_number_of("grid_current", meters.site.current, 2);
+        self.put("aggregates", json(&documents.aggregates));
+        for (topic, energy) in [
+            ("grid_energy_imported", meters.site.imported),
+            ("grid_energy_exported", meters.site.exported),
+            ("home_energy_imported", meters.load.imported),
+            ("solar_energy_exported", meters.solar.exported),
+            ("battery_energy_imported", meters.battery.imported),
+            ("battery_energy_exported", meters.battery.exported),
         ] {
-            self.put_number(topic, meter(section, key), 0);
+            self.put_number_of(topic, energy, 0);
         }
+    }
 
-        let connected = readings.grid.map(|grid| grid == GridStatus::Up);
-        let reserve = readings.reserve.map(|raw| raw.to_app_reserve().0);
+    fn put_settings(&mut self, site: &Site) {
+        let readings = &site.readings;
         let texts = [
             ("grid_status", readings.grid.map(|grid| grid_word(grid).to_owned())),
-            ("grid_connected", connected.map(|connected| connected.to_string())),
+            ("grid_connected", is_connected(site).map(|connected| connected.to_string())),
             ("mode", readings.mode.clone()),
-            ("reserve", reserve.map(|percent| rounded(percent, 1))),
+            ("reserve", reserve(site).map(|percent| rounded(percent, 1))),
             ("version", readings.firmware.clone()),
-            ("grid_charging", documents.grid_charging.map(|allowed| allowed.to_string())),
-            ("grid_export", documents.grid_export.clone()),
-            ("time_remaining", watts(readings.time_remaining).map(|hours| rounded(hours, 2))),
+            ("grid_charging", readings.grid_charging.map(|allowed| allowed.to_string())),
+            ("grid_export", readings.grid_export.clone()),
+            ("time_remaining", float(readings.time_remaining).map(|hours| rounded(hours, 2))),
         ];
         for (topic, text) in texts {
             if let Some(text) = text {
                 self.put(topic, text);
             }
         }
-
-        self.put_strings(documents);
-        for meter in meters(documents) {
-            self.put_meter(&meter);
-        }
-        self.put_signals(documents);
-        let status = json!({
-            "online": online,
-            "soe": app,
-            "soe_raw": raw,
-            "total_capacity": capacity,
-            "current_charge": charge,
-            "batteries": batteries,
-            "solar": watts(power.solar),
-            "grid": watts(power.site),
-            "grid_voltage": voltage,
-            "grid_current": current,
-            "home": watts(power.load),
-            "powerwall": watts(power.battery),
-            "grid_status": readings.grid,
-            "grid_connected": connected,
-            "mode": readings.mode,
-            "reserve": reserve,
-            "version": readings.firmware,
-            "grid_charging": documents.grid_charging,
-            "grid_export": documents.grid_export,
-            "time_remaining": watts(readings.time_remaining),
-        });
-        self.put("status", json(&status));
     }
 
-    fn put_strings(&mut self, documents: &Documents) {
-        for string in strings(documents) {
+    fn put_strings(&mut self, site: &Site, documents: &Documents) {
+        for string in strings(site) {
             let topic = format!("strings/{}", string.id);
             for (what, value) in string.measured() {
                 self.put_number(format!("{topic}/{what}"), value, 2);
             }
-            if let Some(whole) = string.whole {
+            if let Some(whole) = documents.strings.get(&string.id).filter(|_| string.is_single) {
                 self.put(topic, json(whole));
             }
         }
     }
 
-    fn put_meter(&mut self, meter: &Meter<'_>) {
-        let topic = meter.topic();
-        for (what, value, decimals) in meter.measured() {
-            self.put_number(format!("{topic}/{what}"), value, decimals);
-        }
-        self.put(topic, json(&meter.fields));
-    }
-
-    fn put_signals(&mut self, documents: &Documents) {
-        for unit in unit_signals(documents).into_iter().take(MOST_PARTS) {
-            let topic = format!("devices/{}", unit.serial);
+    fn put_signals(&mut self, site: &Site) {
+        let named = site.devices.iter().filter(|device| is_topic_level(&device.serial));
+        for device in named.take(MOST_PARTS) {
+            let topic = format!("devices/{}", device.serial);
             let mut all = Map::new();
-            for (signal, value) in unit.known() {
+            for (signal, value) in device.known() {
                 let text = rounded(value, signal.group.decimals());
                 let rounded: Value = match signal.group {
                     SignalGroup::FanSpeed => text.parse::<i64>().map_or(Value::Null, Value::from),
@@ -196,24 +177,76 @@ impl Values {
     }
 }
 
-/// Capacity and charge of all batteries, Wh: what the gateway sums, else the sum over those that tell theirs.
-fn energies(documents: &Documents, batteries: &[Battery<'_>]) -> (Option<f64>, Option<f64>) {
-    let told = |key: &str| documents.system_status.get(key).and_then(number);
-    let sum = |of: fn(&Battery<'_>) -> Option<f64>| {
-        batteries.iter().filter_map(of).reduce(|sum, energy| sum + energy)
-    };
-    (
-        told("nominal_full_pack_energy").or_else(|| sum(|battery| battery.capacity)),
-        told("nominal_energy_remaining").or_else(|| sum(|battery| battery.charge)),
-    )
+/// Energy in the batteries, Wh: what the gateway sums, else the sum over those that report theirs.
+struct Stored<'a> {
+    percent: Option<RawPercent>,
+    capacity: Option<f64>,
+    charge: Option<f64>,
+    units: &'a [Unit],
 }
 
-fn told(battery: &Battery<'_>) -> Value {
+impl<'a> Stored<'a> {
+    fn of(site: &'a Site) -> Self {
+        let (units, charge) = (batteries(site), &site.readings.charge);
+        let sum = |of: fn(&Charge) -> Option<Number>| {
+            units.iter().filter_map(|unit| float(of(&unit.charge))).reduce(|sum, energy| sum + energy)
+        };
+        Self {
+            percent: charge.state_of_energy(),
+            capacity: float(charge.full_pack).or_else(|| sum(|charge| charge.full_pack)),
+            charge: float(charge.remaining).or_else(|| sum(|charge| charge.remaining)),
+            units,
+        }
+    }
+
+    /// The batteries of which something is known.
+    fn batteries(&self) -> Vec<Value> {
+        let is_known = |unit: &&Unit| unit.charge.full_pack.is_some() || unit.charge.remaining.is_some();
+        let battery = |unit: &Unit| {
+            json!({
+                "index": unit.number,
+                "capacity": float(unit.charge.full_pack),
+                "charge": float(unit.charge.remaining),
+                "serial": serial(unit),
+            })
+        };
+        self.units.iter().filter(is_known).map(battery).collect()
+    }
+}
+
+fn is_connected(site: &Site) -> Option<bool> {
+    site.readings.grid.map(|grid| grid == GridStatus::Up)
+}
+
+fn reserve(site: &Site) -> Option<f64> {
+    site.readings.reserve.map(|raw| raw.to_app_reserve().0)
+}
+
+/// Everything in one payload.
+fn status(site: &Site, stored: &Stored<'_>, online: bool) -> Value {
+    let readings = &site.readings;
+    let at_grid = |of: fn(&Meter) -> Option<Number>| site.meters.as_ref().and_then(|meters| of(&meters.site));
     json!({
-        "index": battery.number,
-        "capacity": battery.capacity,
-        "charge": battery.charge,
-        "serial": battery.serial,
+        "online": online,
+        "soe": stored.percent.map(RawPercent::to_app_clamped),
+        "soe_raw": stored.percent,
+        "total_capacity": stored.capacity,
+        "current_charge": stored.charge,
+        "batteries": stored.batteries(),
+        "solar": float(readings.power.solar),
+        "grid": float(readings.power.site),
+        "grid_voltage": float(at_grid(|meter| meter.voltage)),
+        "grid_current": float(at_grid(|meter| meter.current)),
+        "home": float(readings.power.load),
+        "powerwall": float(readings.power.battery),
+        "grid_status": readings.grid,
+        "grid_connected": is_connected(site),
+        "mode": readings.mode,
+        "reserve": reserve(site),
+        "version": readings.firmware,
+        "grid_charging": readings.grid_charging,
+        "grid_export": readings.grid_export,
+        "time_remaining": float(readings.time_remaining),
     })
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::modes::{self, Fact, Given, Links, Verdict};
+use super::credentials::{Credentials, Places};
+use super::modes::{self, Links, Verdict};
 use super::problem::{Problems, nearest};
 use super::rsa_key::{self, RsaKey};
 use super::values::{self, Refusal};
@@ -34,9 +35,16 @@ const KEYS: [&str; 19] = [
     "tedapi_api_version",
     "tedapi_auth_mode",
 ];
-/// Ours, this and the next; the servers before have no such keys.
-const CERTIFICATE: &str = "certificate";
+/// The servers before have no such keys.
+const OUR_KEYS: [&str; 3] = [CERTIFICATE, LIFETIME_ENERGY, STANDBY];
+pub(super) const CERTIFICATE: &str = "certificate";
 const LIFETIME_ENERGY: &str = "lifetime_energy";
+const STANDBY: &str = "standby";
+/// What a gateway has once, whichever link is in use.
+const OF_THE_GATEWAY: [&str; 8] =
+    ["id", "name", "type", "authpath", "timezone", "siteid", "site_id", STANDBY];
+/// More links than a house has.
+const MOST_STANDBY: usize = 3;
 
 /// What the servers before ours send with a login when they are told nothing; gateways do not look at it.
 const ANY_EMAIL: &str = "email@example.com";
@@ -108,7 +116,8 @@ pub(super) fn read(list: &Value, place: &str, defaults: &Defaults, problems: &mu
                 None => ids.push((id, index)),
             }
         }
-        let gateway = Entry { object, place: &place, problems, warnings: &mut read.warnings }.read(defaults);
+        let gateway = Entry { object, place: &place, files: "", problems, warnings: &mut read.warnings };
+        let gateway = gateway.read(defaults);
         if problems.0.len() == before {
             read.gateways.extend(gateway);
         }
@@ -120,6 +129,8 @@ pub(super) fn read(list: &Value, place: &str, defaults: &Defaults, problems: &mu
 struct Entry<'a> {
     object: &'a Map<String, Value>,
     place: &'a str,
+    /// Sets the files of one link of a gateway apart from those of another: `standby1.`, say.
+    files: &'a str,
     problems: &'a mut Problems,
     warnings: &'a mut Vec<String>,
 }
@@ -187,15 +198,18 @@ impl Entry<'_> {
         };
 
         let query_set = self.query_set(links, defaults)?;
-        let places = Places::of(&mut self, id.as_deref(), defaults);
+        let places = self.places(id.as_deref(), defaults);
         let link = self.link(links, &given, query_set, &places, defaults)?;
         let id = id?;
         self.remark(&id, &given, links, &link);
+        let standby = self.standby(defaults);
+        let also = standby.iter().flat_map(|member| member.facts.links.iter().copied());
 
         let mut state_file = defaults.state_file.clone().or_else(|| places.file("json"));
         if matches!(link, LinkConfig::Local(_) | LinkConfig::V1r(_) | LinkConfig::Bearer(_)) {
             // Without a session to go on with, every restart would be a login.
-            state_file = state_file.or_else(|| Some(defaults.session_file_here(&id)));
+            state_file =
+                state_file.or_else(|| Some(defaults.session_file_here(&format!("{id}{}", places.own()))));
         }
         let energies = given.customer_password().filter(|_| given.lifetime_energy && link.kind().is_tedapi());
         let facts = GatewayFacts {
@@ -206,7 +220,7 @@ impl Entry<'_> {
             cloud_mode: given.cloud_mode || links == [LinkKind::Cloud],
             fleetapi: given.fleetapi,
             kind: kind.unwrap_or_default(),
-            links,
+            links: links.iter().copied().chain(also).collect(),
             reason: row.why,
             may_be_basic_lan: links == [LinkKind::Local] && !given.has_gateway_password,
             host: given.host,
@@ -215,11 +229,46 @@ impl Entry<'_> {
             timezone: given.timezone,
         };
         let timeout = timeout.unwrap_or(defaults.timeout);
-        Some(GatewaySettings { facts: Arc::new(facts), link, timeout, state_file, energies })
+        let facts = Arc::new(facts);
+        Some(GatewaySettings { facts, link, timeout, state_file, energies, standby })
+    }
+
+    /// The links behind the preferred one, each with what it needs; the rest is that of the gateway.
+    fn standby(&mut self, defaults: &Defaults) -> Vec<GatewaySettings> {
+        let list = match self.object.get(STANDBY) {
+            None | Some(Value::Null) => return Vec::new(),
+            Some(Value::Array(list)) if list.len() <= MOST_STANDBY => list,
+            Some(_) => {
+                let what = format!(
+                    "expected a list of at most {MOST_STANDBY} objects, such as [{{host: …, gw_pwd: …}}]"
+                );
+                self.problem(STANDBY, what);
+                return Vec::new();
+            }
+        };
+        let members = list.iter().enumerate().filter_map(|(index, own)| {
+            let place = format!("{}.{STANDBY}[{index}]", self.place);
+            let Some(own) = own.as_object() else {
+                self.problems.add(place, "expected an object with host and passwords");
+                return None;
+            };
+            if let Some(odd) = OF_THE_GATEWAY.into_iter().find(|key| own.contains_key(*key)) {
+                self.problems
+                    .add(format!("{place}.{odd}"), "belongs to the gateway, not to one of its links");
+                return None;
+            }
+            let common = OF_THE_GATEWAY.into_iter().filter(|key| *key != STANDBY);
+            let common = common.filter_map(|key| Some((key.to_owned(), self.object.get(key)?.clone())));
+            let object: Map<String, Value> = common.chain(own.clone()).collect();
+            let files = format!("standby{}.", index + 1);
+            let (problems, warnings) = (&mut *self.problems, &mut *self.warnings);
+            Entry { object: &object, place: &place, files: &files, problems, warnings }.read(defaults)
+        });
+        members.collect()
     }
 
     fn refuse_unknown_keys(&mut self) {
-        let known = || KEYS.into_iter().chain([CERTIFICATE, LIFETIME_ENERGY]);
+        let known = || KEYS.into_iter().chain(OUR_KEYS);
         for key in self.object.keys() {
             if known().all(|name| name != key) {
                 let hint = nearest(key, known()).map(|name| format!("; did you mean {name}?"));
@@ -301,6 +350,15 @@ impl Entry<'_> {
             gateway_password,
             password,
             lifetime_energy,
+        }
+    }
+
+    fn places(&mut self, id: Option<&str>, defaults: &Defaults) -> Places {
+        Places {
+            folder: self.text("authpath").map(PathBuf::from).or_else(|| defaults.auth_path.clone()),
+            id: id.map(str::to_owned),
+            certificate: self.text(CERTIFICATE).or_else(|| defaults.certificate.clone()),
+            prefix: self.files.to_owned(),
         }
     }
 
@@ -401,94 +459,6 @@ impl Entry<'_> {
                 ));
             }
             _ => {}
-        }
-    }
-}
-
-/// What an entry gives that decides how its gateway is reached. Something that is given and wrong counts as given.
-struct Credentials {
-    has_host: bool,
-    has_gateway_password: bool,
-    has_rsa_key: bool,
-    has_wifi_host: bool,
-    host: Option<String>,
-    port: Option<u16>,
-    email: Option<String>,
-    site_id: Option<String>,
-    timezone: Option<String>,
-    wifi_host: Option<(String, Option<u16>)>,
-    rsa_key: Option<RsaKey>,
-    cloud_mode: bool,
-    fleetapi: bool,
-    bearer: bool,
-    gateway_password: Option<Secret>,
-    /// The customer password as given, not as derived.
-    password: Option<Secret>,
-    lifetime_energy: bool,
-}
-
-impl Credentials {
-    /// For the table.
-    fn summary(&self) -> Given {
-        let is_wifi_address = self.host.as_deref() == Some("192.168.91.1");
-        let facts = [
-            (Fact::Host, self.has_host),
-            (Fact::WifiAddress, is_wifi_address && self.port.is_none_or(|port| port == 443)),
-            (Fact::GatewayPassword, self.has_gateway_password),
-            (Fact::CustomerPassword, self.password.is_some()),
-            (Fact::RsaKey, self.has_rsa_key),
-            (Fact::WifiHost, self.has_wifi_host),
-            (Fact::Email, self.email.is_some()),
-            (Fact::CloudMode, self.cloud_mode),
-            (Fact::FleetApi, self.fleetapi),
-            (Fact::Bearer, self.bearer),
-        ];
-        Given::of(facts.into_iter().filter(|(_, given)| *given).map(|(fact, _)| fact))
-    }
-
-    /// The customer password, given or derived.
-    fn customer_password(&self) -> Option<Secret> {
-        self.password.clone().or_else(|| self.gateway_password.as_ref().map(customer_password))
-    }
-}
-
-/// Where files of one gateway lie, and what is said of its certificate.
-struct Places {
-    /// `None`: nowhere.
-    folder: Option<PathBuf>,
-    id: Option<String>,
-    certificate: Option<String>,
-}
-
-impl Places {
-    fn of(entry: &mut Entry<'_>, id: Option<&str>, defaults: &Defaults) -> Self {
-        let certificate = entry.text(CERTIFICATE).or_else(|| defaults.certificate.clone());
-        let folder = entry.text("authpath").map(PathBuf::from).or_else(|| defaults.auth_path.clone());
-        Self { folder, id: id.map(str::to_owned), certificate }
-    }
-
-    fn file(&self, what: &str) -> Option<PathBuf> {
-        let (folder, id) = self.folder.as_ref().zip(self.id.as_ref())?;
-        Some(folder.join(format!(".powerwall-server.{id}.{what}")))
-    }
-}
-
-/// The customer password is the end of the gateway password, unless the owner chose another one.
-pub(super) fn customer_password(gateway_password: &Secret) -> Secret {
-    let text = gateway_password.expose();
-    let start = text.char_indices().rev().nth(4).map_or(0, |(at, _)| at);
-    Secret::new(&text[start..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_customer_password_is_the_last_five_characters() {
-        for (gateway, customer) in [("ABCDEFGHIJ", "FGHIJ"), ("ABC", "ABC"), ("ÄÖÜäöüß", "Üäöüß")]
-        {
-            assert_eq!(customer_password(&Secret::new(gateway)), Secret::new(customer), "{gateway}");
         }
     }
 }

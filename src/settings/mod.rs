@@ -1,5 +1,6 @@
 //! Environment, file and flags → one validated value, every mistake reported at once. Knows no gateway and no socket.
 
+mod credentials;
 mod gateways;
 mod http;
 mod links;
@@ -68,6 +69,9 @@ pub struct GatewaySettings {
     pub state_file: Option<PathBuf>,
     /// The customer password with which the lifetime energies are read beside TEDAPI; `None`: they are not.
     pub energies: Option<Secret>,
+    /// Other links to the same gateway, in order of preference behind `link`; each is used when the ones before it do
+    /// not work, and for what they cannot know.
+    pub standby: Vec<GatewaySettings>,
 }
 
 /// How all gateways are polled and how long their data counts.

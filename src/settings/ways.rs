@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::gateways::{self, Defaults, customer_password};
+use super::credentials::customer_password;
+use super::gateways::{self, Defaults};
 use super::problem::Problems;
 use super::values;
 use super::{GatewaySettings, Secret};

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::day::{Counted, Grid};
 use super::documents::{MODULE_PART, PACKAGE_PART, PVAC_PART, SYNC_PART, Scene, SiteKind};
-use crate::model::customer::wire::{
+use crate::link::local::answers::wire::{
     Attributes, Connected, Device, DeviceWithVitals, Devices, Ecu, Generator, Kind, Measured, Meter,
     PvInverter, Text, Time, Vital,
 };

@@ -8,9 +8,9 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
 use super::*;
+use crate::link::tedapi::answers::TedapiAnswers;
 use crate::link::{LinkError, Refreshed};
-use crate::model::tedapi::Payloads;
-use crate::model::{Adjustments, Aggregate, GatewayFacts, LinkKind, Source};
+use crate::model::{Adjustments, Aggregate, Answers, GatewayFacts, LinkKind};
 use crate::settings::LinkConfig;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ impl Link for WorldLink {
         LinkKind::Tedapi
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         Box::pin(async {
             let count = {
                 let mut polled = self.world.polled.lock().unwrap();
@@ -42,9 +42,9 @@ impl Link for WorldLink {
             };
             assert!(self.world.panics.get(&self.id) != Some(&count), "a panic on purpose");
             let status = r#"{"control":{"meterAggregates":[{"location":"SITE","realPowerW":100}]}}"#;
-            let mut payloads = Payloads::default();
+            let mut payloads = TedapiAnswers::default();
             payloads.accept_status(Bytes::from_static(status.as_bytes())).unwrap();
-            Ok(Source::Tedapi(payloads))
+            Ok(Arc::new(payloads) as Arc<dyn Answers>)
         })
     }
 
@@ -60,6 +60,7 @@ fn gateway(id: &str) -> GatewaySettings {
         timeout: 5 * SECOND,
         state_file: None,
         energies: None,
+        standby: Vec::new(),
     }
 }
 

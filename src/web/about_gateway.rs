@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::model::views::status::Moment;
 use crate::model::{Freshness, Snapshot};
+use crate::views::status::Moment;
 
 fn is_online(snapshot: &Snapshot, at: Moment) -> bool {
     snapshot.freshness(at.now) == Freshness::Live
@@ -33,8 +33,8 @@ pub(super) fn operation(snapshot: &Snapshot, at: Moment) -> Value {
     json!({
         "real_mode": readings.and_then(|readings| readings.mode.as_ref()),
         "backup_reserve_percent": documents.and_then(|documents| documents.operation.get("backup_reserve_percent")),
-        "grid_charging": documents.and_then(|documents| documents.grid_charging),
-        "grid_export": documents.and_then(|documents| documents.grid_export.as_ref()),
+        "grid_charging": readings.and_then(|readings| readings.grid_charging),
+        "grid_export": readings.and_then(|readings| readings.grid_export.as_ref()),
         "stale": snapshot.freshness(at.now) == Freshness::Stale,
         "last_updated": telemetry.and(snapshot.reading.as_ref()).map(|reading| reading.taken_at),
     })

@@ -12,7 +12,7 @@ use super::plumbing::{detail, get, json, json_value, no_such_gateway, not_found}
 use super::routes::{Answer, Route};
 use super::{State, bodies};
 use crate::clock::unix_time;
-use crate::model::views::{View, status};
+use crate::views::{View, status};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config

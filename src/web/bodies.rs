@@ -10,7 +10,7 @@ use super::plumbing::{JSON, TEXT, body, json, json_value, method_not_allowed, no
 use super::routes::{Answer, Route};
 use crate::frames::Frames;
 use crate::model::Snapshot;
-use crate::model::views::View;
+use crate::views::View;
 
 const CSV_HEADER: &[u8] = b"Grid,Home,Solar,Battery,BatteryLevel\n";
 const CSV_V2_HEADER: &[u8] = b"Grid,Home,Solar,Battery,BatteryLevel,GridStatus,Reserve\n";

@@ -14,7 +14,7 @@ use super::plumbing::{get, json_value};
 use crate::frames::Frames;
 use crate::gateway::messages::GetSnapshot;
 use crate::model::Freshness;
-use crate::model::views::status;
+use crate::views::status;
 
 /// An actor that does not answer within this is reported as not responding.
 const ANSWER_DEADLINE: Duration = Duration::from_millis(250);

@@ -10,8 +10,8 @@ use super::orders::{self, Order};
 use super::plumbing::READ;
 use super::{State, about_gateway, api, assets, docs, health, openapi, scrape, stats};
 use crate::model::Snapshot;
-use crate::model::views::View;
-use crate::model::views::status::Moment;
+use crate::views::View;
+use crate::views::status::Moment;
 
 /// One path and what is there.
 pub(super) struct Route {

@@ -13,8 +13,8 @@ use super::docs::escaped;
 use super::orders::client;
 use super::plumbing::{self, json_value};
 use crate::clock::unix_time;
-use crate::model::views::status;
 use crate::model::{Freshness, LinkKind, Snapshot};
+use crate::views::status;
 
 /// Counts answers.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ fn body(state: &State) -> Value {
     let expected = any(|one| one.gateway.expects_tedapi());
     let tedapi = mode.map_or(expected, |mode| mode != "off");
     let basic_lan =
-        any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.source().is_basic_lan()));
+        any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.answers().is_basic_lan()));
     let counters = &state.counters;
     let version = env!("CARGO_PKG_VERSION");
     let uptime = now.saturating_duration_since(state.started).as_secs();
@@ -145,7 +145,7 @@ fn body(state: &State) -> Value {
         "fallback_mode": {},
     });
     if let Some(first) = snapshots.first() {
-        let name = readings(first).and_then(|readings| readings.site_name);
+        let name = readings(first).and_then(|readings| readings.site_name.clone());
         body["site_name"] = name.unwrap_or_else(|| first.gateway.name.clone()).into();
     }
     body

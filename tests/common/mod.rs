@@ -102,7 +102,7 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         id: id.into(),
         name: id.to_uppercase(),
         host: Some("192.168.91.1".into()),
-        links: &[LinkKind::Tedapi],
+        links: vec![LinkKind::Tedapi],
         ..GatewayFacts::default()
     };
     let mut snapshot = Snapshot { sequence: 1, ..Snapshot::initial(Arc::new(facts), ttl()) };

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use powerwall_server::model::tedapi::{Payloads, SystemInfo};
-use powerwall_server::model::{Adjustments, Freshness, Snapshot, Source, Telemetry};
+use powerwall_server::link::tedapi::answers::{SystemInfo, TedapiAnswers};
+use powerwall_server::model::{Adjustments, Freshness, Snapshot, Telemetry};
 use serde_json::Value;
 
 use super::snapshot;
@@ -18,7 +18,7 @@ pub fn recorded(name: &str) -> Value {
 pub fn telemetry(adjustments: Adjustments) -> Arc<Telemetry> {
     let golden = recorded("server-0.13.0-one-fresh");
     let said = |path: &str| golden[path]["json"].to_string().into();
-    let mut payloads = Payloads::new("127.0.0.1:8443");
+    let mut payloads = TedapiAnswers::new("127.0.0.1:8443");
     payloads.set_din("1232100-00-E--TG123456789ABC");
     payloads.accept_config(said("/tedapi/config")).unwrap();
     payloads.accept_controller(said("/tedapi/controller")).unwrap();
@@ -28,7 +28,7 @@ pub fn telemetry(adjustments: Adjustments) -> Arc<Telemetry> {
         version: Some("25.42.2 4064fc6a".into()),
         git_hash: Some("4064fc6a5b3242".into()),
     });
-    Telemetry::new(Source::Tedapi(payloads), adjustments)
+    Telemetry::new(Arc::new(payloads), adjustments)
 }
 
 /// The gateway of the recordings.

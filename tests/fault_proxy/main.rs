@@ -30,7 +30,7 @@ use powerwall_server::board::Board;
 use powerwall_server::directory::Directory;
 use powerwall_server::frames::Frames;
 use powerwall_server::link::{Link, LinkError, Refreshed, connect_lazily};
-use powerwall_server::model::{Aggregate, Freshness, LinkKind, Source};
+use powerwall_server::model::{Aggregate, Answers, Freshness, LinkKind};
 use powerwall_server::settings::{Inputs, Settings};
 use powerwall_server::simulator::{Fleet, GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::supervisor::{LinkFactory, Supervisor};
@@ -185,7 +185,7 @@ async fn whole_exchange(gateway: &GatewayHandle) -> (u64, u64) {
 async fn reset_at(
     gateway: &GatewayHandle,
     toxic: Toxic,
-) -> (Result<Source, LinkError>, Result<Source, LinkError>) {
+) -> (Result<Arc<dyn Answers>, LinkError>, Result<Arc<dyn Answers>, LinkError>) {
     let proxy = Proxy::before(gateway.addr, toxic, 1).await;
     let settings = settings(&[gateway], std::slice::from_ref(&proxy), &[("PW_TIMEOUT", "60")]);
     let mut link = connect_lazily(&settings.gateways[0]);
@@ -226,7 +226,7 @@ async fn a_connection_that_ends_at_any_byte_is_an_error_and_the_next_poll_is_goo
 
 /// A gateway that answered once, long ago, and now does what it likes.
 struct Troubled {
-    once: Option<Source>,
+    once: Option<Arc<dyn Answers>>,
     /// Polls that began and that ended.
     began: Arc<AtomicU64>,
     pause: Option<Duration>,
@@ -237,7 +237,7 @@ impl Link for Troubled {
         LinkKind::Tedapi
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         if let Some(source) = self.once.take() {
             return Box::pin(async { Ok(source) });
         }
@@ -260,7 +260,7 @@ impl Link for Troubled {
 #[test]
 fn ten_minutes_of_telegraf_take_ten_minutes_and_not_a_nanosecond_more() {
     let source =
-        actix_web::rt::System::new().block_on(common::telemetry(SiteKind::Powerwall3)).source().clone();
+        actix_web::rt::System::new().block_on(common::telemetry(SiteKind::Powerwall3)).answers().clone();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async move {

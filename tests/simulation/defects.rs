@@ -11,7 +11,7 @@ use powerwall_server::link::https::{Answer, Call, Exchange};
 use powerwall_server::link::order::{Carried, End, ReadBack};
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::{Link, LinkError, Refreshed};
-use powerwall_server::model::{Aggregate, Capability, LinkKind, Order, Outcome, Source};
+use powerwall_server::model::{Aggregate, Answers, Capability, LinkKind, Order, Outcome};
 use tokio::time::{Instant, sleep};
 
 /// What is wrong with the program.
@@ -139,7 +139,7 @@ pub struct DefectiveLink {
     pub anew: Box<dyn Fn() -> Box<dyn Link>>,
     pub inner: Box<dyn Link>,
     pub defect: Option<Defect>,
-    last_good: Option<Source>,
+    last_good: Option<Arc<dyn Answers>>,
     has_failed: bool,
 }
 
@@ -154,7 +154,7 @@ impl Link for DefectiveLink {
         self.inner.kind()
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         if self.defect == Some(Defect::ForgetsLogins) {
             self.inner = (self.anew)();
         }

@@ -76,6 +76,7 @@ fn gateway(site: usize, timeout: Duration) -> GatewaySettings {
         timeout,
         state_file: None,
         energies: None,
+        standby: Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use powerwall_server::link::order::{Carried, ReadBack};
 use powerwall_server::link::{Link, LinkError, Refreshed};
-use powerwall_server::model::{Adjustments, Capability, LinkKind, Order, Source, Telemetry};
+use powerwall_server::model::{self, Adjustments, Capability, LinkKind, Order, Telemetry};
 use powerwall_server::simulator::Role;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -275,7 +275,7 @@ impl Link for WatchedLink {
         self.inner.kind()
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn model::Answers>, LinkError>> {
         Box::pin(async {
             let now = Instant::now();
             let troubled = self.world.is_troubled(self.site);

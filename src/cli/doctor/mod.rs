@@ -59,7 +59,7 @@ pub async fn examine(ways: &Ways) -> Diagnosis {
                 ways.id,
                 ways.host,
                 ways.port,
-                mode_name(gateway.facts.links)
+                mode_name(&gateway.facts.links)
             )
         }
         None => format!("gateway {} at {}:{}\n", ways.id, ways.host, ways.port),

@@ -1,5 +1,7 @@
 //! One probe for each way to a gateway. A probe polls over the link that the service would use.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -8,7 +10,7 @@ use tokio::time::timeout;
 use super::{Finding, Outcome};
 use crate::link::memory::Memories;
 use crate::link::{Link, LinkError, connect_with};
-use crate::model::{Adjustments, LinkKind, Number, Source, Telemetry};
+use crate::model::{Adjustments, Answers, LinkKind, Number, Telemetry};
 use crate::settings::{GatewaySettings, Ways};
 
 /// Limit of one exchange where nothing is configured.
@@ -66,7 +68,7 @@ async fn poll(gateway: Option<&GatewaySettings>, memories: &Memories, missing: &
 }
 
 /// What a few more questions bring.
-async fn further(link: &mut dyn Link, mut source: Source) -> Source {
+async fn further(link: &mut dyn Link, mut source: Arc<dyn Answers>) -> Arc<dyn Answers> {
     for _ in 0..FURTHER_QUESTIONS {
         let refreshed = link.refresh().await;
         source = refreshed.source.unwrap_or(source);
@@ -77,7 +79,7 @@ async fn further(link: &mut dyn Link, mut source: Source) -> Source {
     source
 }
 
-fn told(source: &Source) -> String {
+fn told(source: &Arc<dyn Answers>) -> String {
     let telemetry = Telemetry::new(source.clone(), Adjustments::default());
     let readings = &telemetry.readings;
     let watts = |name: &str, power: Option<Number>| match power {

@@ -13,9 +13,9 @@ use crate::board::Board;
 use crate::gateway::GatewayPlan;
 use crate::gateway::messages::Stop;
 use crate::link::{Link, Refreshed};
-use crate::model::tedapi::Payloads;
+use crate::link::tedapi::answers::TedapiAnswers;
 use crate::model::{
-    Adjustments, AppPercent, GatewayFacts, LinkKind, Means, OrderKind, Proof, Reserve, Snapshot, Source, Ttl, Unable,
+    Adjustments, AppPercent, GatewayFacts, LinkKind, Means, OrderKind, Answers, Proof, Reserve, Snapshot, Ttl, Unable,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -52,11 +52,11 @@ impl Script {
 
 struct ScriptedLink(Rc<RefCell<Script>>);
 
-fn source() -> Source {
-    let mut payloads = Payloads::default();
+fn source() -> Arc<dyn Answers> {
+    let mut payloads = TedapiAnswers::default();
     let status = r#"{"control":{"meterAggregates":[{"location":"SITE","realPowerW":1}]}}"#;
     payloads.accept_status(Bytes::from(status)).unwrap();
-    Source::Tedapi(payloads)
+    Arc::new(payloads)
 }
 
 impl Link for ScriptedLink {
@@ -64,7 +64,7 @@ impl Link for ScriptedLink {
         LinkKind::V1r
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         self.0.borrow_mut().note("poll");
         let (takes, fails) = (self.0.borrow().poll_takes, self.0.borrow().fails.clone());
         Box::pin(async move {

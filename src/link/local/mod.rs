@@ -5,6 +5,7 @@
 //! over its wired LAN answers three endpoints only (Basic LAN); it is told apart by its 404 on the status, and asked
 //! for that again now and then, so that no verdict is final.
 
+pub mod answers;
 mod orders;
 mod schedule;
 pub mod session;
@@ -21,9 +22,9 @@ use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
 use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
-use crate::model::customer::{Answers, Endpoint};
-use crate::model::{Capability, LinkKind, Order, OrderKind, Source};
+use crate::model::{Answers, Capability, LinkKind, Order, OrderKind};
 use crate::settings::LocalConfig;
+use answers::{CustomerAnswers, Endpoint};
 use schedule::Schedule;
 
 /// Firmware from here on has no vitals.
@@ -45,7 +46,7 @@ pub struct LocalLink<X> {
     /// Session and login budget.
     memory: Arc<Memory>,
     /// The last good answers.
-    answers: Answers,
+    answers: CustomerAnswers,
     schedule: Schedule,
     surface: Surface,
     /// When a session was refused that had just been given.
@@ -66,7 +67,7 @@ impl<X: Exchange> LocalLink<X> {
             web,
             config: config.clone(),
             memory,
-            answers: Answers::default(),
+            answers: CustomerAnswers::default(),
             schedule: Schedule::new(Instant::now()),
             surface: Surface::Unknown,
             doubted: None,
@@ -74,8 +75,8 @@ impl<X: Exchange> LocalLink<X> {
         }
     }
 
-    fn source(&self) -> Source {
-        Source::Customer(self.answers.clone())
+    fn source(&self) -> Arc<dyn Answers> {
+        Arc::new(self.answers.clone())
     }
 
     async fn log_in(&mut self) -> Result<Session, LinkError> {
@@ -120,7 +121,7 @@ impl<X: Exchange> LocalLink<X> {
         self.doubted.is_some_and(|since| since.elapsed() < DOUBT)
     }
 
-    async fn poll_once(&mut self) -> Result<Source, LinkError> {
+    async fn poll_once(&mut self) -> Result<Arc<dyn Answers>, LinkError> {
         let answer = self.meters().await?;
         self.take(Endpoint::Aggregates, answer)?;
         self.doubted = None;
@@ -224,7 +225,7 @@ impl<X: Exchange> Link for LocalLink<X> {
         LinkKind::Local
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         Box::pin(self.poll_once())
     }
 

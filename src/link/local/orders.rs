@@ -11,11 +11,11 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
+use super::answers::Endpoint;
 use super::{LocalLink, Surface, session};
 use crate::link::LinkError;
 use crate::link::https::{Answer, Call, Exchange};
 use crate::link::order::{Carried, ReadBack};
-use crate::model::customer::Endpoint;
 use crate::model::{
     Capability, ErrorNote, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Proof, RawPercent, Reserve, Unable,
 };

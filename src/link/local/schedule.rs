@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::customer::Endpoint;
+use crate::link::local::answers::Endpoint;
 use crate::pause::{Growth, Pause};
 
 const SECOND: Duration = Duration::from_secs(1);

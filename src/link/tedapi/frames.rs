@@ -10,7 +10,7 @@ use super::wire::{
     QueryRequest, ReadFile, SIGNED_ECDSA, SystemInfoResponse, UpdateFile,
 };
 use crate::link::LinkError;
-use crate::model::tedapi::SystemInfo;
+use crate::link::tedapi::answers::SystemInfo;
 
 /// `ReadFile::domain`
 const CONFIGURATION: i32 = 1;

@@ -4,6 +4,7 @@
 //! is replaced by the larger one that contains it. Units behind the gateway take turns, so that a site of three is
 //! asked no more often than a site of one. Last come the lifetime energies, which another interface tells.
 
+pub mod answers;
 pub mod bearer;
 pub mod channel;
 mod energies;
@@ -14,6 +15,8 @@ pub mod queries;
 pub mod transport;
 pub mod wire;
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,9 +25,9 @@ use tokio::time::Instant;
 
 use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
-use crate::model::tedapi::{Payloads, Unusable};
-use crate::model::{Capability, LinkHealth, LinkKind, Order, OrderKind, Source};
+use crate::model::{Answers, Capability, LinkHealth, LinkKind, Order, OrderKind};
 use crate::pause::{Growth, Pause};
+use answers::{TedapiAnswers, Unusable};
 use channel::{Channel, Question};
 use energies::Energies;
 use frames::Target;
@@ -63,7 +66,7 @@ pub struct TedapiLink<C> {
     channel: C,
     queries: Queries,
     /// The last good answer to each question.
-    payloads: Payloads,
+    payloads: TedapiAnswers,
     /// Whether the DIN has been confirmed since the last failure: a gateway may have been replaced meanwhile.
     confirmed: bool,
     /// When each of these is asked next.
@@ -84,7 +87,7 @@ impl<C: Channel> TedapiLink<C> {
         Self {
             channel,
             queries,
-            payloads: Payloads::new(host),
+            payloads: TedapiAnswers::new(host),
             confirmed: false,
             controller: Pause::new(RETRY, now),
             config: Pause::new(RETRY, now),
@@ -101,8 +104,8 @@ impl<C: Channel> TedapiLink<C> {
         Self { energies: Some(Energies::new(host, remembers)), ..self }
     }
 
-    fn source(&self) -> Source {
-        Source::Tedapi(self.payloads.clone())
+    fn source(&self) -> Arc<dyn Answers> {
+        Arc::new(self.payloads.clone())
     }
 
     /// DIN of the gateway, read anew after a failure. A known one is never forgotten.
@@ -136,7 +139,7 @@ impl<C: Channel> TedapiLink<C> {
         frames::query_answer(self.channel.ask(question).await?, what)
     }
 
-    async fn poll_once(&mut self) -> Result<Source, LinkError> {
+    async fn poll_once(&mut self) -> Result<Arc<dyn Answers>, LinkError> {
         let din = self.din().await?;
         let target = Target::Gateway { din: &din };
         let same_query = self.queries.status == self.queries.controller;
@@ -294,7 +297,7 @@ impl<C: Channel> Link for TedapiLink<C> {
         (!remarks.is_empty()).then(|| format!("the only way that is configured; {}", remarks.join("; ")))
     }
 
-    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Source, LinkError>> {
+    fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         Box::pin(async {
             let outcome = self.poll_once().await;
             if let Err(error) = &outcome {

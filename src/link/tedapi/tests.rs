@@ -14,6 +14,7 @@ use crate::link::login::Customer;
 use crate::link::login::Login;
 use crate::link::memory::Memory;
 use crate::model::Adjustments;
+use crate::model::answers::interpreted;
 use crate::settings::{QuerySet, Secret};
 
 const DIN: &str = "1707000-11-M--TG1250000001A1";
@@ -196,8 +197,7 @@ async fn everything_is_known_after_the_first_tick() {
     let asked = bench.asked();
     assert_eq!(asked[..2], [Asked::Din, Asked::Controller]);
     assert_eq!(asked[6..], [Asked::Meters, Asked::Login, Asked::Meters], "nothing waits for the energies");
-    let Source::Tedapi(payloads) = bench.link.source() else { panic!("TEDAPI tells in its own words") };
-    assert_eq!(payloads.readings(&Adjustments::default()).firmware.as_deref(), Some("26.1"));
+    assert_eq!(bench.link.payloads.readings(&Adjustments::default()).firmware.as_deref(), Some("26.1"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,8 +251,8 @@ async fn a_failed_slow_question_is_reported_and_keeps_what_was_known() {
 
 impl Bench {
     fn energy(&self) -> serde_json::Value {
-        let Source::Tedapi(payloads) = self.link.source() else { panic!("TEDAPI tells in its own words") };
-        payloads.documents(&Adjustments::default()).aggregates["solar"]["energy_exported"].clone()
+        interpreted(&self.link.payloads, &Adjustments::default()).documents.aggregates["solar"]["energy_exported"]
+            .clone()
     }
 
     /// Lives for a day, and counts what was asked of the customer API; every poll must have been answered.

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use super::journal::Section;
 use crate::clock::unix_time;
-use crate::model::views::live as view;
-use crate::model::views::status::Moment;
 use crate::model::{Aggregate, Freshness, Snapshot, Telemetry};
+use crate::views::live as view;
+use crate::views::status::Moment;
 
 /// The wall clock may be corrected; then times are told anew. Smaller corrections are not worth a change.
 const CLOCK_TOLERANCE: f64 = 1.0;
@@ -108,7 +108,7 @@ impl Sections {
                 known.data.clone()
             }
             (_, Some(newest)) => {
-                view::data(newest).iter().map(|(name, value)| (key(name), bytes(value))).collect()
+                view::data(newest.site()).iter().map(|(name, value)| (key(name), bytes(value))).collect()
             }
             (_, None) => Vec::new(),
         };

@@ -3,8 +3,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::tedapi::Payloads;
-use crate::model::{Adjustments, GatewayFacts, Reading, Source, Telemetry, Ttl};
+use crate::link::tedapi::answers::TedapiAnswers;
+use crate::model::{Adjustments, GatewayFacts, Reading, Telemetry, Ttl};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -32,9 +32,9 @@ fn snapshot(number: usize, site: &Site, now: Instant) -> Arc<Snapshot> {
         },
         "esCan": { "bus": { "ISLANDER": { "ISLAND_GridConnection": { "ISLAND_GridConnected": site.grid } } } },
     });
-    let mut payloads = Payloads::new("192.168.91.1");
+    let mut payloads = TedapiAnswers::new("192.168.91.1");
     payloads.accept_status(status.to_string().into()).unwrap();
-    let telemetry = Telemetry::new(Source::Tedapi(payloads), Adjustments::default());
+    let telemetry = Telemetry::new(Arc::new(payloads), Adjustments::default());
     let facts = GatewayFacts { id: format!("site{number}"), ..GatewayFacts::default() };
     let ttl = Ttl { stale: 30 * SECOND, live: 30 * SECOND };
     let mut snapshot = Snapshot::initial(Arc::new(facts), ttl);

@@ -3,9 +3,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::model::tedapi::Payloads;
-use crate::model::views::View;
-use crate::model::{Adjustments, Source, Telemetry};
+use crate::link::tedapi::answers::TedapiAnswers;
+use crate::model::{Adjustments, Telemetry};
+use crate::views::View;
 
 const POWERWALL3: &str = "pw3_leader_follower_expansion_trm_dropout";
 const POWERWALL2: &str = "pw2_two_units_tepod";
@@ -19,13 +19,13 @@ fn input(site: &str) -> Value {
 
 fn said(input: &Value, memory: &Arc<NumberingMemory>) -> Arc<Telemetry> {
     let bytes = |value: &Value| Bytes::from(value.to_string());
-    let mut payloads = Payloads::new("192.168.91.1");
+    let mut payloads = TedapiAnswers::new("192.168.91.1");
     payloads.accept_config(bytes(&input["config"])).unwrap();
     payloads.accept_controller(bytes(&input["device_controller"])).unwrap();
     for (din, components) in input["components_by_din"].as_object().into_iter().flatten() {
         payloads.accept_components(din, bytes(components)).unwrap();
     }
-    Telemetry::remembering(Source::Tedapi(payloads), Adjustments::default(), memory.clone())
+    Telemetry::remembering(Arc::new(payloads), Adjustments::default(), memory.clone())
 }
 
 /// Every body with numbers in it, as sets of values: their order may differ.

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::board::Board;
-use crate::model::views::tests::telemetry;
 use crate::model::{Reading, Ttl};
+use crate::views::tests::telemetry;
 
 const SECOND: Duration = Duration::from_secs(1);
 const PAIR: &str = "pw2_two_units_tepod";
@@ -169,12 +169,11 @@ async fn the_order_of_units_changes_no_id() {
         configs.map(|(topic, document)| (topic.clone(), document.clone())).collect()
     };
     let before = ids(&scene);
-    let mut documents = telemetry.documents().clone();
-    let vitals = documents.vitals.as_object().unwrap().clone();
-    documents.vitals = vitals.into_iter().rev().collect();
+    let mut site = telemetry.site().clone();
+    site.devices.reverse();
     let facts = &scene.face.entry.board.read().gateway;
     let announcement = scene.face.announcement(facts, &scene.settings);
-    let after: BTreeMap<String, String> = entities(facts, &documents)
+    let after: BTreeMap<String, String> = entities(facts, &site)
         .iter()
         .map(|entity| (announcement.topic(entity), announcement.document(entity)))
         .filter(|(topic, _)| topic.contains("_device_"))
@@ -186,8 +185,8 @@ async fn the_order_of_units_changes_no_id() {
 async fn an_announcement_waits_a_little_for_the_firmware() {
     let complete = telemetry(PAIR);
     let mut scene = Scene::new();
-    let mut first = Telemetry::new(complete.source().clone(), *complete.adjustments());
-    Arc::get_mut(&mut first).unwrap().readings.firmware = None;
+    let mut first = Telemetry::new(complete.answers().clone(), *complete.adjustments());
+    Arc::make_mut(&mut Arc::get_mut(&mut first).unwrap().readings).firmware = None;
     scene.polled(&first);
     assert!(scene.kept("/config").is_empty());
     scene.polled(&complete);

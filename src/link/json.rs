@@ -1,0 +1,117 @@
+//! Looking into documents of which any part may be missing, null or of another type than expected.
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::model::Number;
+
+/// An answer that cannot be used, and why; the one before it stays.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    #[error("it is not JSON: {0}")]
+    NotJson(String),
+    #[error("it is JSON, but not an object")]
+    NotAnObject,
+    #[error("it tells of no meter")]
+    NoMeters,
+    #[error("it is no list of devices: {0}")]
+    NotVitals(String),
+}
+
+/// An answer as the object it must be.
+pub(super) fn object(bytes: &Bytes) -> Result<Value, Unusable> {
+    match serde_json::from_slice(bytes) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(Unusable::NotAnObject),
+        Err(error) => Err(Unusable::NotJson(error.to_string())),
+    }
+}
+
+static NULL: Value = Value::Null;
+
+/// Lookups that never fail: what is not there is `null`, no text, no number, no items.
+pub(super) trait Look {
+    fn at(&self, path: &[&str]) -> &Value;
+    fn items(&self) -> &[Value];
+    fn text(&self) -> Option<&str>;
+    fn number(&self) -> Option<Number>;
+
+    /// Text that says something.
+    fn name(&self) -> Option<&str> {
+        self.text().filter(|text| !text.is_empty())
+    }
+
+    fn is_true(&self) -> bool;
+}
+
+impl Look for Value {
+    fn at(&self, path: &[&str]) -> &Value {
+        path.iter().fold(self, |value, key| value.get(key).unwrap_or(&NULL))
+    }
+
+    fn items(&self) -> &[Value] {
+        self.as_array().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn text(&self) -> Option<&str> {
+        self.as_str()
+    }
+
+    fn number(&self) -> Option<Number> {
+        Number::from_json(self)
+    }
+
+    fn is_true(&self) -> bool {
+        *self == Value::Bool(true)
+    }
+}
+
+/// The names in a list, in order; anything else in it is passed over.
+pub(super) fn names(list: &Value) -> impl Iterator<Item = &str> {
+    list.items().iter().filter_map(Look::name)
+}
+
+/// A number or null.
+pub(super) fn value_of(number: Option<Number>) -> Value {
+    number.map_or(Value::Null, Value::from)
+}
+
+/// Builds objects in the order the keys are given.
+#[derive(Default)]
+pub(super) struct Object(pub Map<String, Value>);
+
+impl Object {
+    pub fn set(&mut self, key: impl Into<String>, value: impl Into<Value>) -> &mut Self {
+        self.0.insert(key.into(), value.into());
+        self
+    }
+
+    /// Sets each of `keys` to what `from` has under the same name.
+    pub fn copy(&mut self, keys: &[&str], from: &Value) -> &mut Self {
+        for key in keys {
+            self.set(*key, from.at(&[key]).clone());
+        }
+        self
+    }
+
+    pub fn nulls(&mut self, keys: &[&str]) -> &mut Self {
+        for key in keys {
+            self.set(*key, Value::Null);
+        }
+        self
+    }
+
+    pub fn build(&mut self) -> Value {
+        Value::Object(std::mem::take(&mut self.0))
+    }
+}
+
+/// Part number and serial number of a DIN such as `1707000-11-J--TG0123456789AB`.
+pub(super) fn split_din(din: &str) -> (&str, &str) {
+    din.split_once("--").unwrap_or((din, ""))
+}
+
+/// The serial number of a DIN or of a key that ends in one.
+pub(super) fn serial_of(din: &str) -> &str {
+    din.rsplit_once("--").map_or(din, |(_, serial)| serial)
+}

@@ -1,0 +1,225 @@
+//! What the customer API of a gateway tells: answers as received, and what is derived from them.
+//!
+//! The documents that clients ask for are mostly these answers themselves. A Powerwall 3 over its wired LAN ("Basic
+//! LAN") answers the first three endpoints only; everything else stays unknown there.
+
+mod documents;
+mod vitals;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::link::json::{Look, Unusable, object};
+use crate::model::{
+    Adjustments, Answers, Charge, GridStatus, Interpretation, NumberingMemory, Power, RawPercent, Readings,
+};
+
+pub use vitals::wire;
+
+/// What a gateway can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    Aggregates,
+    GridStatus,
+    StateOfEnergy,
+    SystemStatus,
+    Status,
+    Operation,
+    SiteInfo,
+    SiteName,
+    /// Devices with their measurements, as protobuf; gone with firmware 23.44.
+    Vitals,
+    /// Solar strings and alerts where there are no vitals.
+    SolarPowerwall,
+}
+
+impl Endpoint {
+    pub const ALL: [Self; 10] = [
+        Self::Aggregates,
+        Self::GridStatus,
+        Self::StateOfEnergy,
+        Self::SystemStatus,
+        Self::Status,
+        Self::Operation,
+        Self::SiteInfo,
+        Self::SiteName,
+        Self::Vitals,
+        Self::SolarPowerwall,
+    ];
+
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Aggregates => "/api/meters/aggregates",
+            Self::GridStatus => "/api/system_status/grid_status",
+            Self::StateOfEnergy => "/api/system_status/soe",
+            Self::SystemStatus => "/api/system_status",
+            Self::Status => "/api/status",
+            Self::Operation => "/api/operation",
+            Self::SiteInfo => "/api/site_info",
+            Self::SiteName => "/api/site_info/site_name",
+            Self::Vitals => "/api/devices/vitals",
+            Self::SolarPowerwall => "/api/solar_powerwall",
+        }
+    }
+
+    /// Whether a Powerwall 3 answers it over its wired LAN.
+    pub fn is_basic(self) -> bool {
+        matches!(self, Self::Aggregates | Self::GridStatus | Self::StateOfEnergy)
+    }
+}
+
+/// What every poll needs of the answers, taken out once when they arrive.
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    power: Power,
+    percent: Option<RawPercent>,
+    charge: Charge,
+    grid: Option<GridStatus>,
+    reserve: Option<RawPercent>,
+    mode: Option<String>,
+    site_name: Option<String>,
+    timezone: Option<String>,
+    firmware: Option<String>,
+    din: Option<String>,
+}
+
+/// The last good answer of each endpoint. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct CustomerAnswers {
+    /// As received, by [`Endpoint`].
+    answers: [Option<Bytes>; Endpoint::ALL.len()],
+    facts: Arc<Facts>,
+    /// Whether the gateway is a Powerwall 3 that answers three endpoints only.
+    basic_lan: bool,
+}
+
+impl CustomerAnswers {
+    /// Takes an answer over.
+    ///
+    /// # Errors
+    /// If it is not what that endpoint answers; the one before it stays.
+    pub fn accept(&mut self, endpoint: Endpoint, answer: Bytes) -> Result<(), Unusable> {
+        let value = match endpoint {
+            Endpoint::Vitals => {
+                vitals::decode(&answer)?;
+                Value::Null
+            }
+            _ => object(&answer)?,
+        };
+        self.learn(endpoint, &value);
+        self.answers[endpoint as usize] = Some(answer);
+        Ok(())
+    }
+
+    /// Drops an answer that is too old to be shown, or that the gateway no longer gives.
+    pub fn forget(&mut self, endpoint: Endpoint) {
+        if self.answers[endpoint as usize].take().is_some() {
+            self.learn(endpoint, &Value::Null);
+        }
+    }
+
+    fn learn(&mut self, endpoint: Endpoint, value: &Value) {
+        let facts = Arc::make_mut(&mut self.facts);
+        let percent = |key: &str| value.at(&[key]).number().map(|raw| RawPercent(raw.as_f64()));
+        let text = |key: &str| value.at(&[key]).name().map(str::to_owned);
+        match endpoint {
+            Endpoint::Aggregates => {
+                let watts = |meter: &str| value.at(&[meter, "instant_power"]).number();
+                facts.power = Power {
+                    site: watts("site"),
+                    battery: watts("battery"),
+                    load: watts("load"),
+                    solar: watts("solar"),
+                };
+            }
+            Endpoint::StateOfEnergy => facts.percent = percent("percentage"),
+            Endpoint::GridStatus => {
+                facts.grid = text("grid_status").as_deref().and_then(GridStatus::of_island_state);
+            }
+            Endpoint::SystemStatus => {
+                facts.charge = Charge {
+                    remaining: value.at(&["nominal_energy_remaining"]).number(),
+                    full_pack: value.at(&["nominal_full_pack_energy"]).number(),
+                    told: None,
+                };
+            }
+            Endpoint::Status => (facts.firmware, facts.din) = (text("version"), text("din")),
+            Endpoint::Operation => {
+                (facts.mode, facts.reserve) = (text("real_mode"), percent("backup_reserve_percent"));
+            }
+            Endpoint::SiteInfo | Endpoint::SiteName => {
+                facts.site_name = text("site_name").or(facts.site_name.take());
+                facts.timezone = text("timezone").or(facts.timezone.take());
+            }
+            Endpoint::Vitals | Endpoint::SolarPowerwall => {}
+        }
+    }
+
+    pub fn has(&self, endpoint: Endpoint) -> bool {
+        self.answers[endpoint as usize].is_some()
+    }
+
+    pub fn set_basic_lan(&mut self, basic_lan: bool) {
+        self.basic_lan = basic_lan;
+    }
+
+    /// Firmware as major and minor number; `None` while unknown.
+    pub fn firmware(&self) -> Option<(u32, u32)> {
+        let mut parts = self.facts.firmware.as_deref()?.split(['.', ' ', '-']);
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    }
+
+    /// An answer, parsed; null where there is none.
+    fn parsed(&self, endpoint: Endpoint) -> Value {
+        let answer = self.answers[endpoint as usize].as_ref();
+        answer.and_then(|answer| serde_json::from_slice(answer).ok()).unwrap_or_default()
+    }
+}
+
+impl Answers for CustomerAnswers {
+    fn readings(&self, adjustments: &Adjustments) -> Readings {
+        let facts = &self.facts;
+        let power = adjustments.apply(facts.power);
+        let charge = Charge { told: facts.percent, ..facts.charge };
+        let hours = || charge.remaining?.over(power.load.filter(|load| load.as_f64() > 0.0)?);
+        Readings {
+            power,
+            charge,
+            grid: facts.grid,
+            reserve: facts.reserve,
+            mode: facts.mode.clone(),
+            // The customer API does not say.
+            grid_charging: None,
+            grid_export: None,
+            time_remaining: hours(),
+            site_name: facts.site_name.clone(),
+            timezone: facts.timezone.clone(),
+            firmware: facts.firmware.clone(),
+            din: facts.din.clone(),
+            // Only this hardware answers so little.
+            powerwall3: match &facts.din {
+                Some(din) => Some(din.starts_with("1707000")),
+                None => self.basic_lan.then_some(true),
+            },
+            supplements: Vec::new(),
+        }
+    }
+
+    fn interpret(
+        &self,
+        readings: &Arc<Readings>,
+        _: &Adjustments,
+        numbers: &NumberingMemory,
+    ) -> Interpretation {
+        documents::interpret(self, readings, numbers)
+    }
+
+    fn is_basic_lan(&self) -> bool {
+        self.basic_lan
+    }
+}
+
+#[cfg(test)]
+mod tests;

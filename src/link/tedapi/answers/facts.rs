@@ -1,0 +1,101 @@
+//! The few facts of an answer that every poll needs, taken out once when it arrives.
+
+use serde_json::Value;
+
+use super::parsed::powerwall3_units;
+use super::site_documents;
+use crate::link::json::{Look, names};
+use crate::model::{Charge, GridStatus, Power, RawPercent};
+
+/// Of `config.json`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ConfigFacts {
+    /// Whether there is a configuration at all.
+    pub known: bool,
+    /// DINs, leader and followers.
+    pub powerwall3_units: Vec<String>,
+    /// Battery blocks of any type.
+    pub blocks: usize,
+    /// `None` while no block says what hardware this is.
+    pub powerwall3: Option<bool>,
+    pub reserve: Option<RawPercent>,
+    pub mode: Option<String>,
+    pub grid_charging: Option<bool>,
+    pub grid_export: Option<String>,
+    pub site_name: Option<String>,
+    pub timezone: Option<String>,
+}
+
+impl ConfigFacts {
+    pub fn of(config: &Value) -> Self {
+        let powerwall3_units = powerwall3_units(config);
+        let blocks = config.at(&["battery_blocks"]).items().len();
+        let owned = |value: &Value| value.name().map(str::to_owned);
+        let site = config.at(&["site_info"]);
+        Self {
+            known: true,
+            powerwall3: (blocks > 0).then_some(!powerwall3_units.is_empty()),
+            blocks,
+            reserve: site.at(&["backup_reserve_percent"]).number().map(|raw| RawPercent(raw.as_f64())),
+            mode: owned(config.at(&["default_real_mode"])),
+            grid_charging: site_documents::grid_charging(config),
+            grid_export: site_documents::grid_export(config),
+            site_name: owned(site.at(&["site_name"])),
+            timezone: owned(site.at(&["timezone"])),
+            powerwall3_units,
+        }
+    }
+}
+
+/// Of a controller answer, basic or full.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StatusFacts {
+    pub power: Power,
+    pub charge: Charge,
+    pub grid: Option<GridStatus>,
+    /// The gateway lost contact with its solar meter and may report 0 instead.
+    pub solar_meter_silent: bool,
+}
+
+impl StatusFacts {
+    pub fn of(status: &Value) -> Self {
+        let control = status.at(&["control"]);
+        let meter = |location: &str| {
+            let meters = control.at(&["meterAggregates"]).items().iter();
+            let mut meters = meters.filter(|meter| {
+                meter.at(&["location"]).text().is_some_and(|text| text.eq_ignore_ascii_case(location))
+            });
+            meters.next()?.at(&["realPowerW"]).number()
+        };
+        let energy = control.at(&["systemStatus"]);
+        Self {
+            power: Power {
+                site: meter("SITE"),
+                battery: meter("BATTERY"),
+                load: meter("LOAD"),
+                solar: meter("SOLAR"),
+            },
+            charge: Charge {
+                remaining: energy.at(&["nominalEnergyRemainingWh"]).number(),
+                full_pack: energy.at(&["nominalFullPackEnergyWh"]).number(),
+                told: None,
+            },
+            grid: island_state(status).and_then(GridStatus::of_island_state),
+            solar_meter_silent: names(control.at(&["alerts", "active"]))
+                .any(|name| name == "SolarMeterComms"),
+        }
+    }
+}
+
+/// The island state in the words of the customer API. The alert counts first, then the contactor; without either
+/// the state is unknown, which is not the same as an outage.
+pub(super) fn island_state(status: &Value) -> Option<&'static str> {
+    if names(status.at(&["control", "alerts", "active"])).any(|name| name == "SystemConnectedToGrid") {
+        return Some("SystemGridConnected");
+    }
+    let contactor = status.at(&["esCan", "bus", "ISLANDER", "ISLAND_GridConnection", "ISLAND_GridConnected"]);
+    match contactor.name()? {
+        "ISLAND_GridConnected_Connected" => Some("SystemGridConnected"),
+        _ => Some("SystemIslandedActive"),
+    }
+}

@@ -1,0 +1,54 @@
+//! What a link brought home, in its own protocol, and what everybody else may ask of it.
+//!
+//! The interpretation stays in the room of each protocol; nothing here knows one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Adjustments, Interpretation, NumberingMemory, Readings};
+
+/// A part of what a gateway answered, as it sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The gateway's configuration. Holds personal data: for redacted views only.
+    Config,
+    /// The newest answer about power, charge and grid.
+    Status,
+    /// The newest answer that contains all devices of the gateway.
+    Controller,
+    /// The devices inside each unit, the leader's first.
+    Components,
+}
+
+/// The last good answers of one gateway: immutable, cheap to share.
+pub trait Answers: fmt::Debug + Send + Sync {
+    /// The readings of this moment. Cheap: every poll asks for them.
+    fn readings(&self, adjustments: &Adjustments) -> Readings;
+
+    /// The site around `readings`, and the documents of the customer API, with units, inverters and fans under the
+    /// numbers of `numbers`. Expensive: everything is parsed.
+    fn interpret(
+        &self,
+        readings: &Arc<Readings>,
+        adjustments: &Adjustments,
+        numbers: &NumberingMemory,
+    ) -> Interpretation;
+
+    /// An answer as it was received; `None` where the protocol has no such part, or it has not come yet.
+    fn raw(&self, _part: Part) -> Option<Bytes> {
+        None
+    }
+
+    /// Whether a Powerwall 3 answered with the little that it has of the customer API.
+    fn is_basic_lan(&self) -> bool {
+        false
+    }
+}
+
+/// What `answers` mean, with numbers of their own.
+#[cfg(test)]
+pub(crate) fn interpreted(answers: &dyn Answers, adjustments: &Adjustments) -> Interpretation {
+    answers.interpret(&Arc::new(answers.readings(adjustments)), adjustments, &NumberingMemory::default())
+}
