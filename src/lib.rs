@@ -12,8 +12,8 @@
 //! | 5 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`] |
 //! | 4 | [`views`] |
 //! | 3 | [`link`] |
-//! | 2 | [`settings`] |
-//! | 1 | [`model`], [`clock`], [`files`], [`pause`] |
+//! | 2 | [`settings`], above [`tls`], [`store`], [`files`] |
+//! | 1 | [`model`], [`clock`], [`pause`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
@@ -37,7 +37,9 @@ pub mod output;
 pub mod pause;
 pub mod settings;
 pub mod simulator;
+pub mod store;
 pub mod supervise;
 pub mod supervisor;
+pub mod tls;
 pub mod views;
 pub mod web;

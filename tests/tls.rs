@@ -8,10 +8,9 @@ use std::sync::Arc;
 use common::settings;
 use futures_util::StreamExt;
 use powerwall_server::app::Service;
-use powerwall_server::app::tls::server_config;
 use powerwall_server::cli::healthcheck;
-use powerwall_server::settings::TlsFiles;
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
+use powerwall_server::tls::server_config;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -43,10 +42,6 @@ impl Files {
 
     fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).unwrap();
-    }
-
-    fn named(&self, certificate: &str, key: &str) -> TlsFiles {
-        TlsFiles { certificate: self.path(certificate), key: self.path(key) }
     }
 
     async fn connect(&self, service: &Service, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
@@ -110,7 +105,7 @@ fn wrong_files_are_named_and_not_shown() {
         "locked.pem",
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
     );
-    assert!(server_config(&files.named("certificate.pem", "key.pem")).is_ok());
+    assert!(server_config(&files.path("certificate.pem"), &files.path("key.pem")).is_ok());
     for (certificate, key, expected) in [
         ("certificate.pem", "other.pem", "PW_TLS_KEY does not belong to the certificate in PW_TLS_CERT"),
         ("certificate.pem", "certificate.pem", "PW_TLS_KEY: there is no private key in PEM format in it"),
@@ -119,7 +114,7 @@ fn wrong_files_are_named_and_not_shown() {
         ("certificate.pem", "locked.pem", "it is encrypted: remove the passphrase"),
         ("nowhere.pem", "key.pem", "PW_TLS_CERT: the file cannot be read"),
     ] {
-        let error = server_config(&files.named(certificate, key)).unwrap_err().to_string();
+        let error = server_config(&files.path(certificate), &files.path(key)).unwrap_err().to_string();
         assert!(error.contains(expected), "{certificate}, {key}: {error}");
         assert!(!error.contains(files.folder.path().to_str().unwrap()), "{error}");
     }

@@ -3,8 +3,9 @@
 pub mod commands;
 mod listen;
 mod logging;
+mod reload;
 mod signals;
-pub mod tls;
+mod storage;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -22,12 +23,15 @@ use tokio::time::timeout;
 use crate::board::Board;
 use crate::directory::Directory;
 use crate::frames::Frames;
+use crate::gateway::order_log::JournalLog;
 use crate::link::connect_with;
 use crate::link::memory::Memories;
 use crate::model::Aggregate;
 use crate::output::{Output, Start, Surroundings};
 use crate::settings::{LoggingSettings, Settings};
+use crate::store::journal::Journal;
 use crate::supervisor::{Configure, LinkFactory, Supervisor};
+use crate::tls::{TlsError, server_config};
 use crate::{live, mqtt, web};
 
 /// Everything that shows or sends on what the boards hold. What answers requests is asked in this order.
@@ -54,7 +58,7 @@ pub enum StartError {
     )]
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
-    Tls(#[from] tls::TlsError),
+    Tls(#[from] TlsError),
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
 }
@@ -65,6 +69,8 @@ pub struct Service {
     pub addr: SocketAddr,
     /// What the log was started with, which a reload cannot change.
     logging: LoggingSettings,
+    /// What happened, kept over restarts.
+    pub journal: Journal,
     outputs: Vec<Box<dyn Output>>,
     supervisor: Addr<Supervisor>,
     /// The thread of all actors of gateways.
@@ -88,15 +94,19 @@ impl Service {
     /// # Errors
     /// As [`Service::start`].
     pub fn start_with(settings: &Settings, seed: u64, stall_limit: Duration) -> Result<Self, StartError> {
-        let tls = settings.http.tls.as_ref().map(tls::server_config).transpose()?;
+        let certificate = settings.http.tls.as_ref();
+        let tls = certificate.map(|files| server_config(&files.certificate, &files.key)).transpose()?;
         let address = SocketAddr::new(settings.http.bind, settings.http.port);
         let listener = TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
         let addr = listener.local_addr()?;
 
+        let journal = storage::journal(settings.store.as_deref())?;
+        storage::check(settings.polling.memory.clone());
         let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
         let surroundings = Surroundings {
             frames: Arc::new(Frames::new(directory.clone())),
             broker: Arc::new(Board::new(settings.mqtt.initial_status())),
+            journal: journal.clone(),
             directory: directory.clone(),
             seed,
             stall_limit,
@@ -112,13 +122,15 @@ impl Service {
         let gateways = Arbiter::new();
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
         let memories = Memories::default();
+        let order_log = Arc::new(JournalLog::new(journal.clone()));
         let connect: LinkFactory = Arc::new(move |gateway| connect_with(gateway, &memories));
         let supervisor = Supervisor::start_in_arbiter(&gateways.handle(), move |_| {
-            Supervisor::new(configured, polling, directory, connect, seed)
+            Supervisor::new(configured, polling, directory, connect, seed).with_order_log(order_log)
         });
         Ok(Self {
             addr,
             logging: settings.logging,
+            journal,
             outputs,
             supervisor,
             gateways,
@@ -147,13 +159,16 @@ impl Service {
     }
 
     /// Takes no new connections, stops all outputs (WebSockets are closed with 1001), finishes what is being answered,
-    /// and stops asking gateways. Takes three seconds at most.
+    /// and stops asking gateways. Takes four seconds at most.
     pub async fn stop(self) {
         info!(event = "stopping"; "stopping");
         let outputs = join_all(self.outputs.iter().map(|output| output.stop()));
         tokio::join!(outputs, self.stop_serving());
         self.gateways.stop();
         self.serving.abort();
+        if timeout(CUT_DEADLINE, storage::finish(&self.journal)).await.is_err() {
+            warn!(event = "stopping"; "the disk takes too long; what was to be kept last may be lost");
+        }
     }
 
     async fn stop_serving(&self) {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use futures_util::future::LocalBoxFuture;
 use log::{info, warn};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -15,43 +14,13 @@ use tokio::time::{Instant, timeout};
 use super::GatewayActor;
 use super::messages::{CarryOut, Receipt};
 use super::order_book::{Change, OrderBook};
+use super::order_log::{NoOrderLog, OrderLog, OrderRecord};
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
 use crate::model::{Capability, ErrorNote, Obstacle, Order, OrderId, Outcome, Standing, Telemetry};
 
 /// The journal must have an order within this, or it is not sent.
 const RECORD_LIMIT: Duration = Duration::from_secs(5);
-
-/// An order as it is written down before it is sent.
-#[derive(Clone, Debug)]
-pub struct OrderRecord {
-    pub id: OrderId,
-    /// Id of the gateway.
-    pub gateway: String,
-    pub order: Order,
-    /// For people; never a secret.
-    pub asked_by: String,
-}
-
-/// Where orders and what became of them are written down.
-pub trait OrderLog: Send + Sync {
-    /// Resolves once the record would survive this program.
-    fn record(&self, record: OrderRecord) -> LocalBoxFuture<'static, Result<(), String>>;
-
-    /// Notes what became of an order that was recorded. Must not block.
-    fn note(&self, gateway: &str, change: &Change);
-}
-
-/// Nothing is written down, so that nothing is sent.
-pub struct NoOrderLog;
-
-impl OrderLog for NoOrderLog {
-    fn record(&self, _: OrderRecord) -> LocalBoxFuture<'static, Result<(), String>> {
-        Box::pin(async { Err("there is no journal".into()) })
-    }
-
-    fn note(&self, _: &str, _: &Change) {}
-}
 
 /// What an actor needs for its orders.
 pub(super) struct Desk {

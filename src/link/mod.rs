@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod careful;
 pub mod error;
+mod genuine;
 pub mod https;
 mod json;
 pub mod local;
@@ -14,7 +15,6 @@ mod pair;
 pub mod silence;
 pub mod standby;
 pub mod tedapi;
-mod tls;
 pub mod v1r;
 pub(crate) mod vitals;
 
@@ -25,7 +25,6 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 pub use error::LinkError;
-pub use tls::any_certificate;
 
 use crate::model::{Answers, Capability, LinkHealth, LinkKind, Obstacle, Order, OrderKind, Unable};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};

@@ -82,7 +82,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_TIMESERIES_DAILY_RETENTION", None(HISTORY)),
     ("PW_TIMESERIES_SIGNAL_RETENTION", None(HISTORY)),
     ("PW_TIMESERIES_SIGNAL_INTERVAL", None(HISTORY)),
-    ("PW_TIMESERIES_PATH", None(HISTORY)),
+    ("PW_TIMESERIES_PATH", Live),
     ("PW_CONFIG", Live),
     ("PW_GATEWAYS", Secret),
     ("CORS_ORIGINS", Live),

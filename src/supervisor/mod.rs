@@ -11,7 +11,7 @@ use crate::aggregator::Aggregator;
 use crate::board::Board;
 use crate::directory::{Directory, Entry};
 use crate::gateway::messages::Stop;
-use crate::gateway::orders::{NoOrderLog, OrderLog};
+use crate::gateway::order_log::{NoOrderLog, OrderLog};
 use crate::gateway::{GatewayActor, GatewayPlan};
 use crate::link::Link;
 use crate::model::Snapshot;

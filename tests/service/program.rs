@@ -20,7 +20,8 @@ const LINES_KEPT: usize = 100_000;
 /// Nothing of this machine's environment reaches the program.
 fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_powerwall-server"));
-    command.args(arguments).env_clear().envs(environment.iter().copied());
+    // A folder /data of this machine is none of ours.
+    command.args(arguments).env_clear().env("PW_TIMESERIES_PATH", "off").envs(environment.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }

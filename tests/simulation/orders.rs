@@ -9,7 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use powerwall_server::directory::Directory;
 use powerwall_server::gateway::messages::CarryOut;
 use powerwall_server::gateway::order_book::Change;
-use powerwall_server::gateway::orders::{OrderLog, OrderRecord};
+use powerwall_server::gateway::order_log::{OrderLog, OrderRecord};
 use powerwall_server::model::{AppPercent, Order, OrderId, Outcome, RawPercent, Reserve, Standing};
 use powerwall_server::simulator::OrderFault;
 use rand::rngs::StdRng;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Mutex;
 
 use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 

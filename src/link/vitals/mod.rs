@@ -77,7 +77,7 @@ pub(super) fn interpret(
 
 /// `2026-09-24 21:28:16 -0700` in Unix seconds.
 fn started(start_time: &Value) -> Option<i64> {
-    let start = jiff::Zoned::strptime("%Y-%m-%d %H:%M:%S %z", start_time.text()?).ok()?;
+    let start = jiff::ZonedDateTime::strptime("%Y-%m-%d %H:%M:%S %z", start_time.text()?).ok()?;
     Some(start.timestamp().as_second())
 }
 
