@@ -212,7 +212,14 @@ async fn the_customer_api_does_not_offer_what_it_refused_until_there_is_another_
 
 #[actix_web::test]
 async fn an_order_whose_answer_is_lost_is_unknown_until_it_is_read_back() {
-    for fault in [Fault::ResetAt(0), Fault::ResetAt(40), Fault::Hang, Fault::HalfBody, Fault::Garbage, Fault::EmptyBody] {
+    for fault in [
+        Fault::ResetAt(0),
+        Fault::ResetAt(40),
+        Fault::Hang,
+        Fault::HalfBody,
+        Fault::Garbage,
+        Fault::EmptyBody,
+    ] {
         for mut house in both().await {
             house.address().set_for(Role::Order, fault.clone());
             let carried = house.order(50.0).await;
@@ -274,7 +281,8 @@ async fn a_configuration_that_somebody_else_changes_meanwhile_is_not_overwritten
 
 #[actix_web::test]
 async fn nothing_is_sent_if_what_must_be_read_first_cannot_be() {
-    for fault in [Fault::Status { code: 500, retry_after: None }, Fault::Garbage, Fault::Refuse, Fault::Hang] {
+    for fault in [Fault::Status { code: 500, retry_after: None }, Fault::Garbage, Fault::Refuse, Fault::Hang]
+    {
         for mut house in both().await {
             let role = if house.lan.is_some() { Role::Config } else { Role::Customer };
             house.address().set_for(role, fault.clone());

@@ -84,7 +84,8 @@ async fn what_was_recorded_survives_kill_9_at_any_moment() {
         assert_eq!(found, expected, "round {round}: none is missing, doubled or out of order");
         assert!(found.last() >= Some(&last), "round {round}: {last} was said to be recorded");
     }
-    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(names.iter().all(|name| !name.to_string_lossy().contains("damaged")), "{names:?}");
 }
 

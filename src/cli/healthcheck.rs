@@ -63,7 +63,8 @@ async fn status_line(url: &str) -> Result<String, String> {
     let name = host.rsplit_once(':').filter(|_| has_port).map_or(host, |(name, _)| name);
     let name = name.trim_matches(['[', ']']).to_owned();
     let name = ServerName::try_from(name).map_err(|_| format!("{url}: not a host name"))?;
-    let stream = TlsConnector::from(Arc::new(any_certificate())).connect(name, stream).await.map_err(failed)?;
+    let stream =
+        TlsConnector::from(Arc::new(any_certificate())).connect(name, stream).await.map_err(failed)?;
     first_line(stream, &request).await.map_err(failed)
 }
 

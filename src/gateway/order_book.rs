@@ -201,7 +201,13 @@ impl OrderBook {
     }
 
     /// What a look has shown: the order has come this far (`shows`), or has not yet (`instead`).
-    pub fn looked(&self, id: OrderId, shows: Option<Outcome>, instead: Option<&str>, now: Instant) -> Vec<Change> {
+    pub fn looked(
+        &self,
+        id: OrderId,
+        shows: Option<Outcome>,
+        instead: Option<&str>,
+        now: Instant,
+    ) -> Vec<Change> {
         let mut book = self.book();
         let Some(at) = book.watched.iter().position(|watched| watched.id == id) else { return Vec::new() };
         if let Some(outcome) = shows {
@@ -273,7 +279,9 @@ fn qualified(outcome: Outcome, instead: &str, after: u64) -> Outcome {
     };
     match outcome {
         Outcome::Accepted(evidence) => Outcome::Accepted(with(evidence)),
-        Outcome::Unknown(note) => Outcome::Unknown(ErrorNote { kind: note.kind, message: with(note.message) }),
+        Outcome::Unknown(note) => {
+            Outcome::Unknown(ErrorNote { kind: note.kind, message: with(note.message) })
+        }
         other => other,
     }
 }

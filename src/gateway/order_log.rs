@@ -113,7 +113,8 @@ mod tests {
         let journal = Journal::in_memory();
         let log = JournalLog::new(journal.clone());
         let (id, order) = (OrderId::new(7), Order::Reserve(Reserve::new(AppPercent(33.0)).unwrap()));
-        let record = OrderRecord { id, gateway: "home".into(), order: order.clone(), asked_by: "a person".into() };
+        let record =
+            OrderRecord { id, gateway: "home".into(), order: order.clone(), asked_by: "a person".into() };
         log.record(record).await.unwrap();
         let message = "x".repeat(100_000);
         for (outcome, is_final) in [
@@ -126,7 +127,10 @@ mod tests {
         let entries = journal.read(&Filter::default()).await.unwrap();
         let [unknown, accepted, ordered] = entries.as_slice() else { panic!("{entries:?}") };
         assert_eq!(ordered.entry.kind, Kind::Order);
-        assert_eq!((&ordered.entry.detail["percent"], ordered.entry.gateway.as_deref()), (&json!(33.0), Some("home")));
+        assert_eq!(
+            (&ordered.entry.detail["percent"], ordered.entry.gateway.as_deref()),
+            (&json!(33.0), Some("home"))
+        );
         for (outcome, word) in [(accepted, "accepted"), (unknown, "unknown")] {
             assert_eq!((outcome.entry.kind, outcome.entry.about), (Kind::Outcome, Some(ordered.id)));
             assert_eq!(outcome.entry.detail["outcome"], word);

@@ -206,7 +206,9 @@ impl GatewayActor {
                 Outcome::Refused(_) | Outcome::Unknown(_) => {
                     warn!(gateway = gateway, event = "order"; "gateway {gateway}: order {id} ({order}) is {outcome}");
                 }
-                _ => info!(gateway = gateway, event = "order"; "gateway {gateway}: order {id} ({order}) is {outcome}"),
+                _ => {
+                    info!(gateway = gateway, event = "order"; "gateway {gateway}: order {id} ({order}) is {outcome}")
+                }
             }
         }
     }
@@ -242,10 +244,15 @@ impl GatewayActor {
         let record = OrderRecord { id, gateway: self.plan.facts.id.clone(), order, asked_by };
         let recorded = timeout(RECORD_LIMIT, self.orders.log.record(record));
         ctx.spawn(recorded.into_actor(self).map(move |recorded, actor, ctx| {
-            match recorded.unwrap_or_else(|_| Err(format!("it did not answer within {} s", RECORD_LIMIT.as_secs()))) {
+            match recorded
+                .unwrap_or_else(|_| Err(format!("it did not answer within {} s", RECORD_LIMIT.as_secs())))
+            {
                 Ok(()) => actor.orders.book.recorded(id),
                 Err(why) => {
-                    let why = note("not_recorded", format!("the journal cannot take the order, so it was not sent: {why}"));
+                    let why = note(
+                        "not_recorded",
+                        format!("the journal cannot take the order, so it was not sent: {why}"),
+                    );
                     let change = actor.orders.book.drop_waiting(id, Outcome::NotSent(why));
                     actor.report(change.into_iter().collect());
                 }

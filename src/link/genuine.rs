@@ -42,7 +42,8 @@ mod tests {
         assert!(is_one("/tedapi/device/1707000-11-M--T1/v1", &envelope));
         assert!(is_one("/api/meters/aggregates", br#"{"site":{}}"#));
         assert!(is_one("/api/networks", b"[]"));
-        let page = "<html><title>Router -- log in</title><body>What stood here before the gateway</body></html>";
+        let page =
+            "<html><title>Router -- log in</title><body>What stood here before the gateway</body></html>";
         for path in ["/tedapi/din", "/tedapi/v1", "/tedapi/v1r", "/api/status", "/api/meters/aggregates"] {
             for body in [page, "", "{}", "{", "null", "OK"] {
                 assert!(!is_one(path, body.as_bytes()), "{path}: {body}");

@@ -346,7 +346,8 @@ impl<L: Channel, W: Channel> Channel for Pair<L, W> {
             Some(error) => (Obstacle::NotReached, error.to_string()),
             None => (Obstacle::NotReached, "it failed a moment ago".into()),
         };
-        Err(obstacle.because(format!("orders go over the wired LAN only, which does not work at present: {why}")))
+        Err(obstacle
+            .because(format!("orders go over the wired LAN only, which does not work at present: {why}")))
     }
 
     fn reaches_followers(&self) -> bool {

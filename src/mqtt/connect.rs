@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rumqttc::{Connect, ConnectReturnCode, LastWill, Packet, QoS};
-use rustls::pki_types::ServerName;
 use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

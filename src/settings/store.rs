@@ -34,7 +34,8 @@ impl Inputs {
     /// such a folder, else in `local` if they left one there.
     #[must_use]
     pub fn with_store_in(mut self, volume: &Path, local: &Path) -> Self {
-        let is_given = self.environment.iter().any(|(name, text)| name == VARIABLE && !text.trim().is_empty());
+        let is_given =
+            self.environment.iter().any(|(name, text)| name == VARIABLE && !text.trim().is_empty());
         let found = match () {
             () if volume.is_dir() => Some((volume.join(FILE), "the mounted folder")),
             () if local.join(FILE).is_file() => Some((local.join(FILE), "the file that is there")),

@@ -69,7 +69,9 @@ impl Question {
             Some(name) if name.starts_with("status") => Role::Status,
             Some(name) if name.starts_with("controller") => Role::Controller,
             Some(_) => Role::Components,
-            None if envelope.files.as_ref().is_some_and(|files| files.update_request.is_some()) => Role::Order,
+            None if envelope.files.as_ref().is_some_and(|files| files.update_request.is_some()) => {
+                Role::Order
+            }
             None if envelope.files.is_some() => Role::Config,
             None if envelope.common.is_some() => Role::SystemInfo,
             None => Role::Other,

@@ -133,12 +133,10 @@ impl Lan {
                     false => (Role::Meters, refused(401)),
                 }
             }
-            ("POST", "/tedapi/v1r") => {
-                match self.signed(gateway, request.body.clone()) {
-                    (role, Some(routable)) => (role, Answer::new(200, routable.encode_to_vec())),
-                    (role, None) => (role, refused(401)),
-                }
-            }
+            ("POST", "/tedapi/v1r") => match self.signed(gateway, request.body.clone()) {
+                (role, Some(routable)) => (role, Answer::new(200, routable.encode_to_vec())),
+                (role, None) => (role, refused(401)),
+            },
             _ => (Role::Other, Answer::new(404, "")),
         };
         if self.tells_time.load(Ordering::Relaxed)

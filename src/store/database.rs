@@ -292,9 +292,7 @@ fn judge(error: &rusqlite::Error) -> Failure {
         Some(ErrorCode::DiskFull) => other("there is no room", true),
         Some(ErrorCode::ReadOnly) => other("it is read-only", false),
         Some(ErrorCode::CannotOpen) => other("it cannot be opened; it or its folder may be read-only", false),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            other("another program holds it", true)
-        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => other("another program holds it", true),
         _ => other(&error.to_string(), false),
     }
 }

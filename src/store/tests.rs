@@ -28,8 +28,7 @@ async fn said(journal: &Journal) -> Vec<String> {
 
 fn names(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> =
-        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -50,8 +49,7 @@ async fn the_history_of_the_server_before_is_opened_as_it_is() {
         let mut statement = connection.prepare(query).unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let tables: Vec<(String, Option<String>)> = rows.map(Result::unwrap).collect();
-        let count: i64 =
-            connection.query_row("SELECT count(*) FROM samples", [], |row| row.get(0)).unwrap();
+        let count: i64 = connection.query_row("SELECT count(*) FROM samples", [], |row| row.get(0)).unwrap();
         (tables, count)
     };
     let before = tables();

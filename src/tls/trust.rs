@@ -107,7 +107,9 @@ impl Trust {
     pub async fn remember(&self) {
         let fingerprint = {
             let mut state = self.verifier.state();
-            let Some(fingerprint) = state.proven.filter(|_| matches!(state.mode, Mode::First)) else { return };
+            let Some(fingerprint) = state.proven.filter(|_| matches!(state.mode, Mode::First)) else {
+                return;
+            };
             state.mode = Mode::Remembered(fingerprint);
             fingerprint
         };
@@ -341,7 +343,10 @@ mod tests {
             assert!(other.meets(&trust).is_err());
             let found = fingerprint_of(&other.certificate);
             assert_eq!(trust.take_mismatch(), Some(Mismatch { expected: fingerprint, found }));
-            assert!(Arc::new(gateway.impostor()).meets(&trust).is_err(), "a copy of the certificate is not enough");
+            assert!(
+                Arc::new(gateway.impostor()).meets(&trust).is_err(),
+                "a copy of the certificate is not enough"
+            );
             trust.remember().await;
             assert_eq!(std::fs::read_to_string(&store).unwrap(), format!("{fingerprint}\n"));
         }

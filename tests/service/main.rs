@@ -281,8 +281,12 @@ async fn storage_that_cannot_be_written_is_said_at_start() {
     let inside = |name: &str| file.path().join(name).display().to_string();
     let gateways = list(&[&home]);
     let (auth, journal) = (inside("auth"), inside("journal.db"));
-    let environment =
-        [("PW_PORT", "0"), ("PW_GATEWAYS", gateways.as_str()), ("PW_AUTH_PATH", &auth), ("PW_TIMESERIES_PATH", &journal)];
+    let environment = [
+        ("PW_PORT", "0"),
+        ("PW_GATEWAYS", gateways.as_str()),
+        ("PW_AUTH_PATH", &auth),
+        ("PW_TIMESERIES_PATH", &journal),
+    ];
     let program = Program::start(&[], &environment).await;
     program.has_said(&format!("PW_AUTH_PATH={auth} cannot be written")).await;
     program.has_said(&format!("{journal} cannot be used")).await;

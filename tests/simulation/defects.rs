@@ -184,7 +184,9 @@ impl Link for DefectiveLink {
     fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
         Box::pin(async move {
             let mut carried = self.inner.carry_out(order, limit).await;
-            if let (Some(Defect::ClaimsTooMuch), End::Outcome(Outcome::Accepted(why))) = (self.defect, &carried.end) {
+            if let (Some(Defect::ClaimsTooMuch), End::Outcome(Outcome::Accepted(why))) =
+                (self.defect, &carried.end)
+            {
                 carried.end = End::Outcome(Outcome::Stored(why.clone()));
             }
             carried

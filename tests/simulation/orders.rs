@@ -146,7 +146,8 @@ impl Ledger {
         let holds = match outcome {
             Outcome::NotSent(_) => answers.is_empty(),
             Outcome::Refused(_) => {
-                !answers.is_empty() && answers.iter().all(|status| status.is_some_and(|status| (400..500).contains(&status)))
+                !answers.is_empty()
+                    && answers.iter().all(|status| status.is_some_and(|status| (400..500).contains(&status)))
             }
             Outcome::Accepted(_) => matches!(answers.last(), Some(Some(200))),
             Outcome::Stored(_) => was_seen(),
@@ -169,7 +170,9 @@ impl Ledger {
         }
         let late = |ordered: &&Ordered| !ordered.is_final && now - ordered.asked > LAST_WORD;
         match self.ordered.iter().find(late) {
-            Some(ordered) if now - since > LAST_WORD => Err(format!("an order never had its last word: {ordered:?}")),
+            Some(ordered) if now - since > LAST_WORD => {
+                Err(format!("an order never had its last word: {ordered:?}"))
+            }
             _ => Ok(()),
         }
     }
@@ -182,7 +185,14 @@ pub fn give(world: &Arc<World>, directory: &Directory, site: usize, percent: f64
     let at = {
         let ordered = &mut world.site(site).orders.ordered;
         let raw = percent / 100.0 * 95.0 + 5.0;
-        ordered.push(Ordered { raw, id: None, asked: Instant::now(), recorded: false, answers: Vec::new(), is_final: false });
+        ordered.push(Ordered {
+            raw,
+            id: None,
+            asked: Instant::now(),
+            recorded: false,
+            answers: Vec::new(),
+            is_final: false,
+        });
         ordered.len() - 1
     };
     let world = world.clone();

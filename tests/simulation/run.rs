@@ -164,7 +164,10 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
     let connect = connect(world.clone(), defect);
     let supervisor =
         Supervisor::new(gateways(&timeouts), polling.clone(), directory.clone(), connect, options.seed)
-            .with_order_log(Arc::new(orders::Journal { world: world.clone(), lies: defect == Some(Defect::OrdersUnrecorded) }))
+            .with_order_log(Arc::new(orders::Journal {
+                world: world.clone(),
+                lies: defect == Some(Defect::OrdersUnrecorded),
+            }))
             .start();
     let witness = Arc::new(Witness::new(world.clone(), directory.clone()));
     // The boards stand once the Supervisor has started, which is before it takes a message.

@@ -213,7 +213,8 @@ impl Exchange for Wire {
                 };
                 self.world.demand(self.site, kept);
             }
-            let outcome = self.carry(role, &call.path, |answers, stamp, _| answers.customer(&call, stamp)).await;
+            let outcome =
+                self.carry(role, &call.path, |answers, stamp, _| answers.customer(&call, stamp)).await;
             if let Ok(answer) = &outcome {
                 let ledger = &mut self.world.site(self.site).orders;
                 match role {

@@ -13,10 +13,11 @@ use super::*;
 use crate::board::Board;
 use crate::gateway::GatewayPlan;
 use crate::gateway::messages::Stop;
-use crate::link::{Link, Refreshed};
 use crate::link::tedapi::answers::TedapiAnswers;
+use crate::link::{Link, Refreshed};
 use crate::model::{
-    Adjustments, AppPercent, GatewayFacts, LinkKind, Means, OrderKind, Answers, Proof, Reserve, Snapshot, Ttl, Unable,
+    Adjustments, Answers, AppPercent, GatewayFacts, LinkKind, Means, OrderKind, Proof, Reserve, Snapshot,
+    Ttl, Unable,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -218,7 +219,8 @@ async fn settled(receipt: &mut Receipt) -> Standing {
 }
 
 fn on_paused_clock<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     LocalSet::new().block_on(&runtime, async { test().await });
 }
 
@@ -385,7 +387,8 @@ fn an_actor_that_dies_with_an_order_leaves_it_unknown_and_its_successor_reads_it
         assert!(!addr.connected() && receipt.standing.borrow().outcome.is_none());
 
         bench.script.borrow_mut().shows = Some(Outcome::Stored("read".into()));
-        let actor = GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone(), Instant::now());
+        let actor =
+            GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone(), Instant::now());
         let _addr = actor.with_orders(bench.book.clone(), bench.journal.clone()).start();
         let standing = receipt.wait(SECOND, |standing| standing.outcome.is_some()).await;
         assert_eq!(word(&standing), "unknown");

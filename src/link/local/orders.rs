@@ -17,13 +17,15 @@ use crate::link::LinkError;
 use crate::link::https::{Answer, Call, Exchange};
 use crate::link::order::{Carried, ReadBack};
 use crate::model::{
-    Capability, ErrorNote, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Proof, RawPercent, Reserve, Unable,
+    Capability, ErrorNote, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Proof, RawPercent, Reserve,
+    Unable,
 };
 
 /// How long an order that the customer may not give is not offered again. Another session ends it as well.
 const FORBIDDEN: Duration = Duration::from_secs(600);
 const MODES: [&str; 3] = ["self_consumption", "autonomous", "backup"];
-const NO_PERMISSION: &str = "the gateway does not allow the customer to change this, as current firmware does not";
+const NO_PERMISSION: &str =
+    "the gateway does not allow the customer to change this, as current firmware does not";
 
 /// What the gateway reports of its operation, as far as an order needs it.
 #[derive(Debug, Deserialize)]
@@ -61,7 +63,8 @@ impl<X: Exchange> LocalLink<X> {
         let OrderKind::Reserve = kind;
         match self.surface {
             Surface::Unknown => {
-                return Err(Obstacle::NotReached.because("it is not known yet how much of its interface the gateway has"));
+                return Err(Obstacle::NotReached
+                    .because("it is not known yet how much of its interface the gateway has"));
             }
             Surface::BasicLan => {
                 let why = "a Powerwall 3 takes no orders over the customer API: they go over TEDAPI v1r (rsa_key_path)";
@@ -118,7 +121,9 @@ impl<X: Exchange> LocalLink<X> {
 
     fn judge(&mut self, answer: Answer) -> Carried {
         match answer.status {
-            200..=299 => Carried::outcome(Outcome::Accepted(format!("the gateway answered HTTP {}", answer.status))),
+            200..=299 => {
+                Carried::outcome(Outcome::Accepted(format!("the gateway answered HTTP {}", answer.status)))
+            }
             403 => {
                 self.forbidden = Some(Instant::now());
                 let message = format!("{NO_PERMISSION} (HTTP 403)");

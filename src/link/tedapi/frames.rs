@@ -85,7 +85,10 @@ pub fn config() -> Envelope {
 pub fn config_update(blob: Bytes, hash: Bytes) -> Envelope {
     let file = Some(File { name: CONFIG_FILE.into(), blob });
     let update = UpdateFile { domain: CONFIGURATION, file, hash };
-    Envelope { files: Some(Files { update_request: Some(update), ..Files::default() }), ..Envelope::default() }
+    Envelope {
+        files: Some(Files { update_request: Some(update), ..Files::default() }),
+        ..Envelope::default()
+    }
 }
 
 pub fn system_info() -> Envelope {
@@ -132,7 +135,10 @@ pub fn config_file(envelope: Bytes) -> Result<(Bytes, Bytes), LinkError> {
 pub enum Updated {
     Acknowledged,
     /// It says that it did not.
-    Error { code: i32, message: String },
+    Error {
+        code: i32,
+        message: String,
+    },
     /// Neither; the text says what there is.
     Unclear(String),
 }

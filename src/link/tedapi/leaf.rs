@@ -166,7 +166,12 @@ mod tests {
     }
 
     /// A configuration, with the reserve somewhere among other members. `pretty`: over several lines.
-    fn config(outer: Vec<(String, Value)>, inner: Vec<(String, Value)>, at: (usize, usize), pretty: bool) -> String {
+    fn config(
+        outer: Vec<(String, Value)>,
+        inner: Vec<(String, Value)>,
+        at: (usize, usize),
+        pretty: bool,
+    ) -> String {
         let insert = |members: Vec<(String, Value)>, at: usize, key: &str, value: Value| {
             let at = at.min(members.len());
             let mut map: Map<String, Value> = members[..at].iter().cloned().collect();

@@ -83,8 +83,9 @@ impl<C: Channel> TedapiLink<C> {
             return Err(Obstacle::NotReached.because("the gateway has not reported its DIN yet"));
         }
         match kind {
-            OrderKind::Reserve if self.payloads.lacks_reserve() => Err(Obstacle::NoBattery
-                .because("the gateway's configuration has no backup reserve: it has no battery, or none is set up")),
+            OrderKind::Reserve if self.payloads.lacks_reserve() => Err(Obstacle::NoBattery.because(
+                "the gateway's configuration has no backup reserve: it has no battery, or none is set up",
+            )),
             OrderKind::Reserve => Ok(Means { link, proves: Proof::Stored }),
         }
     }
@@ -99,14 +100,17 @@ impl<C: Channel> TedapiLink<C> {
         if let Err(unable) = self.means(order.kind()) {
             return Carried::unable(unable);
         }
-        let Some(din) = self.known_din() else { return Carried::not_sent("not_reached", "its DIN is not known") };
+        let Some(din) = self.known_din() else {
+            return Carried::not_sent("not_reached", "its DIN is not known");
+        };
         let commands = match self.channel.commands() {
             Ok(commands) => commands,
             Err(unable) => return Carried::unable(unable),
         };
 
         // What is left for the write is at least as much again.
-        let read = timeout(limit / 2, config(commands, &din)).await.unwrap_or(Err(LinkError::Timeout(limit / 2)));
+        let read =
+            timeout(limit / 2, config(commands, &din)).await.unwrap_or(Err(LinkError::Timeout(limit / 2)));
         let (blob, hash) = match read {
             Ok(read) => read,
             Err(error) => return Carried::unread("the configuration", error),
@@ -118,10 +122,14 @@ impl<C: Channel> TedapiLink<C> {
         });
         let (changed, hash, is_so_already) = match prepared {
             Ok(prepared) => prepared,
-            Err(doubt) => return Carried::not_sent("doubtful", format!("the configuration is left alone: {doubt}")),
+            Err(doubt) => {
+                return Carried::not_sent("doubtful", format!("the configuration is left alone: {doubt}"));
+            }
         };
         if is_so_already {
-            return Carried::outcome(Outcome::Stored("the configuration had it already; nothing was sent".into()));
+            return Carried::outcome(Outcome::Stored(
+                "the configuration had it already; nothing was sent".into(),
+            ));
         }
 
         let payload = frames::config_update(changed, hash);
@@ -136,8 +144,12 @@ impl<C: Channel> TedapiLink<C> {
 
     pub(super) async fn read_back_once(&mut self, order: &Order) -> ReadBack {
         let Some(din) = self.known_din() else { return ReadBack::default() };
-        let question =
-            Question { din: &din, target: Target::Gateway { din: &din }, payload: frames::config(), what: READ };
+        let question = Question {
+            din: &din,
+            target: Target::Gateway { din: &din },
+            payload: frames::config(),
+            what: READ,
+        };
         let answer = self.channel.ask(question).await.and_then(frames::config_file);
         let (blob, hash) = match answer {
             Ok(answer) => answer,
@@ -152,9 +164,10 @@ impl<C: Channel> TedapiLink<C> {
         self.know_units(now);
         let shows = match read {
             Ok(reserve) => ReadBack::of(order, Some(reserve), "the configuration"),
-            Err(doubt) => {
-                ReadBack { instead: Some(format!("the configuration cannot be judged: {doubt}")), ..ReadBack::default() }
-            }
+            Err(doubt) => ReadBack {
+                instead: Some(format!("the configuration cannot be judged: {doubt}")),
+                ..ReadBack::default()
+            },
         };
         ReadBack { source: Some(self.source()), ..shows }
     }
@@ -172,9 +185,9 @@ fn judge(answer: Updated) -> Carried {
         message: format!("the gateway reports: {message} (code {code})"),
     };
     match answer {
-        Updated::Acknowledged => {
-            Carried::outcome(Outcome::Accepted("the gateway acknowledged the change of its configuration".into()))
-        }
+        Updated::Acknowledged => Carried::outcome(Outcome::Accepted(
+            "the gateway acknowledged the change of its configuration".into(),
+        )),
         Updated::Error { code, message } if CONFLICTS.contains(&code) => {
             let note = ErrorNote { kind: "conflict", ..refused(code, message) };
             Carried { end: End::NotExecuted(note), problem: None }
@@ -207,7 +220,9 @@ mod tests {
         assert_eq!(read(CONFIG, "h").unwrap().reserve().unwrap(), RawPercent(24.0));
         assert!(matches!(read(CONFIG, ""), Err(Doubt::NoHash)));
         assert!(matches!(read("{}", "h"), Err(Doubt::Leaf(LeafError::Missing(_)))));
-        for other in [r#"{"vin":null}"#, r#"{"vin":"1232100-00-E--TG2"}"#, r#"{"vin":""}"#, r#"{"vin":["x"]}"#] {
+        for other in
+            [r#"{"vin":null}"#, r#"{"vin":"1232100-00-E--TG2"}"#, r#"{"vin":""}"#, r#"{"vin":["x"]}"#]
+        {
             assert!(matches!(read(other, "h"), Err(Doubt::OtherGateway(_))), "{other}");
         }
         let not_text = Read::of(Bytes::from_static(b"\xff"), Bytes::from_static(b"h"), DIN);

@@ -181,7 +181,8 @@ async fn a_full_disk_refuses_orders_lets_the_rest_wait_and_is_recovered_from() {
     limit(1 << 20).await;
     let in_file = async || {
         let count = |database: &mut Database| {
-            database.read(|connection| connection.query_row("SELECT count(*) FROM journal", [], |row| row.get(0)))
+            database
+                .read(|connection| connection.query_row("SELECT count(*) FROM journal", [], |row| row.get(0)))
         };
         store.ask::<i64>(count).await.unwrap()
     };
