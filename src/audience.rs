@@ -2,6 +2,55 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+/// Why a client was disconnected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// It took nothing any more.
+    Stalled,
+    /// Its connection broke: the client reset it, or the system gave it up because nothing was taken any more.
+    Lost,
+    /// It sent what is no WebSocket frame of a client.
+    Protocol,
+    /// It sent a frame larger than clients may send.
+    TooLarge,
+    /// It sent more than clients may send.
+    TooMuch,
+}
+
+impl Cut {
+    pub const ALL: [Self; 5] = [Self::Stalled, Self::Lost, Self::Protocol, Self::TooLarge, Self::TooMuch];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stalled => "stalled",
+            Self::Lost => "lost",
+            Self::Protocol => "protocol",
+            Self::TooLarge => "too_large",
+            Self::TooMuch => "too_much",
+        }
+    }
+}
+
+/// Why there was no place for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPlace {
+    /// The service has as many clients as it takes.
+    Full,
+    /// The client's address has its share.
+    Share,
+}
+
+impl NoPlace {
+    pub const ALL: [Self; 2] = [Self::Full, Self::Share];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Share => "share",
+        }
+    }
+}
+
 /// Counts since the start of the program, and who is there now.
 #[derive(Debug, Default)]
 pub struct Audience {
@@ -9,7 +58,8 @@ pub struct Audience {
     left: AtomicU64,
     frames: AtomicU64,
     dropped: AtomicU64,
-    cut: AtomicU64,
+    cut: [AtomicU64; Cut::ALL.len()],
+    refused: [AtomicU64; NoPlace::ALL.len()],
 }
 
 /// The counts at one moment.
@@ -21,8 +71,10 @@ pub struct AudienceCounts {
     pub frames: u64,
     /// Changes that a client did not see because a newer one was there before its turn came.
     pub dropped: u64,
-    /// Clients that were disconnected because they took nothing any more.
-    pub cut: u64,
+    /// Clients that were disconnected, in the order of [`Cut::ALL`].
+    pub cut: [u64; Cut::ALL.len()],
+    /// Clients for which there was no place, in the order of [`NoPlace::ALL`].
+    pub refused: [u64; NoPlace::ALL.len()],
 }
 
 impl Audience {
@@ -30,10 +82,18 @@ impl Audience {
         self.joined.fetch_add(1, Relaxed);
     }
 
-    /// Counts a client that is gone; `cut`: because it took nothing any more.
-    pub fn left(&self, cut: bool) {
+    pub fn left(&self) {
         self.left.fetch_add(1, Relaxed);
-        self.cut.fetch_add(cut.into(), Relaxed);
+    }
+
+    /// Counts a client that was disconnected. When it is gone it is counted by [`Audience::left`] as well.
+    pub fn cut(&self, why: Cut) {
+        self.cut[why as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Counts a client that did not get in.
+    pub fn refused(&self, why: NoPlace) {
+        self.refused[why as usize].fetch_add(1, Relaxed);
     }
 
     /// Counts a frame that was sent, and the changes it stands for that were not.
@@ -49,7 +109,8 @@ impl Audience {
             clients: self.joined.load(Relaxed).saturating_sub(left),
             frames: self.frames.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
-            cut: self.cut.load(Relaxed),
+            cut: self.cut.each_ref().map(|count| count.load(Relaxed)),
+            refused: self.refused.each_ref().map(|count| count.load(Relaxed)),
         }
     }
 }

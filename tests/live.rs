@@ -4,6 +4,7 @@ mod common;
 
 use std::time::Duration;
 
+use common::raw::{self, client_frame, close_code, open};
 use common::sockets::{Client, PATIENCE, connect, connect_with_small_buffer, flood, frame, publish, refusal};
 use common::{Faces, SECOND, http, settings, snapshot, telemetry};
 use futures_util::{SinkExt, StreamExt};
@@ -12,6 +13,8 @@ use powerwall_server::model::Freshness::{Live, Never};
 use powerwall_server::settings::{AllowedOrigins, HttpSettings};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -118,8 +121,107 @@ async fn pings_are_answered_and_chatter_is_not() {
     assert_eq!(timeout(PATIENCE, pong).await.unwrap(), "are you there");
     let too_long = Message::text("x".repeat(100_000));
     let _ = client.send(too_long).await;
-    let end = async { while let Some(Ok(_)) = client.next().await {} };
-    timeout(PATIENCE, end).await.expect("a client that floods is let go");
+    let end = async {
+        loop {
+            if let Message::Close(reason) = client.next().await.unwrap().unwrap() {
+                return reason.unwrap().code;
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, end).await.unwrap(), CloseCode::Size);
+}
+
+#[actix_web::test]
+async fn bad_frames_are_closed_with_1002_and_large_ones_with_1009() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let cases: [(&str, Vec<u8>, u16); 12] = [
+        ("a reserved bit", client_frame(0xc1, b"x"), 1002),
+        ("an unknown opcode", client_frame(0x83, b"x"), 1002),
+        ("a frame without a mask", vec![0x81, 1, b'x'], 1002),
+        ("a ping in pieces", client_frame(0x09, b"x"), 1002),
+        ("a ping of 126 bytes", client_frame(0x89, &[0; 126]), 1002),
+        ("a continuation of nothing", client_frame(0x80, b"x"), 1002),
+        ("a message within a message", [client_frame(0x01, b"x"), client_frame(0x81, b"y")].concat(), 1002),
+        ("a length with its topmost bit", [&[0x82][..], &[0xff; 9]].concat(), 1002),
+        ("a goodbye with half a code", client_frame(0x88, b"x"), 1002),
+        ("a goodbye with a code that is none", client_frame(0x88, &999_u16.to_be_bytes()), 1002),
+        ("4097 bytes", client_frame(0x82, &[0; 4097]), 1009),
+        ("the header of 2^63 - 1 bytes", [&[0x82, 0xff, 0x7f][..], &[0xff; 7]].concat(), 1009),
+    ];
+    let tries = cases.iter().flat_map(|case| ["/ws/live", "/ws/gateway/home"].map(|path| (path, case)));
+    let outcomes = tries.map(async |(path, (what, bytes, expected))| {
+        let mut client = open(faces.addr, path, raw::From::HERE).await;
+        client.write_all(bytes).await.unwrap();
+        let code = timeout(PATIENCE, close_code(&mut client)).await.expect("the connection ends");
+        assert_eq!(code, Some(*expected), "{what} at {path}");
+    });
+    futures_util::future::join_all(outcomes).await;
+    no_session_is_left(&faces).await;
+    let page = faces.get("/metrics").await.body;
+    let page = std::str::from_utf8(&page).unwrap();
+    for (reason, count) in [("protocol", 20), ("too_large", 4), ("too_much", 0)] {
+        let sample = format!("websocket_clients_cut_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(page.contains(&sample), "{sample}: {page}");
+    }
+}
+
+#[actix_web::test]
+async fn a_goodbye_is_answered_with_its_own_code() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    for path in ["/ws/live", "/ws/gateway/home"] {
+        let mut client = open(faces.addr, path, raw::From::HERE).await;
+        let goodbye = client_frame(0x88, &1000_u16.to_be_bytes());
+        client.write_all(&[&goodbye[..], b"what follows means nothing"].concat()).await.unwrap();
+        assert_eq!(timeout(PATIENCE, close_code(&mut client)).await.unwrap(), Some(1000), "{path}");
+    }
+}
+
+/// The status of the answer to a page of another origin that wants events.
+async fn events_for(addr: std::net::SocketAddr, from: std::net::Ipv4Addr) -> (String, TcpStream) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    let mut stream = socket.connect(addr).await.unwrap();
+    let request = "GET /sse/live HTTP/1.1\r\nhost: a\r\norigin: http://evil.example\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    (String::from_utf8_lossy(&status[9..]).into_owned(), stream)
+}
+
+#[actix_web::test]
+async fn an_address_has_its_share_of_the_live_clients_and_others_have_theirs() {
+    let gateway = [("PW_HOST", "192.0.2.1"), ("PW_GW_PWD", "x"), ("PW_LIVE_CLIENTS_PER_ADDRESS", "3")];
+    let service = Service::start(&settings(&[], &gateway), 1).unwrap();
+    let other = raw::From { address: [127, 0, 0, 2].into(), buffer: None };
+    for from in [raw::From::HERE, other] {
+        let first = open(service.addr, "/ws/live", from).await;
+        let _others =
+            [open(service.addr, "/ws/aggregate", from).await, events_for(service.addr, from.address).await.1];
+        for path in ["/ws/live", "/ws/aggregate"] {
+            assert_eq!(raw::ask(service.addr, path, from).await.0, 503, "{path}");
+        }
+        assert_eq!(events_for(service.addr, from.address).await.0, "503");
+        drop(first);
+        let again = async { while raw::ask(service.addr, "/ws/live", from).await.0 != 101 {} };
+        timeout(PATIENCE, again).await.expect("a place that is free again");
+    }
+    service.stop().await;
+}
+
+#[actix_web::test]
+async fn by_default_a_page_of_any_origin_may_listen() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let by_default = settings(&[], &[("PW_HOST", "192.0.2.1"), ("PW_GW_PWD", "x")]).http;
+    assert_eq!(by_default.origins, AllowedOrigins::Any);
+    let faces = Faces::with(vec![snapshot("home", &telemetry, Live)], by_default, PATIENCE);
+    for path in ["/ws/live", "/ws/aggregate", "/ws/gateway/home"] {
+        for origin in ["http://evil.example", "null"] {
+            assert_eq!(refusal(faces.addr, path, Some(origin)).await, None, "{path} {origin}");
+        }
+    }
+    assert_eq!(events_for(faces.addr, std::net::Ipv4Addr::LOCALHOST).await.0, "200");
 }
 
 #[actix_web::test]
@@ -213,5 +315,11 @@ async fn a_client_that_takes_nothing_is_let_go_and_a_quiet_one_is_not() {
     };
     timeout(PATIENCE, left).await.expect("the stuck client is let go");
     assert!(!reading.is_finished(), "the good client stays");
+    let page = faces.get("/metrics").await.body;
+    let page = std::str::from_utf8(&page).unwrap();
+    // Whether the service or the system is first depends on the buffers of the system.
+    let counted =
+        ["stalled", "lost"].map(|why| format!("websocket_clients_cut_total{{reason=\"{why}\"}} 1\n"));
+    assert_eq!(counted.iter().filter(|sample| page.contains(*sample)).count(), 1, "{page}");
     drop(stuck);
 }

@@ -41,8 +41,12 @@ impl Clients {
     pub async fn connect(addr: SocketAddr, count: usize) -> Self {
         let seen = Rc::new(Seen::default());
         let mut tasks = Vec::with_capacity(count);
-        for _ in 0..count {
-            let stream = TcpStream::connect(addr).await.expect("it listens");
+        for number in 0..count {
+            // One address has a share of the clients only.
+            let last = u8::try_from(1 + number / 100).expect("loopback has as many addresses");
+            let socket = TcpSocket::new_v4().expect("files are left");
+            socket.bind(([127, 0, 0, last], 0).into()).expect("loopback has this address");
+            let stream = socket.connect(addr).await.expect("it listens");
             tasks.push(spawn_local(listen(upgraded(stream).await, seen.clone())));
         }
         Self { count, seen, tasks }

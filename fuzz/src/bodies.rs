@@ -9,11 +9,14 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use powerwall_server::link::bounds::protobuf::{self, Most};
+use powerwall_server::link::bounds::{self, Bounds, LONGEST_ANSWER};
 use powerwall_server::link::https::{self, Answer, Call, Exchange};
 use powerwall_server::link::local::LocalLink;
+use powerwall_server::link::local::answers::wire::Devices;
 use powerwall_server::link::local::answers::{CustomerAnswers, Endpoint};
 use powerwall_server::link::memory::Memory;
 use powerwall_server::link::tedapi::answers::TedapiAnswers;
@@ -23,6 +26,7 @@ use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::tedapi::{TedapiLink, frames, wire};
 use powerwall_server::link::v1r::message::{self, Routable};
 use powerwall_server::link::{Link, LinkError};
+use powerwall_server::live::intake::{Intake, MOST_BYTES, MOST_FRAMES, Refusal};
 use powerwall_server::model::{Adjustments, Answers, LinkKind, Telemetry};
 use powerwall_server::settings::rsa_key::RsaKey;
 use powerwall_server::settings::{
@@ -30,23 +34,26 @@ use powerwall_server::settings::{
 };
 use powerwall_server::views::View;
 use prost::Message;
+use serde_json::Value;
 
 /// What a target does with one input.
 pub type Body = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus.
-pub const TARGETS: [(&str, Body); 11] = [
+pub const TARGETS: [(&str, Body); 13] = [
     ("tedapi_frames", tedapi_frames),
     ("tedapi_documents", tedapi_documents),
     ("tedapi_link", tedapi_link),
     ("customer_documents", customer_documents),
     ("customer_link", customer_link),
     ("http_pieces", http_pieces),
+    ("answer_bounds", answer_bounds),
     ("settings_gateways", settings_gateways),
     ("settings_environment", settings_environment),
     ("settings_file", settings_file),
     ("rsa_key", rsa_key),
     ("state_file", state_file),
+    ("websocket_intake", websocket_intake),
 ];
 
 /// Between the parts of an input that has several.
@@ -95,7 +102,7 @@ fn show(source: Arc<dyn Answers>) {
         assert!(watts.as_f64().is_finite());
     }
     let _ = telemetry.documents();
-    for view in VIEWS {
+    for view in View::ALL {
         let _ = telemetry.view(view);
     }
 }
@@ -208,8 +215,58 @@ pub fn http_pieces(data: &[u8]) {
     }
     // Larger ones are inflated by the same code, elsewhere.
     let body = Bytes::copy_from_slice(&data[..data.len().min(60 << 10)]);
-    if let Some(Ok(plain)) = https::inflate(body).now_or_never() {
-        assert!(plain.len() <= 16 << 20);
+    if let Some(Ok(plain)) = https::inflate(body, "a test").now_or_never() {
+        assert!(plain.len() <= LONGEST_ANSWER);
+    }
+}
+
+/// What a tree takes in memory, by what can be seen of it. Checks everything else that is bounded on the way.
+fn taken(value: &Value, bounds: &Bounds, depth: usize) -> usize {
+    let is_short = |text: &str| assert!(text.len() <= bounds.text);
+    match value {
+        Value::String(text) => {
+            is_short(text);
+            text.len()
+        }
+        Value::Array(list) => {
+            assert!(depth < bounds::DEPTH && list.len() <= bounds::ENTRIES);
+            let inside: usize = list.iter().map(|value| taken(value, bounds, depth + 1)).sum();
+            list.capacity() * size_of::<Value>() + inside
+        }
+        Value::Object(object) => {
+            assert!(depth < bounds::DEPTH && object.len() <= bounds::ENTRIES);
+            object.keys().for_each(|key| is_short(key));
+            let entry = size_of::<Value>() + size_of::<String>() + size_of::<usize>();
+            let inside =
+                object.iter().map(|(key, value)| key.len() + entry + taken(value, bounds, depth + 1));
+            inside.sum()
+        }
+        _ => 0,
+    }
+}
+
+/// Whatever is read of an answer is within its bounds: JSON as it is built, protobuf as it is decoded.
+pub fn answer_bounds(data: &[u8]) {
+    let small = Bounds { bytes: 4096, memory: 4096, text: 64 };
+    for bounds in
+        [small, bounds::SMALL, bounds::LOGIN, bounds::METERS, bounds::CONFIG, bounds::components(16)]
+    {
+        if let Ok(value) = bounds.read(data) {
+            assert!(data.len() <= bounds.bytes && taken(&value, &bounds, 0) <= bounds.memory);
+        }
+    }
+    let limits = [
+        Most { path: &[1], most: 8, what: "devices" },
+        Most { path: &[1, 2], most: 16, what: "measurements" },
+        Most { path: &[1, 3], most: 4, what: "alerts" },
+    ];
+    if protobuf::check(data, &limits, 64).is_ok()
+        && let Ok(Devices { devices }) = Devices::decode(data)
+    {
+        let vitals: usize = devices.iter().map(|device| device.vitals.len()).sum();
+        let alerts: usize = devices.iter().map(|device| device.alerts.len()).sum();
+        assert!(devices.len() <= 8 && vitals <= 16 && alerts <= 4);
+        assert!(devices.iter().flat_map(|device| &device.alerts).all(|alert| alert.len() <= 64));
     }
 }
 
@@ -268,57 +325,54 @@ pub fn state_file(data: &[u8]) {
     });
 }
 
+/// What a WebSocket client sends, whole and in pieces. Its first byte is their size.
+pub fn websocket_intake(data: &[u8]) {
+    let Some((&size, said)) = data.split_first() else { return };
+    let taken = |size: usize| {
+        let (mut intake, mut passed) = (Intake::new(0), BytesMut::new());
+        let mut pieces = said.chunks(size);
+        let outcome = pieces.try_for_each(|piece| intake.take(0, piece, &mut passed));
+        (outcome, passed, intake.is_over())
+    };
+    let whole = taken(usize::MAX);
+    for size in [1, usize::from(size).max(1)] {
+        assert_eq!(taken(size), whole, "it makes no difference how it arrives");
+    }
+
+    let (outcome, mut passed, is_over) = whole;
+    assert!(passed.len() <= usize::from(MOST_BYTES) && passed.len() <= said.len());
+    let frames = control_frames(&mut passed);
+    assert!(frames.len() <= usize::from(MOST_FRAMES));
+    // What is left is the beginning of a frame that has not arrived in full.
+    assert!(passed.is_empty() || (outcome.is_ok() && !is_over && passed.len() < LARGEST_CONTROL_FRAME));
+    let goodbyes = frames.iter().filter(|opcode| **opcode == 8).count();
+    assert_eq!((goodbyes, frames.last() == Some(&8)), (usize::from(is_over), is_over));
+    assert!(!is_over || outcome.is_ok());
+    let claims_much = said.windows(2).any(|head| matches!(head[1] & 0x7f, 126 | 127));
+    assert!(outcome != Err(Refusal::TooLarge) || claims_much);
+}
+
+/// Header and payload.
+const LARGEST_CONTROL_FRAME: usize = 6 + 125;
+
+/// Takes whole frames off `bytes`, all of them such as a codec may see, and returns their opcodes.
+fn control_frames(bytes: &mut BytesMut) -> Vec<u8> {
+    let mut opcodes = Vec::new();
+    while let [first, second, ..] = bytes[..] {
+        assert!(matches!(first, 0x88..=0x8a), "a whole control frame: {first:x}");
+        let length = usize::from(second & 0x7f);
+        assert!(second >= 0x80 && length <= 125, "masked and short: {second:x}");
+        if bytes.len() < 6 + length {
+            break;
+        }
+        let _ = bytes.split_to(6 + length);
+        opcodes.push(first & 0x0f);
+    }
+    opcodes
+}
+
 fn with_file(content: &[u8], then: impl FnOnce(&str)) {
     let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
     std::fs::write(file.path(), content).unwrap();
     then(file.path().to_str().unwrap());
 }
-
-const VIEWS: [View; View::COUNT] = [
-    View::Aggregates,
-    View::Soe,
-    View::Battery,
-    View::Vitals,
-    View::Strings,
-    View::Temps,
-    View::TempsPw,
-    View::Alerts,
-    View::AlertsPw,
-    View::Fans,
-    View::FansPw,
-    View::Freq,
-    View::Pod,
-    View::Json,
-    View::Csv,
-    View::CsvV2,
-    View::Version,
-    View::SystemStatus,
-    View::SystemSoe,
-    View::GridStatus,
-    View::Status,
-    View::SiteInfo,
-    View::MetersSite,
-    View::MetersSolar,
-    View::Powerwalls,
-    View::TedapiConfig,
-    View::TedapiStatus,
-    View::TedapiController,
-    View::TedapiComponents,
-    View::TedapiBattery,
-    View::PwLevel,
-    View::PwPower,
-    View::PwSite,
-    View::PwSolar,
-    View::PwBattery,
-    View::PwLoad,
-    View::PwBatteryBlocks,
-    View::PwStrings,
-    View::PwDin,
-    View::PwUptime,
-    View::PwSiteName,
-    View::PwAlerts,
-    View::PwReserve,
-    View::PwMode,
-    View::PwTimeRemaining,
-    View::Data,
-];

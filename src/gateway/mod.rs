@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::board::Board;
 use crate::clock::unix_time;
+use crate::link::aside::{QUICK, aside};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{
     Adjustments, Answers, ErrorNote, GatewayFacts, LinkHealth, Numbering, NumberingMemory, Reading, Snapshot,
@@ -199,12 +200,18 @@ impl GatewayActor {
         // Before anything is shown that has numbers.
         let numbering = &self.newest.numbering;
         let recall = self.unread.clone().map(|file| numbers::recall(file, numbering.clone()));
+        let adjustments = self.plan.adjustments;
+        let numbering = self.newest.numbering.clone();
         let exchange = async move {
             let kept = match recall {
                 Some(recall) => Some(recall.await),
                 None => None,
             };
             let outcome = timeout(limit, link.poll()).await.unwrap_or(Err(LinkError::Timeout(limit)));
+            let outcome = match outcome {
+                Ok(source) => meaningful(telemetry(source, adjustments, numbering).await),
+                Err(error) => Err(error),
+            };
             (link, outcome, kept)
         };
         ctx.spawn(exchange.into_actor(self).map(move |(link, outcome, kept), actor, ctx| {
@@ -213,9 +220,7 @@ impl GatewayActor {
                 (actor.unread, actor.kept) = (None, kept);
             }
             actor.newest.health.poll_times.record(started.elapsed());
-            match outcome
-                .and_then(|source| meaningful(source, &actor.plan.adjustments, &actor.newest.numbering))
-            {
+            match outcome {
                 Ok(telemetry) => actor.poll_succeeded(telemetry, started),
                 Err(error) => actor.poll_failed(&error),
             }
@@ -227,16 +232,21 @@ impl GatewayActor {
         let Some(mut link) = self.link.take() else { return };
         // A link limits its own exchanges; this one is for a link that forgets to.
         let limit = self.plan.timeout * 2;
+        let (adjustments, numbering) = (self.plan.adjustments, self.newest.numbering.clone());
         let exchange = async move {
-            let refreshed = timeout(limit, link.refresh()).await.unwrap_or_else(|_| Refreshed {
+            let mut refreshed = timeout(limit, link.refresh()).await.unwrap_or_else(|_| Refreshed {
                 problem: Some(LinkError::Timeout(limit)),
                 ..Refreshed::default()
             });
-            (link, refreshed)
+            let fetched = match refreshed.source.take() {
+                Some(source) => Some(telemetry(source, adjustments, numbering).await),
+                None => None,
+            };
+            (link, refreshed, fetched)
         };
-        ctx.spawn(exchange.into_actor(self).map(|(link, refreshed), actor, ctx| {
+        ctx.spawn(exchange.into_actor(self).map(|(link, refreshed, fetched), actor, ctx| {
             actor.link = Some(link);
-            actor.refresh_finished(refreshed);
+            actor.refresh_finished(refreshed, fetched);
             actor.proceed(ctx);
         }));
     }
@@ -295,12 +305,11 @@ impl GatewayActor {
     }
 
     /// A failed refresh costs nobody the readings, but a gateway that asks for silence gets it.
-    fn refresh_finished(&mut self, refreshed: Refreshed) {
+    fn refresh_finished(&mut self, refreshed: Refreshed, telemetry: Option<Arc<Telemetry>>) {
         self.may_refresh = refreshed.more && refreshed.problem.is_none();
-        let fetched = refreshed.source.is_some();
-        if let (Some(source), Some(reading)) = (refreshed.source, &mut self.newest.reading) {
-            let numbering = self.newest.numbering.clone();
-            reading.telemetry = Telemetry::remembering(source, self.plan.adjustments, numbering);
+        let fetched = telemetry.is_some();
+        if let (Some(telemetry), Some(reading)) = (telemetry, &mut self.newest.reading) {
+            reading.telemetry = telemetry;
         }
         match refreshed.problem {
             Some(error @ (LinkError::RateLimited { .. } | LinkError::Busy { .. })) => {
@@ -364,13 +373,27 @@ impl GatewayActor {
     }
 }
 
-/// The telemetry of an answer; an answer without a single power reading is no answer.
-fn meaningful(
+/// The telemetry of what a link brought home. Of a small site it is made at once, and what is shown of it is rendered
+/// when somebody asks. Of a large one everything is made elsewhere before anybody sees it, so that no HTTP worker, nor
+/// the thread of all gateways, is held up by one of them.
+async fn telemetry(
     source: Arc<dyn Answers>,
-    adjustments: &Adjustments,
-    numbering: &Arc<NumberingMemory>,
-) -> Result<Arc<Telemetry>, LinkError> {
-    let telemetry = Telemetry::remembering(source, *adjustments, numbering.clone());
+    adjustments: Adjustments,
+    numbering: Arc<NumberingMemory>,
+) -> Arc<Telemetry> {
+    let size = source.size();
+    aside(size, move || {
+        let telemetry = Telemetry::remembering(source, adjustments, numbering);
+        if size > QUICK {
+            telemetry.render_all();
+        }
+        telemetry
+    })
+    .await
+}
+
+/// An answer without a single power reading is no answer.
+fn meaningful(telemetry: Arc<Telemetry>) -> Result<Arc<Telemetry>, LinkError> {
     if telemetry.is_meaningful() {
         return Ok(telemetry);
     }

@@ -11,13 +11,14 @@ use log::{info, warn};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::GatewayActor;
+
 use super::messages::{CarryOut, Receipt};
 use super::order_book::{Change, OrderBook};
 use super::order_log::{NoOrderLog, OrderLog, OrderRecord};
+use super::{GatewayActor, telemetry};
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
-use crate::model::{Capability, ErrorNote, Obstacle, Order, OrderId, Outcome, Standing, Telemetry};
+use crate::model::{Capability, ErrorNote, Obstacle, Order, OrderId, Outcome, Standing};
 
 /// The journal must have an order within this, or it is not sent.
 const RECORD_LIMIT: Duration = Duration::from_secs(5);
@@ -146,19 +147,24 @@ impl GatewayActor {
             return false;
         };
         let limit = self.plan.timeout;
+        let (adjustments, numbering) = (self.plan.adjustments, self.newest.numbering.clone());
         let exchange = async move {
             let read = timeout(limit, link.read_back(&order)).await;
-            (link, read.unwrap_or_else(|_| ReadBack::failed(LinkError::Timeout(limit))))
+            let mut read = read.unwrap_or_else(|_| ReadBack::failed(LinkError::Timeout(limit)));
+            let read_again = match read.source.take() {
+                Some(source) => Some(telemetry(source, adjustments, numbering).await),
+                None => None,
+            };
+            (link, read, read_again)
         };
-        ctx.spawn(exchange.into_actor(self).map(move |(link, read), actor, ctx| {
+        ctx.spawn(exchange.into_actor(self).map(move |(link, read, read_again), actor, ctx| {
             actor.link = Some(link);
             let now = Instant::now();
             actor.orders.last_exchange = Some(now);
             let changes = actor.orders.book.looked(id, read.shows, read.instead.as_deref(), now);
             actor.report(changes);
-            if let (Some(source), Some(reading)) = (read.source, &mut actor.newest.reading) {
-                let numbering = actor.newest.numbering.clone();
-                reading.telemetry = Telemetry::remembering(source, actor.plan.adjustments, numbering);
+            if let (Some(telemetry), Some(reading)) = (read_again, &mut actor.newest.reading) {
+                reading.telemetry = telemetry;
                 actor.publish();
             }
             actor.orders_exchanged(read.problem);

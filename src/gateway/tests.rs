@@ -2,6 +2,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::pending;
 use std::rc::Rc;
+use std::sync::OnceLock;
+use std::thread::{self, ThreadId};
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
@@ -10,7 +12,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::link::tedapi::answers::TedapiAnswers;
-use crate::model::{Freshness, GatewayKind, LinkKind};
+use crate::model::{Freshness, GatewayKind, Interpretation, LinkKind, Readings};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -374,4 +376,39 @@ async fn a_cool_down_that_slow_data_asks_for_is_kept_and_is_no_poll() {
         assert_eq!(bench.freshness(), Freshness::Live);
     })
     .await;
+}
+
+/// What a link brought home, of any size.
+#[derive(Debug)]
+struct Sized {
+    size: usize,
+    /// The thread that interpreted it.
+    reader: OnceLock<ThreadId>,
+}
+
+impl Answers for Sized {
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn readings(&self, _: &Adjustments) -> Readings {
+        Readings::default()
+    }
+
+    fn interpret(&self, _: &Arc<Readings>, _: &Adjustments, _: &NumberingMemory) -> Interpretation {
+        self.reader.set(thread::current().id()).unwrap();
+        Interpretation::default()
+    }
+}
+
+#[tokio::test]
+async fn a_large_site_is_rendered_elsewhere_before_anybody_sees_it_and_a_small_one_when_somebody_asks() {
+    let read = async |size| {
+        let answers = Arc::new(Sized { size, reader: OnceLock::new() });
+        telemetry(answers.clone(), Adjustments::default(), Arc::default()).await;
+        answers.reader.get().copied()
+    };
+    assert_eq!(read(QUICK).await, None);
+    let reader = read(QUICK + 1).await.expect("it is interpreted");
+    assert_ne!(reader, thread::current().id());
 }

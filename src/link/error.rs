@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::link::json::Unusable;
+
 /// Phrased for the person who must act. Never carries a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
@@ -38,6 +40,12 @@ pub enum LinkError {
     /// The answer could not be read.
     #[error("cannot read the answer to {what}: {why}")]
     Malformed { what: String, why: String },
+    /// The answer is larger than that of any gateway, or would be in memory.
+    #[error(
+        "the answer to {what} is larger than that of any gateway: {why}. Is this the address of a Powerwall gateway? If it \
+         is, please report this, with its firmware version"
+    )]
+    TooLarge { what: String, why: String },
     /// The certificate is not the pinned or remembered one.
     #[error("the gateway's certificate has fingerprint {found}, expected {expected}")]
     Certificate { expected: String, found: String },
@@ -93,6 +101,15 @@ impl KeyState {
 }
 
 impl LinkError {
+    /// Why an answer to `what` is of no use.
+    pub(super) fn unusable(what: &str, why: &Unusable) -> Self {
+        let (what, text) = (what.into(), why.to_string());
+        match why {
+            Unusable::TooLarge(_) => Self::TooLarge { what, why: text },
+            _ => Self::Malformed { what, why: text },
+        }
+    }
+
     /// A stable word for bodies, logs and metrics.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -106,6 +123,7 @@ impl LinkError {
             Self::NotFound(_) => "not_found",
             Self::Status { .. } => "status",
             Self::Malformed { .. } => "malformed",
+            Self::TooLarge { .. } => "too_large",
             Self::Certificate { .. } => "certificate",
             Self::Key { state: KeyState::Pending, .. } => "key_pending",
             Self::Key { state: KeyState::TimedOut, .. } => "key_timed_out",

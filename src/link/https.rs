@@ -20,18 +20,15 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::{Instant, timeout};
 
 use super::LinkError;
+use super::aside::{QUICK, aside};
 use super::genuine::is_gateways_answer;
+use crate::link::bounds::{Excess, LONGEST_ANSWER, length};
 use crate::tls::{CertificatePolicy, Mismatch, Trust};
 
-/// Answers of large sites are some hundred kilobytes.
-const LARGEST_BODY: usize = 4 << 20;
 /// What is read of an answer that says no.
 const LARGEST_REFUSAL: usize = 16 << 10;
 /// A refusal counts even if its body never comes.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
-const LARGEST_INFLATED: u64 = 16 << 20;
-/// Smaller ones are inflated at once, larger ones where they hold up nobody.
-const QUICKLY_INFLATED: usize = 64 << 10;
 /// A connection rests at most this long between two polls …
 const KEEP_ALIVE: Duration = Duration::from_secs(150);
 /// … and is renewed now and then, so that a changed certificate is noticed.
@@ -168,14 +165,17 @@ impl Https {
         let ends_with_connection = announced.is_none() && response.version() == Version::HTTP_10;
         let body = match status {
             StatusCode::OK => {
-                let body = read(&mut response, LARGEST_BODY, ends_with_connection).await;
-                let body = body.map_err(|error| Failure::Final(in_body(&error)))?;
+                if let Some(Err(excess)) = announced.map(|announced| length(announced, LONGEST_ANSWER)) {
+                    return Err(Failure::Final(too_large(&call.path, excess)));
+                }
+                let body = read(&mut response, LONGEST_ANSWER, ends_with_connection).await;
+                let body = body.map_err(|error| Failure::Final(in_body(&error, &call.path)))?;
                 // The client takes a connection that ends early for the end of the body.
                 if announced.is_some_and(|announced| announced != body.len()) {
                     let lost = "connection lost in the middle of an answer";
                     return Err(Failure::Final(LinkError::Unreachable(lost.into())));
                 }
-                inflate(body).await.map_err(Failure::Final)?
+                inflate(body, &call.path).await.map_err(Failure::Final)?
             }
             _ => {
                 let body = read(&mut response, LARGEST_REFUSAL, ends_with_connection);
@@ -273,47 +273,47 @@ fn date(text: &str) -> Option<i64> {
     Some(date.timestamp().as_second())
 }
 
-fn in_body(error: &PayloadError) -> LinkError {
+fn in_body(error: &PayloadError, what: &str) -> LinkError {
     match error {
-        PayloadError::Overflow => LinkError::Malformed {
-            what: "the request".into(),
-            why: format!("it is larger than {} MiB", LARGEST_BODY >> 20),
-        },
+        PayloadError::Overflow => too_large(what, too_long()),
         error => LinkError::Unreachable(format!("connection lost in the middle of an answer: {error}")),
     }
 }
 
-/// The answer in plain. Gateways compress when they like, whatever their headers say.
+/// The answer in plain. Gateways compress when they like, whatever their headers say. `what` was asked.
 ///
 /// # Errors
 /// If it is damaged, or larger than any answer.
-pub async fn inflate(body: Bytes) -> Result<Bytes, LinkError> {
+pub async fn inflate(body: Bytes, what: &str) -> Result<Bytes, LinkError> {
     if !body.starts_with(&[0x1f, 0x8b]) {
         return Ok(body);
     }
-    if body.len() <= QUICKLY_INFLATED {
-        return inflate_now(&body);
+    let damaged = |why: std::io::Error| LinkError::Malformed {
+        what: what.into(),
+        why: format!("compressed answer: {why}"),
+    };
+    // How much comes out of it is known only afterwards; most answers are small.
+    if let Some(plain) = inflate_now(&body, QUICK).map_err(damaged)? {
+        return Ok(plain);
     }
-    let inflated = tokio::task::spawn_blocking(move || inflate_now(&body)).await;
-    inflated.unwrap_or_else(|error| Err(bad_gzip(error)))
+    let inflated = aside(LONGEST_ANSWER, move || inflate_now(&body, LONGEST_ANSWER)).await;
+    inflated.map_err(damaged)?.ok_or_else(|| too_large(what, too_long()))
 }
 
-fn inflate_now(body: &[u8]) -> Result<Bytes, LinkError> {
-    let mut plain = Vec::with_capacity(body.len() * 4);
-    let mut decoder = GzDecoder::new(body).take(LARGEST_INFLATED + 1);
-    decoder.read_to_end(&mut plain).map_err(bad_gzip)?;
-    if plain.len() as u64 > LARGEST_INFLATED {
-        return Err(bad_gzip(format!("it inflates to more than {} MiB", LARGEST_INFLATED >> 20)));
-    }
+/// `None`: there is more than `most` in it.
+fn inflate_now(body: &[u8], most: usize) -> std::io::Result<Option<Bytes>> {
+    let mut plain = Vec::with_capacity(most.min(body.len() * 4));
+    GzDecoder::new(body).take(most as u64 + 1).read_to_end(&mut plain)?;
     plain.shrink_to_fit();
-    Ok(plain.into())
+    Ok((plain.len() <= most).then(|| plain.into()))
 }
 
-fn bad_gzip(why: impl ToString) -> LinkError {
-    LinkError::Malformed {
-        what: "the request".into(),
-        why: format!("compressed answer: {}", why.to_string()),
-    }
+fn too_long() -> Excess {
+    Excess::Bytes { most: LONGEST_ANSWER }
+}
+
+fn too_large(what: &str, why: Excess) -> LinkError {
+    LinkError::unusable(what, &why.into())
 }
 
 #[cfg(test)]
@@ -333,11 +333,15 @@ mod tests {
 
     #[tokio::test]
     async fn compressed_answers_are_recognised_by_their_first_bytes_and_bounded() {
+        let inflate = |body| async { inflate(body, "/api/status").await };
         assert_eq!(inflate(Bytes::from_static(b"plain")).await.unwrap(), "plain");
         assert_eq!(inflate(gzip(b"packed")).await.unwrap(), "packed");
-        let bomb = gzip(&vec![0; LARGEST_INFLATED as usize + 1]);
-        assert!(bomb.len() < 100_000);
-        assert_eq!(inflate(bomb).await.unwrap_err().kind(), "malformed");
+        for length in [QUICK, QUICK + 1, LONGEST_ANSWER] {
+            assert_eq!(inflate(gzip(&vec![0; length])).await.unwrap().len(), length);
+        }
+        let bomb = gzip(&vec![0; LONGEST_ANSWER + 1]);
+        assert!(bomb.len() < 2000);
+        assert_eq!(inflate(bomb).await.unwrap_err().kind(), "too_large");
         assert_eq!(inflate(gzip(b"packed").slice(..12)).await.unwrap_err().kind(), "malformed");
     }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::bounds::{Bounds, Excess};
 use crate::model::Number;
 
 /// An answer that cannot be used, and why; the one before it stays.
@@ -16,14 +17,16 @@ pub enum Unusable {
     NoMeters,
     #[error("it is no list of devices: {0}")]
     NotVitals(String),
+    /// Larger than any gateway's.
+    #[error(transparent)]
+    TooLarge(#[from] Excess),
 }
 
-/// An answer as the object it must be.
-pub(super) fn object(bytes: &Bytes) -> Result<Value, Unusable> {
-    match serde_json::from_slice(bytes) {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(Unusable::NotAnObject),
-        Err(error) => Err(Unusable::NotJson(error.to_string())),
+/// An answer as the object it must be, if it is within `bounds`.
+pub(super) fn object(bytes: &Bytes, bounds: &Bounds) -> Result<Value, Unusable> {
+    match bounds.read(bytes)? {
+        value @ Value::Object(_) => Ok(value),
+        _ => Err(Unusable::NotAnObject),
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use awc::http::{Method, header};
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::link::LinkError;
+use crate::link::bounds;
 use crate::link::https::{Answer, Call, Exchange, secret_header};
 use crate::link::memory::{Memory, Session};
 use crate::settings::Secret;
@@ -98,6 +99,7 @@ impl Login {
         self.memory.spend_login().await?;
         let call = login(self.user, &self.password, self.email, &self.timezone);
         let body = exchange.exchange(call).await?.ok(PATH, self.hint)?;
+        readable(&body)?;
         let token = bearer(&body);
         let header = token.as_ref().and_then(|token| secret_header(token.expose()));
         let (Some(token), Some(header)) = (token, header) else {
@@ -150,9 +152,14 @@ pub(super) fn login(user: &str, password: &Secret, email: &str, timezone: &str) 
     }
 }
 
+/// Whether the answer to a login is small enough to be read.
+pub(super) fn readable(answer: &[u8]) -> Result<(), LinkError> {
+    bounds::LOGIN.check(answer).map_err(|why| LinkError::unusable("the login", &why.into()))
+}
+
 /// `Authorization` by the token in the answer to a login.
 pub(super) fn bearer(answer: &[u8]) -> Option<Secret> {
-    let answer: Value = serde_json::from_slice(answer).ok()?;
+    let answer = bounds::LOGIN.read(answer).ok()?;
     let token = answer.get("token")?.as_str()?;
     let is_plain = (1..=LONGEST_CREDENTIAL).contains(&token.len());
     is_plain.then(|| Secret::new(format!("Bearer {token}")))

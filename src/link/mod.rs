@@ -1,5 +1,7 @@
 //! The ways to reach a gateway: bytes in, telemetry out. No actors, no web server.
 
+pub(crate) mod aside;
+pub mod bounds;
 pub mod budget;
 pub mod careful;
 pub mod error;
@@ -7,11 +9,11 @@ mod genuine;
 pub mod https;
 mod json;
 pub mod local;
-mod login;
+pub mod login;
 pub mod look;
 pub mod memory;
 pub mod order;
-mod pair;
+pub mod pair;
 pub mod silence;
 pub mod standby;
 pub mod tedapi;

@@ -97,6 +97,13 @@ impl Side {
         !self.is_silenced || !self.rest.rests(Instant::now())
     }
 
+    /// Why it must not be asked now. A silence that was asked for before is not asked for anew by that.
+    fn refuses(&self) -> Option<LinkError> {
+        let left = self.rest.left(Instant::now()).filter(|_| self.is_silenced)?;
+        let error = self.last_error.clone()?;
+        Some(if is_silence(&error) { LinkError::Silence { left } } else { error })
+    }
+
     /// When it is checked next, if it has to prove that it works.
     fn next_try(&self) -> Option<Instant> {
         self.is_given_up.then(|| self.rest.until())
@@ -243,10 +250,10 @@ impl<L: Channel, W: Channel> Pair<L, W> {
             false => (Way::Wifi, Way::Lan),
         };
         if !self.side(first).may_be_asked() {
-            return match (self.side(second).may_be_asked(), &self.side(second).last_error) {
-                (false, Some(error)) => Err(error.clone()),
-                _ => self.over(second, asked).await.inspect(|_| self.use_way(second)),
-            };
+            if let Some(error) = self.side(second).refuses() {
+                return Err(error);
+            }
+            return self.over(second, asked).await.inspect(|_| self.use_way(second));
         }
         let error = match self.over(first, asked.clone()).await {
             Ok(answer) => {

@@ -4,31 +4,35 @@
 //! A session sends what stands on a board when it gets to run: on connecting, when it is nudged, and every second.
 //! Nudges carry no frame, so a slow client gets the newest one and never a backlog. The actor of a session is polled
 //! by the body of its response, and not at all while the peer takes nothing; what to do about such a peer is
-//! therefore decided in [`sessions`], from the sending side.
+//! therefore decided in [`sessions`], from the sending side. What a client sends is checked and counted by [`intake`]
+//! before it is buffered.
 
 pub mod feed;
+mod guard;
+pub mod intake;
 pub mod sessions;
+mod share;
 mod slices;
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use actix_web::error::{InternalError, PayloadError};
+use actix_web::error::InternalError;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse};
 use actix_web_actors::ws::{
     CloseCode, CloseReason, Message as Frame, ProtocolError, WebsocketContext, WsResponseBuilder,
 };
-use bytes::Bytes;
 use bytestring::ByteString;
-use futures_util::Stream;
 use futures_util::future::{LocalBoxFuture, ready};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::audience::{Cut, NoPlace};
 use crate::board::Published;
 use crate::directory::{Directory, Entry};
 use crate::frames::Frames;
@@ -37,12 +41,17 @@ use crate::output::{self, Routes, Surroundings};
 use crate::settings::{AllowedOrigins, Settings};
 use crate::supervise::Kept;
 use feed::Feed;
+use guard::Guarded;
 use sessions::{Life, Sessions};
+
+pub use share::Share;
 
 /// A frame is sent at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Clients have nothing to say but pings and goodbyes.
-const LARGEST_CLIENT_FRAME: usize = 4096;
+/// A client that is turned away has this long to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// The largest control frame: others do not come as far as the codec.
+const LARGEST_CONTROL_FRAME: usize = 125;
 
 /// What sessions need; one for the whole service.
 pub struct Live {
@@ -66,11 +75,12 @@ struct Output {
 /// Starts the output.
 pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn output::Output> {
     let Surroundings { directory, frames, seed, stall_limit, .. } = surroundings;
+    let share = Share { most: settings.http.live_per_address, ..Share::default() };
     let live = Data::new(Live {
         directory: directory.clone(),
         frames: frames.clone(),
         origins: settings.http.origins.clone(),
-        sessions: Arc::new(Sessions::new(*stall_limit)),
+        sessions: Arc::new(Sessions::new(*stall_limit).shared(share)),
         feed: Arc::new(Feed::new(*seed)),
     });
     Box::new(Output {
@@ -146,17 +156,17 @@ fn open(
     shown: Shown,
 ) -> Result<HttpResponse, Error> {
     let life = welcome(&live, request)?;
+    let payload = Guarded::new(payload, life.clone());
     let session = LiveSession { live, shown, life, last: None, version: None, next_beat: Instant::now() };
     upgraded(WsResponseBuilder::new(session, request, payload))
 }
 
 /// The answer that opens the socket, or the one to a request that asks for none.
-fn upgraded<A, S>(socket: WsResponseBuilder<'_, A, S>) -> Result<HttpResponse, Error>
+fn upgraded<A>(socket: WsResponseBuilder<'_, A, Guarded<Payload>>) -> Result<HttpResponse, Error>
 where
     A: Actor<Context = WebsocketContext<A>> + StreamHandler<Result<Frame, ProtocolError>>,
-    S: Stream<Item = Result<Bytes, PayloadError>> + 'static,
 {
-    let response = socket.frame_size(LARGEST_CLIENT_FRAME).start();
+    let response = socket.frame_size(LARGEST_CONTROL_FRAME).start();
     response.or_else(|_| Ok(refuse(StatusCode::BAD_REQUEST, "This is a WebSocket")))
 }
 
@@ -166,8 +176,13 @@ fn welcome(live: &Live, request: &HttpRequest) -> Result<Arc<Life>, Error> {
     if !is_welcome(&live.origins, request) {
         return Err(refused(StatusCode::FORBIDDEN, "Origin not allowed").into());
     }
-    let life = live.sessions.admit(request, &live.frames.audience);
-    life.ok_or_else(|| refused(StatusCode::SERVICE_UNAVAILABLE, "Too many connections").into())
+    live.sessions.admit(request, &live.frames.audience).map_err(|no_place| {
+        let why = match no_place {
+            NoPlace::Full => "Too many connections",
+            NoPlace::Share => "Too many connections from this address",
+        };
+        refused(StatusCode::SERVICE_UNAVAILABLE, why).into()
+    })
 }
 
 /// Whether a page of the request's origin may listen. Programs send no origin.
@@ -220,6 +235,9 @@ impl LiveSession {
 
     /// Sends the newest frame, unless it has been sent.
     fn send(&mut self, ctx: &mut WebsocketContext<Self>) {
+        if self.life.is_leaving() {
+            return;
+        }
         self.life.progressed();
         let version = self.version();
         let frame = self.frame();
@@ -249,7 +267,7 @@ impl LiveSession {
 
     fn beat(&mut self, ctx: &mut WebsocketContext<Self>) {
         if !self.is_configured() {
-            return goodbye(ctx, "the gateway is no longer configured");
+            return goodbye(&self.life, "the gateway is no longer configured", ctx);
         }
         self.last = None;
         self.send(ctx);
@@ -297,36 +315,91 @@ impl Handler<GoAway> for LiveSession {
     type Result = ();
 
     fn handle(&mut self, _: GoAway, ctx: &mut Self::Context) {
-        goodbye(ctx, STOPPING);
+        goodbye(&self.life, STOPPING, ctx);
+    }
+}
+
+impl StreamHandler<Result<Frame, ProtocolError>> for LiveSession {
+    fn handle(&mut self, frame: Result<Frame, ProtocolError>, ctx: &mut Self::Context) {
+        answer(frame, &self.life, ctx);
     }
 }
 
 const STOPPING: &str = "the service is stopping";
 
-fn goodbye<A: Actor<Context = WebsocketContext<A>>>(ctx: &mut WebsocketContext<A>, why: &str) {
+fn goodbye<A>(life: &Life, why: &str, ctx: &mut WebsocketContext<A>)
+where
+    A: Actor<Context = WebsocketContext<A>>,
+{
     let description = Some(why.to_owned());
-    ctx.close(Some(CloseReason { code: CloseCode::Away, description }));
+    leave(life, Some(CloseReason { code: CloseCode::Away, description }), ctx);
     ctx.stop();
 }
 
-impl StreamHandler<Result<Frame, ProtocolError>> for LiveSession {
-    fn handle(&mut self, frame: Result<Frame, ProtocolError>, ctx: &mut Self::Context) {
-        answer(frame, ctx);
+/// Sends the last frame, unless that has been done.
+fn leave<A>(life: &Life, reason: Option<CloseReason>, ctx: &mut WebsocketContext<A>)
+where
+    A: Actor<Context = WebsocketContext<A>>,
+{
+    if !life.is_leaving() {
+        ctx.close(reason);
+        life.leave();
     }
 }
 
-/// What clients say: pings and goodbyes. The rest is chatter.
-fn answer<A>(frame: Result<Frame, ProtocolError>, ctx: &mut WebsocketContext<A>)
+/// What clients say: pings and goodbyes. The rest is chatter, and has been dropped.
+fn answer<A>(frame: Result<Frame, ProtocolError>, life: &Arc<Life>, ctx: &mut WebsocketContext<A>)
 where
     A: Actor<Context = WebsocketContext<A>>,
 {
     match frame {
-        Ok(Frame::Ping(payload)) => ctx.pong(&payload),
+        Ok(Frame::Ping(payload)) if !life.is_leaving() => ctx.pong(&payload),
         Ok(Frame::Close(reason)) => {
-            ctx.close(reason);
+            leave(life, reason, ctx);
             ctx.stop();
         }
         Ok(_) => {}
-        Err(_) => ctx.stop(),
+        Err(error) => {
+            if is_malformed(&error) {
+                life.cut_for(Cut::Protocol);
+            }
+            match life.why_cut().and_then(reason) {
+                Some(reason) => turn_away(reason, life, ctx),
+                None => ctx.stop(),
+            }
+        }
     }
+}
+
+/// Whether it is the client's fault. If not, the connection broke.
+fn is_malformed(error: &ProtocolError) -> bool {
+    match error {
+        ProtocolError::Io(error) => error.kind() == ErrorKind::InvalidData,
+        _ => true,
+    }
+}
+
+/// What a client is told that is cut for what it sent.
+fn reason(why: Cut) -> Option<CloseReason> {
+    let (code, description) = match why {
+        Cut::Stalled | Cut::Lost => return None,
+        Cut::Protocol => (CloseCode::Protocol, "not a frame that a client may send"),
+        Cut::TooLarge => (CloseCode::Size, "a frame has 4096 bytes at most"),
+        Cut::TooMuch => (CloseCode::Policy, "too many frames or bytes"),
+    };
+    Some(CloseReason { code, description: Some(description.to_owned()) })
+}
+
+/// The last thing that a client is told. It stays for a moment and is not read, so that whatever else it sends waits
+/// with its own system, and so that the reason arrives: a connection that is closed with bytes unread is reset.
+fn turn_away<A>(reason: CloseReason, life: &Arc<Life>, ctx: &mut WebsocketContext<A>)
+where
+    A: Actor<Context = WebsocketContext<A>>,
+{
+    leave(life, Some(reason), ctx);
+    let life = life.clone();
+    ctx.run_later(FAREWELL, move |_, ctx| {
+        life.disconnect();
+        ctx.stop();
+    });
 }

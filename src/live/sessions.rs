@@ -1,6 +1,8 @@
-//! All clients that stay connected, seen from the sending side: how many, which of them are stuck, and saying goodbye.
+//! All clients that stay connected, seen from the sending side: how many, which of them are stuck or have said too much,
+//! and saying goodbye.
 
 use std::any::Any;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -10,20 +12,39 @@ use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
+use log::info;
 use socket2::{SockRef, Socket};
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::GoAway;
-use crate::audience::Audience;
+use super::share::{Share, network};
+use crate::audience::{Audience, Cut, NoPlace};
 
 /// More clients than any house has.
 const MOST_SESSIONS: usize = 2_000;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A look that comes later than this after the one before means that the process itself did not run.
+const LATE: Duration = Duration::from_secs(2);
+/// The system gives a peer up this much later than the service does. It is the first nevertheless where little is sent:
+/// what fits into its buffers has been taken, as far as the service can see.
+const AFTER_STALL: Duration = Duration::from_secs(2);
+/// A client that was said goodbye has this long to take it and to end the connection in good order.
+const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+/// Clients that are cut are a line in the log at most this often for each reason.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// What the system may hold of a feed for a client, bytes. More would be a backlog of old news.
 const SEND_BUFFER: usize = 64 << 10;
 
 /// The socket under a connection, kept beside it to be able to cut it.
-struct Cut(Socket);
+struct Wire(Socket);
+
+impl Wire {
+    /// Ends the connection at once. What the peer has not taken is thrown away; the system would keep it for minutes.
+    fn cut(&self) {
+        let _ = self.0.set_linger(Some(Duration::ZERO));
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
+    }
+}
 
 /// For `HttpServer::on_connect`: keeps a handle to the socket, and lets the system give up a peer that is gone.
 pub fn on_connect(stall_limit: Duration) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + Clone {
@@ -32,11 +53,11 @@ pub fn on_connect(stall_limit: Duration) -> impl Fn(&dyn Any, &mut Extensions) +
         let Some(stream) = connection.downcast_ref::<TcpStream>().or_else(secured) else { return };
         let socket = SockRef::from(stream);
         #[cfg(target_os = "linux")]
-        let _ = socket.set_tcp_user_timeout(Some(stall_limit));
+        let _ = socket.set_tcp_user_timeout(Some(stall_limit + AFTER_STALL));
         #[cfg(not(target_os = "linux"))]
         let _ = stall_limit;
         if let Ok(socket) = socket.try_clone() {
-            extensions.insert(Arc::new(Cut(socket)));
+            extensions.insert(Arc::new(Wire(socket)));
         }
     }
 }
@@ -47,17 +68,37 @@ pub struct Sessions {
     stall_limit: Duration,
     /// Progress is counted from here.
     origin: Instant,
-    lives: Mutex<Vec<Weak<Life>>>,
+    /// What one address may have of the places.
+    share: Share,
+    places: Mutex<Vec<Place>>,
+    /// What the log has been told of each reason for which clients are cut.
+    told: Mutex<[Told; Cut::ALL.len()]>,
+}
+
+/// A session and whose it is.
+struct Place {
+    life: Weak<Life>,
+    /// What is counted as one client.
+    network: IpAddr,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Told {
+    last: Option<Instant>,
+    /// Clients cut since then.
+    unsaid: u64,
 }
 
 /// One session.
 pub(super) struct Life {
-    origin: Instant,
+    sessions: Arc<Sessions>,
     /// Milliseconds since the origin at which the session last ran: it runs only while its peer takes what it gets.
     progress: AtomicU64,
-    cut: Option<Arc<Cut>>,
-    /// Whether it has been cut, which is done and told once.
-    is_cut: AtomicBool,
+    wire: Option<Arc<Wire>>,
+    /// Why it was cut, which is done and told once.
+    cut: OnceLock<Cut>,
+    /// It was said goodbye and gets nothing any more, or has said so itself.
+    is_leaving: AtomicBool,
     goodbye: OnceLock<Recipient<GoAway>>,
     /// Where it is counted.
     audience: Arc<Audience>,
@@ -66,13 +107,22 @@ pub(super) struct Life {
 /// However a session ends, it ends here.
 impl Drop for Life {
     fn drop(&mut self) {
-        self.audience.left(self.is_cut());
+        let is_broken = || self.wire.as_ref().is_some_and(|wire| wire.0.peer_addr().is_err());
+        if !self.is_leaving() && is_broken() {
+            self.cut_for(Cut::Lost);
+        }
+        self.audience.left();
     }
 }
 
 impl Life {
     pub fn progressed(&self) {
-        self.progress.store(milliseconds(self.origin.elapsed()), Ordering::Relaxed);
+        self.progress.store(self.sessions.clock(), Ordering::Relaxed);
+    }
+
+    /// Seconds since the origin.
+    pub fn second(&self) -> u32 {
+        u32::try_from(self.sessions.clock() / 1000).unwrap_or(u32::MAX)
     }
 
     pub fn joined(&self, goodbye: Recipient<GoAway>) {
@@ -87,86 +137,183 @@ impl Life {
     /// Has the system send what there is at once, however small, and hold back little for this client, so that a slow
     /// one gets the newest.
     pub fn hurry(&self) {
-        if let Some(cut) = &self.cut {
-            let _ = cut.0.set_tcp_nodelay(true);
-            let _ = cut.0.set_send_buffer_size(SEND_BUFFER);
+        if let Some(wire) = &self.wire {
+            let _ = wire.0.set_tcp_nodelay(true);
+            let _ = wire.0.set_send_buffer_size(SEND_BUFFER);
         }
     }
 
-    fn is_cut(&self) -> bool {
-        self.is_cut.load(Ordering::Relaxed)
+    /// Counts that the client is being disconnected, the first time.
+    pub fn cut_for(&self, why: Cut) {
+        if self.cut.set(why).is_ok() {
+            self.audience.cut(why);
+            self.sessions.tell(why);
+        }
     }
 
-    fn cut(&self) {
-        self.is_cut.store(true, Ordering::Relaxed);
-        if let Some(cut) = &self.cut {
-            let _ = cut.0.shutdown(std::net::Shutdown::Both);
+    pub fn why_cut(&self) -> Option<Cut> {
+        self.cut.get().copied()
+    }
+
+    /// A goodbye is on its way to the client; the connection ends soon, whether the client reads it or not. The
+    /// framework would wait for one that takes nothing.
+    pub fn leave(&self) {
+        if self.is_leaving.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let Some(wire) = self.wire.as_ref().map(Arc::downgrade) else { return };
+        actix_web::rt::spawn(async move {
+            sleep(LEAVE_WITHIN).await;
+            if let Some(wire) = wire.upgrade() {
+                wire.cut();
+            }
+        });
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Relaxed)
+    }
+
+    pub fn disconnect(&self) {
+        if let Some(wire) = &self.wire {
+            wire.cut();
         }
     }
 }
 
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Sessions {
     pub fn new(stall_limit: Duration) -> Self {
-        Self { stall_limit, origin: Instant::now(), lives: Mutex::default() }
+        Self {
+            stall_limit,
+            origin: Instant::now(),
+            share: Share::default(),
+            places: Mutex::default(),
+            told: Mutex::default(),
+        }
     }
 
-    fn lives(&self) -> MutexGuard<'_, Vec<Weak<Life>>> {
-        let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
-        lives.retain(|life| life.strong_count() > 0);
-        lives
+    /// As they are, with a limit to what one address may have.
+    #[must_use]
+    pub fn shared(self, share: Share) -> Self {
+        Self { share, ..self }
+    }
+
+    /// Milliseconds since the origin.
+    fn clock(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn places(&self) -> MutexGuard<'_, Vec<Place>> {
+        let mut places = lock(&self.places);
+        places.retain(|place| place.life.strong_count() > 0);
+        places
+    }
+
+    fn lives(&self) -> Vec<Arc<Life>> {
+        self.places().iter().filter_map(|place| place.life.upgrade()).collect()
     }
 
     pub fn count(&self) -> usize {
-        self.lives().len()
+        self.places().len()
     }
 
-    /// A place for one more session, if there is one.
-    pub(super) fn admit(&self, request: &HttpRequest, audience: &Arc<Audience>) -> Option<Arc<Life>> {
-        let mut lives = self.lives();
-        if lives.len() >= MOST_SESSIONS {
-            return None;
+    /// A place for one more session.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        request: &HttpRequest,
+        audience: &Arc<Audience>,
+    ) -> Result<Arc<Life>, NoPlace> {
+        let address = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
+        let network = network(address);
+        let mut places = self.places();
+        let has_share = || places.iter().filter(|place| place.network == network).count() >= self.share.most;
+        let refusal = if places.len() >= MOST_SESSIONS {
+            Some(NoPlace::Full)
+        } else {
+            (has_share() && !(self.share.is_exempt)(address)).then_some(NoPlace::Share)
+        };
+        if let Some(refusal) = refusal {
+            audience.refused(refusal);
+            return Err(refusal);
         }
+
         let life = Arc::new(Life {
-            origin: self.origin,
-            progress: AtomicU64::new(milliseconds(self.origin.elapsed())),
-            cut: request.conn_data::<Arc<Cut>>().cloned(),
-            is_cut: AtomicBool::new(false),
+            sessions: self.clone(),
+            progress: AtomicU64::new(self.clock()),
+            wire: request.conn_data::<Arc<Wire>>().cloned(),
+            cut: OnceLock::new(),
+            is_leaving: AtomicBool::new(false),
             goodbye: OnceLock::new(),
             audience: audience.clone(),
         });
         audience.joined();
-        lives.push(Arc::downgrade(&life));
-        Some(life)
+        places.push(Place { life: Arc::downgrade(&life), network });
+        Ok(life)
     }
 
-    /// Cuts sessions that are stuck, for as long as the service runs.
+    /// Cuts sessions that are stuck, for as long as the service runs. If the process was stopped meanwhile, nobody could
+    /// have made progress, and everybody gets a new period.
     pub async fn watch(self: Arc<Self>) {
         let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut before = Instant::now();
         loop {
             look.tick().await;
+            if before.elapsed() > LATE {
+                self.lives().iter().for_each(|life| life.progressed());
+            }
+            before = Instant::now();
             self.cut_stalled();
         }
     }
 
     fn cut_stalled(&self) {
-        let now = milliseconds(self.origin.elapsed());
-        let limit = milliseconds(self.stall_limit);
-        for life in self.lives().iter().filter_map(Weak::upgrade) {
+        let now = self.clock();
+        let limit = u64::try_from(self.stall_limit.as_millis()).unwrap_or(u64::MAX);
+        for life in self.lives() {
             let is_stuck = now.saturating_sub(life.progress.load(Ordering::Relaxed)) > limit;
-            if is_stuck && !life.is_cut() {
-                log::info!(event = "client_cut"; "a live client takes nothing any more; disconnecting it");
-                life.cut();
+            if is_stuck && life.why_cut().is_none() {
+                life.cut_for(Cut::Stalled);
+                life.disconnect();
             }
         }
     }
 
+    /// Logs that a client was cut. Strangers cannot fill the log: what is not said at once is counted in the next line.
+    fn tell(&self, why: Cut) {
+        let now = Instant::now();
+        let clients = {
+            let told = &mut lock(&self.told)[why as usize];
+            told.unsaid += 1;
+            if told.last.is_some_and(|last| now.saturating_duration_since(last) < TELL_EVERY) {
+                return;
+            }
+            told.last = Some(now);
+            std::mem::take(&mut told.unsaid)
+        };
+        let reason = match why {
+            Cut::Stalled => "take nothing any more",
+            Cut::Lost => "are lost",
+            Cut::Protocol => "send what is no WebSocket frame of a client",
+            Cut::TooLarge => "send larger frames than a client may",
+            Cut::TooMuch => "send more than a client may",
+        };
+        info!(
+            event = "client_cut", reason = why.name(), clients = clients;
+            "live clients that {reason} are disconnected: {clients} since the last such line"
+        );
+    }
+
     /// Tells every session that the service stops. One that is stuck is cut by [`Sessions::cut_all`].
     pub fn close_all(&self) {
-        for life in self.lives().iter().filter_map(Weak::upgrade) {
+        for life in self.lives() {
             if let Some(goodbye) = life.goodbye.get() {
                 let _ = goodbye.try_send(GoAway);
             }
@@ -175,6 +322,67 @@ impl Sessions {
 
     /// Ends what did not end by itself.
     pub fn cut_all(&self) {
-        self.lives().iter().filter_map(Weak::upgrade).for_each(|life| life.cut());
+        self.lives().iter().for_each(|life| life.disconnect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+    use tokio::time::advance;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    fn admit(sessions: &Arc<Sessions>, peer: &str, audience: &Arc<Audience>) -> Result<Arc<Life>, NoPlace> {
+        let request = TestRequest::default().peer_addr(format!("{peer}:4711").parse().unwrap());
+        sessions.admit(&request.to_http_request(), audience)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_of_the_process_cuts_nobody() {
+        let (sessions, audience) = (Arc::new(Sessions::new(LIMIT)), Arc::<Audience>::default());
+        let watching = tokio::spawn(sessions.clone().watch());
+        let life = admit(&sessions, "10.0.0.1", &audience).unwrap();
+        sleep(Duration::from_secs(20)).await;
+        for _ in 0..3 {
+            // The clock went on, and nothing ran.
+            advance(Duration::from_secs(120)).await;
+            sleep(Duration::from_secs(29)).await;
+            assert_eq!(life.why_cut(), None);
+        }
+        sleep(Duration::from_secs(4)).await;
+        assert_eq!(life.why_cut(), Some(Cut::Stalled), "once it has had its time");
+        assert_eq!(audience.counts().cut, [1, 0, 0, 0, 0]);
+        watching.abort();
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_a_trusted_proxy_has_none() {
+        let proxy: IpAddr = [10, 0, 0, 9].into();
+        let share = Share { most: 2, is_exempt: Box::new(move |address| address == proxy) };
+        let (sessions, audience) = (Arc::new(Sessions::new(LIMIT).shared(share)), Arc::<Audience>::default());
+        let mut lives = Vec::new();
+        for peer in ["10.0.0.1", "[2001:db8::1]"] {
+            lives.extend([
+                admit(&sessions, peer, &audience).unwrap(),
+                admit(&sessions, peer, &audience).unwrap(),
+            ]);
+        }
+        for peer in ["10.0.0.1", "[::ffff:10.0.0.1]", "[2001:db8::2]"] {
+            assert_eq!(admit(&sessions, peer, &audience).err(), Some(NoPlace::Share), "{peer}");
+        }
+        assert_eq!(audience.counts().refused, [0, 3]);
+        for _ in 0..5 {
+            lives.push(admit(&sessions, "10.0.0.9", &audience).unwrap());
+        }
+        lives.extend(
+            [admit(&sessions, "10.0.0.2", &audience), admit(&sessions, "[2001:db8:0:1::1]", &audience)]
+                .map(Result::unwrap),
+        );
+        drop(lives);
+        assert_eq!(audience.counts().clients, 0);
+        assert!(admit(&sessions, "10.0.0.1", &audience).is_ok(), "a place that is free again");
     }
 }

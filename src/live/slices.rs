@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_large_message_comes_in_pieces_and_the_connection_may_write_between_them() {
-        let life = Sessions::new(Duration::from_secs(30))
+        let life = Arc::new(Sessions::new(Duration::from_secs(30)))
             .admit(&TestRequest::default().to_http_request(), &Arc::default())
             .unwrap();
         let messages: [Bytes; 3] = [vec![1; 10_000].into(), vec![2; 10].into(), vec![3; SLICE].into()];

@@ -1,7 +1,7 @@
 //! How the service itself is: what it was asked, who listens, since when it runs.
 
 use super::exposition::Exposition;
-use crate::audience::AudienceCounts;
+use crate::audience::{AudienceCounts, Cut, NoPlace};
 
 /// What the service counts of itself.
 #[derive(Clone, Debug, Default)]
@@ -36,14 +36,25 @@ pub(super) fn put(page: &mut Exposition, service: &ServiceFigures) {
             "Changes that a WebSocket client did not see because a newer one was there before its turn came.",
             audience.dropped,
         ),
-        (
-            "powerwall_server_websocket_clients_cut_total",
-            "WebSocket clients that were disconnected because they took nothing any more.",
-            audience.cut,
-        ),
     ];
     for (name, help, count) in counts {
         page.counter(name, help).sample(&[], count as f64);
+    }
+    let mut cut = page.counter(
+        "powerwall_server_websocket_clients_cut_total",
+        "Clients that were disconnected, by reason: stalled (took nothing any more), lost (the connection broke, or \
+         the system gave it up because nothing was taken), too_much, too_large or protocol (what they sent).",
+    );
+    for (why, count) in Cut::ALL.into_iter().zip(audience.cut) {
+        cut.sample(&[("reason", why.name())], count as f64);
+    }
+    let mut refused = page.counter(
+        "powerwall_server_websocket_clients_refused_total",
+        "Clients for which there was no place, by reason: full (all places are taken) or share (those of \
+         the client's address are).",
+    );
+    for (why, count) in NoPlace::ALL.into_iter().zip(audience.refused) {
+        refused.sample(&[("reason", why.name())], count as f64);
     }
     page.gauge("process_start_time_seconds", "When the program started, since the Unix epoch.")
         .sample(&[], service.started_at);

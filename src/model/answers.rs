@@ -36,6 +36,9 @@ pub trait Answers: fmt::Debug + Send + Sync {
         numbers: &NumberingMemory,
     ) -> Interpretation;
 
+    /// Bytes of all of them, as they were received.
+    fn size(&self) -> usize;
+
     /// An answer as it was received; `None` where the protocol has no such part, or it has not come yet.
     fn raw(&self, _part: Part) -> Option<Bytes> {
         None

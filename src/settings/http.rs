@@ -25,6 +25,7 @@ struct HttpVariables {
     pw_rate_limit_max_requests: Option<String>,
     pw_rate_limit_window_seconds: Option<String>,
     pw_rate_limit_max_buckets: Option<String>,
+    pw_live_clients_per_address: Option<String>,
 }
 
 impl Reader {
@@ -66,6 +67,8 @@ impl Reader {
             window: Duration::from_secs(window),
             most_clients: usize::try_from(clients).unwrap_or(usize::MAX),
         };
+        let live_per_address =
+            self.whole("PW_LIVE_CLIENTS_PER_ADDRESS", raw.pw_live_clients_per_address, 128, 2_000);
         if raw.pw_control_secret.is_some() {
             self.note("PW_CONTROL_SECRET", "", true);
         }
@@ -79,6 +82,7 @@ impl Reader {
             style,
             frame_ancestors,
             rate_limit: is_limited.then_some(limit),
+            live_per_address: usize::try_from(live_per_address).unwrap_or(usize::MAX),
             tls,
             control_secret: raw.pw_control_secret.map(Secret::new),
         }

@@ -123,6 +123,8 @@ pub struct HttpSettings {
     pub frame_ancestors: String,
     /// `PW_RATE_LIMIT_…`; `None`: off.
     pub rate_limit: Option<RateLimit>,
+    /// `PW_LIVE_CLIENTS_PER_ADDRESS`: how many of the live clients may be of one address.
+    pub live_per_address: usize,
     /// `PW_HTTPS`; `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
     /// `PW_CONTROL_SECRET`: what a client must know to give orders; `None`: nobody may.

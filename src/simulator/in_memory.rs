@@ -57,6 +57,17 @@ impl InMemoryGateway {
         (role, Answer { status: answer.status, set_cookies, body: answer.body, ..Answer::default() })
     }
 
+    /// What came of an order in an envelope whose signature is right; `None`: its sender is to log in again.
+    pub fn order(&self, envelope: Bytes) -> Option<Bytes> {
+        let question = Question::open(envelope).ok()?;
+        self.0.order(question.update()?)
+    }
+
+    /// `config.json`, byte for byte.
+    pub fn config(&self) -> Bytes {
+        self.0.config()
+    }
+
     /// What is wrong with how it takes orders from now on.
     pub fn set_order_fault(&self, fault: Option<OrderFault>) {
         self.0.set_order_fault(fault);

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::model::telemetry::BODIES;
 use crate::model::{Part, RawPercent, Telemetry};
-use redact::redacted;
+use redact::{redact, redacted};
 
 /// The gateway was read, but this part of it not yet, or it has none.
 const NOT_RECEIVED: &[u8] = br#"{"error":"TEDAPI not enabled or unavailable"}"#;
@@ -75,11 +75,66 @@ pub enum View {
 
 impl View {
     pub const COUNT: usize = Self::Data as usize + 1;
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Aggregates,
+        Self::Soe,
+        Self::Battery,
+        Self::Vitals,
+        Self::Strings,
+        Self::Temps,
+        Self::TempsPw,
+        Self::Alerts,
+        Self::AlertsPw,
+        Self::Fans,
+        Self::FansPw,
+        Self::Freq,
+        Self::Pod,
+        Self::Json,
+        Self::Csv,
+        Self::CsvV2,
+        Self::Version,
+        Self::SystemStatus,
+        Self::SystemSoe,
+        Self::GridStatus,
+        Self::Status,
+        Self::SiteInfo,
+        Self::MetersSite,
+        Self::MetersSolar,
+        Self::Powerwalls,
+        Self::TedapiConfig,
+        Self::TedapiStatus,
+        Self::TedapiController,
+        Self::TedapiComponents,
+        Self::TedapiBattery,
+        Self::PwLevel,
+        Self::PwPower,
+        Self::PwSite,
+        Self::PwSolar,
+        Self::PwBattery,
+        Self::PwLoad,
+        Self::PwBatteryBlocks,
+        Self::PwStrings,
+        Self::PwDin,
+        Self::PwUptime,
+        Self::PwSiteName,
+        Self::PwAlerts,
+        Self::PwReserve,
+        Self::PwMode,
+        Self::PwTimeRemaining,
+        Self::Data,
+    ];
 }
 
 const _: () = assert!(View::COUNT <= BODIES);
 
 impl Telemetry {
+    /// Derives and renders all there is to show, so that nobody has to who must not be held up.
+    pub fn render_all(&self) {
+        for view in View::ALL {
+            self.view(view);
+        }
+    }
+
     /// The bytes of `view`, rendered on first use.
     pub fn view(&self, view: View) -> Bytes {
         self.body(view as usize, || render(view, self))
@@ -167,7 +222,9 @@ fn parsed(telemetry: &Telemetry, part: Part) -> Value {
 
 /// What the gateway sent, private values masked.
 fn answer(telemetry: &Telemetry, part: Part) -> Bytes {
-    known(redacted(&parsed(telemetry, part)))
+    let mut answer = parsed(telemetry, part);
+    redact(&mut answer);
+    known(answer)
 }
 
 fn known(document: Value) -> Bytes {

@@ -99,19 +99,27 @@ fn is_private(key: &str) -> bool {
     PRIVATE.iter().any(|private| stands_alone(private)) || words.ends_with("password")
 }
 
-/// `answer` with private values masked; structure and key order stay.
-pub fn redacted(answer: &Value) -> Value {
+/// Masks private values; structure and key order stay.
+pub fn redact(answer: &mut Value) {
     match answer {
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(key, value)| {
-                let hidden = is_private(key) && !value.is_null();
-                (key.clone(), if hidden { MASK.into() } else { redacted(value) })
-            })
-            .collect(),
-        Value::Array(items) => items.iter().map(redacted).collect(),
-        plain => plain.clone(),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match is_private(key) {
+                    true if !value.is_null() => *value = MASK.into(),
+                    _ => redact(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(redact),
+        _ => {}
     }
+}
+
+/// `answer` with private values masked.
+pub fn redacted(answer: &Value) -> Value {
+    let mut answer = answer.clone();
+    redact(&mut answer);
+    answer
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What several test programs need: data of a simulated gateway, and services made of it.
 #![allow(dead_code, reason = "every test program uses its own part")]
 
+pub mod raw;
 pub mod recorded;
 pub mod sockets;
 pub mod tools;
@@ -77,6 +78,7 @@ pub fn http() -> HttpSettings {
         style: Style::default(),
         frame_ancestors: "*".into(),
         rate_limit: None,
+        live_per_address: usize::MAX,
         tls: None,
         control_secret: None,
     }

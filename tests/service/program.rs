@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,9 +18,12 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Enough to see why a test failed.
 const LINES_KEPT: usize = 100_000;
 
+/// The program.
+const EXECUTABLE: &str = env!("CARGO_BIN_EXE_powerwall-server");
+
 /// Nothing of this machine's environment reaches the program.
-fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_powerwall-server"));
+fn command(executable: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(executable);
     // A folder /data of this machine is none of ours.
     command.args(arguments).env_clear().env("PW_TIMESERIES_PATH", "off").envs(environment.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -34,7 +38,10 @@ pub struct Said {
 }
 
 pub async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Said {
-    let output = timeout(PATIENCE, command(arguments, environment).output()).await.unwrap().unwrap();
+    let output = timeout(PATIENCE, command(EXECUTABLE.as_ref(), arguments, environment).output())
+        .await
+        .unwrap()
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
@@ -78,7 +85,16 @@ pub struct Program {
 impl Program {
     /// Returns when it listens.
     pub async fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = command(arguments, environment).spawn().unwrap();
+        Self::start_executable(EXECUTABLE.as_ref(), arguments, environment).await
+    }
+
+    /// As [`Program::start`], with another executable that says where it listens.
+    pub async fn start_executable(
+        executable: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut child = command(executable, arguments, environment).spawn().unwrap();
         let log = Arc::new(Log::default());
         log.follow(child.stdout.take().unwrap());
         log.follow(child.stderr.take().unwrap());
@@ -147,8 +163,25 @@ impl Program {
         }
     }
 
+    /// Of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// Memory in use.
+    pub fn resident_kilobytes(&self) -> u64 {
+        self.kilobytes("VmRSS:")
+    }
+
+    /// What the system says of the process in a line that begins like this.
+    pub fn kilobytes(&self, line: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let value = status.lines().find_map(|known| known.strip_prefix(line)).unwrap();
+        value.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     pub async fn signal(&self, name: &str) {
-        let id = self.child.id().unwrap().to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
         assert!(sent.success());
     }

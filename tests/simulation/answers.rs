@@ -6,16 +6,25 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use awc::http::Method;
+use awc::http::{Method, header};
 use bytes::Bytes;
 use powerwall_server::link::https::{Answer, Call};
-use powerwall_server::link::tedapi::queries;
 use powerwall_server::link::tedapi::transport::Request;
-use powerwall_server::link::tedapi::wire::{Envelope, Frame, GraphQl, QUERY_OK, QueryResponse};
+use powerwall_server::link::tedapi::wire::{
+    AUTH_PRESENCE, Envelope, Frame, GraphQl, QUERY_OK, QueryResponse,
+};
+use powerwall_server::link::tedapi::{frames, queries};
+use powerwall_server::link::v1r::message::Routable;
 use powerwall_server::simulator::{InMemoryGateway, OrderFault, Role, SiteKind, SiteOptions};
 use prost::Message;
 use serde_json::{Value, json};
 
+use crate::options::Way;
+use crate::signed::{self, SIGNED};
+
+/// Of every simulated gateway.
+pub const PASSWORD: &str = "SIMULATED1";
+const METERS: &str = "/api/meters/aggregates";
 /// How long answers of the customer API are given again instead of being made anew, which takes most of the time.
 const KEPT: Duration = Duration::from_secs(600);
 
@@ -44,6 +53,9 @@ pub struct Answers {
     gateway: InMemoryGateway,
     /// Answers that do not change while the gateway runs, by path and role.
     kept: HashMap<(String, Role), Bytes>,
+    /// The token of an installer, and how many were given.
+    installer: Option<u64>,
+    installers: u64,
     /// Good answers of the customer API and since when, by path and session.
     kept_of_customer: HashMap<(String, String), (Answer, Duration)>,
 }
@@ -57,6 +69,8 @@ impl Answers {
         Self {
             gateway: InMemoryGateway::new(options).unwrap(),
             kept: HashMap::new(),
+            installer: None,
+            installers: 0,
             kept_of_customer: HashMap::new(),
         }
     }
@@ -66,9 +80,11 @@ impl Answers {
         match role {
             Role::Status | Role::Controller if whole => {
                 let body = self.gateway.answer(&request.path, request.body.clone()).1?;
-                Ok(stamped(body, stamp))
+                Ok(framed(stamped(body, stamp)))
             }
-            Role::Status | Role::Controller => Ok(small(stamp)),
+            Role::Status | Role::Controller => Ok(framed(small(stamp))),
+            // Orders change it.
+            Role::Config => self.gateway.answer(&request.path, request.body.clone()).1,
             _ => {
                 let key = (request.path.clone(), role);
                 if let Some(kept) = self.kept.get(&key) {
@@ -81,6 +97,78 @@ impl Answers {
         }
     }
 
+    /// What is answered at an address where one logs in for TEDAPI or signs for it. `arrived`: the wall clock at the
+    /// arrival of the call.
+    pub fn call(&mut self, call: &Call, way: Way, arrived: f64, stamp: Stamp, whole: bool) -> Answer {
+        let role = call_role(call);
+        let is_welcome = match (way, role) {
+            (_, Role::Login) => true,
+            (Way::Bearer, _) => self.is_installer(call),
+            _ if call.path == SIGNED => true,
+            // Whoever may see the meters is logged in.
+            _ => {
+                let meters = Call { headers: call.headers.clone(), ..Call::get(METERS) };
+                self.gateway.customer(&meters).1.status == 200
+            }
+        };
+        match (role, &*call.path) {
+            _ if !is_welcome => Answer { status: 401, ..Answer::default() },
+            (Role::Login, _) if way == Way::Bearer => self.log_installer_in(call),
+            (Role::Login, _) => self.gateway.customer(call).1,
+            (Role::Meters, _) => {
+                let meter = json!({ "energy_exported": stamp.0, "energy_imported": stamp.0 });
+                let body = json!({ "site": meter, "battery": meter, "load": meter, "solar": meter });
+                Answer { status: 200, body: body.to_string().into(), ..Answer::default() }
+            }
+            (_, SIGNED) => self.signed(call, role, arrived, stamp, whole),
+            (_, path) => {
+                let body = Some(call.body.clone()).filter(|body| !body.is_empty());
+                let request = Request { path: path.to_owned(), body };
+                match self.answer(&request, role, stamp, whole) {
+                    Ok(body) => Answer { status: 200, body, ..Answer::default() },
+                    Err(status) => Answer { status, ..Answer::default() },
+                }
+            }
+        }
+    }
+
+    /// The answer to a signed request: what the leader says over its Wi-Fi, in other wrapping.
+    fn signed(&mut self, call: &Call, role: Role, arrived: f64, stamp: Stamp, whole: bool) -> Answer {
+        let din = self.gateway.answer("/tedapi/din", None).1.unwrap_or_default();
+        let answer = |body: Bytes| Answer { status: 200, body, ..Answer::default() };
+        let envelope = match signed::open(&call.body, &din, arrived) {
+            Ok(envelope) => envelope,
+            Err(fault) => return answer(signed::fault(fault)),
+        };
+        if role == Role::Order {
+            let outcome = self.gateway.order(envelope);
+            return outcome.map_or(Answer { status: 401, ..Answer::default() }, |body| answer(signed::with(body)));
+        }
+        let body = Some(frames::wrap(envelope, AUTH_PRESENCE));
+        let request = Request { path: "/tedapi/v1".into(), body };
+        match self.answer(&request, role, stamp, whole) {
+            Ok(body) => answer(signed::with(Frame::decode(body).unwrap().envelope)),
+            Err(status) => Answer { status, ..Answer::default() },
+        }
+    }
+
+    fn log_installer_in(&mut self, call: &Call) -> Answer {
+        let login: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+        if login["username"] != "installer" || login["password"] != PASSWORD {
+            return Answer { status: 401, ..Answer::default() };
+        }
+        self.installers += 1;
+        self.installer = Some(self.installers);
+        let token = json!({ "token": format!("installer-{}", self.installers) });
+        Answer { status: 200, body: token.to_string().into(), ..Answer::default() }
+    }
+
+    fn is_installer(&self, call: &Call) -> bool {
+        let given = call.headers.iter().find(|(name, _)| *name == header::AUTHORIZATION);
+        let expected = self.installer.map(|number| format!("Bearer installer-{number}"));
+        given.zip(expected).is_some_and(|((_, given), expected)| *given == *expected)
+    }
+
     /// What the customer API answers. A good answer is given again for some minutes to whoever has the same session.
     pub fn customer(&mut self, call: &Call, stamp: Stamp) -> Answer {
         let credentials =
@@ -91,7 +179,7 @@ impl Answers {
         let key = (call.path.to_string(), credentials().to_owned());
         let kept = self.kept_of_customer.get(&key).filter(|(_, since)| stamp.since() < *since + KEPT);
         let (role, answer) = match kept {
-            Some((answer, _)) => (customer_role(call), answer.clone()),
+            Some((answer, _)) => (call_role(call), answer.clone()),
             None => {
                 let (role, answer) = self.gateway.customer(call);
                 if answer.status == 200 && role != Role::Login {
@@ -109,13 +197,15 @@ impl Answers {
     }
 
     /// An answer as good as any, but for the meters.
-    pub fn without_meters() -> Bytes {
-        query_answer(&json!({ "control": { "meterAggregates": [] } }))
+    pub fn without_meters(is_signed: bool) -> Bytes {
+        let envelope = query_answer(&json!({ "control": { "meterAggregates": [] } }));
+        if is_signed { signed::with(envelope) } else { framed(envelope) }
     }
 
     pub fn restart(&mut self, firmware: &str) {
         self.gateway.restart(firmware);
         self.kept.clear();
+        self.installer = None;
         self.kept_of_customer.clear();
     }
 
@@ -135,9 +225,13 @@ impl Answers {
 /// What a request is for. Queries are told apart by their length: checking signatures would take most of the time.
 pub fn role_of(request: &Request) -> Role {
     let Some(body) = &request.body else { return Role::Din };
-    let envelope = Envelope::decode(Frame::decode(body.clone()).unwrap().envelope).unwrap();
-    if envelope.files.is_some() {
-        return Role::Config;
+    role_of_envelope(Frame::decode(body.clone()).unwrap().envelope)
+}
+
+fn role_of_envelope(envelope: Bytes) -> Role {
+    let envelope = Envelope::decode(envelope).unwrap();
+    if let Some(files) = envelope.files {
+        return if files.update_request.is_some() { Role::Order } else { Role::Config };
     }
     let Some(query) = envelope.graphql.and_then(|graphql| graphql.request).map(|request| request.query)
     else {
@@ -152,21 +246,30 @@ pub fn role_of(request: &Request) -> Role {
     }
 }
 
-/// What a call to the customer API is for.
-pub fn customer_role(call: &Call) -> Role {
+/// What a call is for.
+pub fn call_role(call: &Call) -> Role {
     match &*call.path {
         "/api/login/Basic" => Role::Login,
-        "/api/meters/aggregates" => Role::Meters,
+        METERS => Role::Meters,
         "/api/operation" if call.method == Method::POST => Role::Order,
+        "/tedapi/din" => Role::Din,
+        SIGNED => role_of_envelope(Routable::decode(call.body.clone()).unwrap().envelope),
+        path if path.starts_with("/tedapi/") => {
+            role_of_envelope(Frame::decode(call.body.clone()).unwrap().envelope)
+        }
         _ => Role::Customer,
     }
 }
 
+/// The encoded envelope of an answer.
 fn query_answer(document: &Value) -> Bytes {
     let response = QueryResponse { status: QUERY_OK, data: document.to_string().into(), errors: Vec::new() };
     let graphql = Some(GraphQl { response: Some(response), request: None });
-    let envelope = Envelope { graphql, ..Envelope::default() };
-    Frame { envelope: envelope.encode_to_vec().into(), auth: None }.encode_to_vec().into()
+    Envelope { graphql, ..Envelope::default() }.encode_to_vec().into()
+}
+
+fn framed(envelope: Bytes) -> Bytes {
+    Frame { envelope, auth: None }.encode_to_vec().into()
 }
 
 fn small(stamp: Stamp) -> Bytes {

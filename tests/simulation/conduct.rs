@@ -10,7 +10,7 @@ use powerwall_server::link::LinkError;
 use powerwall_server::simulator::Role;
 use tokio::time::Instant;
 
-use crate::options::{SECOND, Way};
+use crate::options::{Door, SECOND, Way};
 
 const PAUSES: [u32; 5] = [5, 10, 30, 60, 120];
 const REFUSED_PAUSES: [u32; 3] = [60, 120, 300];
@@ -25,8 +25,15 @@ pub const EXCHANGES: u32 = 3;
 pub const GRAIN: Duration = Duration::from_millis(20);
 /// Beside polls, in any minute: the slow questions and the repetitions after failures …
 const EXTRA_REQUESTS: usize = 14;
-/// … which are smaller and more with the customer API, where a poll that needs a login takes three.
+/// … which are smaller and more with the customer API, where a poll that needs a login takes three …
 const EXTRA_CUSTOMER_REQUESTS: usize = 36;
+/// … and more where one logs in, and where there are two ways or energies to ask for.
+const EXTRA_REQUESTS_OF_MANY: usize = 30;
+/// The lifetime energies are asked for this often at most …
+const ENERGIES: Duration = Duration::from_secs(120);
+/// … and after failures at first after so long.
+const ENERGIES_FAILED: Duration = Duration::from_secs(300);
+const ENERGIES_ABSENT: Duration = Duration::from_secs(600);
 /// A unit or endpoint that is not there is left alone for this long, or a second less when a poll goes by.
 const PARKED: Duration = Duration::from_secs(599);
 
@@ -67,11 +74,18 @@ struct Window {
 #[derive(Debug)]
 pub struct Conduct {
     interval: Duration,
+    way: Way,
     /// Beside polls, in any minute.
     extra_requests: usize,
     in_flight: u32,
     /// Nobody may ask before, whatever happens in this program.
     quiet_until: Option<Instant>,
+    /// The same of each [`Door`] alone: what it answers to a follower's question, or to a check, concerns no other.
+    quiet_doors: [Option<Instant>; 2],
+    /// The lifetime energies are not asked for before, and why.
+    energies_from: Option<(Instant, &'static str)>,
+    /// Requests of the present poll.
+    requests_of_poll: u32,
     /// After refused credentials.
     refused_until: Option<Instant>,
     /// Starts of the requests of the last minute.
@@ -110,12 +124,17 @@ impl Conduct {
     pub fn new(interval: Duration, way: Way, now: Instant) -> Self {
         Self {
             interval,
+            way,
             extra_requests: match way {
                 Way::Tedapi(_) => EXTRA_REQUESTS,
                 Way::Local(_) => EXTRA_CUSTOMER_REQUESTS,
+                Way::Bearer | Way::V1r | Way::Pair => EXTRA_REQUESTS_OF_MANY,
             },
             in_flight: 0,
             quiet_until: None,
+            quiet_doors: [None; 2],
+            energies_from: None,
+            requests_of_poll: 0,
             refused_until: None,
             recent: VecDeque::new(),
             paced: VecDeque::new(),
@@ -133,12 +152,14 @@ impl Conduct {
         }
     }
 
-    pub fn request_begins(&mut self, role: Role, now: Instant) -> Result<(), String> {
+    pub fn request_begins(&mut self, door: Door, role: Role, now: Instant) -> Result<(), String> {
         self.in_flight += 1;
+        self.requests_of_poll += 1;
         if self.in_flight > 1 {
             return Err(format!("{} exchanges are in flight at the same time", self.in_flight));
         }
-        if let Some(quiet_until) = self.quiet_until.filter(|until| now < *until) {
+        let of_door = self.quiet_doors[door as usize].filter(|_| !self.is_of_customer(role));
+        if let Some(quiet_until) = self.quiet_until.max(of_door).filter(|until| now < *until) {
             let early = quiet_until - now;
             return Err(format!(
                 "{role:?} is asked {early:?} before the silence is over that the gateway asked for"
@@ -153,6 +174,9 @@ impl Conduct {
         if role == Role::Login {
             self.login_begins(now)?;
         }
+        if role == Role::Meters && !matches!(self.way, Way::Local(_)) {
+            self.energies_begin(now)?;
+        }
         while self.recent.front().is_some_and(|at| now - *at > 60 * SECOND) {
             self.recent.pop_front();
         }
@@ -162,6 +186,20 @@ impl Conduct {
             true => Err(format!("{} requests within a minute", self.recent.len())),
             false => Ok(()),
         }
+    }
+
+    fn energies_begin(&self, now: Instant) -> Result<(), String> {
+        match self.energies_from.filter(|(from, _)| now < *from) {
+            Some((from, why)) => {
+                Err(format!("the energies are asked for {:?} too early after {why}", from - now))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a request goes to an interface that is beside the one that polls use.
+    fn is_of_customer(&self, role: Role) -> bool {
+        !matches!(self.way, Way::Local(_)) && matches!(role, Role::Meters | Role::Login)
     }
 
     fn login_begins(&mut self, now: Instant) -> Result<(), String> {
@@ -182,26 +220,56 @@ impl Conduct {
     }
 
     /// `outcome` is `None` if the client went away.
-    pub fn request_ends(&mut self, role: Role, outcome: Option<&LinkError>, now: Instant) {
+    pub fn request_ends(&mut self, door: Door, role: Role, outcome: Option<&LinkError>, now: Instant) {
         self.in_flight -= 1;
+        if role == Role::Meters && !matches!(self.way, Way::Local(_)) {
+            self.energies_end(outcome, now);
+        }
         match outcome {
             Some(LinkError::RateLimited { retry_after } | LinkError::Busy { retry_after }) => {
-                self.quiet_until = Some(now + silence(*retry_after));
+                let until = now + silence(*retry_after);
+                match self.is_of_customer(role) {
+                    true => self.energies_from = Some((until, "a wish for silence")),
+                    false => self.quiet_doors[door as usize] = Some(until),
+                }
             }
             // Slow data that is refused costs nobody the readings; a poll that is refused speaks for the gateway.
-            Some(LinkError::Refused { .. }) if is_of_poll(role) => {
+            Some(LinkError::Refused { .. }) if self.speaks_for_gateway(role) => {
                 self.refused_until = Some(now + pause(&REFUSED_PAUSES, self.failures));
             }
-            // The meters alone decide whether a session is still good.
-            Some(LinkError::Refused { .. }) if role == Role::Meters => self.said_no = true,
+            // With passwords, the meters alone decide whether a session is still good.
+            Some(LinkError::Refused { .. }) if role != Role::Login => {
+                self.said_no |=
+                    role == Role::Meters || matches!(self.way, Way::Bearer | Way::V1r | Way::Pair);
+            }
             None if role == Role::Login => self.session = Some(now),
             _ => {}
         }
     }
 
+    /// What a login may set right is no refusal of the gateway; nor is that of one way of two.
+    fn speaks_for_gateway(&self, role: Role) -> bool {
+        match self.way {
+            Way::Tedapi(_) => matches!(role, Role::Din | Role::Status | Role::Controller),
+            Way::Local(_) => role == Role::Login,
+            Way::Bearer | Way::V1r | Way::Pair => false,
+        }
+    }
+
+    fn energies_end(&mut self, outcome: Option<&LinkError>, now: Instant) {
+        self.energies_from = match outcome {
+            None => Some((now + ENERGIES, "an answer")),
+            // A login may follow, and the question again.
+            Some(LinkError::Refused { .. }) => None,
+            Some(LinkError::NotFound(_)) => Some((now + ENERGIES_ABSENT, "a 404")),
+            Some(_) => Some((now + ENERGIES_FAILED, "a failure")),
+        };
+    }
+
     pub fn poll_begins(&mut self, now: Instant) -> Result<(), String> {
         self.polling_since = Some(now);
         self.is_held_up = false;
+        self.requests_of_poll = 0;
         self.healthy_polls += 1;
         let earliest = self.next_poll.earliest;
         if now + GRAIN < earliest {
@@ -248,7 +316,13 @@ impl Conduct {
                 let latest = now + self.interval * self.stride(false, now) + timeout * 2;
                 self.next_poll = Window { earliest: now, latest };
             }
-            Ended::Failed(error) => self.failed(error, now),
+            Ended::Failed(error) => {
+                if self.way == Way::Pair && self.requests_of_poll == 0 {
+                    // Both ways want to be left alone: what is promised counts from when one is asked.
+                    self.healthy_polls = 0;
+                }
+                self.failed(error, now);
+            }
             Ended::Crashed => self.crashed(true, now),
             Ended::Stopped => self.stopped(now),
         }
@@ -258,7 +332,13 @@ impl Conduct {
     /// Whether a poll that was not even sent had a reason.
     fn is_excused(&mut self, ended: &Ended, now: Instant) -> Result<(), String> {
         match ended {
-            Ended::Failed(LinkError::Silence { .. }) if self.quiet_until.is_none_or(|until| until <= now) => {
+            Ended::Failed(LinkError::Silence { .. })
+                if [self.quiet_until, self.quiet_doors[0], self.quiet_doors[1]]
+                    .into_iter()
+                    .max()
+                    .flatten()
+                    <= Some(now) =>
+            {
                 Err("it keeps a silence that nobody asked for".into())
             }
             Ended::Failed(LinkError::LoginBudget { .. }) => {
@@ -273,8 +353,14 @@ impl Conduct {
 
     pub fn refresh_ends(&mut self, ended: &Ended, now: Instant) {
         match ended {
-            Ended::Failed(error @ (LinkError::RateLimited { .. } | LinkError::Busy { .. })) => {
-                self.failed(error, now);
+            // No poll, so nothing is counted as one; but the next one waits.
+            Ended::Failed(
+                error @ (LinkError::RateLimited { retry_after } | LinkError::Busy { retry_after }),
+            ) => {
+                let pause = silence(*retry_after);
+                self.quiet_until = Some(now + pause);
+                self.next_poll = Window { earliest: now + pause, latest: now + pause.mul_f64(JITTER) };
+                self.last_poll = Some(Ended::Failed(error.clone()));
             }
             Ended::Crashed => self.crashed(false, now),
             Ended::Stopped => self.stopped(now),
@@ -304,8 +390,16 @@ impl Conduct {
             return;
         }
         let pause = match error {
-            LinkError::RateLimited { retry_after } | LinkError::Busy { retry_after } => silence(*retry_after),
-            LinkError::Refused { .. } => pause(&REFUSED_PAUSES, self.failures),
+            LinkError::RateLimited { retry_after } | LinkError::Busy { retry_after } => {
+                let silence = silence(*retry_after);
+                self.quiet_until = Some(now + silence);
+                silence
+            }
+            LinkError::Refused { .. } => {
+                let pause = pause(&REFUSED_PAUSES, self.failures);
+                self.refused_until = Some(now + pause);
+                pause
+            }
             _ => pause(&PAUSES, self.failures),
         };
         self.next_poll = Window { earliest: now + pause, latest: now + pause.mul_f64(JITTER) };
@@ -327,6 +421,9 @@ impl Conduct {
         self.paced.clear();
         self.failures = self.consecutive;
         self.healthy_polls = 0;
+        // A new link does not know when the energies were asked for last, or when one of two ways wanted silence.
+        self.energies_from = None;
+        self.quiet_doors = [None; 2];
         self.last_crash = Some(now);
         self.last_poll = Some(Ended::Crashed);
     }
@@ -335,6 +432,9 @@ impl Conduct {
     pub fn stopped(&mut self, now: Instant) {
         self.healthy_polls = 0;
         self.polling_since = None;
+        self.energies_from = None;
+        // Nor when one of two ways wanted silence; that of the whole gateway is kept.
+        self.quiet_doors = [None; 2];
         self.paced.clear();
         if let Some(Ended::Failed(error)) = &self.last_poll
             && matches!(
@@ -363,10 +463,6 @@ impl Conduct {
     pub fn must_be_fresh(&self) -> bool {
         self.healthy_polls >= 2 + u32::from(self.polling_since.is_some())
     }
-}
-
-fn is_of_poll(role: Role) -> bool {
-    matches!(role, Role::Din | Role::Status | Role::Controller | Role::Login)
 }
 
 /// What a link must remember by itself: which units and endpoints are not there.

@@ -8,11 +8,15 @@ use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, join};
 use powerwall_server::directory::Directory;
 use powerwall_server::link::https::{Answer, Call, Exchange};
+use powerwall_server::link::login::Customer;
 use powerwall_server::link::order::{Carried, End, ReadBack};
+use powerwall_server::link::tedapi::channel::{Channel, Question};
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::{Link, LinkError, Refreshed};
 use powerwall_server::model::{Aggregate, Answers, Capability, LinkKind, Order, Outcome};
 use tokio::time::{Instant, sleep};
+
+use crate::signed::{self, SIGNED};
 
 /// What is wrong with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +51,18 @@ pub enum Defect {
     WrongScale,
     /// An order brings another mode along.
     OrdersMore,
+    /// A byte of the configuration changes beside the one that should.
+    ChangesAByte,
     /// The journal says yes and writes nothing down.
     OrdersUnrecorded,
+    /// A check of a way that rests leaves its deadline in the past when the answer says nothing of the way.
+    LeavesDeadlines,
+    /// Wi-Fi does not stand in for the LAN.
+    NeverStandsIn,
+    /// Lifetime energies that cannot be had are asked for again at once.
+    ImpatientForEnergies,
+    /// Requests are signed for another gateway.
+    SignsForAnother,
 }
 
 pub struct DefectiveTransport<T> {
@@ -94,6 +108,13 @@ impl<X: Exchange> Exchange for DefectiveTransport<X> {
             let is_meters = call.path == "/api/meters/aggregates";
             let mut call = call;
             let is_order = call.path == "/api/operation" && call.method == Method::POST;
+            if call.path == SIGNED {
+                call.body = signed::rewritten(&call.body, |config| match self.defect {
+                    Some(Defect::WrongScale) => in_app_percent(config),
+                    Some(Defect::ChangesAByte) => config.replacen("California", "california", 1),
+                    _ => config,
+                });
+            }
             if is_order {
                 let text = String::from_utf8(call.body.to_vec()).unwrap();
                 let mut body: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -108,7 +129,7 @@ impl<X: Exchange> Exchange for DefectiveTransport<X> {
                 call.body = body.to_string().into();
             }
             let mut answer = match self.defect {
-                Some(Defect::OrdersAgain) if is_order => {
+                Some(Defect::OrdersAgain) if is_order || signed::is_order(&call) => {
                     let _ = self.inner.exchange(call.clone()).await;
                     self.inner.exchange(call).await
                 }
@@ -117,6 +138,9 @@ impl<X: Exchange> Exchange for DefectiveTransport<X> {
                 }
                 _ => self.inner.exchange(call).await,
             };
+            if self.defect == Some(Defect::ImpatientForEnergies) && is_meters && answer.is_err() {
+                answer = self.inner.exchange(Call::get("/api/meters/aggregates")).await;
+            }
             let good = answer.as_ref().is_ok_and(|answer| matches!(answer.status, 200 | 401 | 403));
             if self.defect == Some(Defect::LogsInAtWill) && is_meters && !good {
                 let login = Call { method: Method::POST, ..Call::get("/api/login/Basic") };
@@ -199,6 +223,43 @@ impl Link for DefectiveLink {
 
     fn capabilities(&self) -> Vec<Capability> {
         self.inner.capabilities()
+    }
+}
+
+/// With the reserve as the app shows it.
+fn in_app_percent(config: String) -> String {
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    let reserve = &mut config["site_info"]["backup_reserve_percent"];
+    *reserve = (reserve.as_f64().unwrap() / 0.95 - 5.0 / 0.95).into();
+    config.to_string()
+}
+
+/// A way whose key signs for another gateway.
+pub struct Misaddressed<C>(pub C);
+
+impl<C: Channel> Channel for Misaddressed<C> {
+    fn kind(&self) -> LinkKind {
+        self.0.kind()
+    }
+
+    fn din(&mut self) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
+        self.0.din()
+    }
+
+    fn ask<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
+        self.0.ask(Question { din: "1232100-00-J--ANOTHER", ..question })
+    }
+
+    fn customer(&self) -> Option<Customer<'_>> {
+        self.0.customer()
+    }
+
+    fn reaches_followers(&self) -> bool {
+        self.0.reaches_followers()
+    }
+
+    fn doubts_din(&self, error: &LinkError) -> bool {
+        self.0.doubts_din(error)
     }
 }
 

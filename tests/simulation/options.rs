@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use powerwall_server::link::v1r::message::{BUSY, UNIT_TIMEOUT};
 use powerwall_server::settings::{AuthMode, QuerySet};
 use powerwall_server::simulator::{OrderFault, Role, SiteKind};
 use rand::rngs::StdRng;
@@ -45,6 +46,12 @@ pub enum Trouble {
     Reboot {
         firmware: &'static str,
     },
+    /// Signed requests are rejected with this fault.
+    Fault(i32),
+    /// The key that signs waits to be confirmed.
+    NotVerified,
+    /// Signed requests are answered with nothing in them.
+    NoEnvelope,
 }
 
 /// Trouble of one gateway, in time since the start.
@@ -54,15 +61,24 @@ pub struct Spell {
     pub until: Duration,
     /// Only with requests of this role.
     pub role: Option<Role>,
+    /// Only at this address.
+    pub door: Option<Door>,
     pub trouble: Trouble,
 }
 
 impl Spell {
-    /// Whether polls notice it.
-    pub fn touches_polls(&self) -> bool {
-        !matches!(self.role, Some(Role::Config | Role::Components | Role::SystemInfo | Role::Customer | Role::Order)) || self.asks_for_silence()
-            // A dead actor polls nobody, and a link that is held up neither.
-            || matches!(self.trouble, Trouble::Killer | Trouble::HangForEver)
+    /// Whether polls of a gateway that is reached this way notice it.
+    pub fn touches_polls(&self, way: Way) -> bool {
+        let of_energies = match way {
+            Way::Local(_) => false,
+            Way::Tedapi(_) => matches!(self.role, Some(Role::Meters | Role::Login)),
+            Way::Bearer | Way::V1r | Way::Pair => self.role == Some(Role::Meters),
+        };
+        let of_slow_data =
+            matches!(self.role, Some(Role::Config | Role::Components | Role::SystemInfo | Role::Customer | Role::Order));
+        // A dead actor polls nobody, and a link that is held up neither.
+        matches!(self.trouble, Trouble::Killer | Trouble::HangForEver)
+            || !of_energies && (!of_slow_data || self.asks_for_silence())
     }
 
     fn asks_for_silence(&self) -> bool {
@@ -85,11 +101,30 @@ pub enum Event {
     OrderFault(usize, Option<OrderFault>),
 }
 
+/// An address of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// On the wired LAN, or in the home network.
+    Lan,
+    /// On the gateway's own Wi-Fi.
+    Wifi,
+}
+
 /// How a gateway is reached.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Way {
     Tedapi(QuerySet),
     Local(AuthMode),
+    Bearer,
+    V1r,
+    /// V1r with Wi-Fi beside it.
+    Pair,
+}
+
+impl Way {
+    pub fn is_signed(self) -> bool {
+        matches!(self, Self::V1r | Self::Pair)
+    }
 }
 
 /// One gateway.
@@ -97,6 +132,8 @@ pub enum Way {
 pub struct SitePlan {
     pub kind: SiteKind,
     pub way: Way,
+    /// Whether the lifetime energies are read beside TEDAPI.
+    pub energies: bool,
     /// How long a healthy exchange takes, ms.
     pub latency: std::ops::Range<u64>,
     /// In order, one at a time.
@@ -166,7 +203,6 @@ fn random_seconds(rng: &mut StdRng, from: u64, to: u64) -> Duration {
 }
 
 fn site(rng: &mut StdRng, length: u64) -> SitePlan {
-    let kind = pick(rng, &[SiteKind::Powerwall2, SiteKind::Powerwall3, SiteKind::Inverter]);
     let way = pick(
         rng,
         &[
@@ -175,12 +211,35 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
             Way::Tedapi(QuerySet::V2026_06),
             Way::Local(AuthMode::Cookie),
             Way::Local(AuthMode::Token),
+            Way::Bearer,
+            Way::V1r,
+            Way::Pair,
+            Way::Pair,
         ],
     );
+    let kind = match way {
+        Way::Tedapi(_) | Way::Local(_) => {
+            pick(rng, &[SiteKind::Powerwall2, SiteKind::Powerwall3, SiteKind::Inverter])
+        }
+        Way::Bearer => SiteKind::Inverter,
+        Way::V1r | Way::Pair => pick(rng, &[SiteKind::Powerwall2, SiteKind::Powerwall3]),
+    };
+    let energies = !matches!(way, Way::Local(_)) && rng.random_bool(0.5);
     let roles: &[Role] = match way {
-        Way::Tedapi(_) => {
+        Way::Tedapi(_) if !energies => {
             &[Role::Config, Role::Components, Role::SystemInfo, Role::Controller, Role::Status, Role::Din]
         }
+        Way::Tedapi(_) | Way::Bearer | Way::V1r | Way::Pair => &[
+            Role::Config,
+            Role::Components,
+            Role::SystemInfo,
+            Role::Controller,
+            Role::Status,
+            Role::Din,
+            Role::Login,
+            Role::Meters,
+            Role::Order,
+        ],
         Way::Local(_) => &[Role::Login, Role::Meters, Role::Customer, Role::Order],
     };
     let latency = pick(rng, &[5..6, 20..200, 200..900]);
@@ -188,7 +247,10 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
     // One in four has a good day.
     let mut at = if rng.random_bool(0.25) { length } else { rng.random_range(0..length.min(1800)) };
     while at < length {
-        let trouble = trouble(rng);
+        let trouble = match way.is_signed() && rng.random_bool(0.3) {
+            true => signed_trouble(rng),
+            false => trouble(rng),
+        };
         let role = rng.random_bool(0.25).then(|| pick(rng, roles));
         let role = role.filter(|_| !matches!(trouble, Trouble::Reboot { .. } | Trouble::Unreachable));
         // Mostly short, as most troubles are; some longer than any pause.
@@ -198,11 +260,31 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
             _ => random_seconds(rng, 600, 3600),
         };
         let from = Duration::from_secs(at) + random_seconds(rng, 0, 1);
-        spells.push(Spell { from, until: from + lasts, role, trouble });
-        let rest = pick(rng, &[10, 120, 900, 900, 2400]);
+        let door = match (way, trouble) {
+            (_, Trouble::Reboot { .. }) => None,
+            (Way::Pair, _) => pick(rng, &[None, Some(Door::Lan), Some(Door::Lan), Some(Door::Wifi)]),
+            _ => None,
+        };
+        spells.push(Spell { from, until: from + lasts, role, door, trouble });
+        let rest = match way {
+            // While one of two ways rests, it is in for the next trouble.
+            Way::Pair => pick(rng, &[1, 1, 10, 120, 900]),
+            _ => pick(rng, &[10, 120, 900, 900, 2400]),
+        };
         at += lasts.as_secs() + 2 + rng.random_range(0..rest);
     }
-    SitePlan { kind, way, latency, spells }
+    SitePlan { kind, way, energies, latency, spells }
+}
+
+/// What only signed requests are answered with.
+fn signed_trouble(rng: &mut StdRng) -> Trouble {
+    match rng.random_range(0..10) {
+        0..3 => Trouble::Fault(BUSY),
+        3..5 => Trouble::Fault(UNIT_TIMEOUT),
+        5 => Trouble::NotVerified,
+        6 => Trouble::NoEnvelope,
+        _ => Trouble::Fault(rng.random_range(3..24)),
+    }
 }
 
 fn trouble(rng: &mut StdRng) -> Trouble {
@@ -244,11 +326,16 @@ impl fmt::Display for Options {
             if self.graceful { "graceful" } else { "off" },
         )?;
         for (index, site) in self.sites.iter().enumerate() {
-            writeln!(f, "  gateway {index}: {:?}, {:?}, {:?} ms", site.kind, site.way, site.latency)?;
+            writeln!(
+                f,
+                "  gateway {index}: {:?}, {:?}, energies: {}, {:?} ms",
+                site.kind, site.way, site.energies, site.latency
+            )?;
             for spell in &site.spells {
                 let role = spell.role.map(|role| format!(" with {role:?}")).unwrap_or_default();
+                let door = spell.door.map(|door| format!(" at {door:?}")).unwrap_or_default();
                 let (from, until) = (spell.from.as_secs_f64(), spell.until.as_secs_f64());
-                writeln!(f, "    {from:.3} s to {until:.3} s: {:?}{role}", spell.trouble)?;
+                writeln!(f, "    {from:.3} s to {until:.3} s: {:?}{role}{door}", spell.trouble)?;
             }
         }
         for (at, event) in &self.events {

@@ -5,19 +5,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use powerwall_server::directory::Directory;
 use powerwall_server::gateway::messages::CarryOut;
 use powerwall_server::gateway::order_book::Change;
 use powerwall_server::gateway::order_log::{OrderLog, OrderRecord};
+use powerwall_server::link::https::{Answer, Call};
+use powerwall_server::link::tedapi::wire::{Envelope, Files, Frame};
+use powerwall_server::link::v1r::message::{BUSY, Routable, UNIT_TIMEOUT, UNKNOWN_KEY};
 use powerwall_server::model::{AppPercent, Order, OrderId, Outcome, RawPercent, Reserve, Standing};
 use powerwall_server::simulator::OrderFault;
+use prost::Message;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::options::{Event, SECOND};
+use crate::signed::SIGNED;
 use crate::world::World;
 
 /// Values differ by this much at least, on the raw scale.
@@ -27,6 +33,17 @@ const SLOW_JOURNAL: Duration = Duration::from_secs(60);
 /// After this long without trouble, every order has had its last word.
 const LAST_WORD: Duration = Duration::from_secs(600);
 
+/// What a gateway says of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Yes,
+    No,
+    /// That it did nothing, and why it might next time.
+    NotExecuted,
+    /// Nothing, or nothing that can be read.
+    Nothing,
+}
+
 /// What becomes of one order.
 #[derive(Debug)]
 struct Ordered {
@@ -35,8 +52,8 @@ struct Ordered {
     id: Option<OrderId>,
     asked: Instant,
     recorded: bool,
-    /// The status of each answer to it; `None`: the answer never came, or said nothing.
-    answers: Vec<Option<u16>>,
+    /// What each answer to it said.
+    answers: Vec<Said>,
     is_final: bool,
 }
 
@@ -46,6 +63,8 @@ pub struct Ledger {
     ordered: Vec<Ordered>,
     /// What readings have shown, and when: raw scale.
     shown: Vec<(Instant, f64)>,
+    /// The configuration that was read last, and when.
+    config: Option<(Instant, String)>,
     /// Since when nothing is wrong with the gateway.
     well_since: Option<Instant>,
 }
@@ -98,6 +117,28 @@ impl Ledger {
         if body["real_mode"] != mode || body.as_object().is_none_or(|members| members.len() != 2) {
             return Err(format!("an order changes more than it should: {body}"));
         }
+        self.arrives_with(raw)
+    }
+
+    /// A signed order arrives; `limit`: of one exchange.
+    pub fn arrives_signed(&mut self, body: &Bytes, now: Instant, limit: Duration) -> Result<(), String> {
+        let blob = signed_config(body).ok_or("an order without a configuration")?;
+        let blob = String::from_utf8(blob.to_vec()).map_err(|_| "an order with what is no text")?;
+        let Some((read, before)) = &self.config else {
+            return Err("an order is sent without reading the configuration".into());
+        };
+        if now - *read > limit {
+            return Err(format!("an order builds on a configuration that was read {:?} ago", now - *read));
+        }
+        let (head, tail) = around_reserve(before).ok_or("the configuration has no reserve")?;
+        let raw = blob.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));
+        let Some(raw) = raw.and_then(|raw| raw.parse().ok()) else {
+            return Err(format!("another byte of the configuration is changed: {blob}"));
+        };
+        self.arrives_with(raw)
+    }
+
+    fn arrives_with(&mut self, raw: f64) -> Result<(), String> {
         let Some(ordered) = self.of(raw) else {
             return Err(format!("nobody ordered a reserve of {raw} on the gateway's scale"));
         };
@@ -107,24 +148,50 @@ impl Ledger {
         let may_arrive = match ordered.answers.as_slice() {
             [] => true,
             // It said that it did nothing.
-            [Some(401)] => true,
+            [Said::NotExecuted] => true,
             _ => false,
         };
         if !may_arrive {
             return Err(format!("an order reaches the gateway again after {:?}", ordered.answers));
         }
-        ordered.answers.push(None);
+        ordered.answers.push(Said::Nothing);
         Ok(())
     }
 
-    /// The gateway answers the order that arrived last.
-    pub fn answered(&mut self, body: &[u8], status: u16) {
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        if let Some(ordered) = body["backup_reserve_percent"].as_f64().and_then(|raw| self.of(raw))
-            && let Some(last) = ordered.answers.last_mut()
-        {
-            *last = Some(status);
+    /// The gateway answers an order.
+    pub fn answered(&mut self, call: &Call, answer: &Answer) {
+        let is_signed = call.path == SIGNED;
+        let raw = match is_signed {
+            true => signed_config(&call.body).and_then(|blob| reserve_in(&blob)),
+            false => {
+                let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+                body["backup_reserve_percent"].as_f64()
+            }
+        };
+        let said = match answer.status {
+            401 => Said::NotExecuted,
+            400..500 => Said::No,
+            200..300 if is_signed => said(&answer.body),
+            200..300 => Said::Yes,
+            _ => Said::Nothing,
+        };
+        if let Some(last) = raw.and_then(|raw| self.of(raw)?.answers.last_mut()) {
+            *last = said;
         }
+    }
+
+    /// A reading shows the configuration.
+    pub fn shows_config(&mut self, body: &Bytes, is_signed: bool, now: Instant) {
+        let envelope = match is_signed {
+            true => Routable::decode(body.clone()).map(|answer| answer.envelope),
+            false => Frame::decode(body.clone()).map(|answer| answer.envelope),
+        };
+        let files = envelope.ok().and_then(|envelope| Envelope::decode(envelope).ok()?.files);
+        let Some(file) = files.and_then(|files| files.read_response?.file) else { return };
+        if let Some(raw) = reserve_in(&file.blob) {
+            self.shown.push((now, raw));
+        }
+        self.config = String::from_utf8(file.blob.to_vec()).ok().map(|config| (now, config));
     }
 
     /// A reading shows the reserve that is stored.
@@ -147,13 +214,13 @@ impl Ledger {
             Outcome::NotSent(_) => answers.is_empty(),
             Outcome::Refused(_) => {
                 !answers.is_empty()
-                    && answers.iter().all(|status| status.is_some_and(|status| (400..500).contains(&status)))
+                    && answers.iter().all(|said| matches!(said, Said::No | Said::NotExecuted))
             }
-            Outcome::Accepted(_) => matches!(answers.last(), Some(Some(200))),
+            Outcome::Accepted(_) => answers.last() == Some(&Said::Yes),
             Outcome::Stored(_) => was_seen(),
-            // No reading of the customer API shows it.
+            // No reading shows it.
             Outcome::InEffect(_) => false,
-            Outcome::Unknown(_) => !matches!(answers.last(), Some(Some(200 | 403 | 404))),
+            Outcome::Unknown(_) => !matches!(answers.last(), Some(Said::Yes | Said::No)),
         };
         match holds {
             true => Ok(()),
@@ -175,6 +242,46 @@ impl Ledger {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The configuration in a signed order.
+fn signed_config(body: &Bytes) -> Option<Bytes> {
+    let envelope = Envelope::decode(Routable::decode(body.clone()).ok()?.envelope).ok()?;
+    Some(envelope.files?.update_request?.file?.blob)
+}
+
+fn reserve_in(config: &[u8]) -> Option<f64> {
+    let config: Value = serde_json::from_slice(config).ok()?;
+    config["site_info"]["backup_reserve_percent"].as_f64()
+}
+
+/// What stands before and after the reserve. The simulator's configuration has that name once.
+fn around_reserve(config: &str) -> Option<(&str, &str)> {
+    const LEAF: &str = "\"backup_reserve_percent\":";
+    let start = config.find(LEAF)? + LEAF.len();
+    let length = config[start..].find([',', '}'])?;
+    Some((&config[..start], &config[start + length..]))
+}
+
+/// What the answer to a signed order says.
+fn said(body: &Bytes) -> Said {
+    let Ok(answer) = Routable::decode(body.clone()) else { return Said::Nothing };
+    if body.windows(12).any(|window| window == b"not verified") {
+        return Said::No;
+    }
+    match answer.status.map_or(0, |status| status.fault) {
+        0 => {}
+        BUSY | UNIT_TIMEOUT | UNKNOWN_KEY => return Said::Nothing,
+        _ => return Said::No,
+    }
+    let Ok(envelope) = Envelope::decode(answer.envelope) else { return Said::Nothing };
+    let error = envelope.common.and_then(|common| common.error?.status);
+    match (error.map(|error| error.code), envelope.files) {
+        (Some(10), _) => Said::NotExecuted,
+        (Some(_), _) => Said::No,
+        (None, Some(Files { update_response: Some(_), .. })) => Said::Yes,
+        _ => Said::Nothing,
     }
 }
 

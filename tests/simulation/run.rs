@@ -1,31 +1,43 @@
 //! One simulated house, from its first second to its last: the real actors on a paused clock.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use powerwall_server::board::Board;
 use powerwall_server::clock::set_unix_time;
 use powerwall_server::directory::Directory;
-use powerwall_server::link::Link;
 use powerwall_server::link::careful::Careful;
 use powerwall_server::link::local::LocalLink;
+use powerwall_server::link::login::{Customer, Login};
 use powerwall_server::link::memory::{Memories, Memory};
+use powerwall_server::link::pair::Pair;
 use powerwall_server::link::tedapi::TedapiLink;
-use powerwall_server::link::tedapi::channel::FrameChannel;
+use powerwall_server::link::tedapi::bearer::BearerTransport;
+use powerwall_server::link::tedapi::channel::{Channel, FrameChannel};
 use powerwall_server::link::tedapi::queries::Queries;
+use powerwall_server::link::tedapi::transport::{Request, Transport};
+use powerwall_server::link::v1r::SignedChannel;
+use powerwall_server::link::{Link, LinkError};
 use powerwall_server::model::{Adjustments, Aggregate, GatewayFacts, LinkKind};
 use powerwall_server::settings::{
-    CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, PollingSettings, Secret,
+    CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, PollingSettings, QuerySet, Secret,
 };
 use powerwall_server::supervisor::{Configure, LinkFactory, Supervisor};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::defects::{Defect, DefectiveLink, DefectiveTransport, sum_wrongly};
-use crate::options::{Event, Options, SECOND, Way};
+use crate::answers::PASSWORD;
+use crate::defects::{Defect, DefectiveLink, DefectiveTransport, Misaddressed, sum_wrongly};
+use crate::options::{Door, Event, Options, SECOND, SitePlan, Way};
 use crate::orders;
+use crate::pair::{Place, Watched, Ways};
+use crate::signed::WeakKey;
 use crate::wire::Wire;
 use crate::witness::{LOOK, Listener, Witness};
 use crate::world::{Happened, WatchedLink, World};
@@ -89,11 +101,35 @@ fn link(
     defect: Option<Defect>,
 ) -> Box<dyn Link> {
     let leads_to = if defect == Some(Defect::Crossed) && site == 1 { 0 } else { site };
-    let wire = DefectiveTransport { inner: Wire::new(world.clone(), leads_to, limit), defect };
-    let link: Box<dyn Link> = match world.options.sites[leads_to].way {
+    let wire = |door| DefectiveTransport { inner: Wire::new(world.clone(), leads_to, door, limit), defect };
+    let customer = || Login::customer(&Secret::new("ATED1"), None, memory.clone());
+    let plan = &world.options.sites[leads_to];
+    let link: Box<dyn Link> = match plan.way {
         Way::Tedapi(set) => {
-            let channel = FrameChannel::new(wire, LinkKind::Tedapi);
-            Box::new(TedapiLink::over(channel, Queries::of(set), "192.168.91.1"))
+            let transport = WithCustomer { inner: wire(Door::Wifi), login: plan.energies.then(customer) };
+            tedapi(FrameChannel::new(transport, LinkKind::Tedapi), set, plan)
+        }
+        Way::Bearer => {
+            let login = Login::installer(&Secret::new(PASSWORD), None, memory.clone());
+            let transport = BearerTransport::over(wire(Door::Lan), login);
+            tedapi(FrameChannel::new(transport, LinkKind::Bearer), QuerySet::V2026_06, plan)
+        }
+        Way::V1r => {
+            let lan = SignedChannel::over(wire(Door::Lan), customer(), Arc::new(WeakKey), limit);
+            match defect {
+                Some(Defect::SignsForAnother) => tedapi(Misaddressed(lan), QuerySet::V2024_06, plan),
+                _ => tedapi(lan, QuerySet::V2024_06, plan),
+            }
+        }
+        Way::Pair => {
+            let ways = Rc::new(RefCell::new(Ways::default()));
+            let lan = SignedChannel::over(wire(Door::Lan), customer(), Arc::new(WeakKey), limit);
+            let lan = watched(lan, Place::Way(Door::Lan), &ways, world, leads_to);
+            let wifi = FrameChannel::new(wire(Door::Wifi), LinkKind::Tedapi);
+            let wifi = watched(wifi, Place::Way(Door::Wifi), &ways, world, leads_to);
+            let pair = Pair::new(lan, wifi, defect != Some(Defect::NeverStandsIn));
+            let pair = watched(pair, Place::Pair(defect), &ways, world, leads_to);
+            tedapi(pair, QuerySet::V2024_06, plan)
         }
         Way::Local(auth_mode) => {
             let access = LocalConfig {
@@ -105,10 +141,43 @@ fn link(
                 timezone: "America/Los_Angeles".into(),
                 certificate: CertificatePolicy::Off,
             };
-            Box::new(LocalLink::over(wire, &access, memory.clone()))
+            Box::new(LocalLink::over(wire(Door::Lan), &access, memory.clone()))
         }
     };
     Box::new(Careful::new(link, memory))
+}
+
+fn tedapi(channel: impl Channel + 'static, set: QuerySet, plan: &SitePlan) -> Box<dyn Link> {
+    let host = "192.168.91.1";
+    let link = TedapiLink::over(channel, Queries::of(set), host);
+    Box::new(if plan.energies { link.with_energies(host, true) } else { link })
+}
+
+fn watched<C>(
+    inner: C,
+    place: Place,
+    ways: &Rc<RefCell<Ways>>,
+    world: &Arc<World>,
+    site: usize,
+) -> Watched<C> {
+    Watched { inner, place, ways: ways.clone(), world: world.clone(), site }
+}
+
+/// Knows the customer API behind a wire, too.
+struct WithCustomer {
+    inner: DefectiveTransport<Wire>,
+    login: Option<Login>,
+}
+
+impl Transport for WithCustomer {
+    fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
+        Transport::exchange(&self.inner, request)
+    }
+
+    fn customer(&self) -> Option<Customer<'_>> {
+        let login = self.login.as_ref()?;
+        Some(Customer { exchange: &self.inner, login, may_log_in: true })
+    }
 }
 
 fn connect(world: Arc<World>, defect: Option<Defect>) -> LinkFactory {
@@ -209,6 +278,9 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
                 next_look += LOOK;
             }
         }
+    }
+    if !world.is_violated() {
+        witness.look_at_energies();
     }
     witness
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
+use powerwall_server::clock::unix_time;
 use powerwall_server::link::LinkError;
 use powerwall_server::link::https::{Answer, Call, Exchange};
 use powerwall_server::link::tedapi::transport::{Request, Transport};
@@ -13,9 +14,10 @@ use powerwall_server::simulator::Role;
 use rand::RngExt;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::answers::{Answers, Stamp, customer_role, role_of};
+use crate::answers::{Answers, Stamp, call_role, role_of};
 use crate::conduct::Parked;
-use crate::options::Trouble;
+use crate::options::{Door, Trouble, Way};
+use crate::signed::{self, SIGNED};
 use crate::world::{Happened, World};
 
 /// How many answers to polls are the simulator's whole document.
@@ -27,6 +29,8 @@ const HINT: &str = "check the password";
 pub struct Wire {
     world: Arc<World>,
     site: usize,
+    /// Which of the gateway's addresses it leads to.
+    door: Door,
     limit: Duration,
     /// What the link on top of this must not ask yet.
     parked: Mutex<Parked>,
@@ -35,8 +39,8 @@ pub struct Wire {
 }
 
 impl Wire {
-    pub fn new(world: Arc<World>, site: usize, limit: Duration) -> Self {
-        Self { world, site, limit, parked: Mutex::default(), firmware: Mutex::default() }
+    pub fn new(world: Arc<World>, site: usize, door: Door, limit: Duration) -> Self {
+        Self { world, site, door, limit, parked: Mutex::default(), firmware: Mutex::default() }
     }
 
     /// One exchange, watched from its begin to its end.
@@ -47,14 +51,14 @@ impl Wire {
         answer: impl Fn(&mut Answers, Stamp, bool) -> Answer,
     ) -> Result<Answer, LinkError> {
         let now = Instant::now();
-        let kept = self.world.site(self.site).conduct.request_begins(role, now);
+        let kept = self.world.site(self.site).conduct.request_begins(self.door, role, now);
         self.world.demand(self.site, kept);
         let kept = self.parked.lock().unwrap().request(path, now);
         self.world.demand(self.site, kept);
         let mut flight = Flight { wire: self, role, began: now, ended: false };
-        let spell = self.world.trouble(self.site, role);
+        let spell = self.world.trouble(self.site, self.door, role);
         let forgetful = spell.is_some_and(|spell| spell.trouble == Trouble::HangForEver);
-        let served = self.serve(role, answer);
+        let served = self.serve(role, path == SIGNED, answer);
         let outcome = match forgetful {
             true => served.await,
             false => timeout(self.limit, served).await.unwrap_or(Err(LinkError::Timeout(self.limit))),
@@ -73,6 +77,15 @@ impl Wire {
         outcome
     }
 
+    fn order_arrives(&self, call: &Call) -> Result<(), String> {
+        let mut site = self.world.site(self.site);
+        let mode = site.answers.mode();
+        match call.path == SIGNED {
+            true => site.orders.arrives_signed(&call.body, Instant::now(), self.limit),
+            false => site.orders.arrives(&call.body, mode),
+        }
+    }
+
     fn is_other_firmware(&self, status: &Result<Bytes, LinkError>) -> bool {
         let Ok(body) = status else { return false };
         let Ok(status) = serde_json::from_slice::<serde_json::Value>(body) else { return false };
@@ -85,11 +98,12 @@ impl Wire {
     async fn serve(
         &self,
         role: Role,
+        is_signed: bool,
         answer: impl Fn(&mut Answers, Stamp, bool) -> Answer,
     ) -> Result<Answer, LinkError> {
         let world = &self.world;
         world.restart(self.site);
-        let spell = world.trouble(self.site, role);
+        let spell = world.trouble(self.site, self.door, role);
         let (latency, measured_first) = {
             let range = world.options.sites[self.site].latency.clone();
             let mut site = world.site(self.site);
@@ -140,10 +154,14 @@ impl Wire {
                 Err(lost("connection refused"))
             }
             Trouble::NoMeters | Trouble::Reboot { .. } => Ok(match (role, healthy()) {
-                (Role::Status | Role::Controller, _) => plain(200, Answers::without_meters()),
+                (Role::Status | Role::Controller, _) => plain(200, Answers::without_meters(is_signed)),
                 (Role::Meters, answer) if answer.status == 200 => plain(200, Bytes::from_static(b"{}")),
                 (_, answer) => answer,
             }),
+            Trouble::Fault(fault) if is_signed => instead(signed::fault(fault)),
+            Trouble::NotVerified if is_signed => instead(signed::not_verified()),
+            Trouble::NoEnvelope if is_signed => instead(signed::fault(0)),
+            Trouble::Fault(_) | Trouble::NotVerified | Trouble::NoEnvelope => Ok(healthy()),
         }
     }
 }
@@ -169,10 +187,15 @@ impl Flight<'_> {
         self.ended = true;
         let Wire { world, site, .. } = self.wire;
         let now = Instant::now();
-        world.site(*site).conduct.request_ends(self.role, outcome, now);
+        world.site(*site).conduct.request_ends(self.wire.door, self.role, outcome, now);
         world.count(word);
-        if self.role == Role::Login {
-            world.count("logins");
+        match (self.role, world.options.sites[*site].way) {
+            (Role::Login, _) => world.count("logins"),
+            (Role::Meters, Way::Tedapi(_) | Way::Bearer | Way::V1r | Way::Pair) if word == "ok" => {
+                world.count("energies");
+            }
+            (Role::Status | Role::Controller, Way::V1r) if word == "ok" => world.count("signed"),
+            _ => {}
         }
         world.note(*site, Happened::Exchange { role: self.role, took: now - self.began, outcome: word });
     }
@@ -190,13 +213,21 @@ impl Transport for Wire {
     fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
         Box::pin(async move {
             let role = role_of(&request);
+            if role == Role::Order {
+                self.world.violated(self.site, "an order goes where nobody signs");
+            }
             let answer = self.carry(role, &request.path, |answers, stamp, whole| {
                 match answers.answer(&request, role, stamp, whole) {
                     Ok(body) => plain(200, body),
                     Err(status) => plain(status, Bytes::new()),
                 }
             });
-            answer.await?.ok(&request.path, HINT)
+            let answer = answer.await?;
+            if role == Role::Config && answer.status == 200 {
+                let ledger = &mut self.world.site(self.site).orders;
+                ledger.shows_config(&answer.body, false, Instant::now());
+            }
+            answer.ok(&request.path, HINT)
         })
     }
 }
@@ -204,21 +235,22 @@ impl Transport for Wire {
 impl Exchange for Wire {
     fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
         Box::pin(async move {
-            let role = customer_role(&call);
+            let role = call_role(&call);
+            let (way, arrived) = (self.world.options.sites[self.site].way, unix_time());
             if role == Role::Order {
-                let kept = {
-                    let mut site = self.world.site(self.site);
-                    let mode = site.answers.mode();
-                    site.orders.arrives(&call.body, mode)
-                };
+                let kept = self.order_arrives(&call);
                 self.world.demand(self.site, kept);
             }
-            let outcome =
-                self.carry(role, &call.path, |answers, stamp, _| answers.customer(&call, stamp)).await;
+            let answer = |answers: &mut Answers, stamp, whole| match way {
+                Way::Local(_) => answers.customer(&call, stamp),
+                _ => answers.call(&call, way, arrived, stamp, whole),
+            };
+            let outcome = self.carry(role, &call.path, answer).await;
             if let Ok(answer) = &outcome {
                 let ledger = &mut self.world.site(self.site).orders;
                 match role {
-                    Role::Order => ledger.answered(&call.body, answer.status),
+                    Role::Order => ledger.answered(&call, answer),
+                    Role::Config => ledger.shows_config(&answer.body, call.path == SIGNED, Instant::now()),
                     _ if call.path == "/api/operation" => ledger.shows(&answer.body, Instant::now()),
                     _ => {}
                 }

@@ -74,6 +74,10 @@ impl Witness {
         if !grew {
             self.world.violated(site, "the sequence number did not grow");
         }
+        let health = &snapshot.health;
+        if health.polls != health.poll_times.count() {
+            self.world.violated(site, "what is counted as a poll is none");
+        }
         self.world.demand(site, self.is_honest(site, snapshot, record.shown));
         record.shown =
             snapshot.reading.as_ref().zip(stamp(snapshot)).map(|(reading, stamp)| (reading.taken, stamp));
@@ -157,6 +161,21 @@ impl Witness {
             }
         }
         self.world.demand(3, self.sum_is_right(now));
+    }
+
+    /// The lifetime energies beside TEDAPI are those of the gateway itself. At the end, as deriving them takes a while.
+    pub fn look_at_energies(&self) {
+        for (site, entry) in self.directory.entries().iter().enumerate() {
+            let Some(reading) = &entry.board.read().reading else { continue };
+            let energy = reading.telemetry.documents().aggregates["site"]["energy_exported"].as_u64();
+            let Some(stamp) = energy.map(Stamp).filter(|_| self.world.options.sites[site].energies) else {
+                continue;
+            };
+            self.world.count("energies at the end");
+            if stamp.site() != site || stamp.since() > self.world.since() {
+                self.world.violated(site, format!("it shows an energy of gateway {}", stamp.site()));
+            }
+        }
     }
 
     /// The sum is one of what its contributors showed a moment ago, and says who is missing.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::answers::Answers;
 use crate::conduct::{Conduct, Ended};
-use crate::options::{Options, Spell, Trouble};
+use crate::options::{Door, Options, Spell, Trouble};
 use crate::orders::Ledger;
 
 /// How many of the last events a report shows.
@@ -168,18 +168,22 @@ impl World {
     }
 
     /// What is wrong with requests of `role` now.
-    pub fn trouble(&self, site: usize, role: Role) -> Option<Spell> {
+    pub fn trouble(&self, site: usize, door: Door, role: Role) -> Option<Spell> {
         let now = self.since();
         let spells = self.options.sites[site].spells.iter();
         let mut active = spells.filter(|spell| spell.from <= now && now < spell.until);
-        active.find(|spell| spell.role.is_none_or(|target| target == role)).copied()
+        let concerns = |spell: &&Spell| {
+            spell.role.is_none_or(|target| target == role) && spell.door.is_none_or(|target| target == door)
+        };
+        active.find(concerns).copied()
     }
 
     /// Whether anything is wrong now that a poll may notice.
     pub fn is_troubled(&self, site: usize) -> bool {
         let now = self.since();
-        let spells = &self.options.sites[site].spells;
-        spells.iter().any(|spell| spell.touches_polls() && spell.from <= now && now < spell.until)
+        let plan = &self.options.sites[site];
+        let mut spells = plan.spells.iter();
+        spells.any(|spell| spell.touches_polls(plan.way) && spell.from <= now && now < spell.until)
     }
 
     /// Lets the restarts happen that are due.

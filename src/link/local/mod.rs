@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
+use crate::link::aside::aside;
 use crate::link::https::{Exchange, Https};
 use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
@@ -123,7 +124,7 @@ impl<X: Exchange> LocalLink<X> {
 
     async fn poll_once(&mut self) -> Result<Arc<dyn Answers>, LinkError> {
         let answer = self.meters().await?;
-        self.take(Endpoint::Aggregates, answer)?;
+        self.take(Endpoint::Aggregates, answer).await?;
         self.doubted = None;
         for endpoint in self.schedule.outdated(Instant::now()) {
             self.answers.forget(endpoint);
@@ -131,9 +132,10 @@ impl<X: Exchange> LocalLink<X> {
         Ok(self.source())
     }
 
-    fn take(&mut self, endpoint: Endpoint, answer: Bytes) -> Result<(), LinkError> {
-        let malformed = |why: String| LinkError::Malformed { what: endpoint.path().into(), why };
-        self.answers.accept(endpoint, answer).map_err(|why| malformed(why.to_string()))?;
+    async fn take(&mut self, endpoint: Endpoint, answer: Bytes) -> Result<(), LinkError> {
+        let mut answers = self.answers.clone();
+        let accepted = aside(answer.len(), move || answers.accept(endpoint, answer).map(|()| answers)).await;
+        self.answers = accepted.map_err(|why| LinkError::unusable(endpoint.path(), &why))?;
         self.schedule.answered(endpoint, Instant::now());
         Ok(())
     }
@@ -160,7 +162,7 @@ impl<X: Exchange> LocalLink<X> {
         self.schedule.begin(endpoint, Instant::now());
         let before = self.answers.firmware();
         let outcome = match self.ask(endpoint, session.as_ref()).await {
-            Ok(answer) => self.take(endpoint, answer),
+            Ok(answer) => self.take(endpoint, answer).await,
             Err(error) => Err(error),
         };
         let now = Instant::now();

@@ -169,7 +169,7 @@ impl<X: Exchange> LocalLink<X> {
         let body = answer.inspect_err(|error| self.heed(error))?;
         let operation = Operation::of(&body)
             .map_err(|why| LinkError::Malformed { what: Endpoint::Operation.path().into(), why })?;
-        self.take(Endpoint::Operation, body)?;
+        self.take(Endpoint::Operation, body).await?;
         Ok(operation)
     }
 }

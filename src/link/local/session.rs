@@ -26,6 +26,7 @@ pub fn login(config: &LocalConfig) -> Call {
 pub fn opened(answer: Answer, mode: AuthMode) -> Result<Session, LinkError> {
     let set_cookies = answer.set_cookies.clone();
     let body = answer.ok(login::PATH, LOGIN_REFUSED)?;
+    login::readable(&body)?;
     let cookie = |name: &str| set_cookies.iter().find_map(|cookie| cookie_value(cookie, name));
     let cookies = cookie("AuthCookie").zip(cookie("UserRecord"));
     let cookies = cookies.map(|(auth, user)| Session::Cookies { auth, user });

@@ -119,6 +119,10 @@ mod tests {
         fn interpret(&self, _: &Arc<Readings>, _: &Adjustments, _: &NumberingMemory) -> Interpretation {
             Interpretation::default()
         }
+
+        fn size(&self) -> usize {
+            0
+        }
     }
 
     /// A link to a gateway, which may take orders, and may be away.

@@ -34,6 +34,11 @@ struct Supplemented {
 }
 
 impl Answers for Supplemented {
+    fn size(&self) -> usize {
+        let sources = self.sources.iter().map(|source| &source.answers);
+        sources.chain([&self.own]).map(|answers| answers.size()).sum()
+    }
+
     fn readings(&self, adjustments: &Adjustments) -> Readings {
         let mut readings = self.own.readings(adjustments);
         for source in &self.sources {

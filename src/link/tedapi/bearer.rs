@@ -9,29 +9,33 @@ use futures_util::future::LocalBoxFuture;
 
 use super::transport::{Request, Transport};
 use crate::link::LinkError;
-use crate::link::https::{Call, Https};
+use crate::link::https::{Call, Exchange, Https};
 use crate::link::login::Customer;
 use crate::link::login::Login;
 use crate::link::memory::Memory;
 use crate::settings::TedapiConfig;
 
 /// HTTPS with one connection that is kept alive, and a token that is renewed when it no longer holds.
-pub struct BearerTransport {
-    https: Https,
+pub struct BearerTransport<X = Https> {
+    exchange: X,
     login: Login,
 }
 
 impl BearerTransport {
     /// Builds the client; touches neither network nor files.
     pub fn new(config: &TedapiConfig, timezone: Option<&str>, limit: Duration, memory: Arc<Memory>) -> Self {
-        Self {
-            https: Https::new(&config.host, config.port, &config.certificate, limit),
-            login: Login::installer(&config.password, timezone, memory),
-        }
+        let https = Https::new(&config.host, config.port, &config.certificate, limit);
+        Self::over(https, Login::installer(&config.password, timezone, memory))
     }
 }
 
-impl Transport for BearerTransport {
+impl<X> BearerTransport<X> {
+    pub fn over(exchange: X, login: Login) -> Self {
+        Self { exchange, login }
+    }
+}
+
+impl<X: Exchange> Transport for BearerTransport<X> {
     fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
         Box::pin(async move {
             let call = Call {
@@ -44,12 +48,12 @@ impl Transport for BearerTransport {
                 body: request.body.unwrap_or_default(),
                 only_reads: true,
             };
-            self.login.send(&self.https, &call).await
+            self.login.send(&self.exchange, &call).await
         })
     }
 
     /// With the token of the installer: a login of the customer's own would take its place in memory.
     fn customer(&self) -> Option<Customer<'_>> {
-        Some(Customer { exchange: &self.https, login: &self.login, may_log_in: false })
+        Some(Customer { exchange: &self.exchange, login: &self.login, may_log_in: false })
     }
 }

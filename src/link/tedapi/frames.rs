@@ -10,11 +10,20 @@ use super::wire::{
     QueryRequest, ReadFile, SIGNED_ECDSA, SystemInfoResponse, UpdateFile,
 };
 use crate::link::LinkError;
+use crate::link::bounds::protobuf::{self, Most};
+use crate::link::bounds::{self, Excess, LONGEST_ANSWER};
 use crate::link::tedapi::answers::SystemInfo;
 
 /// `ReadFile::domain`
 const CONFIGURATION: i32 = 1;
 const CONFIG_FILE: &str = "config.json";
+/// What a query complains of; whoever reads it wants no more.
+const LIMITS: [Most; 2] = [
+    Most { path: &[16, 2, 3], most: 64, what: "errors" },
+    Most { path: &[16, 2, 3, 1], most: 512, what: "fields with errors" },
+];
+/// What is quoted of a complaint.
+const LONGEST_COMPLAINT: usize = 400;
 
 /// Who is asked, seen from the gateway we talk to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +111,7 @@ pub fn query_answer(envelope: Bytes, what: &str) -> Result<Bytes, LinkError> {
     let response = response.ok_or_else(|| malformed(what, "it holds no query response"))?;
     let complaint = || {
         let errors = response.errors.iter().map(|error| format!("{} (code {})", error.message, error.code));
-        errors.collect::<Vec<_>>().join(", ")
+        shortened(&errors.collect::<Vec<_>>().join(", "))
     };
     if response.status == QUERY_FAILED || response.data.is_empty() {
         let why = match response.errors.is_empty() {
@@ -144,13 +153,16 @@ pub enum Updated {
 }
 
 pub fn config_updated(envelope: Bytes) -> Updated {
+    if let Err(why) = protobuf::check(&envelope, &LIMITS, LONGEST_ANSWER) {
+        return Updated::Unclear(too_large("the change of the configuration", why).to_string());
+    }
     let envelope = match Envelope::decode(envelope) {
         Ok(envelope) => envelope,
         Err(error) => return Updated::Unclear(error.to_string()),
     };
     if let Some(error) = envelope.common.and_then(|common| common.error) {
         let status = error.status.unwrap_or_default();
-        return Updated::Error { code: status.code, message: status.message };
+        return Updated::Error { code: status.code, message: shortened(&status.message) };
     }
     match envelope.files {
         Some(Files { update_response: Some(_), .. }) => Updated::Acknowledged,
@@ -162,7 +174,11 @@ pub fn config_updated(envelope: Bytes) -> Updated {
 pub fn system_info_answer(envelope: Bytes) -> Result<SystemInfo, LinkError> {
     let what = "the system information request";
     let info = open(envelope, what)?.common.and_then(|common| common.system_info);
-    info.map(system_facts).ok_or_else(|| malformed(what, "it holds no system information"))
+    let info = info.map(system_facts).ok_or_else(|| malformed(what, "it holds no system information"))?;
+    for text in [&info.din, &info.version, &info.git_hash].into_iter().flatten() {
+        bounds::name(text).map_err(|why| too_large(what, why))?;
+    }
+    Ok(info)
 }
 
 fn system_facts(response: SystemInfoResponse) -> SystemInfo {
@@ -179,15 +195,25 @@ fn system_facts(response: SystemInfoResponse) -> SystemInfo {
 
 /// An answer's envelope, decoded; an error inside is an error.
 fn open(envelope: Bytes, what: &str) -> Result<Envelope, LinkError> {
+    protobuf::check(&envelope, &LIMITS, LONGEST_ANSWER).map_err(|why| too_large(what, why))?;
     let mut envelope = Envelope::decode(envelope).map_err(|error| malformed(what, error))?;
     match envelope.common.as_mut().and_then(|common| common.error.take()) {
         None => Ok(envelope),
         Some(error) => {
             let status = error.status.unwrap_or_default();
-            let why = format!("the gateway reports: {} (code {})", status.message, status.code);
+            let why = format!("the gateway reports: {} (code {})", shortened(&status.message), status.code);
             Err(malformed(what, why))
         }
     }
+}
+
+/// What is quoted of a gateway's text.
+fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST_COMPLAINT).collect()
+}
+
+fn too_large(what: &str, why: Excess) -> LinkError {
+    LinkError::unusable(what, &why.into())
 }
 
 pub(crate) fn malformed(what: &str, why: impl ToString) -> LinkError {

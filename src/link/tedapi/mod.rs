@@ -23,6 +23,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
+use crate::link::aside::aside;
 use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{Answers, Capability, LinkHealth, LinkKind, Order, OrderKind};
@@ -139,22 +140,36 @@ impl<C: Channel> TedapiLink<C> {
         frames::query_answer(self.channel.ask(question).await?, what)
     }
 
+    /// Takes an answer over with `accept`; one that cannot be used leaves everything as it was.
+    async fn take<A>(&mut self, answer: Bytes, what: &str, accept: A) -> Result<(), LinkError>
+    where
+        A: FnOnce(&mut TedapiAnswers, Bytes) -> Result<(), Unusable> + Send + 'static,
+    {
+        let mut answers = self.payloads.clone();
+        let accepted = aside(answer.len(), move || accept(&mut answers, answer).map(|()| answers)).await;
+        self.payloads = accepted.map_err(|why| LinkError::unusable(what, &why))?;
+        Ok(())
+    }
+
     async fn poll_once(&mut self) -> Result<Arc<dyn Answers>, LinkError> {
         let din = self.din().await?;
         let target = Target::Gateway { din: &din };
         let same_query = self.queries.status == self.queries.controller;
         if same_query || !self.controller.rests(Instant::now()) {
             let what = "the controller query";
-            let answer = self.ask(self.queries.controller, &din, target, what).await;
-            match answer
-                .and_then(|answer| self.payloads.accept_controller(answer).map_err(|why| unusable(what, why)))
-            {
+            let outcome = match self.ask(self.queries.controller, &din, target, what).await {
+                Ok(answer) => self.take(answer, what, TedapiAnswers::accept_controller).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
                 Ok(()) => {
                     self.controller.succeeded_for(CONTROLLER_EVERY, Instant::now());
                     return Ok(self.source());
                 }
                 // A gateway that stumbles over the large question may well answer the small one.
-                Err(LinkError::Malformed { what, why }) if !same_query => {
+                Err(LinkError::Malformed { what, why } | LinkError::TooLarge { what, why })
+                    if !same_query =>
+                {
                     log::debug!("cannot read the answer to {what}: {why}");
                     self.controller.failed(Instant::now());
                 }
@@ -163,7 +178,7 @@ impl<C: Channel> TedapiLink<C> {
         }
         let what = "the status query";
         let answer = self.ask(self.queries.status, &din, target, what).await?;
-        self.payloads.accept_status(answer).map_err(|why| unusable(what, why))?;
+        self.take(answer, what, TedapiAnswers::accept_status).await?;
         Ok(self.source())
     }
 
@@ -191,7 +206,8 @@ impl<C: Channel> TedapiLink<C> {
         let outcome = energies.proceed(customer).await.and_then(|answer| {
             let Some(answer) = answer else { return Ok(false) };
             let accepted = self.payloads.accept_energies(&answer);
-            accepted.map(|()| true).map_err(|why| unusable("the question for lifetime energies", why))
+            let what = "the question for lifetime energies";
+            accepted.map(|()| true).map_err(|why| LinkError::unusable(what, &why))
         });
         match &outcome {
             // There is another step to take.
@@ -212,7 +228,7 @@ impl<C: Channel> TedapiLink<C> {
                 let target = Target::Gateway { din: &din };
                 let question = Question { din: &din, target, payload: frames::config(), what };
                 let answer = frames::config_answer(self.channel.ask(question).await?)?;
-                self.payloads.accept_config(answer).map_err(|why| unusable(what, why))?;
+                self.take(answer, what, TedapiAnswers::accept_config).await?;
                 self.config.succeeded_for(CONFIG_EVERY, now);
                 self.know_units(now);
             }
@@ -245,8 +261,10 @@ impl<C: Channel> TedapiLink<C> {
                         return Err(error);
                     }
                     answer => {
-                        let accepted = self.payloads.accept_components(&unit, answer?);
-                        accepted.map_err(|why| unusable(&what, why))?;
+                        let accept = move |answers: &mut TedapiAnswers, answer| {
+                            answers.accept_components(&unit, answer)
+                        };
+                        self.take(answer?, &what, accept).await?;
                     }
                 }
             }
@@ -271,10 +289,6 @@ impl<C: Channel> TedapiLink<C> {
         self.units = units.collect();
         self.unseen = unseen;
     }
-}
-
-fn unusable(what: &str, why: Unusable) -> LinkError {
-    LinkError::Malformed { what: what.into(), why: why.to_string() }
 }
 
 impl<C: Channel> Link for TedapiLink<C> {

@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout};
 use super::channel::{Channel, Commands, Question};
 use super::frames::{self, Target, Updated};
 use super::leaf::{self, LeafError};
-use super::{CONFIG_EVERY, TedapiLink, unusable};
+use super::answers::TedapiAnswers;
+use super::{CONFIG_EVERY, TedapiLink};
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
 use crate::model::{
@@ -156,8 +157,8 @@ impl<C: Channel> TedapiLink<C> {
             Err(error) => return ReadBack::failed(error),
         };
         let read = Read::of(blob.clone(), hash, &din).and_then(|read| read.reserve());
-        if let Err(why) = self.payloads.accept_config(blob) {
-            return ReadBack::failed(unusable(READ, why));
+        if let Err(error) = self.take(blob, READ, TedapiAnswers::accept_config).await {
+            return ReadBack::failed(error);
         }
         let now = Instant::now();
         self.config.succeeded_for(CONFIG_EVERY, now);

@@ -5,6 +5,32 @@ use prost::bytes::Bytes;
 
 use crate::settings::RsaKey;
 
+/// Signs requests. The seam where a simulation puts a signature that costs nothing.
+pub trait SigningKey: Send + Sync {
+    /// PKCS#1 `RSAPublicKey`, by which the gateway knows who signed.
+    fn public_key(&self) -> &[u8];
+
+    /// By which people know the key.
+    fn fingerprint(&self) -> &str;
+
+    /// May take milliseconds: not for a thread that others wait for.
+    fn sign(&self, message: &[u8]) -> Vec<u8>;
+}
+
+impl SigningKey for RsaKey {
+    fn public_key(&self) -> &[u8] {
+        self.public_der()
+    }
+
+    fn fingerprint(&self) -> &str {
+        self.fingerprint()
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.sign(message)
+    }
+}
+
 /// A signed request holds for this long, in seconds.
 pub const HOLDS: u32 = 12;
 /// What a gateway says of a registration that nobody confirmed. Answers that say so are short.
@@ -120,7 +146,7 @@ pub fn to_be_signed(din: &str, expires_at: u32, envelope: &[u8]) -> Vec<u8> {
 }
 
 /// A request that holds for [`HOLDS`] seconds from `unix_time` on. Takes milliseconds.
-pub fn sign(key: &RsaKey, din: &str, envelope: Bytes, unix_time: f64, uuid: u128) -> Bytes {
+pub fn sign(key: &dyn SigningKey, din: &str, envelope: Bytes, unix_time: f64, uuid: u128) -> Bytes {
     let expires_at = (unix_time.ceil() as u32).saturating_add(HOLDS);
     let signature = key.sign(&to_be_signed(din, expires_at, &envelope));
     let routable = Routable {
@@ -128,7 +154,7 @@ pub fn sign(key: &RsaKey, din: &str, envelope: Bytes, unix_time: f64, uuid: u128
         envelope,
         status: None,
         signature: Some(SignatureData {
-            signer: Some(Signer { public_key: key.public_der().to_vec() }),
+            signer: Some(Signer { public_key: key.public_key().to_vec() }),
             rsa: Some(RsaSignature { expires_at, signature }),
         }),
         uuid: written(uuid).into(),

@@ -25,8 +25,8 @@ use super::tedapi::wire::{Envelope, HERMES_COMMAND, Participant};
 use crate::clock::unix_time;
 use crate::link::LinkError;
 use crate::model::{LinkKind, Unable};
-use crate::settings::{RsaKey, V1rConfig};
-use message::Refusal;
+use crate::settings::V1rConfig;
+use message::{Refusal, SigningKey};
 
 /// A registration that nobody confirms is void after about this long.
 const CONFIRMATION_WINDOW: Duration = Duration::from_secs(600);
@@ -39,7 +39,7 @@ const REFUSED: &str =
 pub struct SignedChannel<E> {
     exchange: E,
     login: Login,
-    key: RsaKey,
+    key: Arc<dyn SigningKey>,
     /// Since when the gateway says that the registration is not confirmed.
     pending_since: Option<Instant>,
     /// Of one exchange.
@@ -51,18 +51,20 @@ impl SignedChannel<Https> {
     pub fn new(config: &V1rConfig, timezone: Option<&str>, limit: Duration, memory: Arc<Memory>) -> Self {
         let https = Https::new(&config.host, config.port, &config.certificate, limit);
         let login = Login::customer(&config.password, timezone, memory);
-        Self::over(https, login, config.key.clone(), limit)
+        Self::over(https, login, Arc::new(config.key.clone()), limit)
     }
 }
 
 impl<E: Exchange> SignedChannel<E> {
-    fn over(exchange: E, login: Login, key: RsaKey, limit: Duration) -> Self {
+    /// As [`SignedChannel::new`], over an exchange and with a signature of choice.
+    pub fn over(exchange: E, login: Login, key: Arc<dyn SigningKey>, limit: Duration) -> Self {
         Self { exchange, login, key, pending_since: None, limit }
     }
 
     async fn post(&self, din: &str, envelope: Bytes, only_reads: bool) -> Result<Answer, LinkError> {
         let (key, din, uuid) = (self.key.clone(), din.to_owned(), rand::random());
-        let sign = move || message::sign(&key, &din, envelope, unix_time(), uuid);
+        let now = unix_time();
+        let sign = move || message::sign(&*key, &din, envelope, now, uuid);
         let signed = tokio::task::spawn_blocking(sign).await;
         let body = signed.map_err(|error| LinkError::Unreachable(format!("cannot sign: {error}")))?;
         let call = Call {

@@ -12,7 +12,7 @@ use super::message::{Routable, open};
 use super::*;
 use crate::link::tedapi::frames::{self, Target};
 use crate::link::tedapi::queries::Queries;
-use crate::settings::{QuerySet, Secret};
+use crate::settings::{QuerySet, RsaKey, Secret};
 
 const DIN: &str = "1232100-00-E--TG123456789012";
 const FOLLOWER: &str = "1707000-11-J--TG987654321ABC";
@@ -60,7 +60,7 @@ fn channel() -> (Gateway, SignedChannel<Gateway>) {
     let gateway = Gateway::default();
     let key = RsaKey::from_pem(vectors()["key_pem"].as_str().unwrap().as_bytes()).unwrap();
     let login = Login::customer(&Secret::new("FGHIJ"), None, Memory::new("host", None));
-    (gateway.clone(), SignedChannel::over(gateway, login, key, Duration::from_secs(5)))
+    (gateway.clone(), SignedChannel::over(gateway, login, Arc::new(key), Duration::from_secs(5)))
 }
 
 fn config() -> Question<'static> {

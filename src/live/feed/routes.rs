@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::{Kind, Listener, Message, Place};
+use crate::live::guard::Guarded;
 use crate::live::sessions::Life;
 use crate::live::slices::sliced;
 use crate::live::{GoAway, Live, STOPPING, answer, goodbye, refuse, upgraded, welcome};
@@ -76,6 +77,7 @@ async fn socket(live: Data<Live>, request: HttpRequest, payload: Payload) -> Res
     let life = welcome(&live, &request)?;
     let sent = Sent { life: life.clone(), last: None };
     let session = FeedSession { listener: Some(live.feed.listen(place(&request))), sent };
+    let payload = Guarded::new(payload, life.clone());
     let response = upgraded(WsResponseBuilder::new(session, &request, payload))?;
     life.hurry();
     Ok(sliced(response, life))
@@ -117,13 +119,15 @@ impl Actor for FeedSession {
 
 impl StreamHandler<Arc<Message>> for FeedSession {
     fn handle(&mut self, message: Arc<Message>, ctx: &mut Self::Context) {
-        self.sent.count(&message);
-        ctx.text(message.json.clone());
+        if !self.sent.life.is_leaving() {
+            self.sent.count(&message);
+            ctx.text(message.json.clone());
+        }
     }
 
     /// The service stops.
     fn finished(&mut self, ctx: &mut Self::Context) {
-        goodbye(ctx, STOPPING);
+        goodbye(&self.sent.life, STOPPING, ctx);
     }
 }
 
@@ -131,12 +135,12 @@ impl Handler<GoAway> for FeedSession {
     type Result = ();
 
     fn handle(&mut self, _: GoAway, ctx: &mut Self::Context) {
-        goodbye(ctx, STOPPING);
+        goodbye(&self.sent.life, STOPPING, ctx);
     }
 }
 
 impl StreamHandler<Result<Frame, ProtocolError>> for FeedSession {
     fn handle(&mut self, frame: Result<Frame, ProtocolError>, ctx: &mut Self::Context) {
-        answer(frame, ctx);
+        answer(frame, &self.sent.life, ctx);
     }
 }

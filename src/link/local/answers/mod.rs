@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::link::bounds::{self, Bounds, MOST_BATTERIES};
 use crate::link::json::{Look, Unusable, object};
 use crate::model::{
     Adjustments, Answers, Charge, GridStatus, Interpretation, NumberingMemory, Power, RawPercent, Readings,
@@ -64,6 +65,16 @@ impl Endpoint {
         }
     }
 
+    /// How large its answer may be.
+    fn bounds(self) -> &'static Bounds {
+        match self {
+            Self::Aggregates => &bounds::METERS,
+            Self::SystemStatus => &bounds::SYSTEM_STATUS,
+            Self::SolarPowerwall => &bounds::SOLAR,
+            _ => &bounds::SMALL,
+        }
+    }
+
     /// Whether a Powerwall 3 answers it over its wired LAN.
     pub fn is_basic(self) -> bool {
         matches!(self, Self::Aggregates | Self::GridStatus | Self::StateOfEnergy)
@@ -106,8 +117,9 @@ impl CustomerAnswers {
                 vitals::decode(&answer)?;
                 Value::Null
             }
-            _ => object(&answer)?,
+            _ => object(&answer, endpoint.bounds())?,
         };
+        bounds::count(value.at(&["battery_blocks"]).items().len(), MOST_BATTERIES, "batteries")?;
         self.learn(endpoint, &value);
         self.answers[endpoint as usize] = Some(answer);
         Ok(())
@@ -179,6 +191,10 @@ impl CustomerAnswers {
 }
 
 impl Answers for CustomerAnswers {
+    fn size(&self) -> usize {
+        self.answers.iter().flatten().map(Bytes::len).sum()
+    }
+
     fn readings(&self, adjustments: &Adjustments) -> Readings {
         let facts = &self.facts;
         let power = adjustments.apply(facts.power);

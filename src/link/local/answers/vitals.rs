@@ -6,6 +6,8 @@ use bytes::Bytes;
 use prost::Message;
 use serde_json::{Map, Value, json};
 
+use crate::link::bounds;
+use crate::link::bounds::protobuf::{self, Most};
 use crate::link::json::{Object, Unusable};
 
 /// The messages.
@@ -136,9 +138,32 @@ pub mod wire {
 
 use wire::{Device, Devices, Kind, Measured};
 
+/// Length of the longest answer; one of two Powerwall 2 has 8 kB.
+const LONGEST: usize = 192 << 10;
+/// Length of the longest name or text, and of all that is told of who a device is.
+const LONGEST_TEXT: usize = 4 << 10;
+/// Ten Powerwall 2 have some sixty devices with 1,300 measurements.
+const LIMITS: [Most; 3] = [
+    Most { path: &[1], most: 256, what: "devices" },
+    Most { path: &[1, 2], most: 6000, what: "measurements" },
+    Most { path: &[1, 3], most: 2000, what: "alerts" },
+];
+/// Of one meter; recorded ones have one.
+const MOST_LOCATIONS: usize = 16;
+
 /// The devices in an answer.
 pub(super) fn decode(answer: &Bytes) -> Result<Devices, Unusable> {
-    Devices::decode(&answer[..]).map_err(|error| Unusable::NotVitals(error.to_string()))
+    bounds::length(answer.len(), LONGEST)?;
+    protobuf::check(answer, &LIMITS, LONGEST_TEXT)?;
+    let devices = Devices::decode(&answer[..]).map_err(|error| Unusable::NotVitals(error.to_string()))?;
+    for entry in &devices.devices {
+        let device = entry.connected.as_ref().and_then(|connected| connected.device.as_ref());
+        let attributes = device.and_then(|device| device.attributes.as_ref()?.kind.as_ref());
+        if let Some(Kind::Meter(meter)) = attributes {
+            bounds::count(meter.location.len(), MOST_LOCATIONS, "places of a meter")?;
+        }
+    }
+    Ok(devices)
 }
 
 /// The document: devices by DIN. Of a DIN that occurs twice, the first identity counts; later measurements and alerts

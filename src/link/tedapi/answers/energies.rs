@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::link::bounds;
 use crate::link::json::{Look, Unusable, object};
 use crate::model::Number;
 
@@ -63,7 +64,7 @@ impl Energies {
     /// Takes over what `/api/meters/aggregates` of the customer API tells. Meters and counters that it leaves out
     /// stay as they were.
     pub fn accept(&mut self, answer: &Bytes) -> Result<(), Unusable> {
-        let document = object(answer)?;
+        let document = object(answer, &bounds::METERS)?;
         if METERS.iter().all(|meter| !document.at(&[meter]).is_object()) {
             return Err(Unusable::NoMeters);
         }

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::parsed::powerwall3_units;
+use super::parsed::{expansions, powerwall3_units};
 use super::site_documents;
+use crate::link::bounds::{self, Excess, MOST_BATTERIES, MOST_POWERWALL3};
 use crate::link::json::{Look, names};
 use crate::model::{Charge, GridStatus, Power, RawPercent};
 
@@ -16,6 +17,8 @@ pub(super) struct ConfigFacts {
     pub powerwall3_units: Vec<String>,
     /// Battery blocks of any type.
     pub blocks: usize,
+    /// Battery blocks and their expansions.
+    batteries: usize,
     /// `None` while no block says what hardware this is.
     pub powerwall3: Option<bool>,
     pub reserve: Option<RawPercent>,
@@ -29,13 +32,16 @@ pub(super) struct ConfigFacts {
 impl ConfigFacts {
     pub fn of(config: &Value) -> Self {
         let powerwall3_units = powerwall3_units(config);
-        let blocks = config.at(&["battery_blocks"]).items().len();
+        let blocks = config.at(&["battery_blocks"]).items();
+        let batteries = blocks.iter().map(|block| 1 + expansions(block).count()).sum();
+        let blocks = blocks.len();
         let owned = |value: &Value| value.name().map(str::to_owned);
         let site = config.at(&["site_info"]);
         Self {
             known: true,
             powerwall3: (blocks > 0).then_some(!powerwall3_units.is_empty()),
             blocks,
+            batteries,
             reserve: site.at(&["backup_reserve_percent"]).number().map(|raw| RawPercent(raw.as_f64())),
             mode: owned(config.at(&["default_real_mode"])),
             grid_charging: site_documents::grid_charging(config),
@@ -44,6 +50,17 @@ impl ConfigFacts {
             timezone: owned(site.at(&["timezone"])),
             powerwall3_units,
         }
+    }
+
+    /// Whether a site can be like that. Each unit has topics, series and a number, and is asked for its components.
+    ///
+    /// # Errors
+    /// With what is too much.
+    pub fn check(&self) -> Result<(), Excess> {
+        bounds::count(self.batteries, MOST_BATTERIES, "batteries")?;
+        bounds::count(self.powerwall3_units.len(), MOST_POWERWALL3, "Powerwall 3 units")?;
+        let names = [&self.mode, &self.site_name, &self.timezone].into_iter().flatten();
+        names.chain(&self.powerwall3_units).try_for_each(|name| bounds::name(name))
     }
 }
 

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::link::bounds::{self, CONFIG, CONTROLLER};
 use crate::link::json::{Look, object};
 use crate::link::vitals::{self, Devices};
 use crate::model::{
@@ -102,14 +103,14 @@ impl TedapiAnswers {
 
     /// The answer of the basic controller query.
     pub fn accept_status(&mut self, answer: Bytes) -> Result<(), Unusable> {
-        self.status_facts = Arc::new(StatusFacts::of(&object(&answer)?));
+        self.status_facts = Arc::new(StatusFacts::of(&object(&answer, &CONTROLLER)?));
         self.status = Some(answer);
         Ok(())
     }
 
     /// The answer of the full controller query, which is a status as well.
     pub fn accept_controller(&mut self, answer: Bytes) -> Result<(), Unusable> {
-        let controller = object(&answer)?;
+        let controller = object(&answer, &CONTROLLER)?;
         self.status_facts = Arc::new(StatusFacts::of(&controller));
         self.boot = uptime::latch(self.boot.take(), &controller);
         self.status = Some(answer.clone());
@@ -119,8 +120,9 @@ impl TedapiAnswers {
 
     /// `config.json`.
     pub fn accept_config(&mut self, answer: Bytes) -> Result<(), Unusable> {
-        let config = object(&answer)?;
-        self.config_facts = Arc::new(ConfigFacts::of(&config));
+        let facts = ConfigFacts::of(&object(&answer, &CONFIG)?);
+        facts.check()?;
+        self.config_facts = Arc::new(facts);
         self.config = Some(answer);
         self.components
             .retain(|(din, _)| self.config_facts.powerwall3_units.iter().any(|unit| **unit == **din));
@@ -129,7 +131,7 @@ impl TedapiAnswers {
 
     /// The answer of the components query of the Powerwall 3 unit `din`.
     pub fn accept_components(&mut self, din: &str, answer: Bytes) -> Result<(), Unusable> {
-        object(&answer)?;
+        object(&answer, &bounds::components(self.config_facts.powerwall3_units.len()))?;
         match self.components.iter_mut().find(|(unit, _)| **unit == *din) {
             Some((_, bytes)) => *bytes = answer,
             None => self.components.push((din.into(), answer)),
@@ -171,6 +173,11 @@ impl TedapiAnswers {
 }
 
 impl Answers for TedapiAnswers {
+    fn size(&self) -> usize {
+        let single = [&self.config, &self.status, &self.controller].into_iter().flatten();
+        single.chain(self.components.iter().map(|(_, answer)| answer)).map(Bytes::len).sum()
+    }
+
     /// The readings of this moment. Cheap, but for the seconds in which a solar meter is silent.
     fn readings(&self, adjustments: &Adjustments) -> Readings {
         let status = &self.status_facts;

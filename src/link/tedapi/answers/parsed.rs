@@ -1,5 +1,7 @@
 //! All answers of one gateway, parsed: the common ground of the documents derived from them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -12,8 +14,9 @@ use crate::link::vitals::Configured;
 pub(super) struct Parsed<'a> {
     pub payloads: &'a TedapiAnswers,
     pub config: Value,
-    pub status: Value,
-    pub controller: Value,
+    pub status: Arc<Value>,
+    /// The same as the status where one answer is both.
+    pub controller: Arc<Value>,
     /// Components of each Powerwall 3 unit, by DIN, in configured order.
     pub units: Vec<(&'a str, Value)>,
 }
@@ -29,11 +32,17 @@ impl<'a> Parsed<'a> {
         let units = powerwall3_units(&config);
         let components = |din: &str| {
             let (din, bytes) = payloads.components.iter().find(|(unit, _)| **unit == *din)?;
-            Some((&**din, parse(Some(bytes)).at(&["components"]).clone()))
+            let components = parse(Some(bytes)).get_mut("components").map(Value::take);
+            Some((&**din, components.unwrap_or_default()))
         };
         let units = units.iter().filter_map(|din| components(din)).collect();
-        let status = parse(payloads.status.as_ref());
-        let controller = parse(payloads.controller.as_ref());
+        let controller = Arc::new(parse(payloads.controller.as_ref()));
+        let status = match (&payloads.status, &payloads.controller) {
+            (Some(status), Some(controller_answer)) if status.as_ptr() == controller_answer.as_ptr() => {
+                controller.clone()
+            }
+            (status, _) => Arc::new(parse(status.as_ref())),
+        };
         Self { payloads, config, status, controller, units }
     }
 
