@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::board::{Board, Published};
 use crate::gateway::GatewayActor;
+use crate::gateway::order_book::OrderBook;
 use crate::model::{Aggregate, Snapshot};
 
 /// One configured gateway.
@@ -15,13 +16,15 @@ pub struct Entry {
     pub id: String,
     /// Its newest snapshot; also while its actor is being started again.
     pub board: Arc<Board<Snapshot>>,
+    /// Its orders; outlives its actor.
+    pub(super) orders: OrderBook,
     /// Its actor; replaced when that died.
     addr: ArcSwapOption<Addr<GatewayActor>>,
 }
 
 impl Entry {
     pub fn new(id: impl Into<String>, board: Arc<Board<Snapshot>>) -> Self {
-        Self { id: id.into(), board, addr: ArcSwapOption::empty() }
+        Self { id: id.into(), board, orders: OrderBook::default(), addr: ArcSwapOption::empty() }
     }
 
     /// The actor to send messages to; `None` while there is none.

@@ -25,6 +25,7 @@ use crate::board::Board;
 use crate::connections::{Connections, Limits, default_gateway};
 use crate::directory::Directory;
 use crate::frames::Frames;
+use crate::gateway::order_log::JournalLog;
 use crate::link::connect_with;
 use crate::link::memory::Memories;
 use crate::model::Aggregate;
@@ -128,9 +129,10 @@ impl Service {
         let gateways = Arbiter::new();
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
         let memories = Memories::default();
+        let order_log = Arc::new(JournalLog::new(journal.clone()));
         let connect: LinkFactory = Arc::new(move |gateway| connect_with(gateway, &memories));
         let supervisor = Supervisor::start_in_arbiter(&gateways.handle(), move |_| {
-            Supervisor::new(configured, polling, directory, connect, seed)
+            Supervisor::new(configured, polling, directory, connect, seed).with_order_log(order_log)
         });
         Ok(Self {
             addr,

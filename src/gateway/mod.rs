@@ -5,6 +5,9 @@
 
 pub mod messages;
 mod numbers;
+pub mod order_book;
+pub mod order_log;
+pub mod orders;
 pub(crate) mod outage;
 mod pace;
 mod retry;
@@ -27,6 +30,7 @@ use crate::model::{
 };
 use crate::pause::{Growth, Pause};
 use messages::{GetSnapshot, Stop};
+use orders::Desk;
 use outage::OutageLog;
 use pace::{Pace, longest_stride};
 use retry::{Retry, RetrySchedule};
@@ -83,6 +87,7 @@ pub struct GatewayActor {
     kept: Arc<Numbering>,
     /// The timer of the next poll.
     timer: Option<SpawnHandle>,
+    orders: Desk,
 }
 
 impl GatewayActor {
@@ -103,6 +108,7 @@ impl GatewayActor {
             unread: plan.numbers.clone(),
             kept: Arc::default(),
             timer: None,
+            orders: Desk::default(),
             plan,
             board,
             newest,
@@ -156,7 +162,10 @@ impl GatewayActor {
         if self.link.is_none() {
             return; // the end of the exchange under way leads back here
         }
-        let Some(due) = self.due else { return };
+        let Some(due) = self.due else { return self.drop_orders() };
+        if self.proceed_with_orders(due, ctx) {
+            return;
+        }
         let now = Instant::now();
         if now >= due {
             self.poll(ctx);
@@ -166,7 +175,9 @@ impl GatewayActor {
             if let Some(timer) = self.timer.take() {
                 ctx.cancel_future(timer);
             }
-            self.timer = Some(ctx.run_later(due - now, |actor, ctx| actor.proceed(ctx)));
+            let wake = self.orders_wake().map_or(due, |wake| wake.min(due));
+            let pause = wake.saturating_duration_since(now);
+            self.timer = Some(ctx.run_later(pause, |actor, ctx| actor.proceed(ctx)));
         }
     }
 
@@ -255,6 +266,8 @@ impl GatewayActor {
         health.cooldown_until = None;
         self.due = Some(due);
         self.may_refresh = true;
+        self.orders.has_answered = true;
+        self.orders.book.polled();
         self.newest.reading = Some(Reading { telemetry, taken: now, taken_at: unix_time() });
         self.note_link(None);
         self.publish();
@@ -284,6 +297,7 @@ impl GatewayActor {
         health.cooldown_until = due.filter(|_| matches!(retry, Retry::CoolDown(_)));
         self.due = due;
         self.may_refresh = false;
+        self.orders.has_answered = false;
         self.note_link(Some(note));
         self.publish();
     }
@@ -330,6 +344,7 @@ impl GatewayActor {
 
     /// Keeps the record of the link: its last success and its last error. One that stands for several keeps its own.
     fn note_link(&mut self, error: Option<ErrorNote>) {
+        self.note_capabilities();
         let Some(link) = &self.link else { return };
         let links = &mut self.newest.health.links;
         if let Some(several) = link.links() {
@@ -390,7 +405,10 @@ impl Actor for GatewayActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let Some(predecessor) = self.predecessor.take() else { return self.proceed(ctx) };
+        let Some(predecessor) = self.predecessor.take() else {
+            self.open_orders();
+            return self.proceed(ctx);
+        };
         ctx.spawn(predecessor.send(Stop).into_actor(self).map(|_, actor, ctx| {
             // Its last exchange may have ended in the meantime; what it published is of settings that are gone.
             let last = actor.board.glance().sequence;
@@ -398,6 +416,7 @@ impl Actor for GatewayActor {
                 actor.newest.sequence = last;
                 actor.publish();
             }
+            actor.open_orders();
             actor.proceed(ctx);
         }));
     }
@@ -415,6 +434,7 @@ impl Handler<Stop> for GatewayActor {
     type Result = ();
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        self.close_orders();
         ctx.stop();
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 use super::memory::Memory;
+use super::order::{Carried, ReadBack};
 use super::{Link, LinkError, Refreshed};
-use crate::model::{Answers, LinkHealth, LinkKind};
+use crate::model::{Answers, Capability, LinkHealth, LinkKind, Order};
 
 /// A link that asks nothing while its gateway wants to be left alone.
 pub struct Careful {
@@ -64,5 +65,37 @@ impl Link for Careful {
             }
             refreshed
         })
+    }
+
+    fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
+        Box::pin(async move {
+            self.memory.recall().await;
+            if let Some(left) = self.memory.silence_left() {
+                let silence = LinkError::Silence { left };
+                return Carried::not_sent(silence.kind(), silence.to_string());
+            }
+            let carried = self.link.carry_out(order, limit).await;
+            if let Some(error) = &carried.problem {
+                self.memory.heed(error).await;
+            }
+            carried
+        })
+    }
+
+    fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
+        Box::pin(async move {
+            if self.memory.silence_left().is_some() {
+                return ReadBack::default();
+            }
+            let read = self.link.read_back(order).await;
+            if let Some(error) = &read.problem {
+                self.memory.heed(error).await;
+            }
+            read
+        })
+    }
+
+    fn capabilities(&self) -> Vec<Capability> {
+        self.link.capabilities()
     }
 }

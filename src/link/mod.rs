@@ -12,6 +12,7 @@ pub mod local;
 pub mod login;
 pub mod look;
 pub mod memory;
+pub mod order;
 pub mod pair;
 pub mod silence;
 pub mod standby;
@@ -27,11 +28,12 @@ use futures_util::future::LocalBoxFuture;
 
 pub use error::LinkError;
 
-use crate::model::{Answers, LinkHealth, LinkKind};
+use crate::model::{Answers, Capability, LinkHealth, LinkKind, Obstacle, Order, OrderKind, Unable};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
 use careful::Careful;
 use local::LocalLink;
 use memory::Memories;
+use order::{Carried, ReadBack};
 use pair::Pair;
 use standby::Standby;
 use tedapi::TedapiLink;
@@ -62,6 +64,23 @@ pub trait Link {
     /// for one exchange and no longer. A failed exchange keeps the last good answer.
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed>;
 
+    /// Carries out an order, once, within `limit`: reads what must be known just before, and sends. What it cannot prove
+    /// it does not claim; reading back, which comes later, is [`Link::read_back`].
+    fn carry_out<'a>(&'a mut self, _order: &'a Order, _limit: Duration) -> LocalBoxFuture<'a, Carried> {
+        Box::pin(async { Carried::unable(cannot_write()) })
+    }
+
+    /// Reads, in one exchange, whether the gateway has what `order` asked for.
+    fn read_back<'a>(&'a mut self, _order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
+        Box::pin(async { ReadBack::default() })
+    }
+
+    /// What orders it takes at present, and what stands in the way of the others.
+    fn capabilities(&self) -> Vec<Capability> {
+        let all = OrderKind::ALL.into_iter();
+        all.map(|order| Capability { order, by: Err(cannot_write()) }).collect()
+    }
+
     /// How each of several ways does, if this stands for several; of a single one, whoever uses it knows.
     fn links(&self) -> Option<Vec<LinkHealth>> {
         None
@@ -71,6 +90,14 @@ pub trait Link {
     fn remark(&self) -> Option<String> {
         None
     }
+}
+
+/// What stands in the way of every order, over a link that only reads.
+fn cannot_write() -> Unable {
+    Obstacle::NoLink.because(
+        "no link that is configured can write: orders go over TEDAPI v1r (host and rsa_key_path), or over the customer \
+         API of a Powerwall 2 (host and password)",
+    )
 }
 
 /// What [`Link::refresh`] brought.

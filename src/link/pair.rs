@@ -15,10 +15,10 @@ use tokio::time::Instant;
 use super::LinkError;
 use super::login::Customer;
 use super::silence;
-use super::tedapi::channel::{Channel, Question};
+use super::tedapi::channel::{Channel, Commands, Question};
 use super::tedapi::frames::{self, Target};
 use super::v1r::message::{BUSY, UNIT_TIMEOUT};
-use crate::model::{ErrorNote, LinkHealth, LinkKind};
+use crate::model::{ErrorNote, LinkHealth, LinkKind, Obstacle, Unable};
 use crate::pause::{Growth, Pause};
 
 /// Failures in a row without an answer after which the other way is asked first.
@@ -349,6 +349,25 @@ impl<L: Channel, W: Channel> Channel for Pair<L, W> {
     /// Over the LAN, where there is a login anyway; nothing stands in for a way that does not work.
     fn customer(&self) -> Option<Customer<'_>> {
         self.lan_side.is_trusted().then(|| self.lan.customer()).flatten()
+    }
+
+    /// Over the LAN alone, and only while it works: Wi-Fi takes no orders.
+    fn commands(&mut self) -> Result<&mut dyn Commands, Unable> {
+        self.takes_orders()?;
+        self.lan.commands()
+    }
+
+    fn takes_orders(&self) -> Result<LinkKind, Unable> {
+        if self.lan_side.is_trusted() {
+            return self.lan.takes_orders();
+        }
+        let (obstacle, why) = match &self.lan_side.last_error {
+            Some(error @ LinkError::Key { .. }) => (Obstacle::KeyNotAccepted, error.to_string()),
+            Some(error) => (Obstacle::NotReached, error.to_string()),
+            None => (Obstacle::NotReached, "it failed a moment ago".into()),
+        };
+        Err(obstacle
+            .because(format!("orders go over the wired LAN only, which does not work at present: {why}")))
     }
 
     fn reaches_followers(&self) -> bool {

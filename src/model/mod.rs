@@ -8,6 +8,7 @@ pub mod broker;
 pub mod freshness;
 pub mod number;
 pub mod numbering;
+pub mod order;
 mod shelf;
 pub mod site;
 pub mod snapshot;
@@ -21,6 +22,9 @@ pub use broker::BrokerStatus;
 pub use freshness::{Freshness, Ttl};
 pub use number::Number;
 pub use numbering::{Numbering, NumberingMemory};
+pub use order::{
+    Capability, Means, Obstacle, Order, OrderId, OrderKind, Outcome, Proof, Reserve, Standing, Unable,
+};
 pub use site::{
     DeviceSignals, Fan, Interpretation, Meter, Meters, Places, RemoteMeter, Side, Site, SolarString,
     Temperature, Transformer, Unit, UnitFan, UnitKind, UnitTemperatures,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{FailureTally, Freshness, NumberingMemory, PollTimes, Telemetry, Ttl};
+use super::{Capability, FailureTally, Freshness, NumberingMemory, PollTimes, Telemetry, Ttl};
 
 /// What may be told about a gateway's configuration. Holds no secret and no path.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -172,6 +172,8 @@ pub struct Health {
     pub last_restart: Option<Instant>,
     pub restarts_in_a_row: u32,
     pub links: Vec<LinkHealth>,
+    /// What orders it takes at present, and what stands in the way of the others. Empty: not polled yet.
+    pub capabilities: Arc<[Capability]>,
 }
 
 /// The last good telemetry and when it was taken.

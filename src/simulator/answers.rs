@@ -12,11 +12,12 @@ use serde_json::{Map, Value, json};
 
 use super::documents::{Component, Scene};
 use super::faults::Role;
+use super::orders;
 use crate::link::tedapi::queries::{self, TESLA_PUBLIC_KEY};
 use crate::link::tedapi::wire::{
-    AUTH_MTLS, AUTH_PRESENCE, Auth, Common, EcuId, Envelope, File, FileRead, Files, FirmwareVersion, Frame,
+    AUTH_MTLS, AUTH_PRESENCE, Auth, Common, EcuId, Envelope, ErrorResponse, Files, FirmwareVersion, Frame,
     GraphQl, GraphQlError, LOCAL_HTTPS, Participant, Party, QUERY_FAILED, QUERY_OK, QueryRequest,
-    QueryResponse, SIGNED_ECDSA, SystemInfoResponse,
+    QueryResponse, SIGNED_ECDSA, Status, SystemInfoResponse, UpdateFile,
 };
 
 /// Which message a path takes.
@@ -68,6 +69,9 @@ impl Question {
             Some(name) if name.starts_with("status") => Role::Status,
             Some(name) if name.starts_with("controller") => Role::Controller,
             Some(_) => Role::Components,
+            None if envelope.files.as_ref().is_some_and(|files| files.update_request.is_some()) => {
+                Role::Order
+            }
             None if envelope.files.is_some() => Role::Config,
             None if envelope.common.is_some() => Role::SystemInfo,
             None => Role::Other,
@@ -88,6 +92,11 @@ impl Question {
         }
     }
 
+    /// What it asks to change.
+    pub fn update(&self) -> Option<&UpdateFile> {
+        self.envelope.files.as_ref()?.update_request.as_ref()
+    }
+
     /// The encoded envelope of the answer.
     pub fn answer(&self, scene: &Scene<'_>, firmware: &Firmware) -> Bytes {
         let mut answer = Envelope {
@@ -98,13 +107,12 @@ impl Question {
         };
         match self.role {
             Role::Config => {
-                let blob: Bytes = scene.config().to_string().into();
-                let hash = digest(&SHA256, &blob).as_ref().to_vec();
-                let file = File { name: "config.json".into(), blob };
-                answer.files = Some(Files {
-                    read_response: Some(FileRead { file: Some(file), hash }),
-                    read_request: None,
-                });
+                answer.files = Some(Files { read_response: Some(orders::read(scene)), ..Files::default() });
+            }
+            // Nobody signed it.
+            Role::Order => {
+                let status = Some(Status { code: 7, message: "permission denied".into() });
+                answer.common = Some(Common { error: Some(ErrorResponse { status }), ..Common::default() });
             }
             Role::SystemInfo => {
                 let din = scene.din();

@@ -164,10 +164,12 @@ impl CustomerState {
         password: &str,
         scene: &Scene<'_>,
         firmware: &str,
+        operate: impl FnOnce(&[u8]) -> (u16, String),
     ) -> (Role, CustomerAnswer) {
-        let role = match request.path {
-            "/api/login/Basic" => Role::Login,
-            "/api/meters/aggregates" => Role::Meters,
+        let role = match (request.path, request.method) {
+            ("/api/login/Basic", _) => Role::Login,
+            ("/api/meters/aggregates", _) => Role::Meters,
+            ("/api/operation", "POST") => Role::Order,
             _ => Role::Customer,
         };
         if self.surface == CustomerSurface::Nothing {
@@ -194,6 +196,10 @@ impl CustomerState {
                 }
                 false => CustomerAnswer::new(404, NOT_FOUND),
             },
+            (None, "POST") if role == Role::Order => {
+                let (status, body) = operate(request.body);
+                CustomerAnswer::new(status, body)
+            }
             (None, "GET") => match customer_documents::at(request.path, scene, firmware) {
                 Some(document) => CustomerAnswer::new(200, document.to_string()),
                 None => CustomerAnswer::new(404, NOT_FOUND),

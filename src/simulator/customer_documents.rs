@@ -25,7 +25,7 @@ pub(super) fn at(path: &str, scene: &Scene<'_>, firmware: &str) -> Option<Value>
         "/api/system_status/grid_faults" => json!([]),
         "/api/status" => scene.status(firmware),
         "/api/operation" => json!({
-            "real_mode": "self_consumption", "backup_reserve_percent": 24, "freq_shift_load_shed_soe": 65,
+            "real_mode": scene.mode, "backup_reserve_percent": scene.reserve, "freq_shift_load_shed_soe": 65,
             "freq_shift_load_shed_delta_f": -0.32,
         }),
         "/api/site_info" => scene.site_info(),

@@ -1,5 +1,6 @@
 //! What the simulated hardware says: the JSON documents behind the answers, from the state of the day.
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::day::{Energies, Flow, Grid};
@@ -30,6 +31,11 @@ pub(super) struct Scene<'a> {
     pub uptime: f64,
     /// Whether the wireless solar meter falls silent now and then.
     pub has_weak_meter: bool,
+    pub mode: &'static str,
+    /// Backup reserve, raw scale.
+    pub reserve: Value,
+    /// The configuration as somebody wrote it; `None`: as it was delivered.
+    pub written: Option<Bytes>,
 }
 
 /// Signals of one component, by name.
@@ -147,14 +153,14 @@ impl Scene<'_> {
         let battery = |value: Value| if self.has_battery() { value } else { Value::Null };
         json!({
             "vin": self.din(),
-            "default_real_mode": battery(json!("self_consumption")),
+            "default_real_mode": battery(json!(self.mode)),
             "battery_blocks": blocks,
             "meters": meters,
             "solars": [{ "brand": "Tesla", "model": "Solar Inverter 7.6", "power_rating_watts": 7600 }],
             "site_info": {
                 "site_name": self.name,
                 "timezone": "America/Los_Angeles",
-                "backup_reserve_percent": battery(json!(24)),
+                "backup_reserve_percent": battery(self.reserve.clone()),
                 "nominal_system_energy_ac": battery(json!(27)),
                 "nominal_system_power_ac": battery(json!(10)),
                 "max_site_meter_power_ac": 1_000_000_000,

@@ -22,11 +22,13 @@ pub enum Role {
     Meters,
     /// Anything else of the customer API.
     Customer,
+    /// Whatever changes something.
+    Order,
     Other,
 }
 
 impl Role {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Probe,
         Self::Din,
         Self::Status,
@@ -37,6 +39,7 @@ impl Role {
         Self::Login,
         Self::Meters,
         Self::Customer,
+        Self::Order,
         Self::Other,
     ];
 }
@@ -60,6 +63,8 @@ pub enum Fault {
     ResetAt(usize),
     /// Sends half the body, then closes.
     HalfBody,
+    /// Sends the answer twice.
+    Twice,
     /// Sends something that is no answer, with status 200.
     Garbage,
     /// Sends status 200 and nothing else.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use prost::Message;
 use rustls::ServerConfig;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -23,7 +24,9 @@ use super::day::{Day, Equipment};
 use super::documents::{Scene, SiteKind};
 use super::faults::{Counters, Fault, Role};
 use super::lan::Lan;
+use super::orders::{self, Control, OrderFault, Orders};
 use super::server;
+use crate::link::tedapi::wire::UpdateFile;
 
 /// A silent meter is bridged with its last reading, which must not be older than a minute. Where time runs faster
 /// than this, no client asks often enough to have one.
@@ -91,6 +94,7 @@ struct Living {
     firmware: Firmware,
     /// Restarting until then.
     down_until: Option<Instant>,
+    control: Control,
 }
 
 impl House {
@@ -100,6 +104,7 @@ impl House {
         let lived = now.saturating_duration_since(living.lived).as_secs_f64();
         living.day.advance(lived * self.options.speed);
         living.lived = now;
+        living.control.live(now);
         living
     }
 }
@@ -136,6 +141,7 @@ impl Gateway {
             booted: options.hour * 3600.0 - 1_434_584.192,
             firmware: Firmware { version: "26.26.11 c4db63ce".into(), git_hash: [0xc4; 20] },
             down_until: None,
+            control: Control::new(),
         };
         Self::at(Arc::new(House { options, living: Mutex::new(living) }), None)
     }
@@ -219,6 +225,9 @@ impl Gateway {
             energies: living.day.energies(),
             clock,
             uptime: clock - living.booted,
+            mode: living.control.mode,
+            reserve: living.control.reserve.clone(),
+            written: living.control.written.clone(),
             has_weak_meter: options.kind == SiteKind::Powerwall3 && options.speed <= FASTEST_WEAK_METER,
         }
     }
@@ -255,7 +264,55 @@ impl Gateway {
         let (scene, firmware) = (self.scene(&living), living.firmware.clone());
         drop(living);
         let password = &self.house.options.customer_password;
-        self.state().customer.answer(request, password, &scene, &firmware.version)
+        let operate = |body: &[u8]| self.operate(body);
+        self.state().customer.answer(request, password, &scene, &firmware.version, operate)
+    }
+
+    /// What came of `POST /api/operation`: status and body.
+    fn operate(&self, body: &[u8]) -> (u16, String) {
+        let control = &mut self.house.living().control;
+        match control.is_unauthorized() {
+            true => (401, "{}".into()),
+            false => control.operate(body, Instant::now()),
+        }
+    }
+
+    /// What came of a signed order; `None`: its sender is to log in again.
+    pub fn order(&self, update: &UpdateFile) -> Option<Bytes> {
+        let mut living = self.house.living();
+        let (blob, din) = {
+            let scene = self.scene(&living);
+            (orders::config(&scene), scene.din())
+        };
+        let control = &mut living.control;
+        if control.is_unauthorized() {
+            return None;
+        }
+        Some(control.update(update, &blob, &din, Instant::now()).encode_to_vec().into())
+    }
+
+    /// What is wrong with how it takes orders from now on.
+    pub fn set_order_fault(&self, fault: Option<OrderFault>) {
+        self.house.living().control.fault = fault;
+    }
+
+    pub fn orders(&self) -> Orders {
+        self.house.living().control.orders.clone()
+    }
+
+    /// The backup reserve, raw scale: as the configuration has it, and as the gateway acts on it.
+    pub fn reserve(&self) -> (f64, f64) {
+        let living = self.house.living();
+        (living.control.reserve.as_f64().unwrap_or_default(), living.control.acts_on)
+    }
+
+    pub fn mode(&self) -> &'static str {
+        self.house.living().control.mode
+    }
+
+    /// The configuration, byte for byte.
+    pub fn config(&self) -> Bytes {
+        orders::config(&self.scene(&self.house.living()))
     }
 
     /// `/api/meters/aggregates`, for who may see it.
@@ -344,6 +401,30 @@ impl GatewayHandle {
 
     pub fn counters(&self) -> &Counters {
         &self.gateway.counters
+    }
+
+    /// What is wrong with how it takes orders from now on, at whatever address.
+    pub fn set_order_fault(&self, fault: Option<OrderFault>) {
+        self.gateway.set_order_fault(fault);
+    }
+
+    /// The orders that arrived, at whatever address.
+    pub fn orders(&self) -> Orders {
+        self.gateway.orders()
+    }
+
+    /// The backup reserve, raw scale: as the configuration has it, and as the gateway acts on it.
+    pub fn reserve(&self) -> (f64, f64) {
+        self.gateway.reserve()
+    }
+
+    pub fn mode(&self) -> &'static str {
+        self.gateway.mode()
+    }
+
+    /// `config.json`, byte for byte.
+    pub fn config(&self) -> Bytes {
+        self.gateway.config()
     }
 
     /// From now on `fault` is in every request.

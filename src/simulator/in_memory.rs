@@ -9,6 +9,7 @@ use super::answers::{Addressee, Question, framed};
 use super::customer::CustomerRequest;
 use super::faults::Role;
 use super::gateway::{Gateway, SiteOptions};
+use super::orders::{OrderFault, Orders};
 use crate::link::https::{Answer, Call};
 
 /// What a healthy gateway answers, asked directly.
@@ -54,6 +55,36 @@ impl InMemoryGateway {
         let set_cookies = answer.headers.lines().filter_map(|line| line.strip_prefix("Set-Cookie: "));
         let set_cookies = set_cookies.map(str::to_owned).collect();
         (role, Answer { status: answer.status, set_cookies, body: answer.body, ..Answer::default() })
+    }
+
+    /// What came of an order in an envelope whose signature is right; `None`: its sender is to log in again.
+    pub fn order(&self, envelope: Bytes) -> Option<Bytes> {
+        let question = Question::open(envelope).ok()?;
+        self.0.order(question.update()?)
+    }
+
+    /// `config.json`, byte for byte.
+    pub fn config(&self) -> Bytes {
+        self.0.config()
+    }
+
+    /// What is wrong with how it takes orders from now on.
+    pub fn set_order_fault(&self, fault: Option<OrderFault>) {
+        self.0.set_order_fault(fault);
+    }
+
+    /// The orders that arrived.
+    pub fn orders(&self) -> Orders {
+        self.0.orders()
+    }
+
+    /// The backup reserve, raw scale: as the configuration has it, and as the gateway acts on it.
+    pub fn reserve(&self) -> (f64, f64) {
+        self.0.reserve()
+    }
+
+    pub fn mode(&self) -> &'static str {
+        self.0.mode()
     }
 
     /// Runs other firmware from now on, as after a restart.

@@ -133,10 +133,10 @@ impl Lan {
                     false => (Role::Meters, refused(401)),
                 }
             }
-            ("POST", "/tedapi/v1r") => {
-                let (role, routable) = self.signed(gateway, request.body.clone());
-                (role, Answer::new(200, routable.encode_to_vec()))
-            }
+            ("POST", "/tedapi/v1r") => match self.signed(gateway, request.body.clone()) {
+                (role, Some(routable)) => (role, Answer::new(200, routable.encode_to_vec())),
+                (role, None) => (role, refused(401)),
+            },
             _ => (Role::Other, Answer::new(404, "")),
         };
         if self.tells_time.load(Ordering::Relaxed)
@@ -147,17 +147,21 @@ impl Lan {
         (role, answer)
     }
 
-    fn signed(&self, gateway: &Gateway, body: Bytes) -> (Role, Routable) {
-        let Ok(request) = Routable::decode(body) else { return (Role::Other, fault(10)) };
+    /// `None`: the sender is to log in first.
+    fn signed(&self, gateway: &Gateway, body: Bytes) -> (Role, Option<Routable>) {
+        let Ok(request) = Routable::decode(body) else { return (Role::Other, Some(fault(10))) };
         let question = Question::open(request.envelope.clone());
         let role = question.as_ref().map_or(Role::Other, |question| question.role);
         if let Err(refusal) = self.check(gateway, &request) {
-            return (role, *refusal);
+            return (role, Some(*refusal));
         }
-        let Ok(mut question) = question else { return (role, fault(10)) };
+        let Ok(mut question) = question else { return (role, Some(fault(10))) };
+        if let Some(update) = question.update() {
+            return (role, gateway.order(update).map(answer_with));
+        }
         // Whoever is asked, the leader answers, of itself.
         question.redirect(&gateway.din());
-        (role, answer_with(gateway.answer(&question)))
+        (role, Some(answer_with(gateway.answer(&question))))
     }
 
     fn check(&self, gateway: &Gateway, request: &Routable) -> Result<(), Box<Routable>> {

@@ -13,6 +13,7 @@ mod faults;
 mod gateway;
 mod in_memory;
 mod lan;
+mod orders;
 mod server;
 
 use std::io;
@@ -31,6 +32,7 @@ pub use faults::{Counters, Fault, Role};
 pub use gateway::{GatewayHandle, SiteOptions};
 pub use in_memory::InMemoryGateway;
 pub use lan::{Lan, Registration};
+pub use orders::{OrderFault, Orders};
 
 /// Gateways on a thread of their own, so that what they cost is not mixed up with what the service costs.
 pub struct Fleet {

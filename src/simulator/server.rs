@@ -165,6 +165,7 @@ where
     let mut pace = None;
     let mut is_old = false;
     let mut cut = None;
+    let mut times = 1;
     for fault in gateway.faults(role) {
         match fault {
             Fault::Refuse => return Ok(After::Reset),
@@ -203,6 +204,7 @@ where
                 cut = Some(bytes);
                 after = After::Reset;
             }
+            Fault::Twice => times = 2,
             Fault::Http10 => {
                 is_old = true;
                 after = After::Drop;
@@ -221,6 +223,7 @@ where
     let mut bytes = head.into_bytes();
     let whole = bytes.len() + answer.body.len();
     bytes.extend_from_slice(&answer.body);
+    let mut bytes = bytes.repeat(times);
     match cut {
         Some(usize::MAX) => bytes.truncate(whole - answer.body.len() / 2),
         Some(at) => bytes.truncate(at),

@@ -11,6 +11,7 @@ use crate::aggregator::Aggregator;
 use crate::board::Board;
 use crate::directory::{Directory, Entry};
 use crate::gateway::messages::Stop;
+use crate::gateway::order_log::{NoOrderLog, OrderLog};
 use crate::gateway::{GatewayActor, GatewayPlan};
 use crate::link::Link;
 use crate::model::Snapshot;
@@ -34,6 +35,8 @@ pub struct Supervisor {
     /// What everybody else reads; written here only.
     directory: Arc<Directory>,
     connect: LinkFactory,
+    /// Where orders are written down before they are sent.
+    order_log: Arc<dyn OrderLog>,
     /// Makes the pauses after failures differ between gateways and runs.
     seed: u64,
     /// Keeps the actor of each gateway running, by id.
@@ -50,7 +53,14 @@ impl Supervisor {
         connect: LinkFactory,
         seed: u64,
     ) -> Self {
-        Self { gateways, polling, directory, connect, seed, actors: HashMap::new(), aggregator: None }
+        let order_log = Arc::new(NoOrderLog);
+        let actors = HashMap::new();
+        Self { gateways, polling, directory, connect, order_log, seed, actors, aggregator: None }
+    }
+
+    /// Writes orders down in `log`. Without this, no order is sent.
+    pub fn with_order_log(self, log: Arc<dyn OrderLog>) -> Self {
+        Self { order_log: log, ..self }
     }
 
     fn plan(&self, index: usize) -> GatewayPlan {
@@ -75,13 +85,14 @@ impl Supervisor {
         // First, so that nobody restarts the actor that is about to be replaced.
         self.actors.remove(&id);
         let back_off = Pause::back_off(plan.seed);
+        let order_log = self.order_log.clone();
         let start = move |run| {
             let (link, board) = (connect(&settings), entry.board.clone());
             let actor = match run {
                 Run::First => GatewayActor::new(plan.clone(), link, board).taking_over_from(entry.addr()),
                 Run::AfterCrash { died } => GatewayActor::after_crash(plan.clone(), link, board, died),
             };
-            let addr = actor.start();
+            let addr = actor.with_orders(entry.orders.clone(), order_log.clone()).start();
             entry.set_addr(Some(addr.clone()));
             addr
         };

@@ -167,8 +167,8 @@ pub fn framed(part: Part, document: Vec<u8>, errors: usize) -> Vec<u8> {
     let mut envelope = Envelope::default();
     if part == Part::Config {
         let file = File { name: "config.json".into(), blob: document.into() };
-        let read_response = Some(FileRead { file: Some(file), hash: Vec::new() });
-        envelope.files = Some(Files { read_request: None, read_response });
+        let read_response = Some(FileRead { file: Some(file), hash: Default::default() });
+        envelope.files = Some(Files { read_response, ..Files::default() });
     } else {
         let errors = vec![GraphQlError::default(); errors];
         let response = QueryResponse { status: QUERY_OK, data: document.into(), errors };

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use awc::http::header;
+use awc::http::{Method, header};
 use bytes::Bytes;
 use powerwall_server::link::https::{Answer, Call};
 use powerwall_server::link::tedapi::transport::Request;
@@ -15,7 +15,7 @@ use powerwall_server::link::tedapi::wire::{
 };
 use powerwall_server::link::tedapi::{frames, queries};
 use powerwall_server::link::v1r::message::Routable;
-use powerwall_server::simulator::{InMemoryGateway, Role, SiteKind, SiteOptions};
+use powerwall_server::simulator::{InMemoryGateway, OrderFault, Role, SiteKind, SiteOptions};
 use prost::Message;
 use serde_json::{Value, json};
 
@@ -83,6 +83,8 @@ impl Answers {
                 Ok(framed(stamped(body, stamp)))
             }
             Role::Status | Role::Controller => Ok(framed(small(stamp))),
+            // Orders change it.
+            Role::Config => self.gateway.answer(&request.path, request.body.clone()).1,
             _ => {
                 let key = (request.path.clone(), role);
                 if let Some(kept) = self.kept.get(&key) {
@@ -138,6 +140,11 @@ impl Answers {
             Ok(envelope) => envelope,
             Err(fault) => return answer(signed::fault(fault)),
         };
+        if role == Role::Order {
+            let outcome = self.gateway.order(envelope);
+            return outcome
+                .map_or(Answer { status: 401, ..Answer::default() }, |body| answer(signed::with(body)));
+        }
         let body = Some(frames::wrap(envelope, AUTH_PRESENCE));
         let request = Request { path: "/tedapi/v1".into(), body };
         match self.answer(&request, role, stamp, whole) {
@@ -167,6 +174,9 @@ impl Answers {
     pub fn customer(&mut self, call: &Call, stamp: Stamp) -> Answer {
         let credentials =
             || call.headers.iter().find_map(|(_, value)| value.to_str().ok()).unwrap_or_default();
+        if call.path == "/api/operation" {
+            return self.gateway.customer(call).1;
+        }
         let key = (call.path.to_string(), credentials().to_owned());
         let kept = self.kept_of_customer.get(&key).filter(|(_, since)| stamp.since() < *since + KEPT);
         let (role, answer) = match kept {
@@ -205,6 +215,14 @@ impl Answers {
         self.kept_of_customer.clear();
     }
 
+    pub fn set_order_fault(&self, fault: Option<OrderFault>) {
+        self.gateway.set_order_fault(fault);
+    }
+
+    pub fn mode(&self) -> &'static str {
+        self.gateway.mode()
+    }
+
     pub fn skip(&self, by: Duration) {
         self.gateway.skip(by);
     }
@@ -218,8 +236,8 @@ pub fn role_of(request: &Request) -> Role {
 
 fn role_of_envelope(envelope: Bytes) -> Role {
     let envelope = Envelope::decode(envelope).unwrap();
-    if envelope.files.is_some() {
-        return Role::Config;
+    if let Some(files) = envelope.files {
+        return if files.update_request.is_some() { Role::Order } else { Role::Config };
     }
     let Some(query) = envelope.graphql.and_then(|graphql| graphql.request).map(|request| request.query)
     else {
@@ -239,6 +257,7 @@ pub fn call_role(call: &Call) -> Role {
     match &*call.path {
         "/api/login/Basic" => Role::Login,
         METERS => Role::Meters,
+        "/api/operation" if call.method == Method::POST => Role::Order,
         "/tedapi/din" => Role::Din,
         SIGNED => role_of_envelope(Routable::decode(call.body.clone()).unwrap().envelope),
         path if path.starts_with("/tedapi/") => {

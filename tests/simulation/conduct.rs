@@ -104,6 +104,8 @@ pub struct Conduct {
     said_no: bool,
     polling_since: Option<Instant>,
     next_poll: Window,
+    /// Whether an order has held it up.
+    is_held_up: bool,
     pub last_poll: Option<Ended>,
     last_crash: Option<Instant>,
     /// Polls that began since anything was last wrong.
@@ -143,6 +145,7 @@ impl Conduct {
             said_no: false,
             polling_since: None,
             next_poll: Window { earliest: now, latest: now + GRAIN },
+            is_held_up: false,
             last_poll: None,
             last_crash: None,
             healthy_polls: 0,
@@ -265,6 +268,7 @@ impl Conduct {
 
     pub fn poll_begins(&mut self, now: Instant) -> Result<(), String> {
         self.polling_since = Some(now);
+        self.is_held_up = false;
         self.requests_of_poll = 0;
         self.healthy_polls += 1;
         let earliest = self.next_poll.earliest;
@@ -272,6 +276,17 @@ impl Conduct {
             return Err(format!("a poll starts {:?} before its time", earliest - now));
         }
         self.is_overdue(now).map_or(Ok(()), |late| Err(format!("a poll starts {late:?} late")))
+    }
+
+    /// An exchange for an order begins: it may make the next poll later by one exchange, once.
+    pub fn order_begins(&mut self, timeout: Duration, now: Instant) -> Result<(), String> {
+        if let Some(late) = self.is_overdue(now) {
+            return Err(format!("an order goes before a poll that is {late:?} late"));
+        }
+        if !std::mem::replace(&mut self.is_held_up, true) {
+            self.next_poll.latest += timeout;
+        }
+        Ok(())
     }
 
     /// How much later than allowed the next poll is, should it start now. `latest` is meaningless during a poll.

@@ -9,11 +9,14 @@ use futures_util::future::{LocalBoxFuture, join};
 use powerwall_server::directory::Directory;
 use powerwall_server::link::https::{Answer, Call, Exchange};
 use powerwall_server::link::login::Customer;
+use powerwall_server::link::order::{Carried, End, ReadBack};
 use powerwall_server::link::tedapi::channel::{Channel, Question};
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::{Link, LinkError, Refreshed};
-use powerwall_server::model::{Aggregate, Answers, LinkKind};
+use powerwall_server::model::{Aggregate, Answers, Capability, LinkKind, Order, Outcome};
 use tokio::time::{Instant, sleep};
+
+use crate::signed::{self, SIGNED};
 
 /// What is wrong with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,18 @@ pub enum Defect {
     LogsInAtWill,
     /// Sessions and logins are forgotten with every poll.
     ForgetsLogins,
+    /// An order is sent again, to be sure.
+    OrdersAgain,
+    /// What a gateway acknowledges is called stored.
+    ClaimsTooMuch,
+    /// A percent of the app is sent as one of the gateway.
+    WrongScale,
+    /// An order brings another mode along.
+    OrdersMore,
+    /// A byte of the configuration changes beside the one that should.
+    ChangesAByte,
+    /// The journal says yes and writes nothing down.
+    OrdersUnrecorded,
     /// A check of a way that rests leaves its deadline in the past when the answer says nothing of the way.
     LeavesDeadlines,
     /// Wi-Fi does not stand in for the LAN.
@@ -91,7 +106,33 @@ impl<X: Exchange> Exchange for DefectiveTransport<X> {
     fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
         Box::pin(async move {
             let is_meters = call.path == "/api/meters/aggregates";
+            let mut call = call;
+            let is_order = call.path == "/api/operation" && call.method == Method::POST;
+            if call.path == SIGNED {
+                call.body = signed::rewritten(&call.body, |config| match self.defect {
+                    Some(Defect::WrongScale) => in_app_percent(config),
+                    Some(Defect::ChangesAByte) => config.replacen("California", "california", 1),
+                    _ => config,
+                });
+            }
+            if is_order {
+                let text = String::from_utf8(call.body.to_vec()).unwrap();
+                let mut body: serde_json::Value = serde_json::from_str(&text).unwrap();
+                match self.defect {
+                    Some(Defect::WrongScale) => {
+                        let raw = body["backup_reserve_percent"].as_f64().unwrap();
+                        body["backup_reserve_percent"] = (raw / 0.95 - 5.0 / 0.95).into();
+                    }
+                    Some(Defect::OrdersMore) => body["real_mode"] = "backup".into(),
+                    _ => {}
+                }
+                call.body = body.to_string().into();
+            }
             let mut answer = match self.defect {
+                Some(Defect::OrdersAgain) if is_order || signed::is_order(&call) => {
+                    let _ = self.inner.exchange(call.clone()).await;
+                    self.inner.exchange(call).await
+                }
                 Some(Defect::NoSingleFlight) => {
                     join(self.inner.exchange(call.clone()), self.inner.exchange(call)).await.0
                 }
@@ -163,6 +204,34 @@ impl Link for DefectiveLink {
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
         self.inner.refresh()
     }
+
+    fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
+        Box::pin(async move {
+            let mut carried = self.inner.carry_out(order, limit).await;
+            if let (Some(Defect::ClaimsTooMuch), End::Outcome(Outcome::Accepted(why))) =
+                (self.defect, &carried.end)
+            {
+                carried.end = End::Outcome(Outcome::Stored(why.clone()));
+            }
+            carried
+        })
+    }
+
+    fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
+        self.inner.read_back(order)
+    }
+
+    fn capabilities(&self) -> Vec<Capability> {
+        self.inner.capabilities()
+    }
+}
+
+/// With the reserve as the app shows it.
+fn in_app_percent(config: String) -> String {
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    let reserve = &mut config["site_info"]["backup_reserve_percent"];
+    *reserve = (reserve.as_f64().unwrap() / 0.95 - 5.0 / 0.95).into();
+    config.to_string()
 }
 
 /// A way whose key signs for another gateway.

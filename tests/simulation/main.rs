@@ -16,6 +16,7 @@ mod answers;
 mod conduct;
 mod defects;
 mod options;
+mod orders;
 mod pair;
 mod run;
 mod signed;
@@ -112,6 +113,11 @@ fn whatever_goes_wrong_every_gateway_is_treated_gently_shown_honestly_and_fresh_
             "stale",
             "absent",
             "restarts",
+            "order not sent",
+            "order refused",
+            "order accepted",
+            "order stored",
+            "order unknown",
             "signed",
             "energies",
             "energies at the end",
@@ -177,6 +183,12 @@ fn the_harness_reports_every_defect_that_is_put_in() {
     assert_found(Defect::HidesTheMissing, "nowhere");
     assert_found(Defect::LogsInAtWill, "that no refusal asked for");
     assert_found(Defect::ForgetsLogins, "logins within");
+    assert_found(Defect::OrdersAgain, "an order reaches the gateway again");
+    assert_found(Defect::ClaimsTooMuch, "an order is called Stored");
+    assert_found(Defect::WrongScale, "nobody ordered a reserve of");
+    assert_found(Defect::OrdersMore, "an order changes more than it should");
+    assert_found(Defect::ChangesAByte, "another byte of the configuration");
+    assert_found(Defect::OrdersUnrecorded, "that is not in the journal");
     assert_found(Defect::LeavesDeadlines, "requests within a minute");
     assert_found(Defect::NeverStandsIn, "does not stand in");
     assert_found(Defect::ImpatientForEnergies, "the energies are asked for");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use powerwall_server::link::v1r::message::{BUSY, UNIT_TIMEOUT};
 use powerwall_server::settings::{AuthMode, QuerySet};
-use powerwall_server::simulator::{Role, SiteKind};
+use powerwall_server::simulator::{OrderFault, Role, SiteKind};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -74,8 +74,10 @@ impl Spell {
             Way::Tedapi(_) => matches!(self.role, Some(Role::Meters | Role::Login)),
             Way::Bearer | Way::V1r | Way::Pair => self.role == Some(Role::Meters),
         };
-        let of_slow_data =
-            matches!(self.role, Some(Role::Config | Role::Components | Role::SystemInfo | Role::Customer));
+        let of_slow_data = matches!(
+            self.role,
+            Some(Role::Config | Role::Components | Role::SystemInfo | Role::Customer | Role::Order)
+        );
         // A dead actor polls nobody, and a link that is held up neither.
         matches!(self.trouble, Trouble::Killer | Trouble::HangForEver)
             || !of_energies && (!of_slow_data || self.asks_for_silence())
@@ -95,6 +97,10 @@ pub enum Event {
     GatewayClock(usize, Duration),
     /// The configuration is read again, with another timeout for this gateway.
     Reconfigure(usize),
+    /// Somebody asks this gateway for a reserve, in percent as the app shows it.
+    Order(usize, f64),
+    /// Something else is wrong from now on with how this gateway takes orders.
+    OrderFault(usize, Option<OrderFault>),
 }
 
 /// An address of a gateway.
@@ -183,6 +189,7 @@ impl Options {
             };
             options.events.push((random_seconds(&mut rng, 1, length.as_secs()), event));
         }
+        options.events.extend(crate::orders::plan(seed, length.as_secs()));
         options.events.sort_by_key(|(at, _)| *at);
         options
     }
@@ -233,8 +240,9 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
             Role::Din,
             Role::Login,
             Role::Meters,
+            Role::Order,
         ],
-        Way::Local(_) => &[Role::Login, Role::Meters, Role::Customer],
+        Way::Local(_) => &[Role::Login, Role::Meters, Role::Customer, Role::Order],
     };
     let latency = pick(rng, &[5..6, 20..200, 200..900]);
     let mut spells = Vec::new();

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use powerwall_server::link::LinkError;
 use powerwall_server::link::login::Customer;
-use powerwall_server::link::tedapi::channel::{Channel, Question};
+use powerwall_server::link::tedapi::channel::{Channel, Commands, Question};
 use powerwall_server::link::v1r::message::{BUSY, UNIT_TIMEOUT};
-use powerwall_server::model::{LinkHealth, LinkKind};
+use powerwall_server::model::{LinkHealth, LinkKind, Unable};
 use tokio::time::Instant;
 
 use crate::defects::Defect;
@@ -206,6 +206,14 @@ impl<C: Channel> Channel for Watched<C> {
 
     fn customer(&self) -> Option<Customer<'_>> {
         self.inner.customer()
+    }
+
+    fn commands(&mut self) -> Result<&mut dyn Commands, Unable> {
+        self.inner.commands()
+    }
+
+    fn takes_orders(&self) -> Result<LinkKind, Unable> {
+        self.inner.takes_orders()
     }
 
     fn reaches_followers(&self) -> bool {

@@ -35,6 +35,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::answers::PASSWORD;
 use crate::defects::{Defect, DefectiveLink, DefectiveTransport, Misaddressed, sum_wrongly};
 use crate::options::{Door, Event, Options, SECOND, SitePlan, Way};
+use crate::orders;
 use crate::pair::{Place, Watched, Ways};
 use crate::signed::WeakKey;
 use crate::wire::Wire;
@@ -232,6 +233,10 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
     let connect = connect(world.clone(), defect);
     let supervisor =
         Supervisor::new(gateways(&timeouts), polling.clone(), directory.clone(), connect, options.seed)
+            .with_order_log(Arc::new(orders::Journal {
+                world: world.clone(),
+                lies: defect == Some(Defect::OrdersUnrecorded),
+            }))
             .start();
     let witness = Arc::new(Witness::new(world.clone(), directory.clone()));
     // The boards stand once the Supervisor has started, which is before it takes a message.
@@ -255,6 +260,8 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
                 match *event {
                     Event::WallClock(by) => set_unix_time(powerwall_server::clock::unix_time() + by),
                     Event::GatewayClock(site, by) => world.site(site).answers.skip(by),
+                    Event::Order(site, percent) => orders::give(world, &directory, site, percent),
+                    Event::OrderFault(site, fault) => world.site(site).answers.set_order_fault(fault),
                     Event::Reconfigure(site) => {
                         timeouts[site] += SECOND / 10;
                         world.site(site).conduct.stopped(Instant::now());

@@ -3,6 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
+use powerwall_server::link::https::Call;
+use powerwall_server::link::tedapi::wire::{Envelope, Files, Party, UpdateFile};
 use powerwall_server::link::v1r::message::{
     ENERGY_DEVICE, INVALID_SIGNATURE, Routable, SigningKey, Status, TIME_EXPIRED, TIME_TO_LIVE_TOO_LONG,
     UNKNOWN_KEY, to_be_signed,
@@ -69,4 +71,36 @@ pub fn fault(fault: i32) -> Bytes {
 /// An answer to a key that nobody confirmed.
 pub fn not_verified() -> Bytes {
     with(Bytes::from_static(b"v1r: client authorization not verified"))
+}
+
+/// Whether a signed request changes something.
+pub fn is_order(call: &Call) -> bool {
+    call.path == SIGNED && update_in(&call.body).is_some()
+}
+
+fn update_in(body: &Bytes) -> Option<UpdateFile> {
+    let envelope = Routable::decode(body.clone()).ok()?.envelope;
+    Envelope::decode(envelope).ok()?.files?.update_request
+}
+
+/// A request, signed again if it brings a configuration and `change` makes another one of it.
+pub fn rewritten(body: &Bytes, change: impl FnOnce(String) -> String) -> Bytes {
+    let Some(mut update) = update_in(body) else { return body.clone() };
+    let Some(file) = &mut update.file else { return body.clone() };
+    let config = String::from_utf8(file.blob.to_vec()).unwrap();
+    let changed = change(config.clone());
+    if changed == config {
+        return body.clone();
+    }
+    file.blob = changed.into();
+    let mut request = Routable::decode(body.clone()).unwrap();
+    let mut envelope = Envelope::decode(request.envelope).unwrap();
+    let Some(Party::Din(din)) = envelope.recipient.clone().and_then(|recipient| recipient.party) else {
+        unreachable!("an order is for somebody")
+    };
+    envelope.files = Some(Files { update_request: Some(update), ..Files::default() });
+    request.envelope = envelope.encode_to_vec().into();
+    let rsa = request.signature.as_mut().and_then(|signature| signature.rsa.as_mut()).unwrap();
+    rsa.signature = WeakKey.sign(&to_be_signed(&din, rsa.expires_at, &request.envelope));
+    request.encode_to_vec().into()
 }

@@ -86,6 +86,15 @@ impl Wire {
             && path.contains(&self.world.site(self.site).answers.din())
     }
 
+    fn order_arrives(&self, call: &Call) -> Result<(), String> {
+        let mut site = self.world.site(self.site);
+        let mode = site.answers.mode();
+        match call.path == SIGNED {
+            true => site.orders.arrives_signed(&call.body, Instant::now(), self.limit),
+            false => site.orders.arrives(&call.body, mode),
+        }
+    }
+
     fn is_other_firmware(&self, status: &Result<Bytes, LinkError>) -> bool {
         let Ok(body) = status else { return false };
         let Ok(status) = serde_json::from_slice::<serde_json::Value>(body) else { return false };
@@ -136,7 +145,13 @@ impl Wire {
                 let half = whole.body.slice(..whole.body.len() / 2);
                 Ok(Answer { body: half, ..whole })
             }
-            Trouble::CutOff => Err(lost("connection lost in the middle of an answer")),
+            Trouble::CutOff => {
+                // An order may be carried out before its answer is lost.
+                if role == Role::Order {
+                    healthy();
+                }
+                Err(lost("connection lost in the middle of an answer"))
+            }
             Trouble::Garbage => instead(Bytes::from_static("\u{7f}no protobuf, no JSON".as_bytes())),
             Trouble::EmptyBody => instead(Bytes::new()),
             Trouble::Unreachable => Err(lost("no address for that name")),
@@ -207,13 +222,21 @@ impl Transport for Wire {
     fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
         Box::pin(async move {
             let role = role_of(&request);
+            if role == Role::Order {
+                self.world.violated(self.site, "an order goes where nobody signs");
+            }
             let answer = self.carry(role, &request.path, |answers, stamp, whole| {
                 match answers.answer(&request, role, stamp, whole) {
                     Ok(body) => plain(200, body),
                     Err(status) => plain(status, Bytes::new()),
                 }
             });
-            answer.await?.ok(&request.path, HINT)
+            let answer = answer.await?;
+            if role == Role::Config && answer.status == 200 {
+                let ledger = &mut self.world.site(self.site).orders;
+                ledger.shows_config(&answer.body, false, Instant::now());
+            }
+            answer.ok(&request.path, HINT)
         })
     }
 }
@@ -223,11 +246,25 @@ impl Exchange for Wire {
         Box::pin(async move {
             let role = call_role(&call);
             let (way, arrived) = (self.world.options.sites[self.site].way, unix_time());
+            if role == Role::Order {
+                let kept = self.order_arrives(&call);
+                self.world.demand(self.site, kept);
+            }
             let answer = |answers: &mut Answers, stamp, whole| match way {
                 Way::Local(_) => answers.customer(&call, stamp),
                 _ => answers.call(&call, way, arrived, stamp, whole),
             };
-            self.carry(role, &call.path, answer).await
+            let outcome = self.carry(role, &call.path, answer).await;
+            if let Ok(answer) = &outcome {
+                let ledger = &mut self.world.site(self.site).orders;
+                match role {
+                    Role::Order => ledger.answered(&call, answer),
+                    Role::Config => ledger.shows_config(&answer.body, call.path == SIGNED, Instant::now()),
+                    _ if call.path == "/api/operation" => ledger.shows(&answer.body, Instant::now()),
+                    _ => {}
+                }
+            }
+            outcome
         })
     }
 }

@@ -139,6 +139,8 @@ impl Witness {
                 (conduct.check(timeouts[site], now), conduct.last_poll.clone(), conduct.must_be_fresh())
             };
             self.world.demand(site, kept);
+            let kept = self.world.site(site).orders.check(must_be_fresh, now);
+            self.world.demand(site, kept);
             let freshness = snapshot.freshness(now);
             let class = match freshness {
                 Freshness::Live => 0,

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
+use powerwall_server::link::order::{Carried, ReadBack};
 use powerwall_server::link::{Link, LinkError, Refreshed};
-use powerwall_server::model::{self, Adjustments, LinkKind, Telemetry};
+use powerwall_server::model::{self, Adjustments, Capability, LinkKind, Order, Telemetry};
 use powerwall_server::simulator::Role;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use crate::answers::Answers;
 use crate::conduct::{Conduct, Ended};
 use crate::options::{Door, Options, Spell, Trouble};
+use crate::orders::Ledger;
 
 /// How many of the last events a report shows.
 const TAIL: usize = 60;
@@ -57,6 +59,7 @@ pub struct Site {
     pub answers: Answers,
     pub rng: StdRng,
     pub conduct: Conduct,
+    pub orders: Ledger,
     /// How many of its restarts have happened.
     restarts: usize,
 }
@@ -80,6 +83,7 @@ impl World {
                 answers: Answers::new(plan.kind, index),
                 rng: StdRng::seed_from_u64(options.seed.wrapping_mul(31) + index as u64),
                 conduct: Conduct::new(options.interval, plan.way, started),
+                orders: Ledger::default(),
                 restarts: 0,
             })
         });
@@ -217,6 +221,8 @@ pub struct WatchedLink {
 struct Watch<'a> {
     link: (&'a Arc<World>, usize, Duration),
     is_poll: bool,
+    /// How many exchanges it may take.
+    exchanges: u32,
     began: Instant,
     ended: bool,
 }
@@ -226,6 +232,9 @@ impl Watch<'_> {
         self.ended = true;
         let (world, site, limit) = self.link;
         let now = Instant::now();
+        if self.exchanges == 1 && now > self.began + limit + crate::conduct::GRAIN {
+            world.violated(site, "an exchange for an order takes longer than any may");
+        }
         if self.is_poll || !matches!(ended, Ended::Good) {
             world.note(site, Happened::Poll { outcome: format!("{ended:?}, poll: {}", self.is_poll) });
         }
@@ -248,13 +257,21 @@ impl Drop for Watch<'_> {
         if self.ended {
             return;
         }
-        let limit = self.link.2 * if self.is_poll { crate::conduct::EXCHANGES } else { 2 };
+        let limit = self.link.2 * self.exchanges;
         self.end(match std::thread::panicking() {
             true => Ended::Crashed,
             false if self.began.elapsed() >= limit => Ended::Failed(LinkError::Timeout(limit)),
             false => Ended::Stopped,
         });
     }
+}
+
+/// An exchange for an order begins, which may take as long as any.
+fn watch_order(world: &Arc<World>, site: usize, limit: Duration) -> Watch<'_> {
+    let now = Instant::now();
+    let kept = world.site(site).conduct.order_begins(limit, now);
+    world.demand(site, kept);
+    Watch { link: (world, site, limit), is_poll: false, exchanges: 1, began: now, ended: false }
 }
 
 impl Link for WatchedLink {
@@ -276,7 +293,8 @@ impl Link for WatchedLink {
             };
             self.world.demand(self.site, kept);
             let link = (&self.world, self.site, self.limit);
-            let mut watch = Watch { link, is_poll: true, began: now, ended: false };
+            let exchanges = crate::conduct::EXCHANGES;
+            let mut watch = Watch { link, is_poll: true, exchanges, began: now, ended: false };
             let outcome = self.inner.poll().await;
             watch.end(match &outcome {
                 Ok(source) if Telemetry::new(source.clone(), Adjustments::default()).is_meaningful() => {
@@ -292,10 +310,32 @@ impl Link for WatchedLink {
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
         Box::pin(async {
             let link = (&self.world, self.site, self.limit);
-            let mut watch = Watch { link, is_poll: false, began: Instant::now(), ended: false };
+            let mut watch = Watch { link, is_poll: false, exchanges: 2, began: Instant::now(), ended: false };
             let refreshed = self.inner.refresh().await;
             watch.end(refreshed.problem.clone().map_or(Ended::Good, Ended::Failed));
             refreshed
         })
+    }
+
+    fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
+        Box::pin(async move {
+            let mut watch = watch_order(&self.world, self.site, self.limit);
+            let carried = self.inner.carry_out(order, limit).await;
+            watch.end(carried.problem.clone().map_or(Ended::Good, Ended::Failed));
+            carried
+        })
+    }
+
+    fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
+        Box::pin(async move {
+            let mut watch = watch_order(&self.world, self.site, self.limit);
+            let read = self.inner.read_back(order).await;
+            watch.end(read.problem.clone().map_or(Ended::Good, Ended::Failed));
+            read
+        })
+    }
+
+    fn capabilities(&self) -> Vec<Capability> {
+        self.inner.capabilities()
     }
 }

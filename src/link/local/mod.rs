@@ -6,6 +6,7 @@
 //! for that again now and then, so that no verdict is final.
 
 pub mod answers;
+mod orders;
 mod schedule;
 pub mod session;
 
@@ -20,8 +21,9 @@ use crate::link::aside::aside;
 use crate::link::https::{Exchange, Https};
 use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
+use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
-use crate::model::{Answers, LinkKind};
+use crate::model::{Answers, Capability, LinkKind, Order, OrderKind};
 use crate::settings::LocalConfig;
 use answers::{CustomerAnswers, Doubt, Endpoint};
 use schedule::{CONFIRM_EVERY, Schedule};
@@ -52,6 +54,8 @@ pub struct LocalLink<X> {
     doubted: Option<Instant>,
     /// Whether a poll failed since the DIN was read: a gateway may have been replaced meanwhile.
     is_unconfirmed: bool,
+    /// When an order was refused that the customer may not give.
+    forbidden: Option<Instant>,
 }
 
 impl LocalLink<Https> {
@@ -71,6 +75,7 @@ impl<X: Exchange> LocalLink<X> {
             surface: Surface::Unknown,
             doubted: None,
             is_unconfirmed: false,
+            forbidden: None,
         }
     }
 
@@ -84,6 +89,7 @@ impl<X: Exchange> LocalLink<X> {
         let session = session::opened(answer, self.config.auth_mode)?;
         self.memory.keep_session(Some(session.clone())).await;
         self.schedule.new_session(Instant::now());
+        self.forbidden = None;
         Ok(session)
     }
 
@@ -259,6 +265,18 @@ impl<X: Exchange> Link for LocalLink<X> {
                 more: self.due(Instant::now()).is_some(),
             }
         })
+    }
+
+    fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
+        Box::pin(self.carry_out_once(order, limit))
+    }
+
+    fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
+        Box::pin(self.read_back_once(order))
+    }
+
+    fn capabilities(&self) -> Vec<Capability> {
+        OrderKind::ALL.into_iter().map(|kind| self.can_take(kind)).collect()
     }
 }
 

@@ -8,6 +8,7 @@
 //! The wired LAN and the Wi-Fi of a v1r gateway are not two links but one [`super::pair`] of channels: both carry one
 //! protocol, and one memory of answers serves both, which two links could not share.
 
+mod orders;
 mod supplement;
 
 use std::sync::Arc;
@@ -17,9 +18,10 @@ use futures_util::future::LocalBoxFuture;
 use log::{info, warn};
 use tokio::time::{Instant, timeout};
 
+use super::order::{Carried, ReadBack};
 use super::silence;
 use super::{Link, LinkError, Refreshed};
-use crate::model::{Answers, ErrorNote, LinkHealth, LinkKind};
+use crate::model::{Answers, Capability, ErrorNote, LinkHealth, LinkKind, Order, OrderKind};
 use crate::pause::{Growth, Pause};
 use supplement::{Source, supplemented};
 
@@ -302,6 +304,18 @@ impl Link for Standby {
             }
             self.check().await.unwrap_or(refreshed)
         })
+    }
+
+    fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
+        Box::pin(self.carry_out_once(order, limit))
+    }
+
+    fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
+        Box::pin(self.read_back_once(order))
+    }
+
+    fn capabilities(&self) -> Vec<Capability> {
+        OrderKind::ALL.into_iter().map(|kind| self.can_take(kind)).collect()
     }
 
     fn links(&self) -> Option<Vec<LinkHealth>> {

@@ -9,7 +9,7 @@ use super::transport::{Request, Transport};
 use super::wire::{AUTH_MTLS, AUTH_PRESENCE, Envelope};
 use crate::link::LinkError;
 use crate::link::login::Customer;
-use crate::model::{LinkHealth, LinkKind};
+use crate::model::{LinkHealth, LinkKind, Obstacle, Unable};
 
 /// What is asked of whom.
 #[derive(Clone, Debug)]
@@ -21,6 +21,15 @@ pub struct Question<'a> {
     pub payload: Envelope,
     /// For messages.
     pub what: &'a str,
+}
+
+/// A channel that a gateway takes orders over.
+pub trait Commands {
+    /// Asks what must be known before an order is sent, the same way as it will be sent.
+    fn read<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>>;
+
+    /// Sends an order: once, whatever comes of it.
+    fn write<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>>;
 }
 
 /// Carries questions to a gateway, and the encoded envelopes of their answers back.
@@ -44,6 +53,23 @@ pub trait Channel {
         None
     }
 
+    /// What it takes orders over, if it does and nothing speaks against it now.
+    ///
+    /// # Errors
+    /// With what stands in the way.
+    fn commands(&mut self) -> Result<&mut dyn Commands, Unable> {
+        self.takes_orders()?;
+        Err(unsigned())
+    }
+
+    /// Whether [`Channel::commands`] has something.
+    ///
+    /// # Errors
+    /// With what stands in the way.
+    fn takes_orders(&self) -> Result<LinkKind, Unable> {
+        Err(unsigned())
+    }
+
     /// How each of several ways does, if there are several.
     fn links(&self) -> Option<Vec<LinkHealth>> {
         None
@@ -58,6 +84,13 @@ pub trait Channel {
     fn check<'a>(&'a mut self, _din: &'a str) -> LocalBoxFuture<'a, Result<(), LinkError>> {
         Box::pin(async { Ok(()) })
     }
+}
+
+fn unsigned() -> Unable {
+    Obstacle::NoLink.because(
+        "TEDAPI takes orders signed with a registered key only: configure the wired LAN address (host) and the key \
+         (rsa_key_path), with Wi-Fi beside it (wifi_host) if need be",
+    )
 }
 
 /// Questions in frames: over the gateway's own Wi-Fi, or with an installer login.

@@ -6,14 +6,17 @@ use prost::bytes::Bytes;
 
 use super::queries::Query;
 use super::wire::{
-    Auth, Common, Empty, Envelope, Files, Frame, GraphQl, LOCAL_HTTPS, Participant, QUERY_FAILED,
-    QueryRequest, ReadFile, SIGNED_ECDSA, SystemInfoResponse,
+    Auth, Common, Empty, Envelope, File, Files, Frame, GraphQl, LOCAL_HTTPS, Participant, QUERY_FAILED,
+    QueryRequest, ReadFile, SIGNED_ECDSA, SystemInfoResponse, UpdateFile,
 };
 use crate::link::LinkError;
 use crate::link::bounds::protobuf::{self, Most};
 use crate::link::bounds::{self, Excess, LONGEST_ANSWER};
 use crate::link::tedapi::answers::SystemInfo;
 
+/// `ReadFile::domain`
+const CONFIGURATION: i32 = 1;
+const CONFIG_FILE: &str = "config.json";
 /// What a query complains of; whoever reads it wants no more.
 const LIMITS: [Most; 2] = [
     Most { path: &[16, 2, 3], most: 64, what: "errors" },
@@ -83,8 +86,18 @@ pub fn query(query: &Query) -> Envelope {
 }
 
 pub fn config() -> Envelope {
-    let read = ReadFile { domain: 1, name: "config.json".into() };
-    Envelope { files: Some(Files { read_request: Some(read), read_response: None }), ..Envelope::default() }
+    let read = ReadFile { domain: CONFIGURATION, name: CONFIG_FILE.into() };
+    Envelope { files: Some(Files { read_request: Some(read), ..Files::default() }), ..Envelope::default() }
+}
+
+/// Replaces the configuration that has `hash` by `blob`.
+pub fn config_update(blob: Bytes, hash: Bytes) -> Envelope {
+    let file = Some(File { name: CONFIG_FILE.into(), blob });
+    let update = UpdateFile { domain: CONFIGURATION, file, hash };
+    Envelope {
+        files: Some(Files { update_request: Some(update), ..Files::default() }),
+        ..Envelope::default()
+    }
 }
 
 pub fn system_info() -> Envelope {
@@ -115,10 +128,47 @@ pub fn query_answer(envelope: Bytes, what: &str) -> Result<Bytes, LinkError> {
 
 /// The `config.json` of an answer.
 pub fn config_answer(envelope: Bytes) -> Result<Bytes, LinkError> {
+    config_file(envelope).map(|(blob, _)| blob)
+}
+
+/// The `config.json` of an answer, and its hash, which may be empty.
+pub fn config_file(envelope: Bytes) -> Result<(Bytes, Bytes), LinkError> {
     let what = "the configuration read";
-    let file = open(envelope, what)?.files.and_then(|files| files.read_response).and_then(|read| read.file);
-    let blob = file.map(|file| file.blob).filter(|blob| !blob.is_empty());
-    blob.ok_or_else(|| malformed(what, "it holds no file"))
+    let read = open(envelope, what)?.files.and_then(|files| files.read_response).unwrap_or_default();
+    let blob = read.file.map(|file| file.blob).filter(|blob| !blob.is_empty());
+    Ok((blob.ok_or_else(|| malformed(what, "it holds no file"))?, read.hash))
+}
+
+/// What a gateway answers to a change of its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Updated {
+    Acknowledged,
+    /// It says that it did not.
+    Error {
+        code: i32,
+        message: String,
+    },
+    /// Neither; the text says what there is.
+    Unclear(String),
+}
+
+pub fn config_updated(envelope: Bytes) -> Updated {
+    if let Err(why) = protobuf::check(&envelope, &LIMITS, LONGEST_ANSWER) {
+        return Updated::Unclear(too_large("the change of the configuration", why).to_string());
+    }
+    let envelope = match Envelope::decode(envelope) {
+        Ok(envelope) => envelope,
+        Err(error) => return Updated::Unclear(error.to_string()),
+    };
+    if let Some(error) = envelope.common.and_then(|common| common.error) {
+        let status = error.status.unwrap_or_default();
+        return Updated::Error { code: status.code, message: shortened(&status.message) };
+    }
+    match envelope.files {
+        Some(Files { update_response: Some(_), .. }) => Updated::Acknowledged,
+        Some(_) => Updated::Unclear("it does not acknowledge the change".into()),
+        None => Updated::Unclear("it says nothing about files".into()),
+    }
 }
 
 pub fn system_info_answer(envelope: Bytes) -> Result<SystemInfo, LinkError> {

@@ -9,6 +9,8 @@ pub mod bearer;
 pub mod channel;
 mod energies;
 pub mod frames;
+mod leaf;
+mod orders;
 pub mod queries;
 pub mod transport;
 pub mod wire;
@@ -22,8 +24,9 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
 use crate::link::aside::aside;
+use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
-use crate::model::{Answers, LinkHealth, LinkKind};
+use crate::model::{Answers, Capability, LinkHealth, LinkKind, Order, OrderKind};
 use crate::pause::{Growth, Pause};
 use answers::{TedapiAnswers, Unusable};
 use channel::{Channel, Question};
@@ -354,6 +357,18 @@ impl<C: Channel> Link for TedapiLink<C> {
                 more: self.due(Instant::now()).is_some(),
             }
         })
+    }
+
+    fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
+        Box::pin(self.carry_out_once(order, limit))
+    }
+
+    fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
+        Box::pin(self.read_back_once(order))
+    }
+
+    fn capabilities(&self) -> Vec<Capability> {
+        OrderKind::ALL.into_iter().map(|kind| self.can_take(kind)).collect()
     }
 }
 

@@ -102,7 +102,7 @@ fn answer(request: &Request, units: usize, din: &'static str) -> (Asked, Bytes) 
         let blob = serde_json::json!({ "vin": din, "battery_blocks": blocks }).to_string().into();
         let file = File { name: "config.json".into(), blob };
         answer.files = Some(Files {
-            read_response: Some(FileRead { file: Some(file), hash: vec![1] }),
+            read_response: Some(FileRead { file: Some(file), hash: Bytes::from_static(&[1]) }),
             ..Files::default()
         });
         Asked::Config

@@ -144,6 +144,10 @@ pub struct Files {
     pub read_request: Option<ReadFile>,
     #[prost(message, optional, tag = "2")]
     pub read_response: Option<FileRead>,
+    #[prost(message, optional, tag = "5")]
+    pub update_request: Option<UpdateFile>,
+    #[prost(message, optional, tag = "6")]
+    pub update_response: Option<FileRead>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -156,11 +160,23 @@ pub struct ReadFile {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub struct UpdateFile {
+    /// 1: the configuration.
+    #[prost(int32, tag = "1")]
+    pub domain: i32,
+    #[prost(message, optional, tag = "2")]
+    pub file: Option<File>,
+    /// Of what was read; the gateway writes nothing if the file has another one by now.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub hash: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub struct FileRead {
     #[prost(message, optional, tag = "1")]
     pub file: Option<File>,
-    #[prost(bytes = "vec", tag = "2")]
-    pub hash: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub hash: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -100,6 +100,7 @@ pub const UNIT_TIMEOUT: i32 = 2;
 pub const UNKNOWN_KEY: i32 = 3;
 pub const INACTIVE_KEY: i32 = 4;
 pub const INVALID_SIGNATURE: i32 = 5;
+pub const INTERNAL: i32 = 11;
 pub const WRONG_PERSONALIZATION: i32 = 12;
 pub const TIME_EXPIRED: i32 = 17;
 pub const TIME_TO_LIVE_TOO_LONG: i32 = 20;
@@ -115,7 +116,7 @@ pub fn fault_name(fault: i32) -> &'static str {
         8 => "invalid domains",
         9 => "invalid command",
         10 => "cannot decode the request",
-        11 => "internal error",
+        INTERNAL => "internal error",
         WRONG_PERSONALIZATION => "signed for another gateway",
         13 => "bad parameter",
         14 => "keychain is full",

@@ -19,12 +19,12 @@ use super::https::{Answer, Call, Exchange, Https};
 use super::login::Customer;
 use super::login::{Login, is_refusal};
 use super::memory::Memory;
-use super::tedapi::channel::{Channel, Question};
+use super::tedapi::channel::{Channel, Commands, Question};
 use super::tedapi::frames::{address, malformed};
 use super::tedapi::wire::{Envelope, HERMES_COMMAND, Participant};
 use crate::clock::unix_time;
 use crate::link::LinkError;
-use crate::model::LinkKind;
+use crate::model::{LinkKind, Unable};
 use crate::settings::V1rConfig;
 use message::{Refusal, SigningKey};
 
@@ -61,7 +61,7 @@ impl<E: Exchange> SignedChannel<E> {
         Self { exchange, login, key, pending_since: None, limit }
     }
 
-    async fn post(&self, din: &str, envelope: Bytes) -> Result<Answer, LinkError> {
+    async fn post(&self, din: &str, envelope: Bytes, only_reads: bool) -> Result<Answer, LinkError> {
         let (key, din, uuid) = (self.key.clone(), din.to_owned(), rand::random());
         let now = unix_time();
         let sign = move || message::sign(&*key, &din, envelope, now, uuid);
@@ -75,7 +75,7 @@ impl<E: Exchange> SignedChannel<E> {
                 header::HeaderValue::from_static("application/octet-stream"),
             )],
             body,
-            only_reads: true,
+            only_reads,
         };
         self.exchange.exchange(call).await
     }
@@ -86,13 +86,25 @@ impl<E: Exchange> SignedChannel<E> {
             true => command(payload, din),
             false => address(payload, target),
         };
-        let mut answer = self.post(din, envelope.clone()).await?;
+        let mut answer = self.post(din, envelope.clone(), true).await?;
         // Some gateways want to have seen a login, and forget it.
         if is_refusal(&answer) && self.login.forget().await {
             self.login.token(&self.exchange).await?;
-            answer = self.post(din, envelope).await?;
+            answer = self.post(din, envelope, true).await?;
             self.login.judge(&answer);
         }
+        self.opened(answer, what)
+    }
+
+    /// Once: not even a login follows.
+    async fn send_order(&mut self, question: Question<'_>) -> Result<Bytes, LinkError> {
+        let Question { din, payload, what, .. } = question;
+        let answer = self.post(din, command(payload, din), false).await?;
+        self.opened(answer, what)
+    }
+
+    /// The encoded envelope of an answer.
+    fn opened(&mut self, answer: Answer, what: &str) -> Result<Bytes, LinkError> {
         let gateway_time = answer.date;
         match message::open(answer.ok("/tedapi/v1r", REFUSED)?) {
             Ok(envelope) => {
@@ -182,6 +194,14 @@ impl<E: Exchange> Channel for SignedChannel<E> {
         false
     }
 
+    fn commands(&mut self) -> Result<&mut dyn Commands, Unable> {
+        Ok(self)
+    }
+
+    fn takes_orders(&self) -> Result<LinkKind, Unable> {
+        Ok(LinkKind::V1r)
+    }
+
     /// To learn the DIN takes a login, so it is not learnt anew after any failure, but when the signature, which
     /// covers the DIN, or the key did not fit.
     fn doubts_din(&self, error: &LinkError) -> bool {
@@ -192,6 +212,16 @@ impl<E: Exchange> Channel for SignedChannel<E> {
             LinkError::Key { state, .. } => *state == KeyState::Unknown,
             _ => false,
         }
+    }
+}
+
+impl<E: Exchange> Commands for SignedChannel<E> {
+    fn read<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
+        Box::pin(self.send(question))
+    }
+
+    fn write<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
+        Box::pin(self.send_order(question))
     }
 }
 

@@ -109,6 +109,11 @@ impl TedapiAnswers {
         &self.config_facts.powerwall3_units
     }
 
+    /// Whether the configuration is known, and has no backup reserve.
+    pub fn lacks_reserve(&self) -> bool {
+        self.config.is_some() && self.config_facts.reserve.is_none()
+    }
+
     /// Whether the site consists of exactly one battery block.
     pub fn has_single_unit(&self) -> bool {
         self.config_facts.blocks == 1

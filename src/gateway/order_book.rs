@@ -1,0 +1,291 @@
+//! The orders of one gateway: which wait, which one is under way, which are read back.
+//!
+//! The book outlives the actor that works through it, so that an order cannot be forgotten, nor sent by the next actor after
+//! the one before may have sent it. It decides nothing about time or links; [`super::orders`] does.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::model::{ErrorNote, Order, OrderId, Outcome, Standing};
+
+/// Orders that may wait at the same time.
+const MOST_WAITING: usize = 8;
+/// Orders that may be read back at the same time; older ones are left as they stand.
+const MOST_WATCHED: usize = 8;
+/// An order that could not be sent for this long is given up: whoever asked has gone on.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// When an order is read back, in seconds after it was sent. Gateways act 30 to 90 s later, and some take longer.
+const LOOKS: [u64; 8] = [3, 10, 20, 35, 60, 95, 150, 240];
+
+/// An order that was not sent yet, or may be under way.
+struct Waiting {
+    id: OrderId,
+    order: Order,
+    /// Where whoever asked sees what becomes of it.
+    standing: watch::Sender<Standing>,
+    /// Whether the journal has it; it is not sent before.
+    is_recorded: bool,
+    gives_up: Instant,
+    /// Why the gateway did not execute the first attempt, if there was one.
+    not_executed: Option<ErrorNote>,
+    /// Whether a good poll must come first.
+    waits_for_poll: bool,
+}
+
+/// An order that may have left, and is read back.
+struct Watched {
+    id: OrderId,
+    order: Order,
+    standing: watch::Sender<Standing>,
+    sent: Instant,
+    /// When it is read back next; `None`: the last time has begun.
+    due: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Book {
+    /// In the order they came.
+    waiting: VecDeque<Waiting>,
+    underway: Option<Waiting>,
+    /// The oldest first.
+    watched: Vec<Watched>,
+}
+
+/// What became of an order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    pub id: OrderId,
+    pub order: Order,
+    pub outcome: Outcome,
+    pub is_final: bool,
+}
+
+/// Shared by the actors that succeed each other.
+#[derive(Clone, Default)]
+pub struct OrderBook(Arc<Mutex<Book>>);
+
+impl Waiting {
+    /// It is not sent, or not again.
+    fn give_up(mut self, why: &ErrorNote) -> Change {
+        let outcome = match self.not_executed.take() {
+            Some(note) => Outcome::Refused(note),
+            None => Outcome::NotSent(why.clone()),
+        };
+        self.end(outcome)
+    }
+
+    fn end(self, outcome: Outcome) -> Change {
+        settle(&self.standing, outcome.clone());
+        Change { id: self.id, order: self.order, outcome, is_final: true }
+    }
+}
+
+fn settle(standing: &watch::Sender<Standing>, outcome: Outcome) {
+    standing.send_replace(Standing { outcome: Some(outcome), is_final: true });
+}
+
+impl OrderBook {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an order, unless too many wait.
+    pub fn add(&self, id: OrderId, order: Order, now: Instant) -> Option<watch::Receiver<Standing>> {
+        let mut book = self.book();
+        if book.waiting.len() >= MOST_WAITING {
+            return None;
+        }
+        let (standing, receiver) = watch::channel(Standing::default());
+        book.waiting.push_back(Waiting {
+            id,
+            order,
+            standing,
+            is_recorded: false,
+            gives_up: now + PATIENCE,
+            not_executed: None,
+            waits_for_poll: false,
+        });
+        Some(receiver)
+    }
+
+    /// The journal has it.
+    pub fn recorded(&self, id: OrderId) {
+        if let Some(waiting) = self.book().waiting.iter_mut().find(|waiting| waiting.id == id) {
+            waiting.is_recorded = true;
+        }
+    }
+
+    /// Ends an order that still waits.
+    pub fn drop_waiting(&self, id: OrderId, outcome: Outcome) -> Option<Change> {
+        let mut book = self.book();
+        let at = book.waiting.iter().position(|waiting| waiting.id == id)?;
+        Some(book.waiting.remove(at)?.end(outcome))
+    }
+
+    /// Ends those that have waited for too long.
+    pub fn expire(&self, now: Instant, why: &ErrorNote) -> Vec<Change> {
+        let mut book = self.book();
+        let all = std::mem::take(&mut book.waiting);
+        let (expired, left): (Vec<_>, Vec<_>) = all.into_iter().partition(|waiting| waiting.gives_up <= now);
+        book.waiting = left.into();
+        expired.into_iter().map(|waiting| waiting.give_up(why)).collect()
+    }
+
+    /// Takes out the order whose turn it is, to be sent at once.
+    pub fn begin(&self) -> Option<(OrderId, Order)> {
+        let mut book = self.book();
+        let may_go = |waiting: &Waiting| waiting.is_recorded && !waiting.waits_for_poll;
+        if book.underway.is_some() || !book.waiting.front().is_some_and(may_go) {
+            return None;
+        }
+        book.underway = book.waiting.pop_front();
+        book.underway.as_ref().map(|waiting| (waiting.id, waiting.order.clone()))
+    }
+
+    /// The order under way has come to this. It is read back if that can show more.
+    pub fn finish(&self, outcome: Outcome, now: Instant) -> Vec<Change> {
+        let mut book = self.book();
+        let Some(order) = book.underway.take() else { return Vec::new() };
+        let mut changes = Vec::new();
+        if !matches!(outcome, Outcome::NotSent(_) | Outcome::Refused(_)) {
+            // What is read back from now on says nothing about former orders of its kind.
+            changes = book.leave(|watched| watched.order.kind() == order.order.kind());
+        }
+        if !outcome.is_open() {
+            changes.push(order.end(outcome));
+            return changes;
+        }
+        order.standing.send_replace(Standing { outcome: Some(outcome.clone()), is_final: false });
+        let Waiting { id, order, standing, .. } = order;
+        changes.push(Change { id, order: order.clone(), outcome, is_final: false });
+        let due = Some(now + Duration::from_secs(LOOKS[0]));
+        book.watched.push(Watched { id, order, standing, sent: now, due });
+        if book.watched.len() > MOST_WATCHED {
+            let oldest = book.watched[0].id;
+            changes.extend(book.leave(|watched| watched.id == oldest));
+        }
+        changes
+    }
+
+    /// The gateway said that it did not execute the order under way: it may be sent once more, after the next good poll.
+    pub fn not_executed(&self, note: ErrorNote, now: Instant) -> Vec<Change> {
+        let mut book = self.book();
+        let Some(mut order) = book.underway.take() else { return Vec::new() };
+        if order.not_executed.is_some() {
+            return vec![order.end(Outcome::Refused(note))];
+        }
+        (order.not_executed, order.waits_for_poll) = (Some(note), true);
+        order.gives_up = now + PATIENCE;
+        book.waiting.push_front(order);
+        Vec::new()
+    }
+
+    /// A poll was good.
+    pub fn polled(&self) {
+        self.book().waiting.iter_mut().for_each(|waiting| waiting.waits_for_poll = false);
+    }
+
+    /// The order that is to be read back now. The next time is later, whatever comes of this one.
+    pub fn look(&self, now: Instant) -> Option<(OrderId, Order)> {
+        let mut book = self.book();
+        let due = book.watched.iter_mut().filter(|watched| watched.due.is_some_and(|due| due <= now));
+        let watched = due.min_by_key(|watched| watched.due)?;
+        let mut looks = LOOKS.into_iter().map(|seconds| watched.sent + Duration::from_secs(seconds));
+        // Those that were missed while the gateway was away are not made up for.
+        watched.due = looks.find(|look| *look > now);
+        Some((watched.id, watched.order.clone()))
+    }
+
+    /// What a look has shown: the order has come this far (`shows`), or has not yet (`instead`).
+    pub fn looked(
+        &self,
+        id: OrderId,
+        shows: Option<Outcome>,
+        instead: Option<&str>,
+        now: Instant,
+    ) -> Vec<Change> {
+        let mut book = self.book();
+        let Some(at) = book.watched.iter().position(|watched| watched.id == id) else { return Vec::new() };
+        if let Some(outcome) = shows {
+            let watched = book.watched.remove(at);
+            settle(&watched.standing, outcome.clone());
+            return vec![Change { id, order: watched.order, outcome, is_final: true }];
+        }
+        let watched = &book.watched[at];
+        if let Some(instead) = instead {
+            let after = (now - watched.sent).as_secs();
+            watched.standing.send_modify(|standing| {
+                standing.outcome = standing.outcome.take().map(|outcome| qualified(outcome, instead, after));
+            });
+        }
+        book.leave(|watched| watched.id == id && watched.due.is_none())
+    }
+
+    /// When something here is next to be done. `reads_back`: whether orders can be read back at present.
+    pub fn wake(&self, reads_back: bool) -> Option<Instant> {
+        let book = self.book();
+        let gives_up = book.waiting.iter().map(|waiting| waiting.gives_up);
+        let looks = book.watched.iter().filter(|_| reads_back).filter_map(|watched| watched.due);
+        gives_up.chain(looks).min()
+    }
+
+    /// Ends everything that no actor works on any more: what waited was not sent, what was under way may have left.
+    pub fn close(&self, why: &ErrorNote) -> Vec<Change> {
+        let mut changes = self.interrupted(why);
+        changes.extend(self.book().leave(|_| true));
+        changes
+    }
+
+    /// After the actor died: as [`OrderBook::close`], but what may have left is read back.
+    pub fn recover(&self, why: &ErrorNote, now: Instant) -> Vec<Change> {
+        let mut changes = self.finish(Outcome::Unknown(why.clone()), now);
+        changes.extend(self.interrupted(why));
+        changes.extend(self.book().leave(|watched| watched.due.is_none()));
+        changes
+    }
+
+    fn interrupted(&self, why: &ErrorNote) -> Vec<Change> {
+        let mut book = self.book();
+        let underway = book.underway.take().map(|order| order.end(Outcome::Unknown(why.clone())));
+        let waiting = std::mem::take(&mut book.waiting).into_iter();
+        let waiting = waiting.map(|waiting| waiting.give_up(why));
+        underway.into_iter().chain(waiting).collect()
+    }
+}
+
+impl Book {
+    /// Reads those back no more; they stay as they stand.
+    fn leave(&mut self, which: impl Fn(&Watched) -> bool) -> Vec<Change> {
+        let (left, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.watched).into_iter().partition(which);
+        self.watched = kept;
+        let changes = left.into_iter().filter_map(|watched| {
+            watched.standing.send_modify(|standing| standing.is_final = true);
+            let outcome = watched.standing.borrow().outcome.clone()?;
+            Some(Change { id: watched.id, order: watched.order, outcome, is_final: true })
+        });
+        changes.collect()
+    }
+}
+
+/// An outcome, with what was read instead of what was asked for.
+fn qualified(outcome: Outcome, instead: &str, after: u64) -> Outcome {
+    let with = |evidence: String| {
+        let first = evidence.split("; read back after").next().unwrap_or_default();
+        format!("{first}; read back after {after} s, {instead}")
+    };
+    match outcome {
+        Outcome::Accepted(evidence) => Outcome::Accepted(with(evidence)),
+        Outcome::Unknown(note) => {
+            Outcome::Unknown(ErrorNote { kind: note.kind, message: with(note.message) })
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+#[path = "order_book/tests.rs"]
+mod tests;

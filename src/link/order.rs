@@ -1,0 +1,122 @@
+//! What carrying out an order brings, whatever the link.
+
+use std::sync::Arc;
+
+use super::LinkError;
+use super::error::KeyState;
+use crate::model::{Answers, ErrorNote, Order, Outcome, RawPercent, Unable};
+
+/// What [`Link::carry_out`](super::Link::carry_out) brings.
+#[derive(Debug)]
+pub struct Carried {
+    pub end: End,
+    /// What went wrong with an exchange, if something did: the gateway may ask for silence.
+    pub problem: Option<LinkError>,
+}
+
+/// How an attempt to carry out an order ended.
+#[derive(Debug)]
+pub enum End {
+    Outcome(Outcome),
+    /// The gateway said that it did nothing, for a reason that may be gone after the next poll: the session had ended, or
+    /// the configuration had changed meanwhile. Nothing else permits a second attempt.
+    NotExecuted(ErrorNote),
+}
+
+impl Carried {
+    pub fn outcome(outcome: Outcome) -> Self {
+        Self { end: End::Outcome(outcome), problem: None }
+    }
+
+    /// Nothing left this program, and `kind` says why.
+    pub fn not_sent(kind: &'static str, message: impl Into<String>) -> Self {
+        Self::outcome(Outcome::NotSent(ErrorNote { kind, message: message.into() }))
+    }
+
+    pub fn unable(unable: Unable) -> Self {
+        Self::outcome(Outcome::NotSent(unable.into()))
+    }
+
+    /// Nothing was sent, because what must be read before could not be read.
+    pub fn unread(what: &str, error: LinkError) -> Self {
+        let message = format!("{what} must be read first, and cannot be: {error}");
+        Self { problem: Some(error.clone()), ..Self::not_sent(error.kind(), message) }
+    }
+
+    /// The gateway said that it did nothing, and may say otherwise after the next poll.
+    pub fn not_executed(error: LinkError) -> Self {
+        let note = ErrorNote { kind: error.kind(), message: error.to_string() };
+        Self { end: End::NotExecuted(note), problem: Some(error) }
+    }
+
+    /// What `error`, which came instead of an answer to the order itself, says about it.
+    pub fn failed(error: LinkError) -> Self {
+        let note = ErrorNote { kind: error.kind(), message: error.to_string() };
+        let end = match says(&error) {
+            Says::NotExecuted => End::NotExecuted(note),
+            Says::Refused => End::Outcome(Outcome::Refused(note)),
+            Says::Nothing => End::Outcome(Outcome::Unknown(note)),
+        };
+        Self { end, problem: Some(error) }
+    }
+}
+
+/// What an error says about the order that it came instead of.
+enum Says {
+    NotExecuted,
+    Refused,
+    Nothing,
+}
+
+fn says(error: &LinkError) -> Says {
+    use crate::link::v1r::message::{BUSY, INTERNAL, UNIT_TIMEOUT};
+    match error {
+        LinkError::Refused { status: 401, .. } => Says::NotExecuted,
+        LinkError::Refused { .. } | LinkError::NotFound(_) | LinkError::RateLimited { .. } => Says::Refused,
+        LinkError::Status { status: 400..=499, .. } => Says::Refused,
+        LinkError::Key { state, .. } if *state != KeyState::Unknown => Says::Refused,
+        // A fault comes before anything else is done with a request, unless it is about the doing.
+        LinkError::Rejected { fault: BUSY | UNIT_TIMEOUT | INTERNAL, .. } => Says::Nothing,
+        LinkError::Rejected { .. } | LinkError::ClockSkew(_) => Says::Refused,
+        LinkError::Unsupported(_) => Says::Refused,
+        _ => Says::Nothing,
+    }
+}
+
+/// What [`Link::read_back`](super::Link::read_back) brings.
+#[derive(Debug, Default)]
+pub struct ReadBack {
+    /// How far the order has come by what was read; `None`: it does not show.
+    pub shows: Option<Outcome>,
+    /// What was read instead, for a person.
+    pub instead: Option<String>,
+    /// Everything known so far, if something was fetched.
+    pub source: Option<Arc<dyn Answers>>,
+    pub problem: Option<LinkError>,
+}
+
+impl ReadBack {
+    pub fn failed(error: LinkError) -> Self {
+        Self { problem: Some(error), ..Self::default() }
+    }
+
+    /// What the configuration, or what stands for it, shows of `order`. `reserve`: as read, raw scale.
+    pub fn of(order: &Order, reserve: Option<RawPercent>, what: &str) -> Self {
+        let Order::Reserve(asked) = order;
+        match reserve {
+            Some(stored) if asked.is(stored) => Self {
+                shows: Some(Outcome::Stored(format!("{what} reads back as asked"))),
+                ..Self::default()
+            },
+            Some(stored) => Self {
+                instead: Some(format!("{what} has {} %", rounded(stored.to_app_reserve().0))),
+                ..Self::default()
+            },
+            None => Self { instead: Some(format!("{what} has no backup reserve")), ..Self::default() },
+        }
+    }
+}
+
+fn rounded(percent: f64) -> f64 {
+    (percent * 100.0).round() / 100.0
+}

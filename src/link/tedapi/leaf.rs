@@ -1,0 +1,232 @@
+//! One number in a JSON document, replaced where it stands: every other byte stays as it is.
+//!
+//! A document is refused rather than guessed at: a key that is there twice, a leaf that is missing or is no number.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::Deserializer;
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Why a document is left alone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LeafError {
+    #[error("it is no JSON document: {0}")]
+    NoJson(String),
+    #[error("it has no {0}")]
+    Missing(String),
+    #[error("its {0} is no number")]
+    NoNumber(String),
+    /// Replacing went wrong; nothing may be done with the result.
+    #[error("its {0} does not read back after it was replaced")]
+    DoesNotReadBack(String),
+}
+
+/// The text at `path` in `document`, an object.
+///
+/// # Errors
+/// If the document is no JSON, names a key of the path twice, or has nothing there.
+pub fn text<'a>(document: &'a str, path: &[&str]) -> Result<&'a str, LeafError> {
+    let mut text = document;
+    for key in path {
+        let found = member(text, key).map_err(|error| LeafError::NoJson(error.to_string()))?;
+        text = found.ok_or_else(|| LeafError::Missing(path.join(".")))?.get();
+    }
+    Ok(text)
+}
+
+/// The number at `path`.
+///
+/// # Errors
+/// As [`text`], and if no number is there.
+pub fn number(document: &str, path: &[&str]) -> Result<f64, LeafError> {
+    serde_json::from_str(text(document, path)?).map_err(|_| LeafError::NoNumber(path.join(".")))
+}
+
+/// `document` with another number at `path`, where a number must stand already.
+///
+/// # Errors
+/// As [`number`]; and if `value` does not read back from the result.
+pub fn replace(document: &str, path: &[&str], value: f64) -> Result<String, LeafError> {
+    number(document, path)?;
+    let Range { start, end } = place(document, text(document, path)?);
+    let mut replaced = String::with_capacity(document.len() + 24);
+    replaced.push_str(&document[..start]);
+    replaced.push_str(&serde_json::to_string(&value).map_err(|error| LeafError::NoJson(error.to_string()))?);
+    replaced.push_str(&document[end..]);
+
+    match number(&replaced, path) {
+        Ok(read) if read == value => Ok(replaced),
+        _ => Err(LeafError::DoesNotReadBack(path.join("."))),
+    }
+}
+
+/// Where `part`, which was cut from `whole`, stands in it.
+fn place(whole: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
+}
+
+/// The member of an object that has this key, as it is written.
+fn member<'a>(object: &'a str, key: &str) -> serde_json::Result<Option<&'a RawValue>> {
+    let mut reader = serde_json::Deserializer::from_str(object);
+    let found = reader.deserialize_map(Member(key))?;
+    reader.end()?;
+    Ok(found)
+}
+
+struct Member<'k>(&'k str);
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(key) = members.next_key::<String>()? {
+            if key != self.0 {
+                members.next_value::<IgnoredAny>()?;
+            } else if found.replace(members.next_value()?).is_some() {
+                return Err(de::Error::custom(format_args!("it has {key} twice")));
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::model::{AppPercent, RawPercent, Reserve};
+
+    const PATH: [&str; 2] = ["site_info", "backup_reserve_percent"];
+
+    #[test]
+    fn only_the_leaf_changes() {
+        let before = "{ \"a\":1e9,\t\"site_info\" : {\"x\": 1.10, \"backup_reserve_percent\"  :24 ,\"y\":\"\\u00e9\"},\n\"z\": null }\n";
+        let after = "{ \"a\":1e9,\t\"site_info\" : {\"x\": 1.10, \"backup_reserve_percent\"  :43.0 ,\"y\":\"\\u00e9\"},\n\"z\": null }\n";
+        assert_eq!(replace(before, &PATH, 43.0).unwrap(), after);
+    }
+
+    #[test]
+    fn what_is_doubtful_is_left_alone() {
+        for (document, part) in [
+            ("", "no JSON"),
+            ("{}", "has no site_info"),
+            ("[]", "no JSON"),
+            ("{\"site_info\":null}", "no JSON"),
+            ("{\"site_info\":{}}", "has no site_info.backup"),
+            ("{\"site_info\":{\"backup_reserve_percent\":null}}", "no number"),
+            ("{\"site_info\":{\"backup_reserve_percent\":\"24\"}}", "no number"),
+            ("{\"site_info\":{\"backup_reserve_percent\":false}}", "no number"),
+            ("{\"site_info\":{\"backup_reserve_percent\":24}} x", "trailing"),
+            ("{\"site_info\":{\"backup_reserve_percent\":24},\"a\":}", "no JSON"),
+            ("{\"site_info\":{\"backup_reserve_percent\":24},\"s\\u0069te_info\":{}}", "twice"),
+            ("{\"site_info\":{\"backup_reserve_percent\":24,\"backup_reserve_percent\":24}}", "twice"),
+            ("{\"site_info\":{\"backup_reserve_percent\":24}", "no JSON"),
+        ] {
+            let error = replace(document, &PATH, 30.0).unwrap_err().to_string();
+            assert!(error.contains(part), "{document}: {error}");
+        }
+        assert!(replace("{\"site_info\":{\"backup_reserve_percent\":24}}", &PATH, f64::NAN).is_err());
+    }
+
+    /// Any JSON value.
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            proptest::num::f64::NORMAL.prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                proptest::collection::hash_map(key(), inner, 0..6).prop_map(|map| map.into_iter().collect()),
+            ]
+        })
+    }
+
+    /// Keys that look like those of the path now and then.
+    fn key() -> impl Strategy<Value = String> {
+        prop_oneof![Just("backup_reserve_percent".to_owned()), Just("vin".to_owned()), ".{0,8}"]
+    }
+
+    fn members() -> impl Strategy<Value = Vec<(String, Value)>> {
+        let other = key().prop_filter("the path's own", |key| !PATH.contains(&key.as_str()));
+        proptest::collection::vec((other, value()), 0..8)
+    }
+
+    /// A configuration, with the reserve somewhere among other members. `pretty`: over several lines.
+    fn config(
+        outer: Vec<(String, Value)>,
+        inner: Vec<(String, Value)>,
+        at: (usize, usize),
+        pretty: bool,
+    ) -> String {
+        let insert = |members: Vec<(String, Value)>, at: usize, key: &str, value: Value| {
+            let at = at.min(members.len());
+            let mut map: Map<String, Value> = members[..at].iter().cloned().collect();
+            map.insert(key.into(), value);
+            map.extend(members[at..].iter().cloned());
+            Value::Object(map)
+        };
+        let inner = insert(inner, at.1, PATH[1], json!(24));
+        let whole = insert(outer, at.0, PATH[0], inner);
+        match pretty {
+            true => serde_json::to_string_pretty(&whole).unwrap(),
+            false => whole.to_string(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_other_byte_of_any_configuration_stays(
+            outer in members(), inner in members(), at: (u8, u8), pretty: bool, percent in 0..=100_u8,
+        ) {
+            let before = config(outer, inner, (at.0.into(), at.1.into()), pretty);
+            let reserve = Reserve::new(AppPercent(percent.into())).unwrap();
+            let after = replace(&before, &PATH, reserve.raw().0).unwrap();
+
+            // The leaf is found by means of its own: the marks around it, which stand in no other member.
+            let start = place(&before, text(&before, &PATH).unwrap()).start;
+            prop_assert!(before[..start].trim_end_matches([' ', ':']).ends_with("\"backup_reserve_percent\""));
+            let tail = &before[start + "24".len()..];
+            prop_assert_eq!(&before[..start], &after[..start]);
+            prop_assert!(after.ends_with(tail));
+            let written = &after[start..after.len() - tail.len()];
+            prop_assert_eq!(written.parse::<f64>().unwrap(), reserve.raw().0);
+
+            // And as a document, only that member differs.
+            let (mut was, mut is): (Value, Value) =
+                (serde_json::from_str(&before).unwrap(), serde_json::from_str(&after).unwrap());
+            prop_assert!(reserve.is(RawPercent(is[PATH[0]][PATH[1]].as_f64().unwrap())));
+            was[PATH[0]][PATH[1]] = Value::Null;
+            is[PATH[0]][PATH[1]] = Value::Null;
+            prop_assert_eq!(was, is);
+        }
+
+        #[test]
+        fn a_reserve_reads_back_as_it_was_written(percent in 0..=1000_u16) {
+            let app = f64::from(percent) / 10.0;
+            let reserve = Reserve::new(AppPercent(app)).unwrap();
+            let before = "{\"site_info\":{\"backup_reserve_percent\":24}}";
+            let after = replace(before, &PATH, reserve.raw().0).unwrap();
+            let read = RawPercent(number(&after, &PATH).unwrap());
+            prop_assert!(reserve.is(read) && (read.to_app_reserve().0 - app).abs() < 1e-9);
+        }
+
+        #[test]
+        fn junk_is_no_panic(junk in ".{0,60}") {
+            let _ = replace(&junk, &PATH, 30.0);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! How a simulated gateway takes orders: what its configuration says, what it acts on, and what goes wrong in between.
+
+use std::time::Duration;
+
+use prost::bytes::Bytes;
+use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::documents::Scene;
+use crate::link::tedapi::wire::{
+    Common, Envelope, ErrorResponse, File, FileRead, Files, LOCAL_HTTPS, Participant, Status, UpdateFile,
+};
+
+const MODES: [&str; 3] = ["self_consumption", "autonomous", "backup"];
+const FILE: &str = "config.json";
+/// Codes of `google.rpc.Status`.
+const INVALID: i32 = 3;
+const DENIED: i32 = 7;
+const ABORTED: i32 = 10;
+
+/// What is wrong with how a gateway takes orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderFault {
+    /// Says yes and does nothing.
+    Ignored,
+    /// Says yes, and does it after this long.
+    Late(Duration),
+    /// Changes its configuration and does not act on it.
+    WithoutEffect,
+    /// Says no.
+    Refused,
+    /// Answers so many orders with 401.
+    Unauthorized(u32),
+    /// Over v1r: somebody else changes the configuration just before each of so many orders.
+    Conflict(u32),
+    /// Does it, and answers without an acknowledgement.
+    Unacknowledged,
+}
+
+/// What the house has been ordered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Orders {
+    /// Orders that arrived, whatever came of them.
+    pub received: u64,
+    /// Orders that were carried out.
+    pub executed: u64,
+}
+
+/// The settings of one house, at whatever address they are changed.
+pub(super) struct Control {
+    /// As the configuration has it, raw scale.
+    pub reserve: Value,
+    pub mode: &'static str,
+    /// The configuration as it was written; `None`: as it was delivered.
+    pub written: Option<Bytes>,
+    /// The reserve that the gateway acts on.
+    pub acts_on: f64,
+    pub fault: Option<OrderFault>,
+    pub orders: Orders,
+    /// What is yet to come, and when.
+    late: Vec<(Instant, Change)>,
+}
+
+#[derive(Clone)]
+struct Change {
+    reserve: Value,
+    mode: &'static str,
+    written: Option<Bytes>,
+}
+
+impl Control {
+    pub fn new() -> Self {
+        Self {
+            reserve: json!(24),
+            mode: MODES[0],
+            written: None,
+            acts_on: 24.0,
+            fault: None,
+            orders: Orders::default(),
+            late: Vec::new(),
+        }
+    }
+
+    /// Lets happen what is due.
+    pub fn live(&mut self, now: Instant) {
+        let (due, late) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= now);
+        self.late = late;
+        let due: Vec<(Instant, Change)> = due;
+        due.into_iter().for_each(|(_, change)| self.apply(change));
+    }
+
+    fn apply(&mut self, change: Change) {
+        if self.fault != Some(OrderFault::WithoutEffect) {
+            self.acts_on = change.reserve.as_f64().unwrap_or(self.acts_on);
+        }
+        (self.reserve, self.mode, self.written) = (change.reserve, change.mode, change.written);
+    }
+
+    /// Carries an order out that was found right, unless something is wrong.
+    fn execute(&mut self, change: Change, now: Instant) {
+        self.orders.executed += 1;
+        match self.fault {
+            Some(OrderFault::Ignored) => {}
+            Some(OrderFault::Late(by)) => self.late.push((now + by, change)),
+            _ => self.apply(change),
+        }
+    }
+
+    /// Whether the sender of an order is to log in again.
+    pub fn is_unauthorized(&mut self) -> bool {
+        match &mut self.fault {
+            Some(OrderFault::Unauthorized(left)) if *left > 0 => {
+                *left -= 1;
+                self.orders.received += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// `POST /api/operation`: status and body.
+    pub fn operate(&mut self, body: &[u8], now: Instant) -> (u16, String) {
+        self.orders.received += 1;
+        if self.fault == Some(OrderFault::Refused) {
+            return (403, r#"{"code":403,"error":"Unable to POST to resource"}"#.into());
+        }
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let mode = MODES.into_iter().find(|mode| body["real_mode"] == **mode);
+        let reserve = body.get("backup_reserve_percent");
+        let reserve = reserve.filter(|raw| raw.as_f64().is_some_and(|raw| (0.0..=100.0).contains(&raw)));
+        let (Some(mode), Some(reserve)) = (mode, reserve) else {
+            return (400, r#"{"code":400,"error":"bad request"}"#.into());
+        };
+        self.execute(Change { reserve: reserve.clone(), mode, written: None }, now);
+        if self.fault == Some(OrderFault::Unacknowledged) {
+            return (500, String::new());
+        }
+        (200, json!({ "real_mode": mode, "backup_reserve_percent": reserve }).to_string())
+    }
+
+    /// A change of the configuration, over v1r; `blob`: the configuration as it is.
+    pub fn update(&mut self, update: &UpdateFile, blob: &Bytes, din: &str, now: Instant) -> Envelope {
+        self.orders.received += 1;
+        let answer = |files: Option<Files>, error: Option<(i32, &str)>| Envelope {
+            delivery_channel: LOCAL_HTTPS,
+            sender: Some(Participant::din(din)),
+            recipient: Some(Participant::authorized_client()),
+            common: error.map(|(code, message)| {
+                let status = Some(Status { code, message: message.into() });
+                Common { error: Some(ErrorResponse { status }), ..Common::default() }
+            }),
+            files,
+            ..Envelope::default()
+        };
+        match &mut self.fault {
+            Some(OrderFault::Refused) => return answer(None, Some((DENIED, "permission denied"))),
+            Some(OrderFault::Conflict(left)) if *left > 0 => {
+                *left -= 1;
+                self.written = Some(touched(blob));
+                return answer(None, Some((ABORTED, "hash mismatch")));
+            }
+            _ => {}
+        }
+        if update.hash.as_ref() != hash(blob) {
+            return answer(None, Some((ABORTED, "hash mismatch")));
+        }
+        let Some(change) = self.change(update, din) else {
+            return answer(None, Some((INVALID, "invalid file")));
+        };
+        self.execute(change, now);
+        let response = (self.fault != Some(OrderFault::Unacknowledged)).then(FileRead::default);
+        answer(Some(Files { update_response: response, ..Files::default() }), None)
+    }
+
+    /// What an update changes, if it is a configuration of this gateway.
+    fn change(&self, update: &UpdateFile, din: &str) -> Option<Change> {
+        let file = update.file.as_ref().filter(|file| update.domain == 1 && file.name == FILE)?;
+        let config: Value = serde_json::from_slice(&file.blob).ok()?;
+        let mode = MODES.into_iter().find(|mode| config["default_real_mode"] == **mode)?;
+        let reserve = config["site_info"]["backup_reserve_percent"].clone();
+        let is_right = config["vin"] == din && reserve.is_number();
+        is_right.then(|| Change { reserve, mode, written: Some(file.blob.clone()) })
+    }
+}
+
+/// The configuration after somebody else has changed something in it.
+fn touched(blob: &Bytes) -> Bytes {
+    let text = String::from_utf8_lossy(blob);
+    match text.strip_suffix(' ') {
+        Some(shorter) => shorter.to_owned().into(),
+        None => format!("{text} ").into(),
+    }
+}
+
+fn hash(blob: &Bytes) -> Vec<u8> {
+    digest(&SHA256, blob).as_ref().to_vec()
+}
+
+/// The configuration as it is read, with its hash.
+pub(super) fn read(scene: &Scene<'_>) -> FileRead {
+    let blob = config(scene);
+    let hash = hash(&blob).into();
+    FileRead { file: Some(File { name: FILE.into(), blob }), hash }
+}
+
+/// The configuration, byte for byte.
+pub(super) fn config(scene: &Scene<'_>) -> Bytes {
+    scene.written.clone().unwrap_or_else(|| scene.config().to_string().into())
+}
