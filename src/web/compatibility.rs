@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use super::routes::{Answer, GONE, NOT_YET, ROUTES, Route, Standing};
+use super::route::{Answer, Route, Standing};
+use super::routes::{GONE, NOT_YET, ROUTES};
 
 const HEAD: &str = "\
 # Routes, beside pypowerwall-server 0.13 and the pypowerwall proxy

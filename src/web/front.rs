@@ -20,7 +20,7 @@ use super::compression::takes_gzip;
 use super::orders::{self, Order};
 use super::patience;
 use super::plumbing::{Refusal, detail, method_not_allowed, varies};
-use super::routes::{Answer, Later};
+use super::route::{Answer, Later};
 use super::{State, bodies};
 use crate::connections::{Connection, Handling};
 use crate::settings::AllowedOrigins;

@@ -15,11 +15,13 @@ mod openapi;
 mod orders;
 mod patience;
 mod plumbing;
+mod route;
 mod routes;
 mod scrape;
 mod stats;
 mod table;
 mod token;
+mod without_data;
 
 use std::sync::{Arc, OnceLock};
 

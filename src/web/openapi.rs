@@ -9,7 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use super::plumbing::json as answered;
-use super::routes::{Answer, Content, ROUTES, Route};
+use super::route::{Answer, Content, Route};
+
+/// Of the text format that Prometheus scrapes.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Schemas and examples by route; with `POST ` before it for what an order answers.
 const BODIES: &str = include_str!("bodies.json");
@@ -82,7 +85,7 @@ fn described(state: &State) -> Value {
             "license": { "name": "MIT", "identifier": "MIT" },
         },
         "servers": [{ "url": server }],
-        "paths": paths(),
+        "paths": paths(state.table.routes()),
         "components": {
             "schemas": { "Error": {
                 "type": "object",
@@ -104,11 +107,11 @@ fn response_of_error((_, _, description, detail): &(&str, u16, &str, &str)) -> V
     json!({ "description": description, "content": { "application/json": content } })
 }
 
-fn paths() -> Value {
+fn paths(routes: &[Route]) -> Value {
     // Written by a test from rendered bodies; without it there are no schemas, and everything else is still true.
     let bodies: Value = serde_json::from_str(BODIES).unwrap_or_default();
     // Brackets do not belong into a path; the same route is there with them escaped.
-    let routes = ROUTES.iter().filter(|route| !route.path.contains('['));
+    let routes = routes.iter().filter(|route| !route.path.contains('['));
     routes.map(|route| (route.path.to_owned(), path_item(route, &bodies))).collect::<Map<_, _>>().into()
 }
 
@@ -235,7 +238,7 @@ fn good(content: Content, body: &Value) -> Value {
     let content_type = match content {
         Content::Json | Content::WebSocket => "application/json",
         Content::Csv => "text/plain; charset=utf-8",
-        Content::Metrics => crate::metrics::CONTENT_TYPE,
+        Content::Metrics => METRICS,
         Content::Page => "text/html; charset=utf-8",
         Content::Events => "text/event-stream",
         Content::File(content_type) => content_type,
@@ -258,11 +261,12 @@ fn good(content: Content, body: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::routes::ROUTES;
     use std::collections::HashSet;
 
     #[test]
     fn operations_have_names_of_their_own_and_every_body_belongs_to_a_route() {
-        let paths = paths();
+        let paths = paths(ROUTES);
         let operations =
             paths.as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
         let names: Vec<&str> =
