@@ -13,20 +13,25 @@ ARG TARGETARCH=amd64
 ARG TARGETVARIANT=
 WORKDIR /build
 
-# What Rust and Debian call the target. gcc compiles the few lines of C in the TLS library; musl comes with Rust.
+# What Rust and Debian call the target. gcc compiles the C of SQLite and of the TLS library, with the headers of musl:
+# with those of glibc it would call functions that musl does not have. musl itself comes with Rust.
 RUN set -eu; \
     case "$TARGETARCH/$TARGETVARIANT" in \
-        amd64/*)  rust=x86_64-unknown-linux-musl        gcc=x86_64-linux-gnu ;; \
-        arm64/*)  rust=aarch64-unknown-linux-musl       gcc=aarch64-linux-gnu ;; \
-        arm/v7|arm/) rust=armv7-unknown-linux-musleabihf gcc=arm-linux-gnueabihf ;; \
+        amd64/*)     arch=amd64 rust=x86_64-unknown-linux-musl      gcc=x86_64-linux-gnu ;; \
+        arm64/*)     arch=arm64 rust=aarch64-unknown-linux-musl     gcc=aarch64-linux-gnu ;; \
+        arm/v7|arm/) arch=armhf rust=armv7-unknown-linux-musleabihf gcc=arm-linux-gnueabihf ;; \
         *) echo "no target for $TARGETARCH/$TARGETVARIANT" >&2; exit 1 ;; \
     esac; \
-    command -v "$gcc-gcc" || { apt-get update && apt-get install -y "gcc-$(echo "$gcc" | tr _ -)"; }; \
+    dpkg --add-architecture "$arch"; \
+    apt-get update; \
+    apt-get install -y --no-install-recommends "gcc-$(echo "$gcc" | tr _ -)" "musl-dev:$arch"; \
     rustup target add "$rust"; \
+    musl=/usr/include/$(echo "$gcc" | sed s/gnu/musl/); \
+    headers="-nostdinc -isystem $musl -isystem $("$gcc-gcc" -print-file-name=include)"; \
     name=$(echo "$rust" | tr - _); upper=$(echo "$name" | tr '[:lower:]' '[:upper:]'); \
     { \
         echo "export CARGO_BUILD_TARGET=$rust"; \
-        echo "export CC_$name=$gcc-gcc AR_$name=$gcc-ar"; \
+        echo "export CC_$name=$gcc-gcc AR_$name=$gcc-ar CFLAGS_$name='$headers'"; \
         echo "export CARGO_TARGET_${upper}_LINKER=rust-lld"; \
     } > target.env
 
@@ -40,13 +45,14 @@ RUN --mount=type=cache,target=/root/.cargo/registry \
     --mount=type=cache,target=/build/target \
     set -eu; . ./target.env; \
     cargo build --release --locked --bin powerwall-server; \
-    mkdir -p /out/usr/bin /out/app/.auth; \
+    mkdir -p /out/usr/bin /out/app/.auth /out/data; \
     cp "target/$CARGO_BUILD_TARGET/release/powerwall-server" /out/usr/bin/; \
-    chown -R 1000:1000 /out/app
+    chown -R 1000:1000 /out/app /out/data
 
 FROM ${RUNTIME_IMAGE}
 COPY --from=build /out/ /
-# Where compose files of the servers before this one mount credentials.
+# Where compose files of the servers before this one mount credentials; their history, and with it the journal, is in
+# /data. A volume that is mounted there for the first time takes over its owner.
 WORKDIR /app
 ENV PW_AUTH_PATH=/app/.auth
 USER 1000:1000

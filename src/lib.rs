@@ -9,11 +9,11 @@
 //! |---|---|
 //! | 7 | `main.rs`, [`app`], [`cli`] |
 //! | 6 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 5 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`pieces`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`], [`connection`], [`slices`] |
+//! | 5 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`pieces`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`], [`connections`], [`slices`] |
 //! | 4 | [`views`] |
 //! | 3 | [`link`] |
-//! | 2 | [`settings`] |
-//! | 1 | [`model`], [`clock`], [`files`], [`pause`] |
+//! | 2 | [`settings`], above [`tls`], [`store`], [`files`] |
+//! | 1 | [`model`], [`clock`], [`pause`], [`client`] |
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
@@ -23,8 +23,9 @@ pub mod app;
 pub mod audience;
 pub mod board;
 pub mod cli;
+pub mod client;
 pub mod clock;
-pub mod connection;
+pub mod connections;
 pub mod directory;
 pub mod files;
 pub mod frames;
@@ -40,7 +41,9 @@ pub mod pieces;
 pub mod settings;
 pub mod simulator;
 pub mod slices;
+pub mod store;
 pub mod supervise;
 pub mod supervisor;
+pub mod tls;
 pub mod views;
 pub mod web;

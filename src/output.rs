@@ -12,6 +12,7 @@ use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::model::BrokerStatus;
 use crate::settings::Settings;
+use crate::store::journal::Journal;
 
 /// What outputs share.
 pub struct Surroundings {
@@ -19,6 +20,8 @@ pub struct Surroundings {
     pub frames: Arc<Frames>,
     /// The state of the connection to the MQTT broker; written by the output that keeps the connection.
     pub broker: Arc<Board<BrokerStatus>>,
+    /// What happened, kept over restarts.
+    pub journal: Journal,
     /// Makes pauses and names differ between runs.
     pub seed: u64,
     /// A client that takes nothing for this long is disconnected.

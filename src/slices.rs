@@ -22,10 +22,10 @@ pub const WRITE_BUFFER: usize = 1 << 10;
 /// Hears how a client takes a body, and ends with the body.
 pub trait Progress: Unpin + 'static {
     /// The connection has room: the client took what it was given.
-    fn asked(&self);
+    fn asked(&self) {}
 
     /// A piece was given.
-    fn given(&self);
+    fn given(&self) {}
 }
 
 /// Gives one piece at a time.

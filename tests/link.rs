@@ -164,6 +164,35 @@ async fn a_certificate_is_accepted_by_policy() {
 }
 
 #[actix_web::test]
+async fn what_only_refuses_or_talks_nonsense_is_not_remembered_as_the_gateway() {
+    let refusal = |code| Fault::Status { code, retry_after: None };
+    for fault in [refusal(401), refusal(403), refusal(500), Fault::Garbage, Fault::EmptyBody] {
+        let gateway = start(SiteKind::Inverter).await;
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("fingerprint");
+        let certificate = CertificatePolicy::TrustOnFirstUse { store: Some(store.clone()) };
+        let config = TedapiConfig { certificate, ..config(&gateway) };
+        let mut link = link(config, Duration::from_secs(2));
+        gateway.set(fault.clone());
+        link.poll().await.unwrap_err();
+        assert!(!store.exists(), "{fault:?}");
+
+        // Now the gateway itself comes to this address.
+        gateway.set(Fault::Refuse);
+        link.poll().await.unwrap_err();
+        gateway.renew_certificate().unwrap();
+        gateway.heal();
+        link.poll().await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+        assert!(store.exists(), "{fault:?}");
+        gateway.set(Fault::Refuse);
+        link.poll().await.unwrap_err();
+        gateway.renew_certificate().unwrap();
+        gateway.heal();
+        assert_eq!(link.poll().await.unwrap_err().kind(), "certificate", "{fault:?}");
+    }
+}
+
+#[actix_web::test]
 async fn an_unsigned_question_is_not_answered_by_the_simulator() {
     use powerwall_server::link::tedapi::channel::{Channel, FrameChannel, Question};
     use powerwall_server::link::tedapi::frames::{self, Target};

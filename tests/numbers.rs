@@ -71,3 +71,16 @@ async fn numbers_outlive_the_program() {
     assert_eq!(numbered(&service).await, serials);
     service.stop().await;
 }
+
+#[actix_web::test]
+async fn numbers_are_written_down_when_the_folder_comes_later() {
+    let gateway = GatewayHandle::start(SiteOptions::new("home", "Home", SiteKind::Powerwall3)).await.unwrap();
+    let service = Service::start(&settings(&[&gateway], &[("PW_CACHE_EXPIRE", "1")]), 1).unwrap();
+    let serials = numbered(&service).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("PW_AUTH_PATH", folder.path().to_str().unwrap()), ("PW_CACHE_EXPIRE", "1")];
+    service.apply(settings(&[&gateway], &variables)).await;
+    written(&folder.path().join(".powerwall-server.home.units.json"), &serials).await;
+    service.stop().await;
+}

@@ -483,3 +483,19 @@ fn doubtful_settings_of_the_broker_are_warned_of() {
         assert!(warnings.len() == 1 && warnings[0].contains(expected), "{warnings:?}");
     }
 }
+
+#[test]
+fn trusted_proxies_are_addresses_and_networks() {
+    let settings = load(&[("PW_TRUSTED_PROXIES", "127.0.0.1, 172.17.3.4/12,fd00::/8")]).unwrap();
+    let trusts = |address: &str| settings.http.trusted_proxies.contains(address.parse().unwrap());
+    assert!(["127.0.0.1", "::ffff:127.0.0.1", "172.31.0.9", "fd12::1"].into_iter().all(trusts));
+    assert!(!["127.0.0.2", "172.32.0.1", "::1", "fe80::1"].into_iter().any(trusts));
+    let shown = settings.effective.iter().find(|setting| setting.name == "PW_TRUSTED_PROXIES").unwrap();
+    assert_eq!(shown.value, "127.0.0.1, 172.16.0.0/12, fd00::/8");
+    assert!(load(&[]).unwrap().http.trusted_proxies == Default::default(), "nobody, unless configured");
+    for odd in ["proxy.local", "10.0.0.0/33", "*"] {
+        let problems = load(&[("PW_TRUSTED_PROXIES", odd)]).unwrap_err();
+        assert!(problems.contains("PW_TRUSTED_PROXIES") && problems.contains(odd), "{problems}");
+    }
+    assert!(load(&[("PW_CONNECTIONS_PER_ADDRESS", "0")]).is_err());
+}

@@ -5,19 +5,21 @@ mod common;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use common::settings;
+use common::sockets::PATIENCE;
+use common::{SECOND, settings};
 use futures_util::StreamExt;
 use powerwall_server::app::Service;
-use powerwall_server::app::tls::server_config;
 use powerwall_server::cli::healthcheck;
-use powerwall_server::settings::TlsFiles;
+use powerwall_server::connections::Limits;
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
+use powerwall_server::tls::server_config;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -45,10 +47,6 @@ impl Files {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    fn named(&self, certificate: &str, key: &str) -> TlsFiles {
-        TlsFiles { certificate: self.path(certificate), key: self.path(key) }
-    }
-
     async fn connect(&self, service: &Service, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
@@ -62,7 +60,7 @@ impl Files {
     }
 }
 
-async fn serve(files: &Files) -> (Service, GatewayHandle) {
+async fn serve(files: &Files, limits: Limits) -> (Service, GatewayHandle) {
     let gateway = GatewayHandle::start(SiteOptions::new("home", "Home", SiteKind::Powerwall3)).await.unwrap();
     let (certificate, key) = (files.path("certificate.pem"), files.path("key.pem"));
     let variables = [
@@ -70,13 +68,13 @@ async fn serve(files: &Files) -> (Service, GatewayHandle) {
         ("PW_TLS_CERT", certificate.to_str().unwrap()),
         ("PW_TLS_KEY", key.to_str().unwrap()),
     ];
-    (Service::start(&settings(&[&gateway], &variables), 1).unwrap(), gateway)
+    (Service::start_with(&settings(&[&gateway], &variables), 1, limits).unwrap(), gateway)
 }
 
 #[actix_web::test]
 async fn pages_and_feeds_come_over_tls_and_only_as_http_1_1() {
     let files = Files::new();
-    let (service, _gateway) = serve(&files).await;
+    let (service, _gateway) = serve(&files, Limits::default()).await;
     let mut stream = files.connect(&service, &["h2", "http/1.1"]).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
     stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
@@ -101,6 +99,45 @@ async fn pages_and_feeds_come_over_tls_and_only_as_http_1_1() {
     service.stop().await;
 }
 
+#[actix_web::test]
+async fn strangers_have_the_same_deadlines_as_without_tls() {
+    let files = Files::new();
+    let limits = Limits { head: SECOND, idle: SECOND, ..Limits::default() };
+    let (service, _gateway) = serve(&files, limits).await;
+    let drips: [(&[u8], &[u8]); 4] = [
+        // A chunked body that never ends, and one that never begins.
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b""),
+        // A body after an early refusal.
+        (b"POST /health/reset HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        // A second head.
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\nGET /li", b"v"),
+    ];
+    for (first, drip) in drips {
+        let stream = files.connect(&service, &[]).await.unwrap();
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        writer.write_all(first).await.unwrap();
+        let mut said = Vec::new();
+        let dripping = async {
+            loop {
+                tokio::time::sleep(SECOND / 20).await;
+                // The service may have closed.
+                let _ = writer.write_all(drip).await;
+                let _ = writer.flush().await;
+            }
+        };
+        let reading = timeout(PATIENCE, reader.read_to_end(&mut said));
+        let is_closed = tokio::select! { read = reading => read.is_ok(), () = dripping => false };
+        assert!(is_closed && said.starts_with(b"HTTP/1.1 "), "{}", String::from_utf8_lossy(first));
+    }
+    // Somebody who does not even begin to encrypt.
+    let mut silent = TcpStream::connect(service.addr).await.unwrap();
+    let mut said = Vec::new();
+    let _ = timeout(PATIENCE, silent.read_to_end(&mut said)).await.expect("it is closed");
+    assert!(said.is_empty());
+    service.stop().await;
+}
+
 #[test]
 fn wrong_files_are_named_and_not_shown() {
     let files = Files::new();
@@ -110,7 +147,7 @@ fn wrong_files_are_named_and_not_shown() {
         "locked.pem",
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
     );
-    assert!(server_config(&files.named("certificate.pem", "key.pem")).is_ok());
+    assert!(server_config(&files.path("certificate.pem"), &files.path("key.pem")).is_ok());
     for (certificate, key, expected) in [
         ("certificate.pem", "other.pem", "PW_TLS_KEY does not belong to the certificate in PW_TLS_CERT"),
         ("certificate.pem", "certificate.pem", "PW_TLS_KEY: there is no private key in PEM format in it"),
@@ -119,7 +156,7 @@ fn wrong_files_are_named_and_not_shown() {
         ("certificate.pem", "locked.pem", "it is encrypted: remove the passphrase"),
         ("nowhere.pem", "key.pem", "PW_TLS_CERT: the file cannot be read"),
     ] {
-        let error = server_config(&files.named(certificate, key)).unwrap_err().to_string();
+        let error = server_config(&files.path(certificate), &files.path(key)).unwrap_err().to_string();
         assert!(error.contains(expected), "{certificate}, {key}: {error}");
         assert!(!error.contains(files.folder.path().to_str().unwrap()), "{error}");
     }

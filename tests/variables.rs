@@ -166,7 +166,7 @@ const RSA_KEY: &str = "tests/fixtures/v1r/key-4096.pem";
 
 #[test]
 fn what_is_known_is_in_the_table_or_ours() {
-    const OURS: [&str; 13] = [
+    const OURS: [&str; 15] = [
         "PW_GW_PWD_FILE",
         "PW_PASSWORD_FILE",
         "PW_CONTROL_SECRET_FILE",
@@ -178,6 +178,8 @@ fn what_is_known_is_in_the_table_or_ours() {
         "PW_LEGACY_ZEROS",
         "PW_LIFETIME_ENERGY",
         "PW_ALLOWED_HOSTS",
+        "PW_TRUSTED_PROXIES",
+        "PW_CONNECTIONS_PER_ADDRESS",
         "MQTT_LAYOUT",
         "PW_FRAME_ANCESTORS",
     ];

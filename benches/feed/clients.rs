@@ -1,7 +1,7 @@
 //! Many WebSocket clients on one thread, as cheap as they can be: they count messages and time them.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 const REQUEST: &str = "GET /ws/live HTTP/1.1\r\nhost: bench\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+/// Half of what an address may have, as the stuck ones come from the same.
+const CLIENTS_PER_ADDRESS: usize = 100;
 /// Every change begins like this.
 const CHANGE: &[u8] = br#"{"type":"change""#;
 
@@ -41,12 +43,8 @@ impl Clients {
     pub async fn connect(addr: SocketAddr, count: usize) -> Self {
         let seen = Rc::new(Seen::default());
         let mut tasks = Vec::with_capacity(count);
-        for number in 0..count {
-            // One address has a share of the clients only.
-            let last = u8::try_from(1 + number / 100).expect("loopback has as many addresses");
-            let socket = TcpSocket::new_v4().expect("files are left");
-            socket.bind(([127, 0, 0, last], 0).into()).expect("loopback has this address");
-            let stream = socket.connect(addr).await.expect("it listens");
+        for index in 0..count {
+            let stream = socket(index).connect(addr).await.expect("it listens");
             tasks.push(spawn_local(listen(upgraded(stream).await, seen.clone())));
         }
         Self { count, seen, tasks }
@@ -83,6 +81,14 @@ impl Drop for Clients {
     }
 }
 
+/// The socket of a client. No address has more of them than one may have.
+fn socket(index: usize) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("files are left");
+    let host = u8::try_from(1 + index / CLIENTS_PER_ADDRESS).expect("less than 25,000 clients");
+    socket.bind((Ipv4Addr::new(127, 0, 1, host), 0).into()).expect("all of 127.0.0.0/8 is this machine");
+    socket
+}
+
 async fn upgraded(mut stream: TcpStream) -> BufReader<TcpStream> {
     stream.write_all(REQUEST.as_bytes()).await.expect("it listens");
     let mut reader = BufReader::with_capacity(4096, stream);
@@ -97,8 +103,8 @@ async fn upgraded(mut stream: TcpStream) -> BufReader<TcpStream> {
 /// Clients that ask and never read; they are connected until this is dropped.
 pub async fn connect_stuck(addr: SocketAddr, count: usize) -> Vec<TcpStream> {
     let mut clients = Vec::with_capacity(count);
-    for _ in 0..count {
-        let socket = TcpSocket::new_v4().expect("files are left");
+    for index in 0..count {
+        let socket = socket(index);
         socket.set_recv_buffer_size(4096).expect("a socket can be set so");
         let mut stream = socket.connect(addr).await.expect("it listens");
         stream.write_all(REQUEST.as_bytes()).await.expect("it listens");

@@ -6,11 +6,13 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::App;
 use actix_web::web::Data;
-use actix_web::{App, HttpServer};
 use bytes::Bytes;
+use powerwall_server::app::listen;
 use powerwall_server::board::Board;
-use powerwall_server::connection::on_connect;
+use powerwall_server::client::TrustedProxies;
+use powerwall_server::connections::{Connections, Limits};
 use powerwall_server::directory::Directory;
 use powerwall_server::frames::Frames;
 use powerwall_server::live::feed::Feed;
@@ -18,7 +20,6 @@ use powerwall_server::live::sessions::Sessions;
 use powerwall_server::live::{self, Live};
 use powerwall_server::model::Aggregate;
 use powerwall_server::settings::AllowedOrigins;
-use powerwall_server::slices::WRITE_BUFFER;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
@@ -75,13 +76,11 @@ fn feed(listener: TcpListener, size: usize) {
     publish(0);
     for_every_line(publish);
     let app = move || App::new().app_data(live.clone()).configure(|config| live::configure(config, ""));
-    let server = HttpServer::new(app)
-        .workers(WORKERS)
-        .h1_write_buffer_size(WRITE_BUFFER)
-        .on_connect(on_connect(STALL_LIMIT));
-    let server = server.listen(listener).expect("threads can be started").run();
+    let connections = Arc::new(Connections::new(Limits::default(), TrustedProxies::default(), None));
     actix_web::rt::System::new().block_on(async {
         actix_web::rt::spawn(sessions.watch());
+        actix_web::rt::spawn(connections.clone().watch());
+        let server = listen::serve(app, listener, None, connections).expect("threads can be started");
         server.await.expect("it serves");
     });
 }

@@ -2,18 +2,21 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use log::{error, info, warn};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::reload::Reload;
 use super::signals::{Order, Orders};
-use super::{Service, StartError, logging, tls};
+use super::{Service, StartError, logging};
 use crate::cli::scan::{self, Network};
 use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, doctor, healthcheck};
-use crate::settings::{Inputs, LoggingSettings, RsaKey, Settings};
+use crate::settings::{Inputs, LoggingSettings, Problems, RsaKey, Settings};
 use crate::simulator::{Counters, Fleet, demo_sites};
+use crate::tls::server_config;
 
 /// A setting is wrong or missing. Also what a mistyped command line exits with.
 const MISCONFIGURED: u8 = 2;
@@ -39,9 +42,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve => serve(&flags),
         Command::Demo { speed } => demo(flags, speed),
         Command::Simulate { gateways, rsa_key } => simulate(gateways, rsa_key),
-        Command::CheckConfig => with_settings(&flags.inputs(environment()), |settings| {
+        Command::CheckConfig => with_settings(&inputs(&flags), |settings| {
             println!("{}", check_config::report(&settings));
-            match settings.http.tls.as_ref().map(tls::server_config).transpose() {
+            let certificate = settings.http.tls.as_ref();
+            match certificate.map(|files| server_config(&files.certificate, &files.key)).transpose() {
                 Ok(_) => ExitCode::SUCCESS,
                 Err(error) => misconfigured(&error),
             }
@@ -124,8 +128,13 @@ fn with_settings(inputs: &Inputs, act: impl FnOnce(Settings) -> ExitCode) -> Exi
     }
 }
 
+/// What `serve` takes its settings from.
+fn inputs(flags: &Flags) -> Inputs {
+    flags.inputs(environment()).with_store_in(Path::new("/data"), Path::new("data"))
+}
+
 fn serve(flags: &Flags) -> ExitCode {
-    let inputs = flags.inputs(environment());
+    let inputs = inputs(flags);
     with_settings(&inputs, |settings| {
         if settings.gateways.is_empty() {
             eprintln!("{NO_GATEWAYS}");
@@ -270,14 +279,17 @@ fn raise_file_limit() {
 
 /// Until the end, and how it ends.
 async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCode {
+    let inputs = inputs.clone();
+    let mut reload = Reload::new(move || Settings::load(&inputs));
     let mut round = interval(ROUND);
     round.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             order = orders.next() => match order {
                 Order::Stop => return ExitCode::SUCCESS,
-                Order::Reload => reload(inputs, service).await,
+                Order::Reload => reload.ask(),
             },
+            loaded = reload.next() => apply(loaded, service).await,
             _ = round.tick() => {
                 if !service.is_supervised() {
                     error!(event = "unsupervised"; "the gateways are not supervised any more; ending, to be restarted");
@@ -288,9 +300,9 @@ async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCo
     }
 }
 
-/// Reads everything again; a mistake changes nothing.
-async fn reload(inputs: &Inputs, service: &Service) {
-    match Settings::load(inputs) {
+/// Applies what was read again; a mistake changes nothing.
+async fn apply(loaded: Result<Settings, Problems>, service: &Service) {
+    match loaded {
         Ok(settings) if settings.gateways.is_empty() => {
             error!(event = "not_reloaded"; "no gateway is configured any more; keeping the settings as they were");
         }

@@ -14,6 +14,7 @@ use log::kv::{Error, Key, Value, VisitSource};
 use log::{LevelFilter, Record, error};
 use serde_json::{Map, Value as Json};
 
+use super::repeats::Repeats;
 use crate::settings::{LogFormat, LoggingSettings};
 
 /// `RUST_LOG` decides how much is said; without it, `PW_DEBUG` does.
@@ -29,7 +30,10 @@ pub(super) fn start(settings: LoggingSettings) {
             write_json(out, record, ts)
         }),
     };
-    builder.init();
+    let logger = builder.build();
+    log::set_max_level(logger.filter());
+    // Nobody else sets a logger.
+    let _ = log::set_boxed_logger(Box::new(Repeats::new(logger)));
     panic::set_hook(Box::new(report_panic));
 }
 

@@ -1,13 +1,15 @@
 //! Wires the rooms together, and takes them apart in order when the program is told to stop.
 
 pub mod commands;
-mod listen;
+pub mod listen;
 mod logging;
+mod reload;
+mod repeats;
 mod signals;
-pub mod tls;
+mod storage;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::board::Board;
+use crate::connections::{Connections, Limits, default_gateway};
 use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::link::connect_with;
@@ -27,7 +30,9 @@ use crate::link::memory::Memories;
 use crate::model::Aggregate;
 use crate::output::{Output, Start, Surroundings};
 use crate::settings::{LoggingSettings, Settings};
+use crate::store::journal::Journal;
 use crate::supervisor::{Configure, LinkFactory, Supervisor};
+use crate::tls::{TlsError, server_config};
 use crate::{live, mqtt, web};
 
 /// Everything that shows or sends on what the boards hold. What answers requests is asked in this order.
@@ -35,12 +40,8 @@ const OUTPUTS: [Start; 3] = [live::start, web::start, mqtt::start];
 
 /// Two serve a house, and a small computer keeps its other cores.
 const WORKERS: usize = 2;
-/// More than any house has clients; file handles stay bounded.
-const MOST_CONNECTIONS_PER_WORKER: usize = 2_000;
-/// A client must have sent its head by then.
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
-/// A WebSocket client that takes nothing for this long is cut.
-const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// Files that the program needs for itself beside one for each gateway: its log, its memory, what libraries open.
+const OWN_FILES: usize = 128;
 /// What is being answered when the program is told to stop may take this long, in seconds.
 const DRAIN_SECONDS: u64 = 2;
 /// Then connections are cut; this is for the server to notice.
@@ -54,7 +55,7 @@ pub enum StartError {
     )]
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
-    Tls(#[from] tls::TlsError),
+    Tls(#[from] TlsError),
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
 }
@@ -63,6 +64,8 @@ pub enum StartError {
 pub struct Service {
     /// Where it listens; with port 0 in the settings, this is the one that the system chose.
     pub addr: SocketAddr,
+    /// What happened, kept over restarts.
+    pub journal: Journal,
     /// What the log was started with, which a reload cannot change.
     logging: LoggingSettings,
     outputs: Vec<Box<dyn Output>>,
@@ -71,6 +74,8 @@ pub struct Service {
     gateways: Arbiter,
     server: ServerHandle,
     serving: JoinHandle<io::Result<()>>,
+    /// Cuts connections that take too long.
+    watching: JoinHandle<()>,
 }
 
 impl Service {
@@ -80,26 +85,35 @@ impl Service {
     /// # Errors
     /// If the address cannot be listened on, or the system gives no threads.
     pub fn start(settings: &Settings, seed: u64) -> Result<Self, StartError> {
-        Self::start_with(settings, seed, STALL_LIMIT)
+        // To raise it to nothing is to ask; not every system answers.
+        let files = rlimit::increase_nofile_limit(0).ok().filter(|files| *files > 0);
+        let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+        let own = OWN_FILES + 2 * settings.gateways.len();
+        let per_client = settings.http.connections_per_address;
+        Self::start_with(settings, seed, Limits { per_client, ..Limits::default() }.within(files, own))
     }
 
-    /// As [`Service::start`], with another limit for clients that take nothing.
+    /// As [`Service::start`], with other limits for clients.
     ///
     /// # Errors
     /// As [`Service::start`].
-    pub fn start_with(settings: &Settings, seed: u64, stall_limit: Duration) -> Result<Self, StartError> {
-        let tls = settings.http.tls.as_ref().map(tls::server_config).transpose()?;
+    pub fn start_with(settings: &Settings, seed: u64, limits: Limits) -> Result<Self, StartError> {
+        let certificate = settings.http.tls.as_ref();
+        let tls = certificate.map(|files| server_config(&files.certificate, &files.key)).transpose()?;
         let address = SocketAddr::new(settings.http.bind, settings.http.port);
-        let listener = TcpListener::bind(address).map_err(|source| StartError::Listen { address, source })?;
+        let listener = listen::bind(address).map_err(|source| StartError::Listen { address, source })?;
         let addr = listener.local_addr()?;
 
+        let journal = storage::journal(settings.store.as_deref())?;
+        storage::check(settings.polling.memory.clone());
         let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
         let surroundings = Surroundings {
             frames: Arc::new(Frames::new(directory.clone())),
             broker: Arc::new(Board::new(settings.mqtt.initial_status())),
+            journal: journal.clone(),
             directory: directory.clone(),
             seed,
-            stall_limit,
+            stall_limit: limits.stall,
         };
         let outputs = OUTPUTS.map(|start| start(settings, &surroundings)).into_iter().collect::<Vec<_>>();
         let routes: Vec<_> = outputs.iter().filter_map(|output| output.routes()).collect();
@@ -107,7 +121,9 @@ impl Service {
             let app = App::new().wrap_fn(web::front);
             routes.iter().fold(app, |app, routes| app.configure(|config| routes(config)))
         };
-        let server = listen::serve(app, listener, tls, stall_limit)?;
+        let trusted = settings.http.trusted_proxies.clone();
+        let connections = Arc::new(Connections::new(limits, trusted, default_gateway()));
+        let server = listen::serve(app, listener, tls, connections.clone())?;
 
         let gateways = Arbiter::new();
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
@@ -118,12 +134,14 @@ impl Service {
         });
         Ok(Self {
             addr,
+            journal,
             logging: settings.logging,
             outputs,
             supervisor,
             gateways,
             server: server.handle(),
             serving: actix::spawn(server),
+            watching: actix::spawn(connections.watch()),
         })
     }
 
@@ -147,13 +165,17 @@ impl Service {
     }
 
     /// Takes no new connections, stops all outputs (WebSockets are closed with 1001), finishes what is being answered,
-    /// and stops asking gateways. Takes three seconds at most.
+    /// and stops asking gateways. Takes four seconds at most.
     pub async fn stop(self) {
         info!(event = "stopping"; "stopping");
         let outputs = join_all(self.outputs.iter().map(|output| output.stop()));
         tokio::join!(outputs, self.stop_serving());
         self.gateways.stop();
+        self.watching.abort();
         self.serving.abort();
+        if timeout(CUT_DEADLINE, storage::finish(&self.journal)).await.is_err() {
+            warn!(event = "stopping"; "the disk takes too long; what was to be kept last may be lost");
+        }
     }
 
     async fn stop_serving(&self) {

@@ -18,7 +18,13 @@ pub(super) struct Orders {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    /// SIGXFSZ, which a file that may not grow (`ulimit -f`) raises. Heard, it ends nobody: the write fails,
+    /// as on a full disk.
+    _too_large: Signal,
 }
+
+/// SIGXFSZ of Linux.
+const FILE_TOO_LARGE: i32 = 25;
 
 impl Orders {
     pub fn listen() -> io::Result<Self> {
@@ -26,6 +32,7 @@ impl Orders {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            _too_large: signal(SignalKind::from_raw(FILE_TOO_LARGE))?,
         })
     }
 

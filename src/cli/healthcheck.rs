@@ -1,6 +1,7 @@
 //! `healthcheck`: one small request to the running service, for containers that have no `curl`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -9,8 +10,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::link::any_certificate;
 use crate::settings::HttpSettings;
+use crate::tls::any_certificate;
 
 const DEADLINE: Duration = Duration::from_secs(3);
 
@@ -62,7 +63,8 @@ async fn status_line(url: &str) -> Result<String, String> {
     let name = host.rsplit_once(':').filter(|_| has_port).map_or(host, |(name, _)| name);
     let name = name.trim_matches(['[', ']']).to_owned();
     let name = ServerName::try_from(name).map_err(|_| format!("{url}: not a host name"))?;
-    let stream = TlsConnector::from(any_certificate()).connect(name, stream).await.map_err(failed)?;
+    let stream =
+        TlsConnector::from(Arc::new(any_certificate())).connect(name, stream).await.map_err(failed)?;
     first_line(stream, &request).await.map_err(failed)
 }
 

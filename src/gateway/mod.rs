@@ -101,7 +101,7 @@ impl GatewayActor {
             slow_rest: Pause::new(Growth::constant(CRASH_REMEMBERED), now),
             predecessor: None,
             unread: plan.numbers.clone(),
-            kept: newest.numbering.known(),
+            kept: Arc::default(),
             timer: None,
             plan,
             board,
@@ -178,7 +178,7 @@ impl GatewayActor {
             && known != self.kept
         {
             self.kept = known.clone();
-            ctx.spawn(numbers::keep(file.clone(), known).into_actor(self));
+            ctx.spawn(numbers::keep(&self.plan.facts.id, file, &known).into_actor(self));
         }
     }
 
@@ -187,21 +187,25 @@ impl GatewayActor {
         let limit = link.patience(self.plan.timeout);
         let started = Instant::now();
         // Before anything is shown that has numbers.
-        let recall = self.unread.take().map(|file| numbers::recall(file, self.newest.numbering.clone()));
         let (adjustments, numbering) = (self.plan.adjustments, self.newest.numbering.clone());
+        let recall = self.unread.clone().map(|file| numbers::recall(file, numbering.clone()));
         let exchange = async move {
-            if let Some(recall) = recall {
-                recall.await;
-            }
+            let kept = match recall {
+                Some(recall) => Some(recall.await),
+                None => None,
+            };
             let outcome = timeout(limit, link.poll()).await.unwrap_or(Err(LinkError::Timeout(limit)));
             let outcome = match outcome {
                 Ok(source) => meaningful(telemetry(source, adjustments, numbering).await),
                 Err(error) => Err(error),
             };
-            (link, outcome)
+            (link, outcome, kept)
         };
-        ctx.spawn(exchange.into_actor(self).map(move |(link, outcome), actor, ctx| {
+        ctx.spawn(exchange.into_actor(self).map(move |(link, outcome, kept), actor, ctx| {
             actor.link = Some(link);
+            if let Some(kept) = kept {
+                (actor.unread, actor.kept) = (None, kept);
+            }
             actor.newest.health.poll_times.record(started.elapsed());
             match outcome {
                 Ok(telemetry) => actor.poll_succeeded(telemetry, started),

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use log::warn;
 use tokio::task::spawn_blocking;
 
@@ -13,11 +14,11 @@ use crate::model::{Numbering, NumberingMemory};
 /// A file larger than this is not ours.
 const LARGEST: usize = 64 << 10;
 
-/// What was known when the program ran last; nothing if nobody kept it.
-pub(super) async fn recall(file: PathBuf, memory: Arc<NumberingMemory>) {
-    if let Ok(Some(before)) = spawn_blocking(move || read(&file)).await {
-        memory.recall(before);
-    }
+/// Adds what was known when the program ran last to `memory`. What the file holds; nothing if nobody kept it.
+pub(super) async fn recall(file: PathBuf, memory: Arc<NumberingMemory>) -> Arc<Numbering> {
+    let before = spawn_blocking(move || read(&file)).await.ok().flatten().unwrap_or_default();
+    memory.recall(before.clone());
+    before.into()
 }
 
 fn read(file: &Path) -> Option<Numbering> {
@@ -29,15 +30,12 @@ fn read(file: &Path) -> Option<Numbering> {
     numbering.inspect_err(refused).ok()
 }
 
-/// Keeps what is known now.
-pub(super) async fn keep(file: PathBuf, numbering: Arc<Numbering>) {
-    let kept = spawn_blocking(move || {
-        let text = serde_json::to_string_pretty(&*numbering).unwrap_or_default() + "\n";
-        files::replace(&file, &text).map_err(|error| (file, error))
-    });
-    if let Ok(Err((file, error))) = kept.await {
-        warn!("the numbers of the units cannot be kept in {}: {error}", file.display());
-    }
+/// Keeps what is known now of the gateway `id`, in the order of the calls.
+pub(super) fn keep(id: &str, file: &Path, numbering: &Numbering) -> impl Future<Output = ()> + use<> {
+    let text = serde_json::to_string_pretty(numbering).unwrap_or_default() + "\n";
+    let kept = files::keep(file, &format!("gateway {id}: the numbers of the units"), text);
+    // A failure is logged, and the text is written when it can be.
+    kept.map(|_| ())
 }
 
 #[cfg(test)]
@@ -50,17 +48,17 @@ mod tests {
         let file = folder.path().join(".units.json");
         let remembered = || async {
             let memory = Arc::new(NumberingMemory::default());
-            recall(file.clone(), memory.clone()).await;
+            let kept = recall(file.clone(), memory.clone()).await;
+            assert_eq!(kept, memory.known());
             Numbering::clone(&memory.known())
         };
         assert_eq!(remembered().await, Numbering::default());
         let numbering = Numbering { units: vec!["B".into(), "A".into()], ..Numbering::default() };
-        keep(file.clone(), numbering.clone().into()).await;
+        keep("home", &file, &numbering).await;
         assert_eq!(remembered().await, numbering);
         for broken in ["", "[1]", r#"{"units":7}"#, &" ".repeat(LARGEST + 1)] {
             std::fs::write(&file, broken).unwrap();
             assert_eq!(remembered().await, Numbering::default());
         }
-        keep(folder.path().join("nowhere/units.json"), numbering.into()).await;
     }
 }

@@ -21,9 +21,9 @@ use tokio::time::{Instant, timeout};
 
 use super::LinkError;
 use super::aside::{QUICK, aside};
-use super::tls::Trust;
+use super::genuine::is_gateways_answer;
 use crate::link::bounds::{Excess, LONGEST_ANSWER, length};
-use crate::settings::CertificatePolicy;
+use crate::tls::{CertificatePolicy, Mismatch, Trust};
 
 /// What is read of an answer that says no.
 const LARGEST_REFUSAL: usize = 16 << 10;
@@ -134,7 +134,7 @@ impl Https {
     pub fn new(host: &str, port: u16, certificate: &CertificatePolicy, limit: Duration) -> Self {
         let trust = Rc::new(Trust::new(certificate));
         let connector = Connector::new()
-            .rustls_0_23(trust.client_config())
+            .rustls_0_23(trust.http_config())
             .timeout(limit)
             .handshake_timeout(limit)
             .limit(1)
@@ -186,8 +186,9 @@ impl Https {
     }
 
     fn before_answer(&self, error: SendRequestError) -> Failure {
-        if let Some(mismatch) = self.trust.take_mismatch() {
-            return Failure::Final(mismatch);
+        if let Some(Mismatch { expected, found }) = self.trust.take_mismatch() {
+            let (expected, found) = (expected.to_string(), found.to_string());
+            return Failure::Final(LinkError::Certificate { expected, found });
         }
         match error {
             SendRequestError::Timeout | SendRequestError::Connect(ConnectError::Timeout) => {
@@ -219,7 +220,8 @@ impl Exchange for Https {
                 let answer = outcome.map_err(|failure| match failure {
                     Failure::Final(error) | Failure::Lost(error) => error,
                 })?;
-                if answer.status == 200 {
+                let is_open = answer.status == 200 && self.trust.is_open();
+                if is_open && is_gateways_answer(&call.path, &answer.body) {
                     self.trust.remember().await;
                 }
                 self.last_success.set(Some(Instant::now()));

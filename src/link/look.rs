@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::LinkError;
+use super::genuine::is_din;
 use super::https::{Answer, Call, Exchange};
 use crate::link::bounds;
 
@@ -41,7 +42,7 @@ pub async fn look(web: &impl Exchange) -> Result<Seen, LinkError> {
             let din = left_alone(web.exchange(Call::get("/tedapi/din")).await?)?;
             let text = String::from_utf8_lossy(&din.body);
             match din.status {
-                200 if text.contains("--") && text.len() <= 64 => Ok(Seen::Powerwall3),
+                200 if is_din(&din.body) => Ok(Seen::Powerwall3),
                 _ if text.contains(NO_RIGHTS) => Ok(Seen::Powerwall3),
                 _ => Ok(Seen::Stranger),
             }

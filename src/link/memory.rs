@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,8 +63,6 @@ struct State {
     text: String,
     /// Whether the file has been read, if there is one.
     recalled: bool,
-    /// Counts what is to be written, so that what comes late does not replace what is newer.
-    writes: u64,
 }
 
 /// The lasting knowledge of one gateway. Shared by everything that may connect to it.
@@ -75,21 +72,11 @@ pub struct Memory {
     /// `None`: lasts as long as the program.
     file: Option<PathBuf>,
     state: Mutex<State>,
-    /// Held while the file is being written; the number of what was written last.
-    writing: Mutex<u64>,
-    /// Whether somebody was told that the file cannot be written.
-    complained: AtomicBool,
 }
 
 impl Memory {
     pub fn new(host: impl Into<String>, file: Option<PathBuf>) -> Arc<Self> {
-        Arc::new(Self {
-            host: host.into(),
-            file,
-            state: Mutex::default(),
-            writing: Mutex::new(0),
-            complained: AtomicBool::new(false),
-        })
+        Arc::new(Self { host: host.into(), file, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -189,35 +176,17 @@ impl Memory {
         Ok(())
     }
 
+    /// Is done when the file says what is known now, or cannot be written, which is logged and tried again.
     async fn write(self: &Arc<Self>) {
-        if self.file.is_none() {
-            return;
-        }
-        let (number, text) = {
-            let mut state = self.state();
-            state.writes += 1;
-            state.text = self.text(&state);
-            (state.writes, state.text.clone())
-        };
-        let memory = self.clone();
-        let _ = tokio::task::spawn_blocking(move || memory.write_now(number, &text)).await;
-    }
-
-    fn write_now(&self, number: u64, text: &str) {
         let Some(file) = &self.file else { return };
-        let mut written = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if number < *written {
-            return;
-        }
-        *written = number;
-        if let Err(error) = files::replace(file, text)
-            && !self.complained.swap(true, Ordering::Relaxed)
-        {
-            let file = file.display();
-            log::warn!(
-                "the session of {} cannot be kept in {file}: {error}; a restart will log in again",
-                self.host
-            );
+        let (text, written) = {
+            let state = self.state();
+            let text = self.text(&state);
+            (text.clone(), files::keep(file, &format!("the session of {}", self.host), text))
+        };
+        // Until then the file has the text that it had, which tells nothing new.
+        if written.await.is_ok() {
+            self.state().text = text;
         }
     }
 
@@ -373,6 +342,30 @@ mod tests {
         let unwritable = Memory::new("home", Some("/proc/nowhere/.powerwall".into()));
         unwritable.keep_session(Some(cookies())).await;
         assert_eq!(unwritable.session(), Some(cookies()), "what cannot be written is still known");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_written_is_not_undone_by_the_old_file_and_is_written_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let moved = folder.path().join("moved");
+        let auth = folder.path().join("auth");
+        let file = auth.join(".powerwall");
+        let gateway = Memory::new("home", Some(file.clone()));
+        gateway.keep_session(Some(Session::Token(Secret::new("Bearer old")))).await;
+        let old = fs::read_to_string(&file).unwrap();
+
+        // The old file can be read and no other one can be written, as on a full disk.
+        fs::rename(&auth, &moved).unwrap();
+        fs::write(&auth, "").unwrap();
+        gateway.keep_session(Some(cookies())).await;
+        fs::remove_file(&auth).unwrap();
+        fs::rename(&moved, &auth).unwrap();
+        gateway.read().await;
+        assert_eq!(fs::read_to_string(&file).unwrap(), old);
+        assert_eq!(gateway.session(), Some(cookies()), "the file is older than what is known");
+
+        tokio::time::sleep(2 * files::RETRY).await;
+        assert!(fs::read_to_string(&file).unwrap().contains("AuthCookie"));
     }
 
     #[test]

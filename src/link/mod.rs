@@ -5,6 +5,7 @@ pub mod bounds;
 pub mod budget;
 pub mod careful;
 pub mod error;
+mod genuine;
 pub mod https;
 mod json;
 pub mod local;
@@ -15,7 +16,6 @@ pub mod pair;
 pub mod silence;
 pub mod standby;
 pub mod tedapi;
-mod tls;
 pub mod v1r;
 pub(crate) mod vitals;
 
@@ -26,7 +26,6 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 pub use error::LinkError;
-pub use tls::any_certificate;
 
 use crate::model::{Answers, LinkHealth, LinkKind};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};

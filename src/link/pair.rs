@@ -130,6 +130,11 @@ fn is_no_answer(error: &LinkError) -> bool {
     matches!(error, Unreachable(_) | Timeout(_) | Status { .. } | Certificate { .. })
 }
 
+/// What [`TedapiLink`](super::tedapi::TedapiLink) remembers of a unit for a while.
+fn is_not_served(error: &LinkError) -> bool {
+    matches!(error, LinkError::NotFound(_) | LinkError::Status { status: 502, .. })
+}
+
 fn is_silence(error: &LinkError) -> bool {
     silence::asked(error).is_some()
 }
@@ -245,6 +250,10 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         if !self.failover {
             return self.over(Way::Lan, asked).await;
         }
+        let is_about_unit = matches!(
+            &asked,
+            Asked::Question(question) if matches!(question.target, Target::Unit { .. })
+        );
         let (first, second) = match self.lan_side.is_trusted() {
             true => (Way::Lan, Way::Wifi),
             false => (Way::Wifi, Way::Lan),
@@ -275,8 +284,12 @@ impl<L: Channel, W: Channel> Pair<L, W> {
                 Ok(answer)
             }
             Err(other) if is_silence(&other) => Err(other),
-            // What is wrong with the LAN is what somebody has to set right.
-            Err(other) => Err(if first == Way::Lan { error } else { other }),
+            Err(other) => {
+                let (lan, wifi) = if first == Way::Lan { (error, other) } else { (other, error) };
+                // What is wrong with the LAN is what somebody has to set right; but a unit that is not served is
+                // to be remembered.
+                Err(if is_about_unit && is_not_served(&wifi) { wifi } else { lan })
+            }
         }
     }
 

@@ -78,7 +78,8 @@ struct Output {
 /// Starts the output.
 pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn output::Output> {
     let Surroundings { directory, frames, seed, stall_limit, .. } = surroundings;
-    let share = Share { most: settings.http.live_per_address, ..Share::default() };
+    let share =
+        Share { most: settings.http.live_per_address, trusted: settings.http.trusted_proxies.clone() };
     let live = Data::new(Live {
         directory: directory.clone(),
         frames: frames.clone(),

@@ -1,7 +1,6 @@
 //! All clients that stay connected, seen from the sending side: how many, which of them are stuck or have said too much,
 //! and saying goodbye.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -12,9 +11,10 @@ use log::info;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::GoAway;
-use super::share::{Share, network};
+use super::share::Share;
 use crate::audience::{Audience, Cut, NoPlace};
-use crate::connection::Connection;
+use crate::client::Client;
+use crate::connections::Connection;
 use crate::slices::Progress;
 
 /// More clients than any house has.
@@ -27,7 +27,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// Clients that are cut are a line in the log at most this often for each reason.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// What the system may hold of a feed for a client, bytes. More would be a backlog of old news.
-const SEND_BUFFER: usize = 64 << 10;
+const SEND_BUFFER: u32 = 64 << 10;
 
 /// Every session there is.
 pub struct Sessions {
@@ -45,8 +45,7 @@ pub struct Sessions {
 /// A session and whose it is.
 struct Place {
     life: Weak<Life>,
-    /// What is counted as one client.
-    network: IpAddr,
+    client: Client,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -61,6 +60,7 @@ pub(super) struct Life {
     sessions: Arc<Sessions>,
     /// Milliseconds since the origin at which the session last ran: it runs only while its peer takes what it gets.
     progress: AtomicU64,
+    /// What it goes over.
     connection: Option<Arc<Connection>>,
     /// Why it was cut, which is done and told once.
     cut: OnceLock<Cut>,
@@ -74,9 +74,11 @@ pub(super) struct Life {
 /// However a session ends, it ends here.
 impl Drop for Life {
     fn drop(&mut self) {
-        let is_broken = || self.connection.as_ref().is_some_and(|connection| connection.is_broken());
-        if !self.is_leaving() && is_broken() {
-            self.cut_for(Cut::Lost);
+        if let Some(connection) = &self.connection {
+            if !self.is_leaving() && connection.is_broken() {
+                self.cut_for(Cut::Lost);
+            }
+            connection.is_for_requests();
         }
         self.audience.left();
     }
@@ -109,6 +111,13 @@ impl Life {
         }
     }
 
+    /// The client has nothing to say from now on.
+    pub fn only_listens(&self) {
+        if let Some(connection) = &self.connection {
+            connection.is_for_events();
+        }
+    }
+
     /// Counts that the client is being disconnected, the first time.
     pub fn cut_for(&self, why: Cut) {
         if self.cut.set(why).is_ok() {
@@ -131,7 +140,7 @@ impl Life {
         actix_web::rt::spawn(async move {
             sleep(LEAVE_WITHIN).await;
             if let Some(connection) = connection.upgrade() {
-                connection.cut();
+                connection.reset();
             }
         });
     }
@@ -142,7 +151,7 @@ impl Life {
 
     pub fn disconnect(&self) {
         if let Some(connection) = &self.connection {
-            connection.cut();
+            connection.reset();
         }
     }
 }
@@ -205,31 +214,34 @@ impl Sessions {
         request: &HttpRequest,
         audience: &Arc<Audience>,
     ) -> Result<Arc<Life>, NoPlace> {
-        let address = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
-        let network = network(address);
+        let client = Client::of(request, &self.share.trusted);
         let mut places = self.places();
-        let has_share = || places.iter().filter(|place| place.network == network).count() >= self.share.most;
+        let has_share = || places.iter().filter(|place| place.client == client).count() >= self.share.most;
         let refusal = if places.len() >= MOST_SESSIONS {
             Some(NoPlace::Full)
         } else {
-            (has_share() && !(self.share.is_exempt)(address)).then_some(NoPlace::Share)
+            (has_share() && !self.share.is_exempt(client, request)).then_some(NoPlace::Share)
         };
         if let Some(refusal) = refusal {
             audience.refused(refusal);
             return Err(refusal);
         }
 
+        let connection = request.conn_data::<Arc<Connection>>().cloned();
+        if let Some(connection) = &connection {
+            connection.is_a_socket();
+        }
         let life = Arc::new(Life {
             sessions: self.clone(),
             progress: AtomicU64::new(self.clock()),
-            connection: request.conn_data::<Arc<Connection>>().cloned(),
+            connection,
             cut: OnceLock::new(),
             is_leaving: AtomicBool::new(false),
             goodbye: OnceLock::new(),
             audience: audience.clone(),
         });
         audience.joined();
-        places.push(Place { life: Arc::downgrade(&life), network });
+        places.push(Place { life: Arc::downgrade(&life), client });
         Ok(life)
     }
 
@@ -307,6 +319,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+    use crate::client::Network;
 
     const LIMIT: Duration = Duration::from_secs(30);
 
@@ -335,8 +348,8 @@ mod tests {
 
     #[test]
     fn an_address_has_its_share_and_a_trusted_proxy_has_none() {
-        let proxy: IpAddr = [10, 0, 0, 9].into();
-        let share = Share { most: 2, is_exempt: Box::new(move |address| address == proxy) };
+        let proxy: Network = "10.0.0.9".parse().unwrap();
+        let share = Share { most: 2, trusted: [proxy].into_iter().collect() };
         let (sessions, audience) = (Arc::new(Sessions::new(LIMIT).shared(share)), Arc::<Audience>::default());
         let mut lives = Vec::new();
         for peer in ["10.0.0.1", "[2001:db8::1]"] {
@@ -356,6 +369,14 @@ mod tests {
             [admit(&sessions, "10.0.0.2", &audience), admit(&sessions, "[2001:db8:0:1::1]", &audience)]
                 .map(Result::unwrap),
         );
+        // Whoever the proxy names has a share.
+        let through_proxy = |client: &str| {
+            let request = TestRequest::default().peer_addr("10.0.0.9:4711".parse().unwrap());
+            let request = request.insert_header(("x-forwarded-for", client)).to_http_request();
+            sessions.admit(&request, &audience)
+        };
+        assert_eq!(through_proxy("10.0.0.1").err(), Some(NoPlace::Share));
+        lives.push(through_proxy("10.0.0.3").unwrap());
         drop(lives);
         assert_eq!(audience.counts().clients, 0);
         assert!(admit(&sessions, "10.0.0.1", &audience).is_ok(), "a place that is free again");

@@ -1,39 +1,26 @@
 //! How many of the live clients may be of one address, so that one machine cannot take all places.
 
-use std::net::{IpAddr, Ipv6Addr};
+use actix_web::HttpRequest;
 
-/// What one address may have at the same time.
+use crate::client::{Client, TrustedProxies};
+
+/// What one client may have at the same time.
 pub struct Share {
     pub most: usize,
-    /// Whether an address speaks for many clients and has no share: a trusted proxy.
-    pub is_exempt: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// Speak for many clients, each of which has a share; and have none themselves.
+    pub trusted: TrustedProxies,
 }
 
 impl Default for Share {
     fn default() -> Self {
-        Self { most: usize::MAX, is_exempt: Box::new(|_| false) }
+        Self { most: usize::MAX, trusted: TrustedProxies::default() }
     }
 }
 
-/// What is counted as one client: an IPv4 address, however it is written, or the /64 that a single machine picks its
-/// IPv6 addresses from.
-pub(super) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_machine_is_one_client_whichever_address_it_uses() {
-        let network = |text: &str| network(text.parse().unwrap());
-        assert_eq!(network("192.168.1.7"), network("::ffff:192.168.1.7"));
-        assert_ne!(network("192.168.1.7"), network("192.168.1.8"));
-        assert_eq!(network("2001:db8:0:1::1"), network("2001:db8:0:1:ffff:ffff:ffff:ffff"));
-        assert_ne!(network("2001:db8:0:1::1"), network("2001:db8:0:2::1"));
+impl Share {
+    /// Whether `client` is a trusted proxy that does not say for whom it asks.
+    pub(super) fn is_exempt(&self, client: Client, request: &HttpRequest) -> bool {
+        let is_itself = |address| self.trusted.contains(address) && client == address.into();
+        request.peer_addr().is_some_and(|peer| is_itself(peer.ip()))
     }
 }

@@ -77,8 +77,8 @@ impl Aggregate {
     }
 }
 
-/// The state of energy of several gateways as one. What a gateway reports of itself counts as it does for that gateway
-/// alone.
+/// The state of energy of several gateways as one. What a gateway reports of itself counts as it does for
+/// that gateway alone.
 #[derive(Default)]
 struct MeanCharge {
     /// Wh in the gateways that know their capacity.

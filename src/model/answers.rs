@@ -27,8 +27,8 @@ pub trait Answers: fmt::Debug + Send + Sync {
     /// The readings of this moment. Cheap: every poll asks for them.
     fn readings(&self, adjustments: &Adjustments) -> Readings;
 
-    /// The site around `readings`, and the documents of the customer API, with units, inverters and fans under the
-    /// numbers of `numbers`. Expensive: everything is parsed.
+    /// The site around `readings`, and the documents of the customer API, with units, inverters and fans
+    /// under the numbers of `numbers`. Expensive: everything is parsed.
     fn interpret(
         &self,
         readings: &Arc<Readings>,

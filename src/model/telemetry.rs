@@ -34,8 +34,8 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// State of energy, raw scale: as told, else worked out. Unknown without a capacity; an empty battery is 0, not
-    /// unknown.
+    /// State of energy, raw scale: as told, else worked out. Unknown without a capacity; an empty battery is
+    /// 0, not unknown.
     pub fn state_of_energy(&self) -> Option<RawPercent> {
         if self.told.is_some() {
             return self.told;
@@ -56,7 +56,8 @@ pub enum GridStatus {
 }
 
 impl GridStatus {
-    /// What a state in the words of the customer API means for the home; states nobody has described mean nothing.
+    /// What a state in the words of the customer API means for the home; states nobody has described mean
+    /// nothing.
     pub fn of_island_state(state: &str) -> Option<Self> {
         match state {
             "SystemGridConnected" => Some(Self::Up),
@@ -145,8 +146,8 @@ impl Adjustments {
     }
 }
 
-/// The documents of the customer API, as the reference library shapes them: key order and number types are theirs.
-/// `Value::Null` means the gateway did not say.
+/// The documents of the customer API, as the reference library shapes them: key order and number types are
+/// theirs. `Value::Null` means the gateway did not say.
 #[derive(Clone, Debug, Default)]
 pub struct Documents {
     /// `/api/meters/aggregates`

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rumqttc::{Connect, ConnectReturnCode, LastWill, Packet, QoS};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::link::any_certificate;
 use crate::settings::{BrokerTls, MqttSettings};
+use crate::tls::{self, AuthorityError};
 
 /// From the first packet to the broker's welcome.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -32,10 +32,8 @@ pub(super) enum LineError {
     Tls { host: String, source: io::Error },
     #[error("MQTT_HOST={0} is not a name that a certificate could be for")]
     Name(String),
-    #[error("this system trusts no certificate authority at all; set MQTT_TLS_CA_CERT")]
-    NoAuthorities,
-    #[error("MQTT_TLS_CA_CERT holds a certificate that cannot be an authority: {0}")]
-    Authority(rustls::Error),
+    #[error("MQTT_TLS_CA_CERT: {0}")]
+    Authority(#[from] AuthorityError),
     #[error("the broker refuses MQTT_USERNAME and MQTT_PASSWORD")]
     Credentials,
     #[error("the broker refuses this client: {0:?}")]
@@ -155,34 +153,14 @@ async fn secured(tcp: TcpStream, host: &str, tls: &BrokerTls) -> Result<impl Str
     connector.connect(name, tcp).await.map_err(failed)
 }
 
-async fn config(tls: &BrokerTls) -> Result<ClientConfig, LineError> {
-    if tls.insecure {
-        let mut anybody = ClientConfig::clone(&any_certificate());
-        anybody.alpn_protocols.clear();
-        return Ok(anybody);
+async fn config(broker: &BrokerTls) -> Result<ClientConfig, LineError> {
+    if broker.insecure {
+        return Ok(tls::any_certificate());
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = match ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions() {
-        Ok(builder) => builder,
-        Err(_) => unreachable!("the ring provider supports the default versions"),
-    };
-    let mut roots = RootCertStore::empty();
-    match &tls.authorities {
-        Some(authorities) => {
-            for authority in authorities {
-                roots.add(authority.clone()).map_err(LineError::Authority)?;
-            }
-        }
-        None => {
-            // Reads files.
-            let trusted = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
-            roots.add_parsable_certificates(trusted.map(|found| found.certs).unwrap_or_default());
-            if roots.is_empty() {
-                return Err(LineError::NoAuthorities);
-            }
-        }
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    Ok(tls::checked_by(match &broker.authorities {
+        Some(authorities) => tls::authorities(authorities)?,
+        None => tls::roots().await,
+    }))
 }
 
 #[cfg(test)]

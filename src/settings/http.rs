@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::load::Reader;
 use super::{AllowedOrigins, HttpSettings, RateLimit, Secret, Style, TlsFiles, values};
+use crate::client::TrustedProxies;
 
 #[derive(Default, Deserialize)]
 struct HttpVariables {
@@ -25,6 +26,8 @@ struct HttpVariables {
     pw_rate_limit_max_requests: Option<String>,
     pw_rate_limit_window_seconds: Option<String>,
     pw_rate_limit_max_buckets: Option<String>,
+    pw_trusted_proxies: Option<String>,
+    pw_connections_per_address: Option<String>,
     pw_live_clients_per_address: Option<String>,
 }
 
@@ -67,6 +70,14 @@ impl Reader {
             window: Duration::from_secs(window),
             most_clients: usize::try_from(clients).unwrap_or(usize::MAX),
         };
+        let trusted_proxies = self.value(
+            "PW_TRUSTED_PROXIES",
+            raw.pw_trusted_proxies,
+            TrustedProxies::default(),
+            values::networks,
+            ToString::to_string,
+        );
+        let share = self.whole("PW_CONNECTIONS_PER_ADDRESS", raw.pw_connections_per_address, 256, 1_000_000);
         let live_per_address =
             self.whole("PW_LIVE_CLIENTS_PER_ADDRESS", raw.pw_live_clients_per_address, 128, 2_000);
         if raw.pw_control_secret.is_some() {
@@ -82,6 +93,8 @@ impl Reader {
             style,
             frame_ancestors,
             rate_limit: is_limited.then_some(limit),
+            trusted_proxies,
+            connections_per_address: usize::try_from(share).unwrap_or(usize::MAX),
             live_per_address: usize::try_from(live_per_address).unwrap_or(usize::MAX),
             tls,
             control_secret: raw.pw_control_secret.map(Secret::new),

@@ -1,9 +1,7 @@
 //! What each link needs to reach its gateway, validated. Which link a gateway gets is decided in [`super::modes`]; what a
 //! link does with it is its own.
 
-use std::path::PathBuf;
-
-use super::{RsaKey, Secret};
+use super::{CertificatePolicy, RsaKey, Secret};
 use crate::model::LinkKind;
 
 /// How a gateway is reached: one link and what it needs.
@@ -102,16 +100,4 @@ pub enum QuerySet {
     #[default]
     V2024_06,
     V2026_06,
-}
-
-/// How much a gateway's self-signed certificate is trusted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum CertificatePolicy {
-    /// Any certificate, as every tool does today.
-    #[default]
-    Off,
-    /// The first one seen, from then on. Remembered in `store` if there is one, else until the program ends.
-    TrustOnFirstUse { store: Option<PathBuf> },
-    /// Only the one with this SHA-256 fingerprint.
-    Pinned([u8; 32]),
 }

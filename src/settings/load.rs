@@ -100,6 +100,7 @@ impl Settings {
         let polling = reader.polling();
         let mut http = reader.http();
         let logging = reader.logging();
+        let store = reader.store();
         let mqtt = reader.mqtt();
         let gateways = reader.gateways(&mut http);
         mqtt.check_ids(&gateways, &mut reader.problems);
@@ -120,6 +121,7 @@ impl Settings {
             http,
             mqtt,
             logging,
+            store,
             warnings: reader.warnings,
             effective: reader.effective,
         })

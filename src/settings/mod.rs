@@ -11,6 +11,7 @@ mod mqtt;
 mod problem;
 pub mod rsa_key;
 pub mod secret;
+mod store;
 mod style;
 mod values;
 pub mod variables;
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use links::{AuthMode, CertificatePolicy, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rConfig};
+pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rConfig};
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
 pub use mqtt::{BrokerTls, Layout, MqttSettings};
@@ -31,7 +32,9 @@ pub use secret::Secret;
 pub use style::Style;
 pub use ways::Ways;
 
+use crate::client::TrustedProxies;
 use crate::model::{Adjustments, GatewayFacts, Ttl};
+pub use crate::tls::CertificatePolicy;
 
 /// Everything the operator decided, validated.
 #[derive(Clone, Debug)]
@@ -41,6 +44,8 @@ pub struct Settings {
     pub http: HttpSettings,
     pub mqtt: MqttSettings,
     pub logging: LoggingSettings,
+    /// `PW_TIMESERIES_PATH`: the SQLite file of the journal; `None`: it lives in memory.
+    pub store: Option<PathBuf>,
     /// What the operator should know although it does not stop the start: settings without effect, look-alikes.
     pub warnings: Vec<String>,
     /// Every setting that counts, for `check-config`.
@@ -119,6 +124,10 @@ pub struct HttpSettings {
     pub frame_ancestors: String,
     /// `PW_RATE_LIMIT_…`; `None`: off.
     pub rate_limit: Option<RateLimit>,
+    /// `PW_TRUSTED_PROXIES`: whose `X-Forwarded-For` says who asks.
+    pub trusted_proxies: TrustedProxies,
+    /// `PW_CONNECTIONS_PER_ADDRESS`: how many connections one client may have, unless it is a trusted proxy.
+    pub connections_per_address: usize,
     /// `PW_LIVE_CLIENTS_PER_ADDRESS`: how many of the live clients may be of one address.
     pub live_per_address: usize,
     /// `PW_HTTPS`; `None`: plain HTTP.

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
-use super::load::{Reader, read_file};
+use super::load::Reader;
 use super::problem::Problems;
 use super::values::{self, Refusal};
 use super::{GatewaySettings, Secret};
 use crate::model::BrokerStatus;
+use crate::tls::{self, PemError};
 
 /// The broker, and how it is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -243,13 +243,12 @@ fn broker(text: &str) -> Result<Option<(String, Option<u16>)>, Refusal> {
 
 /// Every certificate in a PEM file.
 fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, Refusal> {
-    let text = read_file(Path::new(path)).map_err(|error| format!("{path:?} cannot be read: {error}"))?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(format!("{path:?} holds no certificate (a block that starts with BEGIN CERTIFICATE)")),
-        Err(error) => Err(format!("{path:?} is not a PEM file: {error}")),
-    }
+    tls::certificates(Path::new(path)).map_err(|error| match error {
+        PemError::Unreadable(error) => format!("{path:?} cannot be read: {error}"),
+        PemError::Missing { .. } => {
+            format!("{path:?} holds no certificate (a block that starts with BEGIN CERTIFICATE)")
+        }
+    })
 }
 
 /// What topics may begin with: levels of a topic, without wildcards.

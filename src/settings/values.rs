@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use super::{AllowedOrigins, AuthMode, CertificatePolicy, QuerySet};
+use crate::client::TrustedProxies;
 
 /// Why a text was refused, to be put behind its place.
 pub(super) type Refusal = String;
@@ -96,6 +97,16 @@ pub(super) fn hosts(text: &str) -> Result<Option<Vec<String>>, Refusal> {
         None if hosts.iter().any(|host| host == "*") => Ok(None),
         None => Ok(Some(hosts)),
     }
+}
+
+/// Addresses and networks with commas.
+pub(super) fn networks(text: &str) -> Result<TrustedProxies, Refusal> {
+    let networks = text.split(',').map(str::trim).filter(|network| !network.is_empty()).map(|network| {
+        let refusal =
+            || format!("{network:?} is not an address or a network such as 10.0.0.2 or 172.16.0.0/12");
+        network.parse().map_err(|_| refusal())
+    });
+    networks.collect()
 }
 
 /// `/prefix` without a slash at the end; empty for the root.

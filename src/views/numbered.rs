@@ -1,7 +1,8 @@
 //! Bodies in which units have numbers: `/freq`, `/pod`, `/temps/pw`, `/fans/pw`.
 //!
-//! There is one numbering for all of them, that of the site. Stored series depend on it. What the site has is taken
-//! from there; what only these bodies repeat is copied from the documents, where the unit knows its places.
+//! There is one numbering for all of them, that of the site. Stored series depend on it. What the site has is
+//! taken from there; what only these bodies repeat is copied from the documents, where the unit knows its
+//! places.
 
 use serde_json::{Map, Value, json};
 

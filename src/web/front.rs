@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
@@ -21,10 +22,14 @@ use super::patience;
 use super::plumbing::{Refusal, detail, method_not_allowed, varies};
 use super::routes::{Answer, Later};
 use super::{State, bodies};
+use crate::connections::{Connection, Handling};
 use crate::settings::AllowedOrigins;
 
 /// Asked by containers and monitoring, which must not be locked out.
 const NEVER_LIMITED: [&str; 3] = ["/livez", "/readyz", "/health"];
+
+/// Bytes. No route and no query needs nearly as many.
+const LONGEST_URL: usize = 8 << 10;
 
 /// What becomes of a request.
 enum Verdict {
@@ -53,13 +58,21 @@ where
     let takes_gzip = takes_gzip(request.headers());
     let is_order = request.method() == Method::POST;
     let started = log_enabled!(Level::Debug).then(Instant::now);
+    let mut handling: Option<Handling> = None;
     let answer = match judge(&state, &request, allowed.is_some()) {
-        Verdict::Route => Either::Left(service.call(request)),
+        Verdict::Route => {
+            handling = request.conn_data().map(Connection::handle);
+            Either::Left(service.call(request))
+        }
         Verdict::Answer(response) => {
+            if let Some(connection) = request.conn_data::<Arc<Connection>>() {
+                connection.handled();
+            }
             Either::Right(Either::Left(async { Ok(request.into_response(response)) }))
         }
         // Boxed, because they would make the future of every other request larger.
         Verdict::Order(order) => {
+            handling = request.conn_data().map(Connection::handle);
             let (state, payload) = (state.clone(), request.take_payload());
             Either::Right(Either::Right(slow(async move {
                 let response = orders::carry_out(state, order, request.request(), payload).await;
@@ -81,6 +94,7 @@ where
             tell(&state, &response, started.elapsed());
         }
         let response = if takes_gzip { state.compressor.compressed(response).await } else { response };
+        drop(handling);
         Ok(patience::bounded(state, response))
     })
 }
@@ -100,13 +114,16 @@ fn tell(state: &State, response: &ServiceResponse, took: Duration) {
     let route = route.or_else(|| request.match_pattern()).unwrap_or_else(|| "no route".to_owned());
     let (status, latency) = (response.status().as_u16(), took.as_millis() as u64);
     debug!(
-        event = "request", method = request.method().as_str(), route = route.as_str(), status = status,
-        latency_ms = latency;
+        event = "request", client:% = state.client(request), method = request.method().as_str(),
+        route = route.as_str(), status = status, latency_ms = latency;
         "{} {route}: {status} in {latency} ms", request.method()
     );
 }
 
 fn judge(state: &web::Data<State>, request: &ServiceRequest, may_read: bool) -> Verdict {
+    if request.uri().path_and_query().is_some_and(|asked| asked.as_str().len() > LONGEST_URL) {
+        return Verdict::Answer(detail(StatusCode::URI_TOO_LONG, "The URL is longer than 8 kB"));
+    }
     if !is_known_host(state, request) {
         let answer = detail(StatusCode::MISDIRECTED_REQUEST, "This host name is not in PW_ALLOWED_HOSTS");
         return Verdict::Answer(answer);
@@ -121,7 +138,7 @@ fn judge(state: &web::Data<State>, request: &ServiceRequest, may_read: bool) -> 
     if let Some(limiter) = &state.limiter
         && !is_preflight
         && route.is_none_or(|route| !NEVER_LIMITED.contains(&route.path))
-        && let Err(wait) = limiter.admit(orders::client(request.request()), Instant::now())
+        && let Err(wait) = limiter.admit(state.client(request.request()), Instant::now())
     {
         return Verdict::Answer(Refusal::too_many(wait, "Rate limit exceeded").answer());
     }

@@ -1,18 +1,18 @@
 //! Who has asked too much lately. Off unless configured; its memory is bounded.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::client::Client;
 use crate::settings::RateLimit;
 
 pub(super) struct Limiter {
     limit: RateLimit,
     /// Start of the window and requests within it, by client.
-    clients: Mutex<HashMap<IpAddr, (Instant, u64)>>,
+    clients: Mutex<HashMap<Client, (Instant, u64)>>,
 }
 
 impl Limiter {
@@ -20,11 +20,19 @@ impl Limiter {
         Self { limit, clients: Mutex::default() }
     }
 
+    /// How long `client` has to wait; `None`: it may come. Counts nothing.
+    pub fn pause(&self, client: Client, now: Instant) -> Option<Duration> {
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let (start, made) = clients.get(&client)?;
+        let left = self.limit.window.saturating_sub(now.saturating_duration_since(*start));
+        (*made >= self.limit.requests && !left.is_zero()).then_some(left)
+    }
+
     /// Counts a request of `client`.
     ///
     /// # Errors
     /// If it is one too many, with the time until the next one may come.
-    pub fn admit(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+    pub fn admit(&self, client: Client, now: Instant) -> Result<(), Duration> {
         let RateLimit { requests, window, most_clients } = self.limit;
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if clients.len() >= most_clients && !clients.contains_key(&client) {
@@ -51,6 +59,8 @@ impl Limiter {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -59,8 +69,8 @@ mod tests {
         Limiter::new(RateLimit { requests, window: 60 * SECOND, most_clients })
     }
 
-    fn client(number: u8) -> IpAddr {
-        [10, 0, 0, number].into()
+    fn client(number: u8) -> Client {
+        IpAddr::from([10, 0, 0, number]).into()
     }
 
     #[test]

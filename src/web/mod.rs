@@ -23,6 +23,7 @@ mod token;
 
 use std::sync::{Arc, OnceLock};
 
+use actix_web::HttpRequest;
 use actix_web::web::{self, Data, ServiceConfig};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -31,6 +32,7 @@ use log::warn;
 use tokio::time::Instant;
 
 use crate::board::Board;
+use crate::client::Client;
 use crate::clock::unix_time;
 use crate::directory::Directory;
 use crate::frames::Frames;
@@ -96,6 +98,11 @@ impl State {
             counters: Counters::new(started_at),
             table: Table::default(),
         }
+    }
+
+    /// Who asks.
+    fn client(&self, request: &HttpRequest) -> Client {
+        Client::of(request, &self.http.trusted_proxies)
     }
 }
 

@@ -1,6 +1,5 @@
 //! What POST does: who may, how large a body may be, and how long it may take to arrive.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -39,7 +38,7 @@ pub(super) async fn carry_out(
     payload: Payload,
 ) -> HttpResponse {
     if order.guarded
-        && let Err(refusal) = state.token.check(request.headers(), client(request), Instant::now())
+        && let Err(refusal) = state.token.check(request.headers(), state.client(request), Instant::now())
     {
         return refusal.answer();
     }
@@ -47,11 +46,6 @@ pub(super) async fn carry_out(
         Ok(body) => (order.answer)(&state, request, body),
         Err(refusal) => refusal.answer(),
     }
-}
-
-/// Who asks.
-pub(super) fn client(request: &HttpRequest) -> IpAddr {
-    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
 }
 
 /// The body of a request.

@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use super::State;
 use super::docs::escaped;
 use super::fleet;
-use super::orders::client;
 use super::plumbing::{self, HTML};
 use crate::clock::unix_time;
 use crate::directory::Selection;
@@ -91,7 +90,7 @@ impl Counters {
 /// Starts counting anew. By GET, as the proxy has it, but with the control token only: anybody else could hide what
 /// they did, a page in a browser on this machine as well, and some readers follow every link.
 pub(super) fn clear(state: &State, request: &HttpRequest) -> HttpResponse {
-    match state.token.check(request.headers(), client(request), Instant::now()) {
+    match state.token.check(request.headers(), state.client(request), Instant::now()) {
         Ok(()) => cleared(state, request),
         Err(refusal) => refusal.answer(),
     }

@@ -11,12 +11,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::App;
 use actix_web::http::Method;
 use actix_web::web::Data;
-use actix_web::{App, HttpServer};
 use bytes::Bytes;
+use powerwall_server::app::listen;
 use powerwall_server::board::Board;
-use powerwall_server::connection::on_connect;
+use powerwall_server::client::TrustedProxies;
+use powerwall_server::connections::{Connections, Limits};
 use powerwall_server::directory::{Directory, Entry};
 use powerwall_server::frames::Frames;
 use powerwall_server::link::{Link, connect_lazily};
@@ -31,7 +33,6 @@ use powerwall_server::settings::{
     AllowedOrigins, HttpSettings, Inputs, PollingSettings, Secret, Settings, Style,
 };
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
-use powerwall_server::slices::WRITE_BUFFER;
 use powerwall_server::web::{self, State};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -85,6 +86,8 @@ pub fn http() -> HttpSettings {
         style: Style::default(),
         frame_ancestors: "*".into(),
         rate_limit: None,
+        trusted_proxies: TrustedProxies::default(),
+        connections_per_address: 256,
         live_per_address: usize::MAX,
         tls: None,
         control_secret: None,
@@ -206,22 +209,22 @@ impl Faces {
     }
 
     pub fn with(snapshots: Vec<Snapshot>, http: HttpSettings, stall_limit: Duration) -> Self {
-        Self::start(snapshots, http, polling(), stall_limit)
+        Self::limited(snapshots, http, Limits { stall: stall_limit, ..Limits::default() })
+    }
+
+    pub fn limited(snapshots: Vec<Snapshot>, http: HttpSettings, limits: Limits) -> Self {
+        Self::start(snapshots, http, polling(), limits)
     }
 
     pub fn polled_with(snapshots: Vec<Snapshot>, adjustments: Adjustments) -> Self {
-        Self::start(snapshots, http(), PollingSettings { adjustments, ..polling() }, 30 * SECOND)
+        Self::start(snapshots, http(), PollingSettings { adjustments, ..polling() }, Limits::default())
     }
 
-    fn start(
-        snapshots: Vec<Snapshot>,
-        http: HttpSettings,
-        polling: PollingSettings,
-        stall_limit: Duration,
-    ) -> Self {
+    fn start(snapshots: Vec<Snapshot>, http: HttpSettings, polling: PollingSettings, limits: Limits) -> Self {
         let directory = directory(snapshots);
+        let trusted = http.trusted_proxies.clone();
         let frames = Arc::new(Frames::new(directory.clone()));
-        let sessions = Arc::new(Sessions::new(stall_limit));
+        let sessions = Arc::new(Sessions::new(limits.stall));
         let feed = Arc::new(Feed::new(1));
         let state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
         let state = Data::new(state);
@@ -233,22 +236,19 @@ impl Faces {
             feed: feed.clone(),
         });
         drop(feed::keep(feed.clone(), directory.clone(), 1));
-        let server = HttpServer::new(move || {
+        let app = move || {
             App::new()
                 .app_data(state.clone())
                 .app_data(live.clone())
                 .wrap_fn(web::front)
                 .configure(|config| live::configure(config, &http.base_path))
                 .configure(|config| web::configure(config, &http.base_path))
-        })
-        .workers(1)
-        .h1_write_buffer_size(WRITE_BUFFER)
-        .on_connect(on_connect(stall_limit))
-        .disable_signals()
-        .bind(("127.0.0.1", 0))
-        .unwrap();
-        let addr = server.addrs()[0];
-        actix_web::rt::spawn(server.run());
+        };
+        let connections = Arc::new(Connections::new(limits, trusted, None));
+        actix_web::rt::spawn(connections.clone().watch());
+        let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let addr = listener.local_addr().unwrap();
+        actix_web::rt::spawn(listen::serve(app, listener, None, connections).unwrap());
         Self { addr, sessions, directory, feed }
     }
 

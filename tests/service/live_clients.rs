@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use powerwall_server::app::Service;
+use powerwall_server::connections::Limits;
 use powerwall_server::settings::{Inputs, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -134,7 +135,8 @@ async fn serve_with_a_short_stall_limit() {
     let environment = [("PW_HOST", "192.0.2.1"), ("PW_GW_PWD", "x"), ("PW_PORT", "0")];
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let settings = Settings::load(&Inputs { environment, flags: Vec::new() }).unwrap();
-    let service = Service::start_with(&settings, 1, STALL_LIMIT).unwrap();
+    let service =
+        Service::start_with(&settings, 1, Limits { stall: STALL_LIMIT, ..Limits::default() }).unwrap();
     println!("the test's own program listens on 127.0.0.1:{} for its clients", service.addr.port());
     std::future::pending::<()>().await;
 }

@@ -6,6 +6,7 @@ mod program;
 #[path = "../common/raw.rs"]
 mod raw;
 mod secrets;
+mod strangers;
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -257,6 +258,56 @@ async fn settings_are_read_again_when_it_is_told_to() {
     program.signal("HUP").await;
     until_listed(&program, &["cabin"]).await;
     assert_eq!(program.get("/api/gateways/home").await.0, 404);
+}
+
+#[actix_web::test]
+async fn a_pipe_in_place_of_the_settings_holds_up_nobody() {
+    let home = gateway("home", SiteKind::Inverter).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateways.yaml");
+    std::fs::write(&file, format!("gateways: {}", list(&[&home]))).unwrap();
+    let mut program = Program::start(&[], &[("PW_PORT", "0"), ("PW_CONFIG", file.to_str().unwrap())]).await;
+    program.health_becomes("home", is_live).await;
+
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    program.signal("HUP").await;
+    program.has_said("it is not a regular file").await;
+    program.has_said("keeping the settings as they were").await;
+    program.health_becomes("home", is_live).await;
+    program.signal("TERM").await;
+    assert_eq!(program.ended().await.code(), Some(0));
+}
+
+#[actix_web::test]
+async fn a_file_that_may_not_grow_is_a_full_disk_and_ends_nobody() {
+    let home = gateway("home", SiteKind::Inverter).await;
+    let folder = tempfile::tempdir().unwrap();
+    let gateways = list(&[&home]);
+    let auth = folder.path().display().to_string();
+    let environment = [("PW_PORT", "0"), ("PW_GATEWAYS", gateways.as_str()), ("PW_AUTH_PATH", auth.as_str())];
+    let program = Program::start_limited("-f 0", &environment).await;
+    program.has_said(&format!("PW_AUTH_PATH={auth} cannot be written: File too large")).await;
+    program.health_becomes("home", is_live).await;
+}
+
+#[actix_web::test]
+async fn storage_that_cannot_be_written_is_said_at_start() {
+    let home = gateway("home", SiteKind::Inverter).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let inside = |name: &str| file.path().join(name).display().to_string();
+    let gateways = list(&[&home]);
+    let (auth, journal) = (inside("auth"), inside("journal.db"));
+    let environment = [
+        ("PW_PORT", "0"),
+        ("PW_GATEWAYS", gateways.as_str()),
+        ("PW_AUTH_PATH", &auth),
+        ("PW_TIMESERIES_PATH", &journal),
+    ];
+    let program = Program::start(&[], &environment).await;
+    program.has_said(&format!("PW_AUTH_PATH={auth} cannot be written")).await;
+    program.has_said(&format!("{journal} cannot be used")).await;
+    program.health_becomes("home", is_live).await;
 }
 
 /// The sum follows within a moment.

@@ -24,7 +24,8 @@ const EXECUTABLE: &str = env!("CARGO_BIN_EXE_powerwall-server");
 /// Nothing of this machine's environment reaches the program.
 fn command(executable: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(executable);
-    command.args(arguments).env_clear().envs(environment.iter().copied());
+    // A folder /data of this machine is none of ours.
+    command.args(arguments).env_clear().env("PW_TIMESERIES_PATH", "off").envs(environment.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -85,6 +86,12 @@ impl Program {
     /// Returns when it listens.
     pub async fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         Self::start_executable(EXECUTABLE.as_ref(), arguments, environment).await
+    }
+
+    /// As [`Program::start`], with what the shell's `ulimit` is told.
+    pub async fn start_limited(limit: &str, environment: &[(&str, &str)]) -> Self {
+        let script = format!("ulimit {limit} && exec {EXECUTABLE}");
+        Self::start_executable("/bin/sh".as_ref(), &["-c", &script], environment).await
     }
 
     /// As [`Program::start`], with another executable that says where it listens.

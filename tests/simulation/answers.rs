@@ -132,7 +132,7 @@ impl Answers {
 
     /// The answer to a signed request: what the leader says over its Wi-Fi, in other wrapping.
     fn signed(&mut self, call: &Call, role: Role, arrived: f64, stamp: Stamp, whole: bool) -> Answer {
-        let din = self.gateway.answer("/tedapi/din", None).1.unwrap_or_default();
+        let din = self.din();
         let answer = |body: Bytes| Answer { status: 200, body, ..Answer::default() };
         let envelope = match signed::open(&call.body, &din, arrived) {
             Ok(envelope) => envelope,
@@ -191,6 +191,11 @@ impl Answers {
     pub fn without_meters(is_signed: bool) -> Bytes {
         let envelope = query_answer(&json!({ "control": { "meterAggregates": [] } }));
         if is_signed { signed::with(envelope) } else { framed(envelope) }
+    }
+
+    pub fn din(&self) -> String {
+        let din = self.gateway.answer("/tedapi/din", None).1.unwrap_or_default();
+        String::from_utf8(din.into()).unwrap()
     }
 
     pub fn restart(&mut self, firmware: &str) {

@@ -35,7 +35,7 @@ impl SigningKey for WeakKey {
 }
 
 /// The envelope of a request that the gateway with this DIN accepts at that time, or its fault.
-pub fn open(body: &Bytes, din: &[u8], arrived: f64) -> Result<Bytes, i32> {
+pub fn open(body: &Bytes, din: &str, arrived: f64) -> Result<Bytes, i32> {
     let request = Routable::decode(body.clone()).map_err(|_| 10)?;
     if request.to.is_none_or(|to| to.domain != ENERGY_DEVICE) {
         return Err(8);
@@ -45,7 +45,7 @@ pub fn open(body: &Bytes, din: &[u8], arrived: f64) -> Result<Bytes, i32> {
     if signature.signer.is_none_or(|signer| signer.public_key != PUBLIC_KEY) {
         return Err(UNKNOWN_KEY);
     }
-    let signed = to_be_signed(str::from_utf8(din).unwrap(), rsa.expires_at, &request.envelope);
+    let signed = to_be_signed(din, rsa.expires_at, &request.envelope);
     if WeakKey.sign(&signed) != rsa.signature {
         return Err(INVALID_SIGNATURE);
     }

@@ -72,9 +72,18 @@ impl Wire {
         if path == "/api/status" && self.is_other_firmware(&result) {
             *self.parked.lock().unwrap() = Parked::default();
         }
-        self.parked.lock().unwrap().answer(path, role, error, now);
+        if !self.is_of_leader_of_pair(path) {
+            self.parked.lock().unwrap().answer(path, role, error, now);
+        }
         flight.end(error, error.map_or("ok", LinkError::kind));
         outcome
+    }
+
+    /// The leader may have answered over the other way what it does not serve over this one.
+    fn is_of_leader_of_pair(&self, path: &str) -> bool {
+        self.world.options.sites[self.site].way == Way::Pair
+            && path.starts_with("/tedapi/device/")
+            && path.contains(&self.world.site(self.site).answers.din())
     }
 
     fn is_other_firmware(&self, status: &Result<Bytes, LinkError>) -> bool {

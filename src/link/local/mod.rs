@@ -23,8 +23,8 @@ use crate::link::memory::{Memory, Session};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{Answers, LinkKind};
 use crate::settings::LocalConfig;
-use answers::{CustomerAnswers, Endpoint};
-use schedule::Schedule;
+use answers::{CustomerAnswers, Doubt, Endpoint};
+use schedule::{CONFIRM_EVERY, Schedule};
 
 /// Firmware from here on has no vitals.
 const NO_VITALS_SINCE: (u32, u32) = (23, 44);
@@ -149,8 +149,11 @@ impl<X: Exchange> LocalLink<X> {
         }
         self.schedule.answered(endpoint, now);
         self.is_unconfirmed &= endpoint != Endpoint::Status;
-        if self.is_unconfirmed || self.answers.is_doubted() {
-            self.schedule.confirm(now);
+        match self.answers.doubt() {
+            Doubt::Strong => self.schedule.confirm(Duration::ZERO, now),
+            Doubt::Slight => self.schedule.confirm(CONFIRM_EVERY, now),
+            Doubt::None if self.is_unconfirmed => self.schedule.confirm(CONFIRM_EVERY, now),
+            Doubt::None => {}
         }
         Ok(())
     }

@@ -14,8 +14,8 @@ const RETRY: Growth = Growth::constant(Duration::from_secs(60));
 const PARKED: Duration = Duration::from_secs(600);
 /// … and twice as long each time, up to six hours, where asking has a price.
 const COSTLY: Growth = Growth::Doubling { first: PARKED, longest: Duration::from_secs(6 * 3600) };
-/// How old the status is before it is asked again because the gateway may be another one.
-const CONFIRM_EVERY: Duration = Duration::from_secs(60);
+/// From one question for the status because the gateway may be another one to the next.
+pub const CONFIRM_EVERY: Duration = Duration::from_secs(60);
 /// Polls do not come to the millisecond; what is due this soon is asked now.
 const SOON: Duration = SECOND;
 
@@ -66,12 +66,14 @@ impl Slot {
 pub struct Schedule {
     /// By [`Endpoint`].
     slots: [Slot; Endpoint::ALL.len()],
+    /// When the status was last asked for because the gateway may be another one.
+    confirmed: Option<Instant>,
 }
 
 impl Schedule {
     /// Everything is due.
     pub fn new(now: Instant) -> Self {
-        Self { slots: std::array::from_fn(|_| Slot::new(now)) }
+        Self { slots: std::array::from_fn(|_| Slot::new(now)), confirmed: None }
     }
 
     fn slot(&mut self, endpoint: Endpoint) -> &mut Slot {
@@ -127,12 +129,16 @@ impl Schedule {
         self.slot(Endpoint::Status).pause.end(now);
     }
 
-    /// The gateway may be another one: its status says which it is. Asked at most once a minute for that.
-    pub fn confirm(&mut self, now: Instant) {
+    /// The gateway may be another one: its status says which it is. Not asked before it is `age` old, and not
+    /// again and again if it does not come.
+    pub fn confirm(&mut self, age: Duration, now: Instant) {
+        let is_past = |instant: Instant, age| now.saturating_duration_since(instant) >= age;
+        let may_ask = self.confirmed.is_none_or(|last| is_past(last, CONFIRM_EVERY));
         let slot = self.slot(Endpoint::Status);
-        let is_old = slot.taken.is_some_and(|taken| now.saturating_duration_since(taken) >= CONFIRM_EVERY);
-        if slot.rest == Rest::Asked && is_old {
+        let is_old = slot.taken.is_some_and(|taken| is_past(taken, age));
+        if may_ask && slot.rest == Rest::Asked && is_old {
             slot.pause.end(now);
+            self.confirmed = Some(now);
         }
     }
 

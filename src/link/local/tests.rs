@@ -282,17 +282,19 @@ async fn nothing_of_a_gateway_is_left_when_another_one_stands_at_its_address() {
     let second = (Some("1232100-00-E--T2".to_owned()), None, vec!["B".to_owned()]);
 
     // It was away for a while, or it answers on: then its batteries give it away, or counters that fall.
-    for (away, counted, longest) in [(60, 1000, TICK), (0, 1000, 35 * SECOND), (0, 10, TICK)] {
+    for (known, away, counted, longest) in
+        [(120, 60, 1000, TICK), (120, 0, 1000, 35 * SECOND), (20, 0, 1000, 35 * SECOND), (120, 0, 10, TICK)]
+    {
         let mut bench = Bench::new("23.44.0 a");
         bench.script().counted = 1000;
-        bench.run(120 * SECOND).await;
+        bench.run(known * SECOND).await;
         assert_eq!(shown(&bench), first);
         bench.script().is_down = true;
         bench.run(away * SECOND).await;
         bench.script().is_down = false;
         (bench.script().is_other, bench.script().counted) = (true, counted);
         bench.run(longest).await;
-        assert_eq!(shown(&bench), second, "{away} s away, {counted} Wh");
+        assert_eq!(shown(&bench), second, "known for {known} s, {away} s away, {counted} Wh");
     }
 }
 
@@ -304,5 +306,12 @@ async fn a_counter_that_falls_again_and_again_is_worth_one_question_a_minute() {
         bench.run(TICK).await;
     }
     assert!(bench.count(Endpoint::Status) <= 11, "{}", bench.count(Endpoint::Status));
+    // Nor does it help to ask more often if the gateway does not say who it is.
+    bench.script().status.insert("/api/status", 500);
+    bench.script().is_other = true;
+    let before = bench.count(Endpoint::Status);
+    bench.run(600 * SECOND).await;
+    let asked = bench.count(Endpoint::Status) - before;
+    assert!((9..=11).contains(&asked), "{asked}");
     assert_eq!(bench.script().count("/api/login/Basic"), 1);
 }

@@ -363,3 +363,22 @@ async fn a_check_that_is_given_up_from_outside_is_not_made_again_at_once() {
     let lan = *asked.borrow();
     assert!((4..60).contains(&lan), "{lan} questions in 50 minutes");
 }
+
+#[tokio::test(start_paused = true)]
+async fn that_a_unit_is_not_served_over_wifi_is_reported_whatever_is_wrong_with_the_lan() {
+    let not_served = [LinkError::NotFound("/".into()), LinkError::Status { status: 502, what: "/".into() }];
+    for lan in [down(), unknown_key(), LinkError::Rejected { fault: UNIT_TIMEOUT, name: "no answer" }] {
+        for wifi in &not_served {
+            let mut bench = Bench::new(true);
+            bench.lan.fail(lan.clone());
+            bench.wifi.fail(wifi.clone());
+            for poll in 0..5 {
+                let target = Target::Unit { gateway: DIN, unit: DIN };
+                let question = Question { din: DIN, target, payload: frames::config(), what: "it" };
+                assert_eq!(bench.pair.ask(question).await.unwrap_err(), *wifi, "{lan}, {poll}");
+                assert_eq!(bench.leader().await.unwrap_err(), lan, "{wifi}, {poll}");
+                advance(60 * SECOND).await;
+            }
+        }
+    }
+}

@@ -39,8 +39,8 @@ pub(super) fn package_of(module: &Value) -> &str {
     if parent.starts_with("TETHC--") { parent } else { "" }
 }
 
-/// The batteries in their order: blocks first, then devices that no block stands for. A device belongs to the block
-/// with its own serial, or with the serial of the package it sits in.
+/// The batteries in their order: blocks first, then devices that no block stands for. A device belongs to the
+/// block with its own serial, or with the serial of the package it sits in.
 pub(super) fn devices(documents: &Documents) -> Vec<Devices<'_>> {
     let devices = |prefix: &'static str| {
         let vitals = documents.vitals.as_object().into_iter().flatten();

@@ -39,7 +39,8 @@ pub(in crate::link) fn strings(vitals: &Value) -> Value {
     strings.build()
 }
 
-/// Temperatures by vitals key, °C: of every Powerwall 2, and of every Powerwall 3 pack once one of them tells.
+/// Temperatures by vitals key, °C: of every Powerwall 2, and of every Powerwall 3 pack once one of them
+/// tells.
 pub(in crate::link) fn temps(vitals: &Value) -> Value {
     let Some(devices) = vitals.as_object() else { return Value::Null };
     let pack = |block: &Value| block.get("HVP_PackTempMax").cloned();

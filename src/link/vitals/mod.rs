@@ -1,5 +1,5 @@
-//! From the documents of the customer API to the site: both protocols list their devices in the vitals and the system
-//! status. TEDAPI derives them from what it answers, the customer API has them.
+//! From the documents of the customer API to the site: both protocols list their devices in the vitals and
+//! the system status. TEDAPI derives them from what it answers, the customer API has them.
 //!
 //! What a protocol says in units of its own is converted in its room, before it comes here.
 
@@ -77,7 +77,7 @@ pub(super) fn interpret(
 
 /// `2026-09-24 21:28:16 -0700` in Unix seconds.
 fn started(start_time: &Value) -> Option<i64> {
-    let start = jiff::Zoned::strptime("%Y-%m-%d %H:%M:%S %z", start_time.text()?).ok()?;
+    let start = jiff::ZonedDateTime::strptime("%Y-%m-%d %H:%M:%S %z", start_time.text()?).ok()?;
     Some(start.timestamp().as_second())
 }
 

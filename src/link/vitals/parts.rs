@@ -65,7 +65,8 @@ pub(super) fn strings(document: &Value) -> Option<Vec<SolarString>> {
     Some(strings.map(string).collect())
 }
 
-/// One fan of each solar inverter, both of each Powerwall 3. A device that reports nothing today keeps its numbers.
+/// One fan of each solar inverter, both of each Powerwall 3. A device that reports nothing today keeps its
+/// numbers.
 pub(super) fn fans(document: &Value, remembered: &[String]) -> Option<Vec<Fan>> {
     let reported = document.as_object()?.iter().map(|(key, _)| key);
     let others = reported.filter(|key| !remembered.contains(key));
@@ -141,8 +142,8 @@ fn transformer(block: &Value, index: usize) -> Transformer {
     }
 }
 
-/// Devices in the order in which the gateway reports them. The vitals win over the fans; the solar inverter of a unit
-/// that has an inverter of its own reports the same fans again and is left out.
+/// Devices in the order in which the gateway reports them. The vitals win over the fans; the solar inverter
+/// of a unit that has an inverter of its own reports the same fans again and is left out.
 pub(super) fn signals(documents: &Documents) -> Vec<DeviceSignals> {
     let sources = [&documents.vitals, &documents.fans];
     let blocks = || sources.into_iter().filter_map(Value::as_object).flatten();

@@ -58,6 +58,7 @@ async fn state(live: Data<Live>) -> HttpResponse {
 async fn events(live: Data<Live>, request: HttpRequest) -> Result<HttpResponse, Error> {
     let life = welcome(&live, &request)?;
     life.hurry();
+    life.only_listens();
     let feed = live.feed.clone();
     let messages = feed.listen(place(&request)).into_stream();
     let mut sent = Sent { life: life.clone(), last: None };

@@ -184,7 +184,9 @@ proptest! {
 
     #[test]
     fn a_percentage_lies_between_those_of_the_gateways(
-        charges in proptest::collection::vec((0.0..=100.0_f64, proptest::option::of(1.0..100_000.0_f64)), 1..6),
+        charges in proptest::collection::vec(
+            (0.0..=100.0_f64, proptest::option::of(1.0..100_000.0_f64)), 1..6,
+        ),
     ) {
         let site = |(told, full): &(f64, Option<f64>)| Site { told: Some(*told), full: *full, ..live() };
         let percent = sum(&charges.iter().map(site).collect::<Vec<_>>()).state_of_energy.unwrap().0;

@@ -1,7 +1,8 @@
 //! What one installation is and reports, as types: meters, units, strings, energies, alerts.
 //!
-//! Every reading is optional. Unknown is `None`, never 0, and a list is `None` while nobody knows what is in it. All
-//! powers are watts and all energies watt-hours, whatever the protocol uses: each link converts once, in its own room.
+//! Every reading is optional. Unknown is `None`, never 0, and a list is `None` while nobody knows what is in
+//! it. All powers are watts and all energies watt-hours, whatever the protocol uses: each link converts once,
+//! in its own room.
 
 mod parts;
 pub mod signals;

@@ -1,4 +1,5 @@
-//! Measurements of single devices – temperatures and fans – under ids that stored series and entities hang on.
+//! Measurements of single devices – temperatures and fans – under ids that stored series and entities hang
+//! on.
 //!
 //! Contract 0.13, section 4.1. The ids are permanent.
 

@@ -1,7 +1,7 @@
 //! What the customer API of a gateway tells: answers as received, and what is derived from them.
 //!
-//! The documents that clients ask for are mostly these answers themselves. A Powerwall 3 over its wired LAN ("Basic
-//! LAN") answers the first three endpoints only; everything else stays unknown there.
+//! The documents that clients ask for are mostly these answers themselves. A Powerwall 3 over its wired LAN
+//! ("Basic LAN") answers the first three endpoints only; everything else stays unknown there.
 
 mod documents;
 mod vitals;
@@ -102,17 +102,32 @@ struct Facts {
 }
 
 impl Facts {
-    /// Whether `newer`, learned from another answer, is hard to believe of the same gateway: none of its batteries is
-    /// there any more, or a lifetime energy fell.
-    fn are_contradicted_by(&self, newer: &Self) -> bool {
+    /// Whether `newer`, learned from another answer, is hard to believe of the same gateway.
+    fn doubt(&self, newer: &Self) -> Doubt {
         let are_all_gone = !self.units.is_empty()
             && !newer.units.is_empty()
             && self.units.iter().all(|serial| !newer.units.contains(serial));
+        if are_all_gone {
+            return Doubt::Strong;
+        }
         let mut counters = self.counters.iter().zip(newer.counters);
-        let fell = counters
-            .any(|(before, now)| before.zip(now).is_some_and(|(before, now)| now < before - ROUNDING));
-        are_all_gone || fell
+        let fell = |(before, now): (f64, f64)| now < before - ROUNDING;
+        match counters.any(|(before, now)| before.zip(now).is_some_and(fell)) {
+            true => Doubt::Slight,
+            false => Doubt::None,
+        }
     }
+}
+
+/// Whether another gateway may be answering since the DIN was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doubt {
+    #[default]
+    None,
+    /// A lifetime energy fell, which may be a slip.
+    Slight,
+    /// None of its batteries is there any more.
+    Strong,
 }
 
 /// Wh by which a counter may fall without meaning anything: gateways round.
@@ -127,7 +142,7 @@ pub struct CustomerAnswers {
     /// Whether the gateway is a Powerwall 3 that answers three endpoints only.
     basic_lan: bool,
     /// Whether another gateway may be answering since the DIN was read.
-    is_doubted: bool,
+    doubt: Doubt,
 }
 
 impl CustomerAnswers {
@@ -150,8 +165,10 @@ impl CustomerAnswers {
         }
         let before = self.facts.clone();
         self.learn(endpoint, &value);
-        self.is_doubted =
-            endpoint != Endpoint::Status && (self.is_doubted || before.are_contradicted_by(&self.facts));
+        self.doubt = match endpoint {
+            Endpoint::Status => Doubt::None,
+            _ => self.doubt.max(before.doubt(&self.facts)),
+        };
         self.answers[endpoint as usize] = Some(answer);
         Ok(is_other)
     }
@@ -163,8 +180,8 @@ impl CustomerAnswers {
     }
 
     /// Whether the DIN should be read again.
-    pub fn is_doubted(&self) -> bool {
-        self.is_doubted
+    pub fn doubt(&self) -> Doubt {
+        self.doubt
     }
 
     /// Drops an answer that is too old to be shown, or that the gateway no longer gives.

@@ -1,8 +1,8 @@
 //! What the gateway's own protocol (TEDAPI) tells, and the customer documents derived from it.
 //!
-//! [`TedapiAnswers`] keeps answers as received, because most gateways are never asked for more than their readings, and
-//! raw bytes are a tenth of the size of a parsed tree. The readings are taken when an answer arrives; the documents
-//! are derived when somebody asks.
+//! [`TedapiAnswers`] keeps answers as received, because most gateways are never asked for more than their
+//! readings, and raw bytes are a tenth of the size of a parsed tree. The readings are taken when an answer
+//! arrives; the documents are derived when somebody asks.
 
 mod aggregates;
 mod blocks;
@@ -77,8 +77,8 @@ impl TedapiAnswers {
         Self { host: host.into(), ..Self::default() }
     }
 
-    /// Takes over the DIN that the gateway reports. Whether another gateway stood here before: nothing that it
-    /// answered is kept.
+    /// Takes over the DIN that the gateway reports. Whether another gateway stood here before: nothing that
+    /// it answered is kept.
     pub fn set_din(&mut self, din: &str) -> bool {
         if self.din.as_deref() == Some(din) {
             return false;
@@ -103,7 +103,8 @@ impl TedapiAnswers {
         self.din.as_ref()
     }
 
-    /// DINs of the Powerwall 3 units that the configuration lists, leader included. Empty: none, or not known yet.
+    /// DINs of the Powerwall 3 units that the configuration lists, leader included. Empty: none, or not known
+    /// yet.
     pub fn powerwall3_units(&self) -> &[String] {
         &self.config_facts.powerwall3_units
     }
@@ -166,8 +167,8 @@ impl TedapiAnswers {
         Arc::make_mut(&mut self.energies).accept(answer)
     }
 
-    /// The newest components answer of the leader, with those of the other units beside it. A Powerwall 2 has none:
-    /// its components are in the controller answer.
+    /// The newest components answer of the leader, with those of the other units beside it. A Powerwall 2 has
+    /// none: its components are in the controller answer.
     fn raw_components(&self) -> Option<Bytes> {
         let units = self.config_facts.powerwall3_units.iter();
         let mut units = units.filter_map(|unit| self.components.iter().find(|(din, _)| **din == **unit));

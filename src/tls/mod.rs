@@ -1,0 +1,54 @@
+//! TLS of the whole program: every rustls configuration is built here, every verifier and every PEM file
+//! belongs here.
+//!
+//! Gateways sign their own certificates; [`Trust`] decides which one is accepted. Brokers and Tesla's cloud
+//! are known by [`roots`]. Our own HTTPS has the operator's certificate ([`server_config`]). Who is connected
+//! to, and when, is decided elsewhere.
+
+mod pem;
+mod roots;
+mod server;
+mod trust;
+
+use std::sync::Arc;
+
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::default_provider;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+
+pub use pem::{PemError, certificates};
+pub use roots::{AuthorityError, authorities, roots};
+pub use server::{TlsError, server_config};
+pub use trust::{CertificatePolicy, Fingerprint, Mismatch, Trust};
+
+/// The only protocol that gateways are known to speak reliably, and the only one that this program offers:
+/// HTTP/2 would open the door to code that nothing here needs.
+const HTTP_1_1: &[u8] = b"http/1.1";
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(default_provider())
+}
+
+fn client() -> ConfigBuilder<ClientConfig, WantsVerifier> {
+    match ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions() {
+        Ok(builder) => builder,
+        Err(_) => unreachable!("the ring provider supports the default versions"),
+    }
+}
+
+/// For a peer whose certificate is checked against `roots`. Offers no protocol.
+pub fn checked_by(roots: RootCertStore) -> ClientConfig {
+    client().with_root_certificates(roots).with_no_client_auth()
+}
+
+/// For a peer whose certificate does not matter; the handshake has to be right all the same. Offers no
+/// protocol.
+pub fn any_certificate() -> ClientConfig {
+    Trust::new(&CertificatePolicy::Off).client_config()
+}
+
+/// For a peer that `verifier` judges.
+fn judged_by(verifier: Arc<dyn ServerCertVerifier>) -> ClientConfig {
+    client().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+}
