@@ -123,8 +123,8 @@ impl Feed {
         self.pulse.receiver_count() > 0 || lock(&self.asked).is_some_and(is_recent)
     }
 
-    /// Nobody is there: the journal need not follow the boards any more, unless somebody has just come. Whether it gave back much
-    /// memory.
+    /// Nobody is there: the journal need not follow the boards any more, unless somebody has just come. Whether it gave
+    /// back much memory.
     fn fall_asleep(&self) -> bool {
         let mut sleeps = false;
         self.pulse.send_if_modified(|pulse| {
