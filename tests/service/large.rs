@@ -27,7 +27,12 @@ async fn silent(program: &Program, path: &str) -> TcpStream {
 async fn clients_that_ask_and_do_not_read_cost_little() {
     let fleet = Fleet::of(GATEWAYS).unwrap();
     let gateways = fleet.settings().to_string();
-    let environment = [("PW_GATEWAYS", &*gateways), ("PW_PORT", "0"), ("PW_BIND_ADDRESS", "127.0.0.1")];
+    let environment = [
+        ("PW_GATEWAYS", &*gateways),
+        ("PW_PORT", "0"),
+        ("PW_BIND_ADDRESS", "127.0.0.1"),
+        ("PW_CONNECTIONS_PER_ADDRESS", "1000"),
+    ];
     let program = Program::start(&[], &environment).await;
     let online = async {
         while program.json("/api/aggregate/battery").await["num_online"] != GATEWAYS {
@@ -42,9 +47,12 @@ async fn clients_that_ask_and_do_not_read_cost_little() {
     let asked = async || program.json("/stats").await["uri"]["/api/gateways"].as_u64().unwrap();
     let before = (program.resident_kilobytes(), asked().await);
     let silent = join_all((0..CLIENTS).map(|_| silent(&program, "/api/gateways"))).await;
-    while asked().await < before.1 + CLIENTS {
-        tokio::task::yield_now().await;
-    }
+    let all_asked = async {
+        while asked().await < before.1 + CLIENTS {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, all_asked).await.unwrap();
     // Behind them all: pieces are rendered first come first served.
     assert!(program.get("/api/gateways?limit=3").await.1.len() < whole.len());
     let grown = program.resident_kilobytes().saturating_sub(before.0);
