@@ -18,10 +18,10 @@ use super::answers::{Addressee, Firmware, Question};
 use super::certificate;
 use super::customer::{CustomerAnswer, CustomerRequest, CustomerState};
 use super::day::{Day, Equipment};
-use super::documents::{Scene, SiteKind};
 use super::faults::{Counters, Fault, Role};
 use super::lan::Lan;
 use super::orders::{self, Control, OrderFault, Orders};
+use super::scene::{Scene, SiteKind};
 use crate::link::tedapi::wire::UpdateFile;
 
 /// A silent meter is bridged with its last reading, which must not be older than a minute. Where time runs faster

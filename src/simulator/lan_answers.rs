@@ -23,7 +23,7 @@ use crate::link::v1r::message::{
 const LONGEST_TIME_TO_LIVE: f64 = 15.0;
 const NOT_VERIFIED: &str = "v1r: client authorization not verified";
 
-/// The answer to `request` at that address.
+/// The answer to `request`, with the date if `lan` gives it.
 pub(super) fn answer(lan: &Lan, gateway: &Gateway, request: &Request) -> (Role, Answer) {
     let path = request.path.split('?').next().unwrap_or_default();
     let refused = |status| {

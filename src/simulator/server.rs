@@ -17,11 +17,11 @@ use tokio_rustls::TlsAcceptor;
 use super::answers::{Addressee, Junk, Question, framed};
 use super::customer::CustomerRequest;
 use super::delivery::{After, Delivery};
-use super::documents::SiteKind;
 use super::faults::{Fault, Role};
 use super::gateway::Gateway;
 use super::http::{Answer, DENIED, Request, read_request};
 use super::lan_answers;
+use super::scene::SiteKind;
 
 /// How long a fault that never ends keeps a connection: longer than any client waits.
 const FOREVER: Duration = Duration::from_secs(600);
