@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use awc::http::{Method, header};
 use bytes::Bytes;
-use serde_json::json;
 use tokio::time::Instant;
 
-use crate::link::LinkError;
-use crate::link::bounds;
 use crate::link::https::{Answer, Call, Exchange, secret_header};
 use crate::link::memory::{Memory, Session};
+use crate::link::{LinkError, bounds, json};
 use crate::settings::Secret;
 
 pub(super) const PATH: &str = "/api/login/Basic";
@@ -140,7 +138,7 @@ impl Login {
 
 /// A login. It must not be sent without having been counted.
 pub(super) fn login(user: &str, password: &Secret, email: &str, timezone: &str) -> Call {
-    let login = json!({
+    let login = serde_json::json!({
         "username": user, "password": password.expose(), "email": email, "clientInfo": { "timezone": timezone },
     });
     Call {
@@ -159,7 +157,7 @@ pub(super) fn readable(answer: &[u8]) -> Result<(), LinkError> {
 
 /// `Authorization` by the token in the answer to a login.
 pub(super) fn bearer(answer: &[u8]) -> Option<Secret> {
-    let answer = bounds::LOGIN.read(answer).ok()?;
+    let answer = json::document(answer, &bounds::LOGIN).ok()?;
     let token = answer.get("token")?.as_str()?;
     let is_plain = (1..=LONGEST_CREDENTIAL).contains(&token.len());
     is_plain.then(|| Secret::new(format!("Bearer {token}")))

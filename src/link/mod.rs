@@ -7,7 +7,7 @@ pub mod careful;
 pub mod error;
 mod genuine;
 pub mod https;
-mod json;
+pub mod json;
 pub mod local;
 pub mod login;
 pub mod look;

@@ -10,9 +10,10 @@ use prost::bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 
-use super::documents::{Component, Scene};
+use super::components::Component;
 use super::faults::Role;
 use super::orders;
+use super::scene::Scene;
 use crate::link::tedapi::queries::{self, TESLA_PUBLIC_KEY};
 use crate::link::tedapi::wire::{
     AUTH_MTLS, AUTH_PRESENCE, Auth, Common, EcuId, Envelope, ErrorResponse, Files, FirmwareVersion, Frame,

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::customer_documents::{self, vitals_bytes};
-use super::documents::{Scene, SiteKind};
 use super::faults::Role;
+use super::scene::{Scene, SiteKind};
 
 /// How much of the customer API a gateway has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

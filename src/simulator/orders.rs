@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::documents::Scene;
+use super::scene::Scene;
 use crate::link::tedapi::wire::{
     Common, Envelope, ErrorResponse, File, FileRead, Files, LOCAL_HTTPS, Participant, Status, UpdateFile,
 };

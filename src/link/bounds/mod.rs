@@ -8,10 +8,6 @@
 mod json;
 pub mod protobuf;
 
-use serde_json::Value;
-
-use super::json::Unusable;
-
 /// The longest answer to any question, as it is on the wire and as it is inflated: the longest document, and what TEDAPI
 /// puts around it.
 pub const LONGEST_ANSWER: usize = CONFIG.bytes + (8 << 10);
@@ -80,16 +76,7 @@ pub enum Excess {
 }
 
 impl Bounds {
-    /// The document in `json`.
-    ///
-    /// # Errors
-    /// If it is larger than this, or no JSON.
-    pub fn read(&self, json: &[u8]) -> Result<Value, Unusable> {
-        self.check(json)?;
-        serde_json::from_slice(json).map_err(|error| Unusable::NotJson(error.to_string()))
-    }
-
-    /// Whether the document is small enough to be read. That it is JSON at all, its reader finds out.
+    /// Whether the document is small enough to be read. Whether it is JSON at all, its reader finds out.
     ///
     /// # Errors
     /// With what is too large about it.
@@ -117,6 +104,8 @@ pub fn count(found: usize, most: usize, what: &'static str) -> Result<(), Excess
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use serde_json::Value;
 
     use super::*;
 
