@@ -79,10 +79,15 @@ where
                 Ok(request.into_response(response))
             })))
         }
-        Verdict::Later(answer) => Either::Right(Either::Right(slow(async move {
-            let response = answer.await;
-            Ok(request.into_response(response))
-        }))),
+        Verdict::Later(answer) => {
+            handling = request.conn_data().map(Connection::handle);
+            let lengthy = request.conn_data().map(Connection::answer_at_length);
+            Either::Right(Either::Right(slow(async move {
+                let response = answer.await;
+                drop(lengthy);
+                Ok(request.into_response(response))
+            })))
+        }
     };
     Either::Right(async move {
         let mut response = answer.await?;
