@@ -91,6 +91,7 @@ fn word(carried: &Carried) -> &'static str {
     match &carried.end {
         End::Outcome(outcome) => outcome.word(),
         End::NotExecuted(_) => "not executed",
+        End::NotYet(_) => "not yet",
     }
 }
 

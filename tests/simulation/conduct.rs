@@ -410,12 +410,20 @@ impl Conduct {
     fn crashed(&mut self, was_poll: bool, now: Instant) {
         // The crash is noticed later than it happens, so this is a little less than what is promised.
         let again = self.last_crash.is_some_and(|last| now < last + CRASH_REMEMBERED - 2 * ROUND);
+        // What counts is how long the actor ran, which began after a pause.
+        let pause_of_restart = pause(&PAUSES, u32::MAX).mul_f64(JITTER) + 2 * ROUND;
+        let perhaps = self.last_crash.is_some_and(|last| now < last + CRASH_REMEMBERED + pause_of_restart);
         let (shortest, longest) = match (was_poll, self.consecutive, again) {
             (false, _, _) => (Duration::ZERO, self.interval),
+            (true, 0, false) if perhaps => (Duration::ZERO, pause(&PAUSES, u32::MAX)),
             (true, 0, false) => (Duration::ZERO, pause(&PAUSES, 1)),
             (true, failures, _) => (pause(&PAUSES, failures), pause(&PAUSES, u32::MAX)),
         };
-        let latest = (now + longest.mul_f64(JITTER) + ROUND).max(self.quiet_until.unwrap_or(now));
+        let mut latest = (now + longest.mul_f64(JITTER) + ROUND).max(self.quiet_until.unwrap_or(now));
+        if !was_poll {
+            // Polls go on as they were due.
+            latest = latest.max(self.next_poll.latest);
+        }
         self.next_poll = Window { earliest: now + shortest, latest };
         self.consecutive += 1;
         self.paced.clear();

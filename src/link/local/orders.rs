@@ -94,7 +94,7 @@ impl<X: Exchange> LocalLink<X> {
         let operation = match read.unwrap_or(Err(LinkError::Timeout(limit / 2))) {
             Ok(operation) => operation,
             // The next poll decides whether the session is still good.
-            Err(error @ LinkError::Refused { status: 401, .. }) => return Carried::not_executed(error),
+            Err(error @ LinkError::Refused { status: 401, .. }) => return Carried::not_yet(error),
             Err(error) => return Carried::unread("the present mode", error),
         };
         if reserve.is(operation.reserve()) {

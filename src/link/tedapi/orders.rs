@@ -242,7 +242,7 @@ mod tests {
     fn an_answer_proves_what_it_says_and_no_more() {
         let word = |answer: Updated| match judge(answer).end {
             End::Outcome(outcome) => outcome.word(),
-            End::NotExecuted(note) => note.kind,
+            End::NotExecuted(note) | End::NotYet(note) => note.kind,
         };
         let error = |code: i32| Updated::Error { code, message: "no".into() };
         assert_eq!(word(Updated::Acknowledged), "accepted");
