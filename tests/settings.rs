@@ -357,7 +357,7 @@ fn what_changes_nothing_is_said_once() {
         load(&[("PW_AUTHPATH", "/a"), ("PW_HOST", "h"), ("PW_GW_PWD", "x"), ("PW_CERTIFICATE", "tofu")])
             .unwrap();
     let LinkConfig::Tedapi(config) = &settings.gateways[0].link else { panic!() };
-    let CertificatePolicy::TrustOnFirstUse { store: Some(store) } = &config.certificate else { panic!() };
+    let CertificatePolicy::TrustOnFirstUse { store: Some(store), .. } = &config.certificate else { panic!() };
     assert!(store.starts_with("/a"));
 }
 

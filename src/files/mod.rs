@@ -10,7 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-pub use keeping::{RETRY, keep, write_what_waits};
+pub use keeping::{RETRY, What, keep, write_what_waits};
 
 use crate::clock::unix_time;
 

@@ -199,7 +199,8 @@ impl GatewayActor {
         let started = Instant::now();
         // Before anything is shown that has numbers.
         let (adjustments, numbering) = (self.plan.adjustments, self.newest.numbering.clone());
-        let recall = self.unread.clone().map(|file| numbers::recall(file, numbering.clone()));
+        let id = || self.plan.facts.id.as_str().into();
+        let recall = self.unread.clone().map(|file| numbers::recall(id(), file, numbering.clone()));
         let exchange = async move {
             let kept = match recall {
                 Some(recall) => Some(recall.await),

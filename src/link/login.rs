@@ -61,6 +61,9 @@ impl Login {
     }
 
     /// The body of the answer to `call`. A token that no longer holds is renewed, once.
+    ///
+    /// # Errors
+    /// The exchange fails, the gateway refuses the credentials, or no login is allowed now.
     pub async fn send(&self, exchange: &impl Exchange, call: &Call) -> Result<Bytes, LinkError> {
         self.memory.recall().await;
         let held = self.held();
@@ -91,6 +94,9 @@ impl Login {
     }
 
     /// The token of the last login, or of a new one if the gateway bears one.
+    ///
+    /// # Errors
+    /// The login fails, its answer holds no token, or no login is allowed now.
     pub async fn token(&self, exchange: &(impl Exchange + ?Sized)) -> Result<header::HeaderValue, LinkError> {
         self.memory.recall().await;
         if let Some(token) = self.held() {

@@ -155,6 +155,8 @@ enum Asked<'a> {
 
 /// See the module.
 pub struct Pair<L, W> {
+    /// The id of the gateway, for the log.
+    gateway: String,
     lan: L,
     wifi: W,
     lan_side: Side,
@@ -169,9 +171,11 @@ pub struct Pair<L, W> {
 }
 
 impl<L: Channel, W: Channel> Pair<L, W> {
-    pub fn new(lan: L, wifi: W, failover: bool) -> Self {
+    /// `gateway` is the id, for the log.
+    pub fn new(gateway: &str, lan: L, wifi: W, failover: bool) -> Self {
         let now = Instant::now();
         Self {
+            gateway: gateway.to_owned(),
             lan,
             wifi,
             lan_side: Side::new(now),
@@ -238,10 +242,17 @@ impl<L: Channel, W: Channel> Pair<L, W> {
             return;
         }
         self.in_use = way;
+        let id = self.gateway.as_str();
         match (way, &self.lan_side.last_error) {
-            (Way::Wifi, Some(error)) => warn!("Wi-Fi stands in for the wired LAN: {error}"),
-            (Way::Wifi, None) => warn!("Wi-Fi stands in for the wired LAN"),
-            (Way::Lan, _) => info!("the wired LAN works again"),
+            (Way::Wifi, Some(error)) => warn!(
+                gateway = id, event = "failover"; "gateway {id}: Wi-Fi takes over from the wired LAN: {error}"
+            ),
+            (Way::Wifi, None) => {
+                warn!(gateway = id, event = "failover"; "gateway {id}: Wi-Fi takes over from the wired LAN");
+            }
+            (Way::Lan, _) => {
+                info!(gateway = id, event = "failback"; "gateway {id}: the wired LAN works again and takes over");
+            }
         }
     }
 
@@ -316,10 +327,14 @@ impl<L: Channel, W: Channel> Pair<L, W> {
             // Signed, unlike the DIN: it shows that the key is accepted and the clocks agree.
             match self.over(Way::Lan, Asked::Question(question.into())).await {
                 Ok(_) => self.use_way(Way::Lan),
-                Err(error) => log::debug!("the wired LAN does not work yet: {error}"),
+                Err(error) => {
+                    let id = self.gateway.as_str();
+                    log::debug!(gateway = id; "gateway {id}: the wired LAN does not work yet: {error}");
+                }
             }
         } else if let Err(error) = self.over(Way::Wifi, Asked::Din).await {
-            log::debug!("Wi-Fi would not stand in at present: {error}");
+            let id = self.gateway.as_str();
+            log::debug!(gateway = id; "gateway {id}: Wi-Fi could not take over now: {error}");
         }
     }
 }

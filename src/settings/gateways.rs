@@ -386,7 +386,7 @@ impl Entry<'_> {
         let mut certificate = |address: &str| {
             let store = places.file(&format!("{address}sha256"));
             match &places.certificate {
-                Some(text) => values::certificate(text, store)
+                Some(text) => values::certificate(text, places.id.as_deref().unwrap_or_default(), store)
                     .map_err(|refusal| self.problem(CERTIFICATE, refusal))
                     .ok(),
                 None => Some(Default::default()),

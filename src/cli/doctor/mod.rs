@@ -105,7 +105,8 @@ async fn glance(ways: &Ways, memories: &Memories) -> Result<Seen, LinkError> {
     let certificate = any.and_then(|gateway| gateway.link.certificate()).cloned().unwrap_or_default();
     let limit = any.map_or(probes::LIMIT, |gateway| gateway.timeout);
     let file = any.and_then(|gateway| gateway.state_file.as_deref());
-    let memory = memories.at(&ways.host, ways.port, file);
+    let id = any.map_or(ways.host.as_str(), |gateway| gateway.facts.id.as_str());
+    let memory = memories.at(id, &ways.host, ways.port, file);
     memory.recall().await;
     if let Some(left) = memory.silence_left() {
         return Err(LinkError::Silence { left });

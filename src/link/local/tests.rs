@@ -103,7 +103,7 @@ impl Bench {
             certificate: CertificatePolicy::Off,
         };
         let memory = Memory::new("home", None);
-        let link = LocalLink::over(gateway.clone(), &config, memory.clone());
+        let link = LocalLink::over("home", gateway.clone(), &config, memory.clone());
         let link = Careful::new(Box::new(link), memory);
         Self { gateway, link, started: Instant::now(), newest: None }
     }

@@ -80,7 +80,7 @@ struct Bench {
 impl Bench {
     fn new(failover: bool) -> Self {
         let (lan, wifi) = (Scripted::new(LinkKind::V1r), Scripted::new(LinkKind::Tedapi));
-        Self { pair: Pair::new(lan.clone(), wifi.clone(), failover), lan, wifi }
+        Self { pair: Pair::new("home", lan.clone(), wifi.clone(), failover), lan, wifi }
     }
 
     async fn leader(&mut self) -> Result<Bytes, LinkError> {
@@ -347,7 +347,7 @@ impl Channel for Hanging {
 #[tokio::test(start_paused = true)]
 async fn a_check_that_is_given_up_from_outside_is_not_made_again_at_once() {
     let asked = Rc::new(RefCell::new(0));
-    let mut pair = Pair::new(Hanging(asked.clone()), Scripted::new(LinkKind::Tedapi), true);
+    let mut pair = Pair::new("home", Hanging(asked.clone()), Scripted::new(LinkKind::Tedapi), true);
     let mut checks = 0;
     for second in 0..600 {
         let target = Target::Gateway { din: DIN };

@@ -139,8 +139,7 @@ impl Bench {
         gateway.borrow_mut().meters = r#"{"solar":{"energy_exported":1000}}"#.into();
         let login = Login::customer(&Secret::new("RIGHT"), None, Memory::new("192.168.91.1", None));
         let channel = FrameChannel::new(Wire(gateway.clone(), login.into()), LinkKind::Tedapi);
-        let link =
-            TedapiLink::over(channel, Queries::of(set), "192.168.91.1").with_energies("192.168.91.1", true);
+        let link = TedapiLink::over("home", channel, Queries::of(set), "192.168.91.1").with_energies(true);
         Self { gateway, link }
     }
 

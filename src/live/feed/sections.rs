@@ -78,7 +78,8 @@ impl Sections {
             // Whatever is wrong with what one gateway said must not keep the others from being shown.
             let rendered = catch_unwind(AssertUnwindSafe(|| self.gateway(snapshot, at)));
             if rendered.is_err() {
-                log::error!("gateway {}: its data cannot be rendered for the live feed", snapshot.gateway.id);
+                let id = snapshot.gateway.id.as_str();
+                log::error!(gateway = id; "gateway {id}: its data cannot be rendered for the live feed");
             }
         }
         let total = view::total(&boards.sum, snapshots.iter().map(Arc::as_ref), at.now);
