@@ -175,7 +175,7 @@ fn a_key_makes_v1r_with_and_without_wifi() {
     assert_eq!((wifi.password.expose(), wifi.port), ("ABCDEFGHIJ", 8443));
     let report = check_config::report(&settings);
     for part in
-        ["mode v1r+wifi: there is a key", "RSA key with 4096 bits, fingerprint ", "and to stand in: TEDAPI"]
+        ["mode v1r+wifi: there is a key", "RSA key with 4096 bits, fingerprint ", "and as standby: TEDAPI"]
     {
         assert!(report.contains(part), "{report}\n≠ {part}");
     }

@@ -21,8 +21,8 @@ use crate::settings::{LogFormat, LoggingSettings};
 pub(super) fn start(settings: LoggingSettings) {
     let level = if settings.debug { LevelFilter::Debug } else { LevelFilter::Info };
     // What the libraries below have to say is for those who ask for it.
-    let unless_told = format!("warn,{}={level}", env!("CARGO_CRATE_NAME"));
-    let mut builder = Builder::from_env(Env::default().default_filter_or(unless_told));
+    let default = format!("warn,{}={level}", env!("CARGO_CRATE_NAME"));
+    let mut builder = Builder::from_env(Env::default().default_filter_or(default));
     match settings.format {
         LogFormat::Plain => builder.format_key_values(|_, _| Ok(())),
         LogFormat::Json => builder.format(|out, record| {
@@ -78,7 +78,7 @@ impl<'kvs> VisitSource<'kvs> for Fields<'_> {
 fn report_panic(info: &PanicHookInfo<'_>) {
     let message = message(info.payload());
     let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-    error!(event = "panic", place = place.as_str(); "this program made a mistake at {place}: {message}");
+    error!(event = "panic", place = place.as_str(); "internal error at {place}: {message}");
 }
 
 /// What a panic says, without what it quotes: that may be a part of a gateway's answer, or of a setting.

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 /// What could not be written is tried again this often.
 pub const RETRY: Duration = Duration::from_secs(10);
 
-/// Of the whole program, because a file has one order of writes whoever writes it. Grows with the paths that
+/// Of the whole program, because a file has one order of writes, no matter who writes it. Grows with the paths that
 /// settings have named, and no further.
 static FILES: LazyLock<Mutex<HashMap<PathBuf, Arc<Kept>>>> = LazyLock::new(Mutex::default);
 
@@ -117,7 +117,7 @@ impl Kept {
 
     fn write(&self) -> io::Result<()> {
         let mut last = lock(&self.last);
-        // `None`: somebody who was here before wrote it along.
+        // `None`: an earlier call wrote it along.
         let Some(newest) = lock(&self.newest).take() else { return Ok(()) };
         let outcome = super::replace(&self.path, &newest.text);
         self.log(&mut last, &newest.what, outcome.as_ref().err());

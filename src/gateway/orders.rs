@@ -92,7 +92,7 @@ impl GatewayActor {
         (!poll_has_waited && self.carry_out(ctx)) || (now < due && self.read_back(ctx))
     }
 
-    /// Whether the gateway may be asked anything for an order: its last poll was good, and it asked for no silence since.
+    /// Whether the gateway may be asked anything for an order: its last poll was good, and it asked for no cool-down since.
     fn is_reached(&self, now: Instant) -> bool {
         self.orders.has_answered && self.newest.health.cooldown_until.is_none_or(|until| until <= now)
     }
@@ -172,7 +172,7 @@ impl GatewayActor {
         true
     }
 
-    /// A gateway that asks for silence gets it, whatever it was asked for.
+    /// A gateway that asks for a cool-down gets it, whatever the question was.
     fn orders_exchanged(&mut self, problem: Option<LinkError>) {
         if let Some(error @ (LinkError::RateLimited { .. } | LinkError::Busy { .. })) = problem {
             self.cool_down(&error);
@@ -224,11 +224,11 @@ impl GatewayActor {
         if !self.orders.is_open {
             return Some(settings_changed());
         }
-        let is_silenced = health.cooldown_until.is_some_and(|until| Instant::now() < until);
+        let cools_down = health.cooldown_until.is_some_and(|until| Instant::now() < until);
         let capability = health.capabilities.iter().find(|capability| capability.order == order.kind());
         match capability.map(|capability| &capability.by) {
             // One that does not answer may do so in a moment.
-            Some(Err(unable)) if unable.obstacle != Obstacle::NotReached || is_silenced => {
+            Some(Err(unable)) if unable.obstacle != Obstacle::NotReached || cools_down => {
                 return Some(unable.clone().into());
             }
             _ => {}
@@ -269,7 +269,7 @@ impl GatewayActor {
     }
 }
 
-/// What whoever asks gets for an order that was not even taken.
+/// What the caller gets for an order that was not even taken.
 fn turned_away(id: OrderId, why: ErrorNote) -> Receipt {
     let standing = Standing { outcome: Some(Outcome::NotSent(why)), is_final: true };
     Receipt { id, standing: watch::channel(standing).1 }

@@ -81,7 +81,7 @@ impl Login {
         answer.ok(&call.path, self.hint)
     }
 
-    /// A token that was given a moment ago and is refused is no matter of logging in: another login would not help.
+    /// A token that was given a moment ago and is refused has nothing to do with logging in: another login would not help.
     pub fn judge(&self, answer: &Answer) {
         if is_refusal(answer) {
             self.doubted.set(Some(Instant::now()));

@@ -1,4 +1,4 @@
-//! What must outlive a connection, an actor and the program: a gateway's session, its logins, and its silence.
+//! What must outlive a connection, an actor and the program: a gateway's session, its logins, and its cool-down.
 //!
 //! With a file, other processes of this program (`doctor`) share the same budget. The file holds credentials: it is
 //! private from its first byte, and replaced as a whole.
@@ -133,7 +133,7 @@ impl Memory {
         state.text = text;
     }
 
-    /// What is left of the silence that the gateway asked for.
+    /// What is left of the cool-down that the gateway asked for.
     pub fn silence_left(&self) -> Option<Duration> {
         self.state().silence.left(Instant::now())
     }
@@ -179,7 +179,7 @@ impl Memory {
             state.renews = false;
             state.budget.spend(renews, now);
         }
-        // Before the login goes out: whoever ends the program now must not get another one for free.
+        // Before the login goes out: ending the program now must not buy another one.
         self.write().await;
         Ok(())
     }

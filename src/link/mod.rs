@@ -81,7 +81,7 @@ pub trait Link {
         all.map(|order| Capability { order, by: Err(cannot_write()) }).collect()
     }
 
-    /// How each of several ways does, if this stands for several; of a single one, whoever uses it knows.
+    /// How each of several links does, if this is made of several; of a single one, its user knows.
     fn links(&self) -> Option<Vec<LinkHealth>> {
         None
     }

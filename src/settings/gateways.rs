@@ -46,7 +46,7 @@ const OF_THE_GATEWAY: [&str; 8] =
 /// More links than a house has.
 const MOST_STANDBY: usize = 3;
 
-/// What the servers before ours send with a login when they are told nothing; gateways do not look at it.
+/// What the servers before ours send with a login when nothing is configured; gateways ignore it.
 const ANY_EMAIL: &str = "email@example.com";
 const ANY_TIMEZONE: &str = "America/Los_Angeles";
 

@@ -44,7 +44,7 @@ pub struct Lan {
     token: AtomicU64,
     /// The gateway's clock minus the true one, seconds.
     clock_offset: AtomicI64,
-    /// Whether answers tell the time.
+    /// Whether answers carry the time.
     tells_time: AtomicBool,
     /// Whether a key that nobody registered gets an empty answer instead of a fault.
     is_silent_on_unknown_keys: AtomicBool,
@@ -159,7 +159,7 @@ impl Lan {
         if let Some(update) = question.update() {
             return (role, gateway.order(update).map(answer_with));
         }
-        // Whoever is asked, the leader answers, of itself.
+        // No matter who is asked, the leader answers, about itself.
         question.redirect(&gateway.din());
         (role, Some(answer_with(gateway.answer(&question))))
     }
@@ -186,7 +186,7 @@ impl Lan {
             key.verify(&signed, &rsa.signature).is_ok()
         };
         if !verifies(&gateway.din()) {
-            // What is signed for somebody else is told apart by who is asked.
+            // What is signed for another unit is distinguished by its recipient.
             let asked = Question::open(request.envelope.clone()).ok();
             let asked = asked.as_ref().and_then(|question| question.recipient()).map(str::to_owned);
             let is_for_another = asked.is_some_and(|asked| asked != gateway.din() && verifies(&asked));

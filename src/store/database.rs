@@ -54,7 +54,7 @@ type Identity = Option<(u64, u64)>;
 
 /// What a failure means.
 enum Failure {
-    /// The file is no database, or not a sound one.
+    /// The file is not a database, or not a sound one.
     Damaged(String),
     /// Whatever else it is, it may pass.
     Other { why: String, connection_is_sound: bool },

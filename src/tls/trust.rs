@@ -114,7 +114,7 @@ impl Trust {
     }
 
     /// From now on only the certificate of the present peer is accepted. To be called when the peer has
-    /// answered as a gateway does: whatever else stands at an address before the gateway does must not lock
+    /// answered as a gateway does: anything else at that address before the gateway must not lock
     /// the gateway out.
     pub async fn remember(&self) {
         let fingerprint = {
@@ -344,7 +344,7 @@ mod tests {
             assert!(stranger.meets(&trust).is_err(), "it lacks the key");
             trust.remember().await;
             assert!(trust.is_open() && !store.exists());
-            // Somebody who is no gateway.
+            // Something that is not a gateway.
             other.meets(&trust).unwrap();
             assert!(trust.is_open() && trust.take_mismatch().is_none());
             assert!(stranger.meets(&trust).is_err());

@@ -123,7 +123,7 @@ impl Ledger {
     /// A signed order arrives; `limit`: of one exchange.
     pub fn arrives_signed(&mut self, body: &Bytes, now: Instant, limit: Duration) -> Result<(), String> {
         let blob = signed_config(body).ok_or("an order without a configuration")?;
-        let blob = String::from_utf8(blob.to_vec()).map_err(|_| "an order with what is no text")?;
+        let blob = String::from_utf8(blob.to_vec()).map_err(|_| "an order with what is not text")?;
         let Some((read, before)) = &self.config else {
             return Err("an order is sent without reading the configuration".into());
         };

@@ -100,7 +100,7 @@ fn customer_password(ways: &Ways, tedapi_works: bool) -> String {
     }
 }
 
-/// What time will tell.
+/// What only time decides.
 fn waiting(finding: &Finding) -> Option<String> {
     match &finding.outcome {
         Outcome::Failed(LinkError::LoginBudget { .. }) => Some(

@@ -2,7 +2,7 @@
 //!
 //! The meters are asked at every poll, and they alone decide whether the session is still good: a gateway refuses
 //! single endpoints to customers, and logging in again for each of those is how clients get locked out. A Powerwall 3
-//! over its wired LAN answers three endpoints only (Basic LAN); it is told apart by its 404 on the status, and asked
+//! over its wired LAN answers three endpoints only (Basic LAN); it is recognised by its 404 on the status, and asked
 //! for that again now and then, so that no verdict is final.
 
 pub mod answers;
@@ -30,7 +30,7 @@ use schedule::{CONFIRM_EVERY, Schedule};
 
 /// Firmware from here on has no vitals.
 const NO_VITALS_SINCE: (u32, u32) = (23, 44);
-const REFUSED: &str = "the login was good, but the gateway refuses to tell; it may be asked too much by several clients, \
+const REFUSED: &str = "the login was good, but the gateway refuses to answer; several clients may ask it too much, \
      or its firmware may not allow this to customers";
 
 /// How much of the customer API a gateway has.

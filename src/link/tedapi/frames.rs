@@ -17,7 +17,7 @@ use crate::link::tedapi::answers::SystemInfo;
 /// `ReadFile::domain`
 const CONFIGURATION: i32 = 1;
 const CONFIG_FILE: &str = "config.json";
-/// What a query complains of; whoever reads it wants no more.
+/// How much of a complaint is kept; nobody reads more.
 const LIMITS: [Most; 2] = [
     Most { path: &[16, 2, 3], most: 64, what: "errors" },
     Most { path: &[16, 2, 3, 1], most: 512, what: "fields with errors" },

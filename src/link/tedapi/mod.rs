@@ -2,7 +2,7 @@
 //!
 //! A gateway gets few requests. What changes by the second is asked at every poll; every half minute that question
 //! is replaced by the larger one that contains it. Units behind the gateway take turns, so that a site of three is
-//! asked no more often than a site of one. Last come the lifetime energies, which another interface tells.
+//! asked no more often than a site of one. Last come the lifetime energies, which another interface reports.
 
 pub mod answers;
 pub mod bearer;
@@ -124,7 +124,7 @@ impl<C: Channel> TedapiLink<C> {
         if !plausible {
             return Err(LinkError::Malformed {
                 what: "the DIN request".into(),
-                why: "it is no DIN; is this the address of a Powerwall gateway?".into(),
+                why: "it is not a DIN; is this the address of a Powerwall gateway?".into(),
             });
         }
         if self.payloads.set_din(din) {
@@ -213,7 +213,7 @@ impl<C: Channel> TedapiLink<C> {
         Ok(self.source())
     }
 
-    /// What is due and has waited longest. Nothing is due before the gateway has told its DIN.
+    /// What is due and has waited longest. Nothing is due before the gateway has reported its DIN.
     fn due(&self, now: Instant) -> Option<Slow> {
         self.payloads.din()?;
         let units =

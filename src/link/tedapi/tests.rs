@@ -38,7 +38,7 @@ struct Gateway {
     units: usize,
     /// Another gateway with this DIN stands there.
     other_din: Option<&'static str>,
-    /// What the customer API tells of the meters.
+    /// What the customer API reports of the meters.
     meters: String,
     /// Answers these with an error, or with something unreadable.
     fails: Vec<(Asked, LinkError)>,
@@ -143,7 +143,7 @@ impl Bench {
         Self { gateway, link }
     }
 
-    /// What a gateway's actor does every five seconds, as often as told.
+    /// What a gateway's actor does every five seconds, `ticks` times.
     async fn run(&mut self, ticks: usize) {
         for _ in 0..ticks {
             if self.link.poll().await.is_ok() {
@@ -312,7 +312,7 @@ fn status(status: u16) -> LinkError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn energies_are_asked_for_every_two_minutes_and_kept_while_they_are_not_told() {
+async fn energies_are_asked_for_every_two_minutes_and_kept_while_they_are_not_reported() {
     let mut bench = Bench::new(0, QuerySet::V2024_06);
     bench.run(720).await;
     assert_eq!(bench.count(|asked| *asked == Asked::Login), 1);

@@ -14,7 +14,7 @@ use crate::model::{Aggregate, Freshness, Snapshot, Telemetry};
 use crate::views::live as view;
 use crate::views::status::Moment;
 
-/// The wall clock may be corrected; then times are told anew. Smaller corrections are not worth a change.
+/// The wall clock may be corrected; then times are sent anew. Smaller corrections are not worth a change.
 const CLOCK_TOLERANCE: f64 = 1.0;
 
 /// What is rendered, and what it was rendered from. Moves to the blocking pool for each rendering, and back.
@@ -49,7 +49,7 @@ struct Seen {
     freshness: Freshness,
     /// Whether the gateway is being left alone.
     cooling: bool,
-    /// The times were told by this anchor.
+    /// The times were derived from this anchor.
     anchor: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What the gateway's own protocol (TEDAPI) tells, and the customer documents derived from it.
+//! What the gateway's own protocol (TEDAPI) reports, and the customer documents derived from it.
 //!
 //! [`TedapiAnswers`] keeps answers as received, because most gateways are never asked for more than their
 //! readings, and raw bytes are a tenth of the size of a parsed tree. The readings are taken when an answer
@@ -68,7 +68,7 @@ pub struct TedapiAnswers {
     /// Components of Powerwall 3 units, by DIN.
     components: Vec<(Arc<str>, Bytes)>,
     system: Arc<SystemInfo>,
-    /// Lifetime counters, which only the customer API tells.
+    /// Lifetime counters, which only the customer API reports.
     energies: Arc<Energies>,
 }
 
