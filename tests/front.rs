@@ -51,7 +51,7 @@ async fn orders_need_the_control_token() {
     let answer = guarded.send(Method::POST, "/stats/clear", &[("authorization", "guess")]).await;
     assert_eq!(answer.status, 429, "who guesses waits");
     let right = guarded.send(Method::POST, "/stats/clear", &[("authorization", "open sesame")]).await;
-    assert_eq!(right.status, 200, "and whoever knows it does not");
+    assert_eq!(right.status, 200, "and the one who knows it does not");
     assert!(answer.header("retry-after").is_some());
     assert_eq!(guarded.get("/health/reset").await.status, 200, "changes nothing");
 }

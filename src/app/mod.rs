@@ -176,7 +176,7 @@ impl Service {
         self.watching.abort();
         self.serving.abort();
         if timeout(CUT_DEADLINE, storage::finish(&self.journal)).await.is_err() {
-            warn!(event = "stopping"; "the disk takes too long; what was to be kept last may be lost");
+            warn!(event = "stopping"; "the disk takes too long; the last changes may be lost");
         }
     }
 

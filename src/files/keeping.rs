@@ -139,10 +139,10 @@ impl Kept {
         match (&error, &last.trouble) {
             (Some(error), known) if known.as_ref() != Some(error) => warn!(
                 gateway = gateway, event = "not_kept", path = path.as_str();
-                "{what} cannot be kept in {path}: {error}; trying again every {} s", RETRY.as_secs(),
+                "{what} cannot be saved in {path}: {error}; retrying every {} s", RETRY.as_secs(),
             ),
             (None, Some(_)) => info!(
-                gateway = gateway, event = "kept", path = path.as_str(); "{what} is kept in {path} again"
+                gateway = gateway, event = "kept", path = path.as_str(); "{what} is saved in {path} again"
             ),
             _ => {}
         }

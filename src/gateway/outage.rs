@@ -55,7 +55,7 @@ impl OutageLog {
         let (kind, status, seconds) = (error.kind(), error.status(), pause.as_secs());
         warn!(
             gateway = id, event = "cool_down", kind = kind, status = status, seconds = seconds;
-            "gateway {id}: {error}; nothing is asked for {}", in_words(pause)
+            "gateway {id}: {error}; cooling down for {}", in_words(pause)
         );
     }
 

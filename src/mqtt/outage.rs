@@ -27,7 +27,7 @@ pub(super) struct Outage {
 impl Outage {
     /// Logs that it begins.
     pub fn begin(error: &LineError, now: Instant) -> Self {
-        warn!(event = "mqtt_outage_began"; "MQTT: {error}; trying again");
+        warn!(event = "mqtt_outage_began"; "MQTT: {error}; retrying");
         Self { began: now, failures: 1, logged: vec![discriminant(error)], spoke: now }
     }
 

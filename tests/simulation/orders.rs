@@ -1,6 +1,6 @@
 //! Orders in a simulated house: who asks for what, what arrives at the gateways, and whether each outcome is true.
 //!
-//! Every order of a gateway asks for another value, so that what arrives can be told apart.
+//! Every order of a gateway asks for another value, so that what arrives can be distinguished.
 
 use std::sync::Arc;
 use std::time::Duration;

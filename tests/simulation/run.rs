@@ -127,7 +127,7 @@ fn link(
             let lan = watched(lan, Place::Way(Door::Lan), &ways, world, leads_to);
             let wifi = FrameChannel::new(wire(Door::Wifi), LinkKind::Tedapi);
             let wifi = watched(wifi, Place::Way(Door::Wifi), &ways, world, leads_to);
-            let pair = Pair::new("home", lan, wifi, defect != Some(Defect::NeverStandsIn));
+            let pair = Pair::new("home", lan, wifi, defect != Some(Defect::NeverTakesOver));
             let pair = watched(pair, Place::Pair(defect), &ways, world, leads_to);
             tedapi(pair, QuerySet::V2024_06, plan)
         }

@@ -118,19 +118,19 @@ mod tests {
     #[test]
     fn what_is_doubtful_is_left_alone() {
         for (document, part) in [
-            ("", "no JSON"),
+            ("", "not a JSON"),
             ("{}", "has no site_info"),
-            ("[]", "no JSON"),
-            ("{\"site_info\":null}", "no JSON"),
+            ("[]", "not a JSON"),
+            ("{\"site_info\":null}", "not a JSON"),
             ("{\"site_info\":{}}", "has no site_info.backup"),
-            ("{\"site_info\":{\"backup_reserve_percent\":null}}", "no number"),
-            ("{\"site_info\":{\"backup_reserve_percent\":\"24\"}}", "no number"),
-            ("{\"site_info\":{\"backup_reserve_percent\":false}}", "no number"),
+            ("{\"site_info\":{\"backup_reserve_percent\":null}}", "not a number"),
+            ("{\"site_info\":{\"backup_reserve_percent\":\"24\"}}", "not a number"),
+            ("{\"site_info\":{\"backup_reserve_percent\":false}}", "not a number"),
             ("{\"site_info\":{\"backup_reserve_percent\":24}} x", "trailing"),
-            ("{\"site_info\":{\"backup_reserve_percent\":24},\"a\":}", "no JSON"),
+            ("{\"site_info\":{\"backup_reserve_percent\":24},\"a\":}", "not a JSON"),
             ("{\"site_info\":{\"backup_reserve_percent\":24},\"s\\u0069te_info\":{}}", "twice"),
             ("{\"site_info\":{\"backup_reserve_percent\":24,\"backup_reserve_percent\":24}}", "twice"),
-            ("{\"site_info\":{\"backup_reserve_percent\":24}", "no JSON"),
+            ("{\"site_info\":{\"backup_reserve_percent\":24}", "not a JSON"),
         ] {
             let error = replace(document, &PATH, 30.0).unwrap_err().to_string();
             assert!(error.contains(part), "{document}: {error}");
