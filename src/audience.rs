@@ -1,4 +1,4 @@
-//! What is counted of those who listen by WebSocket or server-sent events. Written by the sessions, read by whoever tells how the service is.
+//! What is counted of those who listen by WebSocket or server-sent events. Written by the sessions, read by what reports on the service.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -9,7 +9,7 @@ pub enum Cut {
     Stalled,
     /// Its connection broke: the client reset it, or the system gave it up because nothing was taken any more.
     Lost,
-    /// It sent what is no WebSocket frame of a client.
+    /// It sent something that is not a WebSocket frame of a client.
     Protocol,
     /// It sent a frame larger than clients may send.
     TooLarge,

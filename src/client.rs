@@ -63,7 +63,7 @@ impl TrustedProxies {
     }
 
     /// Who asked `peer` to ask: the rightmost address of all `X-Forwarded-For` lines that is not trusted, as only what
-    /// stands to the right of it was written by somebody trusted. Something that is no address ends the search at the
+    /// stands to the right of it was written by somebody trusted. Something that is not an address ends the search at the
     /// proxy that passed it on.
     pub fn client(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Client {
         let mut address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
@@ -229,7 +229,7 @@ mod tests {
             ("10.0.0.1", &["192.0.2.7,10.0.0.3", "10.0.0.2"], "192.0.2.7"),
             // Everybody is trusted: the first of them asked.
             ("10.0.0.1", &["10.0.0.4, 10.0.0.3"], "10.0.0.4"),
-            // What is no address came from the proxy before it.
+            // What is not an address came from the proxy before it.
             ("10.0.0.1", &["192.0.2.7, unknown, 10.0.0.3"], "10.0.0.3"),
             ("10.0.0.1", &["192.0.2.7, "], "10.0.0.1"),
             ("10.0.0.1", &["192.0.2.7", "\u{e9}"], "10.0.0.1"),

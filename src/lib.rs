@@ -1,7 +1,7 @@
-//! Watches any number of Tesla Powerwall systems and serves what they say over REST, WebSocket and MQTT.
+//! Watches any number of Tesla Powerwall systems and serves what they report over REST, WebSocket and MQTT.
 //!
 //! Start at [`app`] to see how the rooms are wired, at [`gateway`] for the life of one gateway, at
-//! [`model`] for what a Powerwall is. `docs/architecture.md` tells the whole story.
+//! [`model`] for what a Powerwall is. `docs/architecture.md` describes the whole.
 //!
 //! A module uses modules on lower floors only:
 //!
@@ -17,6 +17,7 @@
 //! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::missing_errors_doc)]
 
 pub mod aggregator;
 pub mod app;

@@ -1,6 +1,6 @@
 //! When something that failed is asked again: every pause of this program is a [`Pause`].
 //!
-//! Knows no link and no error: whoever owns a pause decides which failure grows it in which way. What it promises is
+//! Knows no link and no error: the owner of a pause decides which failure grows it in which way. What it promises is
 //! that no failure can make a loop: after [`Pause::failed`] the deadline lies in the future, whatever it was before.
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Long bodies, rendered a piece at a time beside the threads that answer, as fast as their clients take them.
 //!
 //! A body exists nowhere as a whole: what one client holds is a piece and a place in the list. What is in a body is the
-//! business of whoever implements [`Render`].
+//! business of the implementations of [`Render`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
@@ -24,7 +24,7 @@ static RENDERER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
     let (jobs, mut waiting) = mpsc::channel::<Job>(1);
     let work = move || {
         while let Some(job) = waiting.blocking_recv() {
-            // Whoever waits for the outcome learns that there is none.
+            // The one who waits for the outcome learns that there is none.
             let _ = catch_unwind(AssertUnwindSafe(job));
         }
     };

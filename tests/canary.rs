@@ -244,7 +244,7 @@ async fn no_secret_is_said_anywhere() {
             }
         }
         program.signal("HUP").await;
-        program.has_said("reading the settings again").await;
+        program.has_said("reloading the settings").await;
         let log = program.log();
         assert!(log.to_lowercase().contains("trace"), "libraries are logged");
         assert!(log.contains("no route: 404"), "requests are logged");

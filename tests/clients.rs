@@ -49,7 +49,7 @@ fn flattened(document: &Value) -> BTreeMap<String, f64> {
     fields
 }
 
-/// Fields that the others have only because a library fills what a gateway does not tell.
+/// Fields that the others have only because a library fills what a gateway does not report.
 fn is_invented(url: &str, field: &str) -> bool {
     let ends = |endings: &[&str]| endings.iter().any(|ending| field.ends_with(ending));
     match url {
@@ -99,7 +99,7 @@ async fn telegraf_stores_what_it_stored_and_nothing_invented() {
                     } else if is_energy_counter(field) {
                         assert_eq!(ours.get(field), None, "{url} {field}: if it is known, compare it");
                     } else if field.ends_with("_p_out") {
-                        // Watts; the recorded gateway told watts where real ones tell kilowatts.
+                        // Watts; the recorded gateway reported watts where real ones report kilowatts.
                         assert_eq!(ours.get(field), Some(&(value * 1000.0)), "{url} {field}");
                     } else {
                         assert_eq!(ours.get(field), Some(value), "{url} {field}");

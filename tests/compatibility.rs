@@ -97,7 +97,7 @@ async fn every_route_takes_both_slash_forms_a_query_and_head_and_says_its_length
             assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{form}");
             let head = faces.send(Method::HEAD, &form, &OWNER).await;
             assert_eq!((head.status, head.body.len()), (answer.status, 0), "HEAD {form}");
-            // What tells the time may have grown a digit.
+            // What carries the time may have grown a digit.
             assert!(head.header("content-length").is_some(), "HEAD {form}");
         }
         let other = faces.send(Method::DELETE, &path, &[]).await;

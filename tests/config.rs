@@ -190,7 +190,7 @@ fn compose_files_mount_what_is_there_and_set_what_is_known() {
         for volume in volumes {
             let source = volume.as_str().unwrap().split(':').next().unwrap();
             let is_there = match source.strip_prefix("./") {
-                // Passwords are made by whoever starts it; the file says how.
+                // Passwords are made by the person who starts it; the file says how.
                 Some(path) => path.starts_with("secrets/") || Path::new(ROOT).join(path).exists(),
                 None => compose["volumes"].as_object().unwrap().contains_key(source),
             };

@@ -17,21 +17,21 @@ type Deviations = &'static [(&'static str, &'static str)];
 /// What has routes in the recordings and is no part of this program yet.
 const NOT_YET: [&str; 2] = ["/control", "/api/timeseries"];
 
-const UNTOLD: &str = "not told by the protocol: null, where the library has a constant 0";
+const UNREPORTED: &str = "not reported by the protocol: null, where the library has a constant 0";
 const ENERGY: &str =
     "energy counters come from the customer API, which is not in this recording: unknown is null, not 0";
 const CONSTANT: &str = "a constant of the library";
 const FOREIGN: &str =
-    "the library's sample of somebody else's system; ours is made of what this gateway tells";
+    "the library's sample of somebody else's system; ours is made of what this gateway reports";
 const SORTED: &str = "sorted by name, so that two polls do not differ";
-const MORE: &str = "more than they tell, behind what they tell";
-const FLAG: &str = "a flag that the gateway does not tell is null, not 0";
+const MORE: &str = "more than they report, behind what they report";
+const FLAG: &str = "a flag that the gateway does not report is null, not 0";
 const NOW: &str = "the moment of the recording";
 const EMPTY: &str = "unknown: an empty column";
 const NULL: &str = "unknown is null, not 0";
 const NO_LATCH: &str = "nothing is latched here, so there is no fallback to leave";
 
-/// The recorded gateway told watts where real ones tell kilowatts.
+/// The recorded gateway reported watts where real ones report kilowatts.
 const WATTS: &str = "watts, as over the customer API, and not kilowatts";
 
 /// In every state of the server; entries need not be used in each.
@@ -67,19 +67,19 @@ const ALWAYS: Deviations = &[
 const WITH_DATA: Deviations = &[
     ("/freq/*_p_out", WATTS),
     ("/pod/*_p_out", WATTS),
-    ("**/instant_reactive_power", UNTOLD),
-    ("**/instant_apparent_power", UNTOLD),
-    ("**/frequency", UNTOLD),
+    ("**/instant_reactive_power", UNREPORTED),
+    ("**/instant_apparent_power", UNREPORTED),
+    ("**/frequency", UNREPORTED),
     ("**/energy_exported", ENERGY),
     ("**/energy_imported", ENERGY),
     ("**/disclaimer", ENERGY),
-    ("**/i_a_current", UNTOLD),
-    ("**/i_b_current", UNTOLD),
-    ("**/i_c_current", UNTOLD),
+    ("**/i_a_current", UNREPORTED),
+    ("**/i_b_current", UNREPORTED),
+    ("**/i_c_current", UNREPORTED),
     ("**/VITALS/timestamp", "the gateway's own time; null if it cannot be read"),
     ("**/VITALS/pyPowerwall", "ours"),
-    ("**/METER_Z_VL1N", "told by the gateway under the name VL1G"),
-    ("**/METER_Z_VL2N", "told by the gateway under the name VL2G"),
+    ("**/METER_Z_VL1N", "reported by the gateway under the name VL1G"),
+    ("**/METER_Z_VL2N", "reported by the gateway under the name VL2G"),
     ("**/TEMSA--1538000-00-E--M123456789PQR/lastCommunicationTime", "as every device has it"),
     ("/pod/PW*_POD_ActiveHeating", FLAG),
     ("/pod/PW*_POD_ChargeComplete", FLAG),
@@ -101,22 +101,22 @@ const WITH_DATA: Deviations = &[
     ("/api/powerwalls/**", FOREIGN),
     ("**/data/powerwalls/**", FOREIGN),
     ("**/data/powerwalls", FOREIGN),
-    ("**/battery_target_power", UNTOLD),
-    ("**/battery_target_reactive_power", UNTOLD),
-    ("**/max_power_energy_remaining", UNTOLD),
-    ("**/max_power_energy_to_be_charged", UNTOLD),
-    ("**/instantaneous_max_*", UNTOLD),
-    ("**/hardware_capability_*", UNTOLD),
-    ("**/available_charger_blocks", UNTOLD),
-    ("**/ffr_power_availability_*", UNTOLD),
-    ("**/load_charge_constraint", UNTOLD),
-    ("**/max_sustained_ramp_rate", UNTOLD),
-    ("**/smart_inv_delta_*", UNTOLD),
+    ("**/battery_target_power", UNREPORTED),
+    ("**/battery_target_reactive_power", UNREPORTED),
+    ("**/max_power_energy_remaining", UNREPORTED),
+    ("**/max_power_energy_to_be_charged", UNREPORTED),
+    ("**/instantaneous_max_*", UNREPORTED),
+    ("**/hardware_capability_*", UNREPORTED),
+    ("**/available_charger_blocks", UNREPORTED),
+    ("**/ffr_power_availability_*", UNREPORTED),
+    ("**/load_charge_constraint", UNREPORTED),
+    ("**/max_sustained_ramp_rate", UNREPORTED),
+    ("**/smart_inv_delta_*", UNREPORTED),
     ("**/last_toggle_timestamp", CONSTANT),
     ("**/score", CONSTANT),
-    ("**/auxiliary_load", UNTOLD),
+    ("**/auxiliary_load", UNREPORTED),
     ("**/all_enable_lines_high", CONSTANT),
-    ("**/expected_energy_remaining", UNTOLD),
+    ("**/expected_energy_remaining", UNREPORTED),
     (
         "/api/operation/backup_reserve_percent",
         "the raw scale, as the gateway's own API; the app's is in /pw/get_reserve",

@@ -114,7 +114,7 @@ async fn over_the_wired_lan_they_need_no_login_of_their_own() {
 
     lan.set(Fault::Refuse);
     pass(130).await;
-    assert_eq!(counters(&aggregates(&mut *link).await), counters(&first), "kept while Wi-Fi stands in");
+    assert_eq!(counters(&aggregates(&mut *link).await), counters(&first), "kept while Wi-Fi has taken over");
 }
 
 #[actix_web::test]

@@ -202,7 +202,8 @@ async fn write_the_corpus_that_the_simulator_knows() {
         let answers = Rc::new(RefCell::new(Vec::new()));
         let recorder = Recorder { gateway: gateway(), answers: answers.clone() };
         let channel = FrameChannel::new(recorder, LinkKind::Tedapi);
-        use_link(&mut TedapiLink::over(channel, Queries::of(QuerySet::V2024_06), "192.168.91.1")).await;
+        use_link(&mut TedapiLink::over("home", channel, Queries::of(QuerySet::V2024_06), "192.168.91.1"))
+            .await;
         let told = answers.take();
         let bodies: Vec<&[u8]> = told.iter().map(|(_, _, answer)| &*answer.body).collect();
         keep("tedapi_link", name, &bodies.join(SEPARATOR));
@@ -215,7 +216,7 @@ async fn write_the_corpus_that_the_simulator_knows() {
         }
         let opened = |frame: Bytes| frames::unwrap(frame, "").unwrap();
         let config = of(Role::Config).map(|frame| frames::config_answer(opened(frame)).unwrap());
-        let query = |role| of(role).map(move |frame| frames::query_answer(opened(frame), "").unwrap());
+        let query = |role| of(role).map(move |frame| frames::query_answer(opened(frame), "").unwrap().0);
         let parts =
             config.chain(query(Role::Controller)).chain(query(Role::Components)).chain(query(Role::Status));
         keep("tedapi_documents", name, &parts.collect::<Vec<_>>().join(SEPARATOR));
@@ -231,7 +232,7 @@ async fn write_the_corpus_that_the_simulator_knows() {
             timezone: "Europe/Berlin".into(),
             certificate: CertificatePolicy::Off,
         };
-        use_link(&mut LocalLink::over(recorder, &config, Memory::new("192.168.91.1", None))).await;
+        use_link(&mut LocalLink::over("home", recorder, &config, Memory::new("192.168.91.1", None))).await;
         let told = answers.take();
         let lines = told.iter().map(|(_, _, answer)| {
             let head = [vec![answer.status.to_string()], answer.set_cookies.clone()].concat().join("|");

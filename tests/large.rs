@@ -123,7 +123,7 @@ async fn a_fleet_has_the_bytes_of_its_gateways() {
     let text = String::from_utf8(metrics.body.to_vec()).unwrap();
     let families: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     let once: std::collections::HashSet<&str> = families.iter().copied().collect();
-    assert_eq!(families.len(), once.len(), "a family stands in one place");
+    assert_eq!(families.len(), once.len(), "a family is in one place");
     for number in (0..HOUSE + 8).filter(|number| *number != 5) {
         assert!(text.contains(&format!("powerwall_power_watts{{gateway=\"g{number}\",meter=\"load\"}} ")));
     }

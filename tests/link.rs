@@ -140,7 +140,8 @@ async fn a_certificate_is_accepted_by_policy() {
     let gateway = start(SiteKind::Inverter).await;
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("fingerprint");
-    let first_use = || CertificatePolicy::TrustOnFirstUse { store: Some(store.clone()) };
+    let first_use =
+        || CertificatePolicy::TrustOnFirstUse { gateway: "home".into(), store: Some(store.clone()) };
     let poll = async |certificate: CertificatePolicy| {
         let config = TedapiConfig { certificate, ..config(&gateway) };
         link(config, Duration::from_secs(2)).poll().await
@@ -170,7 +171,8 @@ async fn what_only_refuses_or_talks_nonsense_is_not_remembered_as_the_gateway() 
         let gateway = start(SiteKind::Inverter).await;
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("fingerprint");
-        let certificate = CertificatePolicy::TrustOnFirstUse { store: Some(store.clone()) };
+        let certificate =
+            CertificatePolicy::TrustOnFirstUse { gateway: "home".into(), store: Some(store.clone()) };
         let config = TedapiConfig { certificate, ..config(&gateway) };
         let mut link = link(config, Duration::from_secs(2));
         gateway.set(fault.clone());

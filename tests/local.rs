@@ -258,7 +258,7 @@ async fn firmware_with_vitals_is_read_and_their_end_is_noticed() {
     let freq: Value = serde_json::from_slice(&telemetry.view(powerwall_server::views::View::Freq)).unwrap();
     assert_eq!(freq["PW2_PINV_Fout"], 60.01);
     assert_eq!(freq["PW3_name"], Value::Null, "two Powerwalls, each with its module");
-    assert_eq!(gateway.counters().requests_to("/api/solar_powerwall"), 0, "vitals tell more");
+    assert_eq!(gateway.counters().requests_to("/api/solar_powerwall"), 0, "vitals report more");
 
     gateway.reboot("23.44.0 9064fc6a", Duration::ZERO);
     link.poll().await.unwrap();

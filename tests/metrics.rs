@@ -119,7 +119,7 @@ async fn what_is_unknown_or_expired_is_absent_and_never_zero() {
         assert!(live.contains(name.as_str()), "{name}");
         assert!(!expired.contains(name.as_str()) && !never.contains(name.as_str()), "{name}");
     }
-    // A link that does not tell a reading leaves it out also while it is live.
+    // A link that does not report a reading leaves it out also while it is live.
     assert!(
         !live.contains("powerwall_frequency_hertz")
             && !live.contains("powerwall_energy_imported_watthours_total")

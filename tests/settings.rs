@@ -175,7 +175,7 @@ fn a_key_makes_v1r_with_and_without_wifi() {
     assert_eq!((wifi.password.expose(), wifi.port), ("ABCDEFGHIJ", 8443));
     let report = check_config::report(&settings);
     for part in
-        ["mode v1r+wifi: there is a key", "RSA key with 4096 bits, fingerprint ", "and to stand in: TEDAPI"]
+        ["mode v1r+wifi: there is a key", "RSA key with 4096 bits, fingerprint ", "and as standby: TEDAPI"]
     {
         assert!(report.contains(part), "{report}\n≠ {part}");
     }
@@ -357,7 +357,7 @@ fn what_changes_nothing_is_said_once() {
         load(&[("PW_AUTHPATH", "/a"), ("PW_HOST", "h"), ("PW_GW_PWD", "x"), ("PW_CERTIFICATE", "tofu")])
             .unwrap();
     let LinkConfig::Tedapi(config) = &settings.gateways[0].link else { panic!() };
-    let CertificatePolicy::TrustOnFirstUse { store: Some(store) } = &config.certificate else { panic!() };
+    let CertificatePolicy::TrustOnFirstUse { store: Some(store), .. } = &config.certificate else { panic!() };
     assert!(store.starts_with("/a"));
 }
 

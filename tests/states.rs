@@ -98,7 +98,7 @@ fn steady(key: &str, value: &Value) -> Value {
     }
 }
 
-/// An answer of the gateway is what the recordings have; only what is in it stands in the table.
+/// An answer of the gateway is what the recordings have; only what is in it is in the table.
 fn names(answer: &Value) -> Value {
     match answer {
         Value::Object(fields) if !fields.contains_key("error") => {
@@ -109,7 +109,7 @@ fn names(answer: &Value) -> Value {
     }
 }
 
-/// Whatever stands in the table for an answer.
+/// What is in the table for an answer.
 fn shown(path: &str, answer: &Answer) -> Value {
     let kind = answer.header("content-type").unwrap_or_default();
     let text = String::from_utf8_lossy(&answer.body);

@@ -160,7 +160,7 @@ async fn all_of_five_thousand_requests_at_once_are_answered() {
 }
 
 async fn answer(stream: &mut TcpStream, path: &str) -> String {
-    // Whoever is refused may find that it cannot write.
+    // A client that is refused may find that it cannot write.
     let _ = stream.write_all(&request(&format!("GET {path}"), "", b"")).await;
     let mut buffer = [0; 256];
     let read = timeout(PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap_or_default();
@@ -288,7 +288,7 @@ async fn many_may_wait_until_they_are_accepted() {
     }
     let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let addr = listener.local_addr().unwrap();
-    // Nobody accepts. Whoever finds no place is not answered at all.
+    // Nobody accepts. A client that finds no place is not answered at all.
     let waiting = join_all((0..WAITING).map(|_| from(1, addr))).await;
     assert_eq!(waiting.len(), WAITING);
 }

@@ -259,7 +259,7 @@ async fn a_request_signed_for_another_gateway_is_rejected_and_the_din_learnt_ane
 }
 
 #[actix_web::test]
-async fn wifi_stands_in_when_the_lan_dies_and_the_lan_is_used_again_by_itself() {
+async fn wifi_takes_over_when_the_lan_dies_and_the_lan_is_used_again_by_itself() {
     let house = House::build(SiteKind::Powerwall2).await;
     let mut link = link(&house.both());
     everything(&mut *link).await;
@@ -321,7 +321,7 @@ async fn a_lan_that_says_no_lets_wifi_stand_in_too() {
 }
 
 #[actix_web::test]
-async fn without_failover_each_way_does_its_own_work_and_none_stands_in() {
+async fn without_failover_each_way_does_its_own_work_and_none_takes_over() {
     let house = House::build(SiteKind::Powerwall3).await;
     let mut link = link_with(&house.both(), &[("PW_FAILOVER", "no")]);
     everything(&mut *link).await;
@@ -430,7 +430,7 @@ async fn the_service_tells_of_both_ways_and_which_one_it_uses() {
 
     house.lan.set(Fault::Refuse);
     let by_wifi = (json!("TEDAPI"), json!("full"), json!(true));
-    let (health, status) = until(&service, "Wi-Fi stands in", |health, status| {
+    let (health, status) = until(&service, "Wi-Fi takes over", |health, status| {
         mode(status) == by_wifi && health["links"][0]["in_use"] == false
     })
     .await;

@@ -179,7 +179,7 @@ fn use_link(link: &mut dyn Link) {
 pub fn tedapi_link(data: &[u8]) {
     for set in [QuerySet::V2024_06, QuerySet::V2026_06] {
         let channel = FrameChannel::new(Canned::new(data), LinkKind::Tedapi);
-        use_link(&mut TedapiLink::over(channel, Queries::of(set), "192.168.91.1"));
+        use_link(&mut TedapiLink::over("home", channel, Queries::of(set), "192.168.91.1"));
     }
 }
 
@@ -205,7 +205,7 @@ pub fn customer_link(data: &[u8]) {
             timezone: "Europe/Berlin".into(),
             certificate: CertificatePolicy::Off,
         };
-        use_link(&mut LocalLink::over(Canned::new(data), &access, Memory::new("192.168.91.1", None)));
+        use_link(&mut LocalLink::over("home", Canned::new(data), &access, Memory::new("192.168.91.1", None)));
     }
 }
 

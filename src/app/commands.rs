@@ -78,7 +78,7 @@ fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
             Some(id) if !known.is_empty() => {
                 eprintln!("no gateway {id} is configured; there are {}", known.join(", "));
             }
-            _ => eprintln!("There is no gateway with a host to examine.\n\n{NO_GATEWAYS}"),
+            _ => eprintln!("No gateway with a host is configured.\n\n{NO_GATEWAYS}"),
         }
         return ExitCode::from(MISCONFIGURED);
     }
@@ -110,7 +110,7 @@ fn look_around(networks: &[String], public: bool, port: u16, patience: Duration,
     if found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// A variable that is no text cannot be one of ours.
+/// A variable that is not text cannot be one of ours.
 fn environment() -> impl Iterator<Item = (String, String)> {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -191,7 +191,7 @@ fn host_of(ip: IpAddr) -> String {
     if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }
 }
 
-/// Until it is told to stop, when it says how much it was asked.
+/// Until it is asked to stop, when it says how much it was asked.
 fn simulate(gateways: u32, rsa_key: Option<String>) -> ExitCode {
     logging::start(LoggingSettings::default());
     let fleet = match rsa_key {
@@ -292,7 +292,7 @@ async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCo
             loaded = reload.next() => apply(loaded, service).await,
             _ = round.tick() => {
                 if !service.is_supervised() {
-                    error!(event = "unsupervised"; "the gateways are not supervised any more; ending, to be restarted");
+                    error!(event = "unsupervised"; "the gateways are no longer supervised; exiting to be restarted");
                     return ExitCode::FAILURE;
                 }
             }
@@ -304,16 +304,16 @@ async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCo
 async fn apply(loaded: Result<Settings, Problems>, service: &Service) {
     match loaded {
         Ok(settings) if settings.gateways.is_empty() => {
-            error!(event = "not_reloaded"; "no gateway is configured any more; keeping the settings as they were");
+            error!(event = "not_reloaded"; "no gateway is configured any more; keeping the previous settings");
         }
         Ok(settings) => {
             let gateways = settings.gateways.len();
-            info!(event = "reloaded", gateways = gateways; "reading the settings again: {gateways} gateways");
+            info!(event = "reloaded", gateways = gateways; "reloading the settings: {gateways} gateways");
             for warning in &settings.warnings {
                 warn!(event = "configuration"; "{warning}");
             }
             service.apply(settings).await;
         }
-        Err(problems) => error!(event = "not_reloaded"; "keeping the settings as they were: {problems}"),
+        Err(problems) => error!(event = "not_reloaded"; "keeping the previous settings: {problems}"),
     }
 }

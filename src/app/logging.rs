@@ -21,8 +21,8 @@ use crate::settings::{LogFormat, LoggingSettings};
 pub(super) fn start(settings: LoggingSettings) {
     let level = if settings.debug { LevelFilter::Debug } else { LevelFilter::Info };
     // What the libraries below have to say is for those who ask for it.
-    let unless_told = format!("warn,{}={level}", env!("CARGO_CRATE_NAME"));
-    let mut builder = Builder::from_env(Env::default().default_filter_or(unless_told));
+    let default = format!("warn,{}={level}", env!("CARGO_CRATE_NAME"));
+    let mut builder = Builder::from_env(Env::default().default_filter_or(default));
     match settings.format {
         LogFormat::Plain => builder.format_key_values(|_, _| Ok(())),
         LogFormat::Json => builder.format(|out, record| {
@@ -78,7 +78,7 @@ impl<'kvs> VisitSource<'kvs> for Fields<'_> {
 fn report_panic(info: &PanicHookInfo<'_>) {
     let message = message(info.payload());
     let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-    error!(event = "panic", place = place.as_str(); "this program made a mistake at {place}: {message}");
+    error!(event = "panic", place = place.as_str(); "internal error at {place}: {message}");
 }
 
 /// What a panic says, without what it quotes: that may be a part of a gateway's answer, or of a setting.
@@ -93,6 +93,9 @@ fn message(payload: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
     use super::*;
     use log::Level;
     use serde_json::json;
@@ -115,6 +118,52 @@ mod tests {
         });
         assert_eq!(line, expected, "a field cannot take the place of a key that every line has");
         assert!(!line.to_string().contains('\n'));
+    }
+
+    /// The text of the macro whose parenthesis opens at the beginning of `text`.
+    fn to_its_end(text: &str) -> &str {
+        let mut depth = 0;
+        let end = text.find(|character| {
+            depth += i32::from(character == '(') - i32::from(character == ')');
+            depth == 0
+        });
+        &text[..end.unwrap()]
+    }
+
+    /// The files of the program below `folder`, tests left out.
+    fn sources(folder: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => found.extend(sources(&path)),
+                false if path.ends_with("tests.rs") => {}
+                false => found.push(path),
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_line_about_a_gateway_names_it() {
+        /// The only lines there that are about all gateways.
+        const OF_ALL: [&str; 1] = ["large answers get no thread of their own"];
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut lines = 0;
+        for path in ["link", "gateway", "supervisor"].into_iter().flat_map(|room| sources(&source.join(room)))
+        {
+            let text = fs::read_to_string(&path).unwrap();
+            for name in ["log!", "error!", "warn!", "info!", "debug!", "trace!"] {
+                for (at, _) in text.match_indices(name) {
+                    let line = to_its_end(&text[at + name.len()..]);
+                    let is_named = line.contains("gateway = ") && line.contains("\"gateway {");
+                    let is_of_all = OF_ALL.iter().any(|words| line.contains(words));
+                    assert!(is_named || is_of_all, "{}: {name}{line})", path.display());
+                    lines += 1;
+                }
+            }
+        }
+        assert!(lines > 20, "{lines} lines were found");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Wires the rooms together, and takes them apart in order when the program is told to stop.
+//! Wires the rooms together, and takes them apart in order when the program is asked to stop.
 
 pub mod commands;
 pub mod listen;
@@ -43,7 +43,7 @@ const OUTPUTS: [Start; 3] = [live::start, web::start, mqtt::start];
 const WORKERS: usize = 2;
 /// Files that the program needs for itself beside one for each gateway: its log, its memory, what libraries open.
 const OWN_FILES: usize = 128;
-/// What is being answered when the program is told to stop may take this long, in seconds.
+/// What is being answered when the program is asked to stop may take this long, in seconds.
 const DRAIN_SECONDS: u64 = 2;
 /// Then connections are cut; this is for the server to notice.
 const CUT_DEADLINE: Duration = Duration::from_secs(1);
@@ -150,7 +150,7 @@ impl Service {
     /// Applies changed settings, as far as they can change while the service runs.
     pub async fn apply(&self, settings: Settings) {
         if settings.logging != self.logging {
-            warn!(event = "configuration"; "PW_DEBUG and PW_LOG_FORMAT change with the next start only");
+            warn!(event = "configuration"; "PW_DEBUG and PW_LOG_FORMAT take effect at the next start");
         }
         let change = Configure(settings.gateways.clone(), settings.polling.clone());
         if self.supervisor.send(change).await.is_err() {
@@ -176,7 +176,7 @@ impl Service {
         self.watching.abort();
         self.serving.abort();
         if timeout(CUT_DEADLINE, storage::finish(&self.journal)).await.is_err() {
-            warn!(event = "stopping"; "the disk takes too long; what was to be kept last may be lost");
+            warn!(event = "stopping"; "the disk takes too long; the last changes may be lost");
         }
     }
 

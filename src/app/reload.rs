@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 
-/// From one reading to the next. Whoever asks more often gets one reading for all that was asked meanwhile.
+/// From one reading to the next. Requests in between share one reading.
 const BRAKE: Duration = Duration::from_secs(2);
 
 /// Reads when it is asked to.

@@ -1,4 +1,4 @@
-//! What the outside world may tell the running program.
+//! The signals that the running program obeys.
 
 use std::io;
 

@@ -43,7 +43,7 @@ fn describe(gateway: &GatewaySettings) -> String {
             let _ = writeln!(text, "  certificate: {}", accepted(&config.certificate));
             if let Some(wifi) = &config.wifi {
                 let role = match config.failover {
-                    true => "for followers, and to stand in:",
+                    true => "for followers, and as standby:",
                     false => "for followers only (PW_FAILOVER=no):",
                 };
                 describe_tedapi(&mut text, &format!("{role} TEDAPI"), wifi);
@@ -64,7 +64,7 @@ fn describe(gateway: &GatewaySettings) -> String {
         }
     }
     if let Some(file) = &gateway.state_file {
-        let _ = writeln!(text, "  session, logins and silences kept in {}", file.display());
+        let _ = writeln!(text, "  session, logins and cool-downs kept in {}", file.display());
     }
     if gateway.energies.is_some() {
         let _ = writeln!(text, "  lifetime energies from its customer API, every two minutes");

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::settings::Inputs;
 
-/// Watches any number of Tesla Powerwall systems and serves them over REST and WebSocket.
+/// Watches any number of Tesla Powerwall systems and serves them over REST, WebSocket and MQTT.
 #[derive(Debug, Parser)]
 #[command(name = "powerwall-server", version, disable_help_subcommand = true)]
 pub struct Cli {
@@ -25,7 +25,7 @@ pub enum Command {
     Serve,
     /// Serve three simulated sites; needs no Powerwall.
     Demo {
-        /// Simulated seconds in a second.
+        /// Simulated seconds per second.
         #[arg(long, default_value_t = 60.0, value_parser = speed)]
         speed: f64,
     },
@@ -33,39 +33,39 @@ pub enum Command {
     Simulate {
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=2000))]
         gateways: u32,
-        /// They are on the wired LAN as well (v1r), where the key in this PEM file is registered and confirmed.
+        /// Also put them on the wired LAN (v1r), with the key in this PEM file registered and confirmed.
         #[arg(long, value_name = "FILE")]
         rsa_key: Option<String>,
     },
     /// Print the effective settings and where each comes from; exit code 2 if something is wrong.
     CheckConfig,
-    /// Try every way to the configured gateways, or to --host, and say which work and what to do; exit code 0 or 1.
+    /// Try every way to the configured gateways, or to --host, and say which ones work and what to do; exit code 0 or 1.
     Doctor {
-        /// Only this gateway.
+        /// Examine this gateway only.
         #[arg(long, value_name = "ID")]
         gateway: Option<String>,
     },
-    /// Look for gateways on the local network; exit code 1 if there is none.
+    /// Look for gateways on the local network; exit code 1 if none is found.
     Scan {
-        /// Networks such as 192.168.1.0/24, or addresses; none: the network of this machine.
+        /// Networks such as 192.168.1.0/24, or addresses; by default the network of this machine.
         #[arg(value_name = "CIDR")]
         networks: Vec<String>,
-        /// Where gateways listen.
+        /// Port that gateways listen on.
         #[arg(long, default_value_t = 443)]
         gateway_port: u16,
-        /// Seconds until an address is given up.
+        /// Seconds to wait for an address to answer.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10))]
         patience: u64,
-        /// Take networks that are not private, too.
+        /// Allow networks that are not private.
         #[arg(long)]
         public: bool,
-        /// For programs.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
     /// Ask the running service whether it is alive; exit code 0 or 1.
     Healthcheck {
-        /// Instead of the address in the settings.
+        /// Address to ask, instead of the one in the settings.
         #[arg(long)]
         url: Option<String>,
     },
@@ -82,13 +82,13 @@ pub struct Flags {
     /// Address of the gateway (PW_HOST)
     #[arg(long, global = true)]
     pub host: Option<String>,
-    /// Wi-Fi password on the gateway's sticker (PW_GW_PWD; visible in the process list, better PW_GW_PWD_FILE)
+    /// Wi-Fi password on the gateway's sticker (PW_GW_PWD; visible in the process list; prefer PW_GW_PWD_FILE)
     #[arg(long, global = true)]
     pub gw_pwd: Option<String>,
     /// E-mail of the Tesla account (PW_EMAIL)
     #[arg(long, global = true)]
     pub email: Option<String>,
-    /// Customer password (PW_PASSWORD; visible in the process list, better PW_PASSWORD_FILE)
+    /// Customer password (PW_PASSWORD; visible in the process list; prefer PW_PASSWORD_FILE)
     #[arg(long, global = true)]
     pub password: Option<String>,
     /// Folder for credentials and remembered certificates (PW_AUTH_PATH)
@@ -103,7 +103,7 @@ pub struct Flags {
     /// Seconds between polls (PW_CACHE_EXPIRE)
     #[arg(long, global = true)]
     pub cache_expire: Option<String>,
-    /// Seconds until a request to a gateway is given up (PW_TIMEOUT)
+    /// Seconds to wait for an answer of a gateway (PW_TIMEOUT)
     #[arg(long, global = true)]
     pub timeout: Option<String>,
     /// Port to listen on (PW_PORT)
@@ -118,13 +118,13 @@ pub struct Flags {
     /// YAML or JSON file with server and gateways (PW_CONFIG)
     #[arg(long, global = true)]
     pub config: Option<String>,
-    /// Limit how much one client may ask (PW_RATE_LIMIT_ENABLED)
+    /// Limit the requests of each client (PW_RATE_LIMIT_ENABLED)
     #[arg(long, global = true)]
     pub rate_limit: bool,
     /// Requests of one client within the window (PW_RATE_LIMIT_MAX_REQUESTS)
     #[arg(long, global = true)]
     pub rate_limit_max_requests: Option<String>,
-    /// Seconds (PW_RATE_LIMIT_WINDOW_SECONDS)
+    /// Length of the window in seconds (PW_RATE_LIMIT_WINDOW_SECONDS)
     #[arg(long, global = true)]
     pub rate_limit_window: Option<String>,
 }

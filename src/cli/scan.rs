@@ -38,13 +38,15 @@ pub struct Network {
 /// Why a network is not looked through.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
-    #[error("{0:?} is no network such as 192.168.1.0/24, nor an address")]
+    #[error("{0:?} is not a network such as 192.168.1.0/24, nor an address")]
     NotANetwork(String),
     #[error("{0} has more than 4096 addresses; name a part of it, /20 or smaller")]
     TooLarge(String),
     #[error("{0} is not private; only with --public are addresses outside the house asked")]
     Public(String),
-    #[error("this machine has no private address to tell its network from; name one, such as 192.168.1.0/24")]
+    #[error(
+        "this machine has no private address that its network could be derived from; name a network, such as 192.168.1.0/24"
+    )]
     NoNetwork,
 }
 
@@ -65,7 +67,7 @@ impl Network {
             return Err(ScanError::TooLarge(text.to_owned()));
         }
         let network = Self { address: Ipv4Addr::from_bits(address.to_bits() & mask(prefix)), prefix };
-        // Private ranges are larger than what is looked through, so that both ends tell.
+        // Private ranges are larger than what is looked through, so that both ends count.
         let (first, last) = network.ends();
         let private = is_private(first) && is_private(last);
         if !(public || private) {
@@ -77,7 +79,7 @@ impl Network {
     /// The network of the address this machine speaks from.
     ///
     /// # Errors
-    /// If that is no private one.
+    /// If it is not a private one.
     pub fn of_this_machine() -> Result<Self, ScanError> {
         // Nothing is sent: a datagram socket only looks up which address it would speak from.
         let own = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
@@ -174,7 +176,7 @@ pub fn report(found: &[Found]) -> String {
             }
             Seen::Powerwall3 if *address == WIFI_ADDRESS => ("Powerwall 3".into(), "PW_GW_PWD"),
             Seen::Powerwall3 => ("Powerwall 3".into(), "PW_PASSWORD (and PW_RSA_KEY_PATH for all of it)"),
-            Seen::Guarded => ("gateway; it tells more after a login".into(), "PW_PASSWORD"),
+            Seen::Guarded => ("gateway; it reports more after a login".into(), "PW_PASSWORD"),
             Seen::Stranger => continue,
         };
         let _ = writeln!(

@@ -158,8 +158,8 @@ impl Connections {
         held * 4 >= self.limits.per_client
     }
 
-    /// A place beyond all limits, for a moment. The newest gets it: whoever only asks whether the service is alive is
-    /// done before others come, and whoever stays has had it long enough.
+    /// A place beyond all limits, for a moment. The newest gets it: a client that only asks whether the service is alive is
+    /// done before others come, and one that stays has had it long enough.
     fn keep_place(&self, client: Client, register: &mut Register) -> Arc<Connection> {
         if register.kept.len() >= self.limits.kept
             && let Some(oldest) = register.kept.pop_front().and_then(|connection| connection.upgrade())
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_leaves_is_forgotten() {
+    fn a_client_that_leaves_is_forgotten() {
         let connections = connections("");
         let mut places = several(&connections, "10.0.0.1", 2);
         places.extend(several(&connections, "10.0.0.2", 3));

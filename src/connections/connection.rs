@@ -56,7 +56,7 @@ pub(super) enum Overdue {
     KeptPlace,
 }
 
-/// Written by the task of the connection, read by whoever looks at all of them.
+/// Written by the task of the connection, read by what looks at all of them.
 #[derive(Debug)]
 pub struct Connection {
     pub(super) client: Client,

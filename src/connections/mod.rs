@@ -2,7 +2,7 @@
 //!
 //! actix-http limits the time for the first head of a connection and for keep-alive, and nothing else. Here the rest is
 //! limited, for plain HTTP and HTTPS alike: a connection is admitted by [`Connections`], which keep a [`Connection`]
-//! for it; a [`Watched`] stream marks on it when something is read and written; whoever answers requests marks when
+//! for it; a [`Watched`] stream marks on it when something is read and written; what answers requests marks when
 //! that begins and ends; and a few times a second everything that is overdue is cut. What is said over a connection is
 //! none of this room's business.
 

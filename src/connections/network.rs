@@ -1,4 +1,4 @@
-//! The gateway of the network that this machine is in: whoever asks from there may be many.
+//! The gateway of the network that this machine is in: requests from there may come from many.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 /// What could not be written is tried again this often.
 pub const RETRY: Duration = Duration::from_secs(10);
 
-/// Of the whole program, because a file has one order of writes whoever writes it. Grows with the paths that
+/// Of the whole program, because a file has one order of writes, no matter who writes it. Grows with the paths that
 /// settings have named, and no further.
 static FILES: LazyLock<Mutex<HashMap<PathBuf, Arc<Kept>>>> = LazyLock::new(Mutex::default);
 
@@ -33,8 +33,28 @@ struct Kept {
 
 struct Text {
     text: String,
-    /// What it is, for the log.
-    what: String,
+    what: What,
+}
+
+/// What a file holds, for the log.
+#[derive(Clone, Debug)]
+pub struct What {
+    /// The id of the gateway that it is about, if it is about one.
+    gateway: Option<String>,
+    name: String,
+}
+
+impl What {
+    /// `name` of the gateway `id`: "the session".
+    pub fn of(id: &str, name: &str) -> Self {
+        Self { gateway: Some(id.to_owned()), name: format!("gateway {id}: {name}") }
+    }
+}
+
+impl From<&str> for What {
+    fn from(name: &str) -> Self {
+        Self { gateway: None, name: name.to_owned() }
+    }
 }
 
 #[derive(Default)]
@@ -46,15 +66,19 @@ struct Last {
 }
 
 /// Makes `text` the content of the file `path`, and is done when that, or a text that was given later, is on
-/// the disk. Texts are taken in the order of the calls, not of the polls. `what` names it in the log: "the
-/// session of home".
+/// the disk. Texts are taken in the order of the calls, not of the polls. `what` names it in the
+/// log.
 ///
 /// # Errors
 /// If it cannot be written. That has been logged; it is tried again until it can, or until a newer text
 /// comes.
-pub fn keep(path: &Path, what: &str, text: String) -> impl Future<Output = io::Result<()>> + use<> {
+pub fn keep<W: Into<What>>(
+    path: &Path,
+    what: W,
+    text: String,
+) -> impl Future<Output = io::Result<()>> + use<W> {
     let kept = Kept::at(path);
-    *lock(&kept.newest) = Some(Text { text, what: what.to_owned() });
+    *lock(&kept.newest) = Some(Text { text, what: what.into() });
     async move {
         let outcome = kept.clone().write_aside().await;
         if outcome.is_err() {
@@ -93,7 +117,7 @@ impl Kept {
 
     fn write(&self) -> io::Result<()> {
         let mut last = lock(&self.last);
-        // `None`: somebody who was here before wrote it along.
+        // `None`: an earlier call wrote it along.
         let Some(newest) = lock(&self.newest).take() else { return Ok(()) };
         let outcome = super::replace(&self.path, &newest.text);
         self.log(&mut last, &newest.what, outcome.as_ref().err());
@@ -108,15 +132,18 @@ impl Kept {
     }
 
     /// A line when trouble begins or changes, and one when it ends.
-    fn log(&self, last: &mut Last, what: &str, error: Option<&io::Error>) {
+    fn log(&self, last: &mut Last, what: &What, error: Option<&io::Error>) {
         let error = error.map(ToString::to_string);
         let path = self.path.display().to_string();
+        let (gateway, what) = (what.gateway.as_deref(), what.name.as_str());
         match (&error, &last.trouble) {
             (Some(error), known) if known.as_ref() != Some(error) => warn!(
-                event = "not_kept", path = path.as_str();
-                "{what} cannot be kept in {path}: {error}; trying again every {} s", RETRY.as_secs(),
+                gateway = gateway, event = "not_kept", path = path.as_str();
+                "{what} cannot be saved in {path}: {error}; retrying every {} s", RETRY.as_secs(),
             ),
-            (None, Some(_)) => info!(event = "kept", path = path.as_str(); "{what} is kept in {path} again"),
+            (None, Some(_)) => info!(
+                gateway = gateway, event = "kept", path = path.as_str(); "{what} is saved in {path} again"
+            ),
             _ => {}
         }
         last.trouble = error;

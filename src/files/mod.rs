@@ -1,6 +1,6 @@
 //! Small files: read up to a limit, and written whole or not at all, for their owner only.
 //!
-//! Whoever keeps something in a file over restarts goes through [`keep`]; what the text means is left to
+//! What is kept in a file over restarts goes through [`keep`]; what the text means is left to
 //! them.
 
 mod keeping;
@@ -10,7 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-pub use keeping::{RETRY, keep, write_what_waits};
+pub use keeping::{RETRY, What, keep, write_what_waits};
 
 use crate::clock::unix_time;
 
@@ -23,7 +23,7 @@ const ABANDONED: f64 = 600.0;
 /// that serves anybody.
 ///
 /// # Errors
-/// If it cannot be read, is no regular file (a pipe or a device may have no end, and may never begin), or
+/// If it cannot be read, is not a regular file (a pipe or a device may have no end, and may never begin), or
 /// holds more than `most` bytes.
 pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let regular = |found: fs::Metadata| match found.is_file() {
@@ -45,7 +45,7 @@ pub fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
 /// As [`read`], for text.
 ///
 /// # Errors
-/// As [`read`], and if it is no UTF-8.
+/// As [`read`], and if it is not UTF-8.
 pub fn read_text(path: &Path, most: usize) -> io::Result<String> {
     String::from_utf8(read(path, most)?).map_err(|_| io::Error::other("not UTF-8 text"))
 }

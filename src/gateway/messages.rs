@@ -1,4 +1,4 @@
-//! What a GatewayActor can be told and asked.
+//! The messages of a GatewayActor.
 
 use std::sync::Arc;
 use std::time::Duration;

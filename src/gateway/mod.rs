@@ -1,7 +1,7 @@
 //! The life of one gateway: its connection, poll timer, pauses after failures and last good snapshot.
 //!
 //! Each [`GatewayActor`] owns everything of one gateway and nothing of another. Nobody reaches into it: it is
-//! told and asked by [`messages`], and what it knows stands on its [`Board`].
+//! reached by its [`messages`], and what it knows stands on its [`Board`].
 
 pub mod messages;
 mod numbers;
@@ -199,7 +199,8 @@ impl GatewayActor {
         let started = Instant::now();
         // Before anything is shown that has numbers.
         let (adjustments, numbering) = (self.plan.adjustments, self.newest.numbering.clone());
-        let recall = self.unread.clone().map(|file| numbers::recall(file, numbering.clone()));
+        let id = || self.plan.facts.id.as_str().into();
+        let recall = self.unread.clone().map(|file| numbers::recall(id(), file, numbering.clone()));
         let exchange = async move {
             let kept = match recall {
                 Some(recall) => Some(recall.await),
@@ -302,7 +303,7 @@ impl GatewayActor {
         self.publish();
     }
 
-    /// A failed refresh costs nobody the readings, but a gateway that asks for silence gets it.
+    /// A failed refresh costs nobody the readings, but a gateway that asks for a cool-down gets it.
     fn refresh_finished(&mut self, refreshed: Refreshed, telemetry: Option<Arc<Telemetry>>) {
         self.may_refresh = refreshed.more && refreshed.problem.is_none();
         let fetched = telemetry.is_some();
@@ -325,8 +326,8 @@ impl GatewayActor {
         }
     }
 
-    /// Slow data was answered with a wish for silence. No poll was made, so none is counted; but none is made before the
-    /// silence is over either, and what was read before ages meanwhile.
+    /// Slow data was answered with a cool-down. No poll was made, so none is counted; but none is made before the
+    /// cool-down is over either, and what was read before ages meanwhile.
     fn cool_down(&mut self, error: &LinkError) {
         let now = Instant::now();
         let until = self.retry.cool_down(error, now);
@@ -390,7 +391,7 @@ async fn telemetry(
     .await
 }
 
-/// An answer without a single power reading is no answer.
+/// An answer without a single power reading does not count.
 fn meaningful(telemetry: Arc<Telemetry>) -> Result<Arc<Telemetry>, LinkError> {
     if telemetry.is_meaningful() {
         return Ok(telemetry);

@@ -8,24 +8,24 @@ use futures_util::FutureExt;
 use log::warn;
 use tokio::task::spawn_blocking;
 
-use crate::files;
+use crate::files::{self, What};
 use crate::model::{Numbering, NumberingMemory};
 
 /// A file larger than this is not ours.
 const LARGEST: usize = 64 << 10;
 
 /// Adds what was known when the program ran last to `memory`. What the file holds; nothing if nobody kept it.
-pub(super) async fn recall(file: PathBuf, memory: Arc<NumberingMemory>) -> Arc<Numbering> {
-    let before = spawn_blocking(move || read(&file)).await.ok().flatten().unwrap_or_default();
+pub(super) async fn recall(id: Arc<str>, file: PathBuf, memory: Arc<NumberingMemory>) -> Arc<Numbering> {
+    let before = spawn_blocking(move || read(&id, &file)).await.ok().flatten().unwrap_or_default();
     memory.recall(before.clone());
     before.into()
 }
 
-fn read(file: &Path) -> Option<Numbering> {
+fn read(id: &str, file: &Path) -> Option<Numbering> {
     let text = files::read(file, LARGEST).ok()?;
     let numbering = serde_json::from_slice(&text);
     let refused = |error: &serde_json::Error| {
-        warn!("{}: {error}; units are numbered anew", file.display());
+        warn!(gateway = id; "gateway {id}: {}: {error}; units are numbered anew", file.display());
     };
     numbering.inspect_err(refused).ok()
 }
@@ -33,7 +33,7 @@ fn read(file: &Path) -> Option<Numbering> {
 /// Keeps what is known now of the gateway `id`, in the order of the calls.
 pub(super) fn keep(id: &str, file: &Path, numbering: &Numbering) -> impl Future<Output = ()> + use<> {
     let text = serde_json::to_string_pretty(numbering).unwrap_or_default() + "\n";
-    let kept = files::keep(file, &format!("gateway {id}: the numbers of the units"), text);
+    let kept = files::keep(file, What::of(id, "the numbers of the units"), text);
     // A failure is logged, and the text is written when it can be.
     kept.map(|_| ())
 }
@@ -48,7 +48,7 @@ mod tests {
         let file = folder.path().join(".units.json");
         let remembered = || async {
             let memory = Arc::new(NumberingMemory::default());
-            let kept = recall(file.clone(), memory.clone()).await;
+            let kept = recall("home".into(), file.clone(), memory.clone()).await;
             assert_eq!(kept, memory.known());
             Numbering::clone(&memory.known())
         };

@@ -16,7 +16,7 @@ use crate::model::{ErrorNote, Order, OrderId, Outcome, Standing};
 const MOST_WAITING: usize = 8;
 /// Orders that may be read back at the same time; older ones are left as they stand.
 const MOST_WATCHED: usize = 8;
-/// An order that could not be sent for this long is given up: whoever asked has gone on.
+/// An order that could not be sent for this long is given up: the caller has gone on.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// When an order is read back, in seconds after it was sent. Gateways act 30 to 90 s later, and some take longer.
 const LOOKS: [u64; 8] = [3, 10, 20, 35, 60, 95, 150, 240];
@@ -25,7 +25,7 @@ const LOOKS: [u64; 8] = [3, 10, 20, 35, 60, 95, 150, 240];
 struct Waiting {
     id: OrderId,
     order: Order,
-    /// Where whoever asked sees what becomes of it.
+    /// Where the caller sees what becomes of it.
     standing: watch::Sender<Standing>,
     /// Whether the journal has it; it is not sent before.
     is_recorded: bool,

@@ -188,7 +188,7 @@ impl GatewayActor {
         true
     }
 
-    /// A gateway that asks for silence gets it, whatever it was asked for.
+    /// A gateway that asks for a cool-down gets it, whatever the question was.
     fn orders_exchanged(&mut self, problem: Option<LinkError>) {
         if let Some(error @ (LinkError::RateLimited { .. } | LinkError::Busy { .. })) = problem {
             self.cool_down(&error);
@@ -291,7 +291,7 @@ impl GatewayActor {
     }
 }
 
-/// What whoever asks gets for an order that was not even taken.
+/// What the caller gets for an order that was not even taken.
 fn turned_away(id: OrderId, why: ErrorNote) -> Receipt {
     let standing = Standing { outcome: Some(Outcome::NotSent(why)), is_final: true };
     Receipt { id, standing: watch::channel(standing).1 }

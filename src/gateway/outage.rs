@@ -9,27 +9,27 @@ use tokio::time::Instant;
 use crate::link::LinkError;
 use crate::model::Health;
 
-/// Between two lines that tell nothing new.
+/// Between two lines that say nothing new.
 const REMINDER: Duration = Duration::from_secs(3600);
 
 /// What has been said of the present outage.
 #[derive(Debug, Default)]
 pub(super) struct OutageLog {
-    /// The kinds of error that have been told.
-    told: Vec<&'static str>,
-    /// When something was told last.
+    /// The kinds of error that have been logged.
+    logged: Vec<&'static str>,
+    /// When something was logged last.
     spoke: Option<Instant>,
-    /// When a silence that slow data brought was reported last.
-    reported_silence: Option<Instant>,
+    /// When a cool-down that slow data brought was logged last.
+    logged_cool_down: Option<Instant>,
 }
 
 impl OutageLog {
-    /// Tells of a failed poll, if there is something to tell. `health` counts this failure already.
+    /// Logs a failed poll, if it is news. `health` counts this failure already.
     pub fn failed(&mut self, id: &str, health: &Health, error: &LinkError, now: Instant) {
         let (kind, status) = (error.kind(), error.status());
         let (failures, lasts) = (health.consecutive_failures, lasts(health, now));
-        let is_new = !self.told.contains(&kind);
-        if self.told.is_empty() && failures <= 1 {
+        let is_new = !self.logged.contains(&kind);
+        if self.logged.is_empty() && failures <= 1 {
             warn!(gateway = id, event = "outage_began", kind = kind, status = status; "gateway {id}: {error}");
         } else if is_new || self.spoke.is_none_or(|spoke| now - spoke >= REMINDER) {
             warn!(
@@ -41,29 +41,29 @@ impl OutageLog {
             return;
         }
         if is_new {
-            self.told.push(kind);
+            self.logged.push(kind);
         }
         self.spoke = Some(now);
     }
 
-    /// Reports that slow data was answered with a wish for silence: once an hour, as a gateway may do so for days.
+    /// Logs that slow data was answered with a cool-down: once an hour, as a gateway may do so for days.
     pub fn cools_down(&mut self, id: &str, error: &LinkError, pause: Duration, now: Instant) {
-        if self.reported_silence.is_some_and(|reported| now - reported < REMINDER) {
+        if self.logged_cool_down.is_some_and(|reported| now - reported < REMINDER) {
             return;
         }
-        self.reported_silence = Some(now);
+        self.logged_cool_down = Some(now);
         let (kind, status, seconds) = (error.kind(), error.status(), pause.as_secs());
         warn!(
             gateway = id, event = "cool_down", kind = kind, status = status, seconds = seconds;
-            "gateway {id}: {error}; it is left alone for {}", in_words(pause)
+            "gateway {id}: {error}; cooling down for {}", in_words(pause)
         );
     }
 
-    /// Tells that a poll succeeded, if that is news. `health` still counts the failures before it.
+    /// Logs that a poll succeeded, if that is news. `health` still counts the failures before it.
     pub fn succeeded(&mut self, id: &str, health: &Health, latency: Duration, now: Instant) {
         let latency = latency.as_millis() as u64;
         let (failures, lasted) = (health.consecutive_failures, lasts(health, now));
-        *self = Self { reported_silence: self.reported_silence, ..Self::default() };
+        *self = Self { logged_cool_down: self.logged_cool_down, ..Self::default() };
         if failures > 0 {
             info!(
                 gateway = id, event = "outage_ended", failures = failures, seconds = lasted.as_secs(),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_outage_is_told_anew() {
+    fn the_next_outage_is_logged_anew() {
         keep_lines();
         let (mut log, now) = (OutageLog::default(), Instant::now());
         let id = "again";
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_told_in_their_two_largest_units() {
+    fn durations_are_written_in_their_two_largest_units() {
         let words = [0, 59, 61, 3_599, 3_661, 90_000].map(|seconds| in_words(Duration::from_secs(seconds)));
         assert_eq!(words, ["0 s", "59 s", "1 min 1 s", "59 min 59 s", "1 h 1 min", "1 d 1 h"]);
     }

@@ -17,7 +17,7 @@ pub const QUICK: usize = 64 << 10;
 /// Runs nothing but what blocks, on its only thread. `None`: it could not be made.
 static READER: LazyLock<Option<Runtime>> = LazyLock::new(|| {
     let reader = Builder::new_current_thread().max_blocking_threads(1).thread_name("large-answers").build();
-    reader.inspect_err(|error| log::error!("no thread for large answers: {error}")).ok()
+    reader.inspect_err(|error| log::error!("large answers get no thread of their own: {error}")).ok()
 });
 
 /// What `work` makes of `size` bytes: made here if they are few, elsewhere if they are many. A panic is passed on.
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_kills_whoever_asked_and_nobody_after() {
+    async fn a_panic_kills_its_caller_and_nobody_after() {
         for _ in 0..3 {
             let reader = tokio::spawn(aside(QUICK + 1, || panic!("an answer that kills its reader")));
             assert!(reader.await.unwrap_err().is_panic());

@@ -2,7 +2,7 @@
 //!
 //! Gateways answer too many logins with 429 and, kept up, stop taking logins for hours. Reads are not counted here.
 //! Some sessions last for an hour only (Basic LAN and wired TEDAPI of a Powerwall 3). A login that renews one that has
-//! served its time is no sign of trouble: it counts within ten minutes, but not within the day, or such a gateway
+//! served its time is not a sign of trouble: it counts within ten minutes, but not within the day, or such a gateway
 //! would go dark every day after ten hours.
 
 use std::collections::VecDeque;

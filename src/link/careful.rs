@@ -1,4 +1,4 @@
-//! Keeps the silence that a gateway asked for, whatever the link below would do.
+//! Keeps the cool-down that a gateway asked for, whatever the link below would do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::model::{Answers, Capability, LinkHealth, LinkKind, Order};
 /// A link that asks nothing while its gateway wants to be left alone.
 pub struct Careful {
     link: Box<dyn Link>,
-    /// Where the silence is written down.
+    /// Where the cool-down is written down.
     memory: Arc<Memory>,
 }
 

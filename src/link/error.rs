@@ -15,13 +15,13 @@ pub enum LinkError {
     /// 401 or 403: the only kind that may ever lead to a login.
     #[error("the gateway refused the credentials (HTTP {status}): {hint}")]
     Refused { status: u16, hint: String },
-    /// 429: silence for `retry_after`, at least 300 s.
+    /// 429: a cool-down of `retry_after`, at least 300 s.
     #[error("the gateway asks for silence (HTTP 429)")]
     RateLimited { retry_after: Option<Duration> },
-    /// 503: silence for `retry_after`, at least 300 s.
+    /// 503: a cool-down of `retry_after`, at least 300 s.
     #[error("the gateway is busy (HTTP 503)")]
     Busy { retry_after: Option<Duration> },
-    /// It asked for silence before, and this is left of it: nothing was sent.
+    /// It asked for a cool-down before, and this is left of it: nothing was sent.
     #[error("the gateway asked for silence; it is asked again in {} s", .left.as_secs())]
     Silence { left: Duration },
     /// A login is needed, and there were too many of late: nothing was sent.
@@ -50,9 +50,9 @@ pub enum LinkError {
     #[error("the gateway's certificate has fingerprint {found}, expected {expected}")]
     Certificate { expected: String, found: String },
     /// v1r: the key is not accepted.
-    #[error("{}", .state.told(.fingerprint))]
+    #[error("{}", .state.in_words(.fingerprint))]
     Key { state: KeyState, fingerprint: String },
-    /// v1r: signed requests tell until when they hold.
+    /// v1r: signed requests say until when they hold.
     #[error("{0}; signed requests hold for 12 s only: let both clocks be set from the network (NTP)")]
     ClockSkew(String),
     /// v1r: anything else the gateway has against a signed request.
@@ -79,7 +79,7 @@ pub enum KeyState {
 
 impl KeyState {
     /// What is the matter, and what to do.
-    fn told(self, fingerprint: &str) -> String {
+    fn in_words(self, fingerprint: &str) -> String {
         const CONFIRM: &str = "switch one Powerwall off at its own switch for about 15 seconds and on again, within ten minutes of \
                                registering the key";
         let key = format!("the RSA key with fingerprint {fingerprint}");

@@ -95,7 +95,7 @@ impl fmt::Debug for Answer {
 }
 
 impl Answer {
-    /// The body of a 200; what any other status means. `hint` is for whoever must act on refused credentials.
+    /// The body of a 200; what any other status means. `hint` is for the person who must act on refused credentials.
     ///
     /// # Errors
     /// For any status but 200.
@@ -233,7 +233,7 @@ impl Exchange for Https {
 }
 
 /// The whole body, of at most `limit` bytes. With `ends_with_connection`, a TLS connection that is closed without
-/// its closing message ends the body like any other: whether all of it came, its reader must tell.
+/// its closing message ends the body like any other: whether all of it came is for its reader to decide.
 async fn read<S>(
     response: &mut awc::ClientResponse<S>,
     limit: usize,

@@ -14,9 +14,9 @@ pub enum Unusable {
     NotJson(String),
     #[error("it is JSON, but not an object")]
     NotAnObject,
-    #[error("it tells of no meter")]
+    #[error("it has no meters")]
     NoMeters,
-    #[error("it is no list of devices: {0}")]
+    #[error("it is not a list of devices: {0}")]
     NotVitals(String),
     /// Larger than any gateway's.
     #[error(transparent)]

@@ -59,6 +59,9 @@ impl Login {
     }
 
     /// The body of the answer to `call`. A token that no longer holds is renewed, once.
+    ///
+    /// # Errors
+    /// The exchange fails, the gateway refuses the credentials, or no login is allowed now.
     pub async fn send(&self, exchange: &impl Exchange, call: &Call) -> Result<Bytes, LinkError> {
         self.memory.recall().await;
         let held = self.held();
@@ -76,7 +79,7 @@ impl Login {
         answer.ok(&call.path, self.hint)
     }
 
-    /// A token that was given a moment ago and is refused is no matter of logging in: another login would not help.
+    /// A token that was given a moment ago and is refused has nothing to do with logging in: another login would not help.
     pub fn judge(&self, answer: &Answer) {
         if is_refusal(answer) {
             self.doubted.set(Some(Instant::now()));
@@ -89,6 +92,9 @@ impl Login {
     }
 
     /// The token of the last login, or of a new one if the gateway bears one.
+    ///
+    /// # Errors
+    /// The login fails, its answer holds no token, or no login is allowed now.
     pub async fn token(&self, exchange: &(impl Exchange + ?Sized)) -> Result<header::HeaderValue, LinkError> {
         self.memory.recall().await;
         if let Some(token) = self.held() {

@@ -13,11 +13,11 @@ const NO_RIGHTS: &str = "User does not have adequate access rights";
 /// What answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// It told who it is: a Powerwall 2, + or an inverter.
+    /// It identified itself: a Powerwall 2, + or an inverter.
     Gateway { din: Option<String>, firmware: Option<String>, up_time: Option<String>, kind: Option<String> },
     /// It knows no status, and guards its own protocol.
     Powerwall3,
-    /// It speaks like a gateway, and tells nothing without a login.
+    /// It speaks like a gateway, and reports nothing without a login.
     Guarded,
     /// It speaks HTTPS, but not like a gateway.
     Stranger,
@@ -36,7 +36,7 @@ impl Seen {
 pub async fn look(web: &impl Exchange) -> Result<Seen, LinkError> {
     let status = left_alone(web.exchange(Call::get("/api/status")).await?)?;
     match status.status {
-        200 => Ok(told(&status)),
+        200 => Ok(identified(&status)),
         401 | 403 if is_gateways_refusal(&status) => Ok(Seen::Guarded),
         404 => {
             let din = left_alone(web.exchange(Call::get("/tedapi/din")).await?)?;
@@ -51,7 +51,7 @@ pub async fn look(web: &impl Exchange) -> Result<Seen, LinkError> {
     }
 }
 
-/// The answer, unless it asks for silence.
+/// The answer, unless it asks for a cool-down.
 fn left_alone(answer: Answer) -> Result<Answer, LinkError> {
     match answer.status {
         429 | 503 => Err(answer.ok("/api/status", "").err().unwrap_or(LinkError::Busy { retry_after: None })),
@@ -59,7 +59,7 @@ fn left_alone(answer: Answer) -> Result<Answer, LinkError> {
     }
 }
 
-fn told(status: &Answer) -> Seen {
+fn identified(status: &Answer) -> Seen {
     let document = json::document(&status.body, &bounds::SMALL).unwrap_or_default();
     let text = |key: &str| {
         let text = document.get(key)?.as_str()?;
@@ -110,7 +110,7 @@ mod tests {
     const DENIED: &str = r#"{"code":403,"error":"Unable to GET to resource","message":"User does not have adequate access rights"}"#;
 
     #[tokio::test]
-    async fn gateways_are_told_from_everything_else() {
+    async fn gateways_are_distinguished_from_everything_else() {
         let status = r#"{"din":"1538000-45-D--T1","version":"25.10.1 a","teg_type":"pvinverter","up_time_seconds":"1h"}"#;
         let Ok(Seen::Gateway { din, kind, .. }) = seen(&[(200, status)]).await else { panic!() };
         assert_eq!((din.as_deref(), kind.as_deref()), (Some("1538000-45-D--T1"), Some("pvinverter")));

@@ -1,4 +1,4 @@
-//! What must outlive a connection, an actor and the program: a gateway's session, its logins, and its silence.
+//! What must outlive a connection, an actor and the program: a gateway's session, its logins, and its cool-down.
 //!
 //! With a file, other processes of this program (`doctor`) share the same budget. The file holds credentials: it is
 //! private from its first byte, and replaced as a whole.
@@ -15,7 +15,7 @@ use super::LinkError;
 use super::budget::{LoginBudget, SERVED};
 use super::silence::{self, Silence};
 use crate::clock::unix_time;
-use crate::files;
+use crate::files::{self, What};
 use crate::settings::Secret;
 
 /// A file larger than this is not one of ours.
@@ -59,7 +59,7 @@ struct State {
     renews: bool,
     budget: LoginBudget,
     silence: Silence,
-    /// What was read or written last: a file that still says this tells nothing new.
+    /// What was read or written last: a file that still says this brings nothing new.
     text: String,
     /// Whether the file has been read, if there is one.
     recalled: bool,
@@ -67,6 +67,8 @@ struct State {
 
 /// The lasting knowledge of one gateway. Shared by everything that may connect to it.
 pub struct Memory {
+    /// The id of the gateway, for the log.
+    gateway: String,
     /// `host[:port]`, for which alone the session is good.
     host: String,
     /// `None`: lasts as long as the program.
@@ -75,8 +77,14 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub fn new(host: impl Into<String>, file: Option<PathBuf>) -> Arc<Self> {
-        Arc::new(Self { host: host.into(), file, state: Mutex::default() })
+    /// Of a gateway that the log names by its address.
+    pub fn new(host: &str, file: Option<PathBuf>) -> Arc<Self> {
+        Self::of(host, host, file)
+    }
+
+    /// Of the gateway with the id `gateway`.
+    pub fn of(gateway: &str, host: &str, file: Option<PathBuf>) -> Arc<Self> {
+        Arc::new(Self { gateway: gateway.to_owned(), host: host.to_owned(), file, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -125,7 +133,7 @@ impl Memory {
         state.text = text;
     }
 
-    /// What is left of the silence that the gateway asked for.
+    /// What is left of the cool-down that the gateway asked for.
     pub fn silence_left(&self) -> Option<Duration> {
         self.state().silence.left(Instant::now())
     }
@@ -171,7 +179,7 @@ impl Memory {
             state.renews = false;
             state.budget.spend(renews, now);
         }
-        // Before the login goes out: whoever ends the program now must not get another one for free.
+        // Before the login goes out: ending the program now must not buy another one.
         self.write().await;
         Ok(())
     }
@@ -182,9 +190,9 @@ impl Memory {
         let (text, written) = {
             let state = self.state();
             let text = self.text(&state);
-            (text.clone(), files::keep(file, &format!("the session of {}", self.host), text))
+            (text.clone(), files::keep(file, What::of(&self.gateway, "the session"), text))
         };
-        // Until then the file has the text that it had, which tells nothing new.
+        // Until then the file has the text that it had, which brings nothing new.
         if written.await.is_ok() {
             self.state().text = text;
         }
@@ -219,16 +227,17 @@ type Key = (String, Option<PathBuf>);
 pub struct Memories(Arc<Mutex<HashMap<Key, Arc<Memory>>>>);
 
 impl Memories {
-    /// The memory of the gateway at `host` and `port`.
-    pub fn at(&self, host: &str, port: u16, file: Option<&Path>) -> Arc<Memory> {
-        self.of(&super::host_and_port(host, port), file)
+    /// The memory of the gateway at `host` and `port`; `gateway` is its id, for the log.
+    pub fn at(&self, gateway: &str, host: &str, port: u16, file: Option<&Path>) -> Arc<Memory> {
+        self.of(gateway, &super::host_and_port(host, port), file)
     }
 
     /// The memory of the gateway at `host` (`host[:port]`).
-    pub fn of(&self, host: &str, file: Option<&Path>) -> Arc<Memory> {
+    pub fn of(&self, gateway: &str, host: &str, file: Option<&Path>) -> Arc<Memory> {
         let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (host.to_owned(), file.map(Path::to_owned));
-        memories.entry(key).or_insert_with_key(|(host, file)| Memory::new(host.clone(), file.clone())).clone()
+        let new = |(host, file): &Key| Memory::of(gateway, host, file.clone());
+        memories.entry(key).or_insert_with_key(new).clone()
     }
 }
 
@@ -371,7 +380,8 @@ mod tests {
     #[test]
     fn a_new_link_to_the_same_gateway_remembers() {
         let memories = Memories::default();
-        assert!(Arc::ptr_eq(&memories.of("a", None), &memories.of("a", None)));
-        assert!(!Arc::ptr_eq(&memories.of("a", None), &memories.of("b", None)));
+        let at = |host| memories.of("home", host, None);
+        assert!(Arc::ptr_eq(&at("a"), &at("a")));
+        assert!(!Arc::ptr_eq(&at("a"), &at("b")));
     }
 }

@@ -81,7 +81,7 @@ pub trait Link {
         all.map(|order| Capability { order, by: Err(cannot_write()) }).collect()
     }
 
-    /// How each of several ways does, if this stands for several; of a single one, whoever uses it knows.
+    /// How each of several links does, if this is made of several; of a single one, its user knows.
     fn links(&self) -> Option<Vec<LinkHealth>> {
         None
     }
@@ -123,14 +123,15 @@ pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn L
         return single(gateway, memories);
     }
     let links = std::iter::once(gateway).chain(&gateway.standby).map(|link| single(link, memories));
-    Box::new(Standby::new(gateway.facts.id.as_str(), links.collect(), gateway.timeout))
+    Box::new(Standby::new(&gateway.facts.id, links.collect(), gateway.timeout))
 }
 
 /// The one link that `gateway` prefers.
 fn single(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
     let limit = gateway.timeout;
     let timezone = gateway.facts.timezone.as_deref();
-    let memory = |host: &str, port| memories.of(&host_and_port(host, port), gateway.state_file.as_deref());
+    let id = gateway.facts.id.as_str();
+    let memory = |host: &str, port| memories.at(id, host, port, gateway.state_file.as_deref());
     let (link, memory) = match &gateway.link {
         LinkConfig::Tedapi(access) => {
             let memory = memory(&access.host, access.port);
@@ -153,7 +154,7 @@ fn single(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
             let link = match &access.wifi {
                 None => tedapi(lan, access.query_set, &host_and_port(&access.host, access.port), gateway),
                 Some(other) => {
-                    let pair = Pair::new(lan, wifi(other, limit), access.failover);
+                    let pair = Pair::new(id, lan, wifi(other, limit), access.failover);
                     tedapi(pair, access.query_set, &host_and_port(&access.host, access.port), gateway)
                 }
             };
@@ -161,7 +162,7 @@ fn single(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
         }
         LinkConfig::Local(access) => {
             let memory = memory(&access.host, access.port);
-            let link: Box<dyn Link> = Box::new(LocalLink::new(access, limit, memory.clone()));
+            let link: Box<dyn Link> = Box::new(LocalLink::new(id, access, limit, memory.clone()));
             (link, memory)
         }
         LinkConfig::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
@@ -179,9 +180,9 @@ fn tedapi(
     address: &str,
     gateway: &GatewaySettings,
 ) -> Box<dyn Link> {
-    let link = TedapiLink::over(channel, Queries::of(queries), address);
+    let link = TedapiLink::over(&gateway.facts.id, channel, Queries::of(queries), address);
     Box::new(match gateway.energies {
-        Some(_) => link.with_energies(address, gateway.state_file.is_some()),
+        Some(_) => link.with_energies(gateway.state_file.is_some()),
         None => link,
     })
 }

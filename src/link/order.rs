@@ -10,7 +10,7 @@ use crate::model::{Answers, ErrorNote, Order, Outcome, RawPercent, Unable};
 #[derive(Debug)]
 pub struct Carried {
     pub end: End,
-    /// What went wrong with an exchange, if something did: the gateway may ask for silence.
+    /// What went wrong with an exchange, if something did: the gateway may ask for a cool-down.
     pub problem: Option<LinkError>,
 }
 

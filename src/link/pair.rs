@@ -1,9 +1,9 @@
-//! Two ways to one gateway that stand as one: signed over the wired LAN, and plain over the gateway's own Wi-Fi.
+//! Two ways to one gateway that act as one: signed over the wired LAN, and plain over the gateway's own Wi-Fi.
 //!
 //! The leader is asked over the LAN and followers over Wi-Fi, because only Wi-Fi reaches them. When the LAN does not
-//! answer, Wi-Fi stands in within the same poll; after three failures in a row it is asked first, and the LAN is checked
-//! again and again, with growing pauses, until it works. Nothing is ever given up for good. Without fail-over, each way
-//! does its own work and none stands in.
+//! answer, Wi-Fi takes over within the same poll; after three failures in a row it is asked first, and the LAN is checked
+//! again and again, with growing pauses, until it works. Nothing is ever given up for good. Without failover, each way
+//! does its own work and none takes over.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ struct Side {
     rest: Pause,
     /// Whether the other way is asked first until this one has given a good answer.
     is_given_up: bool,
-    /// Whether it must not be asked while it rests, not even in need: it refused the credentials, or asked for silence.
+    /// Whether it must not be asked while it rests, not even in need: it refused the credentials, or asked for a cool-down.
     is_silenced: bool,
     last_success: Option<Instant>,
     last_error: Option<LinkError>,
@@ -97,7 +97,7 @@ impl Side {
         !self.is_silenced || !self.rest.rests(Instant::now())
     }
 
-    /// Why it must not be asked now. A silence that was asked for before is not asked for anew by that.
+    /// Why it must not be asked now. A cool-down that is under way is not asked for anew by that.
     fn refuses(&self) -> Option<LinkError> {
         let left = self.rest.left(Instant::now()).filter(|_| self.is_silenced)?;
         let error = self.last_error.clone()?;
@@ -155,11 +155,13 @@ enum Asked<'a> {
 
 /// See the module.
 pub struct Pair<L, W> {
+    /// The id of the gateway, for the log.
+    gateway: String,
     lan: L,
     wifi: W,
     lan_side: Side,
     wifi_side: Side,
-    /// Whether Wi-Fi may stand in for the LAN.
+    /// Whether Wi-Fi may take over from the LAN.
     failover: bool,
     /// Which way the leader's last answer came.
     in_use: Way,
@@ -169,9 +171,11 @@ pub struct Pair<L, W> {
 }
 
 impl<L: Channel, W: Channel> Pair<L, W> {
-    pub fn new(lan: L, wifi: W, failover: bool) -> Self {
+    /// `gateway` is the id, for the log.
+    pub fn new(gateway: &str, lan: L, wifi: W, failover: bool) -> Self {
         let now = Instant::now();
         Self {
+            gateway: gateway.to_owned(),
             lan,
             wifi,
             lan_side: Side::new(now),
@@ -225,7 +229,7 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         let side = self.side_mut(way);
         match error {
             None => side.succeeded(now),
-            // It did answer; that the answer cannot be read, or that a unit is slow, is no matter of the way. But a
+            // It did answer; that the answer cannot be read, or that a unit is slow, does not concern the way. But a
             // way that was given up is not proven to work by that.
             Some(LinkError::Malformed { .. } | LinkError::Rejected { fault: BUSY | UNIT_TIMEOUT, .. })
                 if !side.is_given_up => {}
@@ -238,10 +242,17 @@ impl<L: Channel, W: Channel> Pair<L, W> {
             return;
         }
         self.in_use = way;
+        let id = self.gateway.as_str();
         match (way, &self.lan_side.last_error) {
-            (Way::Wifi, Some(error)) => warn!("Wi-Fi stands in for the wired LAN: {error}"),
-            (Way::Wifi, None) => warn!("Wi-Fi stands in for the wired LAN"),
-            (Way::Lan, _) => info!("the wired LAN works again"),
+            (Way::Wifi, Some(error)) => warn!(
+                gateway = id, event = "failover"; "gateway {id}: Wi-Fi takes over from the wired LAN: {error}"
+            ),
+            (Way::Wifi, None) => {
+                warn!(gateway = id, event = "failover"; "gateway {id}: Wi-Fi takes over from the wired LAN");
+            }
+            (Way::Lan, _) => {
+                info!(gateway = id, event = "failback"; "gateway {id}: the wired LAN works again and takes over");
+            }
         }
     }
 
@@ -269,7 +280,7 @@ impl<L: Channel, W: Channel> Pair<L, W> {
                 self.use_way(first);
                 return Ok(answer);
             }
-            // An answer that cannot be read is not better over another way, and a gateway that asks for silence gets it.
+            // An answer that cannot be read is not better over another way, and a gateway that asks for a cool-down gets it.
             Err(error) if matches!(error, LinkError::Malformed { .. }) || is_silence(&error) => {
                 return Err(error);
             }
@@ -300,7 +311,7 @@ impl<L: Channel, W: Channel> Pair<L, W> {
             return Err(LinkError::Resting(format!("Wi-Fi: {}", why.unwrap_or_default())));
         }
         match self.over(Way::Wifi, Asked::Question(question.into())).await {
-            // Wi-Fi gets its silence; the LAN goes on.
+            // Wi-Fi gets its cool-down; the LAN goes on.
             Err(error) if is_silence(&error) => Err(LinkError::Resting(format!("Wi-Fi: {error}"))),
             outcome => outcome,
         }
@@ -316,10 +327,14 @@ impl<L: Channel, W: Channel> Pair<L, W> {
             // Signed, unlike the DIN: it shows that the key is accepted and the clocks agree.
             match self.over(Way::Lan, Asked::Question(question.into())).await {
                 Ok(_) => self.use_way(Way::Lan),
-                Err(error) => log::debug!("the wired LAN does not work yet: {error}"),
+                Err(error) => {
+                    let id = self.gateway.as_str();
+                    log::debug!(gateway = id; "gateway {id}: the wired LAN does not work yet: {error}");
+                }
             }
         } else if let Err(error) = self.over(Way::Wifi, Asked::Din).await {
-            log::debug!("Wi-Fi would not stand in at present: {error}");
+            let id = self.gateway.as_str();
+            log::debug!(gateway = id; "gateway {id}: Wi-Fi could not take over now: {error}");
         }
     }
 }
@@ -346,7 +361,7 @@ impl<L: Channel, W: Channel> Channel for Pair<L, W> {
         })
     }
 
-    /// Over the LAN, where there is a login anyway; nothing stands in for a way that does not work.
+    /// Over the LAN, where there is a login anyway; nothing replaces a way that does not work.
     fn customer(&self) -> Option<Customer<'_>> {
         self.lan_side.is_trusted().then(|| self.lan.customer()).flatten()
     }

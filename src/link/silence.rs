@@ -1,4 +1,4 @@
-//! The silence a gateway asked for with 429 or 503.
+//! The cool-down that a gateway asked for with 429 or 503.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl Default for Silence {
     }
 }
 
-/// How long a gateway that answered with `error` is to be left alone; `None`: it asked for no silence.
+/// How long a gateway that answered with `error` is to be left alone; `None`: it asked for no cool-down.
 pub fn asked(error: &LinkError) -> Option<Duration> {
     match error {
         LinkError::RateLimited { retry_after } | LinkError::Busy { retry_after } => {

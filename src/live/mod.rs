@@ -1,4 +1,4 @@
-//! The faces that stay connected: WebSockets and server-sent events. The only place that knows `actix-web-actors`.
+//! The outputs that stay connected: WebSockets and server-sent events. The only place that knows `actix-web-actors`.
 //!
 //! The live feed is in [`feed`]; the two older sockets, which send the whole of what they show each second, are here.
 //! A session sends what stands on a board when it gets to run: on connecting, when it is nudged, and every second.
@@ -434,7 +434,7 @@ fn is_malformed(error: &ProtocolError) -> bool {
     }
 }
 
-/// What a client is told that is cut for what it sent.
+/// What a client gets that is cut for what it sent.
 fn reason(why: Cut) -> Option<CloseReason> {
     let (code, description) = match why {
         Cut::Stalled | Cut::Lost => return None,
@@ -445,7 +445,7 @@ fn reason(why: Cut) -> Option<CloseReason> {
     Some(CloseReason { code, description: Some(description.to_owned()) })
 }
 
-/// The last thing that a client is told. It stays for a moment and is not read, so that whatever else it sends waits
+/// The last thing that a client gets. It stays for a moment and is not read, so that whatever else it sends waits
 /// with its own system, and so that the reason arrives: a connection that is closed with bytes unread is reset.
 fn turn_away<A>(reason: CloseReason, life: &Arc<Life>, ctx: &mut WebsocketContext<A>)
 where

@@ -25,7 +25,7 @@ const LATE: Duration = Duration::from_secs(2);
 /// A client that was said goodbye has this long to take it and to end the connection in good order.
 const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// Clients that are cut are a line in the log at most this often for each reason.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+const LOG_EVERY: Duration = Duration::from_secs(60);
 /// What the system may hold of a feed for a client, bytes. More would be a backlog of old news.
 const SEND_BUFFER: u32 = 64 << 10;
 
@@ -38,8 +38,8 @@ pub struct Sessions {
     /// What one address may have of the places.
     share: Share,
     places: Mutex<Vec<Place>>,
-    /// What the log has been told of each reason for which clients are cut.
-    told: Mutex<[Told; Cut::ALL.len()]>,
+    /// What has been logged of each reason for which clients are cut.
+    logged: Mutex<[Logged; Cut::ALL.len()]>,
 }
 
 /// A session and whose it is.
@@ -49,7 +49,7 @@ struct Place {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Told {
+struct Logged {
     last: Option<Instant>,
     /// Clients cut since then.
     unsaid: u64,
@@ -62,7 +62,7 @@ pub(super) struct Life {
     progress: AtomicU64,
     /// What it goes over.
     connection: Option<Arc<Connection>>,
-    /// Why it was cut, which is done and told once.
+    /// Why it was cut, which is done and logged once.
     cut: OnceLock<Cut>,
     /// It was said goodbye and gets nothing any more, or has said so itself.
     is_leaving: AtomicBool,
@@ -122,7 +122,7 @@ impl Life {
     pub fn cut_for(&self, why: Cut) {
         if self.cut.set(why).is_ok() {
             self.audience.cut(why);
-            self.sessions.tell(why);
+            self.sessions.log(why);
         }
     }
 
@@ -176,7 +176,7 @@ impl Sessions {
             origin: Instant::now(),
             share: Share::default(),
             places: Mutex::default(),
-            told: Mutex::default(),
+            logged: Mutex::default(),
         }
     }
 
@@ -274,21 +274,21 @@ impl Sessions {
     }
 
     /// Logs that a client was cut. Strangers cannot fill the log: what is not said at once is counted in the next line.
-    fn tell(&self, why: Cut) {
+    fn log(&self, why: Cut) {
         let now = Instant::now();
         let clients = {
-            let told = &mut lock(&self.told)[why as usize];
-            told.unsaid += 1;
-            if told.last.is_some_and(|last| now.saturating_duration_since(last) < TELL_EVERY) {
+            let logged = &mut lock(&self.logged)[why as usize];
+            logged.unsaid += 1;
+            if logged.last.is_some_and(|last| now.saturating_duration_since(last) < LOG_EVERY) {
                 return;
             }
-            told.last = Some(now);
-            std::mem::take(&mut told.unsaid)
+            logged.last = Some(now);
+            std::mem::take(&mut logged.unsaid)
         };
         let reason = match why {
             Cut::Stalled => "take nothing any more",
             Cut::Lost => "are lost",
-            Cut::Protocol => "send what is no WebSocket frame of a client",
+            Cut::Protocol => "send something other than a client's WebSocket frames",
             Cut::TooLarge => "send larger frames than a client may",
             Cut::TooMuch => "send more than a client may",
         };
@@ -298,7 +298,7 @@ impl Sessions {
         );
     }
 
-    /// Tells every session that the service stops. One that is stuck is cut by [`Sessions::cut_all`].
+    /// Lets every session know that the service stops. One that is stuck is cut by [`Sessions::cut_all`].
     pub fn close_all(&self) {
         for life in self.lives() {
             if let Some(goodbye) = life.goodbye.get() {
@@ -369,7 +369,7 @@ mod tests {
             [admit(&sessions, "10.0.0.2", &audience), admit(&sessions, "[2001:db8:0:1::1]", &audience)]
                 .map(Result::unwrap),
         );
-        // Whoever the proxy names has a share.
+        // The client that the proxy names has a share.
         let through_proxy = |client: &str| {
             let request = TestRequest::default().peer_addr("10.0.0.9:4711".parse().unwrap());
             let request = request.insert_header(("x-forwarded-for", client)).to_http_request();

@@ -103,7 +103,7 @@ impl MeanCharge {
             // Without a battery there is nothing to be charged.
             Some(full) if full <= 0.0 => return,
             Some(full) => {
-                let remaining = charge.remaining.filter(|_| charge.told.is_none());
+                let remaining = charge.remaining.filter(|_| charge.reported.is_none());
                 self.energy += remaining.map_or(percent.0 / 100.0 * full, Number::as_f64);
                 self.capacity += full;
                 self.weighted += 1.0;

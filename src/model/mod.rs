@@ -1,6 +1,6 @@
 //! What a Powerwall is: types and arithmetic.
 //!
-//! No I/O, no protocol, and no clock of its own: whoever asks brings the time.
+//! No I/O, no protocol, and no clock of its own: callers bring the time.
 
 pub mod aggregate;
 pub mod answers;

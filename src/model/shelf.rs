@@ -52,7 +52,7 @@ impl<T: Send + Sync + 'static> Shelf<T> {
 }
 
 impl<T: Default + Send + Sync + 'static> Slot<T> {
-    /// The content, which is new if the slot was empty. It stays valid for whoever holds it, wherever the slot stands.
+    /// The content, which is new if the slot was empty. It stays valid for its holders, wherever the slot stands.
     pub fn content(&self) -> Arc<T> {
         if let Some(known) = self.content.load_full() {
             return known;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{Capability, FailureTally, Freshness, NumberingMemory, PollTimes, Telemetry, Ttl};
 
-/// What may be told about a gateway's configuration. Holds no secret and no path.
+/// What may be shown of a gateway's configuration. Holds no secret and no path.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct GatewayFacts {
     pub id: String,
@@ -28,7 +28,7 @@ pub struct GatewayFacts {
     pub links: Vec<LinkKind>,
     /// Why it is these.
     pub reason: &'static str,
-    /// A Powerwall 3 over its wired LAN is configured like a Powerwall 2; only the gateway can tell which it is.
+    /// A Powerwall 3 over its wired LAN is configured like a Powerwall 2; only the gateway knows which it is.
     pub may_be_basic_lan: bool,
 }
 
@@ -150,7 +150,7 @@ pub struct Health {
     pub consecutive_failures: u32,
     /// When the first of them ended; `None` after a good poll.
     pub failing_since: Option<Instant>,
-    /// Why the last poll failed, or what asked for the present silence; `None` after a good poll.
+    /// Why the last poll failed, or what asked for the present cool-down; `None` after a good poll.
     pub last_error: Option<ErrorNote>,
     /// When the last poll ended, however it ended.
     pub last_attempt: Option<Instant>,
@@ -225,7 +225,7 @@ impl Snapshot {
 
     pub fn freshness(&self, now: Instant) -> Freshness {
         let taken = self.reading.as_ref().map(|reading| reading.taken);
-        // Nobody asks for newer data during a silence, even if it was not a poll that led to it.
+        // Nobody asks for newer data during a cool-down, even if it was not a poll that led to it.
         let is_troubled = self.health.consecutive_failures > 0 || self.health.cooldown_until.is_some();
         self.ttl.judge(taken, is_troubled, now)
     }

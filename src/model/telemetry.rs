@@ -29,16 +29,16 @@ pub struct Charge {
     pub remaining: Option<Number>,
     /// Wh
     pub full_pack: Option<Number>,
-    /// State of energy, raw scale, if the gateway itself tells it.
-    pub told: Option<RawPercent>,
+    /// State of energy, raw scale, if the gateway itself reports it.
+    pub reported: Option<RawPercent>,
 }
 
 impl Charge {
-    /// State of energy, raw scale: as told, else worked out. Unknown without a capacity; an empty battery is
+    /// State of energy, raw scale: as reported, else worked out. Unknown without a capacity; an empty battery is
     /// 0, not unknown.
     pub fn state_of_energy(&self) -> Option<RawPercent> {
-        if self.told.is_some() {
-            return self.told;
+        if self.reported.is_some() {
+            return self.reported;
         }
         let full = self.full_pack.filter(|full| full.as_f64() > 0.0)?.as_f64();
         let percent = self.remaining?.as_f64() / full * 100.0;
@@ -46,7 +46,7 @@ impl Charge {
     }
 }
 
-/// Whether the home hangs on the grid. Ordered from best to worst, so that `max` is the worst.
+/// Whether the home is connected to the grid. Ordered from best to worst, so that `max` is the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum GridStatus {
@@ -271,7 +271,7 @@ impl Telemetry {
         &self.adjustments
     }
 
-    /// Whether the poll told anything that counts as being online: at least one meter has a value.
+    /// Whether the poll brought anything that counts as being online: at least one meter has a value.
     pub fn is_meaningful(&self) -> bool {
         let power = &self.readings.power;
         [power.site, power.battery, power.load, power.solar].iter().any(Option::is_some)

@@ -21,7 +21,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Larger packets of a broker are refused: nothing it has to say to us is long.
 pub(super) const LARGEST_PACKET: usize = 64 << 10;
 
-/// Why there is no connection (any more).
+/// Why there is no connection, or no longer one.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LineError {
     #[error("{host}:{port} cannot be reached: {source}")]
@@ -91,7 +91,7 @@ impl Connection {
     }
 }
 
-/// Connects and is welcomed. The broker is told what to say should this client be gone without a goodbye.
+/// Connects and is welcomed. The broker learns what to publish should this client be gone without a goodbye.
 pub(super) async fn connect(settings: &MqttSettings, host: &str) -> Result<Connection, LineError> {
     let port = settings.port;
     let late = |_| LineError::NoWelcome { host: host.to_owned(), port };

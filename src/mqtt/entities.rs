@@ -1,6 +1,6 @@
-//! Which entities Home Assistant is told of, and the documents that tell of them: contract 0.13, section 4.3.
+//! Which entities Home Assistant gets, and the documents that announce them: contract 0.13, section 4.3.
 //!
-//! The entities' history hangs on their unique ids: none of them may ever change.
+//! The entities' history depends on their unique ids: none of them may ever change.
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde_json::{Map, Value, json};

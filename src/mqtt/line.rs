@@ -250,7 +250,7 @@ impl Line<'_> {
                 if answer.pkid == BIRTH && answer.return_codes.contains(&SubscribeReasonCode::Failure) {
                     let topic = &self.birth_topic;
                     warn!(
-                        "MQTT: the broker does not let us hear {topic}; restarts of Home Assistant go unnoticed"
+                        "MQTT: the broker refuses the subscription to {topic}; restarts of Home Assistant go unnoticed"
                     );
                 }
             }
@@ -273,7 +273,7 @@ impl Line<'_> {
             QoS::AtLeastOnce => drop(PubAck::new(publish.pkid).write(&mut self.out)?),
             QoS::ExactlyOnce => drop(PubRec::new(publish.pkid).write(&mut self.out)?),
         }
-        // A retained one tells of a birth long ago.
+        // A retained one reports a birth long ago.
         if publish.topic == self.birth_topic && !publish.retain && publish.payload.as_ref() == b"online" {
             self.heard.birth.set(true);
         }

@@ -1,9 +1,9 @@
-//! The MQTT face: tells a broker, and Home Assistant behind it, what every gateway says. It leaves asking gateways to
+//! The MQTT output: publishes to a broker, and to Home Assistant behind it, what every gateway reports. It leaves asking gateways to
 //! their actors and reads their boards; it only speaks, orders by MQTT are not taken.
 //!
-//! [`publisher`] is the actor: it compares what the boards say with what the broker was [`told`] and puts the
+//! [`publisher`] is the actor: it compares what the boards say with what the broker was [`sent`] and puts the
 //! difference into the bounded [`outbox`], from which the connection ([`connect`], [`line`]) takes it. While there is no
-//! connection nothing waits: a broker that comes back is told everything afresh. [`values`] and [`entities`] hold what
+//! connection nothing waits: a broker that comes back gets everything afresh. [`values`] and [`entities`] hold what
 //! the contract says about topics, payloads and ids.
 //!
 //! Orders by MQTT would come in three places: a subscription and its messages in [`line`], their entities in
@@ -11,14 +11,14 @@
 
 mod connect;
 mod entities;
-mod face;
 mod line;
 mod outage;
 mod outbox;
+mod publication;
 mod publisher;
+mod sent;
 mod sum;
 mod text;
-mod told;
 mod units;
 mod values;
 
@@ -120,7 +120,7 @@ impl Output for Mqtt {
             if before == settings {
                 return;
             }
-            info!(event = "mqtt_changed"; "MQTT: connecting anew, because its settings changed");
+            info!(event = "mqtt_changed"; "MQTT: reconnecting because its settings changed");
             self.say_goodbye().await;
             let published = self.status.read().published;
             self.status.publish(Arc::new(BrokerStatus { published, ..settings.initial_status() }));

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::connect::LineError;
 use crate::gateway::outage::in_words;
 
-/// Between two lines that tell nothing new.
+/// Between two lines that say nothing new.
 const REMINDER: Duration = Duration::from_secs(3600);
 
 /// One time without a broker.
@@ -18,26 +18,26 @@ pub(super) struct Outage {
     began: Instant,
     /// Attempts to connect that failed.
     failures: u32,
-    /// The kinds of error that have been told.
-    told: Vec<Discriminant<LineError>>,
-    /// When something was told last.
+    /// The kinds of error that have been logged.
+    logged: Vec<Discriminant<LineError>>,
+    /// When something was logged last.
     spoke: Instant,
 }
 
 impl Outage {
-    /// Tells that it begins.
+    /// Logs that it begins.
     pub fn begin(error: &LineError, now: Instant) -> Self {
-        warn!(event = "mqtt_outage_began"; "MQTT: {error}; trying again");
-        Self { began: now, failures: 1, told: vec![discriminant(error)], spoke: now }
+        warn!(event = "mqtt_outage_began"; "MQTT: {error}; retrying");
+        Self { began: now, failures: 1, logged: vec![discriminant(error)], spoke: now }
     }
 
-    /// Tells of another failure, if there is something to tell.
+    /// Logs another failure, if it is news.
     pub fn goes_on(&mut self, error: &LineError, now: Instant) {
         self.failures += 1;
         let kind = discriminant(error);
-        let is_new = !self.told.contains(&kind);
+        let is_new = !self.logged.contains(&kind);
         if is_new {
-            self.told.push(kind);
+            self.logged.push(kind);
         } else if now - self.spoke < REMINDER {
             return;
         }
@@ -49,7 +49,7 @@ impl Outage {
         );
     }
 
-    /// Tells that it is over.
+    /// Logs that it is over.
     pub fn end(self, broker: &str, now: Instant) {
         let (failures, lasted) = (self.failures, now - self.began);
         info!(

@@ -1,4 +1,4 @@
-//! The actor that keeps the broker informed: hears of every gateway, tells what changed, comes back after an outage.
+//! The actor that keeps the broker informed: follows every gateway, sends what changed, comes back after an outage.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::connect::{Connection, LineError, connect};
-use super::face::{Face, always_kept};
 use super::line::{Heard, serve};
 use super::outage::Outage;
 use super::outbox::{Message, Outbox};
+use super::publication::{Publication, always_kept};
+use super::sent::NoRoom;
 use super::sum::Sum;
-use super::told::NoRoom;
 use crate::board::{Board, Published};
 use crate::clock::unix_time;
 use crate::directory::{Directory, Entry};
@@ -27,7 +27,7 @@ use crate::settings::{Layout, MqttSettings};
 
 /// How often is looked for what changes without anybody saying so: data that expires, gateways that come and go.
 const ROUND: Duration = Duration::from_secs(1);
-/// Values are told again after this time even if nothing changed, for whoever missed them.
+/// Values are sent again after this time even if nothing changed, for clients that missed them.
 const REFRESH: Duration = Duration::from_secs(60);
 /// A Home Assistant that was just born is given this long to listen; a random time, because it asks everybody.
 const BIRTH_PAUSE: std::ops::Range<f64> = 1.0..5.0;
@@ -50,7 +50,7 @@ enum Line {
     Up(Instant),
 }
 
-/// Tells one broker of all gateways.
+/// Publishes all gateways to one broker.
 pub(super) struct Publisher {
     settings: Arc<MqttSettings>,
     host: String,
@@ -63,9 +63,9 @@ pub(super) struct Publisher {
     heard: Rc<Heard>,
     /// The directory as it was looked at last.
     entries: Arc<Vec<Arc<Entry>>>,
-    faces: Vec<Face>,
+    gateways: Vec<Publication>,
     /// Gateways that are no longer configured, until the broker has forgotten them.
-    leaving: Vec<Face>,
+    leaving: Vec<Publication>,
     /// `None` without the second layout.
     sum: Option<Sum>,
     line: Line,
@@ -75,9 +75,9 @@ pub(super) struct Publisher {
     retry: Pause,
     /// Seeded by the owner, so that a test sees the same pauses each time.
     rng: StdRng,
-    /// When values are told again.
+    /// When values are sent again.
     refresh_due: Instant,
-    /// When a Home Assistant that was just born is told everything.
+    /// When a Home Assistant that was just born gets everything.
     birth_due: Option<Instant>,
     next_round: Instant,
     /// Who waits for the goodbye.
@@ -105,7 +105,7 @@ impl Publisher {
             outbox: Rc::new(outbox),
             heard: Rc::default(),
             entries: Arc::default(),
-            faces: Vec::new(),
+            gateways: Vec::new(),
             leaving: Vec::new(),
             line: Line::Away,
             outage: None,
@@ -139,7 +139,7 @@ impl Publisher {
         self.birth_due = None;
         self.doubt_everything();
         let _ = self.greet(now);
-        self.tell();
+        self.publish_changes();
         self.note_status();
         let (settings, outbox, heard) = (self.settings.clone(), self.outbox.clone(), self.heard.clone());
         let serving = async move { serve(connection, &settings, &outbox, &heard).await };
@@ -148,8 +148,8 @@ impl Publisher {
 
     /// Gateways first: with us online, whatever the broker holds of them counts.
     fn greet(&mut self, now: Instant) -> Result<(), NoRoom> {
-        for face in &mut self.faces {
-            face.greet(now, &self.settings, &self.outbox)?;
+        for gateway in &mut self.gateways {
+            gateway.greet(now, &self.settings, &self.outbox)?;
         }
         self.outbox.offer(self.availability("online"));
         Ok(())
@@ -160,7 +160,7 @@ impl Publisher {
     }
 
     fn line_ended(&mut self, ended: Result<(), LineError>, ctx: &mut Context<Self>) {
-        // What waited will be old by the time somebody takes it; everything is told afresh then.
+        // What waited will be old by the time somebody takes it; everything is sent afresh then.
         self.outbox.clear();
         if let Some(farewell) = self.farewell.take() {
             let _ = farewell.send(());
@@ -208,11 +208,11 @@ impl Publisher {
     }
 
     fn doubt_everything(&mut self) {
-        for face in &mut self.faces {
-            face.doubt_everything(&self.settings);
+        for gateway in &mut self.gateways {
+            gateway.doubt_everything(&self.settings);
         }
-        for face in &mut self.leaving {
-            face.doubt_everything(&self.settings);
+        for gateway in &mut self.leaving {
+            gateway.doubt_everything(&self.settings);
         }
         if let Some(sum) = &mut self.sum {
             sum.doubt_everything(&self.settings);
@@ -220,28 +220,28 @@ impl Publisher {
         self.refresh_due = Instant::now() + REFRESH;
     }
 
-    /// Tells what changed, as far as there is room; the rest is told in a later round.
-    fn tell(&mut self) {
+    /// Sends what changed, as far as there is room; the rest is sent in a later round.
+    fn publish_changes(&mut self) {
         if self.line == Line::Away || self.farewell.is_some() {
             return;
         }
-        let _ = self.try_tell(Instant::now());
+        let _ = self.try_publish(Instant::now());
     }
 
-    fn try_tell(&mut self, now: Instant) -> Result<(), NoRoom> {
-        for face in &mut self.leaving {
-            face.withdraw(&self.settings, &self.outbox)?;
+    fn try_publish(&mut self, now: Instant) -> Result<(), NoRoom> {
+        for gateway in &mut self.leaving {
+            gateway.withdraw(&self.settings, &self.outbox)?;
         }
-        for place in 0..self.faces.len() {
-            if self.faces[place].tell(now, &self.settings, &self.outbox).is_err() {
+        for place in 0..self.gateways.len() {
+            if self.gateways[place].publish(now, &self.settings, &self.outbox).is_err() {
                 // The others come first next time, so that a slow broker hears of every gateway.
-                self.faces.rotate_left(place + 1);
+                self.gateways.rotate_left(place + 1);
                 return Err(NoRoom);
             }
         }
         if let Some(sum) = &mut self.sum {
             let (aggregate, snapshots) = (self.directory.aggregate.read(), self.directory.snapshots());
-            sum.tell(&aggregate, &snapshots, &self.settings, &self.outbox)?;
+            sum.publish(&aggregate, &snapshots, &self.settings, &self.outbox)?;
         }
         Ok(())
     }
@@ -252,16 +252,16 @@ impl Publisher {
         if Arc::ptr_eq(&entries, &self.entries) {
             return;
         }
-        let mut before = std::mem::take(&mut self.faces);
+        let mut before = std::mem::take(&mut self.gateways);
         for entry in entries.iter() {
-            let known = before.iter().position(|face| Arc::ptr_eq(&face.entry, entry));
-            self.faces.push(match known {
+            let known = before.iter().position(|gateway| Arc::ptr_eq(&gateway.entry, entry));
+            self.gateways.push(match known {
                 Some(place) => before.swap_remove(place),
                 None => {
-                    self.leaving.retain(|face| face.entry.id != entry.id);
-                    let mut face = Face::new(entry.clone());
-                    face.doubt_everything(&self.settings);
-                    face
+                    self.leaving.retain(|gateway| gateway.entry.id != entry.id);
+                    let mut gateway = Publication::new(entry.clone());
+                    gateway.doubt_everything(&self.settings);
+                    gateway
                 }
             });
         }
@@ -273,13 +273,13 @@ impl Publisher {
     fn recall_announcements(&mut self) {
         for topic in self.heard.announcements.take() {
             let Some((_, rest)) = topic.split_once("/pypowerwall_") else { continue };
-            let of_gateway = |face: &&mut Face| {
-                rest.strip_prefix(face.entry.id.as_str()).is_some_and(|suffix| suffix.starts_with('_'))
+            let of_gateway = |gateway: &&mut Publication| {
+                rest.strip_prefix(gateway.entry.id.as_str()).is_some_and(|suffix| suffix.starts_with('_'))
             };
             // `home_2_battery` may be of `home` or of `home_2`: the longer id knows better.
-            let faces = self.faces.iter_mut().filter(of_gateway);
-            if let Some(face) = faces.max_by_key(|face| face.entry.id.len()) {
-                face.recall(topic);
+            let known = self.gateways.iter_mut().filter(of_gateway);
+            if let Some(gateway) = known.max_by_key(|gateway| gateway.entry.id.len()) {
+                gateway.recall(topic);
             }
         }
     }
@@ -289,7 +289,7 @@ impl Publisher {
         self.follow_directory();
         self.recall_announcements();
         if self.heard.birth.take() {
-            info!(event = "mqtt_birth"; "MQTT: Home Assistant has started; telling it everything");
+            info!(event = "mqtt_birth"; "MQTT: Home Assistant has started; sending it everything");
             self.birth_due = Some(now + Duration::from_secs_f64(self.rng.random_range(BIRTH_PAUSE)));
         }
         if self.birth_due.is_some_and(|due| due <= now) {
@@ -298,12 +298,12 @@ impl Publisher {
         }
         if self.refresh_due <= now {
             self.refresh_due = now + REFRESH;
-            self.faces.iter_mut().for_each(Face::doubt_values);
+            self.gateways.iter_mut().for_each(Publication::doubt_values);
             if let Some(sum) = &mut self.sum {
                 sum.doubt_everything(&self.settings);
             }
         }
-        self.tell();
+        self.publish_changes();
         // Everything that was said to the broker has arrived, so it has forgotten who left.
         if self.line != Line::Away && self.outbox.len() == 0 {
             self.leaving.clear();
@@ -340,7 +340,7 @@ impl Handler<Published<Snapshot>> for Publisher {
 
     /// The message only says that something changed; the boards say what.
     fn handle(&mut self, _: Published<Snapshot>, _: &mut Self::Context) {
-        self.tell();
+        self.publish_changes();
     }
 }
 
@@ -348,7 +348,7 @@ impl Handler<Published<Aggregate>> for Publisher {
     type Result = ();
 
     fn handle(&mut self, _: Published<Aggregate>, _: &mut Self::Context) {
-        self.tell();
+        self.publish_changes();
     }
 }
 
@@ -361,8 +361,8 @@ impl Handler<Farewell> for Publisher {
             return Box::pin(std::future::ready(()));
         }
         self.outbox.clear();
-        for face in &self.faces {
-            self.outbox.offer(face.availability(false, &self.settings));
+        for gateway in &self.gateways {
+            self.outbox.offer(gateway.availability(false, &self.settings));
         }
         self.outbox.offer(self.availability("offline"));
         self.outbox.close();

@@ -1,13 +1,13 @@
 //! The sum of all gateways under the topics of the ESP32 screen and the caching proxy, for `MQTT_LAYOUT=both`.
 //!
-//! Power in W and the level of the batteries on the raw scale, as `/aggregates` and `/soe` tell them, both with one
+//! Power in W and the level of the batteries on the raw scale, as `/aggregates` and `/soe` report them, both with one
 //! decimal; hours remaining; 1 while the home is not on the grid. Displays of that kind know no availability, so what
 //! is unknown has no value here rather than an old one.
 
-use super::face::value;
 use super::outbox::Outbox;
+use super::publication::value;
+use super::sent::{NoRoom, Sent};
 use super::text::rounded;
-use super::told::{NoRoom, Told};
 use crate::model::{Aggregate, GridStatus, Number, Snapshot};
 use crate::settings::MqttSettings;
 use std::sync::Arc;
@@ -23,23 +23,23 @@ const TOPICS: [&str; 7] = [
     "site/offgrid",
 ];
 
-/// What the broker has been told of the sum.
+/// What the broker has been sent of the sum.
 #[derive(Default)]
 pub(super) struct Sum {
-    told: Told,
+    sent: Sent,
 }
 
 impl Sum {
-    /// Everything has to be told again.
+    /// Everything has to be sent again.
     pub fn doubt_everything(&mut self, settings: &MqttSettings) {
-        self.told.doubt();
+        self.sent.doubt();
         for topic in TOPICS {
-            self.told.suspect(format!("{}/{topic}", settings.prefix));
+            self.sent.suspect(format!("{}/{topic}", settings.prefix));
         }
     }
 
-    /// Tells what changed. `snapshots` are those that `sum` was made of.
-    pub fn tell(
+    /// Sends what changed. `snapshots` are those that `sum` was made of.
+    pub fn publish(
         &mut self,
         sum: &Aggregate,
         snapshots: &[Arc<Snapshot>],
@@ -49,9 +49,9 @@ impl Sum {
         for (topic, payload) in TOPICS.into_iter().zip(payloads(sum, time_remaining(snapshots))) {
             let topic = format!("{}/{topic}", settings.prefix);
             match payload {
-                Some(payload) => self.told.say(value(topic, payload, settings), outbox)?,
-                None if self.told.holds(&topic) => {
-                    self.told.end(value(topic, String::new(), settings), outbox)?;
+                Some(payload) => self.sent.say(value(topic, payload, settings), outbox)?,
+                None if self.sent.holds(&topic) => {
+                    self.sent.end(value(topic, String::new(), settings), outbox)?;
                 }
                 None => {}
             }

@@ -43,7 +43,7 @@ fn recorded_input() -> (Readings, Documents) {
         charge: Charge {
             remaining: energy("nominal_energy_remaining"),
             full_pack: energy("nominal_full_pack_energy"),
-            told: Some(RawPercent(62.5)),
+            reported: Some(RawPercent(62.5)),
         },
         grid: Some(GridStatus::Up),
         reserve: Some(RawPercent(23.999_999_999_999_996)),
@@ -223,7 +223,7 @@ async fn a_publisher_that_keeps_dying_is_restarted_ever_more_rarely() {
 }
 
 #[test]
-fn batteries_that_are_told_in_another_order_keep_their_numbers() {
+fn batteries_that_are_reported_in_another_order_keep_their_numbers() {
     let numbers = NumberingMemory::default();
     let (readings, documents) = recorded_input();
     let before = alone(documents.clone(), readings.clone(), &numbers);

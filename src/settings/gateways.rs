@@ -457,9 +457,9 @@ impl Entry<'_> {
     fn certificate(&mut self, address: &str, places: &Places) -> Option<CertificatePolicy> {
         let store = places.file(&format!("{address}sha256"));
         match &places.certificate {
-            Some(text) => {
-                values::certificate(text, store).map_err(|refusal| self.problem(CERTIFICATE, refusal)).ok()
-            }
+            Some(text) => values::certificate(text, places.id.as_deref().unwrap_or_default(), store)
+                .map_err(|refusal| self.problem(CERTIFICATE, refusal))
+                .ok(),
             None => Some(CertificatePolicy::default()),
         }
     }

@@ -63,9 +63,9 @@ pub struct V1rConfig {
     pub key: RsaKey,
     pub query_set: QuerySet,
     pub certificate: CertificatePolicy,
-    /// The gateway's own Wi-Fi, for followers and to stand in.
+    /// The gateway's own Wi-Fi, for followers and as standby.
     pub wifi: Option<TedapiConfig>,
-    /// `PW_FAILOVER`: whether Wi-Fi may stand in. Without, the leader is asked over the LAN only.
+    /// `PW_FAILOVER`: whether Wi-Fi may take over. Without, the leader is asked over the LAN only.
     pub failover: bool,
 }
 

@@ -357,7 +357,7 @@ impl Reader {
                 checked.map_err(|refusal| self.problems.add("PW_TEDAPI_API_VERSION", refusal)).ok();
         }
         if let Some(text) = defaults.certificate.take() {
-            let checked = values::certificate(&text, None).map(|_| text);
+            let checked = values::certificate(&text, "", None).map(|_| text);
             defaults.certificate =
                 checked.map_err(|refusal| self.problems.add("PW_CERTIFICATE", refusal)).ok();
         }

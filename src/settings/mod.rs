@@ -70,7 +70,7 @@ pub struct GatewaySettings {
     pub link: LinkConfig,
     /// Limit of one exchange with the gateway.
     pub timeout: Duration,
-    /// Where its session, its logins and its silences are kept over restarts; `None`: they are not.
+    /// Where its session, its logins and its cool-downs are kept over restarts; `None`: they are not.
     pub state_file: Option<PathBuf>,
     /// The customer password with which the lifetime energies are read beside TEDAPI; `None`: they are not.
     pub energies: Option<Secret>,
@@ -104,7 +104,7 @@ impl PollingSettings {
     }
 }
 
-/// The face to the house.
+/// How the service is reached.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpSettings {
     pub bind: IpAddr,

@@ -13,7 +13,7 @@ use super::{GatewaySettings, Secret};
 use crate::model::BrokerStatus;
 use crate::tls::{self, PemError};
 
-/// The broker, and how it is told.
+/// The broker, and how to publish to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MqttSettings {
     /// `MQTT_HOST`; `None`: no MQTT.
@@ -179,7 +179,9 @@ impl Reader {
             warn("MQTT_TLS=yes with port 1883: brokers usually expect TLS on MQTT_PORT=8883");
         }
         if tls && insecure {
-            warn("MQTT_TLS_INSECURE=yes: whoever is on the way to the broker can read and change everything");
+            warn(
+                "MQTT_TLS_INSECURE=yes: anyone between this machine and the broker can read and change everything",
+            );
         }
     }
 }

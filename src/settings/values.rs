@@ -145,15 +145,16 @@ pub(super) fn auth_mode(text: &str) -> Result<AuthMode, Refusal> {
     }
 }
 
-/// `store` is where a first fingerprint would be kept.
+/// `gateway` is the id; `store` is where its first fingerprint would be kept.
 pub(super) fn certificate(
     text: &str,
+    gateway: &str,
     store: Option<std::path::PathBuf>,
 ) -> Result<CertificatePolicy, Refusal> {
     let refusal = || format!("{text:?} is none of off, tofu, sha256:<64 hex digits>");
     match text.to_ascii_lowercase().as_str() {
         "off" => Ok(CertificatePolicy::Off),
-        "tofu" => Ok(CertificatePolicy::TrustOnFirstUse { store }),
+        "tofu" => Ok(CertificatePolicy::TrustOnFirstUse { gateway: gateway.to_owned(), store }),
         other => {
             let digits: Vec<char> =
                 other.strip_prefix("sha256:").ok_or_else(refusal)?.chars().filter(|c| *c != ':').collect();

@@ -45,7 +45,7 @@ pub struct Firmware {
     pub git_hash: [u8; 20],
 }
 
-/// A body that is no request at all.
+/// A body that is not a request at all.
 pub(super) struct Junk;
 
 impl Question {

@@ -118,7 +118,7 @@ impl CustomerState {
         while self.logins.front().is_some_and(|at| now.duration_since(*at) > self.limit.window) {
             self.logins.pop_front();
         }
-        // Those that are refused count as well: it takes silence to be let in again.
+        // Those that are refused count as well: only a pause without questions lets a client in again.
         self.logins.push_back(now);
         self.logins.len() > self.limit.logins
     }

@@ -32,7 +32,7 @@ pub struct Equipment {
     pub battery_power: f64,
 }
 
-/// Whether the site hangs on the grid.
+/// Whether the site is connected to the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grid {
     Connected,
@@ -192,7 +192,7 @@ impl Day {
     }
 }
 
-/// Gateways tell tenths of watts.
+/// Gateways report tenths of watts.
 fn round(watts: f64) -> f64 {
     (watts * 10.0).round() / 10.0
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// `GET /`, by which some clients tell hardware generations apart.
+    /// `GET /`, by which some clients distinguish hardware generations.
     Probe,
     Din,
     Status,
@@ -65,7 +65,7 @@ pub enum Fault {
     HalfBody,
     /// Sends the answer twice.
     Twice,
-    /// Sends something that is no answer, with status 200.
+    /// Sends something that is not an answer, with status 200.
     Garbage,
     /// Sends status 200 and nothing else.
     EmptyBody,

@@ -40,7 +40,7 @@ pub struct SiteOptions {
     pub password: String,
     /// Of the customer: unless the owner changed it, the last five characters of the gateway's.
     pub customer_password: String,
-    /// Tells sites apart: serial numbers, weather, habits.
+    /// Distinguishes sites: serial numbers, weather, habits.
     pub number: u32,
     /// Hour of the day at the start.
     pub hour: f64,

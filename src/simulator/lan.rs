@@ -26,7 +26,7 @@ pub struct Lan {
     token: AtomicU64,
     /// The gateway's clock minus the true one, seconds.
     clock_offset: AtomicI64,
-    /// Whether answers tell the time.
+    /// Whether answers carry the time.
     tells_time: AtomicBool,
     /// Whether a key that nobody registered gets an empty answer instead of a fault.
     is_silent_on_unknown_keys: AtomicBool,

@@ -54,7 +54,7 @@ type Identity = Option<(u64, u64)>;
 
 /// What a failure means.
 enum Failure {
-    /// The file is no database, or not a sound one.
+    /// The file is not a database, or not a sound one.
     Damaged(String),
     /// Whatever else it is, it may pass.
     Other { why: String, connection_is_sound: bool },
@@ -167,7 +167,7 @@ impl Database {
         let (path, aside) = (self.path.display().to_string(), aside.display().to_string());
         error!(
             event = "store_damaged", path = path.as_str(), kept_as = aside.as_str();
-            "{path} is damaged ({why}); it is kept as {aside}, and a new one is begun",
+            "{path} is damaged ({why}); it is kept as {aside}, and a new file is started",
         );
         Ok(())
     }
@@ -181,7 +181,7 @@ impl Database {
             Some(error) => {
                 warn!(
                     event = "store";
-                    "{error}; what is to be kept waits in memory and is lost if the program ends",
+                    "{error}; unsaved data waits in memory and is lost if the program ends",
                 );
             }
             None => {

@@ -1,5 +1,5 @@
 //! The journal: what happened, in order, kept over restarts. Knows what an entry looks like and how long it
-//! is kept; what is worth an entry is decided by whoever writes one.
+//! is kept; what is worth an entry is decided by what writes one.
 
 mod waiting;
 
@@ -99,7 +99,7 @@ impl Entry {
     }
 }
 
-/// An entry as it stands in the journal.
+/// An entry as it is in the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
     /// While the file cannot be written, the id of an entry that waits for it may change once more.

@@ -88,7 +88,7 @@ impl Store {
     pub fn attach(&self, part: impl Part) {
         // Parts are attached before there is anything else to do.
         if self.jobs.try_send(Job::Attach(Box::new(part))).is_err() {
-            error!(event = "store"; "the store does not start");
+            error!(event = "store"; "the store cannot be started");
         }
     }
 

@@ -18,7 +18,7 @@ use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 
 use super::{HTTP_1_1, judged_by, provider};
-use crate::files;
+use crate::files::{self, What};
 
 /// A fingerprint in hexadecimal, and some room.
 const LARGEST_FILE: usize = 1 << 10;
@@ -33,9 +33,9 @@ pub enum CertificatePolicy {
     /// Any certificate, as every tool does today.
     #[default]
     Off,
-    /// The first one of a gateway, from then on. Remembered in `store` if there is one, else until the
-    /// program ends.
-    TrustOnFirstUse { store: Option<PathBuf> },
+    /// The first one of the gateway with the id `gateway`, from then on. Remembered in `store` if there is
+    /// one, else until the program ends.
+    TrustOnFirstUse { gateway: String, store: Option<PathBuf> },
     /// Only the one with this SHA-256 fingerprint.
     Pinned([u8; 32]),
 }
@@ -47,12 +47,19 @@ pub struct Mismatch {
     pub found: Fingerprint,
 }
 
+#[derive(Clone, Debug)]
+struct Store {
+    /// The id of the gateway, for the log.
+    gateway: String,
+    path: PathBuf,
+}
+
 /// The policy of one gateway and what it has seen. For one connection at a time.
 #[derive(Debug)]
 pub struct Trust {
     verifier: Arc<Verifier>,
     /// Where the first fingerprint is kept over restarts.
-    store: Option<PathBuf>,
+    store: Option<Store>,
     /// Whether `store` has been read.
     recalled: std::cell::Cell<bool>,
 }
@@ -61,7 +68,9 @@ impl Trust {
     pub fn new(policy: &CertificatePolicy) -> Self {
         let (mode, store) = match policy {
             CertificatePolicy::Off => (Mode::Any, None),
-            CertificatePolicy::TrustOnFirstUse { store } => (Mode::First, store.clone()),
+            CertificatePolicy::TrustOnFirstUse { gateway, store } => {
+                (Mode::First, store.clone().map(|path| Store { gateway: gateway.clone(), path }))
+            }
             CertificatePolicy::Pinned(fingerprint) => (Mode::Only(Fingerprint(*fingerprint)), None),
         };
         let state = State { mode, proven: None, mismatch: None };
@@ -91,7 +100,7 @@ impl Trust {
     /// Reads the remembered fingerprint, once.
     pub async fn recall(&self) {
         let Some(store) = self.store.clone().filter(|_| !self.recalled.replace(true)) else { return };
-        let read = tokio::task::spawn_blocking(move || files::read_text(&store, LARGEST_FILE)).await;
+        let read = tokio::task::spawn_blocking(move || files::read_text(&store.path, LARGEST_FILE)).await;
         if let Ok(Ok(text)) = read
             && let Some(fingerprint) = parse(text.trim())
         {
@@ -105,7 +114,7 @@ impl Trust {
     }
 
     /// From now on only the certificate of the present peer is accepted. To be called when the peer has
-    /// answered as a gateway does: whatever else stands at an address before the gateway does must not lock
+    /// answered as a gateway does: anything else at that address before the gateway must not lock
     /// the gateway out.
     pub async fn remember(&self) {
         let fingerprint = {
@@ -118,7 +127,8 @@ impl Trust {
         };
         if let Some(store) = &self.store {
             // A failure is logged, and the file is written when it can be.
-            let _ = files::keep(store, "the fingerprint of a gateway", format!("{fingerprint}\n")).await;
+            let what = What::of(&store.gateway, "the fingerprint of its certificate");
+            let _ = files::keep(&store.path, what, format!("{fingerprint}\n")).await;
         }
     }
 }
@@ -324,14 +334,17 @@ mod tests {
         for version in [&TLS12, &TLS13] {
             let folder = tempfile::tempdir().unwrap();
             let store = folder.path().join("fingerprint");
-            let trust = Trust::new(&CertificatePolicy::TrustOnFirstUse { store: Some(store.clone()) });
+            let trust = Trust::new(&CertificatePolicy::TrustOnFirstUse {
+                gateway: "home".into(),
+                store: Some(store.clone()),
+            });
             let (gateway, other) = (Arc::new(Peer::new(version)), Arc::new(Peer::new(version)));
 
             let stranger = Arc::new(other.impostor());
             assert!(stranger.meets(&trust).is_err(), "it lacks the key");
             trust.remember().await;
             assert!(trust.is_open() && !store.exists());
-            // Somebody who is no gateway.
+            // Something that is not a gateway.
             other.meets(&trust).unwrap();
             assert!(trust.is_open() && trust.take_mismatch().is_none());
             assert!(stranger.meets(&trust).is_err());

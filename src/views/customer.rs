@@ -28,12 +28,12 @@ pub(super) fn meters(documents: &Documents, location: &str) -> Value {
     }
 }
 
-/// `/api/powerwalls`: the units there are, without what the protocol does not tell of them.
+/// `/api/powerwalls`: the units there are, without what the protocol does not report of them.
 pub(super) fn powerwalls(readings: &Readings, documents: &Documents) -> Value {
     let blocks = documents.system_status.get("battery_blocks").and_then(Value::as_array);
     let units = blocks.into_iter().flatten().map(|block| {
-        let told = ["Type", "PackagePartNumber", "PackageSerialNumber", "pinv_state", "pinv_grid_state"];
-        told.into_iter().map(|key| (key.to_owned(), block[key].clone())).collect::<Map<_, _>>()
+        let reported = ["Type", "PackagePartNumber", "PackageSerialNumber", "pinv_state", "pinv_grid_state"];
+        reported.into_iter().map(|key| (key.to_owned(), block[key].clone())).collect::<Map<_, _>>()
     });
     json!({ "powerwalls": units.map(Value::Object).collect::<Value>(), "gateway_din": readings.din })
 }

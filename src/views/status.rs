@@ -28,7 +28,7 @@ impl Moment {
     }
 }
 
-/// `data` of a gateway without its end, which tells of the link.
+/// `data` of a gateway without its end, which describes the link.
 pub(super) fn data(telemetry: &Telemetry) -> Bytes {
     let readings = &telemetry.readings;
     let (site, documents) = (telemetry.site(), telemetry.documents());

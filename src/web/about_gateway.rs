@@ -9,7 +9,7 @@ fn is_online(snapshot: &Snapshot, at: Moment) -> bool {
     snapshot.freshness(at.now) == Freshness::Live
 }
 
-/// Down means that nothing is known any more; a gateway that missed a poll still runs, as far as anybody can tell.
+/// Down means that nothing is known any more; a gateway that missed a poll still runs, as far as anybody knows.
 pub(super) fn sitemaster(snapshot: &Snapshot, at: Moment) -> Value {
     let has_data = snapshot.telemetry(at.now).is_some();
     json!({
@@ -64,14 +64,14 @@ pub(super) fn site_info(snapshot: &Snapshot, at: Moment) -> Value {
 
 pub(super) fn site_name(snapshot: &Snapshot, at: Moment) -> Value {
     let readings = snapshot.telemetry(at.now).map(|telemetry| &telemetry.readings);
-    let told = readings.and_then(|readings| readings.timezone.as_ref());
+    let reported = readings.and_then(|readings| readings.timezone.as_ref());
     json!({
         "site_name": readings.and_then(|readings| readings.site_name.as_ref()),
-        "timezone": told.or(snapshot.gateway.timezone.as_ref()),
+        "timezone": reported.or(snapshot.gateway.timezone.as_ref()),
     })
 }
 
-/// No link tells of updates; this says what clients take for "nothing to do".
+/// No link reports updates; this says what clients take for "nothing to do".
 pub(super) fn update_status(snapshot: &Snapshot, at: Moment) -> Value {
     let readings = snapshot.telemetry(at.now).map(|telemetry| &telemetry.readings);
     let milliseconds = (at.unix * 1000.0) as u64;

@@ -28,7 +28,7 @@ const MOST_REMEMBERED: usize = 2 << 20;
 struct Remembered {
     /// Kept, so that no other body can take its place in memory while it stands for this one.
     plain: Bytes,
-    /// Whoever asks first compresses; the others wait for it.
+    /// The first to ask compresses; the others wait for it.
     small: Arc<OnceCell<Bytes>>,
 }
 

@@ -96,7 +96,7 @@ where
         }
         state.counters.count(is_order, response.status());
         if let Some(started) = started {
-            tell(&state, &response, started.elapsed());
+            log_request(&state, &response, started.elapsed());
         }
         let response = if takes_gzip { state.compressor.compressed(response).await } else { response };
         drop(handling);
@@ -110,9 +110,9 @@ fn slow(
     Box::pin(answer)
 }
 
-/// A line for whoever looks for what is slow or refused. It names the route of the table and nothing that a client made
+/// A line for anyone who looks for what is slow or refused. It names the route of the table and nothing that a client made
 /// up: a path or a query may hold what is none of the log's business.
-fn tell(state: &State, response: &ServiceResponse, took: Duration) {
+fn log_request(state: &State, response: &ServiceResponse, took: Duration) {
     let request = response.request();
     let path = below_base(request.path(), &state.http.base_path);
     let route = state.table.find(path).map(|route| route.path.to_owned());

@@ -128,7 +128,7 @@ mod tests {
         let kilobyte: &'static [u8] = &[b'x'; 1024];
         let of = |kilobytes: usize| arriving(stream::iter(vec![kilobyte; kilobytes]));
         assert_eq!(outcome(Some(16 << 10), of(16)).await, Ok(LARGEST_BODY));
-        assert_eq!(outcome(None, of(17)).await, Err(413), "whatever length it does not tell");
+        assert_eq!(outcome(None, of(17)).await, Err(413), "without a declared length");
         assert_eq!(
             outcome(Some(17 << 10), arriving(stream::pending())).await,
             Err(413),

@@ -65,7 +65,7 @@ pub(super) fn varies(headers: &mut HeaderMap, on: &str) {
     }
 }
 
-/// Marks an answer of unknown length that is no feed.
+/// Marks an answer of unknown length that is not a feed.
 pub(super) struct Streamed;
 
 fn with_headers(status: StatusCode, content_type: HeaderValue) -> HttpResponseBuilder {
@@ -127,7 +127,7 @@ pub(super) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
 pub(super) struct Refusal {
     pub status: StatusCode,
     why: &'static str,
-    /// For how long it had better not be made again.
+    /// For how long it should not be made again.
     wait: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! Who may give orders: whoever knows `PW_CONTROL_SECRET`.
+//! Who may give orders: clients that know `PW_CONTROL_SECRET`.
 //!
 //! A client that guesses wrong too often has to wait. A secret that no number of guesses finds is compared first, so that
 //! somebody else's guesses from the same address lock nobody out who has it.
@@ -52,7 +52,7 @@ impl Token {
         {
             return Err(too_many(wait));
         }
-        // A header that is no text cannot be the secret, which is one.
+        // A header that is not text cannot be the secret, which is.
         let given = std::str::from_utf8(given.as_bytes()).unwrap_or_default();
         let given = given.strip_prefix("Bearer ").unwrap_or(given);
         if Secret::new(given) == *secret {
@@ -118,7 +118,7 @@ mod tests {
             assert_eq!(check(&token, Some(b"wrong"), home, now), 401);
         }
         assert_eq!(check(&token, Some(b"wrong"), home, now), 429);
-        assert_eq!(check(&token, Some(LONG.as_bytes()), home, now), 200, "whoever else guesses there");
+        assert_eq!(check(&token, Some(LONG.as_bytes()), home, now), 200, "no matter who else guesses there");
         assert_eq!(
             check(&token, Some(b"wrong"), home, now),
             429,

@@ -31,7 +31,7 @@ struct Wire {
     orders: mpsc::UnboundedSender<Message>,
     number: Cell<u64>,
     waiting: RefCell<HashMap<u64, oneshot::Sender<Value>>>,
-    /// By session: what the page did, as the browser tells it.
+    /// By session: what the page did, as the browser reports it.
     events: RefCell<HashMap<String, Vec<Value>>>,
 }
 

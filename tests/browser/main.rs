@@ -334,7 +334,10 @@ async fn cards_and_kiosk_are_remembered_by_the_browser_and_the_address() {
     page.until("getComputedStyle(document.getElementById('header')).display !== 'none'").await;
     page.value("[...document.querySelectorAll('#sites button')].find((button) => button.textContent === 'Cabin').click()").await;
     page.until("document.querySelectorAll('[data-card=strings] section').length === 1").await;
-    assert!(page.text("[data-card=powerwall]").await.contains("↳ PW2"), "an expansion hangs on its leader");
+    assert!(
+        page.text("[data-card=powerwall]").await.contains("↳ PW2"),
+        "an expansion is attached to its leader"
+    );
     page.is_clean(&stage.host());
 }
 

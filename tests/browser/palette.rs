@@ -77,7 +77,7 @@ fn everything_can_be_read_on_every_ground() {
         let found = contrast(tokens["on-alarm"], tokens["alarm"]);
         assert!(found >= LEAST, "{theme}: on-alarm on alarm is {found:.2}");
 
-        // What stands in the tank stands on its level, too.
+        // What is in the tank is on its level, too.
         let (share, fill) = (opacity_of(".level"), fill_of_the_battery());
         let ground = tokens["raised"];
         let level = [0, 1, 2].map(|part| fill[part] * share + ground[part] * (1.0 - share));

@@ -1,4 +1,4 @@
-//! A proxy that serves what is behind it below a path of its own, and tells nobody.
+//! A proxy that serves what is behind it below a path of its own, and says so to nobody.
 
 use std::net::SocketAddr;
 

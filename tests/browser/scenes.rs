@@ -1,4 +1,4 @@
-//! States of the house, as the live feed tells them.
+//! States of the house, as the live feed sends them.
 
 use powerwall_server::clock::unix_time;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ fn unit(number: &str, over: Value) -> Value {
     laid(unit, over)
 }
 
-/// Everything the feed tells of one healthy gateway, by the last part of the key.
+/// Everything the feed sends about one healthy gateway, by the last part of the key.
 fn healthy(name: &str) -> Value {
     let now = unix_time();
     json!({
@@ -218,7 +218,7 @@ pub fn never() -> Value {
     })
 }
 
-/// A name is data, whoever wrote it.
+/// A name is data, no matter who wrote it.
 pub fn hostile() -> Value {
     let name = "<img src=x onerror=document.title='owned'>";
     let over = json!({

@@ -1,4 +1,4 @@
-//! Our pages with a live feed that tells what a test wants them to hear.
+//! Our pages with a live feed that sends what a test wants them to get.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const EPOCH: &str = "0123456789abcdef";
 /// So that a page that only listens hears something.
 const BEAT: Duration = Duration::from_secs(2);
 
-/// What the feed tells.
+/// What the feed sends.
 pub struct Script {
     state: Mutex<Value>,
     sequence: Mutex<u64>,

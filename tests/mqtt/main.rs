@@ -22,7 +22,7 @@ async fn gateway(id: &str, kind: SiteKind) -> GatewayHandle {
     GatewayHandle::start(SiteOptions::new(id, id, kind)).await.unwrap()
 }
 
-/// The program with these gateways, telling a broker at `port`.
+/// The program with these gateways, publishing to a broker at `port`.
 async fn serve(gateways: &[&GatewayHandle], port: u16, environment: &[(&str, &str)]) -> Program {
     let list = gateways.iter().map(|gateway| gateway.settings()).collect::<Value>().to_string();
     let port = port.to_string();
@@ -75,7 +75,7 @@ async fn a_broker_comes_to_know_values_and_entities_and_keeps_them() {
     let announcement = listener.announcement(BATTERY_CONFIG).await;
     assert_eq!(announcement["unique_id"], "pypowerwall_home_battery");
     assert_eq!(announcement["state_topic"], "pypowerwall/home/battery");
-    // Every announced entity finds its value, except what this protocol does not tell.
+    // Every announced entity finds its value, except what this protocol does not report.
     let is_untold = |id: &str| {
         let energies = ["energy_imported", "energy_exported"];
         let others = ["time_remaining", "grid_charging", "grid_export"];
@@ -172,7 +172,7 @@ async fn a_broker_that_restarts_is_told_everything_again() {
     later.until("the last of many values", |later| later.newest("pypowerwall/home/status").is_some()).await;
     status_becomes(&program, |status| status["connected"] == true).await;
     let log = program.log();
-    assert_eq!(log.matches("; trying again").count(), 1, "an outage begins once:\n{log}");
+    assert_eq!(log.matches("; retrying").count(), 1, "an outage begins once:\n{log}");
     assert_eq!(log.matches("and 2 attempts").count(), 1, "and ends once:\n{log}");
 }
 

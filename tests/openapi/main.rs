@@ -28,7 +28,7 @@ fn faces(snapshots: Vec<Snapshot>) -> Faces {
     Faces::guarded(snapshots)
 }
 
-/// Every state that a body may have to tell of, the best one first.
+/// Every state that a body may have to describe, the best one first.
 async fn states() -> Vec<(&'static str, Faces)> {
     let (two, three, solar) =
         (telemetry(Powerwall2).await, telemetry(Powerwall3).await, telemetry(Inverter).await);
@@ -73,7 +73,7 @@ async fn post(faces: &Faces, path: &str, token: Option<&str>) -> Answer {
     faces.send(Method::POST, path, &headers).await
 }
 
-/// What stands in the file: a schema and an example for each route.
+/// What is in the file: a schema and an example for each route.
 #[actix_web::test]
 async fn schemas_and_examples_are_those_of_rendered_bodies() {
     let states = states().await;

@@ -244,14 +244,14 @@ async fn settings_are_read_again_when_it_is_told_to() {
 
     write(list(&[&home, &cabin]));
     program.signal("HUP").await;
-    program.has_said("reading the settings again: 2 gateways").await;
+    program.has_said("reloading the settings: 2 gateways").await;
     until_listed(&program, &["home", "cabin"]).await;
     program.health_becomes("cabin", is_live).await;
     assert_eq!(home.counters().connections(), connections, "what did not change goes on");
 
     write("[{\"id\":\"home\",\"hosts\":\"x\"}]".into());
     program.signal("HUP").await;
-    program.has_said("keeping the settings as they were").await;
+    program.has_said("keeping the previous settings").await;
     until_listed(&program, &["home", "cabin"]).await;
 
     write(list(&[&cabin]));
@@ -273,7 +273,7 @@ async fn a_pipe_in_place_of_the_settings_holds_up_nobody() {
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
     program.signal("HUP").await;
     program.has_said("it is not a regular file").await;
-    program.has_said("keeping the settings as they were").await;
+    program.has_said("keeping the previous settings").await;
     program.health_becomes("home", is_live).await;
     program.signal("TERM").await;
     assert_eq!(program.ended().await.code(), Some(0));

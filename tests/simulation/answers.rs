@@ -105,7 +105,7 @@ impl Answers {
             (_, Role::Login) => true,
             (Way::Bearer, _) => self.is_installer(call),
             _ if call.path == SIGNED => true,
-            // Whoever may see the meters is logged in.
+            // A client that may see the meters is logged in.
             _ => {
                 let meters = Call { headers: call.headers.clone(), ..Call::get(METERS) };
                 self.gateway.customer(&meters).1.status == 200
@@ -170,7 +170,7 @@ impl Answers {
         given.zip(expected).is_some_and(|((_, given), expected)| *given == *expected)
     }
 
-    /// What the customer API answers. A good answer is given again for some minutes to whoever has the same session.
+    /// What the customer API answers. A good answer is given again for some minutes to holders of the same session.
     pub fn customer(&mut self, call: &Call, stamp: Stamp) -> Answer {
         let credentials =
             || call.headers.iter().find_map(|(_, value)| value.to_str().ok()).unwrap_or_default();
@@ -228,7 +228,7 @@ impl Answers {
     }
 }
 
-/// What a request is for. Queries are told apart by their length: checking signatures would take most of the time.
+/// What a request is for. Queries are distinguished by their length: checking signatures would take most of the time.
 pub fn role_of(request: &Request) -> Role {
     let Some(body) = &request.body else { return Role::Din };
     role_of_envelope(Frame::decode(body.clone()).unwrap().envelope)

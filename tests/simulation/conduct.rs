@@ -1,4 +1,4 @@
-//! How a gateway is treated: one exchange at a time, pauses kept, silence when it asks for silence, never too much, and
+//! How a gateway is treated: one exchange at a time, pauses kept, a cool-down when it asks for one, never too much, and
 //! no login that is not needed.
 //!
 //! The figures are those of the table in `docs/architecture.md`, written down again on purpose.
@@ -162,7 +162,7 @@ impl Conduct {
         if let Some(quiet_until) = self.quiet_until.max(of_door).filter(|until| now < *until) {
             let early = quiet_until - now;
             return Err(format!(
-                "{role:?} is asked {early:?} before the silence is over that the gateway asked for"
+                "{role:?} is asked {early:?} before the cool-down is over that the gateway asked for"
             ));
         }
         if let Some(refused_until) = self.refused_until.filter(|until| now < *until) {
@@ -229,7 +229,7 @@ impl Conduct {
             Some(LinkError::RateLimited { retry_after } | LinkError::Busy { retry_after }) => {
                 let until = now + silence(*retry_after);
                 match self.is_of_customer(role) {
-                    true => self.energies_from = Some((until, "a wish for silence")),
+                    true => self.energies_from = Some((until, "a cool-down")),
                     false => self.quiet_doors[door as usize] = Some(until),
                 }
             }
@@ -339,7 +339,7 @@ impl Conduct {
                     .flatten()
                     <= Some(now) =>
             {
-                Err("it keeps a silence that nobody asked for".into())
+                Err("it keeps a cool-down that nobody asked for".into())
             }
             Ended::Failed(LinkError::LoginBudget { .. }) => {
                 let exhausted = LOGINS.iter().any(|(most, window)| {
@@ -429,19 +429,19 @@ impl Conduct {
         self.paced.clear();
         self.failures = self.consecutive;
         self.healthy_polls = 0;
-        // A new link does not know when the energies were asked for last, or when one of two ways wanted silence.
+        // A new link does not know when the energies were asked for last, or when one of two ways wanted a cool-down.
         self.energies_from = None;
         self.quiet_doors = [None; 2];
         self.last_crash = Some(now);
         self.last_poll = Some(Ended::Crashed);
     }
 
-    /// The configuration changed; another actor asks at once, unless the gateway asked for silence.
+    /// The configuration changed; another actor asks at once, unless the gateway asked for a cool-down.
     pub fn stopped(&mut self, now: Instant) {
         self.healthy_polls = 0;
         self.polling_since = None;
         self.energies_from = None;
-        // Nor when one of two ways wanted silence; that of the whole gateway is kept.
+        // Nor when one of two ways wanted a cool-down; that of the whole gateway is kept.
         self.quiet_doors = [None; 2];
         self.paced.clear();
         if let Some(Ended::Failed(error)) = &self.last_poll

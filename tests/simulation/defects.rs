@@ -57,8 +57,8 @@ pub enum Defect {
     OrdersUnrecorded,
     /// A check of a way that rests leaves its deadline in the past when the answer says nothing of the way.
     LeavesDeadlines,
-    /// Wi-Fi does not stand in for the LAN.
-    NeverStandsIn,
+    /// Wi-Fi does not take over from the LAN.
+    NeverTakesOver,
     /// Lifetime energies that cannot be had are asked for again at once.
     ImpatientForEnergies,
     /// Requests are signed for another gateway.

@@ -2,9 +2,9 @@
 //! of trouble in a few minutes. The clock is tokio's, paused; the gateways, their answers and everything that goes
 //! wrong follow from a seed.
 //!
-//! *Always*: one exchange in flight per gateway, whichever way it is reached; silence after 429 and 503, pauses after
+//! *Always*: one exchange in flight per gateway, whichever way it is reached; cool-down after 429 and 503, pauses after
 //! everything else; no login but after a refusal, three in ten minutes and ten a day; no value looks newer than it is,
-//! none is another gateway's; a way that rests is left alone, and the other one stands in; a sum is the sum of those it
+//! none is another gateway's; a way that rests is left alone, and the other one takes over; a sum is the sum of those it
 //! lists, and names who is missing.
 //! *Eventually*: fresh within two polls of the end of the trouble, and these polls come in time.
 //!
@@ -121,7 +121,7 @@ fn whatever_goes_wrong_every_gateway_is_treated_gently_shown_honestly_and_fresh_
             "signed",
             "energies",
             "energies at the end",
-            "Wi-Fi stands in",
+            "Wi-Fi takes over",
             "the LAN is given up",
             "a check says nothing of the LAN",
         ];
@@ -173,7 +173,7 @@ fn assert_found(defect: Defect, words: &str) {
 #[test]
 fn the_harness_reports_every_defect_that_is_put_in() {
     assert_found(Defect::NoSingleFlight, "in flight at the same time");
-    assert_found(Defect::NoCoolDown, "before the silence is over");
+    assert_found(Defect::NoCoolDown, "before the cool-down is over");
     assert_found(Defect::NoPauseAfterRefusal, "before the pause after refused credentials");
     assert_found(Defect::Impatient, "requests within a minute");
     assert_found(Defect::OldAsNew, "goes back in time");
@@ -190,7 +190,7 @@ fn the_harness_reports_every_defect_that_is_put_in() {
     assert_found(Defect::ChangesAByte, "another byte of the configuration");
     assert_found(Defect::OrdersUnrecorded, "that is not in the journal");
     assert_found(Defect::LeavesDeadlines, "requests within a minute");
-    assert_found(Defect::NeverStandsIn, "does not stand in");
+    assert_found(Defect::NeverTakesOver, "does not take over");
     assert_found(Defect::ImpatientForEnergies, "the energies are asked for");
     assert_found(Defect::SignsForAnother, "two polls after the trouble it is still");
 }

@@ -1,6 +1,6 @@
 //! Orders in a simulated house: who asks for what, what arrives at the gateways, and whether each outcome is true.
 //!
-//! Every order of a gateway asks for another value, so that what arrives can be told apart.
+//! Every order of a gateway asks for another value, so that what arrives can be distinguished.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,7 +123,7 @@ impl Ledger {
     /// A signed order arrives; `limit`: of one exchange.
     pub fn arrives_signed(&mut self, body: &Bytes, now: Instant, limit: Duration) -> Result<(), String> {
         let blob = signed_config(body).ok_or("an order without a configuration")?;
-        let blob = String::from_utf8(blob.to_vec()).map_err(|_| "an order with what is no text")?;
+        let blob = String::from_utf8(blob.to_vec()).map_err(|_| "an order with what is not text")?;
         let Some((read, before)) = &self.config else {
             return Err("an order is sent without reading the configuration".into());
         };

@@ -83,7 +83,7 @@ impl Ways {
         };
         let Err(error) = outcome else {
             *side = Side::default();
-            return (door == Door::Wifi && self.lan_error.is_some()).then_some("Wi-Fi stands in");
+            return (door == Door::Wifi && self.lan_error.is_some()).then_some("Wi-Fi takes over");
         };
         if door == Door::Lan {
             self.lan_error = Some(error.clone());
@@ -127,14 +127,14 @@ impl Ways {
     /// After a question to the leader.
     fn judge(&self, outcome: &Result<Bytes, LinkError>) -> Result<(), String> {
         let (Err(_), Some(error)) = (outcome, &self.lan_error) else { return Ok(()) };
-        // What cannot be read is no better over another way, and who asks for silence gets it.
+        // What cannot be read is no better over another way, and a gateway that asks for a cool-down gets it.
         let is_final = matches!(
             error,
             LinkError::Malformed { .. } | LinkError::RateLimited { .. } | LinkError::Busy { .. }
         );
         match is_final || self.wifi_was_asked || self.wifi.failures > 0 {
             true => Ok(()),
-            false => Err(format!("Wi-Fi works and does not stand in for the LAN: {error}")),
+            false => Err(format!("Wi-Fi works and does not take over from the LAN: {error}")),
         }
     }
 }

@@ -127,7 +127,7 @@ fn link(
             let lan = watched(lan, Place::Way(Door::Lan), &ways, world, leads_to);
             let wifi = FrameChannel::new(wire(Door::Wifi), LinkKind::Tedapi);
             let wifi = watched(wifi, Place::Way(Door::Wifi), &ways, world, leads_to);
-            let pair = Pair::new(lan, wifi, defect != Some(Defect::NeverStandsIn));
+            let pair = Pair::new("home", lan, wifi, defect != Some(Defect::NeverTakesOver));
             let pair = watched(pair, Place::Pair(defect), &ways, world, leads_to);
             tedapi(pair, QuerySet::V2024_06, plan)
         }
@@ -141,7 +141,7 @@ fn link(
                 timezone: "America/Los_Angeles".into(),
                 certificate: CertificatePolicy::Off,
             };
-            Box::new(LocalLink::over(wire(Door::Lan), &access, memory.clone()))
+            Box::new(LocalLink::over("home", wire(Door::Lan), &access, memory.clone()))
         }
     };
     Box::new(Careful::new(link, memory))
@@ -149,8 +149,8 @@ fn link(
 
 fn tedapi(channel: impl Channel + 'static, set: QuerySet, plan: &SitePlan) -> Box<dyn Link> {
     let host = "192.168.91.1";
-    let link = TedapiLink::over(channel, Queries::of(set), host);
-    Box::new(if plan.energies { link.with_energies(host, true) } else { link })
+    let link = TedapiLink::over("home", channel, Queries::of(set), host);
+    Box::new(if plan.energies { link.with_energies(true) } else { link })
 }
 
 fn watched<C>(
@@ -185,7 +185,7 @@ fn connect(world: Arc<World>, defect: Option<Defect>) -> LinkFactory {
     Arc::new(move |settings| {
         let site = settings.facts.id.bytes().last().map_or(0, |digit| usize::from(digit - b'0'));
         let limit = settings.timeout;
-        let memory = memories.of(&settings.facts.id, None);
+        let memory = memories.of(&settings.facts.id, &settings.facts.id, None);
         let first = link(&world, site, limit, memory, defect);
         let again = world.clone();
         let anew = move || link(&again, site, limit, Memory::new("", None), defect);

@@ -10,8 +10,8 @@ use crate::settings::Ways;
 const WIFI_ADDRESS: &str = "192.168.91.1";
 const END_OF_STICKER: &str = "unless the owner chose another one, it is the last five characters of the gateway password on the sticker";
 
-const BEARER_REFUSED: &str = "the login as installer takes the whole gateway password, and works on solar inverters only: \
-     with a battery, leave tedapi_auth_mode out";
+const BEARER_REFUSED: &str = "the login as installer takes the full gateway password, and works on solar inverters only: \
+     with a battery, omit tedapi_auth_mode";
 
 /// The next steps, the most important first.
 pub(super) fn of(ways: &Ways, seen: &Result<Seen, LinkError>, findings: &[Finding]) -> Vec<String> {
@@ -70,7 +70,7 @@ fn gateway_password(ways: &Ways, customer_works: bool) -> String {
             "the last five characters of the gateway password are right; either its beginning is mistyped, {route}"
         ),
         false => {
-            format!("the gateway password (gw_pwd) is wrong – it stands on the gateway's sticker – {route}")
+            format!("the gateway password (gw_pwd) is wrong – it is on the gateway's sticker – {route}")
         }
     }
 }
@@ -100,16 +100,15 @@ fn customer_password(ways: &Ways, tedapi_works: bool) -> String {
     }
 }
 
-/// What time will tell.
+/// What only time decides.
 fn waiting(finding: &Finding) -> Option<String> {
     match &finding.outcome {
         Outcome::Failed(LinkError::LoginBudget { .. }) => Some(
-            "wait, rather than risk that the gateway locks everybody out; stop other programs that log in"
+            "wait, rather than risk that the gateway locks everyone out; stop other programs that log in"
                 .into(),
         ),
         Outcome::Failed(LinkError::RateLimited { .. } | LinkError::Busy { .. }) => Some(
-            "the gateway wants to be left alone for five minutes at least; nothing is asked before then"
-                .into(),
+            "the gateway asked for a cool-down of at least five minutes; nothing is asked before then".into(),
         ),
         _ => None,
     }

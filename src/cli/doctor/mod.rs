@@ -1,6 +1,6 @@
 //! `doctor`: tries every way to a gateway that the given credentials allow, and says which work and what to do next.
 //!
-//! It keeps to the same login budget and the same silences as the service: both stand in the same file.
+//! It keeps to the same login budget and the same cool-downs as the service: both are in the same file.
 
 mod advice;
 mod probes;
@@ -105,7 +105,8 @@ async fn glance(ways: &Ways, memories: &Memories) -> Result<Seen, LinkError> {
     let certificate = any.and_then(|gateway| gateway.link.certificate()).cloned().unwrap_or_default();
     let limit = any.map_or(probes::LIMIT, |gateway| gateway.timeout);
     let file = any.and_then(|gateway| gateway.state_file.as_deref());
-    let memory = memories.at(&ways.host, ways.port, file);
+    let id = any.map_or(ways.host.as_str(), |gateway| gateway.facts.id.as_str());
+    let memory = memories.at(id, &ways.host, ways.port, file);
     memory.recall().await;
     if let Some(left) = memory.silence_left() {
         return Err(LinkError::Silence { left });
@@ -125,7 +126,7 @@ fn describe(seen: &Result<Seen, LinkError>) -> String {
             format!("a Powerwall gateway answers{kind}{firmware}")
         }
         Ok(Seen::Powerwall3) => "a Powerwall 3 answers".into(),
-        Ok(Seen::Guarded) => "a gateway answers; it tells nothing without a login".into(),
+        Ok(Seen::Guarded) => "a gateway answers; it reports nothing without a login".into(),
         Ok(Seen::Stranger) => "something answers, but not like a gateway".into(),
         Err(error) => error.to_string(),
     }

@@ -17,7 +17,7 @@ use crate::settings::{GatewaySettings, Ways};
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
 /// A poll is three exchanges at most.
 const EXCHANGES_OF_A_POLL: u32 = 3;
-/// So many further questions tell the firmware and how much of an API there is.
+/// Enough further questions to learn the firmware and how much of an API there is.
 const FURTHER_QUESTIONS: usize = 4;
 
 pub(super) type Probe = for<'a> fn(&'a Ways, &'a Memories) -> LocalBoxFuture<'a, Finding>;
@@ -62,7 +62,7 @@ async fn poll(gateway: Option<&GatewaySettings>, memories: &Memories, missing: &
     let mut link = connect_with(gateway, memories);
     let limit = gateway.timeout * EXCHANGES_OF_A_POLL;
     match timeout(limit, link.poll()).await.unwrap_or(Err(LinkError::Timeout(limit))) {
-        Ok(source) => Outcome::Works(told(&further(&mut *link, source).await)),
+        Ok(source) => Outcome::Works(described(&further(&mut *link, source).await)),
         Err(error) => Outcome::Failed(error),
     }
 }
@@ -79,7 +79,7 @@ async fn further(link: &mut dyn Link, mut source: Arc<dyn Answers>) -> Arc<dyn A
     source
 }
 
-fn told(source: &Arc<dyn Answers>) -> String {
+fn described(source: &Arc<dyn Answers>) -> String {
     let telemetry = Telemetry::new(source.clone(), Adjustments::default());
     let readings = &telemetry.readings;
     let watts = |name: &str, power: Option<Number>| match power {
@@ -88,7 +88,7 @@ fn told(source: &Arc<dyn Answers>) -> String {
         None => format!("{name} unknown"),
     };
     let power = readings.power;
-    let mut told = [
+    let mut text = [
         watts("grid", power.site),
         watts("home", power.load),
         watts("solar", power.solar),
@@ -96,13 +96,13 @@ fn told(source: &Arc<dyn Answers>) -> String {
     ]
     .join(", ");
     if let Some(percent) = readings.charge.state_of_energy() {
-        told += &format!(", charge {:.1} %", percent.to_app_clamped().0);
+        text += &format!(", charge {:.1} %", percent.to_app_clamped().0);
     }
     if let Some(firmware) = &readings.firmware {
-        told += &format!("; firmware {firmware}");
+        text += &format!("; firmware {firmware}");
     }
     if source.is_basic_lan() {
-        told += "; Basic LAN: power, charge and grid status only";
+        text += "; Basic LAN: power, charge and grid status only";
     }
-    told
+    text
 }

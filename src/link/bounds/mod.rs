@@ -79,7 +79,7 @@ impl Bounds {
     /// Whether the document is small enough to be read. Whether it is JSON at all, its reader finds out.
     ///
     /// # Errors
-    /// With what is too large about it.
+    /// What is too large about it.
     pub fn check(&self, json: &[u8]) -> Result<(), Excess> {
         length(json.len(), self.bytes)?;
         json::weigh(json, self).map(|_| ())
@@ -87,16 +87,25 @@ impl Bounds {
 }
 
 /// Holds a length against its bound.
+///
+/// # Errors
+/// If `found` is more than `most`.
 pub fn length(found: usize, most: usize) -> Result<(), Excess> {
     if found > most { Err(Excess::Bytes { most }) } else { Ok(()) }
 }
 
 /// Holds the length of a name that is shown everywhere against its bound.
+///
+/// # Errors
+/// If it is longer than [`LONGEST_NAME`] bytes.
 pub fn name(name: &str) -> Result<(), Excess> {
     if name.len() > LONGEST_NAME { Err(Excess::Text { most: LONGEST_NAME }) } else { Ok(()) }
 }
 
 /// Holds a number of `what` against its bound.
+///
+/// # Errors
+/// If there are more than `most`.
 pub fn count(found: usize, most: usize, what: &'static str) -> Result<(), Excess> {
     if found > most { Err(Excess::Count { what, most }) } else { Ok(()) }
 }

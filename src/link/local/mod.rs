@@ -2,7 +2,7 @@
 //!
 //! The meters are asked at every poll, and they alone decide whether the session is still good: a gateway refuses
 //! single endpoints to customers, and logging in again for each of those is how clients get locked out. A Powerwall 3
-//! over its wired LAN answers three endpoints only (Basic LAN); it is told apart by its 404 on the status, and asked
+//! over its wired LAN answers three endpoints only (Basic LAN); it is recognised by its 404 on the status, and asked
 //! for that again now and then, so that no verdict is final.
 
 pub mod answers;
@@ -30,7 +30,7 @@ use schedule::{CONFIRM_EVERY, Schedule};
 
 /// Firmware from here on has no vitals.
 const NO_VITALS_SINCE: (u32, u32) = (23, 44);
-const REFUSED: &str = "the login was good, but the gateway refuses to tell; it may be asked too much by several clients, \
+const REFUSED: &str = "the login was good, but the gateway refuses to answer; several clients may ask it too much, \
      or its firmware may not allow this to customers";
 
 /// How much of the customer API a gateway has.
@@ -42,6 +42,8 @@ enum Surface {
 }
 
 pub struct LocalLink<X> {
+    /// The id of the gateway, for the log.
+    gateway: String,
     web: X,
     config: LocalConfig,
     /// Session and login budget.
@@ -59,14 +61,17 @@ pub struct LocalLink<X> {
 }
 
 impl LocalLink<Https> {
-    pub fn new(config: &LocalConfig, limit: Duration, memory: Arc<Memory>) -> Self {
-        Self::over(Https::new(&config.host, config.port, &config.certificate, limit), config, memory)
+    pub fn new(gateway: &str, config: &LocalConfig, limit: Duration, memory: Arc<Memory>) -> Self {
+        let web = Https::new(&config.host, config.port, &config.certificate, limit);
+        Self::over(gateway, web, config, memory)
     }
 }
 
 impl<X: Exchange> LocalLink<X> {
-    pub fn over(web: X, config: &LocalConfig, memory: Arc<Memory>) -> Self {
+    /// `gateway` is the id, for the log.
+    pub fn over(gateway: &str, web: X, config: &LocalConfig, memory: Arc<Memory>) -> Self {
         Self {
+            gateway: gateway.to_owned(),
             web,
             config: config.clone(),
             memory,
@@ -150,7 +155,8 @@ impl<X: Exchange> LocalLink<X> {
         self.answers = answers;
         let now = Instant::now();
         if is_other {
-            log::warn!("{}: another gateway answers at this address", self.config.host);
+            let id = self.gateway.as_str();
+            log::warn!(gateway = id; "gateway {id}: another gateway answers at {}", self.config.host);
             self.schedule = Schedule::new(now);
         }
         self.schedule.answered(endpoint, now);
@@ -215,7 +221,8 @@ impl<X: Exchange> LocalLink<X> {
                 Ok(())
             }
             Err(LinkError::Refused { status, .. }) => {
-                log::debug!("{}: {} is refused (HTTP {status})", self.config.host, endpoint.path());
+                let (id, path) = (self.gateway.as_str(), endpoint.path());
+                log::debug!(gateway = id, status = status; "gateway {id}: {path} is refused (HTTP {status})");
                 self.answers.forget(endpoint);
                 self.schedule.refused(endpoint, now);
                 Ok(())
@@ -236,9 +243,10 @@ impl<X: Exchange> LocalLink<X> {
         self.surface = surface;
         self.answers.set_basic_lan(surface == Surface::BasicLan);
         if surface == Surface::BasicLan {
+            let id = self.gateway.as_str();
             log::info!(
-                "{}: it answers three endpoints only, as a Powerwall 3 does over its wired LAN (Basic LAN)",
-                self.config.host
+                gateway = id;
+                "gateway {id}: serves three endpoints only, as a Powerwall 3 does over its wired LAN (Basic LAN)"
             );
             let beyond = Endpoint::ALL.into_iter().filter(|endpoint| !endpoint.is_basic());
             beyond.for_each(|endpoint| self.answers.forget(endpoint));

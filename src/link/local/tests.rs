@@ -103,7 +103,7 @@ impl Bench {
             certificate: CertificatePolicy::Off,
         };
         let memory = Memory::new("home", None);
-        let link = LocalLink::over(gateway.clone(), &config, memory.clone());
+        let link = LocalLink::over("home", gateway.clone(), &config, memory.clone());
         let link = Careful::new(Box::new(link), memory);
         Self { gateway, link, started: Instant::now(), newest: None }
     }
@@ -198,7 +198,7 @@ async fn what_is_not_there_is_asked_again_after_ten_minutes_and_vitals_of_newer_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_charge_that_is_no_longer_told_is_not_shown_for_long() {
+async fn a_charge_that_is_no_longer_reported_is_not_shown_for_long() {
     let mut bench = Bench::new("26.26.11 a");
     bench.run(60 * SECOND).await;
     let charge = |bench: &Bench| bench.answers().readings(&Adjustments::default()).charge.state_of_energy();
@@ -209,7 +209,7 @@ async fn a_charge_that_is_no_longer_told_is_not_shown_for_long() {
     bench.run(120 * SECOND).await;
     assert_eq!(charge(&bench), None);
     let telemetry = Telemetry::new(bench.newest.clone().unwrap(), Adjustments::default());
-    assert!(telemetry.is_meaningful(), "the meters are told still");
+    assert!(telemetry.is_meaningful(), "the meters are still reported");
 }
 
 #[tokio::test(start_paused = true)]

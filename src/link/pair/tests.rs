@@ -80,7 +80,7 @@ struct Bench {
 impl Bench {
     fn new(failover: bool) -> Self {
         let (lan, wifi) = (Scripted::new(LinkKind::V1r), Scripted::new(LinkKind::Tedapi));
-        Self { pair: Pair::new(lan.clone(), wifi.clone(), failover), lan, wifi }
+        Self { pair: Pair::new("home", lan.clone(), wifi.clone(), failover), lan, wifi }
     }
 
     async fn leader(&mut self) -> Result<Bytes, LinkError> {
@@ -166,7 +166,7 @@ async fn no_poll_fails_while_one_way_works() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_both_fail_both_are_tried_and_the_lan_is_what_is_told() {
+async fn when_both_fail_both_are_tried_and_the_lan_is_what_is_reported() {
     let mut bench = Bench::new(true);
     bench.lan.fail(unknown_key());
     bench.wifi.fail(down());
@@ -231,7 +231,11 @@ async fn wifi_that_nobody_needs_is_looked_after_now_and_then() {
     assert_eq!(wifi(&bench).why, "stands by");
     bench.wifi.fail(down());
     bench.run(3600).await;
-    assert_eq!(wifi(&bench).last_error.unwrap().kind, "unreachable", "one learns that it would not stand in");
+    assert_eq!(
+        wifi(&bench).last_error.unwrap().kind,
+        "unreachable",
+        "it is known that it could not take over"
+    );
     assert_eq!(bench.pair.kind(), LinkKind::V1r);
 }
 
@@ -293,7 +297,7 @@ async fn whatever_the_check_of_a_resting_lan_is_answered_the_next_one_waits_for_
             bench.lan.fail(then.clone());
             let mut checks: Vec<Instant> = Vec::new();
             for _ in 0..1200 {
-                assert_eq!(bench.leader().await.unwrap(), "TEDAPI", "{first} {then}: Wi-Fi stands in");
+                assert_eq!(bench.leader().await.unwrap(), "TEDAPI", "{first} {then}: Wi-Fi takes over");
                 // What a gateway's actor does with slow data: goes on for as long as something is due.
                 while bench.pair.check_due().is_some_and(|due| due <= Instant::now()) {
                     bench.pair.check(DIN).await.unwrap();
@@ -347,7 +351,7 @@ impl Channel for Hanging {
 #[tokio::test(start_paused = true)]
 async fn a_check_that_is_given_up_from_outside_is_not_made_again_at_once() {
     let asked = Rc::new(RefCell::new(0));
-    let mut pair = Pair::new(Hanging(asked.clone()), Scripted::new(LinkKind::Tedapi), true);
+    let mut pair = Pair::new("home", Hanging(asked.clone()), Scripted::new(LinkKind::Tedapi), true);
     let mut checks = 0;
     for second in 0..600 {
         let target = Target::Gateway { din: DIN };

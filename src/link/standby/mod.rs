@@ -42,7 +42,7 @@ struct Member {
     link: Box<dyn Link>,
     /// When it is asked next while it is not active.
     pause: Pause,
-    /// Whether it must not be asked before, not even in need: it refused the credentials, or asked for silence.
+    /// Whether it must not be asked before, not even in need: it refused the credentials, or asked for a cool-down.
     is_silenced: bool,
     last_success: Option<Instant>,
     last_error: Option<LinkError>,
@@ -185,7 +185,7 @@ impl Standby {
         if trusted.is_empty() { may_be_asked } else { trusted }
     }
 
-    /// A gateway that asked for silence over one link is not asked over another one that leads to the same machine.
+    /// A gateway that asked for a cool-down over one link is not asked over another one that leads to the same machine.
     fn share_silence(&mut self, place: usize, error: &LinkError) {
         let Some(asked) = silence::asked(error) else { return };
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! When the lifetime energies are asked for, which TEDAPI does not tell and the gateway's customer API does.
+//! When the lifetime energies are asked for, which the gateway's customer API reports and TEDAPI does not.
 //!
 //! A way of its own, however it fares: what goes wrong here only rests the energies, and the readings go on.
 //! Logging in is the only thing that could do harm, so it is done rarely.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use awc::http::header;
 use bytes::Bytes;
-use log::{info, warn};
+use log::{Level, info, log};
 use tokio::time::Instant;
 
 use crate::link::https::Call;
@@ -32,8 +32,8 @@ const FORGETFUL_PAUSE: Duration = Duration::from_secs(240);
 
 /// What is due of the lifetime energies of one gateway, and what went wrong.
 pub struct Energies {
-    /// How the gateway is called in the log.
-    host: String,
+    /// The id of the gateway, for the log.
+    gateway: String,
     /// When they are asked for next.
     pause: Pause,
     /// Whether the next exchange is a login.
@@ -48,14 +48,14 @@ pub struct Energies {
 
 impl Energies {
     /// `remembers`: whether logins are written down, so that a restart does not forget them.
-    pub fn new(host: &str, remembers: bool) -> Self {
+    pub fn new(gateway: &str, remembers: bool) -> Self {
         let now = Instant::now();
         let mut login = Pause::new(Growth::constant(LOGIN_EVERY), now);
         if !remembers {
             login.wait(FORGETFUL_PAUSE, now);
         }
         Self {
-            host: host.to_owned(),
+            gateway: gateway.to_owned(),
             pause: Pause::new(FAILED, now),
             wants_login: false,
             login,
@@ -129,7 +129,8 @@ impl Energies {
         let now = Instant::now();
         let Err(error) = outcome else {
             if self.problem.take().is_some() {
-                info!("{} tells its lifetime energies again", self.host);
+                let id = self.gateway.as_str();
+                info!(gateway = id; "gateway {id}: reports its lifetime energies again");
             }
             self.pause.succeeded_for(EVERY, now);
             return;
@@ -145,12 +146,15 @@ impl Energies {
             self.pause.at_least(asked, now);
         }
         if self.problem.as_ref().map(LinkError::kind) != Some(error.kind()) {
-            let (host, seconds) = (&self.host, self.pause.left(now).unwrap_or_default().as_secs());
-            let told = format!("{host}: no lifetime energies for {seconds} s, the readings go on: {error}");
-            match error {
-                LinkError::NotFound(_) => info!("{told}"),
-                _ => warn!("{told}"),
-            }
+            let (id, seconds) = (self.gateway.as_str(), self.pause.left(now).unwrap_or_default().as_secs());
+            let level = match error {
+                LinkError::NotFound(_) => Level::Info,
+                _ => Level::Warn,
+            };
+            log!(
+                level, gateway = id, kind = error.kind();
+                "gateway {id}: no lifetime energies for {seconds} s; the readings go on: {error}"
+            );
         }
         self.problem = Some(error.clone());
     }

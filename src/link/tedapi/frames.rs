@@ -17,7 +17,7 @@ use crate::link::tedapi::answers::SystemInfo;
 /// `ReadFile::domain`
 const CONFIGURATION: i32 = 1;
 const CONFIG_FILE: &str = "config.json";
-/// What a query complains of; whoever reads it wants no more.
+/// How much of a complaint is kept; nobody reads more.
 const LIMITS: [Most; 2] = [
     Most { path: &[16, 2, 3], most: 64, what: "errors" },
     Most { path: &[16, 2, 3, 1], most: 512, what: "fields with errors" },
@@ -64,6 +64,9 @@ pub fn wrap(envelope: Bytes, auth: i32) -> Bytes {
 }
 
 /// The encoded envelope in a frame.
+///
+/// # Errors
+/// The body is empty, is not a frame, or holds no envelope.
 pub fn unwrap(body: Bytes, what: &str) -> Result<Bytes, LinkError> {
     if body.is_empty() {
         return Err(malformed(what, "it is empty"));
@@ -105,8 +108,11 @@ pub fn system_info() -> Envelope {
     Envelope { common: Some(common), ..Envelope::default() }
 }
 
-/// The JSON document of a query's answer.
-pub fn query_answer(envelope: Bytes, what: &str) -> Result<Bytes, LinkError> {
+/// The JSON document of a query's answer, and what the gateway complained about if it answered only in part.
+///
+/// # Errors
+/// The envelope cannot be read, reports an error, or holds no data.
+pub fn query_answer(envelope: Bytes, what: &str) -> Result<(Bytes, Option<String>), LinkError> {
     let response = open(envelope, what)?.graphql.and_then(|graphql| graphql.response);
     let response = response.ok_or_else(|| malformed(what, "it holds no query response"))?;
     let complaint = || {
@@ -120,18 +126,22 @@ pub fn query_answer(envelope: Bytes, what: &str) -> Result<Bytes, LinkError> {
         };
         return Err(malformed(what, why));
     }
-    if !response.errors.is_empty() {
-        log::debug!("{what}: answered in part: {}", complaint());
-    }
-    Ok(response.data)
+    let complaint = (!response.errors.is_empty()).then(complaint);
+    Ok((response.data, complaint))
 }
 
 /// The `config.json` of an answer.
+///
+/// # Errors
+/// As for [`config_file`].
 pub fn config_answer(envelope: Bytes) -> Result<Bytes, LinkError> {
     config_file(envelope).map(|(blob, _)| blob)
 }
 
 /// The `config.json` of an answer, and its hash, which may be empty.
+///
+/// # Errors
+/// The envelope cannot be read, reports an error, or holds no file.
 pub fn config_file(envelope: Bytes) -> Result<(Bytes, Bytes), LinkError> {
     let what = "the configuration read";
     let read = open(envelope, what)?.files.and_then(|files| files.read_response).unwrap_or_default();
@@ -171,6 +181,10 @@ pub fn config_updated(envelope: Bytes) -> Updated {
     }
 }
 
+/// The firmware record of an answer.
+///
+/// # Errors
+/// The envelope cannot be read, reports an error, or holds no system information.
 pub fn system_info_answer(envelope: Bytes) -> Result<SystemInfo, LinkError> {
     let what = "the system information request";
     let info = open(envelope, what)?.common.and_then(|common| common.system_info);

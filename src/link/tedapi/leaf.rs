@@ -1,6 +1,6 @@
 //! One number in a JSON document, replaced where it stands: every other byte stays as it is.
 //!
-//! A document is refused rather than guessed at: a key that is there twice, a leaf that is missing or is no number.
+//! A document is refused rather than guessed at: a key that is there twice, a leaf that is missing or is not a number.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,11 +12,11 @@ use serde_json::value::RawValue;
 /// Why a document is left alone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeafError {
-    #[error("it is no JSON document: {0}")]
+    #[error("it is not a JSON document: {0}")]
     NoJson(String),
     #[error("it has no {0}")]
     Missing(String),
-    #[error("its {0} is no number")]
+    #[error("its {0} is not a number")]
     NoNumber(String),
     /// Replacing went wrong; nothing may be done with the result.
     #[error("its {0} does not read back after it was replaced")]
@@ -26,7 +26,7 @@ pub enum LeafError {
 /// The text at `path` in `document`, an object.
 ///
 /// # Errors
-/// If the document is no JSON, names a key of the path twice, or has nothing there.
+/// If the document is not JSON, names a key of the path twice, or has nothing there.
 pub fn text<'a>(document: &'a str, path: &[&str]) -> Result<&'a str, LeafError> {
     let mut text = document;
     for key in path {
@@ -62,7 +62,7 @@ pub fn replace(document: &str, path: &[&str], value: f64) -> Result<String, Leaf
     }
 }
 
-/// Where `part`, which was cut from `whole`, stands in it.
+/// Where `part`, which was cut from `whole`, begins in it.
 fn place(whole: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start..start + part.len()
@@ -118,19 +118,19 @@ mod tests {
     #[test]
     fn what_is_doubtful_is_left_alone() {
         for (document, part) in [
-            ("", "no JSON"),
+            ("", "not a JSON"),
             ("{}", "has no site_info"),
-            ("[]", "no JSON"),
-            ("{\"site_info\":null}", "no JSON"),
+            ("[]", "not a JSON"),
+            ("{\"site_info\":null}", "not a JSON"),
             ("{\"site_info\":{}}", "has no site_info.backup"),
-            ("{\"site_info\":{\"backup_reserve_percent\":null}}", "no number"),
-            ("{\"site_info\":{\"backup_reserve_percent\":\"24\"}}", "no number"),
-            ("{\"site_info\":{\"backup_reserve_percent\":false}}", "no number"),
+            ("{\"site_info\":{\"backup_reserve_percent\":null}}", "not a number"),
+            ("{\"site_info\":{\"backup_reserve_percent\":\"24\"}}", "not a number"),
+            ("{\"site_info\":{\"backup_reserve_percent\":false}}", "not a number"),
             ("{\"site_info\":{\"backup_reserve_percent\":24}} x", "trailing"),
-            ("{\"site_info\":{\"backup_reserve_percent\":24},\"a\":}", "no JSON"),
+            ("{\"site_info\":{\"backup_reserve_percent\":24},\"a\":}", "not a JSON"),
             ("{\"site_info\":{\"backup_reserve_percent\":24},\"s\\u0069te_info\":{}}", "twice"),
             ("{\"site_info\":{\"backup_reserve_percent\":24,\"backup_reserve_percent\":24}}", "twice"),
-            ("{\"site_info\":{\"backup_reserve_percent\":24}", "no JSON"),
+            ("{\"site_info\":{\"backup_reserve_percent\":24}", "not a JSON"),
         ] {
             let error = replace(document, &PATH, 30.0).unwrap_err().to_string();
             assert!(error.contains(part), "{document}: {error}");
@@ -196,7 +196,7 @@ mod tests {
             let reserve = Reserve::new(AppPercent(percent.into())).unwrap();
             let after = replace(&before, &PATH, reserve.raw().0).unwrap();
 
-            // The leaf is found by means of its own: the marks around it, which stand in no other member.
+            // The leaf is found by means of its own: the marks around it, which occur in no other member.
             let start = place(&before, text(&before, &PATH).unwrap()).start;
             prop_assert!(before[..start].trim_end_matches([' ', ':']).ends_with("\"backup_reserve_percent\""));
             let tail = &before[start + "24".len()..];

@@ -2,7 +2,7 @@
 //!
 //! A gateway gets few requests. What changes by the second is asked at every poll; every half minute that question
 //! is replaced by the larger one that contains it. Units behind the gateway take turns, so that a site of three is
-//! asked no more often than a site of one. Last come the lifetime energies, which another interface tells.
+//! asked no more often than a site of one. Last come the lifetime energies, which another interface reports.
 
 pub mod answers;
 pub mod bearer;
@@ -66,8 +66,8 @@ enum Slow {
 pub struct TedapiLink<C> {
     channel: C,
     queries: Queries,
-    /// How the gateway is called in the log.
-    host: String,
+    /// The id of the gateway, for the log.
+    gateway: String,
     /// The last good answer to each question.
     payloads: TedapiAnswers,
     /// Whether the DIN has been confirmed since the last failure: a gateway may have been replaced meanwhile.
@@ -84,13 +84,13 @@ pub struct TedapiLink<C> {
 }
 
 impl<C: Channel> TedapiLink<C> {
-    /// `host` is how the gateway is called in documents.
-    pub fn over(channel: C, queries: Queries, host: &str) -> Self {
+    /// `gateway` is the id, for the log; `host` is how the gateway is called in documents.
+    pub fn over(gateway: &str, channel: C, queries: Queries, host: &str) -> Self {
         let now = Instant::now();
         Self {
             channel,
             queries,
-            host: host.to_owned(),
+            gateway: gateway.to_owned(),
             payloads: TedapiAnswers::new(host),
             confirmed: false,
             controller: Pause::new(RETRY, now),
@@ -102,10 +102,10 @@ impl<C: Channel> TedapiLink<C> {
         }
     }
 
-    /// With the lifetime energies, where the channel leads to the customer API; `host` as in [`TedapiLink::over`].
-    /// `remembers`: whether logins are written down.
-    pub fn with_energies(self, host: &str, remembers: bool) -> Self {
-        Self { energies: Some(Energies::new(host, remembers)), ..self }
+    /// With the lifetime energies, where the channel leads to the customer API. `remembers`: whether logins
+    /// are written down.
+    pub fn with_energies(self, remembers: bool) -> Self {
+        Self { energies: Some(Energies::new(&self.gateway, remembers)), ..self }
     }
 
     fn source(&self) -> Arc<dyn Answers> {
@@ -124,11 +124,12 @@ impl<C: Channel> TedapiLink<C> {
         if !plausible {
             return Err(LinkError::Malformed {
                 what: "the DIN request".into(),
-                why: "it is no DIN; is this the address of a Powerwall gateway?".into(),
+                why: "it is not a DIN; is this the address of a Powerwall gateway?".into(),
             });
         }
         if self.payloads.set_din(din) {
-            log::warn!("{}: another gateway answers at this address: {din}", self.host);
+            let id = self.gateway.as_str();
+            log::warn!(gateway = id; "gateway {id}: another gateway answers at its address: {din}");
             self.start_over();
         }
         self.confirmed = true;
@@ -161,7 +162,12 @@ impl<C: Channel> TedapiLink<C> {
         what: &str,
     ) -> Result<Bytes, LinkError> {
         let question = Question { din, target, payload: frames::query(&query), what };
-        frames::query_answer(self.channel.ask(question).await?, what)
+        let (data, complaint) = frames::query_answer(self.channel.ask(question).await?, what)?;
+        if let Some(complaint) = complaint {
+            let id = self.gateway.as_str();
+            log::debug!(gateway = id; "gateway {id}: answered {what} in part: {complaint}");
+        }
+        Ok(data)
     }
 
     /// Takes an answer over with `accept`; one that cannot be used leaves everything as it was.
@@ -194,7 +200,8 @@ impl<C: Channel> TedapiLink<C> {
                 Err(LinkError::Malformed { what, why } | LinkError::TooLarge { what, why })
                     if !same_query =>
                 {
-                    log::debug!("cannot read the answer to {what}: {why}");
+                    let id = self.gateway.as_str();
+                    log::debug!(gateway = id; "gateway {id}: cannot read the answer to {what}: {why}");
                     self.controller.failed(Instant::now());
                 }
                 Err(error) => return Err(error),
@@ -206,7 +213,7 @@ impl<C: Channel> TedapiLink<C> {
         Ok(self.source())
     }
 
-    /// What is due and has waited longest. Nothing is due before the gateway has told its DIN.
+    /// What is due and has waited longest. Nothing is due before the gateway has reported its DIN.
     fn due(&self, now: Instant) -> Option<Slow> {
         self.payloads.din()?;
         let units =

@@ -19,7 +19,7 @@ use crate::model::{
     Capability, ErrorNote, Means, Obstacle, Order, OrderKind, Outcome, Proof, RawPercent, Reserve, Unable,
 };
 
-/// Where the backup reserve stands in `config.json`.
+/// Where the backup reserve is in `config.json`.
 const RESERVE: [&str; 2] = ["site_info", "backup_reserve_percent"];
 const READ: &str = "the configuration read";
 const WRITE: &str = "the change of the configuration";
@@ -40,7 +40,7 @@ struct Read {
 /// Why what was read must not be written back.
 #[derive(Debug, thiserror::Error)]
 enum Doubt {
-    #[error("it is no text")]
+    #[error("it is not text")]
     NoText,
     #[error("it has no hash, so that the gateway could not notice that somebody else changes it")]
     NoHash,

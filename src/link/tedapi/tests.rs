@@ -38,7 +38,7 @@ struct Gateway {
     units: usize,
     /// Another gateway with this DIN stands there.
     other_din: Option<&'static str>,
-    /// What the customer API tells of the meters.
+    /// What the customer API reports of the meters.
     meters: String,
     /// Answers these with an error, or with something unreadable.
     fails: Vec<(Asked, LinkError)>,
@@ -139,12 +139,11 @@ impl Bench {
         gateway.borrow_mut().meters = r#"{"solar":{"energy_exported":1000}}"#.into();
         let login = Login::customer(&Secret::new("RIGHT"), None, Memory::new("192.168.91.1", None));
         let channel = FrameChannel::new(Wire(gateway.clone(), login.into()), LinkKind::Tedapi);
-        let link =
-            TedapiLink::over(channel, Queries::of(set), "192.168.91.1").with_energies("192.168.91.1", true);
+        let link = TedapiLink::over("home", channel, Queries::of(set), "192.168.91.1").with_energies(true);
         Self { gateway, link }
     }
 
-    /// What a gateway's actor does every five seconds, as often as told.
+    /// What a gateway's actor does every five seconds, `ticks` times.
     async fn run(&mut self, ticks: usize) {
         for _ in 0..ticks {
             if self.link.poll().await.is_ok() {
@@ -313,7 +312,7 @@ fn status(status: u16) -> LinkError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn energies_are_asked_for_every_two_minutes_and_kept_while_they_are_not_told() {
+async fn energies_are_asked_for_every_two_minutes_and_kept_while_they_are_not_reported() {
     let mut bench = Bench::new(0, QuerySet::V2024_06);
     bench.run(720).await;
     assert_eq!(bench.count(|asked| *asked == Asked::Login), 1);

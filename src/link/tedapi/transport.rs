@@ -46,7 +46,7 @@ pub struct HttpTransport {
     https: Https,
     /// `Authorization` of every request.
     authorization: header::HeaderValue,
-    /// Into the customer API, which knows what TEDAPI does not tell; `None`: it is not used.
+    /// Into the customer API, which reports what TEDAPI does not; `None`: it is not used.
     customer: Option<Login>,
 }
 

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn recorded_answers_are_told_apart() {
+    fn recorded_answers_are_distinguished() {
         let answers = &vectors()["answers"];
         let open = |name: &str| open(bytes(&answers[name]));
         assert!(open("ok_config").is_ok());

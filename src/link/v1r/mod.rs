@@ -1,6 +1,6 @@
 //! TEDAPI with signed requests over the wired LAN (v1r): the channel that signs, and what it makes of refusals.
 //!
-//! The questions are those of TEDAPI. The gateway accepts them from whoever holds a key that was registered over the
+//! The questions are those of TEDAPI. The gateway accepts them from any holder of a key that was registered over the
 //! cloud and confirmed at the house. It speaks for the leader only: asked for a follower, it answers with its own data.
 
 pub mod message;
@@ -115,7 +115,7 @@ impl<E: Exchange> SignedChannel<E> {
         }
     }
 
-    /// What a refusal means for whoever must act.
+    /// What a refusal means for the person who must act.
     fn refused(&mut self, refusal: Refusal, gateway_time: Option<i64>, what: &str) -> LinkError {
         let since = self.pending_since.take();
         match refusal {

@@ -26,7 +26,7 @@ fn bytes(hex: &Value) -> Bytes {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-/// A gateway that answers what it is told to, and what it was sent.
+/// A gateway that answers what it is given, and what it was sent.
 #[derive(Clone, Default)]
 struct Gateway(Rc<RefCell<Script>>);
 
@@ -157,7 +157,7 @@ async fn a_login_is_never_repeated_for_an_address_that_refuses_everything() {
 }
 
 #[tokio::test]
-async fn statuses_are_told_as_everywhere() {
+async fn statuses_are_reported_as_everywhere() {
     for (status, kind) in [(404, "not_found"), (429, "rate_limited"), (500, "status"), (503, "busy")] {
         let (gateway, mut channel) = channel();
         gateway.will_answer(status, "");

@@ -40,7 +40,7 @@ pub(in crate::link) fn strings(vitals: &Value) -> Value {
 }
 
 /// Temperatures by vitals key, °C: of every Powerwall 2, and of every Powerwall 3 pack once one of them
-/// tells.
+/// reports.
 pub(in crate::link) fn temps(vitals: &Value) -> Value {
     let Some(devices) = vitals.as_object() else { return Value::Null };
     let pack = |block: &Value| block.get("HVP_PackTempMax").cloned();

@@ -28,7 +28,7 @@ pub(super) fn expected(documents: &Documents, reported: &[Devices<'_>], configur
     let mut fans: Vec<String> = keys(&documents.fans, "");
     fans.retain(|key| !key.starts_with("TEPINV--"));
     fans.sort();
-    // One that has answered without telling of a fan has none.
+    // One that has answered without a fan has none.
     let fan = |key: &String| documents.fans.get(key).is_some() || documents.vitals.get(key).is_none();
     fans.extend(configured.iter().map(|din| format!("TEPINV--{din}")).filter(fan));
     fans.extend(keys(&documents.fans, "TEPINV--"));

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-/// The site that these documents tell of, if nothing else is known.
+/// The site that these documents describe, if nothing else is known.
 fn site(vitals: Value, fans: Value, system_status: Value) -> Site {
     let documents = Documents { vitals, fans, system_status, ..Documents::default() };
     alone(documents, Readings::default(), &NumberingMemory::default()).site

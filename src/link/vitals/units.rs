@@ -60,7 +60,7 @@ fn one(unit: &Devices<'_>, vitals: &Value, configured: &Configured, is_attached:
         charge: Charge {
             remaining: first([(pod, "POD_nom_energy_remaining"), (block, "nominal_energy_remaining")]),
             full_pack: first([(pod, "POD_nom_full_pack_energy"), (block, "nominal_full_pack_energy")]),
-            told: None,
+            reported: None,
         },
         voltage: first([(inverter, "PINV_Vout"), (block, "v_out")]),
         legs: ["PINV_VSplit1", "PINV_VSplit2"].map(|leg| inverter.at(&[leg]).number()),

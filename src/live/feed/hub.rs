@@ -24,7 +24,7 @@ use crate::supervise::{self, Kept, Name};
 const GATHER: Duration = Duration::from_millis(20);
 /// Changes lie at least this far apart, however many gateways publish.
 const PACE: Duration = Duration::from_millis(100);
-/// How often it looks without being told.
+/// How often it looks without being asked.
 const ROUND: Duration = Duration::from_secs(1);
 /// Silence is ended by a beat after this long; with a round that is not over, 5 s are never exceeded.
 const QUIET: Duration = Duration::from_millis(3500);

@@ -1,6 +1,6 @@
 //! The numbered history of the feed: the newest value of every key, and the last changes for those who missed some.
 //!
-//! Knows nothing of gateways or clients, and has no clock: whoever writes brings the time.
+//! Knows nothing of gateways or clients, and has no clock: writers bring the time.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const MOST_CHANGES: usize = 1024;
 const MOST_BYTES: usize = 1 << 20;
 /// Who has missed more bytes than this, and more than a state has, gets the state.
 const SMALL_BACKLOG: usize = 32 << 10;
-/// A message that was rendered before tells the time, which may be wrong by this many seconds.
+/// A message that was rendered before carries the time, which may be wrong by this many seconds.
 const SHARED_FOR: f64 = 1.0;
 /// A state larger than this, which only a fleet has …
 const LARGE_STATE: usize = 1 << 20;
@@ -48,9 +48,9 @@ pub(super) struct Journal {
     changes: VecDeque<Arc<Message>>,
     /// Bytes of all of them.
     changes_size: usize,
-    /// The last beat as a message, with the time it tells, once somebody has had to hear it.
+    /// The last beat as a message, with the time in it, once somebody has had to hear it.
     beat: Option<(Arc<Message>, f64)>,
-    /// The last state as a message, with the time it tells, once somebody has asked.
+    /// The last state as a message, with the time in it, once somebody has asked.
     state: Option<(Arc<Message>, f64)>,
     /// How many messages have been serialised.
     serialised: u64,
@@ -87,7 +87,7 @@ impl Journal {
     /// A cursor for a client that comes back.
     pub fn resume(&self, place: Option<&Place>) -> Cursor {
         let seq = place.filter(|place| *place.epoch == *self.epoch).map(|place| place.seq);
-        // A beat at once tells it that it has missed nothing.
+        // A beat at once shows that it has missed nothing.
         Cursor { seq: seq.filter(|seq| *seq <= self.seq), beat: self.beats.wrapping_sub(1) }
     }
 
@@ -171,18 +171,18 @@ impl Journal {
 
     /// A message that was rendered before, if nothing has changed since and its time is right.
     fn still_true(&self, rendered: &Option<(Arc<Message>, f64)>, at: f64) -> Option<Arc<Message>> {
-        let (message, told) = rendered.as_ref()?;
-        (message.seq == self.seq && (at - told).abs() < SHARED_FOR).then(|| message.clone())
+        let (message, rendered_at) = rendered.as_ref()?;
+        (message.seq == self.seq && (at - rendered_at).abs() < SHARED_FOR).then(|| message.clone())
     }
 
     /// A large state that was rendered a while ago, if all changes since are kept.
     fn large_state(&self, at: f64) -> Option<Arc<Message>> {
-        let (state, told) = self.state.as_ref()?;
-        let is_shared = state.json.len() > LARGE_STATE && (at - told).abs() < LARGE_SHARED_FOR;
+        let (state, rendered_at) = self.state.as_ref()?;
+        let is_shared = state.json.len() > LARGE_STATE && (at - rendered_at).abs() < LARGE_SHARED_FOR;
         (is_shared && self.missed(state.seq).is_some()).then(|| state.clone())
     }
 
-    /// Nobody listens: what takes much memory is not kept, and whoever comes back gets a state. Whether it was much.
+    /// Nobody listens: what takes much memory is not kept, and a client that comes back gets a state. Whether it was much.
     pub fn fall_asleep(&mut self) -> bool {
         let is_large = self.size > LARGE_STATE;
         if is_large {
@@ -194,7 +194,7 @@ impl Journal {
         is_large
     }
 
-    /// What a reader at `cursor` has to be told next, which moves it; `None` when it knows everything.
+    /// What a reader at `cursor` has to get next, which moves it; `None` when it knows everything.
     pub fn next(&mut self, cursor: &mut Cursor, at: f64) -> Option<Arc<Message>> {
         let missed = cursor.seq.and_then(|seq| self.missed(seq));
         let message = match missed {

@@ -1,4 +1,4 @@
-//! What a client is told: JSON once, in the framing of either transport, shared by all who get it.
+//! What a client gets: JSON once, in the framing of either transport, shared by all who get it.
 
 use std::convert::Infallible;
 
@@ -44,7 +44,7 @@ impl Kind {
 #[derive(Debug)]
 pub struct Message {
     pub kind: Kind,
-    /// Number of the last change it tells of.
+    /// Number of the last change in it.
     pub seq: u64,
     /// The JSON object.
     pub json: ByteString,

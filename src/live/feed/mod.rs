@@ -83,7 +83,7 @@ impl Feed {
         &self.epoch
     }
 
-    /// How many messages have been serialised so far, whoever got them.
+    /// How many messages have been serialised so far, no matter who got them.
     pub fn serialised(&self) -> u64 {
         lock(&self.journal).serialised()
     }
@@ -136,11 +136,11 @@ impl Feed {
     }
 
     /// The sections are these from now on, in the order of a state. For the one that writes the feed; everybody who
-    /// listens is told what differs. Whether anything does.
+    /// listens gets what differs. Whether anything does.
     pub fn publish(&self, sections: Vec<Section>) -> bool {
         let mut journal = lock(&self.journal);
         let changed = journal.replace(sections, unix_time());
-        self.tell(&journal);
+        self.announce(&journal);
         changed
     }
 
@@ -148,10 +148,10 @@ impl Feed {
     fn beat(&self) {
         let mut journal = lock(&self.journal);
         journal.beat();
-        self.tell(&journal);
+        self.announce(&journal);
     }
 
-    fn tell(&self, journal: &Journal) {
+    fn announce(&self, journal: &Journal) {
         self.pulse.send_if_modified(|pulse| {
             let newest = Pulse { awake: true, seq: journal.seq(), beats: journal.beats(), ..*pulse };
             let is_new = newest != *pulse;
@@ -164,7 +164,7 @@ impl Feed {
 /// One client's place in the feed.
 pub struct Listener {
     feed: Arc<Feed>,
-    /// Keeps the feed awake, and tells when there is more.
+    /// Keeps the feed awake, and says when there is more.
     pulse: watch::Receiver<Pulse>,
     /// Where the client says it is.
     resume: Option<Place>,
@@ -173,7 +173,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// What the client has to be told next; `None` when the service stops. A listener that is not asked for a while
+    /// What the client has to get next; `None` when the service stops. A listener that is not asked for a while
     /// has no queue: it gets what leads to the newest in the shortest way.
     pub async fn next(&mut self) -> Option<Arc<Message>> {
         if self.cursor.is_none() {
@@ -192,7 +192,7 @@ impl Listener {
         }
     }
 
-    /// As a stream, for whoever is polled.
+    /// As a stream, for what is polled.
     pub fn into_stream(self) -> impl Stream<Item = Arc<Message>> {
         stream::unfold(self, |mut listener| async move {
             let message = listener.next().await?;

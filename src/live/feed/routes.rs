@@ -39,9 +39,9 @@ pub(in crate::live) fn configure(config: &mut ServiceConfig, prefix: &str) {
 
 /// What a client that comes back says it has.
 fn place(request: &HttpRequest) -> Option<Place> {
-    let told = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
+    let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
     let asked = || request.query_string().split('&').find_map(|parameter| parameter.strip_prefix("resume="));
-    Place::parse(told.filter(|id| !id.is_empty()).or_else(asked)?)
+    Place::parse(last.filter(|id| !id.is_empty()).or_else(asked)?)
 }
 
 async fn state(live: Data<Live>) -> HttpResponse {

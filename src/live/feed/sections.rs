@@ -14,7 +14,7 @@ use crate::model::{Aggregate, Freshness, Snapshot, Telemetry};
 use crate::views::live as view;
 use crate::views::status::Moment;
 
-/// The wall clock may be corrected; then times are told anew. Smaller corrections are not worth a change.
+/// The wall clock may be corrected; then times are sent anew. Smaller corrections are not worth a change.
 const CLOCK_TOLERANCE: f64 = 1.0;
 
 /// What is rendered, and what it was rendered from. Moves to the blocking pool for each rendering, and back.
@@ -49,7 +49,7 @@ struct Seen {
     freshness: Freshness,
     /// Whether the gateway is being left alone.
     cooling: bool,
-    /// The times were told by this anchor.
+    /// The times were derived from this anchor.
     anchor: f64,
 }
 
@@ -78,7 +78,8 @@ impl Sections {
             // Whatever is wrong with what one gateway said must not keep the others from being shown.
             let rendered = catch_unwind(AssertUnwindSafe(|| self.gateway(snapshot, at)));
             if rendered.is_err() {
-                log::error!("gateway {}: its data cannot be rendered for the live feed", snapshot.gateway.id);
+                let id = snapshot.gateway.id.as_str();
+                log::error!(gateway = id; "gateway {id}: its data cannot be rendered for the live feed");
             }
         }
         let total = view::total(&boards.sum, snapshots.iter().map(Arc::as_ref), at.now);

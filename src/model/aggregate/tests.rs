@@ -17,7 +17,7 @@ struct Site {
     remaining: Option<f64>,
     full: Option<f64>,
     /// Percent that it reports itself.
-    told: Option<f64>,
+    reported: Option<f64>,
     grid: Option<GridStatus>,
     /// Seconds since its last good poll; `None`: there was none.
     age: Option<u64>,
@@ -35,7 +35,7 @@ impl Answers for Site {
             charge: Charge {
                 remaining: self.remaining.map(Number::Float),
                 full_pack: self.full.map(Number::Float),
-                told: self.told.map(RawPercent),
+                reported: self.reported.map(RawPercent),
             },
             grid: self.grid,
             ..Readings::default()
@@ -96,8 +96,12 @@ fn charge_is_weighted_by_capacity_and_leaves_out_who_does_not_know_both() {
 #[test]
 fn what_a_gateway_reports_of_itself_counts_in_the_sum_as_it_does_alone() {
     // It holds back more than its energies say.
-    let own =
-        Site { remaining: Some(8_000.0), full: Some(14_000.0), told: Some(69.167_556_029_882_6), ..live() };
+    let own = Site {
+        remaining: Some(8_000.0),
+        full: Some(14_000.0),
+        reported: Some(69.167_556_029_882_6),
+        ..live()
+    };
     assert_eq!(sum(std::slice::from_ref(&own)).state_of_energy, Some(RawPercent(69.167_556_029_882_6)));
     let other = Site { remaining: Some(0.0), full: Some(14_000.0), ..live() };
     let both = sum(&[own, other]);
@@ -107,15 +111,15 @@ fn what_a_gateway_reports_of_itself_counts_in_the_sum_as_it_does_alone() {
 
 #[test]
 fn who_reports_a_percentage_and_no_capacity_counts_as_an_average_gateway() {
-    let basic_lan = Site { told: Some(90.0), ..live() };
+    let basic_lan = Site { reported: Some(90.0), ..live() };
     let known = |remaining, full| Site { remaining: Some(remaining), full: Some(full), ..live() };
     let all = sum(&[known(5_000.0, 10_000.0), basic_lan.clone(), known(15_000.0, 30_000.0)]);
     // 50 % of 40 kWh, and 90 % of 20 kWh.
     assert!((all.state_of_energy.unwrap().0 - 38.0 / 60.0 * 100.0).abs() < 1e-9);
     assert_eq!(all.capacity, Some(40_000.0), "nobody's capacity is made up");
-    let full = Site { told: Some(100.0), ..live() };
+    let full = Site { reported: Some(100.0), ..live() };
     assert_eq!(sum(&[basic_lan, full]).state_of_energy, Some(RawPercent(95.0)));
-    let inverter = Site { told: Some(0.0), full: Some(0.0), ..live() };
+    let inverter = Site { reported: Some(0.0), full: Some(0.0), ..live() };
     assert_eq!(sum(&[inverter, known(5_000.0, 10_000.0)]).state_of_energy, Some(RawPercent(50.0)));
 }
 
@@ -128,7 +132,7 @@ fn an_inverter_without_battery_does_not_dilute_the_charge() {
 }
 
 #[test]
-fn the_worst_grid_counts_and_silence_is_not_an_outage() {
+fn the_worst_grid_counts_and_an_unknown_one_is_not_an_outage() {
     let grid = |states: &[Option<GridStatus>]| {
         sum(&states.iter().map(|grid| Site { grid: *grid, ..live() }).collect::<Vec<_>>()).grid
     };
@@ -164,7 +168,7 @@ fn any_site() -> impl Strategy<Value = Site> {
             full,
             age,
             fails,
-            told: None,
+            reported: None,
             grid: None,
         },
     )
@@ -188,10 +192,10 @@ proptest! {
             (0.0..=100.0_f64, proptest::option::of(1.0..100_000.0_f64)), 1..6,
         ),
     ) {
-        let site = |(told, full): &(f64, Option<f64>)| Site { told: Some(*told), full: *full, ..live() };
+        let site = |(reported, full): &(f64, Option<f64>)| Site { reported: Some(*reported), full: *full, ..live() };
         let percent = sum(&charges.iter().map(site).collect::<Vec<_>>()).state_of_energy.unwrap().0;
-        let told = || charges.iter().map(|(told, _)| *told);
-        let (least, most) = (told().fold(100.0, f64::min), told().fold(0.0, f64::max));
+        let reported = || charges.iter().map(|(reported, _)| *reported);
+        let (least, most) = (reported().fold(100.0, f64::min), reported().fold(0.0, f64::max));
         prop_assert!((least - 1e-6..=most + 1e-6).contains(&percent));
     }
 

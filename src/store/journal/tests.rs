@@ -206,7 +206,7 @@ async fn ids_go_on_after_a_restart_and_after_damage() {
 
     std::fs::write(&path, "no database any more".repeat(1000)).unwrap();
     let after = journal.record(entry(Kind::Order, "home", 3.0)).await.unwrap();
-    assert!(after > all[0].id, "whoever holds an id does not find another entry under it");
+    assert!(after > all[0].id, "an id that somebody holds never names another entry");
 }
 
 #[test]

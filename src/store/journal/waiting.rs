@@ -35,7 +35,7 @@ impl Waiting {
         self.entries.is_empty()
     }
 
-    /// Adds an entry. With too many, the oldest one goes that is no order and no outcome.
+    /// Adds an entry. With too many, the oldest one goes that is neither an order nor an outcome.
     pub fn push(&mut self, entry: Entry) -> EntryId {
         if self.entries.len() >= MOST {
             let spared = |kind| matches!(kind, Kind::Order | Kind::Outcome);
@@ -81,7 +81,7 @@ impl Waiting {
         if dropped > 0 {
             log::warn!(
                 event = "journal", entries = dropped;
-                "the journal is written again; {dropped} entries were too many to wait and are missing",
+                "the journal is written again; {dropped} entries did not fit in memory meanwhile and are missing",
             );
         }
     }

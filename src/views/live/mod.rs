@@ -1,7 +1,7 @@
 //! The sections of the live feed: what screens show of one gateway and of the sum, as `docs/live-feed.md` says.
 //!
 //! A section holds times and no ages, so that it changes with what is known and never with the clock. Everything that
-//! telemetry has is shown whatever its age; how old it is stands in the status.
+//! telemetry has is shown whatever its age; its age is in the status.
 
 mod unit;
 
@@ -16,10 +16,10 @@ use crate::model::{
     Site, Snapshot, SolarString, Temperature,
 };
 
-/// Alerts that tell of something done.
+/// Alerts about something done.
 const NOTICES: [&str; 4] =
     ["FWUpdateSucceeded", "SystemConnectedToGrid", "GridCodesWrite", "PodCommissionTime"];
-/// Alerts that tell of something under way. All others are warnings.
+/// Alerts about something under way. All others are warnings.
 const INFORMATION: [&str; 2] = ["ScheduledIslandContactorOpen", "SelfTest"];
 
 /// What the gateway is and how polling goes.
@@ -166,7 +166,7 @@ fn temps(temperatures: &[Temperature]) -> Value {
     temperatures.iter().map(temperature).collect()
 }
 
-/// The sum over all gateways. `snapshots` tell why somebody is missing.
+/// The sum over all gateways. `snapshots` say why a gateway is missing.
 pub fn total<'a>(
     sum: &Aggregate,
     snapshots: impl Iterator<Item = &'a Snapshot> + Clone,

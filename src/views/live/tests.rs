@@ -26,12 +26,12 @@ fn reading(telemetry: Arc<Telemetry>, taken: Instant) -> Option<Reading> {
 fn units_have_the_numbers_of_the_other_bodies_and_watts() {
     let telemetry = telemetry("pw3_leader_follower_expansion_trm_dropout");
     let units = section(&telemetry, "units");
-    let told = |key: &str| units.as_array().unwrap().iter().map(|unit| unit[key].clone()).collect::<Vec<_>>();
-    assert_eq!(told("number"), ["PW1", "PW2", "PW3"]);
-    assert_eq!(told("serial"), ["…01A1", "…02B2", "…03C3"]);
-    assert_eq!(told("kind"), ["powerwall3", "powerwall3", "expansion"]);
-    assert_eq!(told("attached_to"), [Value::Null, Value::Null, json!("PW1")]);
-    assert_eq!(told("power"), [json!(1500.0), json!(-370.0), Value::Null]);
+    let all = |key: &str| units.as_array().unwrap().iter().map(|unit| unit[key].clone()).collect::<Vec<_>>();
+    assert_eq!(all("number"), ["PW1", "PW2", "PW3"]);
+    assert_eq!(all("serial"), ["…01A1", "…02B2", "…03C3"]);
+    assert_eq!(all("kind"), ["powerwall3", "powerwall3", "expansion"]);
+    assert_eq!(all("attached_to"), [Value::Null, Value::Null, json!("PW1")]);
+    assert_eq!(all("power"), [json!(1500.0), json!(-370.0), Value::Null]);
     assert_eq!(units[0]["temps"][0], json!({ "name": "pack_max", "celsius": 39.7 }));
     assert_eq!(units[1]["fans"][1], json!({ "name": "B", "rpm": 991, "duty": 6.6 }));
     assert_eq!(units[0]["alerts"], json!(["PCH_a054_Example"]));
@@ -57,7 +57,7 @@ fn an_empty_unit_is_at_zero_and_an_unknown_one_is_not() {
 }
 
 #[test]
-fn a_gateway_that_told_its_power_only_has_no_sections_of_devices() {
+fn a_gateway_that_reported_its_power_only_has_no_sections_of_devices() {
     let mut payloads = TedapiAnswers::default();
     let status = r#"{"control":{"meterAggregates":[{"location":"SITE","realPowerW":100}]}}"#;
     payloads.accept_status(status.into()).unwrap();

@@ -62,7 +62,7 @@ fn kind(kind: UnitKind) -> (Option<&'static str>, &'static str) {
     }
 }
 
-/// Serials identify a household; the end of one is enough to tell units apart.
+/// Serials identify a household; the end of one is enough to distinguish units.
 fn masked(serial: &str) -> Option<String> {
     let hidden = serial.chars().count().checked_sub(SHOWN_OF_SERIAL).filter(|hidden| *hidden > 0)?;
     Some(format!("…{}", serial.chars().skip(hidden).collect::<String>()))

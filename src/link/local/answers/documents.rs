@@ -55,11 +55,13 @@ fn unit_power(unit: &Devices<'_>) -> Option<Number> {
 /// The meters as received, but for what the operator wants changed.
 fn aggregates(answers: &CustomerAnswers, shown: &Power) -> Value {
     let mut aggregates = answers.parsed(Endpoint::Aggregates);
-    let told = answers.facts.power;
-    for (meter, told, shown) in
-        [("site", told.site, shown.site), ("load", told.load, shown.load), ("solar", told.solar, shown.solar)]
-    {
-        if told != shown
+    let reported = answers.facts.power;
+    for (meter, reported, shown) in [
+        ("site", reported.site, shown.site),
+        ("load", reported.load, shown.load),
+        ("solar", reported.solar, shown.solar),
+    ] {
+        if reported != shown
             && let Some(section) = aggregates.get_mut(meter).and_then(Value::as_object_mut)
         {
             section.insert("instant_power".into(), value_of(shown));
@@ -81,12 +83,12 @@ fn system_status(answers: &CustomerAnswers) -> Value {
 
 /// Solar strings from the inverter's own record: `A`…`D`, then `A1`…`D1`, up to `D8`.
 fn strings(solar: &Value) -> Value {
-    let told = solar.at(&["pvac_status", "string_vitals"]);
-    if !told.is_array() {
+    let reported = solar.at(&["pvac_status", "string_vitals"]);
+    if !reported.is_array() {
         return Value::Null;
     }
     let mut strings = Object::default();
-    for (index, string) in told.items().iter().enumerate().take(36) {
+    for (index, string) in reported.items().iter().enumerate().take(36) {
         let letter = char::from(b"ABCD"[index % 4]);
         let name = match index / 4 {
             0 => letter.to_string(),

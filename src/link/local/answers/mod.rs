@@ -1,4 +1,4 @@
-//! What the customer API of a gateway tells: answers as received, and what is derived from them.
+//! What the customer API of a gateway reports: answers as received, and what is derived from them.
 //!
 //! The documents that clients ask for are mostly these answers themselves. A Powerwall 3 over its wired LAN
 //! ("Basic LAN") answers the first three endpoints only; everything else stays unknown there.
@@ -219,7 +219,7 @@ impl CustomerAnswers {
                 facts.charge = Charge {
                     remaining: value.at(&["nominal_energy_remaining"]).number(),
                     full_pack: value.at(&["nominal_full_pack_energy"]).number(),
-                    told: None,
+                    reported: None,
                 };
                 let blocks = value.at(&["battery_blocks"]).items().iter();
                 let serials = blocks.filter_map(|block| block.at(&["PackageSerialNumber"]).name());
@@ -266,7 +266,7 @@ impl Answers for CustomerAnswers {
     fn readings(&self, adjustments: &Adjustments) -> Readings {
         let facts = &self.facts;
         let power = adjustments.apply(facts.power);
-        let charge = Charge { told: facts.percent, ..facts.charge };
+        let charge = Charge { reported: facts.percent, ..facts.charge };
         let hours = || charge.remaining?.over(power.load.filter(|load| load.as_f64() > 0.0)?);
         Readings {
             power,

@@ -140,7 +140,7 @@ use wire::{Device, Devices, Kind, Measured};
 
 /// Length of the longest answer; one of two Powerwall 2 has 8 kB.
 const LONGEST: usize = 192 << 10;
-/// Length of the longest name or text, and of all that is told of who a device is.
+/// Length of the longest name or text, and of all that identifies a device.
 const LONGEST_TEXT: usize = 4 << 10;
 /// Ten Powerwall 2 have some sixty devices with 1,300 measurements.
 const LIMITS: [Most; 3] = [
@@ -192,7 +192,7 @@ pub(super) fn document(devices: Devices) -> Value {
     Value::Object(document)
 }
 
-/// What is told of who a device is.
+/// What identifies a device.
 fn identity(device: Device) -> Value {
     let mut block = Object::default();
     let texts = [

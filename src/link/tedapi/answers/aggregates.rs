@@ -1,6 +1,6 @@
 //! The meters of a site in the shape of `/api/meters/aggregates`.
 //!
-//! What this protocol does not tell (reactive power, frequency) is null. The servers before ours sent 0 there, which
+//! What this protocol does not report (reactive power, frequency) is null. The servers before ours sent 0 there, which
 //! a database stores as a measurement. Energy counters come from the customer API, if they are known.
 
 use serde_json::Value;
@@ -17,7 +17,7 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// A leg with less than this is not connected.
 const LIVE_LEG: f64 = 100.0;
 
-/// The document; null without a status. `power` is what the readings say, adjusted and held. `zeros`: what is not told
+/// The document; null without a status. `power` is what the readings say, adjusted and held. `zeros`: what is not reported
 /// is 0, for clients that cannot read null.
 pub(super) fn aggregates(parsed: &Parsed<'_>, power: &Power, energies: &Energies, zeros: bool) -> Value {
     if !parsed.status.is_object() {
@@ -25,21 +25,21 @@ pub(super) fn aggregates(parsed: &Parsed<'_>, power: &Power, energies: &Energies
     }
     let time = parsed.status.at(&["system", "time"]);
     let remote: Vec<Ct> = remote_meters(parsed).into_iter().flat_map(|meter| meter.cts).collect();
-    let untold = if zeros { Value::from(0) } else { Value::Null };
+    let unknown = if zeros { Value::from(0) } else { Value::Null };
     let mut aggregates = Object::default();
     aggregates
         .set(
             "site",
-            site_section(parsed, power.site, &remote).build(time, true, energies.of("site"), &untold),
+            site_section(parsed, power.site, &remote).build(time, true, energies.of("site"), &unknown),
         )
         .set(
             "battery",
-            battery_section(parsed, power.battery).build(time, true, energies.of("battery"), &untold),
+            battery_section(parsed, power.battery).build(time, true, energies.of("battery"), &unknown),
         )
-        .set("load", load_section(parsed, power.load).build(time, false, energies.of("load"), &untold))
+        .set("load", load_section(parsed, power.load).build(time, false, energies.of("load"), &unknown))
         .set(
             "solar",
-            solar_section(parsed, power.solar, &remote).build(time, true, energies.of("solar"), &untold),
+            solar_section(parsed, power.solar, &remote).build(time, true, energies.of("solar"), &unknown),
         );
     aggregates.build()
 }
@@ -55,23 +55,23 @@ struct Section {
 }
 
 impl Section {
-    fn build(&self, time: &Value, meters_first: bool, energy: Energy, untold: &Value) -> Value {
+    fn build(&self, time: &Value, meters_first: bool, energy: Energy, unknown: &Value) -> Value {
         let current = self.power.zip(self.voltage).and_then(|(power, voltage)| power.over(voltage));
-        let told = |number: Option<Number>| number.map_or_else(|| untold.clone(), Value::from);
+        let known = |number: Option<Number>| number.map_or_else(|| unknown.clone(), Value::from);
         let source = if energy.is_known() { "; energy from gateway local API" } else { "" };
         let mut section = Object::default();
         section
             .set("last_communication_time", time.clone())
             .set("instant_power", value_of(self.power))
-            .set("instant_reactive_power", untold.clone())
-            .set("instant_apparent_power", untold.clone())
-            .set("frequency", untold.clone())
-            .set("energy_exported", told(energy.exported))
-            .set("energy_imported", told(energy.imported))
+            .set("instant_reactive_power", unknown.clone())
+            .set("instant_apparent_power", unknown.clone())
+            .set("frequency", unknown.clone())
+            .set("energy_exported", known(energy.exported))
+            .set("energy_imported", known(energy.imported))
             .set("instant_average_voltage", value_of(self.voltage))
             .set("instant_average_current", value_of(current));
         for (key, phase) in ["i_a_current", "i_b_current", "i_c_current"].into_iter().zip(self.phases) {
-            section.set(key, told(phase));
+            section.set(key, known(phase));
         }
         section
             .set("last_phase_voltage_communication_time", NEVER)

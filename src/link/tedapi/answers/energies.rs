@@ -1,4 +1,4 @@
-//! Lifetime energies as the gateway's customer API tells them: counters that are shown only as long as they grow.
+//! Lifetime energies as the gateway's customer API reports them: counters that are shown only as long as they grow.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -14,27 +14,27 @@ const ROUNDING: f64 = 1.0;
 /// A lifetime counter that does not fall because of one odd answer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counter {
-    /// Wh, as told last without doubt; kept while nothing is told.
+    /// Wh, as reported last without doubt; kept while nothing is reported.
     known: Option<Number>,
-    /// Wh, as told last, if it is less than what was known before. A second answer without a way back confirms that
+    /// Wh, as reported last, if it is less than what was known before. A second answer without a way back confirms that
     /// the counter was reset, as it is when a meter or the gateway is exchanged.
     doubted: Option<Number>,
 }
 
 impl Counter {
-    fn take(&mut self, told: &Value) {
-        // No counter is negative; one that seems to be is not told.
-        let Some(told) = told.number().filter(|told| told.as_f64() >= 0.0) else { return };
-        let fell_below = |former: Number| told.as_f64() < former.as_f64() - ROUNDING;
+    fn take(&mut self, reported: &Value) {
+        // No counter is negative; one that seems to be is not reported.
+        let Some(reported) = reported.number().filter(|reported| reported.as_f64() >= 0.0) else { return };
+        let fell_below = |former: Number| reported.as_f64() < former.as_f64() - ROUNDING;
         let fell = self.known.is_some_and(fell_below);
         let is_confirmed = self.doubted.is_some_and(|doubted| !fell_below(doubted));
         if fell && !is_confirmed {
-            self.doubted = Some(told);
+            self.doubted = Some(reported);
             return;
         }
-        let is_rounding = !fell && self.known.is_some_and(|known| told.as_f64() < known.as_f64());
+        let is_rounding = !fell && self.known.is_some_and(|known| reported.as_f64() < known.as_f64());
         if !is_rounding {
-            self.known = Some(told);
+            self.known = Some(reported);
         }
         self.doubted = None;
     }
@@ -61,7 +61,7 @@ pub(super) struct Energies {
 }
 
 impl Energies {
-    /// Takes over what `/api/meters/aggregates` of the customer API tells. Meters and counters that it leaves out
+    /// Takes over what `/api/meters/aggregates` of the customer API reports. Meters and counters that it leaves out
     /// stay as they were.
     pub fn accept(&mut self, answer: &Bytes) -> Result<(), Unusable> {
         let document = object(answer, &bounds::METERS)?;
@@ -90,7 +90,7 @@ mod tests {
 
     use super::*;
 
-    fn told(energies: &mut Energies, solar: Value) -> Value {
+    fn reported(energies: &mut Energies, solar: Value) -> Value {
         let answer = json!({ "solar": { "energy_exported": solar } }).to_string();
         energies.accept(&answer.into()).unwrap();
         energies.of("solar").exported.map_or(Value::Null, Value::from)
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_counter_falls_only_when_a_second_answer_confirms_it() {
         let mut energies = Energies::default();
-        let told: Vec<Value> = [
+        let reported: Vec<Value> = [
             json!(null),
             json!(true),
             json!("7"),
@@ -114,10 +114,10 @@ mod tests {
             json!(6),
         ]
         .into_iter()
-        .map(|value| told(&mut energies, value))
+        .map(|value| reported(&mut energies, value))
         .collect();
         let expected = json!([null, null, null, null, 1000, 1000.5, 1000.5, 1000.5, 1000.5, 1001, 1001, 6]);
-        assert_eq!(Value::from(told), expected);
+        assert_eq!(Value::from(reported), expected);
     }
 
     #[test]
@@ -141,11 +141,11 @@ mod tests {
         #[test]
         fn what_is_shown_never_falls_by_a_single_answer(answers in proptest::collection::vec(0..2000_i64, 2..50)) {
             let mut energies = Energies::default();
-            let mut shown = told(&mut energies, answers[0].into()).as_i64().unwrap();
+            let mut shown = reported(&mut energies, answers[0].into()).as_i64().unwrap();
             for pair in answers.windows(2) {
-                let now = told(&mut energies, pair[1].into()).as_i64().unwrap();
+                let now = reported(&mut energies, pair[1].into()).as_i64().unwrap();
                 let both_are_lower = pair.iter().all(|answer| *answer < shown);
-                prop_assert!(now >= shown || both_are_lower, "{now} after {shown}, told {pair:?}");
+                prop_assert!(now >= shown || both_are_lower, "{now} after {shown}, reported {pair:?}");
                 shown = now;
             }
         }

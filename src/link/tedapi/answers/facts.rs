@@ -114,7 +114,7 @@ impl StatusFacts {
             charge: Charge {
                 remaining: energy.at(&["nominalEnergyRemainingWh"]).number(),
                 full_pack: energy.at(&["nominalFullPackEnergyWh"]).number(),
-                told: None,
+                reported: None,
             },
             grid: island_state(status).and_then(GridStatus::of_island_state),
             solar_meter_silent: names(control.at(&["alerts", "active"]))

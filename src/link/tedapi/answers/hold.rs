@@ -13,7 +13,7 @@ use crate::model::{Number, Power};
 
 /// A gateway that sees more solar than this has its meter back.
 const SILENT_BELOW: f64 = 10.0;
-/// A reading may be this much older, or newer, than the status it stands in for.
+/// A reading may be this much older, or newer, than the status that it completes.
 const OLDEST: f64 = 60.0;
 
 /// Solar as the remote meter last saw it.

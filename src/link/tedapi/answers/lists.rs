@@ -8,15 +8,15 @@ use super::powerwall3::{self, FAN_SIGNALS};
 use super::signals::{serial, table};
 use crate::link::json::{Look, Object, names};
 
-/// Speeds of the fans of solar inverters, by vitals key, rpm. Only what is told is there.
+/// Speeds of the fans of solar inverters, by vitals key, rpm. Only what is reported is there.
 pub(super) fn solar_fans(parsed: &Parsed<'_>) -> Vec<(String, Value)> {
     let names = ["PVAC_Fan_Speed_Actual_RPM", "PVAC_Fan_Speed_Target_RPM"];
     let mut fans: Vec<(String, Value)> = Vec::new();
     let mut add = |part: Option<&str>, serial: &str, source: &Value| {
         let key = format!("PVAC--{}--{serial}", part.unwrap_or_default());
-        let told = names.iter().filter(|name| source.at(&[name]).number().is_some());
+        let reported = names.iter().filter(|name| source.at(&[name]).number().is_some());
         let speeds: Map<String, Value> =
-            told.map(|name| ((*name).into(), source.at(&[name]).clone())).collect();
+            reported.map(|name| ((*name).into(), source.at(&[name]).clone())).collect();
         if speeds.is_empty() {
             return;
         }

@@ -1,4 +1,4 @@
-//! What the gateway's own protocol (TEDAPI) tells, and the customer documents derived from it.
+//! What the gateway's own protocol (TEDAPI) reports, and the customer documents derived from it.
 //!
 //! [`TedapiAnswers`] keeps answers as received, because most gateways are never asked for more than their
 //! readings, and raw bytes are a tenth of the size of a parsed tree. The readings are taken when an answer
@@ -68,7 +68,7 @@ pub struct TedapiAnswers {
     /// Components of Powerwall 3 units, by DIN.
     components: Vec<(Arc<str>, Bytes)>,
     system: Arc<SystemInfo>,
-    /// Lifetime counters, which only the customer API tells.
+    /// Lifetime counters, which only the customer API reports.
     energies: Arc<Energies>,
 }
 
@@ -120,6 +120,9 @@ impl TedapiAnswers {
     }
 
     /// The answer of the basic controller query.
+    ///
+    /// # Errors
+    /// It is not a JSON object, or exceeds the bounds.
     pub fn accept_status(&mut self, answer: Bytes) -> Result<(), Unusable> {
         self.status_facts = Arc::new(StatusFacts::of(&object(&answer, &CONTROLLER)?));
         self.status = Some(answer);
@@ -127,6 +130,9 @@ impl TedapiAnswers {
     }
 
     /// The answer of the full controller query, which is a status as well.
+    ///
+    /// # Errors
+    /// It is not a JSON object, or exceeds the bounds.
     pub fn accept_controller(&mut self, answer: Bytes) -> Result<(), Unusable> {
         let controller = object(&answer, &CONTROLLER)?;
         self.status_facts = Arc::new(StatusFacts::of(&controller));
@@ -137,6 +143,9 @@ impl TedapiAnswers {
     }
 
     /// `config.json`.
+    ///
+    /// # Errors
+    /// It is not a JSON object, or exceeds the bounds.
     pub fn accept_config(&mut self, answer: Bytes) -> Result<(), Unusable> {
         let facts = ConfigFacts::of(&object(&answer, &CONFIG)?);
         facts.check()?;
@@ -148,6 +157,9 @@ impl TedapiAnswers {
     }
 
     /// The answer of the components query of the Powerwall 3 unit `din`.
+    ///
+    /// # Errors
+    /// It is not a JSON object, or exceeds the bounds.
     pub fn accept_components(&mut self, din: &str, answer: Bytes) -> Result<(), Unusable> {
         object(&answer, &bounds::components(self.config_facts.powerwall3_units.len()))?;
         match self.components.iter_mut().find(|(unit, _)| **unit == *din) {
@@ -168,6 +180,9 @@ impl TedapiAnswers {
     }
 
     /// `/api/meters/aggregates` of the gateway's customer API: nothing but its lifetime energies is taken.
+    ///
+    /// # Errors
+    /// It has no usable meters, or exceeds the bounds.
     pub fn accept_energies(&mut self, answer: &Bytes) -> Result<(), Unusable> {
         Arc::make_mut(&mut self.energies).accept(answer)
     }

@@ -46,7 +46,7 @@ impl<'a> Parsed<'a> {
         Self { payloads, config, status, controller, units }
     }
 
-    /// DIN of the gateway as its configuration tells it.
+    /// DIN of the gateway as its configuration reports it.
     pub fn vin(&self) -> Option<&str> {
         self.config.at(&["vin"]).name()
     }
@@ -135,7 +135,7 @@ fn is_powerwall3(block: &Value) -> bool {
     kind.contains("Powerwall3") || kind == "LFPV" || part.starts_with("1707000")
 }
 
-/// DINs of the expansions in a configuration, in order of the units they hang on.
+/// DINs of the expansions in a configuration, in order of the units they are attached to.
 pub(super) fn expansions(block: &Value) -> impl Iterator<Item = &str> {
     block
         .at(&["battery_expansions"])

@@ -1,5 +1,5 @@
 //! Which power module sits in which Powerwall 2: the signals name modules by their own serials, and only the order
-//! of the components tells where they belong.
+//! of the components says where they belong.
 
 use serde_json::Value;
 

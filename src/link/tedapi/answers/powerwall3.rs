@@ -1,4 +1,4 @@
-//! The inside of a Powerwall 3: its inverter, strings, battery and the expansions that hang on it.
+//! The inside of a Powerwall 3: its inverter, strings, battery and the expansions attached to it.
 
 use serde_json::Value;
 

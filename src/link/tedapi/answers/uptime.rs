@@ -46,17 +46,17 @@ impl Boot {
 
 /// What a newer controller answer says about the last start. An older answer than the newest seen changes nothing.
 pub(super) fn latch(known: Option<Boot>, controller: &Value) -> Option<Boot> {
-    let Some(told) = told(controller) else { return known };
-    let Some(known) = known else { return Some(told) };
-    if told.seen < known.seen {
+    let Some(reported) = reported(controller) else { return known };
+    let Some(known) = known else { return Some(reported) };
+    if reported.seen < known.seen {
         return Some(known);
     }
-    let same_boot = told.uptime > known.uptime - COUNTER_JITTER_MS
-        && told.start.duration_since(known.start).abs() <= START_DRIFT;
-    Some(if same_boot { Boot { start: known.start, ..told } } else { told })
+    let same_boot = reported.uptime > known.uptime - COUNTER_JITTER_MS
+        && reported.start.duration_since(known.start).abs() <= START_DRIFT;
+    Some(if same_boot { Boot { start: known.start, ..reported } } else { reported })
 }
 
-fn told(controller: &Value) -> Option<Boot> {
+fn reported(controller: &Value) -> Option<Boot> {
     let board = controller.at(&["esCan", "bus", "SYNC", "packageSerialNumber"]).name()?;
     let components = controller.at(&["components", "msa"]).items().iter();
     let uptime = components

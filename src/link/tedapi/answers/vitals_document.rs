@@ -1,7 +1,7 @@
 //! Vitals: every device of a site with its measurements, keyed by type, part and serial.
 //!
 //! Keys and their order are those that dashboards have stored for years, oddities included: `TESLA--None` and
-//! `TESYNC--None--None` stand for devices whose serial the gateway does not tell.
+//! `TESYNC--None--None` stand for devices whose serial the gateway does not report.
 
 use serde_json::{Map, Value, json};
 

@@ -11,7 +11,7 @@ fn vectors() -> Value {
 }
 
 fn read(body: Bytes) -> Result<Bytes, LinkError> {
-    query_answer(unwrap(body, "the query")?, "the query")
+    query_answer(unwrap(body, "the query")?, "the query").map(|(data, _)| data)
 }
 
 fn envelope(hex: &Value) -> Bytes {

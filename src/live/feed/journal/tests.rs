@@ -20,7 +20,7 @@ fn json(message: &Message) -> Value {
 }
 
 #[test]
-fn only_what_changed_is_told_and_what_is_gone_is_named() {
+fn only_what_changed_is_sent_and_what_is_gone_is_named() {
     let mut journal = journal();
     assert!(journal.replace(sections(&[("a", 1), ("b", 2)]), 10.0));
     let mut cursor = journal.resume(None);
@@ -61,18 +61,18 @@ fn who_comes_back_gets_what_it_missed_or_all() {
     for value in 1..=10 {
         journal.replace(sections(&[("a", value)]), 1.0);
     }
-    let mut told = |seen: Place| {
+    let mut sent = |seen: Place| {
         let mut cursor = journal.resume(Some(&seen));
-        let mut told = Vec::new();
+        let mut sent = Vec::new();
         while let Some(message) = journal.next(&mut cursor, 2.0) {
-            told.push((message.kind, message.seq));
+            sent.push((message.kind, message.seq));
         }
-        told
+        sent
     };
-    assert_eq!(told(place("e", 7)), [8, 9, 10].map(|seq| (Kind::Change, seq)));
-    assert_eq!(told(place("e", 10)), [(Kind::Beat, 10)]);
+    assert_eq!(sent(place("e", 7)), [8, 9, 10].map(|seq| (Kind::Change, seq)));
+    assert_eq!(sent(place("e", 10)), [(Kind::Beat, 10)]);
     for stranger in [place("e", 11), place("other", 7), place("", 0)] {
-        assert_eq!(told(stranger), [(Kind::State, 10)]);
+        assert_eq!(sent(stranger), [(Kind::State, 10)]);
     }
 }
 

@@ -8,40 +8,40 @@ use tokio::time::Instant;
 
 use super::entities::{Announcement, Entity, entities};
 use super::outbox::{Message, Outbox};
-use super::told::{NoRoom, Told};
+use super::sent::{NoRoom, Sent};
 use super::values::Values;
 use crate::directory::Entry;
 use crate::model::{Freshness, GatewayFacts, Snapshot, Telemetry};
 use crate::settings::MqttSettings;
 
-/// A part of a site that the gateway has not told of for so long, while it told of others, is gone: its entities are
+/// A part of a site that the gateway has not reported for so long, while it reported others, is gone: its entities are
 /// removed. Less would remove them whenever a unit is switched off for repair.
 const GONE_AFTER: Duration = Duration::from_secs(3600);
 /// Between two polls, no more than this counts: an outage says nothing about a part.
 const LONGEST_STEP: Duration = Duration::from_secs(300);
-/// The firmware is told a little after the first readings; an announcement waits for it, but not for ever.
+/// The firmware is known a little after the first readings; an announcement waits for it, but not for ever.
 const FIRMWARE_PATIENCE: Duration = Duration::from_secs(30);
 /// More entities than any site has.
 const MOST_ENTITIES: usize = 1_000;
 /// What Home Assistant takes for "unknown"; it would ignore an empty payload and go on showing the old value.
 const UNKNOWN: &str = "None";
 
-/// An entity and when, on the clock of [`Face::lived`], the gateway last told of what it shows.
+/// An entity and when, on the clock of [`Publication::lived`], the gateway last reported what it shows.
 struct Known {
     entity: Entity,
     seen: Duration,
 }
 
-/// What is known of one gateway here, and what of it the broker has been told.
-pub(super) struct Face {
+/// What is known of one gateway here, and what of it the broker has been sent.
+pub(super) struct Publication {
     pub entry: Arc<Entry>,
-    values: Told,
-    announcements: Told,
+    values: Sent,
+    announcements: Sent,
     /// In the order in which they became known: those of the gateway itself come first.
     entities: Vec<Known>,
-    /// For how long the gateway has been telling of its parts.
+    /// For how long the gateway has been reporting its parts.
     lived: Duration,
-    /// When it told of them last.
+    /// When it reported them last.
     learned: Option<Instant>,
     /// Announcements of an earlier run that the broker still holds.
     recalled: BTreeSet<String>,
@@ -54,16 +54,16 @@ pub(super) struct Face {
     known_since: Option<Instant>,
     /// Whether announcements have to be looked through.
     announce: bool,
-    /// The snapshot that was told completely.
+    /// The snapshot that was sent completely.
     shown: Option<(u64, Freshness)>,
 }
 
-impl Face {
+impl Publication {
     pub fn new(entry: Arc<Entry>) -> Self {
         Self {
             entry,
-            values: Told::default(),
-            announcements: Told::default(),
+            values: Sent::default(),
+            announcements: Sent::default(),
             entities: Vec::new(),
             lived: Duration::ZERO,
             learned: None,
@@ -77,7 +77,7 @@ impl Face {
         }
     }
 
-    /// Everything has to be told again: to a new connection, or to a Home Assistant that was just born.
+    /// Everything has to be sent again: to a new connection, or to a Home Assistant that was just born.
     pub fn doubt_everything(&mut self, settings: &MqttSettings) {
         self.values.doubt();
         self.announcements.doubt();
@@ -89,14 +89,14 @@ impl Face {
         self.shown = None;
     }
 
-    /// The values have to be told again.
+    /// The values have to be sent again.
     pub fn doubt_values(&mut self) {
         self.values.doubt();
         self.shown = None;
     }
 
-    /// Tells what changed.
-    pub fn tell(&mut self, now: Instant, settings: &MqttSettings, outbox: &Outbox) -> Result<(), NoRoom> {
+    /// Sends what changed.
+    pub fn publish(&mut self, now: Instant, settings: &MqttSettings, outbox: &Outbox) -> Result<(), NoRoom> {
         let snapshot = self.entry.board.read();
         let freshness = snapshot.freshness(now);
         let shown = (snapshot.sequence, freshness);
@@ -116,7 +116,7 @@ impl Face {
         Ok(())
     }
 
-    /// Keeps the list of entities. One poll that does not tell of a part says nothing about the part.
+    /// Keeps the list of entities. One poll that does not report a part says nothing about the part.
     fn learn(&mut self, snapshot: &Snapshot, telemetry: &Telemetry, now: Instant) {
         let facts = &snapshot.gateway;
         let din = telemetry.readings.din.as_ref();

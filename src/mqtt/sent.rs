@@ -1,4 +1,4 @@
-//! What the broker has been told of each topic, so that only changes are sent.
+//! What the broker has been sent of each topic, so that only changes are sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,13 +11,13 @@ pub(super) struct NoRoom;
 
 /// Topics of which the broker may hold something.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Sent {
     /// The digest of the newest payload; `None`: whatever the broker holds has to be replaced.
     payloads: BTreeMap<String, Option<u64>>,
 }
 
-impl Told {
-    /// Sends `message` unless the broker was told just that.
+impl Sent {
+    /// Sends `message` unless the broker was sent just that.
     pub fn say(&mut self, message: Message, outbox: &Outbox) -> Result<(), NoRoom> {
         let digest = Some(digest(&message.payload));
         if self.payloads.get(&message.topic) == Some(&digest) {
@@ -36,7 +36,7 @@ impl Told {
         self.payloads.values_mut().for_each(|digest| *digest = None);
     }
 
-    /// The broker may hold something of `topic`, from whoever was here before.
+    /// The broker may hold something of `topic`, from an earlier client.
     pub fn suspect(&mut self, topic: String) {
         self.payloads.entry(topic).or_insert(None);
     }

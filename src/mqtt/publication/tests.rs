@@ -13,7 +13,7 @@ const BATTERY: &str = "homeassistant/sensor/pypowerwall_home_battery/config";
 /// A gateway, and a broker that takes everything at once and keeps what is retained.
 struct Scene {
     settings: MqttSettings,
-    face: Face,
+    publication: Publication,
     outbox: Outbox,
     retained: BTreeMap<String, String>,
     /// Topics in the order in which something was said on them.
@@ -26,20 +26,20 @@ impl Scene {
         let ttl = Ttl::new(5 * SECOND, 5 * SECOND, 30 * SECOND, true);
         let board = Board::new(Snapshot::initial(Arc::new(facts), ttl));
         let settings = MqttSettings::default();
-        let mut face = Face::new(Arc::new(Entry::new("home", Arc::new(board))));
-        face.doubt_everything(&settings);
+        let mut publication = Publication::new(Arc::new(Entry::new("home", Arc::new(board))));
+        publication.doubt_everything(&settings);
         let outbox = Outbox::default();
-        Self { settings, face, outbox, retained: BTreeMap::new(), said: Vec::new() }
+        Self { settings, publication, outbox, retained: BTreeMap::new(), said: Vec::new() }
     }
 
     /// A good poll that brought home `telemetry`.
     fn polled(&mut self, telemetry: &Arc<Telemetry>) {
-        let mut snapshot = Snapshot::clone(&self.face.entry.board.read());
+        let mut snapshot = Snapshot::clone(&self.publication.entry.board.read());
         snapshot.sequence += 1;
         snapshot.reading =
             Some(Reading { telemetry: telemetry.clone(), taken: Instant::now(), taken_at: 0.0 });
-        self.face.entry.board.publish(Arc::new(snapshot));
-        self.tell();
+        self.publication.entry.board.publish(Arc::new(snapshot));
+        self.publish();
     }
 
     /// Polls every minute or so for some time.
@@ -51,9 +51,9 @@ impl Scene {
         }
     }
 
-    fn tell(&mut self) {
+    fn publish(&mut self) {
         self.said.clear();
-        while self.face.tell(Instant::now(), &self.settings, &self.outbox) == Err(NoRoom) {
+        while self.publication.publish(Instant::now(), &self.settings, &self.outbox) == Err(NoRoom) {
             self.deliver();
         }
         self.deliver();
@@ -87,7 +87,7 @@ async fn units_that_are_gone_for_an_hour_lose_their_entities_and_not_before() {
     assert!(before.iter().all(|topic| scene.retained.contains_key(topic)), "one poll proves nothing");
     // An outage proves nothing either.
     tokio::time::advance(10 * GONE_AFTER).await;
-    scene.tell();
+    scene.publish();
     scene.live(GONE_AFTER - LONGEST_STEP, &others).await;
     assert!(before.iter().all(|topic| scene.retained.contains_key(topic)));
 
@@ -96,8 +96,8 @@ async fn units_that_are_gone_for_an_hour_lose_their_entities_and_not_before() {
     assert!(!scene.kept("_device_tg1250000001a1_").is_empty());
     assert!(scene.retained.contains_key(BATTERY));
     // The next connection does not bring them back.
-    scene.face.doubt_everything(&scene.settings);
-    scene.tell();
+    scene.publication.doubt_everything(&scene.settings);
+    scene.publish();
     assert!(before.iter().all(|topic| !scene.retained.contains_key(topic)));
 }
 
@@ -128,8 +128,8 @@ async fn a_value_that_becomes_unknown_is_none_for_entities_and_forgotten_elsewhe
     assert!(!scene.retained.contains_key("pypowerwall/home/batteries"));
     assert_eq!(scene.retained["pypowerwall/home/availability"], "online");
     // Said once, also to a refresh.
-    scene.face.doubt_values();
-    scene.tell();
+    scene.publication.doubt_values();
+    scene.publish();
     assert!(!scene.said.iter().any(|topic| topic == "pypowerwall/home/home"));
     scene.polled(&pair);
     assert!(scene.retained["pypowerwall/home/home"].parse::<f64>().is_ok());
@@ -140,22 +140,22 @@ async fn an_outage_takes_the_gateway_offline_when_its_data_expires_and_keeps_its
     let mut scene = Scene::new();
     scene.polled(&telemetry(PAIR));
     let entities: Vec<String> = scene.kept("/config").into_iter().map(str::to_owned).collect();
-    let mut failed = Snapshot::clone(&scene.face.entry.board.read());
+    let mut failed = Snapshot::clone(&scene.publication.entry.board.read());
     failed.sequence += 1;
     failed.health.consecutive_failures = 1;
-    scene.face.entry.board.publish(Arc::new(failed));
-    scene.tell();
+    scene.publication.entry.board.publish(Arc::new(failed));
+    scene.publish();
     assert_eq!(scene.said, ["pypowerwall/home/online", "pypowerwall/home/status"]);
     assert_eq!(scene.retained["pypowerwall/home/availability"], "online");
     // Nobody publishes anything when data expires.
     tokio::time::advance(31 * SECOND).await;
-    scene.tell();
+    scene.publish();
     assert_eq!(scene.said, ["pypowerwall/home/availability"]);
     assert_eq!(scene.retained["pypowerwall/home/availability"], "offline");
-    // A broker that comes back during the outage is told of the same entities.
+    // A broker that comes back during the outage gets the same entities.
     scene.retained.clear();
-    scene.face.doubt_everything(&scene.settings);
-    scene.tell();
+    scene.publication.doubt_everything(&scene.settings);
+    scene.publish();
     assert_eq!(scene.kept("/config"), entities);
 }
 
@@ -171,8 +171,8 @@ async fn the_order_of_units_changes_no_id() {
     let before = ids(&scene);
     let mut site = telemetry.site().clone();
     site.devices.reverse();
-    let facts = &scene.face.entry.board.read().gateway;
-    let announcement = scene.face.announcement(facts, &scene.settings);
+    let facts = &scene.publication.entry.board.read().gateway;
+    let announcement = scene.publication.announcement(facts, &scene.settings);
     let after: BTreeMap<String, String> = entities(facts, &site)
         .iter()
         .map(|entity| (announcement.topic(entity), announcement.document(entity)))
@@ -195,12 +195,12 @@ async fn an_announcement_waits_a_little_for_the_firmware() {
     let mut scene = Scene::new();
     scene.polled(&first);
     tokio::time::advance(FIRMWARE_PATIENCE).await;
-    scene.tell();
+    scene.publish();
     assert!(scene.retained[BATTERY].contains(r#""sw_version": "unknown""#));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_fit_is_told_when_there_is_room() {
+async fn what_does_not_fit_is_sent_when_there_is_room() {
     let mut scene = Scene::new();
     let clog =
         |number: usize| Message { topic: number.to_string(), payload: "x".into(), retain: false, qos: 0 };
@@ -220,8 +220,8 @@ async fn a_gateway_that_leaves_leaves_nothing_but_that_it_is_offline() {
     scene.polled(&telemetry(PAIR));
     let of_an_earlier_run = "homeassistant/sensor/pypowerwall_home_battery_9_capacity/config".to_owned();
     scene.retained.insert(of_an_earlier_run.clone(), "{}".into());
-    scene.face.recall(of_an_earlier_run);
-    scene.face.withdraw(&scene.settings, &scene.outbox).unwrap();
+    scene.publication.recall(of_an_earlier_run);
+    scene.publication.withdraw(&scene.settings, &scene.outbox).unwrap();
     scene.deliver();
     let left: Vec<_> =
         scene.retained.iter().map(|(topic, payload)| (topic.as_str(), payload.as_str())).collect();
@@ -235,7 +235,7 @@ async fn what_an_earlier_run_announced_and_is_gone_is_removed_in_time() {
     let gone = "homeassistant/sensor/pypowerwall_home_battery_9_capacity/config".to_owned();
     scene.retained.insert(gone.clone(), "{}".into());
     for topic in [gone.clone(), BATTERY.to_owned()] {
-        scene.face.recall(topic);
+        scene.publication.recall(topic);
     }
     scene.live(GONE_AFTER, &pair).await;
     assert!(scene.retained.contains_key(&gone));
