@@ -1,11 +1,12 @@
-//! The imports of `src/` beside the table of rooms in `docs/architecture.md`: none goes up, sideways or in a circle.
+//! The imports of `src/` beside the table of rooms in `docs/architecture.md`: none goes up, sideways or in a
+//! circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The floors, from the top. A room uses rooms on lower floors only. The rooms of one floor may not know each other,
-/// except on the floor of the actors, which form one machine; even there, circles are not allowed.
+/// The floors, from the top. A room uses rooms on lower floors only. The rooms of one floor may not know each
+/// other, except on the floor of the actors, which form one machine; even there, circles are not allowed.
 const FLOORS: [Floor; 9] = [
     Floor { rooms: &["main", "lib", "app", "cli"], is_one_machine: true },
     Floor { rooms: &["web", "live", "mqtt"], is_one_machine: false },
@@ -210,7 +211,8 @@ fn no_import_goes_up_or_sideways() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A module may use what its ancestors define, and they use it; any other circle means that two files are one thing.
+/// A module may use what its ancestors define, and they use it; any other circle means that two files are one
+/// thing.
 #[test]
 fn no_import_goes_in_a_circle() {
     let imports: BTreeMap<Module, BTreeSet<Module>> = imports()

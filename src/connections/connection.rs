@@ -11,8 +11,8 @@ use futures_util::task::AtomicWaker;
 use super::{Limits, TICK};
 use crate::client::Client;
 
-/// Counts [`TICK`]s from 1 on. Marking a time costs a load and a store, and a process that was stopped finds that no
-/// time has passed.
+/// Counts [`TICK`]s from 1 on. Marking a time costs a load and a store, and a process that was stopped finds
+/// that no time has passed.
 #[derive(Debug)]
 pub(super) struct Ticks(AtomicU32);
 
@@ -82,8 +82,8 @@ pub struct Connection {
     /// Long answers that are being made or sent.
     lengthy: AtomicU8,
     is_cut: AtomicBool,
-    /// Whether the system shall throw away what the peer has not taken when the connection is cut; it would keep that
-    /// for minutes.
+    /// Whether the system shall throw away what the peer has not taken when the connection is cut; it would
+    /// keep that for minutes.
     is_reset: AtomicBool,
     /// Whether the peer, or the network between, ended the connection in disorder.
     is_broken: AtomicBool,
@@ -231,7 +231,8 @@ impl Connection {
         self.is_blocked.store(true, Relaxed);
     }
 
-    /// Whether several requests came at once, so that some may wait in a buffer for somebody to look at it again.
+    /// Whether several requests came at once, so that some may wait in a buffer for somebody to look at it
+    /// again.
     pub(super) fn is_pipelined(&self) -> bool {
         self.requests.load(Relaxed) >= 2 && self.used.load(Relaxed) == Use::Requests as u8
     }

@@ -27,8 +27,8 @@ const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
 /// A stream whose connection is watched, and can be cut at any time.
 ///
-/// It passes on one head at a time, and none while a long answer is sent: whoever reads would parse, and keep, as many
-/// requests as a client sends without reading an answer.
+/// It passes on one head at a time, and none while a long answer is sent: whoever reads would parse, and
+/// keep, as many requests as a client sends without reading an answer.
 #[derive(Debug)]
 pub struct Watched {
     wire: Wire,
@@ -72,7 +72,8 @@ impl Watched {
         Err(io::ErrorKind::ConnectionAborted.into())
     }
 
-    /// Marks what the system says of a peer that is gone. One that ends TLS without a word has not broken anything.
+    /// Marks what the system says of a peer that is gone. One that ends TLS without a word has not broken
+    /// anything.
     fn heard<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if let Poll::Ready(Err(error)) = &outcome
             && error.kind() != io::ErrorKind::UnexpectedEof
@@ -173,8 +174,8 @@ impl AsyncWrite for Watched {
         }
         this.connection().has_written();
         if this.connection().is_pipelined() {
-            // actix-http stops reading its buffer while sixteen requests wait, and does not look at it again when they
-            // are answered unless it is woken.
+            // actix-http stops reading its buffer while sixteen requests wait, and does not look at it again
+            // when they are answered unless it is woken.
             context.waker().wake_by_ref();
         }
         outcome

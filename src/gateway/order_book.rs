@@ -1,7 +1,8 @@
 //! The orders of one gateway: which wait, which one is under way, which are read back.
 //!
-//! The book outlives the actor that works through it, so that an order cannot be forgotten, nor sent by the next actor after
-//! the one before may have sent it. It decides nothing about time or links; [`super::orders`] does.
+//! The book outlives the actor that works through it, so that an order cannot be forgotten, nor sent by the
+//! next actor after the one before may have sent it. It decides nothing about time or links;
+//! [`super::orders`] does.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,8 @@ const MOST_WAITING: usize = 8;
 const MOST_WATCHED: usize = 8;
 /// An order that could not be sent for this long is given up: the caller has gone on.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// When an order is read back, in seconds after it was sent. Gateways act 30 to 90 s later, and some take longer.
+/// When an order is read back, in seconds after it was sent. Gateways act 30 to 90 s later, and some take
+/// longer.
 const LOOKS: [u64; 8] = [3, 10, 20, 35, 60, 95, 150, 240];
 
 /// An order that was not sent yet, or may be under way.
@@ -187,8 +189,8 @@ impl OrderBook {
         changes
     }
 
-    /// The order under way has surely changed nothing: it may be sent once more, after the next good poll. `was_sent`:
-    /// whether the gateway was asked, and said so.
+    /// The order under way has surely changed nothing: it may be sent once more, after the next good poll.
+    /// `was_sent`: whether the gateway was asked, and said so.
     pub fn not_executed(&self, note: ErrorNote, was_sent: bool, now: Instant) -> Vec<Change> {
         let mut book = self.book();
         let Some(mut order) = book.underway.take() else { return Vec::new() };
@@ -254,7 +256,8 @@ impl OrderBook {
         gives_up.chain(looks).min()
     }
 
-    /// Ends everything that no actor works on any more: what waited was not sent, what was under way may have left.
+    /// Ends everything that no actor works on any more: what waited was not sent, what was under way may have
+    /// left.
     pub fn close(&self, why: &ErrorNote) -> Vec<Change> {
         let mut changes = self.interrupted(why);
         changes.extend(self.book().leave(|_| true));

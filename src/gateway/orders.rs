@@ -1,7 +1,8 @@
-//! How a gateway's actor works through its orders: one exchange at a time, before slow data and before the next poll.
+//! How a gateway's actor works through its orders: one exchange at a time, before slow data and before the
+//! next poll.
 //!
-//! A poll that falls due waits for one order at most. An order is written down before it is sent, and sent once; what
-//! becomes of it is read back afterwards. See [`OrderBook`] for what outlives the actor.
+//! A poll that falls due waits for one order at most. An order is written down before it is sent, and sent
+//! once; what becomes of it is read back afterwards. See [`OrderBook`] for what outlives the actor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +76,8 @@ impl GatewayActor {
         self.report(changes);
     }
 
-    /// Does what is due of the orders, if anything; `due`: when the next poll starts. Whether an exchange began.
+    /// Does what is due of the orders, if anything; `due`: when the next poll starts. Whether an exchange
+    /// began.
     pub(super) fn proceed_with_orders(&mut self, due: Instant, ctx: &mut Context<Self>) -> bool {
         let now = Instant::now();
         let why = match &self.newest.health.last_error {
@@ -103,7 +105,8 @@ impl GatewayActor {
         // As slow data: an answer that kills its reader must not cost the readings.
         self.slow_rest.rests(now).then(|| {
             Obstacle::NotReached.because(
-                "reading an answer of this gateway went wrong in this program a few minutes ago; please report it. For ten \
+                "reading an answer of this gateway went wrong in this program a few minutes ago; please \
+                    report it. For ten \
                  minutes it is only polled",
             )
         })
@@ -120,7 +123,8 @@ impl GatewayActor {
             self.link = Some(link);
             return false;
         };
-        info!(gateway = self.plan.facts.id.as_str(), event = "order"; "gateway {}: order {id}: {order}", self.plan.facts.id);
+        info!(gateway = self.plan.facts.id.as_str(), event = "order"; "gateway {}: order {id}: \
+            {order}", self.plan.facts.id);
         // A link keeps this itself; the second one is for a link that forgets to.
         let limit = self.plan.timeout;
         let exchange = async move {
@@ -229,10 +233,12 @@ impl GatewayActor {
             let Change { id, order, outcome, .. } = &change;
             match outcome {
                 Outcome::Refused(_) | Outcome::Unknown(_) => {
-                    warn!(gateway = gateway, event = "order"; "gateway {gateway}: order {id} ({order}) is {outcome}");
+                    warn!(gateway = gateway, event = "order"; "gateway {gateway}: order {id} ({order}) is \
+                        {outcome}");
                 }
                 _ => {
-                    info!(gateway = gateway, event = "order"; "gateway {gateway}: order {id} ({order}) is {outcome}")
+                    info!(gateway = gateway, event = "order"; "gateway {gateway}: order {id} ({order}) is \
+                        {outcome}")
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! Reads documents that are within their bounds, and looks into them, where any part may be missing, null or of another
-//! type than expected.
+//! Reads documents that are within their bounds, and looks into them, where any part may be missing, null or
+//! of another type than expected.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};

@@ -41,7 +41,8 @@ impl Login {
             email: "customer@customer.domain",
             password: password.clone(),
             timezone: timezone.unwrap_or(ANY_TIMEZONE).to_owned(),
-            hint: "the customer password is wrong: it is the last five characters of the password on the gateway's \
+            hint: "the customer password is wrong: it is the last five characters of the password on the \
+                gateway's \
                    sticker (PW_GW_PWD), unless the owner chose another one (PW_PASSWORD)",
             memory,
             doubted: Cell::new(None),
@@ -52,7 +53,8 @@ impl Login {
         Self {
             user: "installer",
             email: "installer@tesla.com",
-            hint: "check the gateway password (PW_GW_PWD, on the sticker); the login as installer works on solar \
+            hint: "check the gateway password (PW_GW_PWD, on the sticker); the login as installer works on \
+                solar \
                    inverters only, not on a Powerwall 2 or 3",
             ..Self::customer(password, timezone, memory)
         }
@@ -66,7 +68,8 @@ impl Login {
         self.memory.recall().await;
         let held = self.held();
         let was_held = held.is_some();
-        // Without a token it is asked all the same: only a gateway that is there and says no is worth a login.
+        // Without a token it is asked all the same: only a gateway that is there and says no is worth a
+        // login.
         let first = match held {
             Some(token) => call.clone().with(header::AUTHORIZATION, token),
             None => call.clone(),
@@ -79,7 +82,8 @@ impl Login {
         answer.ok(&call.path, self.hint)
     }
 
-    /// A token that was given a moment ago and is refused has nothing to do with logging in: another login would not help.
+    /// A token that was given a moment ago and is refused has nothing to do with logging in: another login
+    /// would not help.
     pub fn judge(&self, answer: &Answer) {
         if is_refusal(answer) {
             self.doubted.set(Some(Instant::now()));

@@ -18,8 +18,8 @@ pub struct Carried {
 #[derive(Debug)]
 pub enum End {
     Outcome(Outcome),
-    /// The gateway said that it did nothing, for a reason that may be gone after the next poll: the session had ended, or
-    /// the configuration had changed meanwhile. Nothing else permits a second attempt.
+    /// The gateway said that it did nothing, for a reason that may be gone after the next poll: the session
+    /// had ended, or the configuration had changed meanwhile. Nothing else permits a second attempt.
     NotExecuted(ErrorNote),
     /// Nothing was sent yet, for a reason that may be gone after the next poll.
     NotYet(ErrorNote),

@@ -64,7 +64,8 @@ pub(super) struct Defaults {
     pub query_set: Option<String>,
     pub certificate: Option<String>,
     pub auth_path: Option<PathBuf>,
-    /// `PW_CACHE_FILE`, or where else the servers before ours keep the session of a gateway from single variables.
+    /// `PW_CACHE_FILE`, or where else the servers before ours keep the session of a gateway from single
+    /// variables.
     pub state_file: Option<PathBuf>,
     /// Whether there is one gateway, from single variables.
     pub single: bool,
@@ -476,7 +477,8 @@ impl Entry<'_> {
             }
             LinkConfig::Bearer(config) if config.query_set == QuerySet::V2024_06 => {
                 self.warnings.push(format!(
-                    "gateway {id}: with tedapi_auth_mode bearer, gateways may answer the queries of V2024_06 in part \
+                    "gateway {id}: with tedapi_auth_mode bearer, gateways may answer the queries of V2024_06 \
+                        in part \
                      or not at all"
                 ));
             }

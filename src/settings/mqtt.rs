@@ -55,8 +55,8 @@ pub enum Layout {
     /// `{prefix}/{gateway}/solar`, as pypowerwall-server has them.
     #[default]
     Standard,
-    /// Also `{prefix}/solar/instant_power` for the sum of all gateways, as the ESP32 screen and the caching proxy
-    /// have them.
+    /// Also `{prefix}/solar/instant_power` for the sum of all gateways, as the ESP32 screen and the caching
+    /// proxy have them.
     Both,
 }
 
@@ -180,7 +180,8 @@ impl Reader {
         }
         if tls && insecure {
             warn(
-                "MQTT_TLS_INSECURE=yes: anyone between this machine and the broker can read and change everything",
+                "MQTT_TLS_INSECURE=yes: anyone between this machine and the broker can read and change \
+                    everything",
             );
         }
     }
@@ -236,7 +237,8 @@ impl MqttSettings {
         for gateway in gateways.iter().filter(|gateway| TAKEN.contains(&gateway.facts.id.as_str())) {
             let id = &gateway.facts.id;
             let what = format!(
-                "with both layouts, topics below {}/{id} mean the sum of all gateways; give gateway {id:?} another id",
+                "with both layouts, topics below {}/{id} mean the sum of all gateways; give gateway {id:?} \
+                    another id",
                 self.prefix
             );
             problems.add("MQTT_LAYOUT", what);

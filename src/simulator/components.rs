@@ -32,8 +32,8 @@ impl Component {
 const SLOTS: usize = 4;
 
 impl Scene<'_> {
-    /// The components behind `components.msa`: per package its thermal controller, inverter and pod; the gateway's
-    /// serial twice, once silent; empty slots, one with a signal that looks alive.
+    /// The components behind `components.msa`: per package its thermal controller, inverter and pod; the
+    /// gateway's serial twice, once silent; empty slots, one with a signal that looks alive.
     pub fn msa(&self) -> Vec<Component> {
         let mut components = Vec::new();
         if self.kind != SiteKind::Powerwall3 {

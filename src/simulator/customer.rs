@@ -1,4 +1,5 @@
-//! The customer API of a simulated gateway: who may log in how often, what a session is worth, and what is there.
+//! The customer API of a simulated gateway: who may log in how often, what a session is worth, and what is
+//! there.
 //!
 //! Sessions are compared byte for byte, so that a client that re-encodes cookies is found out.
 

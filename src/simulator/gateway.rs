@@ -1,7 +1,7 @@
 //! One simulated gateway: its day, its firmware, and what is wrong with it.
 //!
-//! A gateway may be reached at several addresses. What goes on in the house is the same at all of them; what is wrong,
-//! and what was counted, is each address's own.
+//! A gateway may be reached at several addresses. What goes on in the house is the same at all of them; what
+//! is wrong, and what was counted, is each address's own.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -24,8 +24,8 @@ use super::orders::{self, Control, OrderFault, Orders};
 use super::scene::{Scene, SiteKind};
 use crate::link::tedapi::wire::UpdateFile;
 
-/// A silent meter is bridged with its last reading, which must not be older than a minute. Where time runs faster
-/// than this, no client asks often enough to have one.
+/// A silent meter is bridged with its last reading, which must not be older than a minute. Where time runs
+/// faster than this, no client asks often enough to have one.
 const FASTEST_WEAK_METER: f64 = 1.0;
 
 /// What to simulate.

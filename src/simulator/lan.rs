@@ -1,4 +1,5 @@
-//! The state of the gateway at its address on the wired LAN. What it answers there is up to [`super::lan_answers`].
+//! The state of the gateway at its address on the wired LAN. What it answers there is up to
+//! [`super::lan_answers`].
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

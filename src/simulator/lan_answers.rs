@@ -1,5 +1,5 @@
-//! What a gateway answers at its address on the wired LAN: logins of the customer, and requests signed with a registered
-//! key.
+//! What a gateway answers at its address on the wired LAN: logins of the customer, and requests signed with a
+//! registered key.
 
 use std::sync::atomic::Ordering;
 

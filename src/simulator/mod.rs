@@ -1,7 +1,8 @@
 //! Gateways that are not there, speaking the real protocol over real TLS on loopback.
 //!
-//! For `demo`, the tests and the benchmarks; nothing in the service uses it. A [`GatewayHandle`] is one gateway, a
-//! [`Fleet`] is many of them on a thread of their own. An [`InMemoryGateway`] answers without any network.
+//! For `demo`, the tests and the benchmarks; nothing in the service uses it. A [`GatewayHandle`] is one
+//! gateway, a [`Fleet`] is many of them on a thread of their own. An [`InMemoryGateway`] answers without any
+//! network.
 
 mod answers;
 mod bus;

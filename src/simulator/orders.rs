@@ -1,4 +1,5 @@
-//! How a simulated gateway takes orders: what its configuration says, what it acts on, and what goes wrong in between.
+//! How a simulated gateway takes orders: what its configuration says, what it acts on, and what goes wrong in
+//! between.
 
 use std::time::Duration;
 

@@ -26,7 +26,8 @@ use super::scene::SiteKind;
 /// How long a fault that never ends keeps a connection: longer than any client waits.
 const FOREVER: Duration = Duration::from_secs(600);
 
-/// Takes connections until the gateway is dropped, which ends them too: nobody talks to a gateway that is gone.
+/// Takes connections until the gateway is dropped, which ends them too: nobody talks to a gateway that is
+/// gone.
 pub(super) async fn serve(gateway: Arc<Gateway>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
@@ -88,7 +89,8 @@ where
         match fault {
             Fault::Refuse => return Ok(After::Reset),
             Fault::Hang => {
-                // A client that gives up ends the exchange: what it asks next is not a second one at the same time.
+                // A client that gives up ends the exchange: what it asks next is not a second one at the same
+                // time.
                 let _ = timeout(FOREVER, stream.read_u8()).await;
                 return Ok(After::Close);
             }

@@ -1,7 +1,7 @@
 //! The front door: what holds for every request before and after its route.
 //!
-//! Under which names the service may be asked, who asked too much, which pages may read, what is compressed. Paths of
-//! the table are answered right here; the rest goes on to actix-web's router.
+//! Under which names the service may be asked, who asked too much, which pages may read, what is compressed.
+//! Paths of the table are answered right here; the rest goes on to actix-web's router.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -110,8 +110,8 @@ fn slow(
     Box::pin(answer)
 }
 
-/// A line for anyone who looks for what is slow or refused. It names the route of the table and nothing that a client made
-/// up: a path or a query may hold what is none of the log's business.
+/// A line for anyone who looks for what is slow or refused. It names the route of the table and nothing that
+/// a client made up: a path or a query may hold what is none of the log's business.
 fn log_request(state: &State, response: &ServiceResponse, took: Duration) {
     let request = response.request();
     let path = below_base(request.path(), &state.http.base_path);
@@ -173,7 +173,8 @@ fn judge(state: &web::Data<State>, request: &ServiceRequest, may_read: bool) -> 
     }
 }
 
-/// The path without the base path, if it has it. The bare base path is left to the router, which adds its slash.
+/// The path without the base path, if it has it. The bare base path is left to the router, which adds its
+/// slash.
 fn below_base<'a>(path: &'a str, base: &str) -> &'a str {
     match path.strip_prefix(base) {
         Some(rest) if rest.starts_with('/') => rest,

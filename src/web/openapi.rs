@@ -1,8 +1,8 @@
 //! `/openapi.json`: the table of routes as an OpenAPI document.
 //!
-//! Paths, methods, statuses and content types come from the table. What bodies look like comes from `bodies.json`: the
-//! schema that every body of a route fits, in every state of every kind of site, and one body as an example. A test
-//! renders those bodies and keeps the file true.
+//! Paths, methods, statuses and content types come from the table. What bodies look like comes from
+//! `bodies.json`: the schema that every body of a route fits, in every state of every kind of site, and one
+//! body as an example. A test renders those bodies and keeps the file true.
 
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
@@ -78,9 +78,12 @@ fn described(state: &State) -> Value {
         "info": {
             "title": "powerwall-server",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Every route but the feeds answers HEAD as well, and a slash at the end makes no difference. What is \
-                            unknown is null or absent, never 0. Percentages say whether they are raw (as the gateway \
-                            counts) or app (as the phone app shows). Watts: site + import, battery + discharge, load + \
+            "description": "Every route but the feeds answers HEAD as well, and a slash at the end makes no \
+                difference. What is \
+                            unknown is null or absent, never 0. Percentages say whether they are raw (as the \
+                            gateway \
+                            counts) or app (as the phone app shows). Watts: site + import, battery + \
+                            discharge, load + \
                             consumption, solar + production.",
             "license": { "name": "MIT", "identifier": "MIT" },
         },
@@ -108,7 +111,8 @@ fn response_of_error((_, _, description, detail): &(&str, u16, &str, &str)) -> V
 }
 
 fn paths(routes: &[Route]) -> Value {
-    // Written by a test from rendered bodies; without it there are no schemas, and everything else is still true.
+    // Written by a test from rendered bodies; without it there are no schemas, and everything else is still
+    // true.
     let bodies: Value = serde_json::from_str(BODIES).unwrap_or_default();
     // Brackets do not belong into a path; the same route is there with them escaped.
     let routes = routes.iter().filter(|route| !route.path.contains('['));

@@ -1,5 +1,5 @@
-//! One route: its path, what it answers, and what people and programs are told about it. The routes themselves stand in
-//! [`super::routes`].
+//! One route: its path, what it answers, and what people and programs are told about it. The routes
+//! themselves stand in [`super::routes`].
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};

@@ -1,7 +1,7 @@
 //! Every route with a fixed path: what it answers, and what it answers when a gateway has nothing to show.
 //!
-//! The table is the contract. The front door looks requests up in it, `/stats` counts by it, `/openapi.json` and the
-//! tests are made from it.
+//! The table is the contract. The front door looks requests up in it, `/stats` counts by it, `/openapi.json`
+//! and the tests are made from it.
 
 use super::fleet::{AFTER, LIMIT, PAGE_ERRORS, PAGED};
 use super::orders;
@@ -18,7 +18,8 @@ use crate::views::View;
 
 const HEALTH_ERRORS: &[(u16, &str)] =
     &[PAGE_ERRORS[0], PAGE_ERRORS[1], (503, "No gateway has fresh data, and ready=1 asks for it")];
-const NO_ENERGY: &str = "over TEDAPI the energy counters come from the gateway's customer API, every two minutes; null, not \
+const NO_ENERGY: &str = "over TEDAPI the energy counters come from the gateway's customer API, every two \
+    minutes; null, not \
     0, while it does not tell them";
 const AS_PROXY: &str = "null without data, as the proxy has it";
 const UNKNOWN: &str = "unknown is null, not 0";
@@ -44,9 +45,11 @@ pub(super) const ROUTES: &[Route] = &[
     view("/vitals", View::Vitals, "null", "Every device with its measurements").better(AS_PROXY),
     view("/strings", View::Strings, "null", "Solar strings").better(AS_PROXY),
     view("/freq", View::Freq, "{}", "Frequencies and voltages of units and meters, grid status as a number")
-        .better("one numbering with /pod; grid_status is -1 while the grid is being joined or left, null when unknown; p_out in watts over every link"),
+        .better("one numbering with /pod; grid_status is -1 while the grid is being joined or left, null \
+            when unknown; p_out in watts over every link"),
     view("/pod", View::Pod, "{}", "Batteries with their energies and flags")
-        .better("one numbering with /freq and /temps/pw; a flag that is not told is null, not 0; p_out in watts over every link"),
+        .better("one numbering with /freq and /temps/pw; a flag that is not told is null, not 0; p_out in \
+            watts over every link"),
     zeroable("/json", View::Json, [NO_JSON, ZERO_JSON], "The most wanted values in one flat object")
         .better(UNKNOWN),
     zeroable(
@@ -177,7 +180,8 @@ pub(super) const ROUTES: &[Route] = &[
     routed("/api/gateways/{id}/strings", "Its strings"),
     routed("/api/gateways/{id}/aggregates", "Its meters").partly(NO_ENERGY),
     routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway")
-        .better("from the last poll and for the routes of this table only; nothing is passed on to a gateway, POST neither")
+        .better("from the last poll and for the routes of this table only; nothing is passed on to a \
+            gateway, POST neither")
         .also(&[(503, "The gateway has no data to show")]),
     fleet("/api/aggregate", api::aggregate, "The sum of all gateways, with their statuses").better(SUM),
     service("/api/aggregate/power", api::power, "The sum of the powers, W").better(SUM),
@@ -213,10 +217,12 @@ pub(super) const ROUTES: &[Route] = &[
         .ours()
         .also(&[(503, "No gateway has fresh data")]),
     service("/stats", stats::stats, "What the service has done so far")
-        .better("counts per route of the table, so that nobody can fill it; failures are those of the gateways")
+        .better("counts per route of the table, so that nobody can fill it; failures are those of the \
+            gateways")
         .asked_with(PAGED)
         .also(PAGE_ERRORS),
-    Route::new("/metrics", Answer::Fleet(scrape::metrics), "Every reading and how the service is, for Prometheus").ours().serves(Content::Metrics),
+    Route::new("/metrics", Answer::Fleet(scrape::metrics), "Every reading and how the service is, for \
+        Prometheus").ours().serves(Content::Metrics),
     service("/stats/clear", stats::clear, "Starts counting anew, with the control token")
         .takes(orders::CLEAR_STATISTICS)
         .better("not for everybody, because it changes something: GET and POST need the control token")

@@ -1,4 +1,5 @@
-//! Orders in a simulated house: who asks for what, what arrives at the gateways, and whether each outcome is true.
+//! Orders in a simulated house: who asks for what, what arrives at the gateways, and whether each outcome is
+//! true.
 //!
 //! Every order of a gateway asks for another value, so that what arrives can be distinguished.
 

@@ -54,7 +54,8 @@ impl ConfigFacts {
         }
     }
 
-    /// Whether a site can be like that. Each unit has topics, series and a number, and is asked for its components.
+    /// Whether a site can be like that. Each unit has topics, series and a number, and is asked for its
+    /// components.
     ///
     /// # Errors
     /// With what is too much.
@@ -123,8 +124,8 @@ impl StatusFacts {
     }
 }
 
-/// The island state in the words of the customer API. The alert counts first, then the contactor; without either
-/// the state is unknown, which is not the same as an outage.
+/// The island state in the words of the customer API. The alert counts first, then the contactor; without
+/// either the state is unknown, which is not the same as an outage.
 pub(super) fn island_state(status: &Value) -> Option<&'static str> {
     if names(status.at(&["control", "alerts", "active"])).any(|name| name == "SystemConnectedToGrid") {
         return Some("SystemGridConnected");
