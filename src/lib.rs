@@ -3,18 +3,7 @@
 //! Start at [`app`] to see how the rooms are wired, at [`gateway`] for the life of one gateway, at
 //! [`model`] for what a Powerwall is. `docs/architecture.md` describes the whole.
 //!
-//! A module uses modules on lower floors only:
-//!
-//! | floor | modules |
-//! |---|---|
-//! | 7 | `main.rs`, [`app`], [`cli`] |
-//! | 6 | [`web`], [`live`], [`mqtt`], [`metrics`] |
-//! | 5 | [`supervisor`], [`aggregator`], [`output`], [`frames`], [`pieces`], [`directory`], [`gateway`], [`supervise`], [`board`], [`audience`], [`connections`], [`slices`] |
-//! | 4 | [`views`] |
-//! | 3 | [`link`] |
-//! | 2 | [`settings`], above [`tls`], [`store`], [`files`] |
-//! | 1 | [`model`], [`clock`], [`pause`], [`client`] |
-//! | aside | [`simulator`], used by `demo`, tests and benchmarks only |
+//! `docs/architecture.md` lists the rooms by floors; `tests/rooms.rs` holds the imports against that list.
 #![forbid(unsafe_code)]
 #![deny(rust_2018_idioms)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::missing_errors_doc)]

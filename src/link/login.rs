@@ -149,7 +149,8 @@ impl Login {
 /// A login. It must not be sent without having been counted.
 pub(super) fn login(user: &str, password: &Secret, email: &str, timezone: &str) -> Call {
     let login = serde_json::json!({
-        "username": user, "password": password.expose(), "email": email, "clientInfo": { "timezone": timezone },
+        "username": user, "password": password.expose(), "email": email,
+        "clientInfo": { "timezone": timezone },
     });
     Call {
         method: Method::POST,

@@ -245,7 +245,8 @@ fn listed(
         };
         let alerts: Vec<Value> = component.alerts.iter().map(|name| json!({ "name": name })).collect();
         json!({
-            "partNumber": component.part, "serialNumber": component.serial, "signals": signals, "activeAlerts": alerts,
+            "partNumber": component.part, "serialNumber": component.serial, "signals": signals,
+            "activeAlerts": alerts,
         })
     });
     Ok(list.collect())

@@ -94,7 +94,8 @@ impl Scene<'_> {
         json!({
             "PINV_Status": {
                 "isMIA": false, "PINV_State": "PINV_GridFollowing", "PINV_GridState": "Grid_Compliant",
-                "PINV_Pout": (self.flow.battery * 0.5).round() / 1000.0, "PINV_Vout": 243.0, "PINV_Fout": 60.01,
+                "PINV_Pout": (self.flow.battery * 0.5).round() / 1000.0, "PINV_Vout": 243.0,
+                "PINV_Fout": 60.01,
             },
             "PINV_AcMeasurements": { "isMIA": false, "PINV_VSplit1": 121.5, "PINV_VSplit2": 121.5 },
             "PINV_PowerCapability": { "isMIA": false, "PINV_Pnom": 5000 },
@@ -104,7 +105,8 @@ impl Scene<'_> {
 
     fn synchroniser(&self) -> Value {
         let mut sync = json!({
-            "packagePartNumber": SYNC_PART, "packageSerialNumber": self.serial("SY"), "alerts": { "active": [] },
+            "packagePartNumber": SYNC_PART, "packageSerialNumber": self.serial("SY"),
+            "alerts": { "active": [] },
         });
         for meter in ['X', 'Y'] {
             sync[format!("METER_{meter}_AcMeasurements")] = Value::Object(self.sync_meter(meter));

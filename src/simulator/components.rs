@@ -48,7 +48,8 @@ impl Scene<'_> {
             let inverter = json!({
                 "PINV_EnergyCharged": lifetime + 900_000, "PINV_EnergyDischarged": lifetime,
                 "PINV_LifetimeEnergyCharged": lifetime + 900_000, "PINV_LifetimeEnergyDischarged": lifetime,
-                "PINV_HeatsinkTemp": 36.5, "PINV_PllFrequency": 60.01, "PINV_PllLocked": true, "PINV_Qout": -0.01,
+                "PINV_HeatsinkTemp": 36.5, "PINV_PllFrequency": 60.01, "PINV_PllLocked": true,
+                "PINV_Qout": -0.01,
                 "PINV_ReadyForGridForming": true, "PINV_HardwareEnableLine": true, "PINV_PowerLimiter": null,
             });
             components.push(Component::new("TEPINV", MODULE_PART, module.clone(), inverter));
@@ -101,7 +102,8 @@ impl Scene<'_> {
         // The sun shines on the leader's roof.
         let sun = if unit == 0 { self.flow.solar } else { 0.0 };
         let mut pch = json!({
-            "PCH_State": "Pch_Active", "PCH_AcFrequency": 60.01, "PCH_AcVoltageAB": 243.5, "PCH_AcVoltageAN": 121.6,
+            "PCH_State": "Pch_Active", "PCH_AcFrequency": 60.01, "PCH_AcVoltageAB": 243.5,
+            "PCH_AcVoltageAN": 121.6,
             "PCH_AcVoltageBN": 121.9, "PCH_AcVoltageLL": 243.5, "PCH_BatteryPower": battery,
             "PCH_AcRealPowerSum": battery + sun, "PCH_AcMode": "PCH_ACMODE_GRID_FOLLOWING",
             "PCH_AmbientTemp": 45.4, "PCH_heatsinkTemp": 45.450_980_392_156_865,
@@ -123,8 +125,10 @@ impl Scene<'_> {
         let level = self.flow.energy / self.capacity().max(1) as f64;
         match slot < packs {
             true => json!({
-                "BMS_nominalFullPackEnergy": 13.5, "BMS_nominalEnergyRemaining": (level * 13_500.0).round() / 1000.0,
-                "BMS_LOG_tempOutOfBounds": 0, "BMS_LOG_tempOutOfBoundsCharge": 0, "BMS_kwhDischargeTotal": 2969.767,
+                "BMS_nominalFullPackEnergy": 13.5,
+                "BMS_nominalEnergyRemaining": (level * 13_500.0).round() / 1000.0,
+                "BMS_LOG_tempOutOfBounds": 0, "BMS_LOG_tempOutOfBoundsCharge": 0,
+                "BMS_kwhDischargeTotal": 2969.767,
                 "BMS_LOG_cacAvg": 171.2,
             }),
             // Empty slots: one with nothing, one with energy that belongs to nobody.
@@ -132,7 +136,8 @@ impl Scene<'_> {
                 json!({ "BMS_nominalFullPackEnergy": 0.0, "BMS_nominalEnergyRemaining": 0.0 })
             }
             false => {
-                json!({ "BMS_nominalFullPackEnergy": 13.0, "BMS_nominalEnergyRemaining": 5.0, "BMS_LOG_cacAvg": 173.3 })
+                json!({ "BMS_nominalFullPackEnergy": 13.0, "BMS_nominalEnergyRemaining": 5.0,
+                "BMS_LOG_cacAvg": 173.3 })
             }
         }
     }
@@ -147,7 +152,8 @@ impl Scene<'_> {
         };
         let temperature = if serial.is_empty() { Value::Null } else { json!(38.5 + slot as f64) };
         let signals = json!({
-            "HVP_PackTempMax": temperature, "HVP_PackTempMin": temperature, "HVP_ShuntTemperature": temperature,
+            "HVP_PackTempMax": temperature, "HVP_PackTempMin": temperature,
+            "HVP_ShuntTemperature": temperature,
             "HVP_State": "HVP_ACTIVE", "HVP_a061_LockoutOnIsoFaultRetry": false,
         });
         Component::new("PW3HVP", part, serial, signals)

@@ -65,7 +65,8 @@ impl Scene<'_> {
             let (imported, exported) =
                 (imported + counted.imported as i64, exported + counted.exported as i64);
             json!({
-                "last_communication_time": self.time(), "instant_power": power, "instant_reactive_power": -439,
+                "last_communication_time": self.time(), "instant_power": power,
+                "instant_reactive_power": -439,
                 "instant_apparent_power": power.hypot(439.0), "frequency": 60.01, "energy_exported": exported,
                 "energy_imported": imported, "instant_average_voltage": volts,
                 "instant_average_current": (power / volts * 100.0).round() / 100.0, "i_a_current": 0,
@@ -92,13 +93,15 @@ impl Scene<'_> {
         let share = 1.0 / packages.len().max(1) as f64;
         let blocks = packages.iter().map(|(serial, _)| {
             json!({
-                "Type": "", "PackagePartNumber": PACKAGE_PART, "PackageSerialNumber": serial, "disabled_reasons": [],
+                "Type": "", "PackagePartNumber": PACKAGE_PART, "PackageSerialNumber": serial,
+                "disabled_reasons": [],
                 "pinv_state": "PINV_GridFollowing", "pinv_grid_state": "Grid_Compliant",
                 "nominal_energy_remaining": (self.flow.energy * share).round() as i64,
                 "nominal_full_pack_energy": (self.capacity() as f64 * share) as i64,
                 "p_out": (self.flow.battery * share).round(), "q_out": 30, "v_out": 243.1, "f_out": 60.01,
                 "i_out": -7.4, "energy_charged": 3_100_000, "energy_discharged": 2_900_000, "off_grid": false,
-                "vf_mode": false, "wobble_detected": false, "charge_power_clamped": false, "backup_ready": true,
+                "vf_mode": false, "wobble_detected": false, "charge_power_clamped": false,
+                "backup_ready": true,
                 "OpSeqState": "Active", "version": "cb5bd2bd5e0b4c",
             })
         });
@@ -119,7 +122,8 @@ impl Scene<'_> {
         json!({
             "din": self.din(), "start_time": "2026-05-15 21:30:15 +0800",
             "up_time_seconds": format!("{hours}h{minutes}m{seconds}.275122187s"), "is_new": false,
-            "version": firmware, "git_hash": "c4db63ce5b32425509f91f19556f2431cb7f6872", "commission_count": 0,
+            "version": firmware, "git_hash": "c4db63ce5b32425509f91f19556f2431cb7f6872",
+            "commission_count": 0,
             "device_type": "teg", "teg_type": kind, "sync_type": "v2.1", "cellular_disabled": false,
             "can_reboot": true,
         })
@@ -149,7 +153,8 @@ impl Scene<'_> {
         };
         json!({
             "pvac_status": {
-                "state": "PVAC_Active", "disabled": false, "disabled_reasons": [], "grid_state": "Grid_Compliant",
+                "state": "PVAC_Active", "disabled": false, "disabled_reasons": [],
+                "grid_state": "Grid_Compliant",
                 "inv_state": "INV_Grid_Connected", "v_out": 241.6, "f_out": 60.01, "p_out": self.flow.solar,
                 "string_vitals": [
                     string(1, true, 300.0, half), string(2, true, 310.0, half), string(3, false, -2.0, 0.0),
@@ -158,7 +163,8 @@ impl Scene<'_> {
             },
             "pvs_status": { "state": "PVS_Active", "disabled": false, "enable_output": true, "v_ll": 241.6 },
             "pv_power_limit": 0, "power_status_setpoint": "on",
-            "pvac_alerts": { "LastRxTime": self.time(), "ReceivedMuxBitmask": 0, "PVAC_a014_PvOvervoltage": false },
+            "pvac_alerts": { "LastRxTime": self.time(), "ReceivedMuxBitmask": 0,
+            "PVAC_a014_PvOvervoltage": false },
             "pvs_alerts": { "LastRxTime": self.time(), "ReceivedMuxBitmask": 0, "PVS_a018_MciStringB": true },
         })
     }
@@ -169,8 +175,10 @@ impl Scene<'_> {
         let mut devices = Map::new();
         let mut add = |kind: &str, part: &str, serial: &str, parent: &str, ecu: u16, vitals: Value| {
             let mut device = json!({
-                "componentParentDin": parent, "partNumber": part, "serialNumber": serial, "manufacturer": "TESLA",
-                "firmwareVersion": "4064fc6a5b3242", "lastCommunicationTime": 1_780_297_200 + self.clock as i64,
+                "componentParentDin": parent, "partNumber": part, "serialNumber": serial,
+                "manufacturer": "TESLA",
+                "firmwareVersion": "4064fc6a5b3242",
+                "lastCommunicationTime": 1_780_297_200 + self.clock as i64,
                 "teslaEnergyEcuAttributes": { "ecuType": ecu },
             });
             if let (Value::Object(device), Value::Object(vitals)) = (&mut device, vitals) {
@@ -191,7 +199,8 @@ impl Scene<'_> {
             });
             add("TEPOD", MODULE_PART, &module, &parent, 226, pod);
             let inverter = json!({
-                "PINV_Pout": (self.flow.battery * share).round() / 1000.0, "PINV_Vout": 243.1, "PINV_Fout": 60.01,
+                "PINV_Pout": (self.flow.battery * share).round() / 1000.0, "PINV_Vout": 243.1,
+                "PINV_Fout": 60.01,
                 "PINV_VSplit1": 121.5, "PINV_VSplit2": 121.6, "PINV_State": "PINV_GridFollowing",
                 "PINV_GridState": "Grid_Compliant", "alerts": ["PINV_a067_overvoltageNeutralChassis"],
             });
@@ -216,7 +225,8 @@ impl Scene<'_> {
         add("PVS", PVAC_PART, &inverter, &format!("PVAC--{PVAC_PART}--{inverter}"), 297, pvs);
         let sync = json!({
             "ISLAND_VL1N_Main": 121.4, "ISLAND_FreqL1_Main": 60.01, "ISLAND_GridState": self.contactor(),
-            "METER_X_CTA_InstRealPower": self.flow.site / 2.0, "METER_X_CTB_InstRealPower": self.flow.site / 2.0,
+            "METER_X_CTA_InstRealPower": self.flow.site / 2.0,
+            "METER_X_CTB_InstRealPower": self.flow.site / 2.0,
         });
         add("TESYNC", SYNC_PART, &self.serial("SY"), &gateway, 259, sync);
         Value::Object(devices)

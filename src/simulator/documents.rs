@@ -79,7 +79,8 @@ impl Scene<'_> {
         if self.has_battery() {
             meters.push(json!({ "location": "BATTERY", "realPowerW": flow.battery }));
             energy = json!({
-                "nominalFullPackEnergyWh": self.capacity(), "nominalEnergyRemainingWh": flow.energy.round() as i64,
+                "nominalFullPackEnergyWh": self.capacity(),
+                "nominalEnergyRemainingWh": flow.energy.round() as i64,
             });
         }
         meters.push(json!({ "location": "LOAD", "realPowerW": (load * 10.0).round() / 10.0 }));
@@ -118,14 +119,16 @@ impl Scene<'_> {
         // A silent meter's last reading stays as it was; half the sun, because one CT stands for two legs.
         let watts = (self.flow.solar * 5.0).round() / 10.0;
         let reading = json!({
-            "voltageV": 121.5, "realPowerW": watts, "reactivePowerVAR": 3.5, "currentA": (watts / 1.215).round() / 100.0,
+            "voltageV": 121.5, "realPowerW": watts, "reactivePowerVAR": 3.5,
+            "currentA": (watts / 1.215).round() / 100.0,
             "energyExportedWs": 1000, "energyImportedWs": 2000,
         });
         json!({
             "meters": [{
                 "din": format!("{REMOTE_METER}{:05}", self.number),
                 "reading": {
-                    "timestamp": self.time(), "firmwareVersion": "deadbeef0001", "rssiDb": -55, "ctReadings": [reading],
+                    "timestamp": self.time(), "firmwareVersion": "deadbeef0001", "rssiDb": -55,
+                    "ctReadings": [reading],
                 },
                 "firmwareUpdate": null,
             }],
