@@ -86,8 +86,8 @@ impl Scene<'_> {
 
     /// ISO time of the simulated clock, with offset.
     pub(super) fn time(&self) -> String {
-        let start = jiff::Timestamp::constant(1_780_297_200, 0); // midnight of a first of June,
-        seven hours behind UTC
+        // midnight of a first of June, seven hours behind UTC
+        let start = jiff::Timestamp::constant(1_780_297_200, 0);
         let now = start + jiff::SignedDuration::from_secs(self.clock as i64);
         jiff::tz::offset(-7).to_datetime(now).strftime("%Y-%m-%dT%H:%M:%S-07:00").to_string()
     }
