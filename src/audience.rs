@@ -1,4 +1,5 @@
-//! What is counted of those who listen by WebSocket or server-sent events. Written by the sessions, read by what reports on the service.
+//! What is counted of those who listen by WebSocket or server-sent events. Written by the sessions, read by
+//! what reports on the service.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -7,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub enum Cut {
     /// It took nothing any more.
     Stalled,
-    /// Its connection broke: the client reset it, or the system gave it up because nothing was taken any more.
+    /// Its connection broke: the client reset it, or the system gave it up because nothing was taken any
+    /// more.
     Lost,
     /// It sent something that is not a WebSocket frame of a client.
     Protocol,

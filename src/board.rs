@@ -1,7 +1,7 @@
 //! A notice board: the newest value for everybody to read, and a nudge to those who asked for one.
 //!
-//! One actor writes; anybody reads without a lock and without waiting. A board outlives the actor that writes it,
-//! so what was known stays readable while the actor is started again.
+//! One actor writes; anybody reads without a lock and without waiting. A board outlives the actor that writes
+//! it, so what was known stays readable while the actor is started again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

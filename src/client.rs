@@ -1,4 +1,5 @@
-//! Who asks: the address by which a client is counted, also behind proxies. What is counted is up to those who count.
+//! Who asks: the address by which a client is counted, also behind proxies. What is counted is up to those
+//! who count.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -62,9 +63,9 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// Who asked `peer` to ask: the rightmost address of all `X-Forwarded-For` lines that is not trusted, as only what
-    /// stands to the right of it was written by somebody trusted. Something that is not an address ends the search at the
-    /// proxy that passed it on.
+    /// Who asked `peer` to ask: the rightmost address of all `X-Forwarded-For` lines that is not trusted, as
+    /// only what stands to the right of it was written by somebody trusted. Something that is not an address
+    /// ends the search at the proxy that passed it on.
     pub fn client(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Client {
         let mut address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         if self.0.is_empty() {

@@ -20,8 +20,8 @@ pub fn unix_time() -> f64 {
         .map_or(0.0, |since_epoch| since_epoch.as_secs_f64())
 }
 
-/// Sets the wall clock of this thread, which from then on goes with tokio's clock. For simulations: it lets the
-/// wall clock jump while the rest of the machine notices nothing.
+/// Sets the wall clock of this thread, which from then on goes with tokio's clock. For simulations: it lets
+/// the wall clock jump while the rest of the machine notices nothing.
 pub fn set_unix_time(unix: f64) {
     SET.set(Some((unix, Instant::now())));
 }

@@ -40,7 +40,8 @@ impl Entry {
 /// All configured gateways in configured order, and the board of their sum.
 pub struct Directory {
     entries: ArcSwap<Vec<Arc<Entry>>>,
-    /// Who follows every gateway, present and future. Held while entries are replaced, so that no board is missed.
+    /// Who follows every gateway, present and future. Held while entries are replaced, so that no board is
+    /// missed.
     followers: Mutex<Vec<Recipient<Published<Snapshot>>>>,
     pub aggregate: Arc<Board<Aggregate>>,
 }
@@ -84,8 +85,8 @@ impl Directory {
         self.entries.load().iter().map(|entry| entry.board.read()).collect()
     }
 
-    /// Nudges `follower` at each publication of every gateway, also of those that are configured later, until its
-    /// actor ends.
+    /// Nudges `follower` at each publication of every gateway, also of those that are configured later, until
+    /// its actor ends.
     pub fn follow(&self, follower: Recipient<Published<Snapshot>>) {
         let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
         followers.retain(Recipient::connected);

@@ -1,5 +1,5 @@
-//! Statuses of gateways and of their sum: rendered at most once per change and second in a house, and shared by all
-//! readers. In a fleet nothing is kept, because that would take more memory than everything else.
+//! Statuses of gateways and of their sum: rendered at most once per change and second in a house, and shared
+//! by all readers. In a fleet nothing is kept, because that would take more memory than everything else.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -108,8 +108,8 @@ impl Frames {
         })
     }
 
-    /// The body `name` about all gateways of a house, as `listing` makes it: the same bytes for all who ask within the
-    /// second, unless something changes.
+    /// The body `name` about all gateways of a house, as `listing` makes it: the same bytes for all who ask
+    /// within the second, unless something changes.
     ///
     /// # Errors
     /// If it cannot be rendered.

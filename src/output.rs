@@ -1,5 +1,5 @@
-//! An output shows or sends on what the boards hold. `app` starts each one, applies changed settings to it and stops it;
-//! what it does in between is its own.
+//! An output shows or sends on what the boards hold. `app` starts each one, applies changed settings to it
+//! and stops it; what it does in between is its own.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! When something that failed is asked again: every pause of this program is a [`Pause`].
 //!
-//! Knows no link and no error: the owner of a pause decides which failure grows it in which way. What it promises is
-//! that no failure can make a loop: after [`Pause::failed`] the deadline lies in the future, whatever it was before.
+//! Knows no link and no error: the owner of a pause decides which failure grows it in which way. What it
+//! promises is that no failure can make a loop: after [`Pause::failed`] the deadline lies in the future,
+//! whatever it was before.
 
 use std::time::Duration;
 
@@ -65,7 +66,8 @@ pub struct Pause {
     failures: u32,
     /// It rests until then; in the past, it is due.
     until: Instant,
-    /// Seeded by the owner, so that a test sees the same pauses each time. Boxed, because most pauses have none.
+    /// Seeded by the owner, so that a test sees the same pauses each time. Boxed, because most pauses have
+    /// none.
     jitter: Option<Box<StdRng>>,
 }
 
@@ -90,8 +92,8 @@ impl Pause {
         Self { failures, ..self }
     }
 
-    /// Moves the deadline before something is asked, so that what never comes back is not asked again at once. Counts
-    /// no failure.
+    /// Moves the deadline before something is asked, so that what never comes back is not asked again at
+    /// once. Counts no failure.
     pub fn begin(&mut self, now: Instant) -> Instant {
         self.rest(self.growth.after(self.failures), now)
     }
@@ -115,8 +117,8 @@ impl Pause {
         self.until
     }
 
-    /// The end is known. Counts no failure; with jitter a second or two are added, so that it does not end a moment
-    /// too early.
+    /// The end is known. Counts no failure; with jitter a second or two are added, so that it does not end a
+    /// moment too early.
     pub fn wait(&mut self, left: Duration, now: Instant) -> Instant {
         let slack =
             self.jitter.as_mut().map_or(Duration::ZERO, |rng| SECOND.mul_f64(rng.random_range(1.0..2.0)));

@@ -1,7 +1,8 @@
-//! Long bodies, rendered a piece at a time beside the threads that answer, as fast as their clients take them.
+//! Long bodies, rendered a piece at a time beside the threads that answer, as fast as their clients take
+//! them.
 //!
-//! A body exists nowhere as a whole: what one client holds is a piece and a place in the list. What is in a body is the
-//! business of the implementations of [`Render`].
+//! A body exists nowhere as a whole: what one client holds is a piece and a place in the list. What is in a
+//! body is the business of the implementations of [`Render`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
@@ -17,9 +18,9 @@ const PIECE: usize = 4 << 10;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Where pieces are rendered: one at a time, however many clients ask. The others wait for their turn, first come first
-/// served, and the threads that answer keep their processors. It is one thread, and always the same, because allocators
-/// keep for each thread what it has freed.
+/// Where pieces are rendered: one at a time, however many clients ask. The others wait for their turn, first
+/// come first served, and the threads that answer keep their processors. It is one thread, and always the
+/// same, because allocators keep for each thread what it has freed.
 static RENDERER: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
     let (jobs, mut waiting) = mpsc::channel::<Job>(1);
     let work = move || {
@@ -85,7 +86,8 @@ pub fn pieces(render: impl Render) -> impl Stream<Item = Result<Bytes, Unfinishe
     })
 }
 
-/// What is written for one gateway, given its place in the selection; `false`: nothing, which leaves no trace.
+/// What is written for one gateway, given its place in the selection; `false`: nothing, which leaves no
+/// trace.
 pub type Item = Box<dyn Fn(usize, &Entry, &mut BytesMut) -> bool + Send>;
 
 /// A list of gateways with something around it.

@@ -1,8 +1,9 @@
 //! A body in small pieces, so that a connection's write buffer stays small however large a body is.
 //!
-//! actix-http copies what a body gives into the buffer of the connection and keeps the buffer's size for as long as the
-//! connection lives. A client that asked for a large body and did not read would hold a copy of it. Here it holds a
-//! reference and a piece; how long it may do so is decided by what listens for its progress.
+//! actix-http copies what a body gives into the buffer of the connection and keeps the buffer's size for as
+//! long as the connection lives. A client that asked for a large body and did not read would hold a copy of
+//! it. Here it holds a reference and a piece; how long it may do so is decided by what listens for its
+//! progress.
 
 use std::error::Error;
 use std::pin::Pin;

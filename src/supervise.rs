@@ -1,7 +1,8 @@
 //! Keeps actors running: notices that one died and starts another one, after pauses that grow.
 //!
-//! actix neither catches a panic nor restarts the actor that panicked: the actor is simply gone. Everything that must
-//! outlive a panic is started here. What an actor does, and what it continues from, is left to the one who starts it.
+//! actix neither catches a panic nor restarts the actor that panicked: the actor is simply gone. Everything
+//! that must outlive a panic is started here. What an actor does, and what it continues from, is left to the
+//! one who starts it.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,7 +47,8 @@ pub enum Run {
     },
 }
 
-/// An actor that is kept running for as long as this lives. Dropping it does not end the actor; it only lets it die.
+/// An actor that is kept running for as long as this lives. Dropping it does not end the actor; it only lets
+/// it die.
 pub struct Kept {
     watch: JoinHandle<()>,
 }
@@ -57,8 +59,9 @@ impl Drop for Kept {
     }
 }
 
-/// Starts an actor at once, and another one whenever it died. The first restart follows within a second; the next ones
-/// wait for the pauses of `back_off`, until an actor has run for ten minutes. Runs on the thread of the caller.
+/// Starts an actor at once, and another one whenever it died. The first restart follows within a second; the
+/// next ones wait for the pauses of `back_off`, until an actor has run for ten minutes. Runs on the thread of
+/// the caller.
 pub fn keep<A: Actor<Context = Context<A>>>(
     name: Name,
     mut back_off: impl Backoff + 'static,

@@ -1,5 +1,5 @@
-//! No secret leaves the program. Every secret setting holds a canary; the real program runs with everything logged, in
-//! every kind of trouble, and whatever it says anywhere is searched for them.
+//! No secret leaves the program. Every secret setting holds a canary; the real program runs with everything
+//! logged, in every kind of trouble, and whatever it says anywhere is searched for them.
 
 #[path = "service/program.rs"]
 #[allow(dead_code, reason = "every test program uses its own part")]
@@ -44,8 +44,9 @@ fn canary(setting: &str) -> &'static str {
     CANARIES.iter().find(|(known, _)| *known == setting).unwrap().1
 }
 
-/// The forms in which a secret could be said: as it is, its end (which is itself a password of a gateway), as the bytes
-/// that `Debug` shows, in hexadecimal, escaped for a URL, and in base64 wherever in an encoded text it stands.
+/// The forms in which a secret could be said: as it is, its end (which is itself a password of a gateway), as
+/// the bytes that `Debug` shows, in hexadecimal, escaped for a URL, and in base64 wherever in an encoded text
+/// it stands.
 fn forms(secret: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
     let list =
@@ -121,8 +122,8 @@ async fn ask(said: &mut Said, program: &Program, method: &str, path: &str, token
     said.add(place, String::from_utf8_lossy(&body));
 }
 
-/// Takes whatever it is told and answers nothing, so that the login of a broker is under way. Its port, and what it
-/// has been told.
+/// Takes whatever it is told and answers nothing, so that the login of a broker is under way. Its port, and
+/// what it has been told.
 async fn mute_broker() -> (u16, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();

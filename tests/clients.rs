@@ -1,5 +1,5 @@
-//! Clients of the servers before ours, as far as they read: the bodies they ask for, taken apart as they take them
-//! apart.
+//! Clients of the servers before ours, as far as they read: the bodies they ask for, taken apart as they take
+//! them apart.
 
 mod common;
 
@@ -227,7 +227,8 @@ async fn a_display_on_a_microcontroller_reads_five_numbers_or_keeps_the_last_one
     assert_eq!(zeros.body, "0.00,0.00,0.00,0.00,0.00\n");
 }
 
-/// The check of an installation that Powerwall-Dashboard ships cuts these out of the text, the last one it finds.
+/// The check of an installation that Powerwall-Dashboard ships cuts these out of the text, the last one it
+/// finds.
 #[actix_web::test]
 async fn the_installation_check_finds_its_words() {
     for state in [Live, Expired] {

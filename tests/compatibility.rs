@@ -8,19 +8,35 @@ use powerwall_server::model::Freshness;
 use powerwall_server::simulator::SiteKind;
 use powerwall_server::web::compatibility;
 
-/// Every route of pypowerwall-server 0.13 (all but the last line) and what only the proxy has (the last line). Those
-/// with actions in their path are written once.
+/// Every route of pypowerwall-server 0.13 (all but the last line) and what only the proxy has (the last
+/// line). Those with actions in their path are written once.
 const THEIRS: &str = "\
-/ /console /history /example /example.html /favicon.ico /favicon-16x16.png /favicon-32x32.png /static/{file} /docs /docs/oauth2-redirect /redoc /openapi.json /[object%20Object] /health POST:/health/reset /stats /version /api/mqtt/status \
-/aggregates /soe /battery /vitals /strings /freq /pod /json /csv /csv/v2 /temps /temps/pw /alerts /alerts/pw /fans /fans/pw /tedapi /tedapi/config /tedapi/status /tedapi/components /tedapi/battery /tedapi/controller \
-/api/meters/aggregates /api/meters /api/meters/site /api/meters/solar /api/meters/readings /api/system_status /api/system_status/soe /api/system_status/grid_status /api/system_status/grid_faults /api/status /api/site_info /api/site_info/site_name /api/site_info/grid_codes /api/sitemaster /api/operation /api/powerwalls /api/networks /api/system/networks /api/system/update/status /api/solars /api/solars/brands /api/solar_powerwall /api/customer /api/customer/registration /api/installer /api/synchrometer/ct_voltage_references /api/troubleshooting/problems /api/auth/toggle/supported POST:/api/login/Basic \
-/pw/level /pw/power /pw/site /pw/grid /pw/solar /pw/battery /pw/load /pw/home /pw/battery_blocks /pw/vitals /pw/temps /pw/strings /pw/din /pw/uptime /pw/version /pw/status /pw/system_status /pw/grid_status /pw/aggregates /pw/site_name /pw/alerts /pw/is_connected /pw/get_reserve /pw/get_mode /pw/get_time_remaining \
-/api/gateways /api/gateways/{id} /api/gateways/{id}/vitals /api/gateways/{id}/strings /api/gateways/{id}/aggregates /api/gateways/{id}/api/{path} POST:/api/gateways/{id}/api/{path} /api/aggregate /api/aggregate/power /api/aggregate/soe /api/aggregate/battery /api/aggregate/strings /api/aggregate/alerts /api/aggregate/vitals \
-/api/timeseries/daily /api/timeseries/today /api/timeseries/trend /api/timeseries/samples /api/timeseries/status /api/timeseries/signals /api/timeseries/signal_trend \
+/ /console /history /example /example.html /favicon.ico /favicon-16x16.png /favicon-32x32.png /static/{file} \
+/docs /docs/oauth2-redirect /redoc /openapi.json /[object%20Object] /health POST:/health/reset /stats \
+/version /api/mqtt/status \
+/aggregates /soe /battery /vitals /strings /freq /pod /json /csv /csv/v2 /temps /temps/pw /alerts /alerts/pw \
+/fans /fans/pw /tedapi /tedapi/config /tedapi/status /tedapi/components /tedapi/battery /tedapi/controller \
+/api/meters/aggregates /api/meters /api/meters/site /api/meters/solar /api/meters/readings \
+/api/system_status /api/system_status/soe /api/system_status/grid_status /api/system_status/grid_faults \
+/api/status /api/site_info /api/site_info/site_name /api/site_info/grid_codes /api/sitemaster /api/operation \
+/api/powerwalls /api/networks /api/system/networks /api/system/update/status /api/solars /api/solars/brands \
+/api/solar_powerwall /api/customer /api/customer/registration /api/installer \
+/api/synchrometer/ct_voltage_references /api/troubleshooting/problems /api/auth/toggle/supported \
+POST:/api/login/Basic \
+/pw/level /pw/power /pw/site /pw/grid /pw/solar /pw/battery /pw/load /pw/home /pw/battery_blocks /pw/vitals \
+/pw/temps /pw/strings /pw/din /pw/uptime /pw/version /pw/status /pw/system_status /pw/grid_status \
+/pw/aggregates /pw/site_name /pw/alerts /pw/is_connected /pw/get_reserve /pw/get_mode /pw/get_time_remaining \
+/api/gateways /api/gateways/{id} /api/gateways/{id}/vitals /api/gateways/{id}/strings \
+/api/gateways/{id}/aggregates /api/gateways/{id}/api/{path} POST:/api/gateways/{id}/api/{path} \
+/api/aggregate /api/aggregate/power /api/aggregate/soe /api/aggregate/battery /api/aggregate/strings \
+/api/aggregate/alerts /api/aggregate/vitals \
+/api/timeseries/daily /api/timeseries/today /api/timeseries/trend /api/timeseries/samples \
+/api/timeseries/status /api/timeseries/signals /api/timeseries/signal_trend \
 /api/tesla/tariff_rate /api/tesla/time_of_use_settings \
 /control/status /control/{action} \
 /ws/aggregate /ws/gateway/{id} \
-/help /stats/clear /health/reset /cloud /cloud/battery /cloud/power /cloud/config /fleetapi /fleetapi/info /fleetapi/status /index.html /viz-static/{file} /bogus/{file}";
+/help /stats/clear /health/reset /cloud /cloud/battery /cloud/power /cloud/config /fleetapi /fleetapi/info \
+/fleetapi/status /index.html /viz-static/{file} /bogus/{file}";
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/compatibility.md");
 

@@ -1,4 +1,5 @@
-//! The ready-made files under `config/`, each checked by the tool it is for or used against the running server.
+//! The ready-made files under `config/`, each checked by the tool it is for or used against the running
+//! server.
 
 mod common;
 
@@ -51,7 +52,8 @@ fn prometheus_accepts_its_configuration_and_the_alerts_fire_when_they_should() {
 fn nginx_around(folder: &Path, site: &Path) -> PathBuf {
     let (place, site) = (folder.display(), site.display());
     let whole = format!(
-        "daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log {place}/error.log;\nevents {{}}\nhttp {{\n\
+        "daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log {place}/error.log;\nevents {{}}\nhttp \
+            {{\n\
          access_log off;\nclient_body_temp_path {place}/body;\nproxy_temp_path {place}/proxy;\n\
          fastcgi_temp_path {place}/fastcgi;\nuwsgi_temp_path {place}/uwsgi;\nscgi_temp_path {place}/scgi;\n\
          include {site};\n}}\n"

@@ -1,6 +1,6 @@
-//! Every body the servers before ours were recorded with, beside ours for the same gateway. Where ours differ on
-//! purpose, the place and the reason are listed; a difference that is not listed fails, and so does an entry that
-//! nothing needs.
+//! Every body the servers before ours were recorded with, beside ours for the same gateway. Where ours differ
+//! on purpose, the place and the reason are listed; a difference that is not listed fails, and so does an
+//! entry that nothing needs.
 
 mod common;
 
@@ -299,8 +299,8 @@ async fn found(faces: &Faces, path: &str, theirs: &Value) -> Vec<String> {
     found
 }
 
-/// Asks for everything that was recorded, but for what `skip` names. Lists marked `false` may be longer than needed:
-/// they serve several states.
+/// Asks for everything that was recorded, but for what `skip` names. Lists marked `false` may be longer than
+/// needed: they serve several states.
 async fn compare(golden: &Value, faces: &Faces, skip: impl Fn(&str) -> bool, lists: &[(Deviations, bool)]) {
     let (mut unexpected, mut used) = (Vec::new(), BTreeSet::new());
     for (path, theirs) in golden.as_object().unwrap() {

@@ -1,5 +1,5 @@
-//! `doctor` and `scan` against simulated gateways: which way works, which password is wrong, what to do – and never a
-//! login too many.
+//! `doctor` and `scan` against simulated gateways: which way works, which password is wrong, what to do – and
+//! never a login too many.
 
 use std::path::Path;
 use std::time::Duration;
@@ -62,7 +62,8 @@ async fn what_works_is_said_with_what_it_tells() {
         true,
         &["a Powerwall 3 answers", "Basic LAN", "TEDAPI        not tried: it needs the gateway"],
     );
-    // Nothing is configured but an address and the password on the sticker, of which the end is the customer's.
+    // Nothing is configured but an address and the password on the sticker, of which the end is the
+    // customer's.
     let sticker = diagnosis(&old, json!({ "gw_pwd": "SIMULATED1" })).await;
     assert_says(&sticker, true, &["customer API  works"]);
 }

@@ -180,7 +180,8 @@ async fn silence_is_ended_by_a_beat() {
 async fn data_that_expires_keeps_its_values_and_says_how_old_they_are() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     let mut fading = snapshot("home", &telemetry, Stale);
-    // A second and a half are left of the 30 in which it may be shown as current; a slow machine sees it expired.
+    // A second and a half are left of the 30 in which it may be shown as current; a slow machine sees it
+    // expired.
     fading.reading.as_mut().unwrap().taken = Instant::now() - Duration::from_millis(28_500);
     let gone = snapshot("barn", &telemetry, Expired);
     let faces = Faces::of(vec![fading, gone]);

@@ -19,7 +19,7 @@ async fn faces(http: HttpSettings) -> Faces {
 }
 
 async fn guarded() -> Faces {
-    faces(HttpSettings { control_secret: Some(Secret::new("open sesame")), ..http() }).await
+    faces(HttpSettings { control_secret: Some(Secret::new("open sesame to me")), ..http() }).await
 }
 
 fn detail(answer: &Answer) -> (u16, String) {
@@ -30,7 +30,8 @@ fn detail(answer: &Answer) -> (u16, String) {
 #[actix_web::test]
 async fn orders_need_the_control_token() {
     let open = faces(http()).await;
-    let answer = open.send(Method::POST, "/health/reset", &[("authorization", "Bearer open sesame")]).await;
+    let answer =
+        open.send(Method::POST, "/health/reset", &[("authorization", "Bearer open sesame to me")]).await;
     assert_eq!(detail(&answer), (403, "Control features not enabled".into()));
 
     let guarded = guarded().await;
@@ -38,7 +39,7 @@ async fn orders_need_the_control_token() {
     assert_eq!(detail(&answer), (401, "Authorization header required".into()));
     let answer = guarded.send(Method::POST, "/health/reset", &[("authorization", "Bearer guess")]).await;
     assert_eq!(detail(&answer), (401, "Invalid control token".into()));
-    for token in ["Bearer open sesame", "open sesame"] {
+    for token in ["Bearer open sesame to me", "open sesame to me"] {
         let answer = guarded.send(Method::POST, "/health/reset/", &[("authorization", token)]).await;
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
         let expected =
@@ -50,7 +51,7 @@ async fn orders_need_the_control_token() {
     }
     let answer = guarded.send(Method::POST, "/stats/clear", &[("authorization", "guess")]).await;
     assert_eq!(answer.status, 429, "who guesses waits");
-    let right = guarded.send(Method::POST, "/stats/clear", &[("authorization", "open sesame")]).await;
+    let right = guarded.send(Method::POST, "/stats/clear", &[("authorization", "open sesame to me")]).await;
     assert_eq!(right.status, 200, "and the one who knows it does not");
     assert!(answer.header("retry-after").is_some());
     assert_eq!(guarded.get("/health/reset").await.status, 200, "changes nothing");
@@ -62,7 +63,7 @@ async fn statistics_start_anew_for_who_has_the_token_and_for_nobody_else() {
     for _ in 0..3 {
         guarded.get("/soe").await;
     }
-    let token = [("authorization", "Bearer open sesame")];
+    let token = [("authorization", "Bearer open sesame to me")];
     assert_eq!(guarded.send(Method::POST, "/stats/clear", &[]).await.status, 401);
     assert_eq!(guarded.json("/stats").await["uri"]["/soe"], 3);
     assert_eq!(guarded.send(Method::POST, "/stats/clear", &token).await.status, 200);

@@ -1,8 +1,8 @@
-//! The fuzz targets on any toolchain: each over its whole corpus and over seeded mutations of it. The coverage-guided
-//! search is `.ci/fuzz`.
+//! The fuzz targets on any toolchain: each over its whole corpus and over seeded mutations of it. The
+//! coverage-guided search is `.ci/fuzz`.
 //!
-//! `FUZZ_MUTATIONS` says how many per target. A failing input is kept beside the build, and its path is printed; put it
-//! into the corpus once the fault is mended.
+//! `FUZZ_MUTATIONS` says how many per target. A failing input is kept beside the build, and its path is
+//! printed; put it into the corpus once the fault is mended.
 
 #[path = "../fuzz/src/bodies.rs"]
 mod bodies;

@@ -1,5 +1,5 @@
-//! Large answers over real sockets: pages of a fleet, bodies that are sent as they are rendered, and clients that do not
-//! take them.
+//! Large answers over real sockets: pages of a fleet, bodies that are sent as they are rendered, and clients
+//! that do not take them.
 
 mod common;
 

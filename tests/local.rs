@@ -1,5 +1,5 @@
-//! The customer API against simulated gateways over real TLS: Powerwall 2 and its firmwares, Basic LAN, and everything
-//! by which clients got themselves locked out.
+//! The customer API against simulated gateways over real TLS: Powerwall 2 and its firmwares, Basic LAN, and
+//! everything by which clients got themselves locked out.
 
 mod common;
 

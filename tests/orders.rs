@@ -1,5 +1,5 @@
-//! Orders, end to end over real TLS: the backup reserve over v1r and over the customer API, and everything that can
-//! become of it.
+//! Orders, end to end over real TLS: the backup reserve over v1r and over the customer API, and everything
+//! that can become of it.
 
 mod common;
 
@@ -91,6 +91,7 @@ fn word(carried: &Carried) -> &'static str {
     match &carried.end {
         End::Outcome(outcome) => outcome.word(),
         End::NotExecuted(_) => "not executed",
+        End::NotYet(_) => "not yet",
     }
 }
 

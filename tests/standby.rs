@@ -1,4 +1,5 @@
-//! A gateway with two links over real sockets: one carries on when the other does not work, and knows what it cannot.
+//! A gateway with two links over real sockets: one carries on when the other does not work, and knows what it
+//! cannot.
 
 mod common;
 

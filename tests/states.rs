@@ -1,9 +1,10 @@
 //! One table of what every route answers in every state of a gateway: `tests/fixtures/states.json`.
 //!
-//! FRESH for a site of two Powerwall 2, one of a Powerwall 3 with follower and expansion, and a solar inverter without
-//! a battery; STALE, EXPIRED, never polled, no gateway, an unknown id, and several gateways beside each other. The
-//! bodies stand there to be read: what changes a line of that file changes what somebody's client sees. Equal bodies
-//! are written once, and what is different from run to run (times, versions, pages) is left out.
+//! FRESH for a site of two Powerwall 2, one of a Powerwall 3 with follower and expansion, and a solar
+//! inverter without a battery; STALE, EXPIRED, never polled, no gateway, an unknown id, and several gateways
+//! beside each other. The bodies stand there to be read: what changes a line of that file changes what
+//! somebody's client sees. Equal bodies are written once, and what is different from run to run (times,
+//! versions, pages) is left out.
 
 mod common;
 

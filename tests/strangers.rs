@@ -22,7 +22,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
-/// Short enough for a test to wait for what happens when they are over; nothing here depends on how long they are.
+/// Short enough for a test to wait for what happens when they are over; nothing here depends on how long they
+/// are.
 fn short() -> Limits {
     Limits { head: SECOND, idle: SECOND, kept: 0, ..Limits::default() }
 }

@@ -1,4 +1,5 @@
-//! HTTPS with the operator's own certificate: what is served, what is offered, and what is said about wrong files.
+//! HTTPS with the operator's own certificate: what is served, what is offered, and what is said about wrong
+//! files.
 
 mod common;
 

@@ -222,7 +222,8 @@ async fn a_wrong_password_is_named_and_a_token_that_no_longer_holds_is_renewed()
 
     let mut link = link(&house.lan_only());
     link.poll().await.unwrap();
-    // The DIN is asked for again only when the key or the signature does not fit; then the old token is of no use.
+    // The DIN is asked for again only when the key or the signature does not fit; then the old token is of no
+    // use.
     house.lan.lan().unwrap().expire_tokens();
     house.lan.lan().unwrap().forget(house.key.public_der());
     assert_eq!(link.poll().await.unwrap_err().kind(), "key_unknown");

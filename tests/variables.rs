@@ -1,5 +1,5 @@
-//! Every variable and file key of pypowerwall-server 0.13 and of the proxy: it changes something, or it is said to
-//! change nothing.
+//! Every variable and file key of pypowerwall-server 0.13 and of the proxy: it changes something, or it is
+//! said to change nothing.
 
 use std::io::Write;
 

@@ -1,5 +1,5 @@
-//! The two servers that are compared: the live feed, and sockets that are written to and nothing else. Both send one
-//! change for every line they read.
+//! The two servers that are compared: the live feed, and sockets that are written to and nothing else. Both
+//! send one change for every line they read.
 
 use std::io::BufRead;
 use std::net::{Ipv4Addr, TcpListener};

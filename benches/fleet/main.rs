@@ -1,7 +1,8 @@
-//! What answers about 2,000 gateways cost the real program: `cargo bench --bench fleet`. Reports, never fails.
+//! What answers about 2,000 gateways cost the real program: `cargo bench --bench fleet`. Reports, never
+//! fails.
 //!
-//! The simulated gateways run in this process and share the processors with the program, so times are an upper bound.
-//! `docs/benchmarks.md` says what each line means.
+//! The simulated gateways run in this process and share the processors with the program, so times are an
+//! upper bound. `docs/benchmarks.md` says what each line means.
 
 #[path = "../system/program.rs"]
 mod program;

@@ -1,7 +1,7 @@
 //! What the real program costs, measured from outside: `cargo bench --bench system`. Reports, never fails.
 //!
-//! Each figure is that of a separate process started for it. The simulated gateways run in this process, so their
-//! cost is not counted. `docs/benchmarks.md` says what each line means.
+//! Each figure is that of a separate process started for it. The simulated gateways run in this process, so
+//! their cost is not counted. `docs/benchmarks.md` says what each line means.
 
 mod bare;
 mod program;

@@ -15,6 +15,7 @@ use futures_util::future::LocalBoxFuture;
 use powerwall_server::link::bounds::protobuf::{self, Most};
 use powerwall_server::link::bounds::{self, Bounds, LONGEST_ANSWER};
 use powerwall_server::link::https::{self, Answer, Call, Exchange};
+use powerwall_server::link::json;
 use powerwall_server::link::local::LocalLink;
 use powerwall_server::link::local::answers::wire::Devices;
 use powerwall_server::link::local::answers::{CustomerAnswers, Endpoint};
@@ -251,7 +252,7 @@ pub fn answer_bounds(data: &[u8]) {
     for bounds in
         [small, bounds::SMALL, bounds::LOGIN, bounds::METERS, bounds::CONFIG, bounds::components(16)]
     {
-        if let Ok(value) = bounds.read(data) {
+        if let Ok(value) = json::document(data, &bounds) {
             assert!(data.len() <= bounds.bytes && taken(&value, &bounds, 0) <= bounds.memory);
         }
     }

@@ -292,7 +292,8 @@ async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCo
             loaded = reload.next() => apply(loaded, service).await,
             _ = round.tick() => {
                 if !service.is_supervised() {
-                    error!(event = "unsupervised"; "the gateways are no longer supervised; exiting to be restarted");
+                    error!(event = "unsupervised"; "the gateways are no longer supervised; exiting to be \
+                        restarted");
                     return ExitCode::FAILURE;
                 }
             }
@@ -304,7 +305,8 @@ async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCo
 async fn apply(loaded: Result<Settings, Problems>, service: &Service) {
     match loaded {
         Ok(settings) if settings.gateways.is_empty() => {
-            error!(event = "not_reloaded"; "no gateway is configured any more; keeping the previous settings");
+            error!(event = "not_reloaded"; "no gateway is configured any more; keeping the previous \
+                settings");
         }
         Ok(settings) => {
             let gateways = settings.gateways.len();

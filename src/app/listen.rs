@@ -29,8 +29,8 @@ const BACKLOG: i32 = 1_024;
 const LINGER: Duration = Duration::from_secs(1);
 /// A client must have agreed on how to encrypt by then.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
-/// The system gives a peer up this much later than the service does. It is the first nevertheless where little is sent:
-/// what fits into its buffers has been taken, as far as the service can see.
+/// The system gives a peer up this much later than the service does. It is the first nevertheless where
+/// little is sent: what fits into its buffers has been taken, as far as the service can see.
 #[cfg(target_os = "linux")]
 const AFTER_STALL: Duration = Duration::from_secs(2);
 /// For those who have too many connections already.
@@ -54,8 +54,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves what `app` builds, one for each worker, to whom `connections` admit.
 ///
-/// The framework's own way would offer HTTP/2 over TLS, whatever the configuration says, and time only the first head
-/// of a connection; so its parts are put together here.
+/// The framework's own way would offer HTTP/2 over TLS, whatever the configuration says, and time only the
+/// first head of a connection; so its parts are put together here.
 ///
 /// # Errors
 /// If the system gives no threads.
@@ -105,7 +105,8 @@ where
     };
     Ok(server
         .workers(WORKERS)
-        // A bound for connections that are accepted and not yet looked at. A worker that is full leaves them to the other.
+        // A bound for connections that are accepted and not yet looked at. A worker that is full leaves them
+        // to the other.
         .max_concurrent_connections(most_open.div_ceil(WORKERS))
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals()

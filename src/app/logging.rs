@@ -1,8 +1,8 @@
 //! The log: lines for people, or one JSON object per line for programs.
 //!
-//! Keys of the JSON lines that are always there: `ts` (RFC 3339, UTC), `level`, `target`, `message`. Where they apply:
-//! `gateway` (its id), `event` (a stable word for what happened), `status` (of an HTTP answer), `latency_ms`, and what
-//! else belongs to the event.
+//! Keys of the JSON lines that are always there: `ts` (RFC 3339, UTC), `level`, `target`, `message`. Where
+//! they apply: `gateway` (its id), `event` (a stable word for what happened), `status` (of an HTTP answer),
+//! `latency_ms`, and what else belongs to the event.
 
 use std::any::Any;
 use std::io::{self, Write};

@@ -41,7 +41,8 @@ const OUTPUTS: [Start; 3] = [live::start, web::start, mqtt::start];
 
 /// Two serve a house, and a small computer keeps its other cores.
 const WORKERS: usize = 2;
-/// Files that the program needs for itself beside one for each gateway: its log, its memory, what libraries open.
+/// Files that the program needs for itself beside one for each gateway: its log, its memory, what libraries
+/// open.
 const OWN_FILES: usize = 128;
 /// What is being answered when the program is asked to stop may take this long, in seconds.
 const DRAIN_SECONDS: u64 = 2;
@@ -52,7 +53,8 @@ const CUT_DEADLINE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(
-        "cannot listen on {address}: {source}; set PW_PORT and PW_BIND_ADDRESS to something free on this machine"
+        "cannot listen on {address}: {source}; set PW_PORT and PW_BIND_ADDRESS to something free on this \
+            machine"
     )]
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
@@ -80,8 +82,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// Listens first, so that requests are answered before the first gateway is asked. `seed` makes the pauses after
-    /// failures differ between runs. Needs a running actix system.
+    /// Listens first, so that requests are answered before the first gateway is asked. `seed` makes the
+    /// pauses after failures differ between runs. Needs a running actix system.
     ///
     /// # Errors
     /// If the address cannot be listened on, or the system gives no threads.
@@ -166,8 +168,8 @@ impl Service {
         self.supervisor.connected()
     }
 
-    /// Takes no new connections, stops all outputs (WebSockets are closed with 1001), finishes what is being answered,
-    /// and stops asking gateways. Takes four seconds at most.
+    /// Takes no new connections, stops all outputs (WebSockets are closed with 1001), finishes what is being
+    /// answered, and stops asking gateways. Takes four seconds at most.
     pub async fn stop(self) {
         info!(event = "stopping"; "stopping");
         let outputs = join_all(self.outputs.iter().map(|output| output.stop()));

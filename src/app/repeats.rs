@@ -1,7 +1,7 @@
 //! Lines of the libraries below us that come again and again: one a minute of each kind.
 //!
-//! What a library logs may follow from what a stranger sends, such as a line for every malformed request. What this
-//! program logs itself is limited where it is logged.
+//! What a library logs may follow from what a stranger sends, such as a line for every malformed request.
+//! What this program logs itself is limited where it is logged.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -39,7 +39,8 @@ pub enum Command {
     },
     /// Print the effective settings and where each comes from; exit code 2 if something is wrong.
     CheckConfig,
-    /// Try every way to the configured gateways, or to --host, and say which ones work and what to do; exit code 0 or 1.
+    /// Try every way to the configured gateways, or to --host, and say which ones work and what to do; exit
+    /// code 0 or 1.
     Doctor {
         /// Examine this gateway only.
         #[arg(long, value_name = "ID")]
@@ -82,7 +83,8 @@ pub struct Flags {
     /// Address of the gateway (PW_HOST)
     #[arg(long, global = true)]
     pub host: Option<String>,
-    /// Wi-Fi password on the gateway's sticker (PW_GW_PWD; visible in the process list; prefer PW_GW_PWD_FILE)
+    /// Wi-Fi password on the gateway's sticker (PW_GW_PWD; visible in the process list; prefer
+    /// PW_GW_PWD_FILE)
     #[arg(long, global = true)]
     pub gw_pwd: Option<String>,
     /// E-mail of the Tesla account (PW_EMAIL)

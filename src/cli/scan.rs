@@ -1,5 +1,5 @@
-//! `scan`: looks for gateways on the local network, gently: so many at a time, so many a second, and no larger network
-//! than a house has.
+//! `scan`: looks for gateways on the local network, gently: so many at a time, so many a second, and no
+//! larger network than a house has.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -45,7 +45,8 @@ pub enum ScanError {
     #[error("{0} is not private; only with --public are addresses outside the house asked")]
     Public(String),
     #[error(
-        "this machine has no private address that its network could be derived from; name a network, such as 192.168.1.0/24"
+        "this machine has no private address that its network could be derived from; name a network, such as \
+            192.168.1.0/24"
     )]
     NoNetwork,
 }
@@ -152,7 +153,8 @@ async fn look_at(address: Ipv4Addr, port: u16, knock: Duration) -> Option<Found>
     Some(Found { address, seen })
 }
 
-/// The networks to look through when nobody names any: that of this machine, and where gateways are on their Wi-Fi.
+/// The networks to look through when nobody names any: that of this machine, and where gateways are on their
+/// Wi-Fi.
 ///
 /// # Errors
 /// If this machine has none.
@@ -186,7 +188,8 @@ pub fn report(found: &[Found]) -> String {
         );
     }
     if found.is_empty() {
-        report += "No gateway found. It may be switched off, in another network, or – a Powerwall 3 – reachable only over its \
+        report += "No gateway found. It may be switched off, in another network, or – a Powerwall 3 – \
+            reachable only over its \
                    own Wi-Fi (192.168.91.1) or its wired port (10.42.1.x, 10.45.1.x).\n";
     }
     report

@@ -1,4 +1,5 @@
-//! Who may connect: the share of each client, the sum of all, places kept for this machine; and cutting what is overdue.
+//! Who may connect: the share of each client, the sum of all, places kept for this machine; and cutting what
+//! is overdue.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -158,8 +159,8 @@ impl Connections {
         held * 4 >= self.limits.per_client
     }
 
-    /// A place beyond all limits, for a moment. The newest gets it: a client that only asks whether the service is alive is
-    /// done before others come, and one that stays has had it long enough.
+    /// A place beyond all limits, for a moment. The newest gets it: a client that only asks whether the
+    /// service is alive is done before others come, and one that stays has had it long enough.
     fn keep_place(&self, client: Client, register: &mut Register) -> Arc<Connection> {
         if register.kept.len() >= self.limits.kept
             && let Some(oldest) = register.kept.pop_front().and_then(|connection| connection.upgrade())
@@ -242,12 +243,14 @@ fn complain(full: Full, client: Client, held: usize) {
     match full {
         Full::Client => warn!(
             event = "connections_full", client:% = client, connections = held;
-            "{client} has {held} connections, its share, and gets no more; if many clients are behind it, name it \
+            "{client} has {held} connections, its share, and gets no more; if many clients are behind it, \
+                name it \
              in PW_TRUSTED_PROXIES if it is your reverse proxy, or raise PW_CONNECTIONS_PER_ADDRESS"
         ),
         Full::Service => warn!(
             event = "connections_full", client:% = client, connections = held;
-            "no more connections can be open; {client}, which has {held}, gets no more. The limit follows from \
+            "no more connections can be open; {client}, which has {held}, gets no more. The limit follows \
+                from \
              the number of files that the program may open (ulimit -n)"
         ),
     }
@@ -256,9 +259,11 @@ fn complain(full: Full, client: Client, held: usize) {
 fn notice_house(client: Client, held: usize, share: usize) {
     warn!(
         event = "many_behind_gateway", client:% = client, connections = held;
-        "{held} connections come from {client}, the gateway of this network: behind the bridge of a container, a \
+        "{held} connections come from {client}, the gateway of this network: behind the bridge of a \
+            container, a \
          whole house looks like one client and has {share} connections in all. Use the host's network \
-         (network_mode: host), or a reverse proxy named in PW_TRUSTED_PROXIES, or raise PW_CONNECTIONS_PER_ADDRESS"
+         (network_mode: host), or a reverse proxy named in PW_TRUSTED_PROXIES, or raise \
+         PW_CONNECTIONS_PER_ADDRESS"
     );
 }
 

@@ -11,8 +11,8 @@ use futures_util::task::AtomicWaker;
 use super::{Limits, TICK};
 use crate::client::Client;
 
-/// Counts [`TICK`]s from 1 on. Marking a time costs a load and a store, and a process that was stopped finds that no
-/// time has passed.
+/// Counts [`TICK`]s from 1 on. Marking a time costs a load and a store, and a process that was stopped finds
+/// that no time has passed.
 #[derive(Debug)]
 pub(super) struct Ticks(AtomicU32);
 
@@ -79,9 +79,11 @@ pub struct Connection {
     used: AtomicU8,
     /// Requests since something was last read, up to 2.
     requests: AtomicU8,
+    /// Long answers that are being made or sent.
+    lengthy: AtomicU8,
     is_cut: AtomicBool,
-    /// Whether the system shall throw away what the peer has not taken when the connection is cut; it would keep that
-    /// for minutes.
+    /// Whether the system shall throw away what the peer has not taken when the connection is cut; it would
+    /// keep that for minutes.
     is_reset: AtomicBool,
     /// Whether the peer, or the network between, ended the connection in disorder.
     is_broken: AtomicBool,
@@ -105,6 +107,7 @@ impl Connection {
             is_handled: AtomicBool::new(false),
             used: AtomicU8::new(Use::Requests as u8),
             requests: AtomicU8::new(0),
+            lengthy: AtomicU8::new(0),
             is_cut: AtomicBool::new(false),
             is_reset: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
@@ -164,6 +167,12 @@ impl Connection {
         Handling(self.clone())
     }
 
+    /// A long answer is made and sent until the guard is dropped: nothing more is read before.
+    pub fn answer_at_length(self: &Arc<Self>) -> Lengthy {
+        self.lengthy.fetch_add(1, Relaxed);
+        Lengthy(self.clone())
+    }
+
     /// A request was answered at once.
     pub fn handled(&self) {
         self.asked();
@@ -179,6 +188,15 @@ impl Connection {
     }
 
     // ---- for the stream
+
+    pub(super) fn is_answered_at_length(&self) -> bool {
+        self.lengthy.load(Relaxed) > 0
+    }
+
+    /// Whether what is read are requests.
+    pub(super) fn is_for_heads(&self) -> bool {
+        self.used.load(Relaxed) == Use::Requests as u8
+    }
 
     pub(super) fn has_read(&self) {
         let now = self.ticks.now();
@@ -213,7 +231,8 @@ impl Connection {
         self.is_blocked.store(true, Relaxed);
     }
 
-    /// Whether several requests came at once, so that some may wait in a buffer for somebody to look at it again.
+    /// Whether several requests came at once, so that some may wait in a buffer for somebody to look at it
+    /// again.
     pub(super) fn is_pipelined(&self) -> bool {
         self.requests.load(Relaxed) >= 2 && self.used.load(Relaxed) == Use::Requests as u8
     }
@@ -278,6 +297,17 @@ impl Drop for Handling {
     fn drop(&mut self) {
         self.0.is_handled.store(false, Relaxed);
         self.0.answered();
+    }
+}
+
+/// While this lives, a long answer is made and sent.
+#[derive(Debug)]
+pub struct Lengthy(Arc<Connection>);
+
+impl Drop for Lengthy {
+    fn drop(&mut self) {
+        self.0.lengthy.fetch_sub(1, Relaxed);
+        self.0.task.wake();
     }
 }
 

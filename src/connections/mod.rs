@@ -1,10 +1,10 @@
 //! Every connection that a client has: how many each may have, and how long it may keep the service waiting.
 //!
-//! actix-http limits the time for the first head of a connection and for keep-alive, and nothing else. Here the rest is
-//! limited, for plain HTTP and HTTPS alike: a connection is admitted by [`Connections`], which keep a [`Connection`]
-//! for it; a [`Watched`] stream marks on it when something is read and written; what answers requests marks when
-//! that begins and ends; and a few times a second everything that is overdue is cut. What is said over a connection is
-//! none of this room's business.
+//! actix-http limits the time for the first head of a connection and for keep-alive, and nothing else. Here
+//! the rest is limited, for plain HTTP and HTTPS alike: a connection is admitted by [`Connections`], which
+//! keep a [`Connection`] for it; a [`Watched`] stream marks on it when something is read and written; what
+//! answers requests marks when that begins and ends; and a few times a second everything that is overdue is
+//! cut. What is said over a connection is none of this room's business.
 
 mod admission;
 mod connection;
@@ -14,7 +14,7 @@ mod stream;
 use std::time::Duration;
 
 pub use admission::{Connections, Full, Place};
-pub use connection::{Connection, Handling};
+pub use connection::{Connection, Handling, Lengthy};
 pub use network::default_gateway;
 pub use stream::{Watched, Wire};
 
@@ -32,8 +32,8 @@ pub struct Limits {
     pub kept: usize,
     /// For how long such a place is given.
     pub kept_for: Duration,
-    /// From the first byte of a request to the end of its head, and from the answer to the end of a body that is not
-    /// wanted.
+    /// From the first byte of a request to the end of its head, and from the answer to the end of a body that
+    /// is not wanted.
     pub head: Duration,
     /// For how long nothing at all may happen. More than the keep-alive, which closes in order.
     pub idle: Duration,
@@ -56,7 +56,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// With no more connections than a program that may open so many files, and needs some of them itself, can have.
+    /// With no more connections than a program that may open so many files, and needs some of them itself,
+    /// can have.
     #[must_use]
     pub fn within(self, files: usize, own: usize) -> Self {
         let kept = self.kept.min(files / 16);

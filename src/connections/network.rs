@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 const ROUTES: &str = "/proc/net/route";
 
-/// The address that packets for anywhere else go to, where the system says so and it is a private one. In a container
-/// behind a bridge, all clients that the bridge rewrites come from there.
+/// The address that packets for anywhere else go to, where the system says so and it is a private one. In a
+/// container behind a bridge, all clients that the bridge rewrites come from there.
 pub fn default_gateway() -> Option<IpAddr> {
     gateway_in(&std::fs::read_to_string(ROUTES).ok()?)
 }

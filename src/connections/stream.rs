@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -21,17 +22,27 @@ pub enum Wire {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// Where the head of a request ends.
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+
 /// A stream whose connection is watched, and can be cut at any time.
+///
+/// It passes on one head at a time, and none while a long answer is sent: whoever reads would parse, and
+/// keep, as many requests as a client sends without reading an answer.
 #[derive(Debug)]
 pub struct Watched {
     wire: Wire,
+    /// What was read behind the head that was passed on last.
+    ahead: BytesMut,
+    /// Whether that head was passed on just now, so that it is looked at before the next one.
+    has_passed_head: bool,
     /// Given back when the stream is dropped.
     place: Place,
 }
 
 impl Watched {
     pub fn new(wire: Wire, place: Place) -> Self {
-        Self { wire, place }
+        Self { wire, ahead: BytesMut::new(), has_passed_head: false, place }
     }
 
     pub fn connection(&self) -> &Arc<Connection> {
@@ -61,7 +72,8 @@ impl Watched {
         Err(io::ErrorKind::ConnectionAborted.into())
     }
 
-    /// Marks what the system says of a peer that is gone. One that ends TLS without a word has not broken anything.
+    /// Marks what the system says of a peer that is gone. One that ends TLS without a word has not broken
+    /// anything.
     fn heard<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if let Poll::Ready(Err(error)) = &outcome
             && error.kind() != io::ErrorKind::UnexpectedEof
@@ -69,6 +81,29 @@ impl Watched {
             self.connection().broke();
         }
         outcome
+    }
+
+    /// Passes on what was read before, as far as `buffer` has room.
+    fn pass_on_ahead(&mut self, buffer: &mut ReadBuf<'_>) {
+        let whole = self.ahead.len().min(buffer.remaining());
+        let passed = self.ahead.split_to(whole);
+        buffer.put_slice(&passed);
+        // Nothing of a burst is kept for longer than it takes.
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
+        }
+    }
+
+    /// Takes back what follows the first head of what was filled in from `before` on.
+    fn keep_ahead(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
+        let new = &buffer.filled()[before..];
+        let end = new.windows(END_OF_HEAD.len()).position(|window| window == END_OF_HEAD);
+        let Some(end) = end.map(|end| end + END_OF_HEAD.len()).filter(|end| *end < new.len()) else { return };
+        let mut ahead = BytesMut::from(&new[end..]);
+        ahead.unsplit(std::mem::take(&mut self.ahead));
+        self.ahead = ahead;
+        buffer.set_filled(before + end);
+        self.has_passed_head = true;
     }
 
     /// To be called after a poll that ends with pending.
@@ -87,18 +122,35 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.check()?;
-        let before = buffer.filled().len();
-        let outcome = match &mut this.wire {
-            Wire::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Wire::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        };
-        if outcome.is_pending() {
+        if this.connection().is_answered_at_length() {
             return this.pending(context);
+        }
+        if std::mem::take(&mut this.has_passed_head) {
+            context.waker().wake_by_ref();
+            return this.pending(context);
+        }
+        let before = buffer.filled().len();
+        if this.ahead.is_empty() {
+            let outcome = match &mut this.wire {
+                Wire::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+                Wire::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            };
+            if outcome.is_pending() {
+                return this.pending(context);
+            }
+            if !matches!(outcome, Poll::Ready(Ok(()))) {
+                return this.heard(outcome);
+            }
+        } else {
+            this.pass_on_ahead(buffer);
+        }
+        if this.connection().is_for_heads() {
+            this.keep_ahead(buffer, before);
         }
         if buffer.filled().len() > before {
             this.connection().has_read();
         }
-        this.heard(outcome)
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -122,8 +174,8 @@ impl AsyncWrite for Watched {
         }
         this.connection().has_written();
         if this.connection().is_pipelined() {
-            // actix-http stops reading its buffer while sixteen requests wait, and does not look at it again when they
-            // are answered unless it is woken.
+            // actix-http stops reading its buffer while sixteen requests wait, and does not look at it again
+            // when they are answered unless it is woken.
             context.waker().wake_by_ref();
         }
         outcome

@@ -16,8 +16,8 @@ use tokio::time::sleep;
 /// What could not be written is tried again this often.
 pub const RETRY: Duration = Duration::from_secs(10);
 
-/// Of the whole program, because a file has one order of writes, no matter who writes it. Grows with the paths that
-/// settings have named, and no further.
+/// Of the whole program, because a file has one order of writes, no matter who writes it. Grows with the
+/// paths that settings have named, and no further.
 static FILES: LazyLock<Mutex<HashMap<PathBuf, Arc<Kept>>>> = LazyLock::new(Mutex::default);
 
 /// One file.

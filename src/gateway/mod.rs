@@ -36,8 +36,8 @@ use pace::{Pace, longest_stride};
 use retry::{Retry, RetrySchedule};
 use ticks::Ticks;
 
-/// An actor that dies this soon after the one before it has died of the same: it asks after a pause, and for no
-/// slow data. Nor is slow data that killed its reader asked for again before.
+/// An actor that dies this soon after the one before it has died of the same: it asks after a pause, and for
+/// no slow data. Nor is slow data that killed its reader asked for again before.
 const CRASH_REMEMBERED: Duration = Duration::from_secs(600);
 
 /// What an actor needs to know of its gateway.
@@ -46,7 +46,8 @@ pub struct GatewayPlan {
     pub facts: Arc<GatewayFacts>,
     /// `PW_CACHE_EXPIRE`
     pub interval: Duration,
-    /// Where in the interval this gateway's ticks lie, so that many gateways are not asked at the same moment.
+    /// Where in the interval this gateway's ticks lie, so that many gateways are not asked at the same
+    /// moment.
     pub phase: Duration,
     /// Limit of one exchange.
     pub timeout: Duration,
@@ -120,9 +121,9 @@ impl GatewayActor {
         Self { predecessor, ..self }
     }
 
-    /// The actor that takes over from one that died; `died`: when that was noticed. The first time it asks again at
-    /// once, then with growing pauses: an answer that kills the actor must not be asked for every second. One that
-    /// died of slow data costs nobody the readings: polls go on, without slow data.
+    /// The actor that takes over from one that died; `died`: when that was noticed. The first time it asks
+    /// again at once, then with growing pauses: an answer that kills the actor must not be asked for every
+    /// second. One that died of slow data costs nobody the readings: polls go on, without slow data.
     pub fn after_crash(
         plan: GatewayPlan,
         link: Box<dyn Link>,
@@ -326,8 +327,8 @@ impl GatewayActor {
         }
     }
 
-    /// Slow data was answered with a cool-down. No poll was made, so none is counted; but none is made before the
-    /// cool-down is over either, and what was read before ages meanwhile.
+    /// Slow data was answered with a cool-down. No poll was made, so none is counted; but none is made before
+    /// the cool-down is over either, and what was read before ages meanwhile.
     fn cool_down(&mut self, error: &LinkError) {
         let now = Instant::now();
         let until = self.retry.cool_down(error, now);
@@ -343,7 +344,8 @@ impl GatewayActor {
         self.publish();
     }
 
-    /// Keeps the record of the link: its last success and its last error. One that stands for several keeps its own.
+    /// Keeps the record of the link: its last success and its last error. One that stands for several keeps
+    /// its own.
     fn note_link(&mut self, error: Option<ErrorNote>) {
         self.note_capabilities();
         let Some(link) = &self.link else { return };
@@ -372,9 +374,9 @@ impl GatewayActor {
     }
 }
 
-/// The telemetry of what a link brought home. Of a small site it is made at once, and what is shown of it is rendered
-/// when somebody asks. Of a large one everything is made elsewhere before anybody sees it, so that no HTTP worker, nor
-/// the thread of all gateways, is held up by one of them.
+/// The telemetry of what a link brought home. Of a small site it is made at once, and what is shown of it is
+/// rendered when somebody asks. Of a large one everything is made elsewhere before anybody sees it, so that
+/// no HTTP worker, nor the thread of all gateways, is held up by one of them.
 async fn telemetry(
     source: Arc<dyn Answers>,
     adjustments: Adjustments,
@@ -411,7 +413,8 @@ impl Actor for GatewayActor {
             return self.proceed(ctx);
         };
         ctx.spawn(predecessor.send(Stop).into_actor(self).map(|_, actor, ctx| {
-            // Its last exchange may have ended in the meantime; what it published is of settings that are gone.
+            // Its last exchange may have ended in the meantime; what it published is of settings that are
+            // gone.
             let last = actor.board.glance().sequence;
             if last != actor.newest.sequence {
                 actor.newest.sequence = last;

@@ -1,5 +1,5 @@
-//! The numbers of a gateway's units over restarts of the program: a small file, read before the first poll and
-//! written when a unit has been seen for the first time.
+//! The numbers of a gateway's units over restarts of the program: a small file, read before the first poll
+//! and written when a unit has been seen for the first time.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! The orders of one gateway: which wait, which one is under way, which are read back.
 //!
-//! The book outlives the actor that works through it, so that an order cannot be forgotten, nor sent by the next actor after
-//! the one before may have sent it. It decides nothing about time or links; [`super::orders`] does.
+//! The book outlives the actor that works through it, so that an order cannot be forgotten, nor sent by the
+//! next actor after the one before may have sent it. It decides nothing about time or links;
+//! [`super::orders`] does.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,8 @@ const MOST_WAITING: usize = 8;
 const MOST_WATCHED: usize = 8;
 /// An order that could not be sent for this long is given up: the caller has gone on.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// When an order is read back, in seconds after it was sent. Gateways act 30 to 90 s later, and some take longer.
+/// When an order is read back, in seconds after it was sent. Gateways act 30 to 90 s later, and some take
+/// longer.
 const LOOKS: [u64; 8] = [3, 10, 20, 35, 60, 95, 150, 240];
 
 /// An order that was not sent yet, or may be under way.
@@ -30,10 +32,17 @@ struct Waiting {
     /// Whether the journal has it; it is not sent before.
     is_recorded: bool,
     gives_up: Instant,
-    /// Why the gateway did not execute the first attempt, if there was one.
-    not_executed: Option<ErrorNote>,
+    /// What became of the first attempt, if there was one.
+    first_attempt: Option<Attempt>,
     /// Whether a good poll must come first.
     waits_for_poll: bool,
+}
+
+/// An attempt that changed nothing.
+struct Attempt {
+    note: ErrorNote,
+    /// Whether the gateway was asked, and said that it did nothing.
+    was_sent: bool,
 }
 
 /// An order that may have left, and is read back.
@@ -71,11 +80,19 @@ pub struct OrderBook(Arc<Mutex<Book>>);
 impl Waiting {
     /// It is not sent, or not again.
     fn give_up(mut self, why: &ErrorNote) -> Change {
-        let outcome = match self.not_executed.take() {
-            Some(note) => Outcome::Refused(note),
-            None => Outcome::NotSent(why.clone()),
-        };
+        let outcome = self.with_first_attempt(Outcome::NotSent(why.clone()));
         self.end(outcome)
+    }
+
+    /// An order of which the first attempt was sent is not called unsent because the second one was not.
+    fn with_first_attempt(&mut self, outcome: Outcome) -> Outcome {
+        match (outcome, self.first_attempt.take()) {
+            (Outcome::NotSent(why), Some(Attempt { note, was_sent: true })) => {
+                let message = format!("{}; it was not sent again: {}", note.message, why.message);
+                Outcome::Refused(ErrorNote { kind: note.kind, message })
+            }
+            (outcome, _) => outcome,
+        }
     }
 
     fn end(self, outcome: Outcome) -> Change {
@@ -106,7 +123,7 @@ impl OrderBook {
             standing,
             is_recorded: false,
             gives_up: now + PATIENCE,
-            not_executed: None,
+            first_attempt: None,
             waits_for_poll: false,
         });
         Some(receiver)
@@ -149,7 +166,8 @@ impl OrderBook {
     /// The order under way has come to this. It is read back if that can show more.
     pub fn finish(&self, outcome: Outcome, now: Instant) -> Vec<Change> {
         let mut book = self.book();
-        let Some(order) = book.underway.take() else { return Vec::new() };
+        let Some(mut order) = book.underway.take() else { return Vec::new() };
+        let outcome = order.with_first_attempt(outcome);
         let mut changes = Vec::new();
         if !matches!(outcome, Outcome::NotSent(_) | Outcome::Refused(_)) {
             // What is read back from now on says nothing about former orders of its kind.
@@ -171,14 +189,19 @@ impl OrderBook {
         changes
     }
 
-    /// The gateway said that it did not execute the order under way: it may be sent once more, after the next good poll.
-    pub fn not_executed(&self, note: ErrorNote, now: Instant) -> Vec<Change> {
+    /// The order under way has surely changed nothing: it may be sent once more, after the next good poll.
+    /// `was_sent`: whether the gateway was asked, and said so.
+    pub fn not_executed(&self, note: ErrorNote, was_sent: bool, now: Instant) -> Vec<Change> {
         let mut book = self.book();
         let Some(mut order) = book.underway.take() else { return Vec::new() };
-        if order.not_executed.is_some() {
-            return vec![order.end(Outcome::Refused(note))];
+        if let Some(first) = order.first_attempt.take() {
+            let outcome = match was_sent || first.was_sent {
+                true => Outcome::Refused(note),
+                false => Outcome::NotSent(note),
+            };
+            return vec![order.end(outcome)];
         }
-        (order.not_executed, order.waits_for_poll) = (Some(note), true);
+        (order.first_attempt, order.waits_for_poll) = (Some(Attempt { note, was_sent }), true);
         order.gives_up = now + PATIENCE;
         book.waiting.push_front(order);
         Vec::new()
@@ -233,7 +256,8 @@ impl OrderBook {
         gives_up.chain(looks).min()
     }
 
-    /// Ends everything that no actor works on any more: what waited was not sent, what was under way may have left.
+    /// Ends everything that no actor works on any more: what waited was not sent, what was under way may have
+    /// left.
     pub fn close(&self, why: &ErrorNote) -> Vec<Change> {
         let mut changes = self.interrupted(why);
         changes.extend(self.book().leave(|_| true));

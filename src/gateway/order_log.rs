@@ -1,4 +1,5 @@
-//! Where orders and what became of them are written down: in the journal, before they are sent and after each change.
+//! Where orders and what became of them are written down: in the journal, before they are sent and after each
+//! change.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,8 @@
-//! How a gateway's actor works through its orders: one exchange at a time, before slow data and before the next poll.
+//! How a gateway's actor works through its orders: one exchange at a time, before slow data and before the
+//! next poll.
 //!
-//! A poll that falls due waits for one order at most. An order is written down before it is sent, and sent once; what
-//! becomes of it is read back afterwards. See [`OrderBook`] for what outlives the actor.
+//! A poll that falls due waits for one order at most. An order is written down before it is sent, and sent
+//! once; what becomes of it is read back afterwards. See [`OrderBook`] for what outlives the actor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use super::order_log::{NoOrderLog, OrderLog, OrderRecord};
 use super::{GatewayActor, telemetry};
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
-use crate::model::{Capability, ErrorNote, Obstacle, Order, OrderId, Outcome, Standing};
+use crate::model::{Capability, ErrorNote, Obstacle, Order, OrderId, Outcome, Standing, Unable};
 
 /// The journal must have an order within this, or it is not sent.
 const RECORD_LIMIT: Duration = Duration::from_secs(5);
@@ -75,7 +76,8 @@ impl GatewayActor {
         self.report(changes);
     }
 
-    /// Does what is due of the orders, if anything; `due`: when the next poll starts. Whether an exchange began.
+    /// Does what is due of the orders, if anything; `due`: when the next poll starts. Whether an exchange
+    /// began.
     pub(super) fn proceed_with_orders(&mut self, due: Instant, ctx: &mut Context<Self>) -> bool {
         let now = Instant::now();
         let why = match &self.newest.health.last_error {
@@ -84,7 +86,7 @@ impl GatewayActor {
         };
         let changes = self.orders.book.expire(now, &why);
         self.report(changes);
-        if !self.is_reached(now) {
+        if !self.orders.has_answered || self.rests(now).is_some() {
             return false;
         }
         // A poll that is due has waited for an order if one ended since.
@@ -92,14 +94,27 @@ impl GatewayActor {
         (!poll_has_waited && self.carry_out(ctx)) || (now < due && self.read_back(ctx))
     }
 
-    /// Whether the gateway may be asked anything for an order: its last poll was good, and it asked for no cool-down since.
-    fn is_reached(&self, now: Instant) -> bool {
-        self.orders.has_answered && self.newest.health.cooldown_until.is_none_or(|until| until <= now)
+    /// Why the gateway is asked nothing for orders at present, whatever its next poll brings.
+    fn rests(&self, now: Instant) -> Option<Unable> {
+        let health = &self.newest.health;
+        if health.cooldown_until.is_some_and(|until| now < until) {
+            let why =
+                health.last_error.as_ref().map_or("the gateway asked for silence", |error| &error.message);
+            return Some(Obstacle::NotReached.because(why));
+        }
+        // As slow data: an answer that kills its reader must not cost the readings.
+        self.slow_rest.rests(now).then(|| {
+            Obstacle::NotReached.because(
+                "reading an answer of this gateway went wrong in this program a few minutes ago; please \
+                    report it. For ten \
+                 minutes it is only polled",
+            )
+        })
     }
 
     /// When the orders need the actor next.
     pub(super) fn orders_wake(&self) -> Option<Instant> {
-        self.orders.book.wake(self.is_reached(Instant::now()))
+        self.orders.book.wake(self.orders.has_answered && self.rests(Instant::now()).is_none())
     }
 
     fn carry_out(&mut self, ctx: &mut Context<Self>) -> bool {
@@ -108,7 +123,8 @@ impl GatewayActor {
             self.link = Some(link);
             return false;
         };
-        info!(gateway = self.plan.facts.id.as_str(), event = "order"; "gateway {}: order {id}: {order}", self.plan.facts.id);
+        info!(gateway = self.plan.facts.id.as_str(), event = "order"; "gateway {}: order {id}: \
+            {order}", self.plan.facts.id);
         // A link keeps this itself; the second one is for a link that forgets to.
         let limit = self.plan.timeout;
         let exchange = async move {
@@ -129,14 +145,18 @@ impl GatewayActor {
         let now = Instant::now();
         let changes = match carried.end {
             End::Outcome(outcome) => self.orders.book.finish(outcome, now),
-            End::NotExecuted(note) => {
-                // The next poll renews what may have been the reason.
-                self.due = self.due.map(|due| due.min(now));
-                self.orders.book.not_executed(note, now)
-            }
+            End::NotExecuted(note) => self.try_again(note, true),
+            End::NotYet(note) => self.try_again(note, false),
         };
         self.report(changes);
         self.orders_exchanged(carried.problem);
+    }
+
+    fn try_again(&mut self, note: ErrorNote, was_sent: bool) -> Vec<Change> {
+        let now = Instant::now();
+        // The next poll renews what may have been the reason.
+        self.due = self.due.map(|due| due.min(now));
+        self.orders.book.not_executed(note, was_sent, now)
     }
 
     fn read_back(&mut self, ctx: &mut Context<Self>) -> bool {
@@ -185,13 +205,17 @@ impl GatewayActor {
     pub(super) fn note_capabilities(&mut self) -> bool {
         let Some(link) = &self.link else { return false };
         let mut capabilities = link.capabilities();
-        if let (false, Some(error)) = (self.is_reached(Instant::now()), &self.newest.health.last_error) {
+        let unreached = || {
+            let error = self.newest.health.last_error.as_ref().filter(|_| !self.orders.has_answered)?;
             let obstacle = match error.kind.starts_with("key_") {
                 true => Obstacle::KeyNotAccepted,
                 false => Obstacle::NotReached,
             };
+            Some(obstacle.because(error.message.clone()))
+        };
+        if let Some(unable) = self.rests(Instant::now()).or_else(unreached) {
             for Capability { by, .. } in capabilities.iter_mut().filter(|capability| capability.by.is_ok()) {
-                *by = Err(obstacle.because(error.message.clone()));
+                *by = Err(unable.clone());
             }
         }
         let is_news = *self.newest.health.capabilities != *capabilities;
@@ -209,10 +233,12 @@ impl GatewayActor {
             let Change { id, order, outcome, .. } = &change;
             match outcome {
                 Outcome::Refused(_) | Outcome::Unknown(_) => {
-                    warn!(gateway = gateway, event = "order"; "gateway {gateway}: order {id} ({order}) is {outcome}");
+                    warn!(gateway = gateway, event = "order"; "gateway {gateway}: order {id} ({order}) is \
+                        {outcome}");
                 }
                 _ => {
-                    info!(gateway = gateway, event = "order"; "gateway {gateway}: order {id} ({order}) is {outcome}")
+                    info!(gateway = gateway, event = "order"; "gateway {gateway}: order {id} ({order}) is \
+                        {outcome}")
                 }
             }
         }
@@ -224,11 +250,13 @@ impl GatewayActor {
         if !self.orders.is_open {
             return Some(settings_changed());
         }
-        let cools_down = health.cooldown_until.is_some_and(|until| Instant::now() < until);
+        if let Some(unable) = self.rests(Instant::now()) {
+            return Some(unable.into());
+        }
         let capability = health.capabilities.iter().find(|capability| capability.order == order.kind());
         match capability.map(|capability| &capability.by) {
             // One that does not answer may do so in a moment.
-            Some(Err(unable)) if unable.obstacle != Obstacle::NotReached || cools_down => {
+            Some(Err(unable)) if unable.obstacle != Obstacle::NotReached => {
                 return Some(unable.clone().into());
             }
             _ => {}

@@ -1,5 +1,5 @@
-//! What the log says of an outage: when it begins, each new kind of trouble once, a reminder now and then, and when
-//! it is over, with how long it took. A gateway that is down for a night must not fill the log.
+//! What the log says of an outage: when it begins, each new kind of trouble once, a reminder now and then,
+//! and when it is over, with how long it took. A gateway that is down for a night must not fill the log.
 
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ impl OutageLog {
         let (failures, lasts) = (health.consecutive_failures, lasts(health, now));
         let is_new = !self.logged.contains(&kind);
         if self.logged.is_empty() && failures <= 1 {
-            warn!(gateway = id, event = "outage_began", kind = kind, status = status; "gateway {id}: {error}");
+            warn!(gateway = id, event = "outage_began", kind = kind, status = status; "gateway {id}: \
+                {error}");
         } else if is_new || self.spoke.is_none_or(|spoke| now - spoke >= REMINDER) {
             warn!(
                 gateway = id, event = "outage_goes_on", kind = kind, status = status, failures = failures,
@@ -73,7 +74,8 @@ impl OutageLog {
         } else if health.latency.is_none() {
             info!(gateway = id, event = "first_data", latency_ms = latency; "gateway {id}: first data");
         } else {
-            debug!(gateway = id, event = "polled", latency_ms = latency; "gateway {id}: polled in {latency} ms");
+            debug!(gateway = id, event = "polled", latency_ms = latency; "gateway {id}: polled in {latency} \
+                ms");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How fast a gateway is polled: slower while it fails often, as usual again when it no longer does.
 //!
-//! LinkConfig points of gateways vanish under clients that keep asking at full rate while answers fail. Single failures
-//! are normal (one in twenty on a good Wi-Fi) and change nothing.
+//! LinkConfig points of gateways vanish under clients that keep asking at full rate while answers fail.
+//! Single failures are normal (one in twenty on a good Wi-Fi) and change nothing.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -45,8 +45,8 @@ impl Pace {
     }
 }
 
-/// The longest stride with which a poll that fails, the pause after it, and one that succeeds still end before the
-/// data from before expires.
+/// The longest stride with which a poll that fails, the pause after it, and one that succeeds still end
+/// before the data from before expires.
 pub fn longest_stride(interval: Duration, timeout: Duration, ttl: Duration) -> u32 {
     const FIRST_PAUSE: Duration = Duration::from_secs(6);
     let room = ttl.saturating_sub(timeout * 2 + FIRST_PAUSE).as_secs_f64();

@@ -51,7 +51,8 @@ impl RetrySchedule {
         }
     }
 
-    /// The end of the cool-down that a gateway asks for with `error`. No poll need have failed, so none is counted.
+    /// The end of the cool-down that a gateway asks for with `error`. No poll need have failed, so none is
+    /// counted.
     pub fn cool_down(&mut self, error: &LinkError, now: Instant) -> Instant {
         self.0.at_least(silence::asked(error).unwrap_or(silence::SHORTEST), now)
     }

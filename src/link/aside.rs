@@ -1,8 +1,8 @@
-//! Where large answers are read: on a thread of their own, one after the other, so that the answer of one gateway holds
-//! up no other gateway.
+//! Where large answers are read: on a thread of their own, one after the other, so that the answer of one
+//! gateway holds up no other gateway.
 //!
-//! One thread and not the blocking pool, because an allocator keeps what a thread has freed for that thread: the memory
-//! that the largest answer takes is taken once, and not once for each thread of the pool.
+//! One thread and not the blocking pool, because an allocator keeps what a thread has freed for that thread:
+//! the memory that the largest answer takes is taken once, and not once for each thread of the pool.
 
 use std::panic::resume_unwind;
 use std::sync::LazyLock;
@@ -20,7 +20,8 @@ static READER: LazyLock<Option<Runtime>> = LazyLock::new(|| {
     reader.inspect_err(|error| log::error!("large answers get no thread of their own: {error}")).ok()
 });
 
-/// What `work` makes of `size` bytes: made here if they are few, elsewhere if they are many. A panic is passed on.
+/// What `work` makes of `size` bytes: made here if they are few, elsewhere if they are many. A panic is
+/// passed on.
 pub async fn aside<T: Send + 'static>(size: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
     let Some(reader) = READER.as_ref().filter(|_| size > QUICK) else { return work() };
     match reader.spawn_blocking(work).await.map_err(JoinError::try_into_panic) {

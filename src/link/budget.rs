@@ -1,9 +1,9 @@
 //! How often a gateway may be logged in to, so that it never locks its clients out.
 //!
-//! Gateways answer too many logins with 429 and, kept up, stop taking logins for hours. Reads are not counted here.
-//! Some sessions last for an hour only (Basic LAN and wired TEDAPI of a Powerwall 3). A login that renews one that has
-//! served its time is not a sign of trouble: it counts within ten minutes, but not within the day, or such a gateway
-//! would go dark every day after ten hours.
+//! Gateways answer too many logins with 429 and, kept up, stop taking logins for hours. Reads are not counted
+//! here. Some sessions last for an hour only (Basic LAN and wired TEDAPI of a Powerwall 3). A login that
+//! renews one that has served its time is not a sign of trouble: it counts within ten minutes, but not within
+//! the day, or such a gateway would go dark every day after ten hours.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -39,7 +39,8 @@ impl Attempt {
     }
 }
 
-/// The recent logins of one gateway, successful or not: 3 in 10 minutes, and 10 in 24 hours that renew nothing.
+/// The recent logins of one gateway, successful or not: 3 in 10 minutes, and 10 in 24 hours that renew
+/// nothing.
 #[derive(Clone, Debug, Default)]
 pub struct LoginBudget {
     /// Only what still counts; the oldest first.
@@ -47,7 +48,8 @@ pub struct LoginBudget {
 }
 
 impl LoginBudget {
-    /// How long no login is allowed; `None`: one is allowed now. `renews`: a session that served its time ([`SERVED`]).
+    /// How long no login is allowed; `None`: one is allowed now. `renews`: a session that served its time
+    /// ([`SERVED`]).
     pub fn wait(&self, renews: bool, now: Instant) -> Option<Duration> {
         let all: Vec<Duration> = self.attempts.iter().map(|attempt| attempt.age(now)).collect();
         let others = self.attempts.iter().filter(|attempt| !attempt.renews);
@@ -81,8 +83,8 @@ impl LoginBudget {
         counting.map(|attempt| unix - attempt.age(now).as_secs_f64()).collect()
     }
 
-    /// Takes over what [`LoginBudget::saved`] gave, in another process or before a restart. Attempts that seem to lie
-    /// ahead, because a clock was set back, count as made now; and none counts as a renewal.
+    /// Takes over what [`LoginBudget::saved`] gave, in another process or before a restart. Attempts that
+    /// seem to lie ahead, because a clock was set back, count as made now; and none counts as a renewal.
     pub fn recall(&mut self, saved: &[f64], now: Instant, unix: f64) {
         let mut unseen: Vec<Duration> = self.attempts.iter().map(|attempt| attempt.age(now)).collect();
         // Nobody saves more; a file that has more was not written by us.

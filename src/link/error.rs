@@ -26,7 +26,8 @@ pub enum LinkError {
     Silence { left: Duration },
     /// A login is needed, and there were too many of late: nothing was sent.
     #[error(
-        "a login is needed, but the gateway had as many as it bears (3 in 10 minutes, 10 a day); the next one is in \
+        "a login is needed, but the gateway had as many as it bears (3 in 10 minutes, 10 a day); the next \
+            one is in \
          {} s. If the password is wrong, correct it",
         .left.as_secs()
     )]
@@ -42,7 +43,8 @@ pub enum LinkError {
     Malformed { what: String, why: String },
     /// The answer is larger than that of any gateway, or would be in memory.
     #[error(
-        "the answer to {what} is larger than that of any gateway: {why}. Is this the address of a Powerwall gateway? If it \
+        "the answer to {what} is larger than that of any gateway: {why}. Is this the address of a Powerwall \
+            gateway? If it \
          is, please report this, with its firmware version"
     )]
     TooLarge { what: String, why: String },
@@ -80,7 +82,8 @@ pub enum KeyState {
 impl KeyState {
     /// What is the matter, and what to do.
     fn in_words(self, fingerprint: &str) -> String {
-        const CONFIRM: &str = "switch one Powerwall off at its own switch for about 15 seconds and on again, within ten minutes of \
+        const CONFIRM: &str = "switch one Powerwall off at its own switch for about 15 seconds and on again, \
+            within ten minutes of \
                                registering the key";
         let key = format!("the RSA key with fingerprint {fingerprint}");
         match self {
@@ -89,7 +92,8 @@ impl KeyState {
                 format!("{key} was not confirmed in time: register the same public key again, then {CONFIRM}")
             }
             Self::Inactive => format!(
-                "the gateway no longer accepts {key}: it was removed, or never confirmed; register the same public key \
+                "the gateway no longer accepts {key}: it was removed, or never confirmed; register the same \
+                    public key \
                  again, then {CONFIRM}"
             ),
             Self::Unknown => format!(

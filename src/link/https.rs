@@ -1,7 +1,7 @@
 //! One exchange with a gateway over HTTPS: a call and the whole answer, in bounded time and size.
 //!
-//! Knows no protocol: what is asked and what a status means is decided by the links. [`Exchange`] is the seam where
-//! tests put a gateway that is not there.
+//! Knows no protocol: what is asked and what a status means is decided by the links. [`Exchange`] is the seam
+//! where tests put a gateway that is not there.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -95,7 +95,8 @@ impl fmt::Debug for Answer {
 }
 
 impl Answer {
-    /// The body of a 200; what any other status means. `hint` is for the person who must act on refused credentials.
+    /// The body of a 200; what any other status means. `hint` is for the person who must act on refused
+    /// credentials.
     ///
     /// # Errors
     /// For any status but 200.
@@ -232,8 +233,9 @@ impl Exchange for Https {
     }
 }
 
-/// The whole body, of at most `limit` bytes. With `ends_with_connection`, a TLS connection that is closed without
-/// its closing message ends the body like any other: whether all of it came is for its reader to decide.
+/// The whole body, of at most `limit` bytes. With `ends_with_connection`, a TLS connection that is closed
+/// without its closing message ends the body like any other: whether all of it came is for its reader to
+/// decide.
 async fn read<S>(
     response: &mut awc::ClientResponse<S>,
     limit: usize,

@@ -1,4 +1,5 @@
-//! Looking into documents of which any part may be missing, null or of another type than expected.
+//! Reads documents that are within their bounds, and looks into them, where any part may be missing, null or
+//! of another type than expected.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -22,9 +23,18 @@ pub enum Unusable {
     TooLarge(#[from] Excess),
 }
 
+/// The document in `bytes`, if it is within `bounds`.
+///
+/// # Errors
+/// If it is larger than that, or no JSON.
+pub fn document(bytes: &[u8], bounds: &Bounds) -> Result<Value, Unusable> {
+    bounds.check(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| Unusable::NotJson(error.to_string()))
+}
+
 /// An answer as the object it must be, if it is within `bounds`.
 pub(super) fn object(bytes: &Bytes, bounds: &Bounds) -> Result<Value, Unusable> {
-    match bounds.read(bytes)? {
+    match document(bytes, bounds)? {
         value @ Value::Object(_) => Ok(value),
         _ => Err(Unusable::NotAnObject),
     }

@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use awc::http::{Method, header};
 use bytes::Bytes;
-use serde_json::json;
 use tokio::time::Instant;
 
-use crate::link::LinkError;
-use crate::link::bounds;
 use crate::link::https::{Answer, Call, Exchange, secret_header};
 use crate::link::memory::{Memory, Session};
+use crate::link::{LinkError, bounds, json};
 use crate::settings::Secret;
 
 pub(super) const PATH: &str = "/api/login/Basic";
@@ -43,7 +41,8 @@ impl Login {
             email: "customer@customer.domain",
             password: password.clone(),
             timezone: timezone.unwrap_or(ANY_TIMEZONE).to_owned(),
-            hint: "the customer password is wrong: it is the last five characters of the password on the gateway's \
+            hint: "the customer password is wrong: it is the last five characters of the password on the \
+                gateway's \
                    sticker (PW_GW_PWD), unless the owner chose another one (PW_PASSWORD)",
             memory,
             doubted: Cell::new(None),
@@ -54,7 +53,8 @@ impl Login {
         Self {
             user: "installer",
             email: "installer@tesla.com",
-            hint: "check the gateway password (PW_GW_PWD, on the sticker); the login as installer works on solar \
+            hint: "check the gateway password (PW_GW_PWD, on the sticker); the login as installer works on \
+                solar \
                    inverters only, not on a Powerwall 2 or 3",
             ..Self::customer(password, timezone, memory)
         }
@@ -68,7 +68,8 @@ impl Login {
         self.memory.recall().await;
         let held = self.held();
         let was_held = held.is_some();
-        // Without a token it is asked all the same: only a gateway that is there and says no is worth a login.
+        // Without a token it is asked all the same: only a gateway that is there and says no is worth a
+        // login.
         let first = match held {
             Some(token) => call.clone().with(header::AUTHORIZATION, token),
             None => call.clone(),
@@ -81,7 +82,8 @@ impl Login {
         answer.ok(&call.path, self.hint)
     }
 
-    /// A token that was given a moment ago and is refused has nothing to do with logging in: another login would not help.
+    /// A token that was given a moment ago and is refused has nothing to do with logging in: another login
+    /// would not help.
     pub fn judge(&self, answer: &Answer) {
         if is_refusal(answer) {
             self.doubted.set(Some(Instant::now()));
@@ -146,7 +148,7 @@ impl Login {
 
 /// A login. It must not be sent without having been counted.
 pub(super) fn login(user: &str, password: &Secret, email: &str, timezone: &str) -> Call {
-    let login = json!({
+    let login = serde_json::json!({
         "username": user, "password": password.expose(), "email": email, "clientInfo": { "timezone": timezone },
     });
     Call {
@@ -165,7 +167,7 @@ pub(super) fn readable(answer: &[u8]) -> Result<(), LinkError> {
 
 /// `Authorization` by the token in the answer to a login.
 pub(super) fn bearer(answer: &[u8]) -> Option<Secret> {
-    let answer = bounds::LOGIN.read(answer).ok()?;
+    let answer = json::document(answer, &bounds::LOGIN).ok()?;
     let token = answer.get("token")?.as_str()?;
     let is_plain = (1..=LONGEST_CREDENTIAL).contains(&token.len());
     is_plain.then(|| Secret::new(format!("Bearer {token}")))

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::LinkError;
 use super::genuine::is_din;
 use super::https::{Answer, Call, Exchange};
-use crate::link::bounds;
+use crate::link::{bounds, json};
 
 /// What a gateway says to who may not ask.
 const NO_RIGHTS: &str = "User does not have adequate access rights";
@@ -60,7 +60,7 @@ fn left_alone(answer: Answer) -> Result<Answer, LinkError> {
 }
 
 fn identified(status: &Answer) -> Seen {
-    let document = bounds::SMALL.read(&status.body).unwrap_or_default();
+    let document = json::document(&status.body, &bounds::SMALL).unwrap_or_default();
     let text = |key: &str| {
         let text = document.get(key)?.as_str()?;
         // It is printed.
@@ -77,7 +77,7 @@ fn identified(status: &Answer) -> Seen {
 
 /// Whether a refusal is phrased as gateways do: an object with a code and a word.
 fn is_gateways_refusal(answer: &Answer) -> bool {
-    let document = bounds::SMALL.read(&answer.body).unwrap_or_default();
+    let document = json::document(&answer.body, &bounds::SMALL).unwrap_or_default();
     document.get("code").is_some_and(Value::is_number)
         && (document.get("message").is_some() || document.get("error").is_some())
 }

@@ -1,7 +1,8 @@
-//! What must outlive a connection, an actor and the program: a gateway's session, its logins, and its cool-down.
+//! What must outlive a connection, an actor and the program: a gateway's session, its logins, and its
+//! cool-down.
 //!
-//! With a file, other processes of this program (`doctor`) share the same budget. The file holds credentials: it is
-//! private from its first byte, and replaced as a whole.
+//! With a file, other processes of this program (`doctor`) share the same budget. The file holds credentials:
+//! it is private from its first byte, and replaced as a whole.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,8 @@ pub enum Session {
     Token(Secret),
 }
 
-/// The file. Its first three keys are those of the servers before ours, which can go on with the same session.
+/// The file. Its first three keys are those of the servers before ours, which can go on with the same
+/// session.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Kept {

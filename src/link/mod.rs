@@ -7,7 +7,7 @@ pub mod careful;
 pub mod error;
 mod genuine;
 pub mod https;
-mod json;
+pub mod json;
 pub mod local;
 pub mod login;
 pub mod look;
@@ -51,8 +51,8 @@ pub trait Link {
     /// Of the way in use.
     fn kind(&self) -> LinkKind;
 
-    /// How long a poll may take, from the limit of one exchange: a first poll may need the DIN, the large status
-    /// question, and the small one if the large one fails.
+    /// How long a poll may take, from the limit of one exchange: a first poll may need the DIN, the large
+    /// status question, and the small one if the large one fails.
     fn patience(&self, exchange: Duration) -> Duration {
         exchange * EXCHANGES_TO_FIRST_READING
     }
@@ -60,12 +60,12 @@ pub trait Link {
     /// Fetches what changes by the second (power, charge, grid), connecting first if need be.
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>>;
 
-    /// Fetches the most overdue of what changes slowly: one exchange at most, so that a poll that falls due waits
-    /// for one exchange and no longer. A failed exchange keeps the last good answer.
+    /// Fetches the most overdue of what changes slowly: one exchange at most, so that a poll that falls due
+    /// waits for one exchange and no longer. A failed exchange keeps the last good answer.
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed>;
 
-    /// Carries out an order, once, within `limit`: reads what must be known just before, and sends. What it cannot prove
-    /// it does not claim; reading back, which comes later, is [`Link::read_back`].
+    /// Carries out an order, once, within `limit`: reads what must be known just before, and sends. What it
+    /// cannot prove it does not claim; reading back, which comes later, is [`Link::read_back`].
     fn carry_out<'a>(&'a mut self, _order: &'a Order, _limit: Duration) -> LocalBoxFuture<'a, Carried> {
         Box::pin(async { Carried::unable(cannot_write()) })
     }
@@ -95,7 +95,8 @@ pub trait Link {
 /// What stands in the way of every order, over a link that only reads.
 fn cannot_write() -> Unable {
     Obstacle::NoLink.because(
-        "no link that is configured can write: orders go over TEDAPI v1r (host and rsa_key_path), or over the customer \
+        "no link that is configured can write: orders go over TEDAPI v1r (host and rsa_key_path), or over \
+            the customer \
          API of a Powerwall 2 (host and password)",
     )
 }
@@ -111,8 +112,8 @@ pub struct Refreshed {
     pub more: bool,
 }
 
-/// The link of a gateway, which remembers only what is in its file. Touches neither network nor files; call it on the
-/// thread that will use the link.
+/// The link of a gateway, which remembers only what is in its file. Touches neither network nor files; call
+/// it on the thread that will use the link.
 pub fn connect_lazily(gateway: &GatewaySettings) -> Box<dyn Link> {
     connect_with(gateway, &Memories::default())
 }
@@ -206,7 +207,8 @@ impl Link for UnsupportedLink {
 
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         let error = LinkError::Unsupported(format!(
-            "this version reaches gateways over TEDAPI (host and gw_pwd) and the customer API (host and password); this \
+            "this version reaches gateways over TEDAPI (host and gw_pwd) and the customer API (host and \
+                password); this \
              one is configured for {}",
             self.0.name()
         ));

@@ -18,9 +18,11 @@ pub struct Carried {
 #[derive(Debug)]
 pub enum End {
     Outcome(Outcome),
-    /// The gateway said that it did nothing, for a reason that may be gone after the next poll: the session had ended, or
-    /// the configuration had changed meanwhile. Nothing else permits a second attempt.
+    /// The gateway said that it did nothing, for a reason that may be gone after the next poll: the session
+    /// had ended, or the configuration had changed meanwhile. Nothing else permits a second attempt.
     NotExecuted(ErrorNote),
+    /// Nothing was sent yet, for a reason that may be gone after the next poll.
+    NotYet(ErrorNote),
 }
 
 impl Carried {
@@ -43,10 +45,10 @@ impl Carried {
         Self { problem: Some(error.clone()), ..Self::not_sent(error.kind(), message) }
     }
 
-    /// The gateway said that it did nothing, and may say otherwise after the next poll.
-    pub fn not_executed(error: LinkError) -> Self {
+    /// Nothing was sent, because the session had ended, which the next poll may renew.
+    pub fn not_yet(error: LinkError) -> Self {
         let note = ErrorNote { kind: error.kind(), message: error.to_string() };
-        Self { end: End::NotExecuted(note), problem: Some(error) }
+        Self { end: End::NotYet(note), problem: Some(error) }
     }
 
     /// What `error`, which came instead of an answer to the order itself, says about it.

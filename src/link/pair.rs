@@ -1,9 +1,10 @@
-//! Two ways to one gateway that act as one: signed over the wired LAN, and plain over the gateway's own Wi-Fi.
+//! Two ways to one gateway that act as one: signed over the wired LAN, and plain over the gateway's own
+//! Wi-Fi.
 //!
-//! The leader is asked over the LAN and followers over Wi-Fi, because only Wi-Fi reaches them. When the LAN does not
-//! answer, Wi-Fi takes over within the same poll; after three failures in a row it is asked first, and the LAN is checked
-//! again and again, with growing pauses, until it works. Nothing is ever given up for good. Without failover, each way
-//! does its own work and none takes over.
+//! The leader is asked over the LAN and followers over Wi-Fi, because only Wi-Fi reaches them. When the LAN
+//! does not answer, Wi-Fi takes over within the same poll; after three failures in a row it is asked first,
+//! and the LAN is checked again and again, with growing pauses, until it works. Nothing is ever given up for
+//! good. Without failover, each way does its own work and none takes over.
 
 use std::time::Duration;
 
@@ -48,7 +49,8 @@ struct Side {
     rest: Pause,
     /// Whether the other way is asked first until this one has given a good answer.
     is_given_up: bool,
-    /// Whether it must not be asked while it rests, not even in need: it refused the credentials, or asked for a cool-down.
+    /// Whether it must not be asked while it rests, not even in need: it refused the credentials, or asked
+    /// for a cool-down.
     is_silenced: bool,
     last_success: Option<Instant>,
     last_error: Option<LinkError>,
@@ -229,8 +231,8 @@ impl<L: Channel, W: Channel> Pair<L, W> {
         let side = self.side_mut(way);
         match error {
             None => side.succeeded(now),
-            // It did answer; that the answer cannot be read, or that a unit is slow, does not concern the way. But a
-            // way that was given up is not proven to work by that.
+            // It did answer; that the answer cannot be read, or that a unit is slow, does not concern the
+            // way. But a way that was given up is not proven to work by that.
             Some(LinkError::Malformed { .. } | LinkError::Rejected { fault: BUSY | UNIT_TIMEOUT, .. })
                 if !side.is_given_up => {}
             Some(error) => side.failed(error, now),
@@ -251,7 +253,8 @@ impl<L: Channel, W: Channel> Pair<L, W> {
                 warn!(gateway = id, event = "failover"; "gateway {id}: Wi-Fi takes over from the wired LAN");
             }
             (Way::Lan, _) => {
-                info!(gateway = id, event = "failback"; "gateway {id}: the wired LAN works again and takes over");
+                info!(gateway = id, event = "failback"; "gateway {id}: the wired LAN works again and takes \
+                    over");
             }
         }
     }
@@ -280,7 +283,8 @@ impl<L: Channel, W: Channel> Pair<L, W> {
                 self.use_way(first);
                 return Ok(answer);
             }
-            // An answer that cannot be read is not better over another way, and a gateway that asks for a cool-down gets it.
+            // An answer that cannot be read is not better over another way, and a gateway that asks for a
+            // cool-down gets it.
             Err(error) if matches!(error, LinkError::Malformed { .. }) || is_silence(&error) => {
                 return Err(error);
             }
@@ -297,8 +301,8 @@ impl<L: Channel, W: Channel> Pair<L, W> {
             Err(other) if is_silence(&other) => Err(other),
             Err(other) => {
                 let (lan, wifi) = if first == Way::Lan { (error, other) } else { (other, error) };
-                // What is wrong with the LAN is what somebody has to set right; but a unit that is not served is
-                // to be remembered.
+                // What is wrong with the LAN is what somebody has to set right; but a unit that is not served
+                // is to be remembered.
                 Err(if is_about_unit && is_not_served(&wifi) { wifi } else { lan })
             }
         }

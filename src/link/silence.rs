@@ -48,7 +48,8 @@ impl Silence {
         Some(unix + self.left(now)?.as_secs_f64())
     }
 
-    /// Takes over what [`Silence::saved`] gave. A clock that was set back in between makes it [`LONGEST`] at most.
+    /// Takes over what [`Silence::saved`] gave. A clock that was set back in between makes it [`LONGEST`] at
+    /// most.
     pub fn recall(&mut self, saved: f64, now: Instant, unix: f64) {
         if let Ok(left) = Duration::try_from_secs_f64(saved - unix) {
             self.keep(left.min(LONGEST), now);

@@ -1,5 +1,5 @@
-//! A long WebSocket message in fragments, each of which waits until the connection has room for it. Clients put them
-//! together again and see one message.
+//! A long WebSocket message in fragments, each of which waits until the connection has room for it. Clients
+//! put them together again and see one message.
 
 use std::future::ready;
 

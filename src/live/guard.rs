@@ -11,8 +11,8 @@ use futures_util::Stream;
 use super::intake::Intake;
 use super::sessions::Life;
 
-/// What a client sends. After a refusal it is not read any more: its system holds the rest back, at no cost here, until
-/// the connection is cut.
+/// What a client sends. After a refusal it is not read any more: its system holds the rest back, at no cost
+/// here, until the connection is cut.
 pub(super) struct Guarded<S> {
     payload: S,
     intake: Intake,

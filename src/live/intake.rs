@@ -1,9 +1,10 @@
-//! What a WebSocket client may send: its frames are checked, and what it sends is counted, before any of it is buffered.
+//! What a WebSocket client may send: its frames are checked, and what it sends is counted, before any of it
+//! is buffered.
 //!
-//! The codec behind it believes a frame header and buffers whatever length it claims. Clients have nothing to say but
-//! pings and goodbyes, so only control frames, of 125 bytes at most, are passed on; the payload of other frames is
-//! dropped as it arrives. Knows neither connections nor sessions, and is given the time. There is one for each client, so
-//! it is small.
+//! The codec behind it believes a frame header and buffers whatever length it claims. Clients have nothing to
+//! say but pings and goodbyes, so only control frames, of 125 bytes at most, are passed on; the payload of
+//! other frames is dropped as it arrives. Knows neither connections nor sessions, and is given the time.
+//! There is one for each client, so it is small.
 
 use bytes::BytesMut;
 
@@ -181,7 +182,8 @@ impl Head {
             127 => (1 << 16, 8),
             _ => (0, 0),
         };
-        // The shortest form that holds a length is the only one, and the topmost bit of the longest is reserved.
+        // The shortest form that holds a length is the only one, and the topmost bit of the longest is
+        // reserved.
         if length < least || length > i64::MAX as u64 {
             return Err(Refusal::Protocol);
         }

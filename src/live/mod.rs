@@ -1,11 +1,12 @@
-//! The outputs that stay connected: WebSockets and server-sent events. The only place that knows `actix-web-actors`.
+//! The outputs that stay connected: WebSockets and server-sent events. The only place that knows
+//! `actix-web-actors`.
 //!
-//! The live feed is in [`feed`]; the two older sockets, which send the whole of what they show each second, are here.
-//! A session sends what stands on a board when it gets to run: on connecting, when it is nudged, and every second.
-//! Nudges carry no frame, so a slow client gets the newest one and never a backlog. The actor of a session is polled
-//! by the body of its response, and not at all while the peer takes nothing; what to do about such a peer is
-//! therefore decided in [`sessions`], from the sending side. What a client sends is checked and counted by [`intake`]
-//! before it is buffered.
+//! The live feed is in [`feed`]; the two older sockets, which send the whole of what they show each second,
+//! are here. A session sends what stands on a board when it gets to run: on connecting, when it is nudged,
+//! and every second. Nudges carry no frame, so a slow client gets the newest one and never a backlog. The
+//! actor of a session is polled by the body of its response, and not at all while the peer takes nothing;
+//! what to do about such a peer is therefore decided in [`sessions`], from the sending side. What a client
+//! sends is checked and counted by [`intake`] before it is buffered.
 
 pub mod feed;
 mod fragments;
@@ -293,8 +294,8 @@ impl LiveSession {
         self.version = Some(version);
     }
 
-    /// Whether what it shows is still configured: a gateway that was removed never publishes again, not even when one
-    /// with the same id is configured later.
+    /// Whether what it shows is still configured: a gateway that was removed never publishes again, not even
+    /// when one with the same id is configured later.
     fn is_configured(&self) -> bool {
         match &self.shown {
             Shown::Gateway(entry) => self.live.directory.contains(entry),
@@ -445,8 +446,9 @@ fn reason(why: Cut) -> Option<CloseReason> {
     Some(CloseReason { code, description: Some(description.to_owned()) })
 }
 
-/// The last thing that a client gets. It stays for a moment and is not read, so that whatever else it sends waits
-/// with its own system, and so that the reason arrives: a connection that is closed with bytes unread is reset.
+/// The last thing that a client gets. It stays for a moment and is not read, so that whatever else it sends
+/// waits with its own system, and so that the reason arrives: a connection that is closed with bytes unread
+/// is reset.
 fn turn_away<A>(reason: CloseReason, life: &Arc<Life>, ctx: &mut WebsocketContext<A>)
 where
     A: Actor<Context = WebsocketContext<A>>,

@@ -1,5 +1,5 @@
-//! All clients that stay connected, seen from the sending side: how many, which of them are stuck or have said too much,
-//! and saying goodbye.
+//! All clients that stay connected, seen from the sending side: how many, which of them are stuck or have
+//! said too much, and saying goodbye.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -58,7 +58,8 @@ struct Logged {
 /// One session.
 pub(super) struct Life {
     sessions: Arc<Sessions>,
-    /// Milliseconds since the origin at which the session last ran: it runs only while its peer takes what it gets.
+    /// Milliseconds since the origin at which the session last ran: it runs only while its peer takes what it
+    /// gets.
     progress: AtomicU64,
     /// What it goes over.
     connection: Option<Arc<Connection>>,
@@ -103,8 +104,8 @@ impl Life {
         self.audience.sent(skipped);
     }
 
-    /// Has the system send what there is at once, however small, and hold back little for this client, so that a slow
-    /// one gets the newest.
+    /// Has the system send what there is at once, however small, and hold back little for this client, so
+    /// that a slow one gets the newest.
     pub fn hurry(&self) {
         if let Some(connection) = &self.connection {
             connection.hurry(SEND_BUFFER);
@@ -130,8 +131,8 @@ impl Life {
         self.cut.get().copied()
     }
 
-    /// A goodbye is on its way to the client; the connection ends soon, whether the client reads it or not. The
-    /// framework would wait for one that takes nothing.
+    /// A goodbye is on its way to the client; the connection ends soon, whether the client reads it or not.
+    /// The framework would wait for one that takes nothing.
     pub fn leave(&self) {
         if self.is_leaving.swap(true, Ordering::Relaxed) {
             return;
@@ -245,8 +246,8 @@ impl Sessions {
         Ok(life)
     }
 
-    /// Cuts sessions that are stuck, for as long as the service runs. If the process was stopped meanwhile, nobody could
-    /// have made progress, and everybody gets a new period.
+    /// Cuts sessions that are stuck, for as long as the service runs. If the process was stopped meanwhile,
+    /// nobody could have made progress, and everybody gets a new period.
     pub async fn watch(self: Arc<Self>) {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -273,7 +274,8 @@ impl Sessions {
         }
     }
 
-    /// Logs that a client was cut. Strangers cannot fill the log: what is not said at once is counted in the next line.
+    /// Logs that a client was cut. Strangers cannot fill the log: what is not said at once is counted in the
+    /// next line.
     fn log(&self, why: Cut) {
         let now = Instant::now();
         let clients = {

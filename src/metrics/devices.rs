@@ -67,7 +67,8 @@ pub(super) fn all() -> Vec<Series> {
     units.chain([temperatures]).chain(strings).chain(fans).collect()
 }
 
-/// The batteries that have a serial. One that is there twice counts once: samples must differ in their labels.
+/// The batteries that have a serial. One that is there twice counts once: samples must differ in their
+/// labels.
 fn distinct(units: Option<&[Unit]>) -> Vec<&Unit> {
     let mut distinct: Vec<&Unit> = Vec::new();
     for unit in units.unwrap_or_default().iter().take(MOST_DEVICES) {

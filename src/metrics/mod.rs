@@ -1,9 +1,9 @@
-//! What Prometheus scrapes: every reading of every gateway with its unit in its name, their sum, and how the service
-//! itself is. Rendered from the boards when it is asked for, so that nothing is there that no longer counts: a value
-//! that is unknown or expired is absent, never 0.
+//! What Prometheus scrapes: every reading of every gateway with its unit in its name, their sum, and how the
+//! service itself is. Rendered from the boards when it is asked for, so that nothing is there that no longer
+//! counts: a value that is unknown or expired is absent, never 0.
 //!
-//! Labels are ids of gateways, words of this program, and names of devices and strings, of which a site has few; what
-//! a gateway makes up beyond that is cut off. Serves nothing: [`crate::web`] does.
+//! Labels are ids of gateways, words of this program, and names of devices and strings, of which a site has
+//! few; what a gateway makes up beyond that is cut off. Serves nothing: [`crate::web`] does.
 
 mod devices;
 mod exposition;

@@ -1,5 +1,5 @@
-//! A family of samples with some for each gateway, as an entry of a list: so that a page can be written family by family,
-//! and within each gateway by gateway, with a pause anywhere.
+//! A family of samples with some for each gateway, as an entry of a list: so that a page can be written
+//! family by family, and within each gateway by gateway, with a pause anywhere.
 
 use super::Gateway;
 use super::exposition::{Family, Kind};

@@ -49,7 +49,8 @@ pub(super) fn put(page: &mut Exposition, service: &ServiceFigures) {
     }
     let mut cut = page.counter(
         "powerwall_server_websocket_clients_cut_total",
-        "Clients that were disconnected, by reason: stalled (took nothing any more), lost (the connection broke, or \
+        "Clients that were disconnected, by reason: stalled (took nothing any more), lost (the connection \
+            broke, or \
          the system gave it up because nothing was taken), too_much, too_large or protocol (what they sent).",
     );
     for (why, count) in Cut::ALL.into_iter().zip(audience.cut) {

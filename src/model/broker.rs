@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-/// Immutable; replaced as a whole. Holds no secret. Keys and their order are those of `/api/mqtt/status`; ours follow
-/// at the end.
+/// Immutable; replaced as a whole. Holds no secret. Keys and their order are those of `/api/mqtt/status`;
+/// ours follow at the end.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BrokerStatus {
     pub enabled: bool,

@@ -1,9 +1,11 @@
-//! A number as a gateway sent it or as it was computed; integers stay integers because clients store the difference.
+//! A number as a gateway sent it or as it was computed; integers stay integers because clients store the
+//! difference.
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// An integer or a finite float. `NaN` and infinities cannot be represented: they are "unknown" and become `None`.
+/// An integer or a finite float. `NaN` and infinities cannot be represented: they are "unknown" and become
+/// `None`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
     Int(i64),

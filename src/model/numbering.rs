@@ -1,9 +1,10 @@
 //! Which unit is PW1, which fan is FAN1, and whose strings have no digit: for as long as anybody remembers.
 //!
-//! Databases store series under these numbers, so a number must not pass from one unit to another: not when a gateway
-//! lists its units in another order one day, and not while one of them does not answer. Numbers are given in the
-//! order in which clients of the servers before ours know them, and kept by serial from then on; what is new gets the
-//! next one. A number is never given again, unless nothing of what was known is left: then it is another site.
+//! Databases store series under these numbers, so a number must not pass from one unit to another: not when a
+//! gateway lists its units in another order one day, and not while one of them does not answer. Numbers are
+//! given in the order in which clients of the servers before ours know them, and kept by serial from then on;
+//! what is new gets the next one. A number is never given again, unless nothing of what was known is left:
+//! then it is another site.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

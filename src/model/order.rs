@@ -1,7 +1,7 @@
 //! Orders: what may be asked of a gateway, what it can take, and what came of it.
 //!
-//! An outcome is claimed no further than its evidence goes: a gateway that acknowledges has accepted, a configuration
-//! that reads back as asked is stored, and neither shows that the gateway acts on it.
+//! An outcome is claimed no further than its evidence goes: a gateway that acknowledges has accepted, a
+//! configuration that reads back as asked is stored, and neither shows that the gateway acts on it.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Keeps what can be derived again for the last few who were asked, so that memory does not grow with the number of
-//! gateways that anybody ever asked for. What is derived, and when, is left to the owner of a slot.
+//! Keeps what can be derived again for the last few who were asked, so that memory does not grow with the
+//! number of gateways that anybody ever asked for. What is derived, and when, is left to the owner of a slot.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -52,7 +52,8 @@ impl<T: Send + Sync + 'static> Shelf<T> {
 }
 
 impl<T: Default + Send + Sync + 'static> Slot<T> {
-    /// The content, which is new if the slot was empty. It stays valid for its holders, wherever the slot stands.
+    /// The content, which is new if the slot was empty. It stays valid for its holders, wherever the slot
+    /// stands.
     pub fn content(&self) -> Arc<T> {
         if let Some(known) = self.content.load_full() {
             return known;

@@ -1,4 +1,5 @@
-//! What is counted of polling over the life of a gateway, in bounded room: how long polls took, and why they failed.
+//! What is counted of polling over the life of a gateway, in bounded room: how long polls took, and why they
+//! failed.
 
 use std::time::Duration;
 

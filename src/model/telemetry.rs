@@ -34,8 +34,8 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// State of energy, raw scale: as reported, else worked out. Unknown without a capacity; an empty battery is
-    /// 0, not unknown.
+    /// State of energy, raw scale: as reported, else worked out. Unknown without a capacity; an empty battery
+    /// is 0, not unknown.
     pub fn state_of_energy(&self) -> Option<RawPercent> {
         if self.reported.is_some() {
             return self.reported;
@@ -190,8 +190,8 @@ struct Derived {
     documents: Arc<Documents>,
 }
 
-/// Documents take some hundred kilobytes: they are kept for as many gateways as a house may have, and derived again for
-/// a fleet.
+/// Documents take some hundred kilobytes: they are kept for as many gateways as a house may have, and derived
+/// again for a fleet.
 static DERIVED: Shelf<OnceLock<Derived>> = Shelf::new(16);
 /// Bodies are a tenth of that.
 static RENDERED: Shelf<Bodies> = Shelf::new(64);
@@ -209,7 +209,8 @@ pub struct Telemetry {
     memory: Arc<NumberingMemory>,
     /// Derived on first use: most gateways are never asked for more than their readings.
     derived: Slot<OnceLock<Derived>>,
-    /// Taken from there by the first who asks, because outputs ask for the sites of a whole fleet part by part.
+    /// Taken from there by the first who asks, because outputs ask for the sites of a whole fleet part by
+    /// part.
     site: OnceLock<Arc<Site>>,
     /// What was rendered; most telemetries are never asked for anything.
     bodies: Slot<Bodies>,
@@ -252,7 +253,8 @@ impl Telemetry {
         self.site.get_or_init(|| self.derived(|derived| derived.site.clone()))
     }
 
-    /// The documents of the customer API, kept for a while by this telemetry and for as long as the caller needs them.
+    /// The documents of the customer API, kept for a while by this telemetry and for as long as the caller
+    /// needs them.
     pub fn documents(&self) -> Arc<Documents> {
         self.derived(|derived| derived.documents.clone())
     }

@@ -1,6 +1,7 @@
 //! The two percent scales of a Powerwall, as types so that one cannot be taken for the other.
 //!
-//! The gateway counts from 0 to 100 with the bottom 5 % held back (*raw*); the phone app hides that part (*app*).
+//! The gateway counts from 0 to 100 with the bottom 5 % held back (*raw*); the phone app hides that part
+//! (*app*).
 
 use serde::Serialize;
 

@@ -83,14 +83,15 @@ const BASE: [(&str, &str, &str, Shown, &str); 25] = [
     ("binary_sensor", "grid_connected", "Grid Connected", CONNECTIVITY, "mdi:transmission-tower"),
     ("binary_sensor", "grid_charging", "Grid Charging", PLAIN, "mdi:battery-charging-outline"),
     ("sensor", "grid_export", "Grid Export", PLAIN, "mdi:transmission-tower-export"),
-    ("sensor", "time_remaining", "Time Remaining", shown("h", "duration", "measurement"), "mdi:timer-outline"),
+    ("sensor", "time_remaining", "Time \
+        Remaining", shown("h", "duration", "measurement"), "mdi:timer-outline"),
 ];
 
 /// Not for every day.
 const DIAGNOSTIC: [&str; 2] = ["battery_raw", "version"];
 
-/// Entities by which the server before ours took orders. They are not offered here, so what it left behind at the
-/// broker is removed. Orders by MQTT would be announced here instead.
+/// Entities by which the server before ours took orders. They are not offered here, so what it left behind at
+/// the broker is removed. Orders by MQTT would be announced here instead.
 const CONTROLS: [(&str, &str); 7] = [
     ("number", "reserve_control"),
     ("button", "reserve_hold"),
@@ -101,7 +102,8 @@ const CONTROLS: [(&str, &str); 7] = [
     ("button", "reconnect_grid"),
 ];
 
-/// The entities of a gateway with this site: those of the gateway first, because the others refer to its device.
+/// The entities of a gateway with this site: those of the gateway first, because the others refer to its
+/// device.
 pub(super) fn entities(facts: &GatewayFacts, site: &Site) -> Vec<Entity> {
     let mut entities = base(facts, site);
     of_strings(site, &mut entities);

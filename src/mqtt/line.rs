@@ -1,5 +1,6 @@
-//! One connection to the broker, from the welcome to its end: sends what waits, a bounded number of messages ahead of
-//! the broker's acknowledgements, and hears Home Assistant being born and what an earlier run has announced.
+//! One connection to the broker, from the welcome to its end: sends what waits, a bounded number of messages
+//! ahead of the broker's acknowledgements, and hears Home Assistant being born and what an earlier run has
+//! announced.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,8 +73,8 @@ struct Line<'a> {
     survey_until: Option<Instant>,
 }
 
-/// Serves the broker until the connection ends, or, after [`Outbox::close`], until everything is confirmed and a
-/// goodbye is said.
+/// Serves the broker until the connection ends, or, after [`Outbox::close`], until everything is confirmed
+/// and a goodbye is said.
 pub(super) async fn serve(
     mut connection: Connection,
     settings: &MqttSettings,
@@ -250,7 +251,8 @@ impl Line<'_> {
                 if answer.pkid == BIRTH && answer.return_codes.contains(&SubscribeReasonCode::Failure) {
                     let topic = &self.birth_topic;
                     warn!(
-                        "MQTT: the broker refuses the subscription to {topic}; restarts of Home Assistant go unnoticed"
+                        "MQTT: the broker refuses the subscription to {topic}; restarts of Home Assistant go \
+                            unnoticed"
                     );
                 }
             }

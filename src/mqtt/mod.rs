@@ -1,10 +1,11 @@
-//! The MQTT output: publishes to a broker, and to Home Assistant behind it, what every gateway reports. It leaves asking gateways to
-//! their actors and reads their boards; it only speaks, orders by MQTT are not taken.
+//! The MQTT output: publishes to a broker, and to Home Assistant behind it, what every gateway reports. It
+//! leaves asking gateways to their actors and reads their boards; it only speaks, orders by MQTT are not
+//! taken.
 //!
 //! [`publisher`] is the actor: it compares what the boards say with what the broker was [`sent`] and puts the
-//! difference into the bounded [`outbox`], from which the connection ([`connect`], [`line`]) takes it. While there is no
-//! connection nothing waits: a broker that comes back gets everything afresh. [`values`] and [`entities`] hold what
-//! the contract says about topics, payloads and ids.
+//! difference into the bounded [`outbox`], from which the connection ([`connect`], [`line`]) takes it. While
+//! there is no connection nothing waits: a broker that comes back gets everything afresh. [`values`] and
+//! [`entities`] hold what the contract says about topics, payloads and ids.
 //!
 //! Orders by MQTT would come in three places: a subscription and its messages in [`line`], their entities in
 //! [`entities`], and a message of the publisher that passes an order on to the gateway's actor.
@@ -111,8 +112,8 @@ impl Mqtt {
 }
 
 impl Output for Mqtt {
-    /// Says goodbye to the broker and greets it, or another one, anew if its settings changed. Gateways that come and
-    /// go are noticed without this.
+    /// Says goodbye to the broker and greets it, or another one, anew if its settings changed. Gateways that
+    /// come and go are noticed without this.
     fn apply<'a>(&'a self, settings: &'a Settings) -> LocalBoxFuture<'a, ()> {
         Box::pin(async {
             let settings = settings.mqtt.clone();

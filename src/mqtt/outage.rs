@@ -1,5 +1,5 @@
-//! What the log says while the broker is away: when it begins, each new kind of trouble once, a reminder now and
-//! then, and when it is over.
+//! What the log says while the broker is away: when it begins, each new kind of trouble once, a reminder now
+//! and then, and when it is over.
 
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;

@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-/// Messages that may wait or be in flight. A caller that finds no room offers again later, with what is true by then.
+/// Messages that may wait or be in flight. A caller that finds no room offers again later, with what is true
+/// by then.
 pub(super) const MOST_MESSAGES: usize = 1_000;
 
 /// One message to the broker.

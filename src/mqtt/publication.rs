@@ -14,8 +14,8 @@ use crate::directory::Entry;
 use crate::model::{Freshness, GatewayFacts, Snapshot, Telemetry};
 use crate::settings::MqttSettings;
 
-/// A part of a site that the gateway has not reported for so long, while it reported others, is gone: its entities are
-/// removed. Less would remove them whenever a unit is switched off for repair.
+/// A part of a site that the gateway has not reported for so long, while it reported others, is gone: its
+/// entities are removed. Less would remove them whenever a unit is switched off for repair.
 const GONE_AFTER: Duration = Duration::from_secs(3600);
 /// Between two polls, no more than this counts: an outage says nothing about a part.
 const LONGEST_STEP: Duration = Duration::from_secs(300);
@@ -161,7 +161,8 @@ impl Publication {
         }
     }
 
-    /// The broker holds an announcement of an earlier run. Should what it announces be gone, it is removed in time.
+    /// The broker holds an announcement of an earlier run. Should what it announces be gone, it is removed in
+    /// time.
     pub fn recall(&mut self, topic: String) {
         if self.recalled.len() < MOST_ENTITIES {
             self.recalled.insert(topic);
@@ -245,7 +246,8 @@ impl Publication {
         self.values.say(self.availability(is_available, settings), outbox)
     }
 
-    /// Removes everything that the broker holds of a gateway that is no longer configured, except that it is offline.
+    /// Removes everything that the broker holds of a gateway that is no longer configured, except that it is
+    /// offline.
     pub fn withdraw(&mut self, settings: &MqttSettings, outbox: &Outbox) -> Result<(), NoRoom> {
         std::mem::take(&mut self.recalled).into_iter().for_each(|topic| self.announcements.suspect(topic));
         for topic in self.announcements.topics() {

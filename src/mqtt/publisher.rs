@@ -1,4 +1,5 @@
-//! The actor that keeps the broker informed: follows every gateway, sends what changed, comes back after an outage.
+//! The actor that keeps the broker informed: follows every gateway, sends what changed, comes back after an
+//! outage.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,11 +26,13 @@ use crate::model::{Aggregate, BrokerStatus, Snapshot};
 use crate::pause::Pause;
 use crate::settings::{Layout, MqttSettings};
 
-/// How often is looked for what changes without anybody saying so: data that expires, gateways that come and go.
+/// How often is looked for what changes without anybody saying so: data that expires, gateways that come and
+/// go.
 const ROUND: Duration = Duration::from_secs(1);
 /// Values are sent again after this time even if nothing changed, for clients that missed them.
 const REFRESH: Duration = Duration::from_secs(60);
-/// A Home Assistant that was just born is given this long to listen; a random time, because it asks everybody.
+/// A Home Assistant that was just born is given this long to listen; a random time, because it asks
+/// everybody.
 const BIRTH_PAUSE: std::ops::Range<f64> = 1.0..5.0;
 /// A connection that lasted so long was a good one: the next pause is the shortest again.
 const GOOD_CONNECTION: Duration = Duration::from_secs(60);

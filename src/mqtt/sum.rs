@@ -1,8 +1,9 @@
-//! The sum of all gateways under the topics of the ESP32 screen and the caching proxy, for `MQTT_LAYOUT=both`.
+//! The sum of all gateways under the topics of the ESP32 screen and the caching proxy, for
+//! `MQTT_LAYOUT=both`.
 //!
-//! Power in W and the level of the batteries on the raw scale, as `/aggregates` and `/soe` report them, both with one
-//! decimal; hours remaining; 1 while the home is not on the grid. Displays of that kind know no availability, so what
-//! is unknown has no value here rather than an old one.
+//! Power in W and the level of the batteries on the raw scale, as `/aggregates` and `/soe` report them, both
+//! with one decimal; hours remaining; 1 while the home is not on the grid. Displays of that kind know no
+//! availability, so what is unknown has no value here rather than an old one.
 
 use super::outbox::Outbox;
 use super::publication::value;

@@ -14,7 +14,8 @@ use crate::model::{
 #[derive(Debug, Default)]
 pub(super) struct Values(pub Vec<(String, String)>);
 
-/// A battery knows more than a solar inverter: topics and entities that a gateway without batteries does not have.
+/// A battery knows more than a solar inverter: topics and entities that a gateway without batteries does not
+/// have.
 pub(super) const OF_BATTERIES: [&str; 12] = [
     "battery",
     "battery_raw",

@@ -1,12 +1,13 @@
-//! What an entry gives that decides how its gateway is reached, and where files of it lie. Reading the entry is left to
-//! [`super::gateways`], deciding to [`super::modes`].
+//! What an entry gives that decides how its gateway is reached, and where files of it lie. Reading the entry
+//! is left to [`super::gateways`], deciding to [`super::modes`].
 
 use std::path::PathBuf;
 
 use super::modes::{Fact, Given};
 use super::{RsaKey, Secret};
 
-/// What an entry gives that decides how its gateway is reached. Something that is given and wrong counts as given.
+/// What an entry gives that decides how its gateway is reached. Something that is given and wrong counts as
+/// given.
 pub(super) struct Credentials {
     pub has_host: bool,
     pub has_gateway_password: bool,

@@ -11,7 +11,10 @@ use super::modes::{self, Links, Verdict};
 use super::problem::{Problems, nearest};
 use super::rsa_key::{self, RsaKey};
 use super::values::{self, Refusal};
-use super::{AuthMode, GatewaySettings, LinkConfig, LocalConfig, QuerySet, Secret, TedapiConfig, V1rConfig};
+use super::{
+    AuthMode, CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, QuerySet, Secret, TedapiConfig,
+    V1rConfig,
+};
 use crate::model::{GatewayFacts, GatewayKind, LinkKind};
 
 const KEYS: [&str; 19] = [
@@ -46,7 +49,9 @@ const OF_THE_GATEWAY: [&str; 8] =
 /// More links than a house has.
 const MOST_STANDBY: usize = 3;
 
-/// What the servers before ours send with a login when nothing is configured; gateways ignore it.
+/// The port of a gateway where none is given.
+const HTTPS: u16 = 443;
+/// What the servers before ours send with a login when they are told nothing; gateways do not look at it.
 const ANY_EMAIL: &str = "email@example.com";
 const ANY_TIMEZONE: &str = "America/Los_Angeles";
 
@@ -59,7 +64,8 @@ pub(super) struct Defaults {
     pub query_set: Option<String>,
     pub certificate: Option<String>,
     pub auth_path: Option<PathBuf>,
-    /// `PW_CACHE_FILE`, or where else the servers before ours keep the session of a gateway from single variables.
+    /// `PW_CACHE_FILE`, or where else the servers before ours keep the session of a gateway from single
+    /// variables.
     pub state_file: Option<PathBuf>,
     /// Whether there is one gateway, from single variables.
     pub single: bool,
@@ -382,63 +388,80 @@ impl Entry<'_> {
         places: &Places,
         defaults: &Defaults,
     ) -> Option<LinkConfig> {
-        // Each address has its own certificate.
-        let mut certificate = |address: &str| {
-            let store = places.file(&format!("{address}sha256"));
-            match &places.certificate {
-                Some(text) => values::certificate(text, places.id.as_deref().unwrap_or_default(), store)
-                    .map_err(|refusal| self.problem(CERTIFICATE, refusal))
-                    .ok(),
-                None => Some(Default::default()),
-            }
-        };
-        let tedapi = |host: String, port: Option<u16>, password: &Secret, certificate| TedapiConfig {
-            host,
-            port: port.unwrap_or(443),
-            password: password.clone(),
-            query_set,
-            certificate,
-        };
-        let (host, port) = (given.host.clone(), given.port);
         match links {
-            [LinkKind::Tedapi] => {
-                let certificate = certificate("")?;
-                Some(LinkConfig::Tedapi(tedapi(host?, port, given.gateway_password.as_ref()?, certificate)))
-            }
-            [LinkKind::Bearer] => {
-                let certificate = certificate("")?;
-                Some(LinkConfig::Bearer(tedapi(host?, port, given.gateway_password.as_ref()?, certificate)))
-            }
+            [LinkKind::Tedapi] => self.tedapi(given, query_set, places).map(LinkConfig::Tedapi),
+            [LinkKind::Bearer] => self.tedapi(given, query_set, places).map(LinkConfig::Bearer),
             [LinkKind::V1r, others @ ..] => {
-                let (own, over_wifi) = (certificate("")?, certificate("wifi.")?);
-                let wifi = match (given.wifi_host.clone(), &given.gateway_password) {
-                    (Some((host, port)), Some(password)) if others == [LinkKind::Tedapi] => {
-                        Some(tedapi(host, port, password, over_wifi))
-                    }
-                    _ => None,
-                };
-                Some(LinkConfig::V1r(V1rConfig {
-                    host: host?,
-                    port: port.unwrap_or(443),
-                    password: given.customer_password()?,
-                    key: given.rsa_key.clone()?,
-                    query_set,
-                    certificate: own,
-                    wifi,
-                    failover: defaults.failover,
-                }))
+                let has_wifi = others == [LinkKind::Tedapi];
+                self.v1r(given, has_wifi, query_set, places, defaults.failover).map(LinkConfig::V1r)
             }
-            [LinkKind::Local] => Some(LinkConfig::Local(LocalConfig {
-                host: host?,
-                port: port.unwrap_or(443),
-                email: given.email.clone().unwrap_or_else(|| ANY_EMAIL.into()),
-                password: given.password.clone()?,
-                auth_mode: defaults.auth_mode,
-                timezone: given.timezone.clone().unwrap_or_else(|| ANY_TIMEZONE.into()),
-                certificate: certificate("")?,
-            })),
+            [LinkKind::Local] => self.local(given, places, defaults.auth_mode).map(LinkConfig::Local),
             [kind, ..] => Some(LinkConfig::Unsupported(*kind)),
             [] => None,
+        }
+    }
+
+    fn tedapi(&mut self, given: &Credentials, query_set: QuerySet, places: &Places) -> Option<TedapiConfig> {
+        let certificate = self.certificate("", places)?;
+        Some(TedapiConfig {
+            host: given.host.clone()?,
+            port: given.port.unwrap_or(HTTPS),
+            password: given.gateway_password.clone()?,
+            query_set,
+            certificate,
+        })
+    }
+
+    /// `has_wifi`: whether the gateway's own Wi-Fi is used as well.
+    fn v1r(
+        &mut self,
+        given: &Credentials,
+        has_wifi: bool,
+        query_set: QuerySet,
+        places: &Places,
+        failover: bool,
+    ) -> Option<V1rConfig> {
+        let (own, over_wifi) = (self.certificate("", places)?, self.certificate("wifi.", places)?);
+        let wifi = given.wifi_host.clone().zip(given.gateway_password.clone()).filter(|_| has_wifi);
+        let wifi = wifi.map(|((host, port), password)| TedapiConfig {
+            host,
+            port: port.unwrap_or(HTTPS),
+            password,
+            query_set,
+            certificate: over_wifi,
+        });
+        Some(V1rConfig {
+            host: given.host.clone()?,
+            port: given.port.unwrap_or(HTTPS),
+            password: given.customer_password()?,
+            key: given.rsa_key.clone()?,
+            query_set,
+            certificate: own,
+            wifi,
+            failover,
+        })
+    }
+
+    fn local(&mut self, given: &Credentials, places: &Places, auth_mode: AuthMode) -> Option<LocalConfig> {
+        Some(LocalConfig {
+            host: given.host.clone()?,
+            port: given.port.unwrap_or(HTTPS),
+            email: given.email.clone().unwrap_or_else(|| ANY_EMAIL.into()),
+            password: given.password.clone()?,
+            auth_mode,
+            timezone: given.timezone.clone().unwrap_or_else(|| ANY_TIMEZONE.into()),
+            certificate: self.certificate("", places)?,
+        })
+    }
+
+    /// Which certificates are accepted at `address`; each address has its own.
+    fn certificate(&mut self, address: &str, places: &Places) -> Option<CertificatePolicy> {
+        let store = places.file(&format!("{address}sha256"));
+        match &places.certificate {
+            Some(text) => values::certificate(text, places.id.as_deref().unwrap_or_default(), store)
+                .map_err(|refusal| self.problem(CERTIFICATE, refusal))
+                .ok(),
+            None => Some(CertificatePolicy::default()),
         }
     }
 
@@ -454,7 +477,8 @@ impl Entry<'_> {
             }
             LinkConfig::Bearer(config) if config.query_set == QuerySet::V2024_06 => {
                 self.warnings.push(format!(
-                    "gateway {id}: with tedapi_auth_mode bearer, gateways may answer the queries of V2024_06 in part \
+                    "gateway {id}: with tedapi_auth_mode bearer, gateways may answer the queries of V2024_06 \
+                        in part \
                      or not at all"
                 ));
             }

@@ -1,5 +1,5 @@
-//! What each link needs to reach its gateway, validated. Which link a gateway gets is decided in [`super::modes`]; what a
-//! link does with it is its own.
+//! What each link needs to reach its gateway, validated. Which link a gateway gets is decided in
+//! [`super::modes`]; what a link does with it is its own.
 
 use super::{CertificatePolicy, RsaKey, Secret};
 use crate::model::LinkKind;
@@ -12,7 +12,8 @@ pub enum LinkConfig {
     Bearer(TedapiConfig),
     V1r(V1rConfig),
     Local(LocalConfig),
-    /// Understood, but this version has no link of that kind: the gateway is shown with an error that says so.
+    /// Understood, but this version has no link of that kind: the gateway is shown with an error that says
+    /// so.
     Unsupported(LinkKind),
 }
 
@@ -58,7 +59,8 @@ pub struct V1rConfig {
     pub host: String,
     /// 443 unless configured.
     pub port: u16,
-    /// The customer password: the last five characters of the gateway password, unless the owner chose another one.
+    /// The customer password: the last five characters of the gateway password, unless the owner chose
+    /// another one.
     pub password: Secret,
     pub key: RsaKey,
     pub query_set: QuerySet,

@@ -1,4 +1,5 @@
-//! Where settings come from and which wins: flag, then file, then `PW_GATEWAYS`, then the single-gateway variables.
+//! Where settings come from and which wins: flag, then file, then `PW_GATEWAYS`, then the single-gateway
+//! variables.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -77,7 +78,8 @@ pub(super) struct Reader {
 }
 
 impl Settings {
-    /// Every way that the credentials of each gateway on the local network allow. Mistakes elsewhere do not matter.
+    /// Every way that the credentials of each gateway on the local network allow. Mistakes elsewhere do not
+    /// matter.
     ///
     /// # Errors
     /// If no entry can be read, with why.
@@ -108,7 +110,8 @@ impl Settings {
             if let LinkConfig::Unsupported(kind) = &gateway.link {
                 let (id, kind) = (&gateway.facts.id, kind.name());
                 reader.warnings.push(format!(
-                    "gateway {id} is configured for {kind}, which this version cannot speak; it will show an error"
+                    "gateway {id} is configured for {kind}, which this version cannot speak; it will show an \
+                        error"
                 ));
             }
         }

@@ -1,4 +1,5 @@
-//! Environment, file and flags → one validated value, every mistake reported at once. Knows no gateway and no socket.
+//! Environment, file and flags → one validated value, every mistake reported at once. Knows no gateway and no
+//! socket.
 
 mod credentials;
 mod gateways;
@@ -46,7 +47,8 @@ pub struct Settings {
     pub logging: LoggingSettings,
     /// `PW_TIMESERIES_PATH`: the SQLite file of the journal; `None`: it lives in memory.
     pub store: Option<PathBuf>,
-    /// What the operator should know although it does not stop the start: settings without effect, look-alikes.
+    /// What the operator should know although it does not stop the start: settings without effect,
+    /// look-alikes.
     pub warnings: Vec<String>,
     /// Every setting that counts, for `check-config`.
     pub effective: Vec<Effective>,
@@ -74,8 +76,8 @@ pub struct GatewaySettings {
     pub state_file: Option<PathBuf>,
     /// The customer password with which the lifetime energies are read beside TEDAPI; `None`: they are not.
     pub energies: Option<Secret>,
-    /// Other links to the same gateway, in order of preference behind `link`; each is used when the ones before it do
-    /// not work, and for what they cannot know.
+    /// Other links to the same gateway, in order of preference behind `link`; each is used when the ones
+    /// before it do not work, and for what they cannot know.
     pub standby: Vec<GatewaySettings>,
 }
 
@@ -113,8 +115,8 @@ pub struct HttpSettings {
     /// `""` or `/prefix`, stripped from requests that carry it.
     pub base_path: String,
     pub origins: AllowedOrigins,
-    /// `PW_ALLOWED_HOSTS`: names under which this service may be asked; `None`: any. Keeps a page of another site
-    /// from reaching it by pointing its own name here (DNS rebinding).
+    /// `PW_ALLOWED_HOSTS`: names under which this service may be asked; `None`: any. Keeps a page of another
+    /// site from reaching it by pointing its own name here (DNS rebinding).
     pub hosts: Option<Vec<String>>,
     /// `PW_BROWSER_CACHE`: how long browsers may keep scripts, styles and pictures without asking again.
     pub browser_cache: Duration,

@@ -1,7 +1,7 @@
 //! The one table that decides over which links a gateway is reached, from what its entry gives.
 //!
-//! [`TABLE`] is read from top to bottom; the first row that fits counts. `docs/connecting.md` shows the same rows, and a
-//! test keeps the two alike.
+//! [`TABLE`] is read from top to bottom; the first row that fits counts. `docs/connecting.md` shows the same
+//! rows, and a test keeps the two alike.
 
 use std::fmt;
 
@@ -204,7 +204,8 @@ pub fn remarks(given: Given, links: Links) -> Vec<&'static str> {
         ),
         (
             links == LOCAL && given.has(GatewayPassword),
-            "gw_pwd is not used: beside password it counts at 192.168.91.1 only; remove password to use it here",
+            "gw_pwd is not used: beside password it counts at 192.168.91.1 only; remove password to use it \
+                here",
         ),
         ((links == CLOUD || links == FLEET) && given.has(Host), "host is not used in this mode"),
     ];

@@ -55,8 +55,8 @@ pub enum Layout {
     /// `{prefix}/{gateway}/solar`, as pypowerwall-server has them.
     #[default]
     Standard,
-    /// Also `{prefix}/solar/instant_power` for the sum of all gateways, as the ESP32 screen and the caching proxy
-    /// have them.
+    /// Also `{prefix}/solar/instant_power` for the sum of all gateways, as the ESP32 screen and the caching
+    /// proxy have them.
     Both,
 }
 
@@ -87,43 +87,9 @@ impl Reader {
     pub(super) fn mqtt(&mut self) -> MqttSettings {
         let raw: MqttVariables = self.variables();
         let default = MqttSettings::default();
-        let is_set = raw.mqtt_host.is_some();
-        let none = || "(no MQTT)".to_owned();
-        let address = self.value("MQTT_HOST", raw.mqtt_host, None, broker, |address| {
-            address.as_ref().map_or_else(none, |(host, _)| host.clone())
-        });
-        let (host, port_in_host) = address.map_or((None, None), |(host, port)| (Some(host), port));
-        let parse_port = |text: &str| values::integer(text, 1..=65_535);
-        let port = self.value(
-            "MQTT_PORT",
-            raw.mqtt_port.clone(),
-            default.port.into(),
-            parse_port,
-            ToString::to_string,
-        );
-        let port = u16::try_from(port).unwrap_or(default.port);
-        if raw.mqtt_port.is_some() && port_in_host.is_some_and(|in_host| in_host != port) {
-            self.problems.add("MQTT_PORT", "differs from the port in MQTT_HOST");
-        }
-        let port = port_in_host.unwrap_or(port);
-        if let Some(username) = &raw.mqtt_username {
-            self.note("MQTT_USERNAME", username, true);
-        }
-        if raw.mqtt_password.is_some() {
-            self.note("MQTT_PASSWORD", "", true);
-            if is_set && raw.mqtt_username.is_none() {
-                self.warnings.push("MQTT_PASSWORD has no effect without MQTT_USERNAME".into());
-            }
-        }
-        let tls = self.boolean("MQTT_TLS", raw.mqtt_tls, false);
-        let insecure = self.boolean("MQTT_TLS_INSECURE", raw.mqtt_tls_insecure, false);
-        let authorities = raw.mqtt_tls_ca_cert.and_then(|path| {
-            self.note("MQTT_TLS_CA_CERT", &path, true);
-            certificates(&path).map_err(|refusal| self.problems.add("MQTT_TLS_CA_CERT", refusal)).ok()
-        });
-        if is_set {
-            self.warn_about_tls(tls, insecure, authorities.is_some(), port);
-        }
+        let (host, port) = self.broker_address(&raw, default.port);
+        self.broker_login(&raw);
+        let tls = self.broker_tls(&raw, port);
         let mut text =
             |name, text: Option<String>, default: &str, parse: fn(&str) -> Result<String, Refusal>| {
                 self.value(name, text, default.to_owned(), parse, ToString::to_string)
@@ -139,7 +105,7 @@ impl Reader {
             port,
             username: raw.mqtt_username,
             password: raw.mqtt_password.map(Secret::new),
-            tls: tls.then_some(BrokerTls { authorities, insecure }),
+            tls,
             prefix,
             discovery_prefix,
             discovery: self.boolean("MQTT_HA_DISCOVERY", raw.mqtt_ha_discovery, default.discovery),
@@ -162,6 +128,48 @@ impl Reader {
         }
     }
 
+    /// The host without its port, and the port from wherever it is given.
+    fn broker_address(&mut self, raw: &MqttVariables, default_port: u16) -> (Option<String>, u16) {
+        let none = || "(no MQTT)".to_owned();
+        let address = self.value("MQTT_HOST", raw.mqtt_host.clone(), None, broker, |address| {
+            address.as_ref().map_or_else(none, |(host, _)| host.clone())
+        });
+        let (host, port_in_host) = address.map_or((None, None), |(host, port)| (Some(host), port));
+        let parse_port = |text: &str| values::integer(text, 1..=65_535);
+        let port = raw.mqtt_port.clone();
+        let port = self.value("MQTT_PORT", port, default_port.into(), parse_port, ToString::to_string);
+        let port = u16::try_from(port).unwrap_or(default_port);
+        if raw.mqtt_port.is_some() && port_in_host.is_some_and(|in_host| in_host != port) {
+            self.problems.add("MQTT_PORT", "differs from the port in MQTT_HOST");
+        }
+        (host, port_in_host.unwrap_or(port))
+    }
+
+    fn broker_login(&mut self, raw: &MqttVariables) {
+        if let Some(username) = &raw.mqtt_username {
+            self.note("MQTT_USERNAME", username, true);
+        }
+        if raw.mqtt_password.is_some() {
+            self.note("MQTT_PASSWORD", "", true);
+            if raw.mqtt_host.is_some() && raw.mqtt_username.is_none() {
+                self.warnings.push("MQTT_PASSWORD has no effect without MQTT_USERNAME".into());
+            }
+        }
+    }
+
+    fn broker_tls(&mut self, raw: &MqttVariables, port: u16) -> Option<BrokerTls> {
+        let tls = self.boolean("MQTT_TLS", raw.mqtt_tls.clone(), false);
+        let insecure = self.boolean("MQTT_TLS_INSECURE", raw.mqtt_tls_insecure.clone(), false);
+        let authorities = raw.mqtt_tls_ca_cert.as_ref().and_then(|path| {
+            self.note("MQTT_TLS_CA_CERT", path, true);
+            certificates(path).map_err(|refusal| self.problems.add("MQTT_TLS_CA_CERT", refusal)).ok()
+        });
+        if raw.mqtt_host.is_some() {
+            self.warn_about_tls(tls, insecure, authorities.is_some(), port);
+        }
+        tls.then_some(BrokerTls { authorities, insecure })
+    }
+
     fn warn_about_tls(&mut self, tls: bool, insecure: bool, own_authority: bool, port: u16) {
         let mut warn = |text: &str| self.warnings.push(text.to_owned());
         if !tls && (insecure || own_authority) {
@@ -172,7 +180,8 @@ impl Reader {
         }
         if tls && insecure {
             warn(
-                "MQTT_TLS_INSECURE=yes: anyone between this machine and the broker can read and change everything",
+                "MQTT_TLS_INSECURE=yes: anyone between this machine and the broker can read and change \
+                    everything",
             );
         }
     }
@@ -228,7 +237,8 @@ impl MqttSettings {
         for gateway in gateways.iter().filter(|gateway| TAKEN.contains(&gateway.facts.id.as_str())) {
             let id = &gateway.facts.id;
             let what = format!(
-                "with both layouts, topics below {}/{id} mean the sum of all gateways; give gateway {id:?} another id",
+                "with both layouts, topics below {}/{id} mean the sum of all gateways; give gateway {id:?} \
+                    another id",
                 self.prefix
             );
             problems.add("MQTT_LAYOUT", what);

@@ -37,8 +37,8 @@ pub struct Ways {
     pub customer: Option<GatewaySettings>,
     /// Whether the customer password was not given, but taken from the end of the gateway password.
     pub customer_password_derived: bool,
-    /// Whether the customer password that was given is the end of the gateway password, as it is unless the owner
-    /// changed it; `None` without both.
+    /// Whether the customer password that was given is the end of the gateway password, as it is unless the
+    /// owner changed it; `None` without both.
     pub passwords_agree: Option<bool>,
     /// With the key.
     pub v1r: Option<GatewaySettings>,

@@ -1,4 +1,5 @@
-//! From a request body to an answer body, as a gateway does it: who is asked, is the query signed, what was asked for.
+//! From a request body to an answer body, as a gateway does it: who is asked, is the query signed, what was
+//! asked for.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -10,9 +11,10 @@ use prost::bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 
-use super::documents::{Component, Scene};
+use super::components::Component;
 use super::faults::Role;
 use super::orders;
+use super::scene::Scene;
 use crate::link::tedapi::queries::{self, TESLA_PUBLIC_KEY};
 use crate::link::tedapi::wire::{
     AUTH_MTLS, AUTH_PRESENCE, Auth, Common, EcuId, Envelope, ErrorResponse, Files, FirmwareVersion, Frame,
@@ -207,8 +209,8 @@ static NAMES: LazyLock<HashSet<String>> = LazyLock::new(|| {
     lists.filter_map(|name| name.as_str().map(str::to_owned)).collect()
 });
 
-/// Components as the gateway lists them: those of the filter, with the signals asked for, in the order they were asked
-/// for. A known signal that is not there is echoed with three nulls; an unknown one is dropped.
+/// Components as the gateway lists them: those of the filter, with the signals asked for, in the order they
+/// were asked for. A known signal that is not there is echoed with three nulls; an unknown one is dropped.
 fn listed(
     components: Vec<Component>,
     filter: Option<&Value>,

@@ -1,4 +1,5 @@
-//! The customer API of a simulated gateway: who may log in how often, what a session is worth, and what is there.
+//! The customer API of a simulated gateway: who may log in how often, what a session is worth, and what is
+//! there.
 //!
 //! Sessions are compared byte for byte, so that a client that re-encodes cookies is found out.
 
@@ -10,8 +11,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::customer_documents::{self, vitals_bytes};
-use super::documents::{Scene, SiteKind};
 use super::faults::Role;
+use super::scene::{Scene, SiteKind};
 
 /// How much of the customer API a gateway has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

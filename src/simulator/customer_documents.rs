@@ -5,7 +5,7 @@ use prost::Message;
 use serde_json::{Map, Value, json};
 
 use super::day::{Counted, Grid};
-use super::documents::{MODULE_PART, PACKAGE_PART, PVAC_PART, SYNC_PART, Scene, SiteKind};
+use super::scene::{MODULE_PART, PACKAGE_PART, PVAC_PART, SYNC_PART, Scene, SiteKind};
 use crate::link::local::answers::wire::{
     Attributes, Connected, Device, DeviceWithVitals, Devices, Ecu, Generator, Kind, Measured, Meter,
     PvInverter, Text, Time, Vital,

@@ -1,11 +1,10 @@
-//! One simulated gateway: its day, its firmware, what is wrong with it, and the handle that tests hold.
+//! One simulated gateway: its day, its firmware, and what is wrong with it.
 //!
-//! A gateway may be reached at several addresses. What goes on in the house is the same at all of them; what is wrong,
-//! and what was counted, is each address's own.
+//! A gateway may be reached at several addresses. What goes on in the house is the same at all of them; what
+//! is wrong, and what was counted, is each address's own.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,23 +12,20 @@ use bytes::Bytes;
 use prost::Message;
 use rustls::ServerConfig;
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::answers::{Addressee, Firmware, Question};
 use super::certificate;
-use super::customer::{CustomerAnswer, CustomerRequest, CustomerState, CustomerSurface, LoginLimit};
+use super::customer::{CustomerAnswer, CustomerRequest, CustomerState};
 use super::day::{Day, Equipment};
-use super::documents::{Scene, SiteKind};
 use super::faults::{Counters, Fault, Role};
 use super::lan::Lan;
 use super::orders::{self, Control, OrderFault, Orders};
-use super::server;
+use super::scene::{Scene, SiteKind};
 use crate::link::tedapi::wire::UpdateFile;
 
-/// A silent meter is bridged with its last reading, which must not be older than a minute. Where time runs faster
-/// than this, no client asks often enough to have one.
+/// A silent meter is bridged with its last reading, which must not be older than a minute. Where time runs
+/// faster than this, no client asks often enough to have one.
 const FASTEST_WEAK_METER: f64 = 1.0;
 
 /// What to simulate.
@@ -164,8 +160,18 @@ impl Gateway {
         })
     }
 
+    /// The same gateway at its address on the wired LAN.
+    pub fn on_lan(&self) -> std::io::Result<Self> {
+        let customer = self.options().customer_password.clone();
+        Self::at(self.house.clone(), Some(Lan::new(customer)))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn options(&self) -> &SiteOptions {
+        &self.house.options
     }
 
     pub fn kind(&self) -> SiteKind {
@@ -182,6 +188,25 @@ impl Gateway {
 
     pub fn is_down(&self) -> bool {
         self.house.living().down_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    pub fn go_down_for(&self, duration: Duration) {
+        self.house.living().down_until = Some(Instant::now() + duration);
+    }
+
+    /// Presents another certificate from the next connection on.
+    pub fn renew_certificate(&self) -> Result<(), rustls::Error> {
+        self.state().tls = certificate::server_config()?;
+        Ok(())
+    }
+
+    /// From now on `fault` is in requests of that role, or in all.
+    pub fn set_fault(&self, role: Option<Role>, fault: Fault) {
+        self.state().faults.push((role, fault));
+    }
+
+    pub fn heal(&self) {
+        self.state().faults.clear();
     }
 
     /// What is wrong with requests of `role`.
@@ -268,6 +293,11 @@ impl Gateway {
         self.state().customer.answer(request, password, &scene, &firmware.version, operate)
     }
 
+    /// Changes what the customer API is like at this address.
+    pub fn change_customer(&self, change: impl FnOnce(&mut CustomerState)) {
+        change(&mut self.state().customer);
+    }
+
     /// What came of `POST /api/operation`: status and body.
     fn operate(&self, body: &[u8]) -> (u16, String) {
         let control = &mut self.house.living().control;
@@ -335,162 +365,5 @@ impl Gateway {
 
     pub fn skip(&self, simulated: Duration) {
         self.house.living().day.advance(simulated.as_secs_f64());
-    }
-}
-
-/// A running gateway. It stops when this is dropped.
-pub struct GatewayHandle {
-    gateway: Arc<Gateway>,
-    pub addr: SocketAddr,
-    server: AbortHandle,
-}
-
-impl GatewayHandle {
-    /// Listens on loopback. Runs on the current tokio runtime.
-    ///
-    /// # Errors
-    /// If the port is taken, or no key can be made.
-    pub async fn start(options: SiteOptions) -> std::io::Result<Self> {
-        let port = options.port;
-        Self::listen(Gateway::new(options)?, port).await
-    }
-
-    /// The same gateway at its address on the wired LAN, where it takes logins and signed requests.
-    ///
-    /// # Errors
-    /// As [`GatewayHandle::start`].
-    pub async fn on_lan(&self) -> std::io::Result<Self> {
-        self.on_lan_at(0).await
-    }
-
-    /// As [`GatewayHandle::on_lan`], at a port of choice.
-    ///
-    /// # Errors
-    /// As [`GatewayHandle::start`].
-    pub async fn on_lan_at(&self, port: u16) -> std::io::Result<Self> {
-        let customer = self.options().customer_password.clone();
-        Self::listen(Gateway::at(self.gateway.house.clone(), Some(Lan::new(customer)))?, port).await
-    }
-
-    async fn listen(gateway: Gateway, port: u16) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-        let addr = listener.local_addr()?;
-        let gateway = Arc::new(gateway);
-        let server = tokio::spawn(server::serve(gateway.clone(), listener)).abort_handle();
-        Ok(Self { gateway, addr, server })
-    }
-
-    pub fn options(&self) -> &SiteOptions {
-        &self.gateway.house.options
-    }
-
-    /// Who may sign and log in; on the wired LAN only.
-    pub fn lan(&self) -> Option<&Lan> {
-        self.gateway.lan.as_ref()
-    }
-
-    /// From now on it refuses the password and wants the token of an installer.
-    pub fn want_installer(&self) {
-        self.gateway.wants_installer.store(true, Ordering::Relaxed);
-    }
-
-    /// The token that an installer was given no longer holds.
-    pub fn forget_installer(&self) {
-        self.gateway.installer_token.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn counters(&self) -> &Counters {
-        &self.gateway.counters
-    }
-
-    /// What is wrong with how it takes orders from now on, at whatever address.
-    pub fn set_order_fault(&self, fault: Option<OrderFault>) {
-        self.gateway.set_order_fault(fault);
-    }
-
-    /// The orders that arrived, at whatever address.
-    pub fn orders(&self) -> Orders {
-        self.gateway.orders()
-    }
-
-    /// The backup reserve, raw scale: as the configuration has it, and as the gateway acts on it.
-    pub fn reserve(&self) -> (f64, f64) {
-        self.gateway.reserve()
-    }
-
-    pub fn mode(&self) -> &'static str {
-        self.gateway.mode()
-    }
-
-    /// `config.json`, byte for byte.
-    pub fn config(&self) -> Bytes {
-        self.gateway.config()
-    }
-
-    /// From now on `fault` is in every request.
-    pub fn set(&self, fault: Fault) {
-        self.gateway.state().faults.push((None, fault));
-    }
-
-    /// From now on `fault` is in requests of that role.
-    pub fn set_for(&self, role: Role, fault: Fault) {
-        self.gateway.state().faults.push((Some(role), fault));
-    }
-
-    /// Nothing is wrong any more.
-    pub fn heal(&self) {
-        self.gateway.state().faults.clear();
-    }
-
-    /// How much of the customer API it has from now on.
-    pub fn set_surface(&self, surface: CustomerSurface) {
-        self.gateway.state().customer.surface = surface;
-    }
-
-    /// How often somebody may log in from now on.
-    pub fn limit_logins(&self, limit: LoginLimit) {
-        self.gateway.state().customer.limit = limit;
-    }
-
-    /// What a path of the customer API answers from now on; `None`: what it should.
-    pub fn answer_instead(&self, path: &str, status: Option<u16>) {
-        let instead = &mut self.gateway.state().customer.instead;
-        match status {
-            Some(status) => instead.insert(path.to_owned(), status),
-            None => instead.remove(path),
-        };
-    }
-
-    /// Ends every session; from now on a session that ended is answered with `status`.
-    pub fn end_sessions(&self, status: u16) {
-        let customer = &mut self.gateway.state().customer;
-        customer.ended = status;
-        customer.end_sessions();
-    }
-
-    /// Restarts with other firmware; unreachable meanwhile, and every session ends.
-    pub fn reboot(&self, version: &str, down_for: Duration) {
-        self.gateway.restart(version);
-        self.gateway.house.living().down_until = Some(Instant::now() + down_for);
-    }
-
-    /// Presents another certificate from the next connection on.
-    ///
-    /// # Errors
-    /// If no key can be made.
-    pub fn renew_certificate(&self) -> Result<(), rustls::Error> {
-        self.gateway.state().tls = certificate::server_config()?;
-        Ok(())
-    }
-
-    /// Moves the clock of the day forward.
-    pub fn skip(&self, simulated: Duration) {
-        self.gateway.skip(simulated);
-    }
-}
-
-impl Drop for GatewayHandle {
-    fn drop(&mut self) {
-        self.server.abort();
     }
 }

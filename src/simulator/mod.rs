@@ -1,19 +1,27 @@
 //! Gateways that are not there, speaking the real protocol over real TLS on loopback.
 //!
-//! For `demo`, the tests and the benchmarks; nothing in the service uses it. A [`GatewayHandle`] is one gateway, a
-//! [`Fleet`] is many of them on a thread of their own. An [`InMemoryGateway`] answers without any network.
+//! For `demo`, the tests and the benchmarks; nothing in the service uses it. A [`GatewayHandle`] is one
+//! gateway, a [`Fleet`] is many of them on a thread of their own. An [`InMemoryGateway`] answers without any
+//! network.
 
 mod answers;
+mod bus;
 mod certificate;
+mod components;
 mod customer;
 mod customer_documents;
 mod day;
+mod delivery;
 mod documents;
 mod faults;
 mod gateway;
+mod handle;
+mod http;
 mod in_memory;
 mod lan;
+mod lan_answers;
 mod orders;
+mod scene;
 mod server;
 
 use std::io;
@@ -27,12 +35,13 @@ use crate::settings::RsaKey;
 
 pub use customer::{CustomerSurface, LoginLimit};
 pub use customer_documents::vitals_bytes;
-pub use documents::SiteKind;
 pub use faults::{Counters, Fault, Role};
-pub use gateway::{GatewayHandle, SiteOptions};
+pub use gateway::SiteOptions;
+pub use handle::GatewayHandle;
 pub use in_memory::InMemoryGateway;
 pub use lan::{Lan, Registration};
 pub use orders::{OrderFault, Orders};
+pub use scene::SiteKind;
 
 /// Gateways on a thread of their own, so that what they cost is not mixed up with what the service costs.
 pub struct Fleet {

@@ -1,4 +1,5 @@
-//! How a simulated gateway takes orders: what its configuration says, what it acts on, and what goes wrong in between.
+//! How a simulated gateway takes orders: what its configuration says, what it acts on, and what goes wrong in
+//! between.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::documents::Scene;
+use super::scene::Scene;
 use crate::link::tedapi::wire::{
     Common, Envelope, ErrorResponse, File, FileRead, Files, LOCAL_HTTPS, Participant, Status, UpdateFile,
 };

@@ -1,5 +1,5 @@
-//! Runs one GatewayActor per configured gateway and writes the directory: starts, replaces and ends actors as the
-//! configuration says. Restarting those that died is left to [`supervise`].
+//! Runs one GatewayActor per configured gateway and writes the directory: starts, replaces and ends actors as
+//! the configuration says. Restarting those that died is left to [`supervise`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -155,8 +155,8 @@ impl Supervisor {
     }
 }
 
-/// The snapshot of a gateway whose settings changed. It forgets what was read under the old ones; but a gateway
-/// that asked for a cool-down gets it, unless another one answers now. Its units keep their numbers.
+/// The snapshot of a gateway whose settings changed. It forgets what was read under the old ones; but a
+/// gateway that asked for a cool-down gets it, unless another one answers now. Its units keep their numbers.
 fn starting_over(initial: Snapshot, before: &Snapshot) -> Snapshot {
     let address = |snapshot: &Snapshot| (snapshot.gateway.host.clone(), snapshot.gateway.port);
     let silent = before.health.cooldown_until.is_some() && address(&initial) == address(before);

@@ -1,8 +1,8 @@
 //! Answers of a gateway without what strangers must not read.
 //!
-//! The routes that show answers of a gateway are open to everybody on the network, and its configuration holds names, addresses, contract data
-//! and credentials of radios. What a key is called decides; what is not known to be harmless by its place is shown
-//! only if nothing in its name speaks against it.
+//! The routes that show answers of a gateway are open to everybody on the network, and its configuration
+//! holds names, addresses, contract data and credentials of radios. What a key is called decides; what is not
+//! known to be harmless by its place is shown only if nothing in its name speaks against it.
 
 use serde_json::Value;
 
@@ -60,8 +60,8 @@ const PRIVATE: [&str; 48] = [
     "tariff",
 ];
 
-/// The words of a name such as `wifi_password`, `wifiPassword`, `wifi-password` or `WIFIPassword2`, in lower case and
-/// with a space between them.
+/// The words of a name such as `wifi_password`, `wifiPassword`, `wifi-password` or `WIFIPassword2`, in lower
+/// case and with a space between them.
 fn words(key: &str) -> String {
     let characters: Vec<char> = key.chars().collect();
     let mut words = String::with_capacity(key.len() + 8);
@@ -85,8 +85,8 @@ fn words(key: &str) -> String {
     words
 }
 
-/// Whether one of the private words is in a name. Part of a word does not count: the capacity of a battery is not a
-/// city.
+/// Whether one of the private words is in a name. Part of a word does not count: the capacity of a battery is
+/// not a city.
 fn is_private(key: &str) -> bool {
     let words = words(key);
     let is_end = |neighbour: Option<char>| neighbour.is_none_or(|character| character == ' ');

@@ -1,7 +1,7 @@
 //! The status of gateways and of their sum, as `/api/gateways`, `/api/aggregate` and the WebSockets send it.
 //!
-//! Keys and their order are those clients know; ours follow at the end. The configuration of a gateway, which holds
-//! personal data, is in none of them.
+//! Keys and their order are those clients know; ours follow at the end. The configuration of a gateway, which
+//! holds personal data, is in none of them.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;

@@ -9,7 +9,8 @@ fn is_online(snapshot: &Snapshot, at: Moment) -> bool {
     snapshot.freshness(at.now) == Freshness::Live
 }
 
-/// Down means that nothing is known any more; a gateway that missed a poll still runs, as far as anybody knows.
+/// Down means that nothing is known any more; a gateway that missed a poll still runs, as far as anybody
+/// knows.
 pub(super) fn sitemaster(snapshot: &Snapshot, at: Moment) -> Value {
     let has_data = snapshot.telemetry(at.now).is_some();
     json!({

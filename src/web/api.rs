@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::plumbing::{detail, get, json, json_value, no_such_gateway, not_found};
-use super::routes::{Answer, Later, Route};
+use super::route::{Answer, Later, Route};
 use super::{State, bodies, fleet};
 use crate::clock::unix_time;
 use crate::directory::Entry;

@@ -77,7 +77,8 @@ impl Assets {
     }
 }
 
-/// Texts of ours and validated settings; should one not fit into a header all the same, the strictest is sent.
+/// Texts of ours and validated settings; should one not fit into a header all the same, the strictest is
+/// sent.
 fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
@@ -144,8 +145,8 @@ async fn file(state: Data<State>, request: HttpRequest, path: Path<String>) -> H
     serve(&state, &request, &path)
 }
 
-/// Addresses in pages are relative, so that they hold behind any proxy; with a slash at its end a page would look for
-/// its files in the wrong place.
+/// Addresses in pages are relative, so that they hold behind any proxy; with a slash at its end a page would
+/// look for its files in the wrong place.
 fn below_the_root(state: &State, request: &HttpRequest, name: &str, path: &str) -> HttpResponse {
     if !request.path().ends_with('/') {
         return serve(state, request, path);

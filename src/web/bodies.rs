@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::State;
 use super::plumbing::{JSON, TEXT, body, json, json_value, method_not_allowed, no_gateways, not_found};
-use super::routes::{Answer, Route};
+use super::route::{Answer, Route};
 use crate::frames::Frames;
 use crate::model::Snapshot;
 use crate::views::View;

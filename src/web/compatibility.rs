@@ -1,22 +1,26 @@
-//! How every route stands beside the servers before ours, as a page. `docs/compatibility.md` is this text; a test
-//! keeps it so.
+//! How every route stands beside the servers before ours, as a page. `docs/compatibility.md` is this text; a
+//! test keeps it so.
 
 use std::fmt::Write;
 
-use super::routes::{Answer, GONE, NOT_YET, ROUTES, Route, Standing};
+use super::route::{Answer, Route, Standing};
+use super::routes::{GONE, NOT_YET, ROUTES};
 
 const HEAD: &str = "\
 # Routes, beside pypowerwall-server 0.13 and the pypowerwall proxy
 
-Written by the program from the table it serves from; `UPDATE_DOCS=1 cargo test --test compatibility` writes it anew.
+Written by the program from the table it serves from; `UPDATE_DOCS=1 cargo test --test compatibility` writes \
+it anew.
 
 * **same**: the body, the status and the order of keys, in every state of a gateway.
 * **better**: not the same, on purpose, and how.
 * **partly**: something is missing, and what.
 * **new**: the servers before have nothing like it.
 
-Every route answers GET and HEAD with and without a slash at the end, whatever query follows, with a `Content-Length`;
-lists of more than 32 gateways, and pages of them (`?limit=100&after=ID`), come in chunks as they are rendered.
+Every route answers GET and HEAD with and without a slash at the end, whatever query follows, with a \
+`Content-Length`;
+lists of more than 32 gateways, and pages of them (`?limit=100&after=ID`), come in chunks as they are \
+rendered.
 `PW_LEGACY_ZEROS=yes` brings back zeros where this table says null or empty, for scripts that need them.
 
 ";

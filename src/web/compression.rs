@@ -1,7 +1,7 @@
 //! Large bodies, smaller, for clients that take them so.
 //!
-//! Most large bodies are the same bytes for everybody until the next poll. Each is compressed once, aside from the
-//! threads that answer, however many clients ask for it at the same moment.
+//! Most large bodies are the same bytes for everybody until the next poll. Each is compressed once, aside
+//! from the threads that answer, however many clients ask for it at the same moment.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

@@ -1,4 +1,5 @@
-//! `/docs`: the list of routes for people. A page that reads `/openapi.json` and needs nothing from elsewhere.
+//! `/docs`: the list of routes for people. A page that reads `/openapi.json` and needs nothing from
+//! elsewhere.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
@@ -10,12 +11,13 @@ use super::plumbing::{HTML, body};
 const PAGE: &str = include_str!("docs.html");
 /// Nothing inline, nothing from elsewhere; requests to this service, to try its routes.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri \
+        'none'; \
      form-action 'none'; frame-ancestors 'self'",
 );
 
-/// Addresses in the page are relative, so that they hold behind any proxy; how far up they lead depends on the form
-/// of the path that was asked for.
+/// Addresses in the page are relative, so that they hold behind any proxy; how far up they lead depends on
+/// the form of the path that was asked for.
 pub(super) fn page(state: &State, request: &HttpRequest) -> HttpResponse {
     let path = request.path();
     let below =

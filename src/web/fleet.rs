@@ -1,7 +1,7 @@
 //! Answers about many gateways: which of them, and how they are sent.
 //!
-//! Of a house, all gateways come as a whole, the same bytes for everybody within a second. A fleet, and any page of one,
-//! is sent as it is rendered, gateway by gateway, and exists nowhere as a whole.
+//! Of a house, all gateways come as a whole, the same bytes for everybody within a second. A fleet, and any
+//! page of one, is sent as it is rendered, gateway by gateway, and exists nowhere as a whole.
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};

@@ -1,7 +1,7 @@
 //! The front door: what holds for every request before and after its route.
 //!
-//! Under which names the service may be asked, who asked too much, which pages may read, what is compressed. Paths of
-//! the table are answered right here; the rest goes on to actix-web's router.
+//! Under which names the service may be asked, who asked too much, which pages may read, what is compressed.
+//! Paths of the table are answered right here; the rest goes on to actix-web's router.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ use super::compression::takes_gzip;
 use super::orders::{self, Order};
 use super::patience;
 use super::plumbing::{Refusal, detail, method_not_allowed, varies};
-use super::routes::{Answer, Later};
+use super::route::{Answer, Later};
 use super::{State, bodies};
 use crate::connections::{Connection, Handling};
 use crate::settings::AllowedOrigins;
@@ -79,10 +79,15 @@ where
                 Ok(request.into_response(response))
             })))
         }
-        Verdict::Later(answer) => Either::Right(Either::Right(slow(async move {
-            let response = answer.await;
-            Ok(request.into_response(response))
-        }))),
+        Verdict::Later(answer) => {
+            handling = request.conn_data().map(Connection::handle);
+            let lengthy = request.conn_data().map(Connection::answer_at_length);
+            Either::Right(Either::Right(slow(async move {
+                let response = answer.await;
+                drop(lengthy);
+                Ok(request.into_response(response))
+            })))
+        }
     };
     Either::Right(async move {
         let mut response = answer.await?;
@@ -105,8 +110,8 @@ fn slow(
     Box::pin(answer)
 }
 
-/// A line for anyone who looks for what is slow or refused. It names the route of the table and nothing that a client made
-/// up: a path or a query may hold what is none of the log's business.
+/// A line for anyone who looks for what is slow or refused. It names the route of the table and nothing that
+/// a client made up: a path or a query may hold what is none of the log's business.
 fn log_request(state: &State, response: &ServiceResponse, took: Duration) {
     let request = response.request();
     let path = below_base(request.path(), &state.http.base_path);
@@ -168,7 +173,8 @@ fn judge(state: &web::Data<State>, request: &ServiceRequest, may_read: bool) -> 
     }
 }
 
-/// The path without the base path, if it has it. The bare base path is left to the router, which adds its slash.
+/// The path without the base path, if it has it. The bare base path is left to the router, which adds its
+/// slash.
 fn below_base<'a>(path: &'a str, base: &str) -> &'a str {
     match path.strip_prefix(base) {
         Some(rest) if rest.starts_with('/') => rest,

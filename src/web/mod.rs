@@ -15,11 +15,13 @@ mod openapi;
 mod orders;
 mod patience;
 mod plumbing;
+mod route;
 mod routes;
 mod scrape;
 mod stats;
 mod table;
 mod token;
+mod without_data;
 
 use std::sync::{Arc, OnceLock};
 
@@ -130,14 +132,16 @@ impl Output for Web {
 
     fn apply<'a>(&'a self, settings: &'a Settings) -> LocalBoxFuture<'a, ()> {
         if settings.http != self.state.http {
-            warn!(event = "configuration"; "address, port, base path and origins change with the next start only");
+            warn!(event = "configuration"; "address, port, base path and origins change with the next start \
+                only");
         }
         self.state.polling.store(Arc::new(settings.polling.clone()));
         Box::pin(ready(()))
     }
 }
 
-/// Registers the routes that [`front`] does not answer itself, below the root and below the base path if there is one. Needs [`State`] as app data.
+/// Registers the routes that [`front`] does not answer itself, below the root and below the base path if
+/// there is one. Needs [`State`] as app data.
 pub fn configure(config: &mut ServiceConfig, base_path: &str) {
     if !base_path.is_empty() {
         // Links in the page are relative: they need the slash.

@@ -1,15 +1,18 @@
 //! `/openapi.json`: the table of routes as an OpenAPI document.
 //!
-//! Paths, methods, statuses and content types come from the table. What bodies look like comes from `bodies.json`: the
-//! schema that every body of a route fits, in every state of every kind of site, and one body as an example. A test
-//! renders those bodies and keeps the file true.
+//! Paths, methods, statuses and content types come from the table. What bodies look like comes from
+//! `bodies.json`: the schema that every body of a route fits, in every state of every kind of site, and one
+//! body as an example. A test renders those bodies and keeps the file true.
 
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
 use super::State;
 use super::plumbing::json as answered;
-use super::routes::{Answer, Content, ROUTES, Route};
+use super::route::{Answer, Content, Route};
+
+/// Of the text format that Prometheus scrapes.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Schemas and examples by route; with `POST ` before it for what an order answers.
 const BODIES: &str = include_str!("bodies.json");
@@ -75,14 +78,17 @@ fn described(state: &State) -> Value {
         "info": {
             "title": "powerwall-server",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Every route but the feeds answers HEAD as well, and a slash at the end makes no difference. What is \
-                            unknown is null or absent, never 0. Percentages say whether they are raw (as the gateway \
-                            counts) or app (as the phone app shows). Watts: site + import, battery + discharge, load + \
+            "description": "Every route but the feeds answers HEAD as well, and a slash at the end makes no \
+                difference. What is \
+                            unknown is null or absent, never 0. Percentages say whether they are raw (as the \
+                            gateway \
+                            counts) or app (as the phone app shows). Watts: site + import, battery + \
+                            discharge, load + \
                             consumption, solar + production.",
             "license": { "name": "MIT", "identifier": "MIT" },
         },
         "servers": [{ "url": server }],
-        "paths": paths(),
+        "paths": paths(state.table.routes()),
         "components": {
             "schemas": { "Error": {
                 "type": "object",
@@ -104,11 +110,12 @@ fn response_of_error((_, _, description, detail): &(&str, u16, &str, &str)) -> V
     json!({ "description": description, "content": { "application/json": content } })
 }
 
-fn paths() -> Value {
-    // Written by a test from rendered bodies; without it there are no schemas, and everything else is still true.
+fn paths(routes: &[Route]) -> Value {
+    // Written by a test from rendered bodies; without it there are no schemas, and everything else is still
+    // true.
     let bodies: Value = serde_json::from_str(BODIES).unwrap_or_default();
     // Brackets do not belong into a path; the same route is there with them escaped.
-    let routes = ROUTES.iter().filter(|route| !route.path.contains('['));
+    let routes = routes.iter().filter(|route| !route.path.contains('['));
     routes.map(|route| (route.path.to_owned(), path_item(route, &bodies))).collect::<Map<_, _>>().into()
 }
 
@@ -235,7 +242,7 @@ fn good(content: Content, body: &Value) -> Value {
     let content_type = match content {
         Content::Json | Content::WebSocket => "application/json",
         Content::Csv => "text/plain; charset=utf-8",
-        Content::Metrics => crate::metrics::CONTENT_TYPE,
+        Content::Metrics => METRICS,
         Content::Page => "text/html; charset=utf-8",
         Content::Events => "text/event-stream",
         Content::File(content_type) => content_type,
@@ -258,11 +265,12 @@ fn good(content: Content, body: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::routes::ROUTES;
     use std::collections::HashSet;
 
     #[test]
     fn operations_have_names_of_their_own_and_every_body_belongs_to_a_route() {
-        let paths = paths();
+        let paths = paths(ROUTES);
         let operations =
             paths.as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
         let names: Vec<&str> =

@@ -81,8 +81,8 @@ fn too_large() -> Refusal {
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 16 KiB")
 }
 
-/// Pages and apps made for a gateway log in before they read. There is nothing to log in to: the answer is the same
-/// for everybody, and nothing here asks for what it contains.
+/// Pages and apps made for a gateway log in before they read. There is nothing to log in to: the answer is
+/// the same for everybody, and nothing here asks for what it contains.
 fn login(_: &State, _: &HttpRequest, _: Bytes) -> HttpResponse {
     let account = json!({
         "email": "", "firstname": "Tesla", "lastname": "Energy", "roles": ["Home_Owner"],

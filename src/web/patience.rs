@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::State;
 use super::plumbing::Streamed;
-use crate::connections::Connection;
+use crate::connections::{Connection, Lengthy};
 use crate::slices::{Progress, SLICE, sliced};
 
 /// What the system may hold of a large body for a client, bytes.
@@ -34,13 +34,17 @@ pub(super) fn bounded(state: Data<State>, response: ServiceResponse) -> ServiceR
         // What waits in the system counts as much as what waits here.
         connection.hurry(SEND_BUFFER);
     }
-    ServiceResponse::new(request, sliced(response, Patience { state, connection }))
+    let lengthy = connection.as_ref().map(Connection::answer_at_length);
+    let patience = Patience { state, connection, _lengthy: lengthy };
+    ServiceResponse::new(request, sliced(response, patience))
 }
 
 /// Counts the client if its connection is cut before it has taken the answer.
 struct Patience {
     state: Data<State>,
     connection: Option<Arc<Connection>>,
+    /// Keeps further requests of the client waiting meanwhile.
+    _lengthy: Option<Lengthy>,
 }
 
 impl Progress for Patience {}

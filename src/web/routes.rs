@@ -1,219 +1,26 @@
 //! Every route with a fixed path: what it answers, and what it answers when a gateway has nothing to show.
 //!
-//! The table is the contract. The front door looks requests up in it, `/stats` counts by it, `/openapi.json` and the
-//! tests are made from it.
-
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
-use futures_util::future::LocalBoxFuture;
-use serde_json::Value;
+//! The table is the contract. The front door looks requests up in it, `/stats` counts by it, `/openapi.json`
+//! and the tests are made from it.
 
 use super::fleet::{AFTER, LIMIT, PAGE_ERRORS, PAGED};
-use super::orders::{self, Order};
-use super::plumbing::READ;
-use super::{State, about_gateway, api, assets, docs, health, openapi, scrape, stats};
-use crate::model::Snapshot;
+use super::orders;
+use super::route::{
+    Answer, Content, Route, fixed, fixed_of_gateway, fleet, gateway, orders_only, routed, service, view,
+    zeroable,
+};
+use super::without_data::{
+    INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_FLEET, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS,
+    TEDAPI_HINT, TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
+};
+use super::{about_gateway, api, assets, docs, health, openapi, scrape, stats};
 use crate::views::View;
-use crate::views::status::Moment;
-
-/// One path and what is there.
-pub(super) struct Route {
-    pub path: &'static str,
-    /// What GET and HEAD answer.
-    pub answer: Answer,
-    /// What POST does, if anything.
-    pub order: Option<Order>,
-    /// For people.
-    pub summary: &'static str,
-    /// How it stands beside the servers before ours.
-    pub standing: Standing,
-    /// What a good answer is made of.
-    pub content: Content,
-    /// Other statuses that GET may have, and when.
-    pub also: &'static [(u16, &'static str)],
-    /// Parameters behind the question mark, and what they do.
-    pub parameters: &'static [(&'static str, &'static str)],
-}
-
-/// What a good answer is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    Json,
-    Csv,
-    Metrics,
-    /// A page or a file it is made of; 304 for a client that has it.
-    File(&'static str),
-    /// A page of text.
-    Page,
-    /// Frames for as long as the client listens.
-    WebSocket,
-    /// Server-sent events for as long as the client listens.
-    Events,
-}
-
-/// How a route stands beside the same route of the servers before ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    Same,
-    /// Not the same, on purpose: how.
-    Better(&'static str),
-    /// They have nothing like it.
-    New,
-    /// Part of what they have is missing: what.
-    Partly(&'static str),
-}
-
-impl Route {
-    const fn new(path: &'static str, answer: Answer, summary: &'static str) -> Self {
-        let content = match answer {
-            Answer::View { view: View::Csv | View::CsvV2, .. } => Content::Csv,
-            _ => Content::Json,
-        };
-        let standing = Standing::Same;
-        Self { path, answer, order: None, summary, standing, content, also: &[], parameters: &[] }
-    }
-
-    const fn serves(mut self, content: Content) -> Self {
-        self.content = content;
-        self
-    }
-
-    const fn also(mut self, statuses: &'static [(u16, &'static str)]) -> Self {
-        self.also = statuses;
-        self
-    }
-
-    const fn asked_with(mut self, parameters: &'static [(&'static str, &'static str)]) -> Self {
-        self.parameters = parameters;
-        self
-    }
-
-    const fn better(mut self, how: &'static str) -> Self {
-        self.standing = Standing::Better(how);
-        self
-    }
-
-    const fn partly(mut self, what: &'static str) -> Self {
-        self.standing = Standing::Partly(what);
-        self
-    }
-
-    const fn ours(mut self) -> Self {
-        self.standing = Standing::New;
-        self
-    }
-
-    const fn takes(mut self, order: Order) -> Self {
-        self.order = Some(order);
-        self
-    }
-
-    /// The methods it has, as the header `Allow` lists them.
-    pub fn methods(&self) -> &'static str {
-        match (&self.answer, &self.order) {
-            (Answer::OrdersOnly, _) => "POST",
-            (_, Some(_)) => "GET, HEAD, POST",
-            (_, None) => READ,
-        }
-    }
-}
-
-/// An answer that takes its time.
-pub(super) type Later = LocalBoxFuture<'static, HttpResponse>;
-
-pub(super) enum Answer {
-    /// A view of the default gateway's telemetry.
-    View {
-        view: View,
-        /// Without telemetry to show.
-        empty: &'static str,
-        /// Without telemetry to show, for scripts that need the old zeros.
-        zeros: Option<&'static str>,
-    },
-    /// Facts about the default gateway that change with the clock.
-    Gateway(fn(&Snapshot, Moment) -> Value),
-    /// Always the same.
-    Fixed {
-        body: &'static str,
-        /// Whether it speaks of a gateway, so that there must be one.
-        of_gateway: bool,
-    },
-    /// Of the service as a whole.
-    Service(fn(&State, &HttpRequest) -> HttpResponse),
-    /// Of many gateways; rendered beside the threads that answer.
-    Fleet(fn(Data<State>, HttpRequest) -> Later),
-    /// Nothing: the route only takes orders.
-    OrdersOnly,
-    /// A path with variable parts or an asynchronous answer; actix-web finds it.
-    Routed,
-}
-
-const fn view(path: &'static str, view: View, empty: &'static str, summary: &'static str) -> Route {
-    Route::new(path, Answer::View { view, empty, zeros: None }, summary)
-}
-
-const fn zeroable(
-    path: &'static str,
-    view: View,
-    [empty, zeros]: [&'static str; 2],
-    summary: &'static str,
-) -> Route {
-    Route::new(path, Answer::View { view, empty, zeros: Some(zeros) }, summary)
-}
-
-const fn gateway(path: &'static str, body: fn(&Snapshot, Moment) -> Value, summary: &'static str) -> Route {
-    Route::new(path, Answer::Gateway(body), summary)
-}
-
-const fn fixed(path: &'static str, body: &'static str, summary: &'static str) -> Route {
-    Route::new(path, Answer::Fixed { body, of_gateway: false }, summary)
-}
-
-const fn fixed_of_gateway(path: &'static str, body: &'static str, summary: &'static str) -> Route {
-    Route::new(path, Answer::Fixed { body, of_gateway: true }, summary)
-}
-
-const fn service(
-    path: &'static str,
-    answer: fn(&State, &HttpRequest) -> HttpResponse,
-    summary: &'static str,
-) -> Route {
-    Route::new(path, Answer::Service(answer), summary)
-}
-
-const fn fleet(
-    path: &'static str,
-    answer: fn(Data<State>, HttpRequest) -> Later,
-    summary: &'static str,
-) -> Route {
-    Route::new(path, Answer::Fleet(answer), summary).asked_with(PAGED).also(PAGE_ERRORS)
-}
-
-const fn orders_only(path: &'static str, order: Order, summary: &'static str) -> Route {
-    Route::new(path, Answer::OrdersOnly, summary).takes(order)
-}
-
-const fn routed(path: &'static str, summary: &'static str) -> Route {
-    Route::new(path, Answer::Routed, summary)
-}
 
 const HEALTH_ERRORS: &[(u16, &str)] =
     &[PAGE_ERRORS[0], PAGE_ERRORS[1], (503, "No gateway has fresh data, and ready=1 asks for it")];
-const NO_SOE: &str = r#"{"percentage":null,"raw_percentage":null}"#;
-const NO_JSON: &str = r#"{"grid":null,"home":null,"solar":null,"battery":null,"soe":null,"soe_raw":null,"grid_status":null,"reserve":null,"time_remaining_hours":null,"full_pack_energy":null,"energy_remaining":null,"strings":null}"#;
-const ZERO_JSON: &str = r#"{"grid":0,"home":0,"solar":0,"battery":0,"soe":0,"soe_raw":0,"grid_status":0,"reserve":0,"time_remaining_hours":0,"full_pack_energy":0,"energy_remaining":0,"strings":{}}"#;
-const NO_POWER: &str = r#"{"site":null,"solar":null,"battery":null,"load":null}"#;
-const ZERO_POWER: &str = r#"{"site":0,"solar":0,"battery":0,"load":0}"#;
-const NO_STATUS: &str = r#"{"din":null,"start_time":null,"up_time_seconds":null,"is_new":false,"version":"Unknown","git_hash":null,"commission_count":0,"device_type":null,"teg_type":"unknown","sync_type":"unknown","cellular_disabled":false,"can_reboot":true}"#;
-const NO_GRID_STATUS: &str = r#"{"grid_status":"Unknown","grid_services_active":null}"#;
-const NO_FIRMWARE: &str = r#"{"version":"SolarOnly","vint":0}"#;
-const INSTALLER: &str = r#"{"company":"Tesla","customer_id":"","phone":"","email":"","location":"","mounting":"","wiring":"","backup_configuration":"Whole Home","solar_installation":"New","solar_installation_type":"PV Panel","run_sitemaster":true,"verified_config":true,"installation_types":["Residential"]}"#;
-const TEDAPI_HINT: &str = r#"{"error":"Use /tedapi/config, /tedapi/status, /tedapi/components, /tedapi/battery, /tedapi/controller"}"#;
-const TEDAPI_OFFLINE: &str = r#"{"error":"Gateway offline - TEDAPI unavailable"}"#;
-const NO_CLOUD: &str = r#"{"error":"Cloud API not enabled"}"#;
-const NO_FLEET: &str = r#"{"error":"FleetAPI not enabled"}"#;
-
-const NO_ENERGY: &str = "over TEDAPI the energy counters come from the gateway's customer API, every two minutes; null, not 0, while it does not tell them";
+const NO_ENERGY: &str = "over TEDAPI the energy counters come from the gateway's customer API, every two \
+    minutes; null, not \
+    0, while it does not tell them";
 const AS_PROXY: &str = "null without data, as the proxy has it";
 const UNKNOWN: &str = "unknown is null, not 0";
 const EMPTY_COLUMN: &str = "unknown is an empty column, not 0.00; the reserve is rounded, not cut off";
@@ -226,7 +33,8 @@ const OWN_PAGE: &str = "pages of our own; nothing is fetched from elsewhere";
 
 pub(super) const ROUTES: &[Route] = &[
     // The default gateway, for dashboards and scripts.
-    view("/aggregates", View::Aggregates, "null", "Power, voltage and current at the four meters").partly(NO_ENERGY),
+    view("/aggregates", View::Aggregates, "null", "Power, voltage and current at the four meters")
+        .partly(NO_ENERGY),
     view("/soe", View::Soe, "null", "State of energy, raw scale").better(AS_PROXY),
     zeroable(
         "/battery",
@@ -236,9 +44,14 @@ pub(super) const ROUTES: &[Route] = &[
     ).better(UNKNOWN),
     view("/vitals", View::Vitals, "null", "Every device with its measurements").better(AS_PROXY),
     view("/strings", View::Strings, "null", "Solar strings").better(AS_PROXY),
-    view("/freq", View::Freq, "{}", "Frequencies and voltages of units and meters, grid status as a number").better("one numbering with /pod; grid_status is -1 while the grid is being joined or left, null when unknown; p_out in watts over every link"),
-    view("/pod", View::Pod, "{}", "Batteries with their energies and flags").better("one numbering with /freq and /temps/pw; a flag that is not told is null, not 0; p_out in watts over every link"),
-    zeroable("/json", View::Json, [NO_JSON, ZERO_JSON], "The most wanted values in one flat object").better(UNKNOWN),
+    view("/freq", View::Freq, "{}", "Frequencies and voltages of units and meters, grid status as a number")
+        .better("one numbering with /pod; grid_status is -1 while the grid is being joined or left, null \
+            when unknown; p_out in watts over every link"),
+    view("/pod", View::Pod, "{}", "Batteries with their energies and flags")
+        .better("one numbering with /freq and /temps/pw; a flag that is not told is null, not 0; p_out in \
+            watts over every link"),
+    zeroable("/json", View::Json, [NO_JSON, ZERO_JSON], "The most wanted values in one flat object")
+        .better(UNKNOWN),
     zeroable(
         "/csv",
         View::Csv,
@@ -252,7 +65,8 @@ pub(super) const ROUTES: &[Route] = &[
         "As /csv, with grid status and reserve",
     ).better(EMPTY_COLUMN).asked_with(&[("headers", "present: the names of the columns come first")]),
     view("/temps", View::Temps, "{}", "Temperatures by device, °C"),
-    view("/temps/pw", View::TempsPw, "{}", "Temperatures by number of the unit, °C").better("one numbering with /pod"),
+    view("/temps/pw", View::TempsPw, "{}", "Temperatures by number of the unit, °C")
+        .better("one numbering with /pod"),
     view("/alerts", View::Alerts, "[]", "Names of active alerts").better("sorted by name"),
     view("/alerts/pw", View::AlertsPw, "{}", "Active alerts as keys").better("sorted by name"),
     view("/fans", View::Fans, "{}", "Fans by device"),
@@ -265,24 +79,32 @@ pub(super) const ROUTES: &[Route] = &[
         TEDAPI_OFFLINE,
         "The gateway's configuration, private parts masked",
     ).better(FROM_MEMORY),
-    view("/tedapi/status", View::TedapiStatus, TEDAPI_OFFLINE, "The newest status answer of the gateway").better(FROM_MEMORY),
-    view("/tedapi/components", View::TedapiComponents, TEDAPI_OFFLINE, "Its components").better(FROM_MEMORY),
-    view("/tedapi/battery", View::TedapiBattery, TEDAPI_OFFLINE, "Its configured battery blocks").better(FROM_MEMORY),
-    view("/tedapi/controller", View::TedapiController, TEDAPI_OFFLINE, "The newest full controller answer").better(FROM_MEMORY),
-    fixed("/cloud", NO_CLOUD, "The owners cloud; this version has no link to it").partly("no link to the owners cloud yet"),
+    view("/tedapi/status", View::TedapiStatus, TEDAPI_OFFLINE, "The newest status answer of the gateway")
+        .better(FROM_MEMORY),
+    view("/tedapi/components", View::TedapiComponents, TEDAPI_OFFLINE, "Its components")
+        .better(FROM_MEMORY),
+    view("/tedapi/battery", View::TedapiBattery, TEDAPI_OFFLINE, "Its configured battery blocks")
+        .better(FROM_MEMORY),
+    view("/tedapi/controller", View::TedapiController, TEDAPI_OFFLINE, "The newest full controller answer")
+        .better(FROM_MEMORY),
+    fixed("/cloud", NO_CLOUD, "The owners cloud; this version has no link to it")
+        .partly("no link to the owners cloud yet"),
     fixed("/cloud/battery", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
     fixed("/cloud/power", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
     fixed("/cloud/config", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
-    fixed("/fleetapi", NO_FLEET, "FleetAPI; this version has no link to it").partly("no link to FleetAPI yet"),
+    fixed("/fleetapi", NO_FLEET, "FleetAPI; this version has no link to it")
+        .partly("no link to FleetAPI yet"),
     fixed("/fleetapi/info", NO_FLEET, "As /fleetapi").partly("no link to FleetAPI yet"),
     fixed("/fleetapi/status", NO_FLEET, "As /fleetapi").partly("no link to FleetAPI yet"),
     // The customer API of a gateway.
     view("/api/meters/aggregates", View::Aggregates, "null", "As /aggregates").partly(NO_ENERGY),
     fixed_of_gateway("/api/meters", "[]", "Meters; not told by the link"),
-    view("/api/meters/site", View::MetersSite, "[]", "The site meter").better("the meter of this site, not a sample of another"),
+    view("/api/meters/site", View::MetersSite, "[]", "The site meter")
+        .better("the meter of this site, not a sample of another"),
     view("/api/meters/solar", View::MetersSolar, "[]", "The solar meter").partly(NO_ENERGY),
     fixed("/api/meters/readings", "{}", "Always empty"),
-    view("/api/system_status", View::SystemStatus, "{}", "Energies, limits and battery blocks").better(NO_CONSTANTS),
+    view("/api/system_status", View::SystemStatus, "{}", "Energies, limits and battery blocks")
+        .better(NO_CONSTANTS),
     view("/api/system_status/soe", View::SystemSoe, NO_SOE, "State of energy, app scale, with the raw value"),
     view(
         "/api/system_status/grid_status",
@@ -296,13 +118,16 @@ pub(super) const ROUTES: &[Route] = &[
     gateway("/api/site_info/site_name", about_gateway::site_name, "Name and time zone of the site"),
     fixed("/api/site_info/grid_codes", "[]", "Always empty"),
     gateway("/api/sitemaster", about_gateway::sitemaster, "Whether the gateway runs"),
-    gateway("/api/operation", about_gateway::operation, "Mode, and reserve on the raw scale").better("reserve on the raw scale, as a gateway has it; says when it is stale"),
-    view("/api/powerwalls", View::Powerwalls, "{}", "The units of the site").better("the units of this site, not a sample of another"),
+    gateway("/api/operation", about_gateway::operation, "Mode, and reserve on the raw scale")
+        .better("reserve on the raw scale, as a gateway has it; says when it is stale"),
+    view("/api/powerwalls", View::Powerwalls, "{}", "The units of the site")
+        .better("the units of this site, not a sample of another"),
     fixed_of_gateway("/api/networks", "[]", "Not told by the link"),
     fixed_of_gateway("/api/system/networks", "[]", "Not told by the link"),
     gateway("/api/system/update/status", about_gateway::update_status, "Firmware update"),
     fixed_of_gateway("/api/solars", "[]", "Not told by the link"),
-    fixed("/api/solars/brands", "[]", "Always empty").better("empty: only the set-up pages of a gateway read it"),
+    fixed("/api/solars/brands", "[]", "Always empty")
+        .better("empty: only the set-up pages of a gateway read it"),
     fixed_of_gateway("/api/solar_powerwall", "{}", "Not told by the link"),
     fixed("/api/customer", r#"{"registered":true}"#, "Always the same"),
     fixed(
@@ -322,7 +147,8 @@ pub(super) const ROUTES: &[Route] = &[
     fixed("/api/auth/toggle/supported", r#"{"toggle_auth_supported":false}"#, "Always false"),
     // One fact each, for scripts.
     view("/pw/level", View::PwLevel, r#"{"level":null}"#, "State of energy, raw scale"),
-    zeroable("/pw/power", View::PwPower, [NO_POWER, ZERO_POWER], "Power at the four meters, W").better(UNKNOWN),
+    zeroable("/pw/power", View::PwPower, [NO_POWER, ZERO_POWER], "Power at the four meters, W")
+        .better(UNKNOWN),
     view("/pw/site", View::PwSite, "{}", "The site meter").partly(NO_ENERGY),
     view("/pw/grid", View::PwSite, "{}", "As /pw/site").partly(NO_ENERGY),
     view("/pw/solar", View::PwSolar, "{}", "The solar meter").partly(NO_ENERGY),
@@ -341,7 +167,8 @@ pub(super) const ROUTES: &[Route] = &[
     view("/pw/status", View::Status, NO_STATUS, "As /api/status"),
     view("/pw/grid_status", View::GridStatus, NO_GRID_STATUS, "As /api/system_status/grid_status"),
     view("/pw/site_name", View::PwSiteName, r#"{"site_name":null}"#, "Name of the site"),
-    view("/pw/alerts", View::PwAlerts, r#"{"alerts":[]}"#, "Names of active alerts").better("sorted by name"),
+    view("/pw/alerts", View::PwAlerts, r#"{"alerts":[]}"#, "Names of active alerts")
+        .better("sorted by name"),
     gateway("/pw/is_connected", about_gateway::is_connected, "Whether the last poll succeeded"),
     view("/pw/get_reserve", View::PwReserve, r#"{"reserve":null}"#, "Backup reserve, app scale"),
     view("/pw/get_mode", View::PwMode, r#"{"mode":null}"#, "Operation mode"),
@@ -352,11 +179,16 @@ pub(super) const ROUTES: &[Route] = &[
     routed("/api/gateways/{id}/vitals", "Its vitals"),
     routed("/api/gateways/{id}/strings", "Its strings"),
     routed("/api/gateways/{id}/aggregates", "Its meters").partly(NO_ENERGY),
-    routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway").better("from the last poll and for the routes of this table only; nothing is passed on to a gateway, POST neither").also(&[(503, "The gateway has no data to show")]),
+    routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway")
+        .better("from the last poll and for the routes of this table only; nothing is passed on to a \
+            gateway, POST neither")
+        .also(&[(503, "The gateway has no data to show")]),
     fleet("/api/aggregate", api::aggregate, "The sum of all gateways, with their statuses").better(SUM),
     service("/api/aggregate/power", api::power, "The sum of the powers, W").better(SUM),
-    service("/api/aggregate/soe", api::soe, "State of energy over all batteries, weighted by capacity").better(SUM),
-    service("/api/aggregate/battery", api::battery, "Capacity, charge and power of all batteries").better(SUM),
+    service("/api/aggregate/soe", api::soe, "State of energy over all batteries, weighted by capacity")
+        .better(SUM),
+    service("/api/aggregate/battery", api::battery, "Capacity, charge and power of all batteries")
+        .better(SUM),
     fleet("/api/aggregate/strings", api::strings, "The strings of every gateway"),
     fleet("/api/aggregate/alerts", api::alerts, "The alerts of every gateway"),
     fleet("/api/aggregate/vitals", api::vitals, "The vitals of every gateway"),
@@ -365,9 +197,14 @@ pub(super) const ROUTES: &[Route] = &[
         "/health",
         health::health,
         "How the service and its gateways are; 503 with ?ready=1 while none is fresh",
-    ).better("also what the proxy tells of its settings; 503 with ?ready=1 while nothing is fresh").asked_with(&[("ready", "1: answer 503 while no gateway has fresh data"), LIMIT, AFTER])
+    )
+        .better("also what the proxy tells of its settings; 503 with ?ready=1 while nothing is fresh")
+        .asked_with(&[("ready", "1: answer 503 while no gateway has fresh data"), LIMIT, AFTER])
     .also(HEALTH_ERRORS),
-    routed("/health/gateways", "How polling of each gateway goes").ours().asked_with(PAGED).also(PAGE_ERRORS),
+    routed("/health/gateways", "How polling of each gateway goes")
+        .ours()
+        .asked_with(PAGED)
+        .also(PAGE_ERRORS),
     fixed(
         "/health/reset",
         r#"{"status":"reset_complete","health_counters_reset":false,"cache_cleared":false,"cache_entries_removed":0,"endpoint_stats_cleared":0}"#,
@@ -376,9 +213,16 @@ pub(super) const ROUTES: &[Route] = &[
     .takes(orders::HEALTH_RESET)
     .better("GET, as the proxy has it, changes nothing and needs no token"),
     service("/livez", health::livez, "Whether the program answers").ours(),
-    service("/readyz", health::readyz, "503 while no gateway has fresh data").ours().also(&[(503, "No gateway has fresh data")]),
-    service("/stats", stats::stats, "What the service has done so far").better("counts per route of the table, so that nobody can fill it; failures are those of the gateways").asked_with(PAGED).also(PAGE_ERRORS),
-    Route::new("/metrics", Answer::Fleet(scrape::metrics), "Every reading and how the service is, for Prometheus").ours().serves(Content::Metrics),
+    service("/readyz", health::readyz, "503 while no gateway has fresh data")
+        .ours()
+        .also(&[(503, "No gateway has fresh data")]),
+    service("/stats", stats::stats, "What the service has done so far")
+        .better("counts per route of the table, so that nobody can fill it; failures are those of the \
+            gateways")
+        .asked_with(PAGED)
+        .also(PAGE_ERRORS),
+    Route::new("/metrics", Answer::Fleet(scrape::metrics), "Every reading and how the service is, for \
+        Prometheus").ours().serves(Content::Metrics),
     service("/stats/clear", stats::clear, "Starts counting anew, with the control token")
         .takes(orders::CLEAR_STATISTICS)
         .better("not for everybody, because it changes something: GET and POST need the control token")
@@ -387,7 +231,11 @@ pub(super) const ROUTES: &[Route] = &[
             (403, "Orders are not enabled"),
             (429, "Too many wrong control tokens; Retry-After says when again"),
         ]),
-    service("/help", stats::help, "The statistics as a page").better("the same as /stats").serves(Content::Page).asked_with(PAGED).also(PAGE_ERRORS),
+    service("/help", stats::help, "The statistics as a page")
+        .better("the same as /stats")
+        .serves(Content::Page)
+        .asked_with(PAGED)
+        .also(PAGE_ERRORS),
     service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker")
         .better("also says why it fails, what waits and what was taken"),
     service("/openapi.json", openapi::document, "This list, for programs"),
@@ -397,21 +245,45 @@ pub(super) const ROUTES: &[Route] = &[
     fixed("/[object%20Object]", "{}", "Asked for by mistake by Tesla's pages"),
     fixed("/%5Bobject%20Object%5D", "{}", "Asked for by mistake by Tesla's pages"),
     // The pages.
-    service("/", assets::index, "Live power flow").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
-    service("/index.html", assets::index, "As /").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
-    service("/kiosk", assets::kiosk, "As /, for a screen on a wall").ours().serves(Content::File("text/html; charset=utf-8")),
-    service("/console", assets::console, "Everything there is to know, per gateway").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
-    service("/example", assets::example, "How to embed the page").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
-    service("/example.html", assets::example, "As /example").better(OWN_PAGE).serves(Content::File("text/html; charset=utf-8")),
+    service("/", assets::index, "Live power flow")
+        .better(OWN_PAGE)
+        .serves(Content::File("text/html; charset=utf-8")),
+    service("/index.html", assets::index, "As /")
+        .better(OWN_PAGE)
+        .serves(Content::File("text/html; charset=utf-8")),
+    service("/kiosk", assets::kiosk, "As /, for a screen on a wall")
+        .ours()
+        .serves(Content::File("text/html; charset=utf-8")),
+    service("/console", assets::console, "Everything there is to know, per gateway")
+        .better(OWN_PAGE)
+        .serves(Content::File("text/html; charset=utf-8")),
+    service("/example", assets::example, "How to embed the page")
+        .better(OWN_PAGE)
+        .serves(Content::File("text/html; charset=utf-8")),
+    service("/example.html", assets::example, "As /example")
+        .better(OWN_PAGE)
+        .serves(Content::File("text/html; charset=utf-8")),
     service("/favicon.ico", assets::favicon, "Picture for browsers").serves(Content::File("image/x-icon")),
-    service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers").serves(Content::File("image/png")),
-    service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers").serves(Content::File("image/png")),
+    service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers")
+        .serves(Content::File("image/png")),
+    service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers")
+        .serves(Content::File("image/png")),
     routed("/static/{file}", "Files of the pages").better(OWN_PAGE).serves(Content::File("*/*")),
-    routed("/api/live", "All that the pages show, once: the state of the live feed").ours().also(&[(503, "The feed is not ready")]),
-    routed("/sse/live", "The live feed as server-sent events: the state, then what changes").ours().serves(Content::Events),
-    routed("/ws/live", "The live feed as a WebSocket: the state, then what changes").ours().serves(Content::WebSocket),
-    routed("/ws/aggregate", "WebSocket: as /api/aggregate, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed").serves(Content::WebSocket),
-    routed("/ws/gateway/{id}", "WebSocket: as /api/gateways/{id}, at every change and each second").better("sent when something changes; ends with a reason; other origins only if they are allowed").serves(Content::WebSocket),
+    routed("/api/live", "All that the pages show, once: the state of the live feed")
+        .ours()
+        .also(&[(503, "The feed is not ready")]),
+    routed("/sse/live", "The live feed as server-sent events: the state, then what changes")
+        .ours()
+        .serves(Content::Events),
+    routed("/ws/live", "The live feed as a WebSocket: the state, then what changes")
+        .ours()
+        .serves(Content::WebSocket),
+    routed("/ws/aggregate", "WebSocket: as /api/aggregate, at every change and each second")
+        .better("sent when something changes; ends with a reason; other origins only if they are allowed")
+        .serves(Content::WebSocket),
+    routed("/ws/gateway/{id}", "WebSocket: as /api/gateways/{id}, at every change and each second")
+        .better("sent when something changes; ends with a reason; other origins only if they are allowed")
+        .serves(Content::WebSocket),
 ];
 
 /// What the servers before ours have and this one does not have yet.

@@ -6,7 +6,7 @@ use actix_web::http::header::HeaderValue;
 use actix_web::web::Data;
 
 use super::plumbing::{body, detail};
-use super::routes::Later;
+use super::route::Later;
 use super::stats::resident_kilobytes;
 use super::{State, fleet};
 use crate::metrics::{self, Page, ServiceFigures};

@@ -53,14 +53,15 @@ impl Counters {
         self.cut.load(Ordering::Relaxed)
     }
 
-    /// Counts a client that is disconnected because it does not take its answer. The log says so once in a while: a
-    /// thousand of them at once are one piece of news.
+    /// Counts a client that is disconnected because it does not take its answer. The log says so once in a
+    /// while: a thousand of them at once are one piece of news.
     pub fn cut(&self, now: Instant) {
         let cuts = self.cut.fetch_add(1, Ordering::Relaxed) + 1;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.is_none_or(|told| now.saturating_duration_since(told) >= NEWS_EVERY) {
             *told = Some(now);
-            info!(event = "client_cut", clients = cuts; "clients that did not take their answer and were disconnected: {cuts} so far");
+            info!(event = "client_cut", clients = cuts; "clients that did not take their answer and were \
+                disconnected: {cuts} so far");
         }
     }
 
@@ -87,8 +88,8 @@ impl Counters {
     }
 }
 
-/// Starts counting anew. By GET, as the proxy has it, but with the control token only: anybody else could hide what
-/// they did, a page in a browser on this machine as well, and some readers follow every link.
+/// Starts counting anew. By GET, as the proxy has it, but with the control token only: anybody else could
+/// hide what they did, a page in a browser on this machine as well, and some readers follow every link.
 pub(super) fn clear(state: &State, request: &HttpRequest) -> HttpResponse {
     match state.token.check(request.headers(), state.client(request), Instant::now()) {
         Ok(()) => cleared(state, request),

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::routes::{Answer, ROUTES, Route};
+use super::route::{Answer, Route};
+use super::routes::ROUTES;
 
 /// The routes, each with its counter.
 pub(super) struct Table {
@@ -17,6 +18,11 @@ impl Default for Table {
 }
 
 impl Table {
+    /// All routes, in the order of the table.
+    pub fn routes(&self) -> &'static [Route] {
+        ROUTES
+    }
+
     /// The route with a fixed path at `path`; a slash at the end makes no difference.
     pub fn find(&self, path: &str) -> Option<&'static Route> {
         let (route, _) = self.by_path.get(without_slash(path))?;

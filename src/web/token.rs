@@ -1,7 +1,7 @@
 //! Who may give orders: clients that know `PW_CONTROL_SECRET`.
 //!
-//! A client that guesses wrong too often has to wait. A secret that no number of guesses finds is compared first, so that
-//! somebody else's guesses from the same address lock nobody out who has it.
+//! A client that guesses wrong too often has to wait. A secret that no number of guesses finds is compared
+//! first, so that somebody else's guesses from the same address lock nobody out who has it.
 
 use std::time::Duration;
 

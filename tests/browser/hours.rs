@@ -6,8 +6,8 @@ use crate::chromium::Browser;
 use crate::scenes;
 use crate::stage::Stage;
 
-/// What a page may gain from the tenth minute to the end of the second hour, bytes. One small object kept of every
-/// drawing would be twice as much.
+/// What a page may gain from the tenth minute to the end of the second hour, bytes. One small object kept of
+/// every drawing would be twice as much.
 const SLACK: f64 = 200_000.0;
 
 #[actix_web::test]
@@ -29,13 +29,17 @@ async fn two_hours_leave_no_trace_in_memory() {
                 let timers = 0;
                 for (let second = from; second < until; second++) {
                     const wave = Math.sin(second / 90);
-                    const power = (scale) => ({ site: -800 * wave, battery: -2000 * wave, load: 900 + second % 300, solar: Math.max(0, scale * wave) });
+                    const power = (scale) => ({ site: -800 * wave, battery: -2000 * wave, load: 900 + second \
+                    % 300, solar: Math.max(0, scale * wave) });
                     const set = { total: { ...scene.state.total, ...power(6000), soe: 50 + 30 * wave } };
                     for (const id of scene.state.order) {
                         set[`gateway/${id}/power`] = power(3000);
-                        set[`gateway/${id}/status`] = { ...scene.state[`gateway/${id}/status`], taken_at: hours.at(), latency_ms: second % 90 };
-                        set[`gateway/${id}/energy`] = { ...scene.state[`gateway/${id}/energy`], soe: 50 + 30 * wave };
-                        set[`gateway/${id}/alerts`] = second % 2 ? ['SelfTest'] : ['SelfTest', `PVAC_${second % 7}`];
+                        set[`gateway/${id}/status`] = { ...scene.state[`gateway/${id}/status`], taken_at: \
+                        hours.at(), latency_ms: second % 90 };
+                        set[`gateway/${id}/energy`] = { ...scene.state[`gateway/${id}/energy`], soe: 50 + 30 \
+                        * wave };
+                        set[`gateway/${id}/alerts`] = second % 2 ? ['SelfTest'] : ['SelfTest', \
+                        `PVAC_${second % 7}`];
                     }
                     hours.hear({ type: 'change', seq: second + 1, at: hours.at(), set, gone: [] });
                     timers = hours.second();
@@ -83,7 +87,11 @@ async fn a_kiosk_moves_a_little_hides_the_cursor_is_dimmed_at_night_and_heard_in
     page.until("document.body.dataset.ready === 'yes'").await;
     assert_eq!(page.value("document.documentElement.classList.contains('still')").await, false);
     let place = page.value("document.body.style.transform").await;
-    page.value("window.minute = () => { for (let second = 0; second < 65; second++) { hours.hear({ type: 'beat', seq: 0, at: hours.at() }); hours.second(); } }").await;
+    page.value(
+        "window.minute = () => { for (let second = 0; second < 65; second++) { hours.hear({ type: \
+        'beat', seq: 0, at: hours.at() }); hours.second(); } }",
+    )
+    .await;
     page.value("minute()").await;
     assert_eq!(page.value("getComputedStyle(document.body).cursor").await, "none");
     assert_ne!(page.value("document.body.style.transform").await, place);

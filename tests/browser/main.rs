@@ -1,5 +1,5 @@
-//! The pages as people see them: in a real Chromium, in every state, at every size. Without a Chromium these tests say
-//! aloud that they were skipped.
+//! The pages as people see them: in a real Chromium, in every state, at every size. Without a Chromium these
+//! tests say aloud that they were skipped.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -37,7 +37,8 @@ async fn shown(browser: &Browser, stage: &Stage, path: &str, state: Value) -> Pa
 /// What each figure of the power flow says, by station.
 async fn figures(page: &Page) -> Value {
     let script = "Object.fromEntries([...document.querySelectorAll('.flow .station')].map((one) =>
-        [one.dataset.of, [...one.querySelectorAll('.figure')].map((figure) => figure.innerText.replace(/\\s/g, '')).join(' ')]))";
+        [one.dataset.of, [...one.querySelectorAll('.figure')].map((figure) => \
+        figure.innerText.replace(/\\s/g, '')).join(' ')]))";
     page.value(script).await
 }
 
@@ -95,7 +96,11 @@ async fn flows_are_told_in_numbers_words_and_motion() {
     page.until("document.querySelector('.motes').dataset.moves === 'false'").await;
     page.media(&[]).await;
     page.until("document.querySelector('.motes').dataset.moves === 'true'").await;
-    page.value("Object.defineProperty(document, 'hidden', { get: () => true }); document.dispatchEvent(new Event('visibilitychange'))").await;
+    page.value(
+        "Object.defineProperty(document, 'hidden', { get: () => true }); document.dispatchEvent(new \
+        Event('visibilitychange'))",
+    )
+    .await;
     page.until("document.querySelector('.motes').dataset.moves === 'false'").await;
     page.see(&stage.url("/?anim=off")).await;
     assert_eq!(page.value("document.querySelector('.motes').dataset.moves").await, "false");
@@ -167,7 +172,8 @@ async fn what_is_old_is_grey_still_and_says_its_age() {
     assert_eq!(page.value("document.querySelector('.motes').dataset.moves").await, "false");
     assert_eq!(page.value("document.querySelectorAll('.ribbons .flowing').length").await, 0);
     assert!(!page.text(".tank").await.contains("Full in"), "nothing is foretold from old values");
-    let saturation = "getComputedStyle(document.querySelector('.station[data-of=solar] .label')).color === getComputedStyle(document.querySelector('.station[data-of=grid] .label')).color";
+    let saturation = "getComputedStyle(document.querySelector('.station[data-of=solar] .label')).color === \
+        getComputedStyle(document.querySelector('.station[data-of=grid] .label')).color";
     assert_eq!(page.value(saturation).await, true, "grey, all of it");
 
     stage.show(scenes::unknown());
@@ -291,7 +297,8 @@ async fn frames_get_the_style_they_ask_for_and_nothing_else() {
     // In a frame the server's style holds; the page around it is another one of this service.
     page.open(&stage.url("/example")).await;
     page.until("document.querySelector('iframe')?.contentDocument?.body?.dataset.ready === 'yes'").await;
-    let framed = "(() => { const { contentWindow } = document.querySelector('iframe'); return contentWindow.getComputedStyle(contentWindow.document.body).backgroundColor; })()";
+    let framed = "(() => { const { contentWindow } = document.querySelector('iframe'); return \
+        contentWindow.getComputedStyle(contentWindow.document.body).backgroundColor; })()";
     assert_eq!(page.value(framed).await, "rgb(255, 255, 255)");
     assert_eq!(
         page.value("document.querySelector('iframe').contentDocument.getElementById('links').hidden").await,
@@ -305,7 +312,8 @@ async fn cards_and_kiosk_are_remembered_by_the_browser_and_the_address() {
     let Some(browser) = Browser::start().await else { return };
     let stage = Stage::start().await;
     let page = shown(&browser, &stage, "/console", scenes::three_sites()).await;
-    let cards = "[...document.querySelectorAll('.card')].filter((card) => !card.hidden).map((card) => card.dataset.card).join(' ')";
+    let cards = "[...document.querySelectorAll('.card')].filter((card) => !card.hidden).map((card) => \
+        card.dataset.card).join(' ')";
     let all = "power-flow energy powerwall alerts health strings gateways meters temps fans";
     assert_eq!(page.value(cards).await, all, "without a broker there is no card for it");
     let alerts = page.text("[data-card=alerts]").await;
@@ -332,7 +340,11 @@ async fn cards_and_kiosk_are_remembered_by_the_browser_and_the_address() {
     assert_eq!(page.value("getComputedStyle(document.getElementById('header')).display").await, "none");
     page.press("Escape").await;
     page.until("getComputedStyle(document.getElementById('header')).display !== 'none'").await;
-    page.value("[...document.querySelectorAll('#sites button')].find((button) => button.textContent === 'Cabin').click()").await;
+    page.value(
+        "[...document.querySelectorAll('#sites button')].find((button) => button.textContent === \
+        'Cabin').click()",
+    )
+    .await;
     page.until("document.querySelectorAll('[data-card=strings] section').length === 1").await;
     assert!(
         page.text("[data-card=powerwall]").await.contains("↳ PW2"),

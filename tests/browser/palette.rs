@@ -1,4 +1,5 @@
-//! Everything that is read has a contrast of at least 4.5 to what it stands on, worked out from the palette itself.
+//! Everything that is read has a contrast of at least 4.5 to what it stands on, worked out from the palette
+//! itself.
 
 use std::collections::HashMap;
 

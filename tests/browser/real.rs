@@ -56,7 +56,12 @@ async fn simulated_troubles_are_seen_as_they_happen() {
     wall.until("document.querySelector('[data-site=cabin]').innerText.includes('Delayed')").await;
     wall.until("document.getElementById('notices').innerText.includes('Without Cabin')").await;
     wall.until("document.getElementById('scope').textContent === '2 of 3 sites'").await;
-    console.until("document.querySelector('[data-card=health] [data-gateway=cabin]').innerText.includes('Asked again in')").await;
+    console
+        .until(
+            "document.querySelector('[data-card=health] \
+        [data-gateway=cabin]').innerText.includes('Asked again in')",
+        )
+        .await;
     cabin.heal();
     wall.until("document.getElementById('scope').textContent === '3 of 3 sites'").await;
 

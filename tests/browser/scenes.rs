@@ -19,7 +19,8 @@ pub fn laid(mut base: Value, over: Value) -> Value {
 
 fn unit(number: &str, over: Value) -> Value {
     let unit = json!({
-        "number": number, "name": "Powerwall 3", "kind": "powerwall3", "part": "1707000-11-J", "serial": "…4F2A",
+        "number": number, "name": "Powerwall \
+            3", "kind": "powerwall3", "part": "1707000-11-J", "serial": "…4F2A",
         "attached_to": null, "soe": 52, "soe_raw": 54, "remaining_wh": 7100, "full_wh": 13420, "power": -1600,
         "state": "PCH_ACMODE_GRID_FOLLOWING", "grid_state": null, "freq": 60.01, "voltage": 242.1, "volts": [121, 121],
         "temps": [{ "name": "pack_max", "celsius": 31.4 }], "fans": [{ "name": "A", "rpm": 1180, "duty": 32 }],
@@ -35,14 +36,17 @@ fn healthy(name: &str) -> Value {
         "status": {
             "name": name, "kind": "powerwall", "freshness": "live", "taken_at": now - 1.0, "error": null,
             "next_attempt_at": now + 4.0, "cooldown_until": null, "consecutive_failures": 0, "polls": 100,
-            "failures": 0, "restarts": 0, "latency_ms": 41, "firmware": "26.18.1 c4db63ce", "powerwall3": true,
+            "failures": 0, "restarts": 0, "latency_ms": 41, "firmware": "26.18.1 \
+                c4db63ce", "powerwall3": true,
             "site_name": name, "timezone": "Europe/Berlin", "uptime": "1541h38m20s", "boot_at": now - 5_549_900.0
         },
         "links": [
-            { "kind": "v1r", "in_use": true, "why": "signed over the LAN", "last_success_at": now - 1.0, "last_error": null,
+            { "kind": "v1r", "in_use": true, "why": "signed over the \
+                LAN", "last_success_at": now - 1.0, "last_error": null,
                 "next_try_at": null },
             { "kind": "tedapi", "in_use": false, "why": "stands by", "last_success_at": null,
-                "last_error": { "kind": "unreachable", "message": "no route to 192.168.91.1" }, "next_try_at": now + 60.0 }
+                "last_error": { "kind": "unreachable", "message": "no route to \
+                    192.168.91.1" }, "next_try_at": now + 60.0 }
         ],
         "power": { "site": -840, "battery": -2750, "load": 1210, "solar": 4800 },
         "energy": {
@@ -57,7 +61,8 @@ fn healthy(name: &str) -> Value {
         },
         "units": [
             unit("PW1", json!({})),
-            unit("PW2", json!({ "name": "Powerwall 3 expansion", "kind": "expansion", "attached_to": "PW1", "power": null,
+            unit("PW2", json!({ "name": "Powerwall 3 \
+                expansion", "kind": "expansion", "attached_to": "PW1", "power": null,
                 "voltage": null, "volts": [null, null], "freq": null, "fans": [], "state": null })),
             unit("PW3", json!({ "name": "Powerwall 3 follower", "remaining_wh": 4750, "full_wh": 6910 }))
         ],
@@ -173,7 +178,8 @@ pub fn stale() -> Value {
 pub fn offline() -> Value {
     let nothing = json!({ "freshness": "expired", "contributors": [], "online": 0, "site": null, "battery": null,
         "load": null, "solar": null, "soe": null, "soe_raw": null, "grid": null,
-        "missing": [{ "id": "home", "name": "Home", "reason": "no fresh data", "last_seen_at": unix_time() - 5400.0 }] });
+        "missing": [{ "id": "home", "name": "Home", "reason": "no fresh \
+            data", "last_seen_at": unix_time() - 5400.0 }] });
     let cooling = json!({ "cooldown_until": unix_time() + 184.0 });
     house(&[("home", "Home", failing("expired", 5400.0, cooling))], nothing)
 }

@@ -13,16 +13,21 @@ const SIZES: [(u32, u32); 4] = [(480, 480), (800, 1280), (1280, 800), (3840, 216
 
 /// Names of stations whose texts lie on each other or stick out of the window.
 const COLLISIONS: &str = "(() => {
-    const boxes = [...document.querySelectorAll('.flow > .station .figure, .flow > .station .label, .flow > .station .what, .stored, .outlook, .reserve span, header > *, #outage, #notices li, .site')]
-        .filter((one) => one.checkVisibility() && one.textContent.trim() && one.getBoundingClientRect().width > 1)
-        .map((one) => ({ one, box: one.getBoundingClientRect(), name: one.className + ' ' + one.textContent.slice(0, 20) }));
+    const boxes = [...document.querySelectorAll('.flow > .station .figure, .flow > .station .label, .flow > \
+    .station .what, .stored, .outlook, .reserve span, header > *, #outage, #notices li, .site')]
+        .filter((one) => one.checkVisibility() && one.textContent.trim() && \
+        one.getBoundingClientRect().width > 1)
+        .map((one) => ({ one, box: one.getBoundingClientRect(), name: one.className + ' ' + \
+        one.textContent.slice(0, 20) }));
     const found = [];
     for (const { box, name } of boxes) {
-        if (box.left < -1 || box.right > innerWidth + 1 || box.top < -1 || box.bottom > innerHeight + 1) found.push('outside: ' + name);
+        if (box.left < -1 || box.right > innerWidth + 1 || box.top < -1 || box.bottom > innerHeight + 1) \
+        found.push('outside: ' + name);
     }
     for (const [index, a] of boxes.entries()) for (const b of boxes.slice(index + 1)) {
         if (a.one.contains(b.one) || b.one.contains(a.one)) continue;
-        const [x, y] = [Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left), Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top)];
+        const [x, y] = [Math.min(a.box.right, b.box.right) - Math.max(a.box.left, b.box.left), \
+        Math.min(a.box.bottom, b.box.bottom) - Math.max(a.box.top, b.box.top)];
         if (x > 2 && y > 3) found.push(a.name + ' on ' + b.name);
     }
     return found;
@@ -30,7 +35,8 @@ const COLLISIONS: &str = "(() => {
 
 /// The flow fills the window and nothing needs to be scrolled to.
 async fn fits(page: &Page, name: &str) {
-    let scrolls = "[document.documentElement.scrollWidth > innerWidth, document.documentElement.scrollHeight > innerHeight].join()";
+    let scrolls = "[document.documentElement.scrollWidth > innerWidth, document.documentElement.scrollHeight \
+        > innerHeight].join()";
     assert_eq!(page.value(scrolls).await, "false,false", "{name}");
     let collisions = page.value(COLLISIONS).await;
     assert_eq!(collisions, Value::Array(Vec::new()), "{name}");
@@ -60,7 +66,12 @@ async fn every_page_fits_every_screen() {
         for (width, height) in SIZES {
             page.size(width, height).await;
             page.until(&format!("innerWidth === {width}")).await;
-            let share = page.value("parseFloat(getComputedStyle(document.querySelector('.station .figure')).fontSize) / innerHeight").await;
+            let share = page
+                .value(
+                    "parseFloat(getComputedStyle(document.querySelector('.station \
+                .figure')).fontSize) / innerHeight",
+                )
+                .await;
             assert!(share.as_f64().unwrap() >= 0.08, "{name} at {width}×{height}: {share}");
         }
         page.close().await;

@@ -1,4 +1,5 @@
-//! WebSocket clients that say whatever a test wants, right or wrong. Stands alone: needs nothing of the other helpers.
+//! WebSocket clients that say whatever a test wants, right or wrong. Stands alone: needs nothing of the other
+//! helpers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -1,5 +1,5 @@
-//! What the servers before ours were recorded with, and the gateway behind the recordings. Their pages and pictures
-//! are left out.
+//! What the servers before ours were recorded with, and the gateway behind the recordings. Their pages and
+//! pictures are left out.
 
 use std::sync::Arc;
 

@@ -1,8 +1,9 @@
-//! Programs that some tests need and `cargo test` alone does not bring: promtool, mosquitto, chromium, nginx ….
+//! Programs that some tests need and `cargo test` alone does not bring: promtool, mosquitto, chromium, nginx
+//! ….
 //!
-//! `.ci/run` installs them and sets `REQUIRE_TOOLS=1`. Without the variable, a test whose program is missing says so
-//! aloud and ends; with it, that is a failure. A test program that does not use `common` takes this file alone:
-//! `#[path = "common/tools.rs"] mod tools;`
+//! `.ci/run` installs them and sets `REQUIRE_TOOLS=1`. Without the variable, a test whose program is missing
+//! says so aloud and ends; with it, that is a failure. A test program that does not use `common` takes this
+//! file alone: `#[path = "common/tools.rs"] mod tools;`
 #![allow(dead_code, reason = "every test program uses its own part")]
 
 use std::io::Write;

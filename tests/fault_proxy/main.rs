@@ -1,13 +1,14 @@
 //! The real service, over real TLS, through a network that does everything networks do.
 //!
-//! What is promised to readers is a time: under 50 ms for 99 of 100 requests, and a Telegraf that asks for eight
-//! bodies every five seconds never sees its limit of four seconds. A test that measures times fails on a busy machine,
-//! so the tests here assert what the promise rests on, which no load can change:
+//! What is promised to readers is a time: under 50 ms for 99 of 100 requests, and a Telegraf that asks for
+//! eight bodies every five seconds never sees its limit of four seconds. A test that measures times fails on
+//! a busy machine, so the tests here assert what the promise rests on, which no load can change:
 //!
-//! * through each kind of trouble every request is answered while the exchange with the gateway stands still: the shim
-//!   lets nothing through that could end it, so no answer can have waited for a gateway;
-//! * on a paused clock ten minutes of Telegraf take exactly ten minutes: if a handler waited for anything – a gateway,
-//!   an actor that waits for one, a timer – the clock would move, and it does not move by a nanosecond.
+//! * through each kind of trouble every request is answered while the exchange with the gateway stands still:
+//!   the shim lets nothing through that could end it, so no answer can have waited for a gateway;
+//! * on a paused clock ten minutes of Telegraf take exactly ten minutes: if a handler waited for anything – a
+//!   gateway, an actor that waits for one, a timer – the clock would move, and it does not move by a
+//!   nanosecond.
 //!
 //! What was measured is printed (`--nocapture`), and the benchmarks keep the figures.
 

@@ -29,12 +29,13 @@ pub enum Toxic {
     Slices,
     /// Takes connections and lets nothing through.
     Silence,
-    /// Ends each connection in order after this many bytes from the gateway: in the middle of the handshake, if few.
+    /// Ends each connection in order after this many bytes from the gateway: in the middle of the handshake,
+    /// if few.
     CutAfter(u64),
     /// Resets each connection after this many bytes from the gateway.
     ResetAfter(u64),
-    /// Ends the connection after this many bytes from the gateway, by a reset or (after an odd number) in order; resets
-    /// each one after it as soon as it stands.
+    /// Ends the connection after this many bytes from the gateway, by a reset or (after an odd number) in
+    /// order; resets each one after it as soon as it stands.
     BreakAfter(u64),
     /// The same for bytes from the service.
     BreakAfterSent(u64),

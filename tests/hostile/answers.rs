@@ -72,7 +72,8 @@ pub fn served(asked: &Asked, change: impl Fn(&str, Value) -> Vec<u8>) -> Vec<u8>
     }
 }
 
-/// `document` with `fill` again and again in a part that nobody reads, in lists of `list` each, up to `bytes`.
+/// `document` with `fill` again and again in a part that nobody reads, in lists of `list` each, up to
+/// `bytes`.
 pub fn padded(document: &Value, fill: &str, list: usize, bytes: usize) -> Vec<u8> {
     let list = format!("[{}0],", format!("{fill},").repeat(list));
     let text = document.to_string();

@@ -1,5 +1,5 @@
-//! Gateways that mean harm, or that somebody else speaks for, over real TLS: whatever they send ends in a reading or in
-//! an error of its own kind, takes little memory, and costs other gateways nothing.
+//! Gateways that mean harm, or that somebody else speaks for, over real TLS: whatever they send ends in a
+//! reading or in an error of its own kind, takes little memory, and costs other gateways nothing.
 
 mod answers;
 mod gateway;

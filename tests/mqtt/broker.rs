@@ -24,8 +24,8 @@ pub struct Options {
     pub login: Option<(&'static str, &'static str)>,
     /// PEM files of its certificate and key, for a second listener.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// The folder of a configuration to use instead, with its paths replaced; it wants the users `powerwall` and
-    /// `homeassistant`, whose passwords are `of-powerwall` and `of-homeassistant`.
+    /// The folder of a configuration to use instead, with its paths replaced; it wants the users `powerwall`
+    /// and `homeassistant`, whose passwords are `of-powerwall` and `of-homeassistant`.
     pub example: Option<PathBuf>,
 }
 

@@ -1,5 +1,5 @@
-//! The OpenAPI document against the running server, in every state, and the bodies that its schemas and examples are
-//! made from.
+//! The OpenAPI document against the running server, in every state, and the bodies that its schemas and
+//! examples are made from.
 
 #[path = "../common/mod.rs"]
 mod common;

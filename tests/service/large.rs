@@ -15,8 +15,11 @@ const CLIENTS: u64 = 300;
 /// Their statuses together are more than the system takes for a client.
 const GATEWAYS: u32 = 300;
 
-async fn silent(program: &Program, path: &str) -> TcpStream {
+/// From one of several addresses, each with fewer clients than an address may have.
+async fn silent(program: &Program, path: &str, number: u64) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
+    let address = [127, 0, 0, 2 + u8::try_from(number % 4).unwrap()];
+    socket.bind((address, 0).into()).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(program.addr).await.unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
@@ -27,7 +30,12 @@ async fn silent(program: &Program, path: &str) -> TcpStream {
 async fn clients_that_ask_and_do_not_read_cost_little() {
     let fleet = Fleet::of(GATEWAYS).unwrap();
     let gateways = fleet.settings().to_string();
-    let environment = [("PW_GATEWAYS", &*gateways), ("PW_PORT", "0"), ("PW_BIND_ADDRESS", "127.0.0.1")];
+    let environment = [
+        ("PW_GATEWAYS", &*gateways),
+        ("PW_PORT", "0"),
+        ("PW_BIND_ADDRESS", "127.0.0.1"),
+        ("PW_CONNECTIONS_PER_ADDRESS", "1000"),
+    ];
     let program = Program::start(&[], &environment).await;
     let online = async {
         while program.json("/api/aggregate/battery").await["num_online"] != GATEWAYS {
@@ -41,7 +49,7 @@ async fn clients_that_ask_and_do_not_read_cost_little() {
     let files = program.open_files();
     let asked = async || program.json("/stats").await["uri"]["/api/gateways"].as_u64().unwrap();
     let before = (program.resident_kilobytes(), asked().await);
-    let silent = join_all((0..CLIENTS).map(|_| silent(&program, "/api/gateways"))).await;
+    let silent = join_all((0..CLIENTS).map(|number| silent(&program, "/api/gateways", number))).await;
     while asked().await < before.1 + CLIENTS {
         tokio::task::yield_now().await;
     }

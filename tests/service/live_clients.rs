@@ -1,5 +1,5 @@
-//! Live clients of the real program that send what they like, never read, or are many; and a program that is stopped and
-//! continued under them.
+//! Live clients of the real program that send what they like, never read, or are many; and a program that is
+//! stopped and continued under them.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -33,7 +33,8 @@ async fn metric(program: &Program, series: &str) -> f64 {
     value.unwrap_or_else(|| panic!("no {series} in {page}")).parse().unwrap()
 }
 
-/// Sends `head`, and `body` again and again until the connection takes no more or [`OFFERED`] bytes were taken.
+/// Sends `head`, and `body` again and again until the connection takes no more or [`OFFERED`] bytes were
+/// taken.
 async fn flood(stream: &mut (impl AsyncWriteExt + Unpin), head: &[u8], body: &[u8]) -> usize {
     let mut taken = 0;
     let flooding = async {

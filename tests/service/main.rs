@@ -71,8 +71,8 @@ fn troubles() -> Vec<(&'static str, Fault, &'static str)> {
     ]
 }
 
-/// Two programs on one machine, so that a busy machine slows both: one with a gateway in every kind of trouble
-/// beside the healthy ones, one with healthy ones alone.
+/// Two programs on one machine, so that a busy machine slows both: one with a gateway in every kind of
+/// trouble beside the healthy ones, one with healthy ones alone.
 #[actix_web::test]
 async fn sick_gateways_do_not_cost_the_healthy_ones_a_poll() {
     let fast = [("PW_CACHE_EXPIRE", "1"), ("PW_TIMEOUT", "3"), ("PW_CACHE_TTL", "3600")];

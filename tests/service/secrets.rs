@@ -1,5 +1,5 @@
-//! No password, token, key path or e-mail address leaves the real program: not in an answer, not in a frame, not in
-//! its log, however much it logs.
+//! No password, token, key path or e-mail address leaves the real program: not in an answer, not in a frame,
+//! not in its log, however much it logs.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

@@ -1,7 +1,8 @@
-//! What a simulated gateway answers: the simulator's documents, with the moment of the answer in two of the meters.
+//! What a simulated gateway answers: the simulator's documents, with the moment of the answer in two of the
+//! meters.
 //!
-//! Most answers to polls are a small document instead of the simulator's large one, so that thousands of days fit
-//! into a test run. They are real answers all the same: frame, envelope, JSON, read by the real link.
+//! Most answers to polls are a small document instead of the simulator's large one, so that thousands of days
+//! fit into a test run. They are real answers all the same: frame, envelope, JSON, read by the real link.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,7 +26,8 @@ use crate::signed::{self, SIGNED};
 /// Of every simulated gateway.
 pub const PASSWORD: &str = "SIMULATED1";
 const METERS: &str = "/api/meters/aggregates";
-/// How long answers of the customer API are given again instead of being made anew, which takes most of the time.
+/// How long answers of the customer API are given again instead of being made anew, which takes most of the
+/// time.
 const KEPT: Duration = Duration::from_secs(600);
 
 /// When a value was measured, and where: what the meters of a simulated gateway show.
@@ -97,8 +99,8 @@ impl Answers {
         }
     }
 
-    /// What is answered at an address where one logs in for TEDAPI or signs for it. `arrived`: the wall clock at the
-    /// arrival of the call.
+    /// What is answered at an address where one logs in for TEDAPI or signs for it. `arrived`: the wall clock
+    /// at the arrival of the call.
     pub fn call(&mut self, call: &Call, way: Way, arrived: f64, stamp: Stamp, whole: bool) -> Answer {
         let role = call_role(call);
         let is_welcome = match (way, role) {
@@ -170,7 +172,8 @@ impl Answers {
         given.zip(expected).is_some_and(|((_, given), expected)| *given == *expected)
     }
 
-    /// What the customer API answers. A good answer is given again for some minutes to holders of the same session.
+    /// What the customer API answers. A good answer is given again for some minutes to holders of the same
+    /// session.
     pub fn customer(&mut self, call: &Call, stamp: Stamp) -> Answer {
         let credentials =
             || call.headers.iter().find_map(|(_, value)| value.to_str().ok()).unwrap_or_default();
@@ -228,7 +231,8 @@ impl Answers {
     }
 }
 
-/// What a request is for. Queries are distinguished by their length: checking signatures would take most of the time.
+/// What a request is for. Queries are distinguished by their length: checking signatures would take most of
+/// the time.
 pub fn role_of(request: &Request) -> Role {
     let Some(body) = &request.body else { return Role::Din };
     role_of_envelope(Frame::decode(body.clone()).unwrap().envelope)

@@ -1,5 +1,5 @@
-//! How a gateway is treated: one exchange at a time, pauses kept, a cool-down when it asks for one, never too much, and
-//! no login that is not needed.
+//! How a gateway is treated: one exchange at a time, pauses kept, a cool-down when it asks for one, never too
+//! much, and no login that is not needed.
 //!
 //! The figures are those of the table in `docs/architecture.md`, written down again on purpose.
 
@@ -80,7 +80,8 @@ pub struct Conduct {
     in_flight: u32,
     /// Nobody may ask before, whatever happens in this program.
     quiet_until: Option<Instant>,
-    /// The same of each [`Door`] alone: what it answers to a follower's question, or to a check, concerns no other.
+    /// The same of each [`Door`] alone: what it answers to a follower's question, or to a check, concerns no
+    /// other.
     quiet_doors: [Option<Instant>; 2],
     /// The lifetime energies are not asked for before, and why.
     energies_from: Option<(Instant, &'static str)>,
@@ -233,7 +234,8 @@ impl Conduct {
                     false => self.quiet_doors[door as usize] = Some(until),
                 }
             }
-            // Slow data that is refused costs nobody the readings; a poll that is refused speaks for the gateway.
+            // Slow data that is refused costs nobody the readings; a poll that is refused speaks for the
+            // gateway.
             Some(LinkError::Refused { .. }) if self.speaks_for_gateway(role) => {
                 self.refused_until = Some(now + pause(&REFUSED_PAUSES, self.failures));
             }
@@ -289,7 +291,8 @@ impl Conduct {
         Ok(())
     }
 
-    /// How much later than allowed the next poll is, should it start now. `latest` is meaningless during a poll.
+    /// How much later than allowed the next poll is, should it start now. `latest` is meaningless during a
+    /// poll.
     fn is_overdue(&self, now: Instant) -> Option<Duration> {
         now.checked_duration_since(self.next_poll.latest + GRAIN).filter(|late| !late.is_zero())
     }
@@ -406,22 +409,32 @@ impl Conduct {
         self.failures += 1;
     }
 
-    /// A new actor asks at once the first time, then after growing pauses. Slow data that kills leaves polls alone.
+    /// A new actor asks at once the first time, then after growing pauses. Slow data that kills leaves polls
+    /// alone.
     fn crashed(&mut self, was_poll: bool, now: Instant) {
         // The crash is noticed later than it happens, so this is a little less than what is promised.
         let again = self.last_crash.is_some_and(|last| now < last + CRASH_REMEMBERED - 2 * ROUND);
+        // What counts is how long the actor ran, which began after a pause.
+        let pause_of_restart = pause(&PAUSES, u32::MAX).mul_f64(JITTER) + 2 * ROUND;
+        let perhaps = self.last_crash.is_some_and(|last| now < last + CRASH_REMEMBERED + pause_of_restart);
         let (shortest, longest) = match (was_poll, self.consecutive, again) {
             (false, _, _) => (Duration::ZERO, self.interval),
+            (true, 0, false) if perhaps => (Duration::ZERO, pause(&PAUSES, u32::MAX)),
             (true, 0, false) => (Duration::ZERO, pause(&PAUSES, 1)),
             (true, failures, _) => (pause(&PAUSES, failures), pause(&PAUSES, u32::MAX)),
         };
-        let latest = (now + longest.mul_f64(JITTER) + ROUND).max(self.quiet_until.unwrap_or(now));
+        let mut latest = (now + longest.mul_f64(JITTER) + ROUND).max(self.quiet_until.unwrap_or(now));
+        if !was_poll {
+            // Polls go on as they were due.
+            latest = latest.max(self.next_poll.latest);
+        }
         self.next_poll = Window { earliest: now + shortest, latest };
         self.consecutive += 1;
         self.paced.clear();
         self.failures = self.consecutive;
         self.healthy_polls = 0;
-        // A new link does not know when the energies were asked for last, or when one of two ways wanted a cool-down.
+        // A new link does not know when the energies were asked for last, or when one of two ways wanted a
+        // cool-down.
         self.energies_from = None;
         self.quiet_doors = [None; 2];
         self.last_crash = Some(now);

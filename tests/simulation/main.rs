@@ -1,16 +1,16 @@
-//! Deterministic simulation: the real Supervisor, GatewayActors, links and Aggregator live through thousands of hours
-//! of trouble in a few minutes. The clock is tokio's, paused; the gateways, their answers and everything that goes
-//! wrong follow from a seed.
+//! Deterministic simulation: the real Supervisor, GatewayActors, links and Aggregator live through thousands
+//! of hours of trouble in a few minutes. The clock is tokio's, paused; the gateways, their answers and
+//! everything that goes wrong follow from a seed.
 //!
-//! *Always*: one exchange in flight per gateway, whichever way it is reached; cool-down after 429 and 503, pauses after
-//! everything else; no login but after a refusal, three in ten minutes and ten a day; no value looks newer than it is,
-//! none is another gateway's; a way that rests is left alone, and the other one takes over; a sum is the sum of those it
-//! lists, and names who is missing.
-//! *Eventually*: fresh within two polls of the end of the trouble, and these polls come in time.
+//! *Always*: one exchange in flight per gateway, whichever way it is reached; cool-down after 429 and 503,
+//! pauses after everything else; no login but after a refusal, three in ten minutes and ten a day; no value
+//! looks newer than it is, none is another gateway's; a way that rests is left alone, and the other one takes
+//! over; a sum is the sum of those it lists, and names who is missing. *Eventually*: fresh within two polls
+//! of the end of the trouble, and these polls come in time.
 //!
-//! A thousand seeds run with every test run. On two cores in the development profile a thousand whole days would take
-//! hours, so most seeds live through one or two hours and every hundredth through a whole day. More:
-//! `SEEDS=10000 HOURS=24 cargo test --test simulation`. A failing seed says how to repeat it.
+//! A thousand seeds run with every test run. On two cores in the development profile a thousand whole days
+//! would take hours, so most seeds live through one or two hours and every hundredth through a whole day.
+//! More: `SEEDS=10000 HOURS=24 cargo test --test simulation`. A failing seed says how to repeat it.
 
 mod answers;
 mod conduct;

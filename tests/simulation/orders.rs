@@ -1,4 +1,5 @@
-//! Orders in a simulated house: who asks for what, what arrives at the gateways, and whether each outcome is true.
+//! Orders in a simulated house: who asks for what, what arrives at the gateways, and whether each outcome is
+//! true.
 //!
 //! Every order of a gateway asks for another value, so that what arrives can be distinguished.
 
@@ -31,7 +32,7 @@ const CLOSE: f64 = 0.01;
 /// A journal that does not answer by then is given up.
 const SLOW_JOURNAL: Duration = Duration::from_secs(60);
 /// After this long without trouble, every order has had its last word.
-const LAST_WORD: Duration = Duration::from_secs(600);
+const LAST_WORD: Duration = Duration::from_secs(900);
 
 /// What a gateway says of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

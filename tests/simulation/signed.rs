@@ -1,4 +1,5 @@
-//! Signed requests and their answers on the wire, with a signature that takes no time: a real one would take most of it.
+//! Signed requests and their answers on the wire, with a signature that takes no time: a real one would take
+//! most of it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -24,8 +24,8 @@ use crate::world::{Happened, World};
 const WHOLE: f64 = 0.01;
 const HINT: &str = "check the password";
 
-/// Carries requests, with the duties of a real transport: the limit of one exchange, and a kind of error for each
-/// status.
+/// Carries requests, with the duties of a real transport: the limit of one exchange, and a kind of error for
+/// each status.
 pub struct Wire {
     world: Arc<World>,
     site: usize,

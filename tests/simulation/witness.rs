@@ -163,7 +163,8 @@ impl Witness {
         self.world.demand(3, self.sum_is_right(now));
     }
 
-    /// The lifetime energies beside TEDAPI are those of the gateway itself. At the end, as deriving them takes a while.
+    /// The lifetime energies beside TEDAPI are those of the gateway itself. At the end, as deriving them
+    /// takes a while.
     pub fn look_at_energies(&self) {
         for (site, entry) in self.directory.entries().iter().enumerate() {
             let Some(reading) = &entry.board.read().reading else { continue };

@@ -1,4 +1,5 @@
-//! The simulated house: three gateways with their troubles, and what is seen of them and of the links that lead there.
+//! The simulated house: three gateways with their troubles, and what is seen of them and of the links that
+//! lead there.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};

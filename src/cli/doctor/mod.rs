@@ -1,4 +1,5 @@
-//! `doctor`: tries every way to a gateway that the given credentials allow, and says which work and what to do next.
+//! `doctor`: tries every way to a gateway that the given credentials allow, and says which work and what to
+//! do next.
 //!
 //! It keeps to the same login budget and the same cool-downs as the service: both are in the same file.
 

@@ -69,14 +69,38 @@ fn an_order_is_repeated_once_and_only_after_a_poll() {
     let standing = book.add(id(1), reserve(1), now).unwrap();
     book.recorded(id(1));
     book.begin().unwrap();
-    assert_eq!(book.not_executed(why(), now), []);
+    assert_eq!(book.not_executed(why(), true, now), []);
     assert_eq!(book.begin(), None, "not before the next poll");
     book.polled();
     assert!(book.begin().is_some());
-    assert_eq!(words(&book.not_executed(why(), now)), [("refused", true)]);
+    assert_eq!(words(&book.not_executed(why(), true, now)), [("refused", true)]);
     book.polled();
     assert_eq!(book.begin(), None);
     assert_eq!(standing.borrow().outcome, Some(Outcome::Refused(why())));
+}
+
+#[test]
+fn an_order_that_never_left_is_not_called_refused_and_one_that_left_is_not_called_unsent() {
+    for (first, second, expected) in [
+        (false, Some(false), "not_sent"),
+        (true, Some(false), "refused"),
+        (false, Some(true), "refused"),
+        (true, None, "refused"),
+        (false, None, "not_sent"),
+    ] {
+        let (book, now) = (OrderBook::default(), Instant::now());
+        let standing = book.add(id(1), reserve(1), now).unwrap();
+        book.recorded(id(1));
+        book.begin().unwrap();
+        book.not_executed(why(), first, now);
+        book.polled();
+        book.begin().unwrap();
+        match second {
+            Some(was_sent) => book.not_executed(why(), was_sent, now),
+            None => book.finish(Outcome::NotSent(why()), now),
+        };
+        assert_eq!(standing.borrow().outcome.as_ref().unwrap().word(), expected, "{first} {second:?}");
+    }
 }
 
 #[test]
@@ -229,7 +253,7 @@ proptest! {
                 }, now),
                 Step::NotExecuted => {
                     let underway = book.book().underway.as_ref().map(|order| order.id);
-                    let changes = book.not_executed(why(), now);
+                    let changes = book.not_executed(why(), true, now);
                     if let (Some(underway), true) = (underway, changes.is_empty()) {
                         let number = (0..standings.len()).find(|number| id(*number as u128) == underway).unwrap();
                         may_begin[number] = true;

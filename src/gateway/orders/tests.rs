@@ -94,7 +94,7 @@ impl Link for ScriptedLink {
                     Carried::outcome(outcome)
                 }
                 Errand::NotExecuted => {
-                    Carried::not_executed(LinkError::Refused { status: 401, hint: String::new() })
+                    Carried::failed(LinkError::Refused { status: 401, hint: String::new() })
                 }
                 Errand::Silence => Carried::failed(LinkError::RateLimited { retry_after: None }),
                 Errand::Hang => pending().await,

@@ -1,8 +1,8 @@
-//! Weighs a JSON document: what the tree built of it would take in memory, in one pass over its bytes and without any
-//! allocation.
+//! Weighs a JSON document: what the tree built of it would take in memory, in one pass over its bytes and
+//! without any allocation.
 //!
-//! Says nothing about whether the document is valid. Up to the byte at which a parser gives up, both see the same, so
-//! the parser never builds more than was weighed.
+//! Says nothing about whether the document is valid. Up to the byte at which a parser gives up, both see the
+//! same, so the parser never builds more than was weighed.
 
 use super::{Bounds, DEPTH, ENTRIES, Excess};
 

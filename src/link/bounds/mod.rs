@@ -1,19 +1,15 @@
 //! How large an answer of a gateway may be, checked over its bytes before anything is built of it in memory.
 //!
-//! Each bound is at least four times what the largest site sends. That site is worked out from the recorded gateways and
-//! the simulated ones, which have two batteries: ten Powerwall 2, or four Powerwall 3 with three expansions each. What
-//! an answer costs is not its length: a value of three bytes can take five hundred in memory, so the tree that would
-//! be built is counted, and [`Bounds::memory`] is what it may take.
+//! Each bound is at least four times what the largest site sends. That site is worked out from the recorded
+//! gateways and the simulated ones, which have two batteries: ten Powerwall 2, or four Powerwall 3 with three
+//! expansions each. What an answer costs is not its length: a value of three bytes can take five hundred in
+//! memory, so the tree that would be built is counted, and [`Bounds::memory`] is what it may take.
 
 mod json;
 pub mod protobuf;
 
-use serde_json::Value;
-
-use super::json::Unusable;
-
-/// The longest answer to any question, as it is on the wire and as it is inflated: the longest document, and what TEDAPI
-/// puts around it.
+/// The longest answer to any question, as it is on the wire and as it is inflated: the longest document, and
+/// what TEDAPI puts around it.
 pub const LONGEST_ANSWER: usize = CONFIG.bytes + (8 << 10);
 /// Batteries of one site, expansions included. Sixteen is what Tesla sells.
 pub const MOST_BATTERIES: usize = 64;
@@ -80,16 +76,7 @@ pub enum Excess {
 }
 
 impl Bounds {
-    /// The document in `json`.
-    ///
-    /// # Errors
-    /// If it is larger than this, or no JSON.
-    pub fn read(&self, json: &[u8]) -> Result<Value, Unusable> {
-        self.check(json)?;
-        serde_json::from_slice(json).map_err(|error| Unusable::NotJson(error.to_string()))
-    }
-
-    /// Whether the document is small enough to be read. That it is JSON at all, its reader finds out.
+    /// Whether the document is small enough to be read. Whether it is JSON at all, its reader finds out.
     ///
     /// # Errors
     /// What is too large about it.
@@ -126,6 +113,8 @@ pub fn count(found: usize, most: usize, what: &'static str) -> Result<(), Excess
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use serde_json::Value;
 
     use super::*;
 

@@ -1,5 +1,5 @@
-//! Counts the repeated fields of a protobuf message before it is decoded: an empty message of two bytes takes hundreds
-//! of them in memory.
+//! Counts the repeated fields of a protobuf message before it is decoded: an empty message of two bytes takes
+//! hundreds of them in memory.
 //!
 //! Knows no message. Where a decoder gives up, the count ends as well.
 
@@ -27,7 +27,8 @@ struct Count<'a> {
     at: [u32; DEPTH],
 }
 
-/// Holds `message` against at most four `limits`. `text` bounds the length of whatever holds none of the counted fields.
+/// Holds `message` against at most four `limits`. `text` bounds the length of whatever holds none of the
+/// counted fields.
 ///
 /// # Errors
 /// With what is too much.
@@ -60,8 +61,8 @@ impl Count<'_> {
     }
 }
 
-/// Number and content of the next field. `None`: the message ends, or cannot be decoded from here on. What a group holds
-/// counts as if the group were not there.
+/// Number and content of the next field. `None`: the message ends, or cannot be decoded from here on. What a
+/// group holds counts as if the group were not there.
 fn next<'a>(rest: &mut &'a [u8]) -> Option<(u32, &'a [u8])> {
     let key = u32::try_from(varint(rest)?).ok()?;
     let length = match key & 7 {

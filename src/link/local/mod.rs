@@ -1,9 +1,10 @@
-//! The customer API of a gateway: logs in with the customer password and asks what is due, one exchange at a time.
+//! The customer API of a gateway: logs in with the customer password and asks what is due, one exchange at a
+//! time.
 //!
-//! The meters are asked at every poll, and they alone decide whether the session is still good: a gateway refuses
-//! single endpoints to customers, and logging in again for each of those is how clients get locked out. A Powerwall 3
-//! over its wired LAN answers three endpoints only (Basic LAN); it is recognised by its 404 on the status, and asked
-//! for that again now and then, so that no verdict is final.
+//! The meters are asked at every poll, and they alone decide whether the session is still good: a gateway
+//! refuses single endpoints to customers, and logging in again for each of those is how clients get locked
+//! out. A Powerwall 3 over its wired LAN answers three endpoints only (Basic LAN); it is recognised by its
+//! 404 on the status, and asked for that again now and then, so that no verdict is final.
 
 pub mod answers;
 mod orders;
@@ -30,7 +31,8 @@ use schedule::{CONFIRM_EVERY, Schedule};
 
 /// Firmware from here on has no vitals.
 const NO_VITALS_SINCE: (u32, u32) = (23, 44);
-const REFUSED: &str = "the login was good, but the gateway refuses to answer; several clients may ask it too much, \
+const REFUSED: &str = "the login was good, but the gateway refuses to answer; several clients may ask it too \
+    much, \
      or its firmware may not allow this to customers";
 
 /// How much of the customer API a gateway has.
@@ -108,8 +110,8 @@ impl<X: Exchange> LocalLink<X> {
         if body.is_empty() { Err(LinkError::NotFound(path.into())) } else { Ok(body) }
     }
 
-    /// The meters, with the session there is or a new one. Without a session they are asked all the same: only a
-    /// gateway that is there and says no is worth a login, and the oldest firmware does not say no.
+    /// The meters, with the session there is or a new one. Without a session they are asked all the same:
+    /// only a gateway that is there and says no is worth a login, and the oldest firmware does not say no.
     async fn meters(&mut self) -> Result<Bytes, LinkError> {
         self.memory.recall().await;
         let session = self.memory.session();
@@ -227,7 +229,8 @@ impl<X: Exchange> LocalLink<X> {
                 self.schedule.refused(endpoint, now);
                 Ok(())
             }
-            // All of the gateway is left alone then; an endpoint that is always busy must not cause that again soon.
+            // All of the gateway is left alone then; an endpoint that is always busy must not cause that
+            // again soon.
             Err(error @ LinkError::Busy { .. }) => {
                 self.schedule.costly(endpoint, now);
                 Err(error)
@@ -246,7 +249,8 @@ impl<X: Exchange> LocalLink<X> {
             let id = self.gateway.as_str();
             log::info!(
                 gateway = id;
-                "gateway {id}: serves three endpoints only, as a Powerwall 3 does over its wired LAN (Basic LAN)"
+                "gateway {id}: serves three endpoints only, as a Powerwall 3 does over its wired LAN (Basic \
+                    LAN)"
             );
             let beyond = Endpoint::ALL.into_iter().filter(|endpoint| !endpoint.is_basic());
             beyond.for_each(|endpoint| self.answers.forget(endpoint));

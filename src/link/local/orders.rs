@@ -1,7 +1,8 @@
 //! Orders over the customer API: `POST /api/operation`.
 //!
-//! The gateway demands the mode with every reserve. The one that is sent is the one it reported a moment before; where that
-//! cannot be read, nothing is sent. Current firmware refuses the customer altogether, which is said as it is.
+//! The gateway demands the mode with every reserve. The one that is sent is the one it reported a moment
+//! before; where that cannot be read, nothing is sent. Current firmware refuses the customer altogether,
+//! which is said as it is.
 
 use std::time::Duration;
 
@@ -67,7 +68,8 @@ impl<X: Exchange> LocalLink<X> {
                     .because("it is not known yet how much of its interface the gateway has"));
             }
             Surface::BasicLan => {
-                let why = "a Powerwall 3 takes no orders over the customer API: they go over TEDAPI v1r (rsa_key_path)";
+                let why = "a Powerwall 3 takes no orders over the customer API: they go over TEDAPI v1r \
+                    (rsa_key_path)";
                 return Err(Obstacle::NoLink.because(why));
             }
             Surface::Full if !self.answers.has(Endpoint::Operation) => {
@@ -94,7 +96,7 @@ impl<X: Exchange> LocalLink<X> {
         let operation = match read.unwrap_or(Err(LinkError::Timeout(limit / 2))) {
             Ok(operation) => operation,
             // The next poll decides whether the session is still good.
-            Err(error @ LinkError::Refused { status: 401, .. }) => return Carried::not_executed(error),
+            Err(error @ LinkError::Refused { status: 401, .. }) => return Carried::not_yet(error),
             Err(error) => return Carried::unread("the present mode", error),
         };
         if reserve.is(operation.reserve()) {
@@ -149,8 +151,8 @@ impl<X: Exchange> LocalLink<X> {
         }
     }
 
-    /// Asking for the operation rests as it does when it is slow data. A session that has ended is for the next poll to
-    /// renew.
+    /// Asking for the operation rests as it does when it is slow data. A session that has ended is for the
+    /// next poll to renew.
     fn heed(&mut self, error: &LinkError) {
         let now = Instant::now();
         match error {

@@ -11,7 +11,8 @@ use crate::link::memory::Session;
 use crate::settings::{AuthMode, LocalConfig, Secret};
 
 const USER: &str = "customer";
-const LOGIN_REFUSED: &str = "check the customer password (PW_PASSWORD): the owner's own or, unless changed, the last five \
+const LOGIN_REFUSED: &str = "check the customer password (PW_PASSWORD): the owner's own or, unless changed, \
+    the last five \
      characters of the password on the gateway's sticker";
 
 /// The login of `config`. It must not be sent without having been counted.
@@ -49,7 +50,8 @@ fn cookie_value(cookie: &str, name: &str) -> Option<Secret> {
     fits.then(|| Secret::new(value.trim()))
 }
 
-/// A request that only reads, with the session if there is one. `None`: the session holds what no header may hold.
+/// A request that only reads, with the session if there is one. `None`: the session holds what no header may
+/// hold.
 pub fn get(path: &'static str, session: Option<&Session>) -> Option<Call> {
     let (name, value) = match session {
         None => return Some(Call::get(path)),

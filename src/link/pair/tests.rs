@@ -95,7 +95,8 @@ impl Bench {
         self.pair.ask(question).await
     }
 
-    /// What a gateway's actor does every five seconds, while polls succeed. Seconds at which the LAN was asked.
+    /// What a gateway's actor does every five seconds, while polls succeed. Seconds at which the LAN was
+    /// asked.
     async fn run(&mut self, seconds: u64) -> Vec<u64> {
         let mut asked = Vec::new();
         for tick in 0..seconds / 5 {

@@ -1,12 +1,12 @@
 //! A link made of several, in order of preference: the best one that works carries the readings.
 //!
-//! When the active link fails, the next one is polled within the same poll. Links that are not active are checked
-//! again and again with pauses that grow, and a better one takes over as soon as its check succeeds; nothing is given up
-//! for good. A check also brings what the active link cannot know ([`supplement`]). What is asked, and what an answer
-//! means, is left to the links.
+//! When the active link fails, the next one is polled within the same poll. Links that are not active are
+//! checked again and again with pauses that grow, and a better one takes over as soon as its check succeeds;
+//! nothing is given up for good. A check also brings what the active link cannot know ([`supplement`]). What
+//! is asked, and what an answer means, is left to the links.
 //!
-//! The wired LAN and the Wi-Fi of a v1r gateway are not two links but one [`super::pair`] of channels: both carry one
-//! protocol, and one memory of answers serves both, which two links could not share.
+//! The wired LAN and the Wi-Fi of a v1r gateway are not two links but one [`super::pair`] of channels: both
+//! carry one protocol, and one memory of answers serves both, which two links could not share.
 
 mod orders;
 mod supplement;
@@ -42,7 +42,8 @@ struct Member {
     link: Box<dyn Link>,
     /// When it is asked next while it is not active.
     pause: Pause,
-    /// Whether it must not be asked before, not even in need: it refused the credentials, or asked for a cool-down.
+    /// Whether it must not be asked before, not even in need: it refused the credentials, or asked for a
+    /// cool-down.
     is_silenced: bool,
     last_success: Option<Instant>,
     last_error: Option<LinkError>,
@@ -162,20 +163,23 @@ impl Standby {
         let (from, to, why) = (from.link.kind().name(), to.link.kind().name(), from.last_error.as_ref());
         match why {
             _ if place < before => info!(
-                gateway = id.as_str(), event = "failback"; "gateway {id}: {to} works again and carries the readings"
+                gateway = id.as_str(), event = "failback"; "gateway {id}: {to} works again and carries the \
+                    readings"
             ),
             Some(why) => warn!(
                 gateway = id.as_str(), event = "failover";
                 "gateway {id}: {to} carries the readings instead of {from}: {why}"
             ),
             None => warn!(
-                gateway = id.as_str(), event = "failover"; "gateway {id}: {to} carries the readings instead of {from}"
+                gateway = id.as_str(), event = "failover"; "gateway {id}: {to} carries the readings instead \
+                    of {from}"
             ),
         }
     }
 
-    /// In which order a poll asks: the active one, then those that can be expected to answer. Should none of them
-    /// be there, the preferred one that may be asked at all: the pause between polls is the gateway's then.
+    /// In which order a poll asks: the active one, then those that can be expected to answer. Should none of
+    /// them be there, the preferred one that may be asked at all: the pause between polls is the gateway's
+    /// then.
     fn order(&self, now: Instant) -> Vec<usize> {
         let others = (0..self.members.len()).filter(|place| *place != self.active);
         let order = std::iter::once(self.active).chain(others);
@@ -185,7 +189,8 @@ impl Standby {
         if trusted.is_empty() { may_be_asked } else { trusted }
     }
 
-    /// A gateway that asked for a cool-down over one link is not asked over another one that leads to the same machine.
+    /// A gateway that asked for a cool-down over one link is not asked over another one that leads to the
+    /// same machine.
     fn share_silence(&mut self, place: usize, error: &LinkError) {
         let Some(asked) = silence::asked(error) else { return };
         let now = Instant::now();
@@ -241,7 +246,8 @@ impl Standby {
         LinkError::Silence { left }
     }
 
-    /// Fetches slow data of a link that was checked, or checks the one that has been waiting longest, if one is due.
+    /// Fetches slow data of a link that was checked, or checks the one that has been waiting longest, if one
+    /// is due.
     async fn check(&mut self) -> Option<Refreshed> {
         let now = Instant::now();
         let others = || (0..self.members.len()).filter(|place| *place != self.active);

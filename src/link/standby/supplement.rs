@@ -1,7 +1,8 @@
-//! Fills in what the active link cannot know from what other links of the same gateway know, with source and age.
+//! Fills in what the active link cannot know from what other links of the same gateway know, with source and
+//! age.
 //!
-//! Only settings and identity: they change when a person changes them. Power, charge and grid always come from the
-//! active link alone, so that nothing that moves is older than it looks.
+//! Only settings and identity: they change when a person changes them. Power, charge and grid always come
+//! from the active link alone, so that nothing that moves is older than it looks.
 
 use std::sync::Arc;
 

@@ -24,10 +24,11 @@ const FAILED: Growth = Growth::Doubling { first: Duration::from_secs(300), longe
 const ABSENT: Growth = Growth::Doubling { first: Duration::from_secs(600), longest: LONGEST_PAUSE };
 /// Trying refused credentials again would use up logins for nothing.
 const REFUSED: Growth = Growth::constant(LONGEST_PAUSE);
-/// From one login to the next. A token that ends early must not use up the ten logins of a day: connecting needs them.
+/// From one login to the next. A token that ends early must not use up the ten logins of a day: connecting
+/// needs them.
 const LOGIN_EVERY: Duration = Duration::from_secs(4 * 3600);
-/// How long the first login waits where logins are not written down: a program that is started again and again stays
-/// within 3 logins in 10 minutes all the same.
+/// How long the first login waits where logins are not written down: a program that is started again and
+/// again stays within 3 logins in 10 minutes all the same.
 const FORGETFUL_PAUSE: Duration = Duration::from_secs(240);
 
 /// What is due of the lifetime energies of one gateway, and what went wrong.
@@ -79,8 +80,8 @@ impl Energies {
         self.problem.as_ref()
     }
 
-    /// The next exchange: a question, or the login that it needs. What was answered, if it was the question. Whether
-    /// it was of use is for [`Energies::note`].
+    /// The next exchange: a question, or the login that it needs. What was answered, if it was the question.
+    /// Whether it was of use is for [`Energies::note`].
     pub async fn proceed(&mut self, customer: Customer<'_>) -> Result<Option<Bytes>, LinkError> {
         let Customer { exchange, login, may_log_in } = customer;
         // Should this exchange be given up from outside, it is not repeated at once.
@@ -96,7 +97,8 @@ impl Energies {
         let held = login.recalled().await;
         let is_held = held.is_some();
         let question = Call::get(PATH);
-        // Without a token it is asked all the same: only a gateway that is there and says no is worth a login.
+        // Without a token it is asked all the same: only a gateway that is there and says no is worth a
+        // login.
         let question = match held {
             Some(token) => question.with(header::AUTHORIZATION, token),
             None => question,

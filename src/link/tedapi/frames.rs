@@ -1,5 +1,5 @@
-//! Questions and answers of TEDAPI: what to send for which purpose, and what an answer says. What is put around them on
-//! the way is the channel's business; the frame of the plain channel is here.
+//! Questions and answers of TEDAPI: what to send for which purpose, and what an answer says. What is put
+//! around them on the way is the channel's business; the frame of the plain channel is here.
 
 use prost::Message;
 use prost::bytes::Bytes;

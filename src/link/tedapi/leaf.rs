@@ -1,6 +1,7 @@
 //! One number in a JSON document, replaced where it stands: every other byte stays as it is.
 //!
-//! A document is refused rather than guessed at: a key that is there twice, a leaf that is missing or is not a number.
+//! A document is refused rather than guessed at: a key that is there twice, a leaf that is missing or is not
+//! a number.
 
 use std::fmt;
 use std::ops::Range;
@@ -110,8 +111,10 @@ mod tests {
 
     #[test]
     fn only_the_leaf_changes() {
-        let before = "{ \"a\":1e9,\t\"site_info\" : {\"x\": 1.10, \"backup_reserve_percent\"  :24 ,\"y\":\"\\u00e9\"},\n\"z\": null }\n";
-        let after = "{ \"a\":1e9,\t\"site_info\" : {\"x\": 1.10, \"backup_reserve_percent\"  :43.0 ,\"y\":\"\\u00e9\"},\n\"z\": null }\n";
+        let before = "{ \"a\":1e9,\t\"site_info\" : {\"x\": 1.10, \"backup_reserve_percent\"  :24 \
+            ,\"y\":\"\\u00e9\"},\n\"z\": null }\n";
+        let after = "{ \"a\":1e9,\t\"site_info\" : {\"x\": 1.10, \"backup_reserve_percent\"  :43.0 \
+            ,\"y\":\"\\u00e9\"},\n\"z\": null }\n";
         assert_eq!(replace(before, &PATH, 43.0).unwrap(), after);
     }
 

@@ -1,8 +1,9 @@
 //! TEDAPI, whatever channel carries it: asks what is due, one exchange at a time.
 //!
-//! A gateway gets few requests. What changes by the second is asked at every poll; every half minute that question
-//! is replaced by the larger one that contains it. Units behind the gateway take turns, so that a site of three is
-//! asked no more often than a site of one. Last come the lifetime energies, which another interface reports.
+//! A gateway gets few requests. What changes by the second is asked at every poll; every half minute that
+//! question is replaced by the larger one that contains it. Units behind the gateway take turns, so that a
+//! site of three is asked no more often than a site of one. Last come the lifetime energies, which another
+//! interface reports.
 
 pub mod answers;
 pub mod bearer;

@@ -1,7 +1,8 @@
-//! Orders over TEDAPI: one leaf of the gateway's configuration, replaced in the bytes that were read just before.
+//! Orders over TEDAPI: one leaf of the gateway's configuration, replaced in the bytes that were read just
+//! before.
 //!
-//! A configuration that is written wrongly can disable a house. Nothing is written that was not read from this gateway a
-//! moment ago, whole and with its hash, and nothing but the bytes of the leaf differs.
+//! A configuration that is written wrongly can disable a house. Nothing is written that was not read from
+//! this gateway a moment ago, whole and with its hash, and nothing but the bytes of the leaf differs.
 
 use std::time::Duration;
 
@@ -26,8 +27,8 @@ const WRITE: &str = "the change of the configuration";
 
 /// Codes of `google.rpc.Status`. The file has another hash by now, so that nothing was written:
 const CONFLICTS: [i32; 2] = [9, 10];
-/// … and those that do not say whether anything was done: cancelled, unknown, deadline exceeded, internal, unavailable,
-/// data loss.
+/// … and those that do not say whether anything was done: cancelled, unknown, deadline exceeded, internal,
+/// unavailable, data loss.
 const UNCLEAR: [i32; 6] = [1, 2, 4, 13, 14, 15];
 
 /// The configuration as it was read, and what its writer must show for having read it.
@@ -242,7 +243,7 @@ mod tests {
     fn an_answer_proves_what_it_says_and_no_more() {
         let word = |answer: Updated| match judge(answer).end {
             End::Outcome(outcome) => outcome.word(),
-            End::NotExecuted(note) => note.kind,
+            End::NotExecuted(note) | End::NotYet(note) => note.kind,
         };
         let error = |code: i32| Updated::Error { code, message: "no".into() };
         assert_eq!(word(Updated::Acknowledged), "accepted");

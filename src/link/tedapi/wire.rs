@@ -1,7 +1,7 @@
 //! The protobuf messages of TEDAPI: the part that a reading client and the simulator need.
 //!
-//! Field numbers and types are those both generations of the protocol share. Text that may be large or not quite
-//! UTF-8 is declared as bytes. Unknown fields are skipped.
+//! Field numbers and types are those both generations of the protocol share. Text that may be large or not
+//! quite UTF-8 is declared as bytes. Unknown fields are skipped.
 
 use prost::Message;
 use prost::bytes::Bytes;

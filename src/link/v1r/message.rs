@@ -1,4 +1,5 @@
-//! The signed message of v1r: what is signed, how it travels, and what an answer says before it says anything.
+//! The signed message of v1r: what is signed, how it travels, and what an answer says before it says
+//! anything.
 
 use prost::Message;
 use prost::bytes::Bytes;

@@ -1,7 +1,9 @@
-//! TEDAPI with signed requests over the wired LAN (v1r): the channel that signs, and what it makes of refusals.
+//! TEDAPI with signed requests over the wired LAN (v1r): the channel that signs, and what it makes of
+//! refusals.
 //!
-//! The questions are those of TEDAPI. The gateway accepts them from any holder of a key that was registered over the
-//! cloud and confirmed at the house. It speaks for the leader only: asked for a follower, it answers with its own data.
+//! The questions are those of TEDAPI. The gateway accepts them from any holder of a key that was registered
+//! over the cloud and confirmed at the house. It speaks for the leader only: asked for a follower, it answers
+//! with its own data.
 
 pub mod message;
 
@@ -142,7 +144,8 @@ impl<E: Exchange> SignedChannel<E> {
     }
 }
 
-/// How the clocks differ. `ahead`: by how many seconds this machine's is before the gateway's, if that is known.
+/// How the clocks differ. `ahead`: by how many seconds this machine's is before the gateway's, if that is
+/// known.
 fn skew(fault: i32, ahead: Option<f64>) -> String {
     match ahead.filter(|ahead| ahead.abs() >= SKEW) {
         Some(ahead) => {
@@ -202,8 +205,8 @@ impl<E: Exchange> Channel for SignedChannel<E> {
         Ok(LinkKind::V1r)
     }
 
-    /// To learn the DIN takes a login, so it is not learnt anew after any failure, but when the signature, which
-    /// covers the DIN, or the key did not fit.
+    /// To learn the DIN takes a login, so it is not learnt anew after any failure, but when the signature,
+    /// which covers the DIN, or the key did not fit.
     fn doubts_din(&self, error: &LinkError) -> bool {
         match error {
             LinkError::Rejected { fault, .. } => {

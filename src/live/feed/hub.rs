@@ -1,4 +1,5 @@
-//! The writer of the feed: hears of every publication, renders on the blocking pool what changed, and writes the journal.
+//! The writer of the feed: hears of every publication, renders on the blocking pool what changed, and writes
+//! the journal.
 //!
 //! It looks again each second, because data expires without anybody saying so.
 

@@ -1,4 +1,5 @@
-//! The numbered history of the feed: the newest value of every key, and the last changes for those who missed some.
+//! The numbered history of the feed: the newest value of every key, and the last changes for those who missed
+//! some.
 //!
 //! Knows nothing of gateways or clients, and has no clock: writers bring the time.
 
@@ -19,7 +20,8 @@ const SMALL_BACKLOG: usize = 32 << 10;
 const SHARED_FOR: f64 = 1.0;
 /// A state larger than this, which only a fleet has …
 const LARGE_STATE: usize = 1 << 20;
-/// … is shared for so many seconds, and what has changed meanwhile comes behind it: slow clients hold few of them.
+/// … is shared for so many seconds, and what has changed meanwhile comes behind it: slow clients hold few of
+/// them.
 const LARGE_SHARED_FOR: f64 = 5.0;
 
 /// A key with its rendered value.
@@ -182,7 +184,8 @@ impl Journal {
         (is_shared && self.missed(state.seq).is_some()).then(|| state.clone())
     }
 
-    /// Nobody listens: what takes much memory is not kept, and a client that comes back gets a state. Whether it was much.
+    /// Nobody listens: what takes much memory is not kept, and a client that comes back gets a state. Whether
+    /// it was much.
     pub fn fall_asleep(&mut self) -> bool {
         let is_large = self.size > LARGE_STATE;
         if is_large {

@@ -1,9 +1,11 @@
-//! The live feed: everything a screen needs, numbered, serialised once per change however many clients listen.
+//! The live feed: everything a screen needs, numbered, serialised once per change however many clients
+//! listen.
 //!
-//! The [`Feed`] is what everybody shares: the [`journal`] and a pulse that wakes the listeners. The [`hub`] writes it, one
-//! [`Listener`] per client reads it; neither waits for the other. A listener takes what is new when its client can take
-//! more, so a slow client costs a cursor and no queue. Nobody listening, nothing is rendered: the hub sleeps, and the
-//! numbers go on where they were when somebody comes. `docs/live-feed.md` is for clients.
+//! The [`Feed`] is what everybody shares: the [`journal`] and a pulse that wakes the listeners. The [`hub`]
+//! writes it, one [`Listener`] per client reads it; neither waits for the other. A listener takes what is new
+//! when its client can take more, so a slow client costs a cursor and no queue. Nobody listening, nothing is
+//! rendered: the hub sleeps, and the numbers go on where they were when somebody comes. `docs/live-feed.md`
+//! is for clients.
 
 mod hub;
 mod journal;
@@ -123,8 +125,8 @@ impl Feed {
         self.pulse.receiver_count() > 0 || lock(&self.asked).is_some_and(is_recent)
     }
 
-    /// Nobody is there: the journal need not follow the boards any more, unless somebody has just come. Whether it gave back much
-    /// memory.
+    /// Nobody is there: the journal need not follow the boards any more, unless somebody has just come.
+    /// Whether it gave back much memory.
     fn fall_asleep(&self) -> bool {
         let mut sleeps = false;
         self.pulse.send_if_modified(|pulse| {
@@ -135,8 +137,8 @@ impl Feed {
         sleeps && lock(&self.journal).fall_asleep()
     }
 
-    /// The sections are these from now on, in the order of a state. For the one that writes the feed; everybody who
-    /// listens gets what differs. Whether anything does.
+    /// The sections are these from now on, in the order of a state. For the one that writes the feed;
+    /// everybody who listens gets what differs. Whether anything does.
     pub fn publish(&self, sections: Vec<Section>) -> bool {
         let mut journal = lock(&self.journal);
         let changed = journal.replace(sections, unix_time());
@@ -173,8 +175,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// What the client has to get next; `None` when the service stops. A listener that is not asked for a while
-    /// has no queue: it gets what leads to the newest in the shortest way.
+    /// What the client has to get next; `None` when the service stops. A listener that is not asked for a
+    /// while has no queue: it gets what leads to the newest in the shortest way.
     pub async fn next(&mut self) -> Option<Arc<Message>> {
         if self.cursor.is_none() {
             self.feed.up_to_date(&mut self.pulse).await?;

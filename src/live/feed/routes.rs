@@ -126,7 +126,9 @@ impl Actor for FeedSession {
 /// What the connection is given, when it takes more.
 fn frames(listener: Listener, mut sent: Sent) -> impl Stream<Item = Frame> {
     let life = sent.life.clone();
-    let messages = listener.into_stream().take_while(move |_| ready(!life.is_leaving()));
+    // Passed over and not ended: the end of the stream is the end of the session, and of its payload, which
+    // has to be held back until the connection is cut.
+    let messages = listener.into_stream().filter(move |_| ready(!life.is_leaving()));
     let frames = messages.map(move |message| {
         sent.count(&message);
         let json = message.json.clone();

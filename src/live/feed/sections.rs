@@ -19,8 +19,8 @@ const CLOCK_TOLERANCE: f64 = 1.0;
 
 /// What is rendered, and what it was rendered from. Moves to the blocking pool for each rendering, and back.
 pub(super) struct Sections {
-    /// Both clocks at one moment: the same instant is the same Unix time in each rendering, so that no section changes
-    /// because clocks wander apart.
+    /// Both clocks at one moment: the same instant is the same Unix time in each rendering, so that no
+    /// section changes because clocks wander apart.
     anchor: Moment,
     /// By id of the gateway.
     gateways: HashMap<String, Gateway>,

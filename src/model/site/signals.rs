@@ -52,15 +52,21 @@ use SignalGroup::{FanDuty, FanSpeed, Temperature};
 /// In the order in which they are shown.
 #[rustfmt::skip]
 pub static SIGNALS: [Signal; 11] = [
-    signal(["pack_temp_max", "HVP_PackTempMax", "Pack temp (max)", "temperature/pack_max", "mdi:thermometer-high"], Temperature),
-    signal(["pack_temp_min", "HVP_PackTempMin", "Pack temp (min)", "temperature/pack_min", "mdi:thermometer-low"], Temperature),
-    signal(["shunt_temp", "HVP_ShuntTemperature", "Shunt temp", "temperature/shunt", "mdi:thermometer"], Temperature),
-    signal(["inverter_ambient", "PCH_AmbientTemp", "Inverter ambient", "temperature/ambient", "mdi:thermometer"], Temperature),
-    signal(["controller_ambient", "THC_AmbientTemp", "Thermal controller ambient", "temperature/controller", "mdi:thermometer"], Temperature),
+    signal(["pack_temp_max", "HVP_PackTempMax", "Pack temp \
+        (max)", "temperature/pack_max", "mdi:thermometer-high"], Temperature),
+    signal(["pack_temp_min", "HVP_PackTempMin", "Pack temp \
+        (min)", "temperature/pack_min", "mdi:thermometer-low"], Temperature),
+    signal(["shunt_temp", "HVP_ShuntTemperature", "Shunt \
+        temp", "temperature/shunt", "mdi:thermometer"], Temperature),
+    signal(["inverter_ambient", "PCH_AmbientTemp", "Inverter \
+        ambient", "temperature/ambient", "mdi:thermometer"], Temperature),
+    signal(["controller_ambient", "THC_AmbientTemp", "Thermal controller \
+        ambient", "temperature/controller", "mdi:thermometer"], Temperature),
     signal(["fan_a_rpm", "PCH_FanSpeed_A", "Fan A speed", "fan/a/rpm", "mdi:fan"], FanSpeed),
     signal(["fan_b_rpm", "PCH_FanSpeed_B", "Fan B speed", "fan/b/rpm", "mdi:fan"], FanSpeed),
     signal(["fan_rpm", "PVAC_Fan_Speed_Actual_RPM", "Fan speed", "fan/rpm", "mdi:fan"], FanSpeed),
-    signal(["fan_target_rpm", "PVAC_Fan_Speed_Target_RPM", "Fan target speed", "fan/target_rpm", "mdi:speedometer"], FanSpeed),
+    signal(["fan_target_rpm", "PVAC_Fan_Speed_Target_RPM", "Fan target \
+        speed", "fan/target_rpm", "mdi:speedometer"], FanSpeed),
     signal(["fan_a_duty", "PCH_FanDuty_A", "Fan A duty", "fan/a/duty", "mdi:percent"], FanDuty),
     signal(["fan_b_duty", "PCH_FanDuty_B", "Fan B duty", "fan/b/duty", "mdi:percent"], FanDuty),
 ];

@@ -81,7 +81,8 @@ impl Waiting {
         if dropped > 0 {
             log::warn!(
                 event = "journal", entries = dropped;
-                "the journal is written again; {dropped} entries did not fit in memory meanwhile and are missing",
+                "the journal is written again; {dropped} entries did not fit in memory meanwhile and are \
+                    missing",
             );
         }
     }

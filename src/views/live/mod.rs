@@ -1,7 +1,8 @@
-//! The sections of the live feed: what screens show of one gateway and of the sum, as `docs/live-feed.md` says.
+//! The sections of the live feed: what screens show of one gateway and of the sum, as `docs/live-feed.md`
+//! says.
 //!
-//! A section holds times and no ages, so that it changes with what is known and never with the clock. Everything that
-//! telemetry has is shown whatever its age; its age is in the status.
+//! A section holds times and no ages, so that it changes with what is known and never with the clock.
+//! Everything that telemetry has is shown whatever its age; its age is in the status.
 
 mod unit;
 

@@ -1,6 +1,8 @@
-//! `/api/devices/vitals`: every device with its measurements, from protobuf to the document that clients know.
+//! `/api/devices/vitals`: every device with its measurements, from protobuf to the document that clients
+//! know.
 //!
-//! Field numbers and names are those that firmware before 23.44 sends; what is of no use is left out and skipped.
+//! Field numbers and names are those that firmware before 23.44 sends; what is of no use is left out and
+//! skipped.
 
 use bytes::Bytes;
 use prost::Message;
@@ -166,8 +168,8 @@ pub(super) fn decode(answer: &Bytes) -> Result<Devices, Unusable> {
     Ok(devices)
 }
 
-/// The document: devices by DIN. Of a DIN that occurs twice, the first identity counts; later measurements and alerts
-/// replace earlier ones.
+/// The document: devices by DIN. Of a DIN that occurs twice, the first identity counts; later measurements
+/// and alerts replace earlier ones.
 pub(super) fn document(devices: Devices) -> Value {
     let mut document = Map::new();
     for entry in devices.devices {

@@ -1,7 +1,8 @@
 //! The meters of a site in the shape of `/api/meters/aggregates`.
 //!
-//! What this protocol does not report (reactive power, frequency) is null. The servers before ours sent 0 there, which
-//! a database stores as a measurement. Energy counters come from the customer API, if they are known.
+//! What this protocol does not report (reactive power, frequency) is null. The servers before ours sent 0
+//! there, which a database stores as a measurement. Energy counters come from the customer API, if they are
+//! known.
 
 use serde_json::Value;
 
@@ -17,8 +18,8 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// A leg with less than this is not connected.
 const LIVE_LEG: f64 = 100.0;
 
-/// The document; null without a status. `power` is what the readings say, adjusted and held. `zeros`: what is not reported
-/// is 0, for clients that cannot read null.
+/// The document; null without a status. `power` is what the readings say, adjusted and held. `zeros`: what is
+/// not reported is 0, for clients that cannot read null.
 pub(super) fn aggregates(parsed: &Parsed<'_>, power: &Power, energies: &Energies, zeros: bool) -> Value {
     if !parsed.status.is_object() {
         return Value::Null;
@@ -198,7 +199,8 @@ fn meter_phases(readings: &Value, meter: char) -> Option<[Option<Number>; 3]> {
 /// A value for each of the three phases, where it is known.
 type PerPhase = [Option<Number>; 3];
 
-/// Currents and voltages of the transformers at `location`, by their position on the meter. `None` without any.
+/// Currents and voltages of the transformers at `location`, by their position on the meter. `None` without
+/// any.
 fn ct_phases(cts: &[Ct], location: &str) -> Option<(PerPhase, PerPhase)> {
     let mut found = None;
     for ct in cts.iter().filter(|ct| ct.is_at(location)) {
@@ -228,7 +230,8 @@ fn mean(values: impl Iterator<Item = Number>) -> (Option<Number>, usize) {
     (sum.and_then(|sum| sum.over(Number::Int(values.len() as i64))), values.len())
 }
 
-/// The voltage between the legs of single-phase, split-phase and three-phase systems; `None` if there is none.
+/// The voltage between the legs of single-phase, split-phase and three-phase systems; `None` if there is
+/// none.
 fn line_to_line(legs: [Option<Number>; 3]) -> Option<Number> {
     let live: Vec<Number> = legs.into_iter().flatten().filter(|leg| leg.as_f64().abs() > LIVE_LEG).collect();
     let voltage = match live[..] {

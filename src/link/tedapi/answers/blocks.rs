@@ -1,4 +1,5 @@
-//! Battery blocks and `/api/system_status`. What the gateway does not report is null; the servers before ours sent 0.
+//! Battery blocks and `/api/system_status`. What the gateway does not report is null; the servers before ours
+//! sent 0.
 
 use serde_json::{Value, json};
 
@@ -116,7 +117,8 @@ fn inverter_power(parsed: &Parsed<'_>) -> Option<Number> {
     nominal.reduce(|sum, power| sum.plus(power).unwrap_or(sum))
 }
 
-/// Power available now over all packs, W; unknown unless every pack that reports either direction reports this one.
+/// Power available now over all packs, W; unknown unless every pack that reports either direction reports
+/// this one.
 fn available_power(parsed: &Parsed<'_>, name: &str) -> Option<Number> {
     const DIRECTIONS: [&str; 2] = ["POD_available_charge_power", "POD_available_dischg_power"];
     let mut packs: Vec<(&str, Option<Number>)> = Vec::new();

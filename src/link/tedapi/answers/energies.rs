@@ -1,4 +1,5 @@
-//! Lifetime energies as the gateway's customer API reports them: counters that are shown only as long as they grow.
+//! Lifetime energies as the gateway's customer API reports them: counters that are shown only as long as they
+//! grow.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -16,8 +17,8 @@ const ROUNDING: f64 = 1.0;
 struct Counter {
     /// Wh, as reported last without doubt; kept while nothing is reported.
     known: Option<Number>,
-    /// Wh, as reported last, if it is less than what was known before. A second answer without a way back confirms that
-    /// the counter was reset, as it is when a meter or the gateway is exchanged.
+    /// Wh, as reported last, if it is less than what was known before. A second answer without a way back
+    /// confirms that the counter was reset, as it is when a meter or the gateway is exchanged.
     doubted: Option<Number>,
 }
 
@@ -61,8 +62,8 @@ pub(super) struct Energies {
 }
 
 impl Energies {
-    /// Takes over what `/api/meters/aggregates` of the customer API reports. Meters and counters that it leaves out
-    /// stay as they were.
+    /// Takes over what `/api/meters/aggregates` of the customer API reports. Meters and counters that it
+    /// leaves out stay as they were.
     pub fn accept(&mut self, answer: &Bytes) -> Result<(), Unusable> {
         let document = object(answer, &bounds::METERS)?;
         if METERS.iter().all(|meter| !document.at(&[meter]).is_object()) {

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::parsed::{expansions, powerwall3_units};
-use super::site_documents;
 use crate::link::bounds::{self, Excess, MOST_BATTERIES, MOST_POWERWALL3};
 use crate::link::json::{Look, names};
 use crate::model::{Charge, GridStatus, Power, RawPercent};
@@ -47,15 +46,16 @@ impl ConfigFacts {
             batteries,
             reserve: site.at(&["backup_reserve_percent"]).number().map(|raw| RawPercent(raw.as_f64())),
             mode: owned(config.at(&["default_real_mode"])),
-            grid_charging: site_documents::grid_charging(config),
-            grid_export: site_documents::grid_export(config),
+            grid_charging: grid_charging(config),
+            grid_export: grid_export(config),
             site_name: owned(site.at(&["site_name"])),
             timezone: owned(site.at(&["timezone"])),
             powerwall3_units,
         }
     }
 
-    /// Whether a site can be like that. Each unit has topics, series and a number, and is asked for its components.
+    /// Whether a site can be like that. Each unit has topics, series and a number, and is asked for its
+    /// components.
     ///
     /// # Errors
     /// With what is too much.
@@ -65,6 +65,23 @@ impl ConfigFacts {
         let names = [&self.mode, &self.site_name, &self.timezone].into_iter().flatten();
         names.chain(&self.powerwall3_units).try_for_each(|name| bounds::name(name))
     }
+}
+
+/// Whether the battery may charge from the grid. Absent means allowed, but a configuration without any site
+/// information says nothing.
+fn grid_charging(config: &Value) -> Option<bool> {
+    let info = config.at(&["site_info"]).as_object()?;
+    match info.get("disallow_charge_from_grid_with_solar_installed") {
+        None | Some(Value::Null) => Some(true),
+        Some(disallowed) => disallowed.as_bool().map(|disallowed| !disallowed),
+    }
+}
+
+/// `battery_ok`, `pv_only` or `never`; absent means `battery_ok`.
+fn grid_export(config: &Value) -> Option<String> {
+    let info = config.at(&["site_info"]).as_object()?;
+    let rule = info.get("customer_preferred_export_rule").and_then(Look::name);
+    Some(rule.unwrap_or("battery_ok").to_owned())
 }
 
 /// Of a controller answer, basic or full.
@@ -107,8 +124,8 @@ impl StatusFacts {
     }
 }
 
-/// The island state in the words of the customer API. The alert counts first, then the contactor; without either
-/// the state is unknown, which is not the same as an outage.
+/// The island state in the words of the customer API. The alert counts first, then the contactor; without
+/// either the state is unknown, which is not the same as an outage.
 pub(super) fn island_state(status: &Value) -> Option<&'static str> {
     if names(status.at(&["control", "alerts", "active"])).any(|name| name == "SystemConnectedToGrid") {
         return Some("SystemGridConnected");

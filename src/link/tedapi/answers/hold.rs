@@ -1,7 +1,7 @@
 //! Bridging the seconds in which a gateway loses its wireless solar meter.
 //!
-//! While the alert `SolarMeterComms` is active the gateway reports (almost) no solar and a load that is too small by
-//! the same amount. The remote meter's own last reading, if recent, is the better answer.
+//! While the alert `SolarMeterComms` is active the gateway reports (almost) no solar and a load that is too
+//! small by the same amount. The remote meter's own last reading, if recent, is the better answer.
 
 use jiff::Timestamp;
 use serde_json::Value;

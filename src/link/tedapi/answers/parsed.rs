@@ -77,7 +77,8 @@ impl<'a> Parsed<'a> {
         components.iter().filter(|component| serial(component).is_some())
     }
 
-    /// The readings of meter `X` (site) or `Y` (solar) of the synchroniser, keyed as on the bus; null without.
+    /// The readings of meter `X` (site) or `Y` (solar) of the synchroniser, keyed as on the bus; null
+    /// without.
     pub fn sync_meter(&self, document: &Value, meter: char) -> Value {
         let measurements = document.at(&["esCan", "bus", "SYNC", &format!("METER_{meter}_AcMeasurements")]);
         if measurements.is_object() {

@@ -1,5 +1,5 @@
-//! Which power module sits in which Powerwall 2: the signals name modules by their own serials, and only the order
-//! of the components says where they belong.
+//! Which power module sits in which Powerwall 2: the signals name modules by their own serials, and only the
+//! order of the components says where they belong.
 
 use serde_json::Value;
 
@@ -14,8 +14,8 @@ pub(super) struct Pair<'a> {
     pub pod: Option<&'a Value>,
 }
 
-/// Each package followed by its module, strictly. Any irregularity means no pairs at all: better no values than
-/// those of a neighbour.
+/// Each package followed by its module, strictly. Any irregularity means no pairs at all: better no values
+/// than those of a neighbour.
 pub(super) fn pairs<'a>(parsed: &'a Parsed<'_>) -> Vec<Pair<'a>> {
     walk(parsed).unwrap_or_default()
 }

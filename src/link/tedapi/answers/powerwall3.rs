@@ -122,8 +122,8 @@ fn not_below_zero(value: &Value) -> Option<Number> {
     value.number().map(|number| if number.as_f64() <= 0.0 { Number::Int(0) } else { number })
 }
 
-/// The packs of one unit. The first is the unit's own; the others are expansions, which count only if they hold
-/// energy and the configuration knows their serial: empty slots carry values too.
+/// The packs of one unit. The first is the unit's own; the others are expansions, which count only if they
+/// hold energy and the configuration knows their serial: empty slots carry values too.
 fn packs(parsed: &Parsed<'_>, din: &str, components: &Value) -> Vec<(String, Value)> {
     let configured = parsed.config.at(&["battery_blocks"]).items().iter();
     let mut configured = configured.filter(|block| block.at(&["vin"]).text() == Some(din));

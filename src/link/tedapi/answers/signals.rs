@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use crate::link::json::{Look, names};
 
-/// The value of a signal: the first of number, truth value and text that is not null. `None`: echoed without value.
+/// The value of a signal: the first of number, truth value and text that is not null. `None`: echoed without
+/// value.
 fn value(signal: &Value) -> Option<&Value> {
     ["value", "boolValue", "textValue"].iter().map(|key| signal.at(&[key])).find(|value| !value.is_null())
 }
@@ -47,7 +48,8 @@ pub(super) fn table(component: &Value) -> Value {
     Value::Object(table)
 }
 
-/// What a component is about: the common prefix of its signal names, for example `PINV`. `None` if mixed or silent.
+/// What a component is about: the common prefix of its signal names, for example `PINV`. `None` if mixed or
+/// silent.
 pub(super) fn family(component: &Value) -> Option<&str> {
     let mut families = signals(component).map(|(name, _)| name.split('_').next().unwrap_or(name));
     let first = families.next()?;

@@ -74,20 +74,3 @@ pub(super) fn operation(parsed: &Parsed<'_>) -> Value {
         "backup_reserve_percent": parsed.config.at(&["site_info", "backup_reserve_percent"]),
     })
 }
-
-/// Whether the battery may charge from the grid. Absent means allowed, but a configuration without any site
-/// information says nothing.
-pub(super) fn grid_charging(config: &Value) -> Option<bool> {
-    let info = config.at(&["site_info"]).as_object()?;
-    match info.get("disallow_charge_from_grid_with_solar_installed") {
-        None | Some(Value::Null) => Some(true),
-        Some(disallowed) => disallowed.as_bool().map(|disallowed| !disallowed),
-    }
-}
-
-/// `battery_ok`, `pv_only` or `never`; absent means `battery_ok`.
-pub(super) fn grid_export(config: &Value) -> Option<String> {
-    let info = config.at(&["site_info"]).as_object()?;
-    let rule = info.get("customer_preferred_export_rule").and_then(Look::name);
-    Some(rule.unwrap_or("battery_ok").to_owned())
-}

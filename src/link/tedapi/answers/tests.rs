@@ -1,6 +1,6 @@
-//! Four recorded sites with every document the reference library derives from them. Where ours differ on purpose,
-//! the place and the reason are listed in [`DEVIATIONS`]; a difference that is not listed fails, and so does an
-//! entry that nothing needs.
+//! Four recorded sites with every document the reference library derives from them. Where ours differ on
+//! purpose, the place and the reason are listed in [`DEVIATIONS`]; a difference that is not listed fails, and
+//! so does an entry that nothing needs.
 
 use std::collections::BTreeSet;
 

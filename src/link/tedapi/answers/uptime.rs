@@ -1,7 +1,8 @@
 //! When a gateway started, from the counter of its synchroniser board.
 //!
-//! The counter advances in steps of about two seconds and the clock beside it is whole seconds, so the difference
-//! jitters. It is held until the gateway really restarts: user interfaces reload when the start time changes.
+//! The counter advances in steps of about two seconds and the clock beside it is whole seconds, so the
+//! difference jitters. It is held until the gateway really restarts: user interfaces reload when the start
+//! time changes.
 
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
@@ -44,7 +45,8 @@ impl Boot {
     }
 }
 
-/// What a newer controller answer says about the last start. An older answer than the newest seen changes nothing.
+/// What a newer controller answer says about the last start. An older answer than the newest seen changes
+/// nothing.
 pub(super) fn latch(known: Option<Boot>, controller: &Value) -> Option<Boot> {
     let Some(reported) = reported(controller) else { return known };
     let Some(known) = known else { return Some(reported) };

@@ -321,7 +321,8 @@ fn synchroniser(parsed: &Parsed<'_>, bus: &Value) -> (String, Value) {
     (key, block.build())
 }
 
-/// The readings of one of the gateway's own meters. `voltages` are the names the source uses for the three phases.
+/// The readings of one of the gateway's own meters. `voltages` are the names the source uses for the three
+/// phases.
 fn meter_keys(block: &mut Object, prefix: &str, readings: &Value, voltages: &[&str; 3]) {
     for ct in ["CTA", "CTB", "CTC"] {
         for what in ["I", "InstReactivePower", "InstRealPower"] {
