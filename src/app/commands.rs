@@ -78,7 +78,7 @@ fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
             Some(id) if !known.is_empty() => {
                 eprintln!("no gateway {id} is configured; there are {}", known.join(", "));
             }
-            _ => eprintln!("No gateway with a host is configured.\n\n{NO_GATEWAYS}"),
+            _ => eprintln!("There is no gateway with a host to examine.\n\n{NO_GATEWAYS}"),
         }
         return ExitCode::from(MISCONFIGURED);
     }
