@@ -149,7 +149,8 @@ async fn child_on_a_small_disk() {
     files::keep(&kept, "a test", "before".into()).await.unwrap();
 
     // Full, in the middle of writing.
-    let mut number = 1;
+    journal.record(order(1)).await.unwrap();
+    let mut number = 2;
     let room = fill(&folder);
     while journal.record(order(number)).await.is_ok() {
         number += 1;

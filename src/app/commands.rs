@@ -25,7 +25,7 @@ const FILES: u64 = 10_000;
 /// How often the Supervisor is checked.
 const ROUND: Duration = Duration::from_secs(1);
 /// Settings that a demo takes over, beside those of MQTT; it brings its own gateways.
-const DEMO_VARIABLES: [&str; 7] = [
+const DEMO_VARIABLES: [&str; 10] = [
     "PW_PORT",
     "PW_BIND_ADDRESS",
     "PW_CACHE_EXPIRE",
@@ -33,6 +33,9 @@ const DEMO_VARIABLES: [&str; 7] = [
     "PW_LOG_FORMAT",
     "PROXY_BASE_URL",
     "CORS_ORIGINS",
+    "PW_CONNECTIONS_PER_ADDRESS",
+    "PW_LIVE_CLIENTS_PER_ADDRESS",
+    "PW_TRUSTED_PROXIES",
 ];
 
 /// Runs the program to its end.
