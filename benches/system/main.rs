@@ -96,7 +96,7 @@ fn steady(number: u32) {
     let started = Instant::now();
     let all_online =
         |body: &[u8]| serde_json::from_slice(body).is_ok_and(|sum: Value| sum["num_online"] == json!(number));
-    program.wait_for("/api/aggregate", all_online);
+    program.wait_for("/api/aggregate/battery", all_online);
     let online = started.elapsed();
     pause(SETTLING);
 
