@@ -214,7 +214,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_reserve_is_sent_as_a_raw_number_with_the_mode_there_is(percent in 0..=1000_u16, mode in 0..3_usize) {
+        fn a_reserve_is_sent_as_a_raw_number_with_the_mode_there_is(
+            percent in 0..=1000_u16, mode in 0..3_usize,
+        ) {
             let app = f64::from(percent) / 10.0;
             let reserve = Reserve::new(AppPercent(app)).unwrap();
             let mode = Mode::ALL[mode].word();
