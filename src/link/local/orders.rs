@@ -25,8 +25,8 @@ use crate::model::{
 
 /// How long an order that the customer may not give is not offered again. Another session ends it as well.
 const FORBIDDEN: Duration = Duration::from_secs(600);
-const NOT_OVER_THIS: &str = "the customer API takes a backup reserve and a mode only; everything else goes over \
-    TEDAPI v1r (rsa_key_path)";
+const NOT_OVER_THIS: &str = "the customer API takes a backup reserve and a mode only; everything else \
+    goes over TEDAPI v1r (rsa_key_path)";
 const NO_PERMISSION: &str =
     "the gateway does not allow the customer to change this, as current firmware does not";
 
