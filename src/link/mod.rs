@@ -28,7 +28,7 @@ use futures_util::future::LocalBoxFuture;
 
 pub use error::LinkError;
 
-use crate::model::{Answers, Capability, LinkHealth, LinkKind, Obstacle, Order, OrderKind, Unable};
+use crate::model::{Answers, Capability, LinkHealth, LinkKind, Means, Obstacle, Order, OrderKind, Unable};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
 use careful::Careful;
 use local::LocalLink;
@@ -75,10 +75,18 @@ pub trait Link {
         Box::pin(async { ReadBack::default() })
     }
 
-    /// What orders it takes at present, and what stands in the way of the others.
+    /// Whether it takes such orders at present and how, or what stands in the way.
+    ///
+    /// # Errors
+    /// If it cannot take one at present, with the reason.
+    fn can_take(&self, _kind: OrderKind) -> Result<Means, Unable> {
+        Err(cannot_write())
+    }
+
+    /// [`Link::can_take`] for every kind of order.
     fn capabilities(&self) -> Vec<Capability> {
         let all = OrderKind::ALL.into_iter();
-        all.map(|order| Capability { order, by: Err(cannot_write()) }).collect()
+        all.map(|order| Capability { order, by: self.can_take(order) }).collect()
     }
 
     /// How each of several links does, if this is made of several; of a single one, its user knows.

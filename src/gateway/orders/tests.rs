@@ -109,8 +109,8 @@ impl Link for ScriptedLink {
         Box::pin(async { ReadBack { shows, ..ReadBack::default() } })
     }
 
-    fn capabilities(&self) -> Vec<Capability> {
-        vec![Capability { order: OrderKind::Reserve, by: self.0.borrow().by.clone() }]
+    fn can_take(&self, _: OrderKind) -> Result<Means, Unable> {
+        self.0.borrow().by.clone()
     }
 }
 

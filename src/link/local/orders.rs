@@ -18,8 +18,7 @@ use crate::link::LinkError;
 use crate::link::https::{Answer, Call, Exchange};
 use crate::link::order::{Carried, ReadBack};
 use crate::model::{
-    Capability, ErrorNote, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Proof, RawPercent, Reserve,
-    Unable,
+    ErrorNote, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Proof, RawPercent, Reserve, Unable,
 };
 
 /// How long an order that the customer may not give is not offered again. Another session ends it as well.
@@ -56,11 +55,7 @@ impl Operation {
 }
 
 impl<X: Exchange> LocalLink<X> {
-    pub(super) fn can_take(&self, kind: OrderKind) -> Capability {
-        Capability { order: kind, by: self.means(kind) }
-    }
-
-    fn means(&self, kind: OrderKind) -> Result<Means, Unable> {
+    pub(super) fn means(&self, kind: OrderKind) -> Result<Means, Unable> {
         let OrderKind::Reserve = kind;
         match self.surface {
             Surface::Unknown => {

@@ -17,7 +17,7 @@ use super::{CONFIG_EVERY, TedapiLink};
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
 use crate::model::{
-    Capability, ErrorNote, Means, Obstacle, Order, OrderKind, Outcome, Proof, RawPercent, Reserve, Unable,
+    ErrorNote, Means, Obstacle, Order, OrderKind, Outcome, Proof, RawPercent, Reserve, Unable,
 };
 
 /// Where the backup reserve is in `config.json`.
@@ -75,11 +75,7 @@ impl Read {
 }
 
 impl<C: Channel> TedapiLink<C> {
-    pub(super) fn can_take(&self, kind: OrderKind) -> Capability {
-        Capability { order: kind, by: self.means(kind) }
-    }
-
-    fn means(&self, kind: OrderKind) -> Result<Means, Unable> {
+    pub(super) fn means(&self, kind: OrderKind) -> Result<Means, Unable> {
         let link = self.channel.takes_orders()?;
         if self.known_din().is_none() {
             return Err(Obstacle::NotReached.because("the gateway has not reported its DIN yet"));
