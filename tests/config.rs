@@ -176,6 +176,37 @@ fn the_example_of_a_configuration_file_has_no_mistake() {
     assert_eq!(settings.gateways.len(), 3);
 }
 
+/// What the Supervisor writes into the add-on's /data/options.json is a configuration file, with every key that its
+/// form offers.
+#[test]
+fn the_options_of_the_home_assistant_add_on_are_a_configuration_file() {
+    let add_on: Value = serde_norway::from_str(&text("home-assistant/addon/config.yaml")).unwrap();
+    let samples = [
+        ("id", "home"),
+        ("name", "Home"),
+        ("host", "10.42.1.40"),
+        ("gw_pwd", "ABCDEFGHIJ"),
+        ("wifi_host", "192.168.91.1"),
+        ("timezone", "Europe/Berlin"),
+        ("type", "powerwall"),
+    ];
+    let offered = add_on["schema"]["gateways"][0].as_object().unwrap();
+    assert!(samples.iter().all(|(key, _)| offered.contains_key(*key)));
+    let gateway: Value =
+        samples.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value))).collect();
+
+    let folder = tempfile::tempdir().unwrap();
+    let options = folder.path().join("options.json");
+    std::fs::write(&options, serde_json::json!({ "gateways": [gateway] }).to_string()).unwrap();
+    let path = options.to_str().unwrap().to_owned();
+    let inputs = Inputs { environment: vec![("PW_CONFIG".into(), path)], flags: Vec::new() };
+    let settings = Settings::load(&inputs).map_err(|problems| problems.to_string()).unwrap();
+    assert_eq!(settings.gateways.len(), 1);
+    for name in add_on["environment"].as_object().unwrap().keys() {
+        assert!(powerwall_server::settings::variables::effect(name).is_some(), "{name}");
+    }
+}
+
 /// Every file that a compose file mounts is there, and every variable that it sets is one.
 #[test]
 fn compose_files_mount_what_is_there_and_set_what_is_known() {
