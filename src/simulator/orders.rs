@@ -8,6 +8,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::commands::{Command, Commanded};
 use super::scene::Scene;
 use crate::link::tedapi::wire::{
     Common, Envelope, ErrorResponse, File, FileRead, Files, LOCAL_HTTPS, Participant, Status, UpdateFile,
@@ -15,6 +16,7 @@ use crate::link::tedapi::wire::{
 
 const MODES: [&str; 3] = ["self_consumption", "autonomous", "backup"];
 const FILE: &str = "config.json";
+const CHARGING: &str = "disallow_charge_from_grid_with_solar_installed";
 /// Codes of `google.rpc.Status`.
 const INVALID: i32 = 3;
 const DENIED: i32 = 7;
@@ -37,6 +39,8 @@ pub enum OrderFault {
     Conflict(u32),
     /// Does it, and answers without an acknowledgement.
     Unacknowledged,
+    /// Of several settings in one order, does the first alone; of a max backup, cancels the former one alone.
+    HalfApplied,
 }
 
 /// What the house has been ordered.
@@ -59,8 +63,11 @@ pub(super) struct Control {
     pub acts_on: f64,
     pub fault: Option<OrderFault>,
     pub orders: Orders,
+    /// What was ordered beside the configuration.
+    pub commanded: Commanded,
     /// What is yet to come, and when.
     late: Vec<(Instant, Change)>,
+    late_commands: Vec<(Instant, Command)>,
 }
 
 #[derive(Clone)]
@@ -79,7 +86,9 @@ impl Control {
             acts_on: 24.0,
             fault: None,
             orders: Orders::default(),
+            commanded: Commanded::default(),
             late: Vec::new(),
+            late_commands: Vec::new(),
         }
     }
 
@@ -89,6 +98,21 @@ impl Control {
         self.late = late;
         let due: Vec<(Instant, Change)> = due;
         due.into_iter().for_each(|(_, change)| self.apply(change));
+        let commands = std::mem::take(&mut self.late_commands);
+        let (due, late): (Vec<_>, Vec<_>) = commands.into_iter().partition(|(at, _)| *at <= now);
+        self.late_commands = late;
+        due.into_iter().for_each(|(at, command)| self.commanded.apply(command, at));
+        self.commanded.dispatch = self.commanded.dispatch.filter(|(_, ends)| *ends > now);
+    }
+
+    /// As [`Control::execute`], for what is no change of the configuration.
+    pub fn execute_command(&mut self, command: Command, now: Instant) {
+        self.orders.executed += 1;
+        match self.fault {
+            Some(OrderFault::Ignored | OrderFault::WithoutEffect) => {}
+            Some(OrderFault::Late(by)) => self.late_commands.push((now + by, command)),
+            _ => self.commanded.apply(command, now),
+        }
     }
 
     fn apply(&mut self, change: Change) {
@@ -104,6 +128,7 @@ impl Control {
         match self.fault {
             Some(OrderFault::Ignored) => {}
             Some(OrderFault::Late(by)) => self.late.push((now + by, change)),
+            Some(OrderFault::HalfApplied) => self.apply(Change { mode: self.mode, written: None, ..change }),
             _ => self.apply(change),
         }
     }
@@ -181,7 +206,19 @@ impl Control {
         let mode = MODES.into_iter().find(|mode| config["default_real_mode"] == **mode)?;
         let reserve = config["site_info"]["backup_reserve_percent"].clone();
         let is_right = config["vin"] == din && reserve.is_number();
-        is_right.then(|| Change { reserve, mode, written: Some(file.blob.clone()) })
+        is_right.then(|| Change { reserve, mode, written: Some(without_defaults(&file.blob, config)) })
+    }
+}
+
+/// The configuration as the gateway keeps it: settings that are `false` are left out.
+fn without_defaults(blob: &Bytes, mut config: Value) -> Bytes {
+    let info = config["site_info"].as_object_mut();
+    let is_default = |info: &mut serde_json::Map<String, Value>| {
+        info.get(CHARGING).is_some_and(|value| *value == false) && info.shift_remove(CHARGING).is_some()
+    };
+    match info.is_some_and(is_default) {
+        true => config.to_string().into(),
+        false => blob.clone(),
     }
 }
 
