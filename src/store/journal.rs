@@ -34,6 +34,8 @@ pub enum Kind {
     Order,
     /// What became of an order.
     Outcome,
+    /// A lease holds, or how it ended.
+    Lease,
     /// A gateway became unreachable, or reachable again.
     Outage,
     /// A gateway reports an alert, or no longer.
@@ -45,14 +47,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] =
-        [Self::Order, Self::Outcome, Self::Outage, Self::Alert, Self::Firmware, Self::Link];
+    pub const ALL: [Self; 7] =
+        [Self::Order, Self::Outcome, Self::Lease, Self::Outage, Self::Alert, Self::Firmware, Self::Link];
 
     /// As it is written in the file and in documents.
     pub fn name(self) -> &'static str {
         match self {
             Self::Order => "order",
             Self::Outcome => "outcome",
+            Self::Lease => "lease",
             Self::Outage => "outage",
             Self::Alert => "alert",
             Self::Firmware => "firmware",
