@@ -106,8 +106,7 @@ impl GatewayActor {
         self.slow_rest.rests(now).then(|| {
             Obstacle::NotReached.because(
                 "reading an answer of this gateway went wrong in this program a few minutes ago; please \
-                    report it. For ten \
-                 minutes it is only polled",
+                 report it. For ten minutes it is only polled",
             )
         })
     }

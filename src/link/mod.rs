@@ -96,8 +96,7 @@ pub trait Link {
 fn cannot_write() -> Unable {
     Obstacle::NoLink.because(
         "no link that is configured can write: orders go over TEDAPI v1r (host and rsa_key_path), or over \
-            the customer \
-         API of a Powerwall 2 (host and password)",
+         the customer API of a Powerwall 2 (host and password)",
     )
 }
 
@@ -208,8 +207,7 @@ impl Link for UnsupportedLink {
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         let error = LinkError::Unsupported(format!(
             "this version reaches gateways over TEDAPI (host and gw_pwd) and the customer API (host and \
-                password); this \
-             one is configured for {}",
+             password); this one is configured for {}",
             self.0.name()
         ));
         Box::pin(async { Err(error) })

@@ -202,11 +202,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_reserve_is_sent_as_a_raw_number_with_the_mode_there_is(percent in 0..=1000_u16, mode in 0..3_usize) {
+        fn a_reserve_is_sent_as_a_raw_number_with_the_mode_there_is(
+            percent in 0..=1000_u16, mode in 0..3_usize,
+        ) {
             let app = f64::from(percent) / 10.0;
             let reserve = Reserve::new(AppPercent(app)).unwrap();
-            let present = json!({ "real_mode": MODES[mode], "backup_reserve_percent": 77, "other": 1 }).to_string();
-            let body = Operation::of(present.as_bytes()).unwrap().with(reserve);
+            let present = json!({ "real_mode": MODES[mode], "backup_reserve_percent": 77, "other": 1 });
+            let body = Operation::of(present.to_string().as_bytes()).unwrap().with(reserve);
             let sent: Value = serde_json::from_slice(&body).unwrap();
             prop_assert_eq!(sent.as_object().unwrap().len(), 2);
             prop_assert_eq!(sent["real_mode"].as_str(), Some(MODES[mode]));

@@ -201,7 +201,8 @@ mod tests {
 
             // The leaf is found by means of its own: the marks around it, which occur in no other member.
             let start = place(&before, text(&before, &PATH).unwrap()).start;
-            prop_assert!(before[..start].trim_end_matches([' ', ':']).ends_with("\"backup_reserve_percent\""));
+            let mark = before[..start].trim_end_matches([' ', ':']);
+            prop_assert!(mark.ends_with("\"backup_reserve_percent\""));
             let tail = &before[start + "24".len()..];
             prop_assert_eq!(&before[..start], &after[..start]);
             prop_assert!(after.ends_with(tail));
