@@ -25,6 +25,8 @@ const FLOORS: [Floor; 9] = [
             "supervise",
             "audience",
             "connections",
+            "control",
+            "limiter",
         ],
         is_one_machine: true,
     },

@@ -198,13 +198,7 @@ struct TokenFile<'a> {
 
 impl TokenFile<'_> {
     /// Reads the list at `place`; the names of variables go into `used`.
-    fn read(
-        &self,
-        list: &Value,
-        place: &str,
-        used: &mut Vec<String>,
-        problems: &mut Problems,
-    ) -> Vec<Token> {
+    fn read(&self, list: &Value, place: &str, used: &mut Vec<String>, problems: &mut Problems) -> Vec<Token> {
         let entries = match list {
             Value::Null => return Vec::new(),
             Value::Array(entries) if entries.len() <= MOST_TOKENS => entries,

@@ -7,6 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 
 use super::State;
+use super::access::Guard;
 use super::fleet::{PAGE_ERRORS, PAGED};
 use super::orders::Order;
 use super::plumbing::READ;
@@ -31,6 +32,8 @@ pub(super) struct Route {
     pub also: &'static [(u16, &'static str)],
     /// Parameters behind the question mark, and what they do.
     pub parameters: &'static [(&'static str, &'static str)],
+    /// Who may read it.
+    pub guard: Guard,
 }
 
 /// What a good answer is made of.
@@ -68,7 +71,24 @@ impl Route {
             _ => Content::Json,
         };
         let standing = Standing::Same;
-        Self { path, answer, order: None, summary, standing, content, also: &[], parameters: &[] }
+        let (also, parameters) = (&[], &[]);
+        Self {
+            path,
+            answer,
+            order: None,
+            summary,
+            standing,
+            content,
+            also,
+            parameters,
+            guard: Guard::Readings,
+        }
+    }
+
+    /// Says nothing about a gateway, or asks for a token itself.
+    pub(super) const fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
     }
 
     pub(super) const fn serves(mut self, content: Content) -> Self {
