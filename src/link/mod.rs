@@ -28,7 +28,7 @@ use futures_util::future::LocalBoxFuture;
 
 pub use error::LinkError;
 
-use crate::model::{Answers, Capability, LinkHealth, LinkKind, Obstacle, Order, OrderKind, Unable};
+use crate::model::{Answers, Capability, LinkHealth, LinkKind, Means, Obstacle, Order, OrderKind, Unable};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
 use careful::Careful;
 use local::LocalLink;
@@ -75,10 +75,18 @@ pub trait Link {
         Box::pin(async { ReadBack::default() })
     }
 
+    /// Whether it takes orders of `kind` at present.
+    ///
+    /// # Errors
+    /// With what stands in the way.
+    fn can_take(&self, _kind: OrderKind) -> Result<Means, Unable> {
+        Err(cannot_write())
+    }
+
     /// What orders it takes at present, and what stands in the way of the others.
     fn capabilities(&self) -> Vec<Capability> {
-        let all = OrderKind::ALL.into_iter();
-        all.map(|order| Capability { order, by: Err(cannot_write()) }).collect()
+        let all = OrderKind::ALL.iter();
+        all.map(|order| Capability { order: *order, by: self.can_take(*order) }).collect()
     }
 
     /// How each of several links does, if this is made of several; of a single one, its user knows.

@@ -24,7 +24,7 @@ use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
 use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
-use crate::model::{Answers, Capability, LinkKind, Order, OrderKind};
+use crate::model::{Answers, LinkKind, Means, Order, OrderKind, Unable};
 use crate::settings::LocalConfig;
 use answers::{CustomerAnswers, Doubt, Endpoint};
 use schedule::{CONFIRM_EVERY, Schedule};
@@ -286,8 +286,8 @@ impl<X: Exchange> Link for LocalLink<X> {
         Box::pin(self.read_back_once(order))
     }
 
-    fn capabilities(&self) -> Vec<Capability> {
-        OrderKind::ALL.into_iter().map(|kind| self.can_take(kind)).collect()
+    fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
+        self.means(kind)
     }
 }
 
