@@ -27,6 +27,7 @@ pub mod live;
 pub mod metrics;
 pub mod model;
 pub mod mqtt;
+pub mod observer;
 pub mod output;
 pub mod pause;
 pub mod pieces;

@@ -35,10 +35,10 @@ use crate::settings::{LoggingSettings, Settings};
 use crate::store::journal::Journal;
 use crate::supervisor::{Configure, LinkFactory, Supervisor};
 use crate::tls::{TlsError, server_config};
-use crate::{live, mqtt, web};
+use crate::{live, mqtt, observer, web};
 
 /// Everything that shows or sends on what the boards hold. What answers requests is asked in this order.
-const OUTPUTS: [Start; 3] = [live::start, web::start, mqtt::start];
+const OUTPUTS: [Start; 4] = [live::start, web::start, mqtt::start, observer::start];
 
 /// Two serve a house, and a small computer keeps its other cores.
 const WORKERS: usize = 2;

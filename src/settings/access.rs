@@ -62,7 +62,14 @@ impl Role {
     /// The least role that may give orders of this kind.
     pub fn needed_for(kind: OrderKind) -> Self {
         match kind {
-            OrderKind::Reserve => Self::Operator,
+            OrderKind::Reserve
+            | OrderKind::ReserveHold
+            | OrderKind::Mode
+            | OrderKind::Operation
+            | OrderKind::Charging
+            | OrderKind::Export
+            | OrderKind::MaxBackup => Self::Operator,
+            OrderKind::Islanding | OrderKind::Dispatch | OrderKind::Resume => Self::Owner,
         }
     }
 }
@@ -125,8 +132,8 @@ struct AccessVariables {
 }
 
 impl Reader {
-    /// Who may do what with `gateways`.
-    pub(super) fn access(&mut self, gateways: &[GatewaySettings]) -> Access {
+    /// Who may do what; `gateways`: if they are all known.
+    pub(super) fn access(&mut self, gateways: Option<&[GatewaySettings]>) -> Access {
         let raw: AccessVariables = self.variables();
         let in_file = std::mem::take(&mut self.access_in_file);
         let mut is_open =
@@ -147,10 +154,8 @@ impl Reader {
         }
         let mut used = Vec::new();
         if let Some((list, place)) = &in_file.tokens {
-            let ids: Vec<&str> = gateways.iter().map(|gateway| gateway.facts.id.as_str()).collect();
-            // A gateway with a mistake is not among them, and no reason to blame a token.
-            let ids = self.problems.is_empty().then_some(ids.as_slice());
-            let file = TokenFile { ids, secrets: &self.token_secrets };
+            let ids = gateways.map(|known| known.iter().map(|one| one.facts.id.as_str()).collect::<Vec<_>>());
+            let file = TokenFile { ids: ids.as_deref(), secrets: &self.token_secrets };
             tokens.extend(file.read(list, place, &mut used, &mut self.problems));
             check_doubles(&tokens, place, &mut self.problems);
         }

@@ -111,9 +111,12 @@ impl Settings {
         let logging = reader.logging();
         let store = reader.store();
         let mqtt = reader.mqtt();
+        let before = reader.problems.0.len();
         let gateways = reader.gateways(&mut http);
+        // A gateway with a mistake is not among them, and no reason to blame a token.
+        let known = (reader.problems.0.len() == before).then_some(gateways.as_slice());
+        let access = reader.access(known);
         mqtt.check_ids(&gateways, &mut reader.problems);
-        let access = reader.access(&gateways);
         for gateway in &gateways {
             if let LinkConfig::Unsupported(kind) = &gateway.link {
                 let (id, kind) = (&gateway.facts.id, kind.name());

@@ -147,11 +147,6 @@ impl Refusal {
         Self { header: Some((name, value)), ..self }
     }
 
-    /// Why, for the person who asked.
-    pub fn why(&self) -> &str {
-        &self.why
-    }
-
     /// The headers that the answer needs, whatever its body.
     pub fn mark(&self, headers: &mut HeaderMap) {
         if let Some(wait) = self.wait {

@@ -237,8 +237,9 @@ impl Outputs {
         let frames = Arc::new(Frames::new(directory.clone()));
         let sessions = Arc::new(Sessions::new(limits.stall));
         let feed = Arc::new(Feed::new(1));
-        let state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
-        let state = Data::new(State { control: Arc::new(Control::new(access)), ..state });
+        let mut state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
+        state.control = Arc::new(Control::new(access));
+        let state = Data::new(state);
         let live = Data::new(Live {
             directory: directory.clone(),
             frames,

@@ -75,7 +75,7 @@ fn every_mistake_is_named_at_once_and_no_secret_is_shown() {
     );
     let problems = load(&yaml, &[]).unwrap_err();
     for part in [
-        ": anonymous: expected viewer or none",
+        ": anonymous: \"no\" is neither viewer nor none",
         "tokens[0].role: \"driver\" is not viewer, operator or owner",
         "tokens[0].gateways: \"sea\" is not the id of a gateway: home, lake",
         "tokens[1].rolle: unknown key; did you mean role?",
