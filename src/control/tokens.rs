@@ -31,7 +31,7 @@ pub enum Denied {
     WrongToken,
     #[error("Too many invalid control tokens")]
     TooManyGuesses { wait: Duration },
-    #[error("This token has the role {has}, and this needs {needed}", has = .has.word(), needed = .needed.word())]
+    #[error("This token has the role {}, and this needs {}", .has.word(), .needed.word())]
     Role { has: Role, needed: Role },
     #[error("This token is not for this gateway")]
     OtherGateway,

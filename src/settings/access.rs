@@ -118,13 +118,6 @@ fn owner(secret: Secret) -> Token {
     Token { name: CONTROL_SECRET.to_owned(), role: Role::Owner, gateways: None, secret }
 }
 
-/// What the file says of access, and where it says so.
-#[derive(Default)]
-pub(super) struct InFile {
-    pub tokens: Option<(Value, String)>,
-    pub anonymous: Option<(Value, String)>,
-}
-
 #[derive(Default, Deserialize)]
 struct AccessVariables {
     pw_control_secret: Option<String>,

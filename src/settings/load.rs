@@ -8,7 +8,6 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::access;
 use super::gateways::{self, Defaults};
 use super::problem::{Problems, nearest};
 use super::values::{self, Refusal};
@@ -69,6 +68,13 @@ struct GatewayVariables {
     pw_cache_file: Option<String>,
 }
 
+/// What the file says of access, and where it says so.
+#[derive(Default)]
+pub(super) struct AccessInFile {
+    pub tokens: Option<(Value, String)>,
+    pub anonymous: Option<(Value, String)>,
+}
+
 /// Collects values, where they came from, and what was wrong.
 pub(super) struct Reader {
     /// Cleaned values by variable, with their source.
@@ -79,7 +85,7 @@ pub(super) struct Reader {
     /// Of the entries read.
     ways: Vec<Ways>,
     /// What the file says of access, until the gateways are known.
-    pub(super) access_in_file: access::InFile,
+    pub(super) access_in_file: AccessInFile,
     /// The variables `PW_TOKEN_…`.
     pub(super) token_secrets: Vec<(String, Secret)>,
 }
@@ -151,7 +157,7 @@ impl Reader {
             warnings: Vec::new(),
             effective: Vec::new(),
             ways: Vec::new(),
-            access_in_file: access::InFile::default(),
+            access_in_file: AccessInFile::default(),
             token_secrets: Vec::new(),
         };
         for (name, text) in &inputs.environment {
@@ -469,7 +475,7 @@ impl Reader {
             let value = document.get(key).filter(|value| !value.is_null())?;
             Some((value.clone(), format!("{place}: {key}")))
         };
-        self.access_in_file = access::InFile { tokens: given("tokens"), anonymous: given("anonymous") };
+        self.access_in_file = AccessInFile { tokens: given("tokens"), anonymous: given("anonymous") };
         if let Some(server) = document.get("server").filter(|server| !server.is_null()) {
             self.server(server, &format!("{place}: server"), http);
         }

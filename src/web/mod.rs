@@ -11,6 +11,7 @@ mod docs;
 mod fleet;
 mod front;
 mod health;
+mod holder;
 mod openapi;
 mod orders;
 mod patience;

@@ -8,9 +8,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
 use super::State;
-use super::access::Guard;
 use super::plumbing::json as answered;
-use super::route::{Answer, Content, Route};
+use super::route::{Answer, Content, Guard, Route};
 
 /// Of the text format that Prometheus scrapes.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";

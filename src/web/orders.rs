@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::State;
-use super::access::holder;
+use super::holder::holder;
 use super::plumbing::{Refusal, json_value};
 use crate::settings::Role;
 

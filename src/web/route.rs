@@ -7,7 +7,6 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 
 use super::State;
-use super::access::Guard;
 use super::fleet::{PAGE_ERRORS, PAGED};
 use super::orders::Order;
 use super::plumbing::READ;
@@ -34,6 +33,17 @@ pub(super) struct Route {
     pub parameters: &'static [(&'static str, &'static str)],
     /// Who may read it.
     pub guard: Guard,
+}
+
+/// What a route says and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// Nothing about a gateway: everybody may know.
+    None,
+    /// Readings: everybody, unless the settings ask for a token.
+    Readings,
+    /// The route asks for a token itself.
+    Own,
 }
 
 /// What a good answer is made of.

@@ -3,12 +3,11 @@
 //! The table is the contract. The front door looks requests up in it, `/stats` counts by it, `/openapi.json`
 //! and the tests are made from it.
 
-use super::access::Guard;
 use super::fleet::{AFTER, LIMIT, PAGE_ERRORS, PAGED};
 use super::orders;
 use super::route::{
-    Answer, Content, Route, fixed, fixed_of_gateway, fleet, gateway, orders_only, routed, service, view,
-    zeroable,
+    Answer, Content, Guard, Route, fixed, fixed_of_gateway, fleet, gateway, orders_only, routed, service,
+    view, zeroable,
 };
 use super::without_data::{
     INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_FLEET, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS,

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::State;
-use super::access::holder;
 use super::docs::escaped;
 use super::fleet;
+use super::holder::holder;
 use super::plumbing::{self, HTML, Refusal};
 use crate::clock::unix_time;
 use crate::directory::Selection;
