@@ -145,7 +145,7 @@ impl OrderLog for JournalLog {
 async fn entries(journal: &Journal, gateway: String) -> Result<Vec<Recorded>, JournalError> {
     let kinds = vec![Kind::Order, Kind::Outcome, Kind::Lease];
     let since = Some(unix_time() - recall::REACH);
-    let mut filter = Filter { gateways: Some(vec![gateway]), kinds, since, ..Filter::default() };
+    let mut filter = Filter { gateways: vec![gateway], kinds, since, ..Filter::default() };
     let mut entries = Vec::new();
     loop {
         let page = journal.read(&filter).await?;
