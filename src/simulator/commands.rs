@@ -1,11 +1,12 @@
 //! How a simulated gateway takes what is no change of its configuration: islanding, battery dispatch, max
 //! backup.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::orders::{Control, OrderFault};
+use crate::clock::unix_time;
 use crate::link::tedapi::wire::{
     BackupEvent, Backups, Common, Empty, Envelope, ErrorResponse, IslandModeSet, LOCAL_HTTPS, NamedBackup,
     OFF_GRID, ON_GRID, Participant, ScheduleBackup, SiteMessage, Status, Timestamp,
@@ -121,8 +122,7 @@ impl Control {
 
     fn backups(&self) -> Backups {
         let manual = self.commanded.backup.clone().map(|event| ScheduleBackup { window: Some(event) });
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let start = Some(Timestamp { seconds: i64::try_from(now).unwrap_or_default() + 86_400 });
+        let start = Some(Timestamp { seconds: unix_time() as i64 + 86_400 });
         let storm = NamedBackup {
             id: "storm-1".into(),
             name: "Storm Watch".into(),
