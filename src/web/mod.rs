@@ -17,6 +17,7 @@ mod patience;
 mod plumbing;
 mod route;
 mod routes;
+mod schemas;
 mod scrape;
 mod stats;
 mod table;
