@@ -54,7 +54,7 @@ const CUT_DEADLINE: Duration = Duration::from_secs(1);
 pub enum StartError {
     #[error(
         "cannot listen on {address}: {source}; set PW_PORT and PW_BIND_ADDRESS to something free on this \
-            machine"
+         machine"
     )]
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]

@@ -111,7 +111,7 @@ impl Settings {
                 let (id, kind) = (&gateway.facts.id, kind.name());
                 reader.warnings.push(format!(
                     "gateway {id} is configured for {kind}, which this version cannot speak; it will show an \
-                        error"
+                     error"
                 ));
             }
         }

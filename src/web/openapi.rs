@@ -75,19 +75,19 @@ fn described(state: &State) -> Value {
             "title": "powerwall-server",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Every route but the feeds answers HEAD as well, and a slash at the end makes no \
-                difference. What is \
-                            unknown is null or absent, never 0. Percentages say whether they are raw (as the \
-                            gateway \
-                            counts) or app (as the phone app shows). Watts: site + import, battery + \
-                            discharge, load + \
-                            consumption, solar + production.",
+                difference. What is unknown is null or absent, never 0. Percentages say whether they are raw \
+                (as the gateway counts) or app (as the phone app shows). Watts: site + import, battery + \
+                discharge, load + consumption, solar + production.",
             "license": { "name": "MIT", "identifier": "MIT" },
         },
         "servers": [{ "url": server }],
         "paths": paths(state.table.routes()),
         "components": {
             "schemas": schemas::all(),
-            "responses": ERRORS.iter().map(|error| (error.0.to_owned(), response_of_error(error))).collect::<Map<_, _>>(),
+            "responses": ERRORS
+                .iter()
+                .map(|error| (error.0.to_owned(), response_of_error(error)))
+                .collect::<Map<_, _>>(),
             "securitySchemes": { "control": {
                 "type": "http", "scheme": "bearer", "description": "The control secret (PW_CONTROL_SECRET)",
             } },

@@ -1,4 +1,4 @@
-//! One route: its path, what it answers, and what people and programs are told about it. The routes
+//! One route: its path, what it answers, and what people and programs read about it. The routes
 //! themselves stand in [`super::routes`].
 
 use actix_web::web::Data;

@@ -39,7 +39,7 @@ pub(super) struct Counters {
     /// Clients that were disconnected because they did not take their answer.
     cut: AtomicU64,
     /// When the log last said so.
-    told: Mutex<Option<Instant>>,
+    logged: Mutex<Option<Instant>>,
 }
 
 impl Counters {
@@ -57,9 +57,9 @@ impl Counters {
     /// while: a thousand of them at once are one piece of news.
     pub fn cut(&self, now: Instant) {
         let cuts = self.cut.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|told| now.saturating_duration_since(told) >= NEWS_EVERY) {
-            *told = Some(now);
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|logged| now.saturating_duration_since(logged) >= NEWS_EVERY) {
+            *logged = Some(now);
             info!(event = "client_cut", clients = cuts; "clients that did not take their answer and were \
                 disconnected: {cuts} so far");
         }
@@ -72,7 +72,7 @@ impl Counters {
             errors: AtomicU64::new(0),
             since: AtomicU64::new(since as u64),
             cut: AtomicU64::new(0),
-            told: Mutex::default(),
+            logged: Mutex::default(),
         }
     }
 

@@ -37,7 +37,7 @@ use powerwall_server::web::{self, State};
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// What may give orders to [`Faces::guarded`], and how a request says so.
+/// What may give orders to [`Outputs::guarded`], and how a request says so.
 pub const TOKEN: &str = "a long enough control secret";
 pub const OWNER: [(&str, &str); 1] = [("authorization", "Bearer a long enough control secret")];
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -189,20 +189,20 @@ pub fn directory(snapshots: Vec<Snapshot>) -> Arc<Directory> {
     Arc::new(Directory::new(snapshots.into_iter().map(entry).collect(), Arc::new(Board::new(sum))))
 }
 
-/// The faces of `directory`, over a real socket. They end with the test.
-pub struct Faces {
+/// The outputs of `directory`, over a real socket. They end with the test.
+pub struct Outputs {
     pub addr: SocketAddr,
     pub sessions: Arc<Sessions>,
     pub directory: Arc<Directory>,
     pub feed: Arc<Feed>,
 }
 
-impl Faces {
+impl Outputs {
     pub fn of(snapshots: Vec<Snapshot>) -> Self {
         Self::with(snapshots, http(), 30 * SECOND)
     }
 
-    /// Faces that take orders from who has the token.
+    /// Outputs that take orders from who has the token.
     pub fn guarded(snapshots: Vec<Snapshot>) -> Self {
         let http = HttpSettings { control_secret: Some(Secret::new(TOKEN)), ..http() };
         Self::with(snapshots, http, 30 * SECOND)

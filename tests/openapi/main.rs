@@ -6,7 +6,7 @@ mod links;
 mod schemas;
 
 use actix_web::http::Method;
-use common::{Answer, Faces, OWNER, SECOND, TOKEN, experienced, http, snapshot};
+use common::{Answer, OWNER, Outputs, SECOND, TOKEN, experienced, http, snapshot};
 use links::{Home, homes};
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
 use powerwall_server::model::{Adjustments, Health, Snapshot};
@@ -21,25 +21,25 @@ fn gateway(id: &str, home: &Home, freshness: Freshness) -> Snapshot {
 }
 
 /// Every state that a body may have to describe.
-async fn states() -> Vec<(String, Faces)> {
+async fn states() -> Vec<(String, Outputs)> {
     let homes = homes().await;
     let mut states = Vec::new();
     for home in &homes {
         for freshness in [Live, Stale, Expired, Never] {
             let one = gateway("north", home, freshness);
-            states.push((format!("{}, {freshness:?}", home.name), Faces::guarded(vec![one])));
+            states.push((format!("{}, {freshness:?}", home.name), Outputs::guarded(vec![one])));
         }
     }
     let several = [("north", Live), ("cabin", Stale), ("barn", Expired), ("shed", Never), ("roof", Live)];
     let several = several.iter().zip(homes.iter().cycle().step_by(2));
     let several = several.map(|((id, freshness), home)| gateway(id, home, *freshness)).collect();
-    states.push(("several".into(), Faces::guarded(several)));
+    states.push(("several".into(), Outputs::guarded(several)));
     let new = Snapshot { health: Health::default(), ..snapshot("north", &homes[0].telemetry, Never) };
-    states.push(("not asked yet".into(), Faces::guarded(vec![new])));
-    states.push(("none".into(), Faces::guarded(Vec::new())));
+    states.push(("not asked yet".into(), Outputs::guarded(vec![new])));
+    states.push(("none".into(), Outputs::guarded(Vec::new())));
     let zeros = Adjustments { legacy_zeros: true, ..Adjustments::default() };
     let expired = gateway("north", &homes[0], Expired);
-    states.push(("expired, with the old zeros".into(), Faces::polled_with(vec![expired], zeros)));
+    states.push(("expired, with the old zeros".into(), Outputs::polled_with(vec![expired], zeros)));
     states
 }
 
@@ -53,10 +53,10 @@ fn operations<'a>(document: &'a Value, method: &'a str) -> impl Iterator<Item = 
     paths.filter_map(move |(path, item)| Some((path.as_str(), item.get(method)?)))
 }
 
-async fn post(faces: &Faces, path: &str, token: Option<&str>) -> Answer {
+async fn post(outputs: &Outputs, path: &str, token: Option<&str>) -> Answer {
     let header = token.map(|token| format!("Bearer {token}"));
     let headers: Vec<_> = header.iter().map(|header| ("authorization", header.as_str())).collect();
-    faces.send(Method::POST, path, &headers).await
+    outputs.send(Method::POST, path, &headers).await
 }
 
 /// The response of the document for `status`, without references.
@@ -102,7 +102,7 @@ async fn every_answer_over_every_link_in_every_state_is_as_documented() {
     let document = states[0].1.json("/openapi.json").await;
     assert!(document["paths"].as_object().unwrap().len() > 100);
     let mut schemas = Schemas::new(&document);
-    for (state, faces) in &states {
+    for (state, outputs) in &states {
         let mut paths = Vec::new();
         for (path, operation) in operations(&document, "get") {
             // A feed that is asked without an upgrade says so; those that stream do not end.
@@ -120,7 +120,7 @@ async fn every_answer_over_every_link_in_every_state_is_as_documented() {
             paths.push((path.to_owned(), &document["paths"][path.split('?').next().unwrap()]["get"]));
         }
         for (path, operation) in paths {
-            let answer = faces.send(Method::GET, &path, &OWNER).await;
+            let answer = outputs.send(Method::GET, &path, &OWNER).await;
             let place = format!("{state}: {path}");
             fits(&document, &mut schemas, operation, &answer, &place, &mut found);
         }
@@ -130,21 +130,21 @@ async fn every_answer_over_every_link_in_every_state_is_as_documented() {
 
 #[actix_web::test]
 async fn orders_are_as_documented_with_and_without_the_token() {
-    let enabled = Faces::guarded(Vec::new());
-    let disabled = Faces::of(Vec::new());
+    let enabled = Outputs::guarded(Vec::new());
+    let disabled = Outputs::of(Vec::new());
     let document = enabled.json("/openapi.json").await;
     let (mut schemas, mut found) = (Schemas::new(&document), Vec::new());
     let orders: Vec<_> = operations(&document, "post").collect();
     assert!(orders.len() >= 3);
     for (path, operation) in orders {
         let is_guarded = operation.get("security").is_some();
-        for (faces, token, expected) in [
+        for (outputs, token, expected) in [
             (&enabled, Some(TOKEN), 200),
             (&enabled, None, 401),
             (&enabled, Some("wrong"), 401),
             (&disabled, Some(TOKEN), 403),
         ] {
-            let answer = post(faces, path, token).await;
+            let answer = post(outputs, path, token).await;
             assert_eq!(answer.status, if is_guarded { expected } else { 200 }, "{path}");
             let place = format!("POST {path}");
             fits(&document, &mut schemas, operation, &answer, &place, &mut found);
@@ -156,10 +156,10 @@ async fn orders_are_as_documented_with_and_without_the_token() {
 #[actix_web::test]
 async fn the_viewer_finds_its_files_however_it_is_asked_for() {
     let http = HttpSettings { base_path: "/powerwall".into(), ..http() };
-    let faces = Faces::with(Vec::new(), http, 30 * SECOND);
+    let outputs = Outputs::with(Vec::new(), http, 30 * SECOND);
     for path in ["/docs", "/docs/", "/redoc", "/docs/oauth2-redirect", "/powerwall/docs", "/powerwall/docs/"]
     {
-        let answer = faces.get(path).await;
+        let answer = outputs.get(path).await;
         let policy = answer.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         let page = String::from_utf8(answer.body.to_vec()).unwrap();
@@ -179,15 +179,15 @@ async fn the_viewer_finds_its_files_however_it_is_asked_for() {
                 }
             }
             let address = format!("/{}", parts.join("/"));
-            assert_eq!(faces.get(&address).await.status, 200, "{address} of {path}");
+            assert_eq!(outputs.get(&address).await.status, 200, "{address} of {path}");
             assert_eq!(address.starts_with("/powerwall"), path.starts_with("/powerwall"), "{address}");
         }
     }
     let sizes = ["docs.js", "docs.css"].map(|file| format!("/static/{file}"));
-    let mut bytes = faces.get("/docs").await.body.len();
+    let mut bytes = outputs.get("/docs").await.body.len();
     for file in &sizes {
-        bytes += faces.get(file).await.body.len();
+        bytes += outputs.get(file).await.body.len();
     }
     assert!(bytes < 15_000, "{bytes}");
-    assert_eq!(faces.json("/openapi.json").await["servers"][0]["url"], "/powerwall");
+    assert_eq!(outputs.json("/openapi.json").await["servers"][0]["url"], "/powerwall");
 }
