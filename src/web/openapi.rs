@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
 use super::plumbing::json as answered;
-use super::route::{Answer, Content, Route};
+use super::route::{Answer, Content, Guard, Route};
 use super::{State, schemas};
 
 /// Of the text format that Prometheus scrapes.
@@ -40,8 +40,13 @@ const CHAPTERS: [(&str, &str); 20] = [
 /// Errors that several routes have: name, status, description, and the text that says it.
 const ERRORS: [(&str, u16, &str, &str); 11] = [
     ("NoWebSocket", 400, "The request asks for no WebSocket", "This is a WebSocket"),
-    ("NoToken", 401, "No control token, or the wrong one", "Authorization header required"),
-    ("Forbidden", 403, "Not from there, or orders are not enabled", "Control features not enabled"),
+    ("NoToken", 401, "No token where one is needed, or the wrong one", "Authorization header required"),
+    (
+        "Forbidden",
+        403,
+        "Not from there, orders are not enabled, or the token is not good for this",
+        "Control features not enabled",
+    ),
     ("NotFound", 404, "There is no such gateway, route or file", "Gateway cabin not found"),
     ("TooSlow", 408, "The body took too long to arrive", "The body took too long"),
     ("TooLarge", 413, "The body is too large", "The body is larger than 16 KiB"),
@@ -88,9 +93,16 @@ fn described(state: &State) -> Value {
                 .iter()
                 .map(|error| (error.0.to_owned(), response_of_error(error)))
                 .collect::<Map<_, _>>(),
-            "securitySchemes": { "control": {
-                "type": "http", "scheme": "bearer", "description": "The control secret (PW_CONTROL_SECRET)",
-            } },
+            "securitySchemes": {
+                "control": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "The control secret (PW_CONTROL_SECRET), or another token",
+                },
+                "browser": {
+                    "type": "http", "scheme": "basic",
+                    "description": "A token as the password, for readings where PW_ANONYMOUS is none",
+                },
+            },
         },
     })
 }
@@ -204,13 +216,18 @@ fn reading(route: &Route) -> Value {
         responses.insert(status.to_string(), json!({ "description": description, "content": content }));
     }
     refer(&mut responses, &["WrongName", "TooMany"]);
-    json!({
+    let mut operation = json!({
         "tags": [chapter(route)],
         "operationId": operation_id("get", route.path),
         "summary": route.summary,
         "parameters": parameters,
-        "responses": responses,
-    })
+    });
+    if route.guard == Guard::Readings {
+        refer(&mut responses, &["NoToken", "Forbidden"]);
+        operation["security"] = json!([{}, { "control": [] }, { "browser": [] }]);
+    }
+    operation["responses"] = responses.into();
+    operation
 }
 
 fn ordering(route: &Route) -> Value {

@@ -36,6 +36,19 @@ pub(super) struct Route {
     pub also: &'static [(u16, &'static str)],
     /// Parameters behind the question mark, and what they do.
     pub parameters: &'static [(&'static str, &'static str)],
+    /// Who may read it.
+    pub guard: Guard,
+}
+
+/// What a route says and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// Nothing about a gateway: everybody may know.
+    None,
+    /// Readings: everybody, unless the settings ask for a token.
+    Readings,
+    /// The route asks for a token itself.
+    Own,
 }
 
 /// What a good answer is made of.
@@ -76,17 +89,20 @@ impl Route {
             Answer::View { view, .. } => schemas::of_view(view),
             _ => "",
         };
+        let standing = Standing::Same;
+        let (also, parameters) = (&[], &[]);
         Self {
             path,
             answer,
             order: None,
             summary,
-            standing: Standing::Same,
+            standing,
             content,
             shows,
             confirms: "",
-            also: &[],
-            parameters: &[],
+            also,
+            parameters,
+            guard: Guard::Readings,
         }
     }
 
@@ -99,6 +115,12 @@ impl Route {
     /// Names the schema of what POST answers.
     pub(super) const fn confirms(mut self, schema: &'static str) -> Self {
         self.confirms = schema;
+        self
+    }
+
+    /// Says nothing about a gateway, or asks for a token itself.
+    pub(super) const fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = guard;
         self
     }
 

@@ -6,8 +6,8 @@
 use super::fleet::{AFTER, LIMIT, PAGE_ERRORS, PAGED};
 use super::orders;
 use super::route::{
-    Answer, Content, Route, fixed, fixed_of_gateway, fleet, gateway, orders_only, routed, service, view,
-    zeroable,
+    Answer, Content, Guard, Route, fixed, fixed_of_gateway, fleet, gateway, orders_only, routed, service,
+    view, zeroable,
 };
 use super::without_data::{
     INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_FLEET, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS,
@@ -155,7 +155,8 @@ pub(super) const ROUTES: &[Route] = &[
     orders_only("/api/login/Basic", orders::LOGIN, "The same for everybody: there is nothing to log in to")
         .better("no cookies on other answers")
         .confirms("Account"),
-    fixed("/api/auth/toggle/supported", r#"{"toggle_auth_supported":false}"#, "Always false"),
+    fixed("/api/auth/toggle/supported", r#"{"toggle_auth_supported":false}"#, "Always false")
+        .guarded(Guard::None),
     // One fact each, for scripts.
     view("/pw/level", View::PwLevel, r#"{"level":null}"#, "State of energy, raw scale"),
     zeroable("/pw/power", View::PwPower, [NO_POWER, ZERO_POWER], "Power at the four meters, W")
@@ -221,6 +222,7 @@ pub(super) const ROUTES: &[Route] = &[
         "How the service and its gateways are; 503 with ?ready=1 while none is fresh",
     )
     .better("also what the proxy reports of its settings; 503 with ?ready=1 while nothing is fresh")
+    .guarded(Guard::None)
     .asked_with(&[("ready", "1: answer 503 while no gateway has fresh data"), LIMIT, AFTER])
     .also(HEALTH_ERRORS)
     .shows("Health"),
@@ -238,11 +240,16 @@ pub(super) const ROUTES: &[Route] = &[
         "Nothing is latched, so there is nothing to reset",
     )
     .takes(orders::HEALTH_RESET)
+    .guarded(Guard::None)
     .better("GET, as the proxy has it, changes nothing and needs no token")
     .confirms("HealthReset"),
-    service("/livez", health::livez, "Whether the program answers").ours().shows("Alive"),
+    service("/livez", health::livez, "Whether the program answers")
+        .ours()
+        .guarded(Guard::None)
+        .shows("Alive"),
     service("/readyz", health::readyz, "503 while no gateway has fresh data")
         .ours()
+        .guarded(Guard::None)
         .also(&[(503, "No gateway has fresh data")])
         .shows("Ready"),
     service("/stats", stats::stats, "What the service has done so far")
@@ -263,6 +270,7 @@ pub(super) const ROUTES: &[Route] = &[
     .serves(Content::Metrics),
     service("/stats/clear", stats::clear, "Starts counting anew, with the control token")
         .takes(orders::CLEAR_STATISTICS)
+        .guarded(Guard::Own)
         .better("not for everybody, because it changes something: GET and POST need the control token")
         .also(&[
             (401, "No control token, or the wrong one"),
@@ -279,12 +287,23 @@ pub(super) const ROUTES: &[Route] = &[
     service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker")
         .better("also says why it fails, what waits and what was taken")
         .shows("MqttStatus"),
-    service("/openapi.json", openapi::document, "This list, for programs").shows("OpenApi"),
-    service("/docs", docs::page, "This list, for people").better(NOTHING_FETCHED).serves(Content::Page),
-    service("/redoc", docs::page, "As /docs").better(NOTHING_FETCHED).serves(Content::Page),
-    service("/docs/oauth2-redirect", docs::page, "As /docs").better(NOTHING_FETCHED).serves(Content::Page),
-    fixed("/[object%20Object]", "{}", "Asked for by mistake by Tesla's pages"),
-    fixed("/%5Bobject%20Object%5D", "{}", "Asked for by mistake by Tesla's pages"),
+    service("/openapi.json", openapi::document, "This list, for programs")
+        .guarded(Guard::None)
+        .shows("OpenApi"),
+    service("/docs", docs::page, "This list, for people")
+        .better(NOTHING_FETCHED)
+        .serves(Content::Page)
+        .guarded(Guard::None),
+    service("/redoc", docs::page, "As /docs")
+        .better(NOTHING_FETCHED)
+        .serves(Content::Page)
+        .guarded(Guard::None),
+    service("/docs/oauth2-redirect", docs::page, "As /docs")
+        .better(NOTHING_FETCHED)
+        .serves(Content::Page)
+        .guarded(Guard::None),
+    fixed("/[object%20Object]", "{}", "Asked for by mistake by Tesla's pages").guarded(Guard::None),
+    fixed("/%5Bobject%20Object%5D", "{}", "Asked for by mistake by Tesla's pages").guarded(Guard::None),
     // The pages.
     service("/", assets::index, "Live power flow")
         .better(OWN_PAGE)
@@ -304,12 +323,19 @@ pub(super) const ROUTES: &[Route] = &[
     service("/example.html", assets::example, "As /example")
         .better(OWN_PAGE)
         .serves(Content::File("text/html; charset=utf-8")),
-    service("/favicon.ico", assets::favicon, "Picture for browsers").serves(Content::File("image/x-icon")),
+    service("/favicon.ico", assets::favicon, "Picture for browsers")
+        .serves(Content::File("image/x-icon"))
+        .guarded(Guard::None),
     service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers")
-        .serves(Content::File("image/png")),
+        .serves(Content::File("image/png"))
+        .guarded(Guard::None),
     service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers")
-        .serves(Content::File("image/png")),
-    routed("/static/{file}", "Files of the pages").better(OWN_PAGE).serves(Content::File("*/*")),
+        .serves(Content::File("image/png"))
+        .guarded(Guard::None),
+    routed("/static/{file}", "Files of the pages")
+        .guarded(Guard::None)
+        .better(OWN_PAGE)
+        .serves(Content::File("*/*")),
     routed("/api/live", "All that the pages show, once: the state of the live feed")
         .ours()
         .also(&[(503, "The feed is not ready")])
