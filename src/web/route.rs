@@ -28,7 +28,8 @@ pub(super) struct Route {
     pub standing: Standing,
     /// What a good answer is made of.
     pub content: Content,
-    /// The schema in `web/schemas/` that every good answer fits; empty for what is always the same or no JSON.
+    /// The schema in `web/schemas/` that every good answer fits; empty for what is always the same, or no
+    /// JSON.
     pub shows: &'static str,
     /// As `shows`, for what POST answers.
     pub confirms: &'static str,
