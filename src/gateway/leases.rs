@@ -1,7 +1,7 @@
 //! The leases of one gateway: what holds until when, what is restored then, and how that ends.
 //!
-//! Knows no link and gives no order: it says what is to be read, and what is to be ordered. Each setting is in
-//! one lease at most, so that there are never more than four.
+//! Knows no link and gives no order: it says what is to be read, and what is to be ordered. Each setting is
+//! in one lease at most, so that there are never more than four.
 
 use std::time::Duration;
 

@@ -182,7 +182,8 @@ impl OrderBook {
         expired.into_iter().map(|waiting| waiting.give_up(why)).collect()
     }
 
-    /// Takes out the order whose turn it is, to be sent at once. `is_shown`: whether readings show it already.
+    /// Takes out the order whose turn it is, to be sent at once. `is_shown`: whether readings show it
+    /// already.
     pub fn begin(&self, is_shown: impl Fn(&Order) -> bool) -> Option<(OrderId, Order)> {
         let mut book = self.book();
         let may_go = |waiting: &Waiting| waiting.is_recorded && !waiting.waits_for_poll;

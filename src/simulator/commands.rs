@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::orders::{Control, OrderFault};
 use crate::clock::unix_time;
 use crate::link::tedapi::wire::{
-    BackupEvent, Backups, Common, Empty, Envelope, ErrorResponse, IslandModeSet, LOCAL_HTTPS, NamedBackup,
-    OFF_GRID, ON_GRID, Participant, ScheduleBackup, SiteMessage, Status, Timestamp,
+    BackupEvent, Backups, Empty, IslandModeSet, NamedBackup, OFF_GRID, ON_GRID, ScheduleBackup, SiteMessage,
+    Timestamp,
 };
 
 /// The most that the battery gives, W; beyond it, a dispatch is out of range.
 const MOST_WATTS: f64 = 10_000.0;
-const DENIED: i32 = 7;
 const OUT_OF_RANGE: i32 = 11;
 
 /// What was ordered beside the configuration, and holds.
@@ -43,10 +41,25 @@ impl Commanded {
             Command::Backup(event) => self.backup = event,
         }
     }
+
+    /// The list of backup events.
+    pub fn backups(&self) -> Backups {
+        let manual = self.backup.clone().map(|event| ScheduleBackup { window: Some(event) });
+        let start = Some(Timestamp { seconds: unix_time() as i64 + 86_400 });
+        let storm = NamedBackup {
+            id: "storm-1".into(),
+            name: "Storm Watch".into(),
+            window: Some(BackupEvent { start, seconds: 3600, priority: 10 }),
+        };
+        Backups { manual, others: vec![storm] }
+    }
 }
 
+/// What is to be done, if anything, and the answer that acknowledges it.
+pub(super) type Read = (Option<Command>, SiteMessage);
+
 /// What somebody orders in `message`, and the answer if it is carried out; `Err`: a code and a text.
-fn read(message: &SiteMessage) -> Result<(Option<Command>, SiteMessage), (i32, &'static str)> {
+pub(super) fn read(message: &SiteMessage) -> Result<Read, (i32, &'static str)> {
     let none = SiteMessage::default();
     if let Some(mode) = &message.set_island_mode {
         let done = SiteMessage { island_mode_set: Some(IslandModeSet { result: 1 }), ..none };
@@ -79,55 +92,4 @@ fn read(message: &SiteMessage) -> Result<(Option<Command>, SiteMessage), (i32, &
     }
     let done = SiteMessage { backup_cancelled: Some(Empty {}), ..none };
     Ok((Some(Command::Backup(None)), done))
-}
-
-impl Control {
-    /// The answer to a message, which is an order unless it asks for the list of backup events.
-    pub fn command(&mut self, message: &SiteMessage, din: &str, now: Instant) -> Envelope {
-        let answer = |site: Option<SiteMessage>, error: Option<(i32, &str)>| Envelope {
-            delivery_channel: LOCAL_HTTPS,
-            sender: Some(Participant::din(din)),
-            recipient: Some(Participant::authorized_client()),
-            common: error.map(|(code, message)| {
-                let status = Some(Status { code, message: message.into() });
-                Common { error: Some(ErrorResponse { status }), ..Common::default() }
-            }),
-            site,
-            ..Envelope::default()
-        };
-        if message.list_backups.is_some() {
-            let backups = Some(self.backups());
-            return answer(Some(SiteMessage { backups, ..SiteMessage::default() }), None);
-        }
-        self.orders.received += 1;
-        if self.fault == Some(OrderFault::Refused) {
-            return answer(None, Some((DENIED, "permission denied")));
-        }
-        // The second half of two is the one that fails.
-        if self.fault == Some(OrderFault::HalfApplied) && message.schedule_backup.is_some() {
-            return answer(None, Some((DENIED, "permission denied")));
-        }
-        let (command, done) = match read(message) {
-            Ok(read) => read,
-            Err(error) => return answer(None, Some(error)),
-        };
-        if let Some(command) = command {
-            self.execute_command(command, now);
-        }
-        match self.fault {
-            Some(OrderFault::Unacknowledged) => answer(Some(SiteMessage::default()), None),
-            _ => answer(Some(done), None),
-        }
-    }
-
-    fn backups(&self) -> Backups {
-        let manual = self.commanded.backup.clone().map(|event| ScheduleBackup { window: Some(event) });
-        let start = Some(Timestamp { seconds: unix_time() as i64 + 86_400 });
-        let storm = NamedBackup {
-            id: "storm-1".into(),
-            name: "Storm Watch".into(),
-            window: Some(BackupEvent { start, seconds: 3600, priority: 10 }),
-        };
-        Backups { manual, others: vec![storm] }
-    }
 }

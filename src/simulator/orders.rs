@@ -8,10 +8,11 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::commands::{Command, Commanded};
+use super::commands::{self, Command, Commanded};
 use super::scene::Scene;
 use crate::link::tedapi::wire::{
-    Common, Envelope, ErrorResponse, File, FileRead, Files, LOCAL_HTTPS, Participant, Status, UpdateFile,
+    Common, Envelope, ErrorResponse, File, FileRead, Files, LOCAL_HTTPS, Participant, SiteMessage, Status,
+    UpdateFile,
 };
 
 const MODES: [&str; 3] = ["self_consumption", "autonomous", "backup"];
@@ -168,17 +169,8 @@ impl Control {
     /// A change of the configuration, over v1r; `blob`: the configuration as it is.
     pub fn update(&mut self, update: &UpdateFile, blob: &Bytes, din: &str, now: Instant) -> Envelope {
         self.orders.received += 1;
-        let answer = |files: Option<Files>, error: Option<(i32, &str)>| Envelope {
-            delivery_channel: LOCAL_HTTPS,
-            sender: Some(Participant::din(din)),
-            recipient: Some(Participant::authorized_client()),
-            common: error.map(|(code, message)| {
-                let status = Some(Status { code, message: message.into() });
-                Common { error: Some(ErrorResponse { status }), ..Common::default() }
-            }),
-            files,
-            ..Envelope::default()
-        };
+        let answer =
+            |files: Option<Files>, error: Option<(i32, &str)>| Envelope { files, ..answer_of(din, error) };
         match &mut self.fault {
             Some(OrderFault::Refused) => return answer(None, Some((DENIED, "permission denied"))),
             Some(OrderFault::Conflict(left)) if *left > 0 => {
@@ -199,6 +191,37 @@ impl Control {
         answer(Some(Files { update_response: response, ..Files::default() }), None)
     }
 
+    /// The answer to a message, which is an order unless it asks for the list of backup events.
+    pub fn command(&mut self, message: &SiteMessage, din: &str, now: Instant) -> Envelope {
+        let answer = |site: Option<SiteMessage>, error: Option<(i32, &str)>| Envelope {
+            site,
+            ..answer_of(din, error)
+        };
+        if message.list_backups.is_some() {
+            let backups = Some(self.commanded.backups());
+            return answer(Some(SiteMessage { backups, ..SiteMessage::default() }), None);
+        }
+        self.orders.received += 1;
+        if self.fault == Some(OrderFault::Refused) {
+            return answer(None, Some((DENIED, "permission denied")));
+        }
+        // The second half of two is the one that fails.
+        if self.fault == Some(OrderFault::HalfApplied) && message.schedule_backup.is_some() {
+            return answer(None, Some((DENIED, "permission denied")));
+        }
+        let (command, done) = match commands::read(message) {
+            Ok(read) => read,
+            Err(error) => return answer(None, Some(error)),
+        };
+        if let Some(command) = command {
+            self.execute_command(command, now);
+        }
+        match self.fault {
+            Some(OrderFault::Unacknowledged) => answer(Some(SiteMessage::default()), None),
+            _ => answer(Some(done), None),
+        }
+    }
+
     /// What an update changes, if it is a configuration of this gateway.
     fn change(&self, update: &UpdateFile, din: &str) -> Option<Change> {
         let file = update.file.as_ref().filter(|file| update.domain == 1 && file.name == FILE)?;
@@ -207,6 +230,20 @@ impl Control {
         let reserve = config["site_info"]["backup_reserve_percent"].clone();
         let is_right = config["vin"] == din && reserve.is_number();
         is_right.then(|| Change { reserve, mode, written: Some(without_defaults(&file.blob, config)) })
+    }
+}
+
+/// The envelope of an answer to an order; `error`: a code and a text.
+fn answer_of(din: &str, error: Option<(i32, &str)>) -> Envelope {
+    Envelope {
+        delivery_channel: LOCAL_HTTPS,
+        sender: Some(Participant::din(din)),
+        recipient: Some(Participant::authorized_client()),
+        common: error.map(|(code, message)| {
+            let status = Some(Status { code, message: message.into() });
+            Common { error: Some(ErrorResponse { status }), ..Common::default() }
+        }),
+        ..Envelope::default()
     }
 }
 
