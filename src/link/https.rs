@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use super::LinkError;
 use super::aside::{QUICK, aside};
+use super::dial::{Dial, authority};
 use super::genuine::is_gateways_answer;
 use crate::link::bounds::{Excess, LONGEST_ANSWER, length};
 use crate::tls::{CertificatePolicy, Mismatch, Trust};
@@ -135,6 +136,7 @@ impl Https {
     pub fn new(host: &str, port: u16, certificate: &CertificatePolicy, limit: Duration) -> Self {
         let trust = Rc::new(Trust::new(certificate));
         let connector = Connector::new()
+            .connector(Dial::to(host, port))
             .rustls_0_23(trust.http_config())
             .timeout(limit)
             .handshake_timeout(limit)
@@ -142,8 +144,8 @@ impl Https {
             .conn_keep_alive(KEEP_ALIVE)
             .conn_lifetime(CONNECTION_LIFETIME);
         let client = Client::builder().connector(connector).timeout(limit).disable_redirects().finish();
-        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        Self { client, origin: format!("https://{host}:{port}"), limit, trust, last_success: Cell::new(None) }
+        let origin = format!("https://{}", authority(host, port));
+        Self { client, origin, limit, trust, last_success: Cell::new(None) }
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, Failure> {
