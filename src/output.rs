@@ -8,6 +8,7 @@ use actix_web::web::ServiceConfig;
 use futures_util::future::{LocalBoxFuture, ready};
 
 use crate::board::Board;
+use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::model::BrokerStatus;
@@ -22,6 +23,8 @@ pub struct Surroundings {
     pub broker: Arc<Board<BrokerStatus>>,
     /// What happened, kept over restarts.
     pub journal: Journal,
+    /// Who may do what.
+    pub control: Arc<Control>,
     /// Makes pauses and names differ between runs.
     pub seed: u64,
     /// A client that takes nothing for this long is disconnected.

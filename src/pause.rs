@@ -278,7 +278,8 @@ mod tests {
     proptest! {
         #[test]
         fn after_any_failure_the_deadline_lies_in_the_future(
-            growth in any_growth(), other in any_growth(), before in any::<u32>(), jitter in any::<Option<u64>>(),
+            growth in any_growth(), other in any_growth(),
+            before in any::<u32>(), jitter in any::<Option<u64>>(),
             steps in proptest::collection::vec((0..8_u8, any::<Duration>(), 0..100_000_u32), 1..50),
         ) {
             let mut now = Instant::now();

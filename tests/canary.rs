@@ -122,13 +122,13 @@ async fn ask(said: &mut Said, program: &Program, method: &str, path: &str, token
     said.add(place, String::from_utf8_lossy(&body));
 }
 
-/// Takes whatever it is told and answers nothing, so that the login of a broker is under way. Its port, and
-/// what it has been told.
+/// Takes whatever it is sent and answers nothing, so that the login of a broker is under way. Its port, and
+/// what it has been sent.
 async fn mute_broker() -> (u16, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let all = told.clone();
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let all = sent.clone();
     actix_web::rt::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut packet = [0; 1024];
@@ -137,7 +137,7 @@ async fn mute_broker() -> (u16, Arc<Mutex<Vec<u8>>>) {
             }
         }
     });
-    (port, told)
+    (port, sent)
 }
 
 async fn gateway(id: &str, password: &str, fault: Option<Fault>) -> GatewayHandle {
@@ -183,11 +183,12 @@ async fn no_secret_is_said_anywhere() {
     let nobody = "127.0.0.1:9";
     let key = file(folder.path(), canary("rsa_key_path"), KEY);
     let mut list: Vec<Value> = gateways.iter().map(GatewayHandle::settings).collect();
+    let (unreached, email) = (canary("password"), canary("email"));
     list.extend([
         wired.settings_with_lan(&lan, &key),
         json!({ "id": "unwired", "host": nobody, "rsa_key_path": key, "gw_pwd": password }),
         customer.customer_settings(),
-        json!({ "id": "unreached", "host": nobody, "password": canary("password"), "email": canary("email") }),
+        json!({ "id": "unreached", "host": nobody, "password": unreached, "email": email }),
         json!({ "id": "owner", "email": canary("email"), "cloud_mode": true, "authpath": folder.path() }),
     ]);
     let list = Value::from(list).to_string();

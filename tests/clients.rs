@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use actix_web::http::Method;
-use common::Faces;
+use common::Outputs;
 use common::recorded::{adjusted, default_gateway, recorded};
 use powerwall_server::model::Adjustments;
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
@@ -16,14 +16,14 @@ use serde_json::Value;
 const TELEGRAF: [&str; 8] =
     ["/aggregates", "/soe", "/strings", "/temps/pw", "/freq", "/pod", "/fans/pw", "/alerts/pw"];
 
-fn faces(freshness: Freshness) -> Faces {
-    Faces::of(vec![default_gateway(freshness)])
+fn outputs(freshness: Freshness) -> Outputs {
+    Outputs::of(vec![default_gateway(freshness)])
 }
 
 /// With the zeros that some clients cannot do without.
-fn faces_with_zeros(freshness: Freshness) -> Faces {
+fn faces_with_zeros(freshness: Freshness) -> Outputs {
     let adjustments = Adjustments { legacy_zeros: true, ..Adjustments::default() };
-    Faces::polled_with(vec![adjusted(freshness, adjustments)], adjustments)
+    Outputs::polled_with(vec![adjusted(freshness, adjustments)], adjustments)
 }
 
 /// The fields that Telegraf's JSON parser makes of a document: numbers, by the path to them.
@@ -87,11 +87,11 @@ fn is_energy_counter(field: &str) -> bool {
 #[actix_web::test]
 async fn telegraf_stores_what_it_stored_and_nothing_invented() {
     for state in [Live, Stale] {
-        let faces = faces(state);
+        let outputs = outputs(state);
         for golden in ["server-0.13.0-one-fresh", "proxy-t97-tedapi_fresh"] {
             let golden = recorded(golden);
             for url in TELEGRAF {
-                let ours = flattened(&faces.json(url).await);
+                let ours = flattened(&outputs.json(url).await);
                 let theirs = flattened(&golden[url]["json"]);
                 for (field, value) in &theirs {
                     if is_invented(url, field) {
@@ -106,7 +106,7 @@ async fn telegraf_stores_what_it_stored_and_nothing_invented() {
                     }
                 }
                 let added: Vec<_> = ours.keys().filter(|field| !theirs.contains_key(*field)).collect();
-                // The server has the first, which the proxy does not; the others are told by the gateway.
+                // The server has the first, which the proxy does not; the gateway reports the others.
                 let known = ["raw_percentage", "METER_Z_VL1N", "METER_Z_VL2N"];
                 assert!(added.iter().all(|field| known.contains(&field.as_str())), "{url}: {added:?}");
             }
@@ -117,9 +117,9 @@ async fn telegraf_stores_what_it_stored_and_nothing_invented() {
 #[actix_web::test]
 async fn telegraf_stores_nothing_during_an_outage() {
     for state in [Expired, Never] {
-        let faces = faces(state);
+        let outputs = outputs(state);
         for url in TELEGRAF {
-            let answer = faces.get(url).await;
+            let answer = outputs.get(url).await;
             assert_eq!(answer.status, 200, "{url}: another status is an error to Telegraf");
             let body = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!(flattened(&body), BTreeMap::new(), "{url} {state:?}");
@@ -131,9 +131,9 @@ async fn telegraf_stores_nothing_during_an_outage() {
 #[actix_web::test]
 async fn home_assistant_finds_what_it_needs() {
     for state in [Live, Stale, Expired, Never] {
-        let faces = faces(state);
+        let outputs = outputs(state);
         for path in ["/aggregates", "/vitals", "/health"] {
-            faces.json(path).await;
+            outputs.json(path).await;
         }
         let optional = [
             "/json",
@@ -150,27 +150,27 @@ async fn home_assistant_finds_what_it_needs() {
             "/control/max_backup",
         ];
         for path in optional {
-            let answer = faces.send(Method::GET, path, &[("connection", "close")]).await;
+            let answer = outputs.send(Method::GET, path, &[("connection", "close")]).await;
             assert!([200, 404].contains(&answer.status), "{path}: {}", answer.status);
             serde_json::from_slice::<Value>(&answer.body).unwrap();
         }
-        assert!(faces.json("/health").await["pypowerwall"].is_string());
-        assert!(faces.json("/version").await["version"].is_string());
+        assert!(outputs.json("/health").await["pypowerwall"].is_string());
+        assert!(outputs.json("/version").await["version"].is_string());
     }
-    let faces = faces(Live);
-    let json = faces.json("/json").await;
+    let outputs = outputs(Live);
+    let json = outputs.json("/json").await;
     for key in ["solar", "battery", "grid", "home", "soe", "reserve", "time_remaining_hours", "grid_status"] {
         assert!(json[key].is_number(), "{key}");
     }
-    assert!(faces.json("/aggregates").await["site"]["instant_average_voltage"].is_number());
-    let vitals = faces.json("/vitals").await;
+    assert!(outputs.json("/aggregates").await["site"]["instant_average_voltage"].is_number());
+    let vitals = outputs.json("/vitals").await;
     let pods: Vec<_> =
         vitals.as_object().unwrap().iter().filter(|(key, _)| key.starts_with("TEPOD--")).collect();
     assert_eq!(pods.len(), 2);
     assert!(pods.iter().all(|(_, pod)| pod["POD_nom_full_pack_energy"].is_number()));
-    assert!(faces.json("/api/operation").await["real_mode"].is_string());
-    assert_eq!(faces.json("/api/sitemaster").await["running"], true);
-    let status = faces.json("/api/system_status").await;
+    assert!(outputs.json("/api/operation").await["real_mode"].is_string());
+    assert_eq!(outputs.json("/api/sitemaster").await["running"], true);
+    let status = outputs.json("/api/system_status").await;
     assert!(status["battery_blocks"][0]["PackageSerialNumber"].is_string());
 }
 
@@ -189,17 +189,17 @@ fn needed_by_powerwall_tv(meters: &Value) -> Vec<&'static str> {
 
 #[actix_web::test]
 async fn powerwall_tv_finds_what_it_needs() {
-    let faces = faces(Live);
-    assert_eq!(faces.send(Method::POST, "/api/login/Basic", &[]).await.status, 200);
-    let meters = faces.json("/api/meters/aggregates").await;
+    let outputs = outputs(Live);
+    assert_eq!(outputs.send(Method::POST, "/api/login/Basic", &[]).await.status, 200);
+    let meters = outputs.json("/api/meters/aggregates").await;
     assert_eq!(
         needed_by_powerwall_tv(&meters),
         ["solar/energy_exported"],
         "without a customer API; see docs/migrating.md"
     );
-    assert!(faces.json("/api/system_status/soe").await["percentage"].is_number());
-    assert!(faces.json("/api/system_status/grid_status").await["grid_status"].is_string());
-    assert!(faces.json("/api/site_info").await["site_name"].is_string());
+    assert!(outputs.json("/api/system_status/soe").await["percentage"].is_number());
+    assert!(outputs.json("/api/system_status/grid_status").await["grid_status"].is_string());
+    assert!(outputs.json("/api/site_info").await["site_name"].is_string());
 
     let zeros = faces_with_zeros(Live);
     let meters = zeros.json("/api/meters/aggregates").await;
@@ -216,12 +216,12 @@ fn five_floats(line: &str) -> Option<Vec<f64>> {
 
 #[actix_web::test]
 async fn a_display_on_a_microcontroller_reads_five_numbers_or_keeps_the_last_ones() {
-    let live = faces(Live).get("/csv").await;
+    let live = outputs(Live).get("/csv").await;
     assert_eq!(live.header("content-length"), Some(live.body.len().to_string().as_str()));
     assert_eq!(live.header("transfer-encoding"), None, "it cannot put chunks together");
     let line = std::str::from_utf8(&live.body).unwrap();
     assert_eq!(five_floats(line), Some(vec![-2100.0, 900.0, 6500.0, -3500.0, 24.07]));
-    let expired = faces(Expired).get("/csv").await;
+    let expired = outputs(Expired).get("/csv").await;
     assert_eq!(five_floats(std::str::from_utf8(&expired.body).unwrap()), None, "it shows no zeros");
     let zeros = faces_with_zeros(Expired).get("/csv").await;
     assert_eq!(zeros.body, "0.00,0.00,0.00,0.00,0.00\n");
@@ -232,34 +232,34 @@ async fn a_display_on_a_microcontroller_reads_five_numbers_or_keeps_the_last_one
 #[actix_web::test]
 async fn the_installation_check_finds_its_words() {
     for state in [Live, Expired] {
-        let faces = faces(state);
-        let stats = faces.get("/stats").await;
+        let outputs = outputs(state);
+        let stats = outputs.get("/stats").await;
         assert_eq!(stats.status, 200);
         let text = String::from_utf8(stats.body.to_vec()).unwrap();
         for key in ["pypowerwall", "site_name", "cloudmode", "siteid", "tedapi", "tedapi_mode"] {
             assert_eq!(text.matches(&format!("\"{key}\":")).count(), 1, "{key} in {text}");
         }
         assert!(text.contains(r#""tedapi_mode":"full""#) && text.contains(r#""cloudmode":false"#), "{text}");
-        let version = faces.get("/version").await;
+        let version = outputs.get("/version").await;
         assert_eq!(version.status, 200);
         assert!(String::from_utf8_lossy(&version.body).contains(r#""version":""#));
-        let line = faces.get("/csv/v2").await;
+        let line = outputs.get("/csv/v2").await;
         assert_eq!(line.status, 200);
         assert_eq!(String::from_utf8_lossy(&line.body).matches(',').count(), 6);
     }
-    let line = faces(Live).get("/csv/v2").await;
+    let line = outputs(Live).get("/csv/v2").await;
     assert_eq!(line.body, "-2100.00,900.00,6500.00,-3500.00,24.07,1,20\n");
 }
 
 /// Scripts that mail when the grid is lost, or change the mode by the hour.
 #[actix_web::test]
 async fn scripts_find_their_words() {
-    let faces = faces(Live);
-    assert!(faces.json("/json").await["soe"].is_number());
-    assert_eq!(faces.json("/api/system_status/grid_status").await["grid_status"], "SystemGridConnected");
-    let status = faces.json("/api/status").await;
+    let outputs = outputs(Live);
+    assert!(outputs.json("/json").await["soe"].is_number());
+    assert_eq!(outputs.json("/api/system_status/grid_status").await["grid_status"], "SystemGridConnected");
+    let status = outputs.json("/api/status").await;
     assert!(status["version"].is_string() && status.get("up_time_seconds").is_some());
     for path in ["/api/system_status/grid_status", "/api/status"] {
-        assert_eq!(faces.json(path).await.get("code"), None, "{path}: would be an error");
+        assert_eq!(outputs.json(path).await.get("code"), None, "{path}: would be an error");
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use actix_web::http::Method;
-use common::{Faces, OWNER, snapshot, telemetry};
+use common::{OWNER, Outputs, snapshot, telemetry};
 use powerwall_server::model::Freshness;
 use powerwall_server::simulator::SiteKind;
 use powerwall_server::web::compatibility;
@@ -80,7 +80,7 @@ fn no_route_of_the_servers_before_is_forgotten() {
 #[actix_web::test]
 async fn every_route_takes_both_slash_forms_a_query_and_head_and_says_its_length() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::guarded(vec![snapshot("home", &telemetry, Freshness::Live)]);
+    let outputs = Outputs::guarded(vec![snapshot("home", &telemetry, Freshness::Live)]);
     for (row, cells) in rows(&compatibility()) {
         // Feeds end when their client goes; they have tests of their own.
         let served = cells.len() > 2 && !row.starts_with("/ws/") && !row.starts_with("/sse/");
@@ -89,18 +89,18 @@ async fn every_route_takes_both_slash_forms_a_query_and_head_and_says_its_length
         }
         let path = row.replace("{id}", "home").replace("{path}", "status").replace("{file}", "live.js");
         let readable = cells[0].contains("GET");
-        let plain = faces.get(&path).await;
+        let plain = outputs.get(&path).await;
         let is_page = plain.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
         // A file has a name, and a slash would make it another one.
         let slashed =
             if row.contains("{file}") { path.clone() } else { format!("{}/", path.trim_end_matches('/')) };
         for form in [path.clone(), slashed, format!("{path}?x=1&y")] {
-            let answer = faces.send(Method::GET, &form, &OWNER).await;
+            let answer = outputs.send(Method::GET, &form, &OWNER).await;
             if answer.status == 308 {
                 // Addresses in a page are relative, so the form with a slash leads to the one without.
                 let there =
                     answer.header("location").and_then(|there| there.strip_prefix("..")).expect(&form);
-                assert_eq!(faces.get(there).await.status, 200, "{there} of {form}");
+                assert_eq!(outputs.get(there).await.status, 200, "{there} of {form}");
                 continue;
             }
             // A page sends to the form that its relative links need.
@@ -111,16 +111,16 @@ async fn every_route_takes_both_slash_forms_a_query_and_head_and_says_its_length
             let length = answer.header("content-length").map(str::to_owned);
             assert_eq!(length, Some(answer.body.len().to_string()), "{form}");
             assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{form}");
-            let head = faces.send(Method::HEAD, &form, &OWNER).await;
+            let head = outputs.send(Method::HEAD, &form, &OWNER).await;
             assert_eq!((head.status, head.body.len()), (answer.status, 0), "HEAD {form}");
             // What carries the time may have grown a digit.
             assert!(head.header("content-length").is_some(), "HEAD {form}");
         }
-        let other = faces.send(Method::DELETE, &path, &[]).await;
+        let other = outputs.send(Method::DELETE, &path, &[]).await;
         assert_eq!((other.status, other.header("allow")), (405, Some(cells[0].as_str())), "DELETE {path}");
         assert_eq!(other.body, r#"{"detail":"Method Not Allowed"}"#, "DELETE {path}");
         if !cells[0].contains("POST") {
-            assert_eq!(faces.send(Method::POST, &path, &[]).await.status, 405, "POST {path}");
+            assert_eq!(outputs.send(Method::POST, &path, &[]).await.status, 405, "POST {path}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::tools::required_tool;
-use common::{Faces, SECOND, http, snapshot, telemetry};
+use common::{Outputs, SECOND, http, snapshot, telemetry};
 use futures_util::StreamExt;
 use powerwall_server::model::Freshness;
 use powerwall_server::settings::{HttpSettings, Inputs, Settings};
@@ -87,12 +87,12 @@ fn caddy_accepts_its_configuration() {
 #[actix_web::test]
 async fn behind_nginx_pages_and_feeds_are_below_the_path() {
     let Some(nginx) = required_tool("nginx") else { return };
-    let (faces, port) = (below_a_path().await, free_port());
+    let (outputs, port) = (below_a_path().await, free_port());
     let folder = tempfile::tempdir().unwrap();
     let site = folder.path().join("powerwall.conf");
     let conf = text("nginx/powerwall.conf")
         .replace("listen 8080;", &format!("listen 127.0.0.1:{port};"))
-        .replace("127.0.0.1:8675", &faces.addr.to_string());
+        .replace("127.0.0.1:8675", &outputs.addr.to_string());
     std::fs::write(&site, conf).unwrap();
     let mut proxy = tokio::process::Command::new(nginx);
     proxy.arg("-c").arg(nginx_around(folder.path(), &site)).arg("-p").arg(folder.path());
@@ -102,22 +102,22 @@ async fn behind_nginx_pages_and_feeds_are_below_the_path() {
 #[actix_web::test]
 async fn behind_caddy_pages_and_feeds_are_below_the_path() {
     let Some(caddy) = required_tool("caddy") else { return };
-    let (faces, port) = (below_a_path().await, free_port());
+    let (outputs, port) = (below_a_path().await, free_port());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("Caddyfile");
     // Without the address at which it takes orders, which another Caddy may have.
     let conf = text("caddy/Caddyfile")
         .replace(":8080 {", &format!("{{\n\tadmin off\n}}\nhttp://127.0.0.1:{port} {{"))
-        .replace("127.0.0.1:8675", &faces.addr.to_string());
+        .replace("127.0.0.1:8675", &outputs.addr.to_string());
     std::fs::write(&file, conf).unwrap();
     let mut proxy = tokio::process::Command::new(caddy);
     proxy.args(["run", "--adapter", "caddyfile", "--config"]).arg(file).env("HOME", folder.path());
     passes_everything_on(proxy, port).await;
 }
 
-async fn below_a_path() -> Faces {
+async fn below_a_path() -> Outputs {
     let snapshot = snapshot("home", &telemetry(SiteKind::Powerwall3).await, Freshness::Live);
-    Faces::with(vec![snapshot], HttpSettings { base_path: "/powerwall".into(), ..http() }, 30 * SECOND)
+    Outputs::with(vec![snapshot], HttpSettings { base_path: "/powerwall".into(), ..http() }, 30 * SECOND)
 }
 
 /// Free a moment ago, which is as much as can be known of a port that another program will take.
@@ -201,8 +201,8 @@ fn compose_files_mount_what_is_there_and_set_what_is_known() {
     }
 }
 
-async fn home() -> Faces {
-    Faces::of(vec![snapshot("home", &telemetry(SiteKind::Powerwall3).await, Freshness::Live)])
+async fn home() -> Outputs {
+    Outputs::of(vec![snapshot("home", &telemetry(SiteKind::Powerwall3).await, Freshness::Live)])
 }
 
 #[actix_web::test]
@@ -212,7 +212,7 @@ async fn what_telegraf_asks_for_is_there() {
         let check = "import sys, tomllib; tomllib.load(open(sys.argv[1], 'rb'))";
         run(Command::new(python).args(["-c", check]).arg(config("telegraf/telegraf.conf")));
     }
-    let faces = home().await;
+    let outputs = home().await;
     let paths: Vec<&str> = conf
         .split('"')
         .filter_map(|text| text.strip_prefix("${POWERWALL_URL}"))
@@ -220,7 +220,7 @@ async fn what_telegraf_asks_for_is_there() {
         .collect();
     assert!(paths.len() >= 9, "{paths:?}");
     for path in paths {
-        let answer = faces.get(path).await;
+        let answer = outputs.get(path).await;
         assert_eq!(answer.status, 200, "{path}");
         if path != "/metrics" {
             let body: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -232,11 +232,11 @@ async fn what_telegraf_asks_for_is_there() {
 #[actix_web::test]
 async fn what_home_assistant_reads_is_there() {
     let list: Value = serde_norway::from_str(&text("home-assistant/rest.yaml")).unwrap();
-    let faces = home().await;
+    let outputs = home().await;
     let mut sensors = 0;
     for resource in list.as_array().unwrap() {
         let path = resource["resource"].as_str().unwrap().strip_prefix("http://localhost:8675").unwrap();
-        let body = faces.json(path).await;
+        let body = outputs.json(path).await;
         let kinds = ["sensor", "binary_sensor"].iter().filter_map(|kind| resource[kind].as_array());
         for sensor in kinds.flatten() {
             for template in ["value_template", "availability"] {

@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::Faces;
+use common::Outputs;
 use common::recorded::{default_gateway, recorded};
 use powerwall_server::model::{Freshness, Health};
 use serde_json::Value;
@@ -229,8 +229,8 @@ const PROXY_EXPIRED: Deviations = &[
     ("/tedapi/error", "the hint, in every state"),
 ];
 
-fn faces(freshness: Freshness) -> Faces {
-    Faces::of(vec![default_gateway(freshness)])
+fn outputs(freshness: Freshness) -> Outputs {
+    Outputs::of(vec![default_gateway(freshness)])
 }
 
 /// Places at which `ours` and `theirs` differ; the order of keys counts.
@@ -282,8 +282,8 @@ fn steps(path: &str) -> Vec<&str> {
 }
 
 /// What is served, beside what was recorded under `path`.
-async fn found(faces: &Faces, path: &str, theirs: &Value) -> Vec<String> {
-    let ours = faces.get(path).await;
+async fn found(outputs: &Outputs, path: &str, theirs: &Value) -> Vec<String> {
+    let ours = outputs.get(path).await;
     let route = if path == "/" { path } else { path.trim_end_matches('/') };
     let mut found = Vec::new();
     if theirs["status"] != ours.status {
@@ -301,14 +301,19 @@ async fn found(faces: &Faces, path: &str, theirs: &Value) -> Vec<String> {
 
 /// Asks for everything that was recorded, but for what `skip` names. Lists marked `false` may be longer than
 /// needed: they serve several states.
-async fn compare(golden: &Value, faces: &Faces, skip: impl Fn(&str) -> bool, lists: &[(Deviations, bool)]) {
+async fn compare(
+    golden: &Value,
+    outputs: &Outputs,
+    skip: impl Fn(&str) -> bool,
+    lists: &[(Deviations, bool)],
+) {
     let (mut unexpected, mut used) = (Vec::new(), BTreeSet::new());
     for (path, theirs) in golden.as_object().unwrap() {
         let later = NOT_YET.iter().any(|prefix| path.starts_with(prefix));
         if later || skip(path) {
             continue;
         }
-        for difference in found(faces, path, theirs).await {
+        for difference in found(outputs, path, theirs).await {
             let place = steps(difference.split(": ").next().unwrap());
             let known = lists.iter().flat_map(|(list, _)| list.iter());
             let listed: Vec<_> = known.filter(|(pattern, _)| is_meant(&steps(pattern), &place)).collect();
@@ -328,21 +333,21 @@ async fn compare(golden: &Value, faces: &Faces, skip: impl Fn(&str) -> bool, lis
 async fn a_fresh_gateway_is_told_as_before() {
     let golden = recorded("server-0.13.0-one-fresh");
     let lists = [(ALWAYS, true), (WITH_DATA, true), (FRESH, true)];
-    compare(&golden, &faces(Freshness::Live), |_| false, &lists).await;
+    compare(&golden, &outputs(Freshness::Live), |_| false, &lists).await;
 }
 
 #[actix_web::test]
 async fn a_gateway_that_missed_a_poll_is_told_as_before_but_for_the_sum() {
     let golden = recorded("server-0.13.0-one-stale");
     let lists = [(ALWAYS, false), (WITH_DATA, false), (STALE, true)];
-    compare(&golden, &faces(Freshness::Stale), |_| false, &lists).await;
+    compare(&golden, &outputs(Freshness::Stale), |_| false, &lists).await;
 }
 
 #[actix_web::test]
 async fn an_expired_gateway_is_told_as_before_but_for_invented_values() {
     let golden = recorded("server-0.13.0-one-expired");
     let lists = [(ALWAYS, false), (WITHOUT_DATA, true), (EXPIRED, true)];
-    compare(&golden, &faces(Freshness::Expired), |_| false, &lists).await;
+    compare(&golden, &outputs(Freshness::Expired), |_| false, &lists).await;
 }
 
 #[actix_web::test]
@@ -352,13 +357,13 @@ async fn a_gateway_that_never_answered_is_told_as_before_but_for_invented_values
     snapshot.health = Health::default();
     let golden = recorded("server-0.13.0-never-fresh");
     let lists = [(ALWAYS, false), (WITHOUT_DATA, true), (NEVER, true)];
-    compare(&golden, &Faces::of(vec![snapshot]), |_| false, &lists).await;
+    compare(&golden, &Outputs::of(vec![snapshot]), |_| false, &lists).await;
 }
 
 #[actix_web::test]
 async fn without_gateways_everything_answers_as_before() {
     let golden = recorded("server-0.13.0-none-fresh");
-    compare(&golden, &Faces::of(Vec::new()), |_| false, &[(ALWAYS, false), (NO_GATEWAY, true)]).await;
+    compare(&golden, &Outputs::of(Vec::new()), |_| false, &[(ALWAYS, false), (NO_GATEWAY, true)]).await;
 }
 
 #[actix_web::test]
@@ -367,7 +372,7 @@ async fn what_only_the_proxy_has_is_there() {
     let golden = recorded("proxy-t97-tedapi_fresh");
     let both =
         |path: &str| server.get(path).is_some() || golden[path]["status"].is_null() && path != "/bogus";
-    compare(&golden, &faces(Freshness::Live), both, &[(PROXY, true)]).await;
+    compare(&golden, &outputs(Freshness::Live), both, &[(PROXY, true)]).await;
 }
 
 #[actix_web::test]
@@ -375,5 +380,5 @@ async fn what_only_the_proxy_has_is_there_without_data() {
     let server = recorded("server-0.13.0-one-fresh");
     let golden = recorded("proxy-t97-tedapi_ttl-expired");
     let both = |path: &str| server.get(path).is_some();
-    compare(&golden, &faces(Freshness::Expired), both, &[(PROXY_EXPIRED, true)]).await;
+    compare(&golden, &outputs(Freshness::Expired), both, &[(PROXY_EXPIRED, true)]).await;
 }

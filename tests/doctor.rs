@@ -17,7 +17,8 @@ async fn start(kind: SiteKind) -> GatewayHandle {
 }
 
 fn ways(gateway: &GatewayHandle, folder: &Path, credentials: Value) -> Ways {
-    let mut entry = json!({ "id": "home", "host": gateway.addr.ip().to_string(), "port": gateway.addr.port(), "timeout": 2 });
+    let (host, port) = (gateway.addr.ip().to_string(), gateway.addr.port());
+    let mut entry = json!({ "id": "home", "host": host, "port": port, "timeout": 2 });
     entry.as_object_mut().unwrap().extend(credentials.as_object().unwrap().clone());
     let environment = [
         ("PW_GATEWAYS".to_owned(), json!([entry]).to_string()),
@@ -167,9 +168,9 @@ async fn a_scan_finds_gateways_and_nothing_else() {
     let second = Duration::from_secs(1);
     let found = scan(&networks, old.addr.port(), second).await;
     assert_eq!(found.len(), 1, "{found:?}");
-    let told = report(&found);
-    assert!(told.contains("127.0.0.1") && told.contains("1232100-00-J--TG2600001A1"), "{told}");
-    assert!(told.contains("PW_HOST=127.0.0.1 and PW_PASSWORD"), "{told}");
+    let reported = report(&found);
+    assert!(reported.contains("127.0.0.1") && reported.contains("1232100-00-J--TG2600001A1"), "{reported}");
+    assert!(reported.contains("PW_HOST=127.0.0.1 and PW_PASSWORD"), "{reported}");
     let document = document(&found);
     assert_eq!(
         (&document[0]["ip"], &document[0]["firmware"]),

@@ -233,12 +233,12 @@ async fn they_are_in_every_body_feed_and_metric_that_has_energies() {
             awc::Client::default().get(format!("http://{address}{path}")).send().await.unwrap();
         String::from_utf8(response.body().limit(1 << 20).await.unwrap().to_vec()).unwrap()
     };
-    let told = async || {
+    let reported = async || {
         let aggregates: Value = serde_json::from_str(&get("/aggregates").await).unwrap_or_default();
         aggregates["solar"]["energy_exported"].is_number()
     };
     for _ in 0..200 {
-        if told().await {
+        if reported().await {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,4 +1,4 @@
-//! The live feed over real sockets: what clients are told, in which order, and what it costs.
+//! The live feed over real sockets: what clients get, in which order, and what it costs.
 
 mod common;
 
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use common::sockets::{
     Client, PATIENCE, connect, connect_with_buffer, connect_with_small_buffer, frame, publish, refusal,
 };
-use common::{Faces, SECOND, http, settings, snapshot, telemetry};
+use common::{Outputs, SECOND, http, settings, snapshot, telemetry};
 use futures_util::StreamExt;
 use powerwall_server::app::Service;
 use powerwall_server::model::Freshness::{Expired, Live, Never, Stale};
@@ -23,12 +23,12 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-async fn one_gateway() -> Faces {
-    Faces::of(vec![snapshot("home", &telemetry(SiteKind::Powerwall3).await, Live)])
+async fn one_gateway() -> Outputs {
+    Outputs::of(vec![snapshot("home", &telemetry(SiteKind::Powerwall3).await, Live)])
 }
 
-async fn listen(faces: &Faces, path: &str) -> Client {
-    connect(faces.addr, path, None).await.unwrap()
+async fn listen(outputs: &Outputs, path: &str) -> Client {
+    connect(outputs.addr, path, None).await.unwrap()
 }
 
 /// The next message that is no beat.
@@ -58,10 +58,10 @@ fn place(message: &Value, epoch: &Value) -> String {
 #[actix_web::test]
 async fn the_state_comes_first_and_then_only_what_changed() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::of(vec![snapshot("home", &telemetry, Live), snapshot("barn", &telemetry, Never)]);
-    let mut client = listen(&faces, "/ws/live").await;
+    let outputs = Outputs::of(vec![snapshot("home", &telemetry, Live), snapshot("barn", &telemetry, Never)]);
+    let mut client = listen(&outputs, "/ws/live").await;
     let state = frame(&mut client).await;
-    assert_eq!((&state["type"], &state["epoch"]), (&json!("state"), &json!(faces.feed.epoch())));
+    assert_eq!((&state["type"], &state["epoch"]), (&json!("state"), &json!(outputs.feed.epoch())));
     let values = state["state"].as_object().unwrap();
     assert_eq!(values["order"], json!(["home", "barn"]));
     assert_eq!(values["service"]["epoch"], state["epoch"]);
@@ -74,7 +74,7 @@ async fn the_state_comes_first_and_then_only_what_changed() {
     let of_barn: Vec<_> = values.keys().filter(|key| key.starts_with("gateway/barn/")).collect();
     assert_eq!(of_barn, ["gateway/barn/status", "gateway/barn/links"], "no data, no sections of data");
     assert_eq!(values["gateway/barn/status"]["taken_at"], Value::Null);
-    publish(&faces, "home", 7.0);
+    publish(&outputs, "home", 7.0);
     let change = news(&mut client).await;
     assert_eq!(change["seq"].as_u64(), state["seq"].as_u64().map(|seq| seq + 1));
     let set: Vec<_> = change["set"].as_object().unwrap().keys().collect();
@@ -85,90 +85,90 @@ async fn the_state_comes_first_and_then_only_what_changed() {
 
 #[actix_web::test]
 async fn a_request_gets_what_a_listener_gets_first() {
-    let faces = one_gateway().await;
-    let body = faces.json("/api/live").await;
-    let mut client = listen(&faces, "/ws/live").await;
+    let outputs = one_gateway().await;
+    let body = outputs.json("/api/live").await;
+    let mut client = listen(&outputs, "/ws/live").await;
     let state = frame(&mut client).await;
     assert_eq!(
         (&body["type"], &body["state"], &body["seq"]),
         (&json!("state"), &state["state"], &state["seq"])
     );
     for path in ["/api/live", "/api/live/"] {
-        let head = faces.send(Method::HEAD, path, &[]).await;
+        let head = outputs.send(Method::HEAD, path, &[]).await;
         assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
     }
-    assert_eq!(faces.get("/ws/live").await.status, 400, "not a WebSocket");
+    assert_eq!(outputs.get("/ws/live").await.status, 400, "not a WebSocket");
 }
 
 #[actix_web::test]
 async fn numbers_have_no_gap_and_every_client_sees_the_same_from_one_rendering() {
     const CLIENTS: usize = 40;
     const CHANGES: i32 = 12;
-    let faces = one_gateway().await;
+    let outputs = one_gateway().await;
     let mut clients = Vec::new();
     let mut first = 0;
     for _ in 0..CLIENTS {
-        let mut client = listen(&faces, "/ws/live").await;
+        let mut client = listen(&outputs, "/ws/live").await;
         first = status(&mut client).await.0;
         clients.push(client);
     }
-    let before = faces.feed.serialised();
+    let before = outputs.feed.serialised();
     for change in 1..=CHANGES {
-        publish(&faces, "home", f64::from(change));
+        publish(&outputs, "home", f64::from(change));
         for client in &mut clients {
             let (seq, status) = status(client).await;
             assert_eq!(seq, first + u64::try_from(change).unwrap());
             assert_eq!(status["taken_at"], f64::from(change));
         }
     }
-    let serialised = faces.feed.serialised() - before;
+    let serialised = outputs.feed.serialised() - before;
     // Twelve changes, and beats should this take long.
     assert!(serialised < CLIENTS as u64, "{serialised} for {CHANGES} changes and {CLIENTS} clients");
 }
 
 #[actix_web::test]
 async fn nothing_is_rendered_while_nobody_listens() {
-    let faces = one_gateway().await;
+    let outputs = one_gateway().await;
     for change in 1..=5 {
-        publish(&faces, "home", f64::from(change));
+        publish(&outputs, "home", f64::from(change));
         sleep(Duration::from_millis(150)).await;
     }
-    assert_eq!(faces.feed.serialised(), 0);
-    let mut client = listen(&faces, "/ws/live").await;
+    assert_eq!(outputs.feed.serialised(), 0);
+    let mut client = listen(&outputs, "/ws/live").await;
     assert_eq!(status(&mut client).await.1["taken_at"], 5.0);
 }
 
 #[actix_web::test]
 async fn who_comes_back_gets_what_it_missed() {
-    let faces = one_gateway().await;
-    let mut steady = listen(&faces, "/ws/live").await;
+    let outputs = one_gateway().await;
+    let mut steady = listen(&outputs, "/ws/live").await;
     let state = frame(&mut steady).await;
     let mut changes = Vec::new();
     for change in 1..=4 {
-        publish(&faces, "home", f64::from(change));
+        publish(&outputs, "home", f64::from(change));
         changes.push(news(&mut steady).await);
     }
-    let mut back = listen(&faces, &place(&changes[1], &state["epoch"])).await;
+    let mut back = listen(&outputs, &place(&changes[1], &state["epoch"])).await;
     assert_eq!(frame(&mut back).await, changes[2]);
     assert_eq!(frame(&mut back).await, changes[3]);
-    let mut up_to_date = listen(&faces, &place(&changes[3], &state["epoch"])).await;
-    let told = frame(&mut up_to_date).await;
-    assert_eq!((&told["type"], &told["seq"]), (&json!("beat"), &changes[3]["seq"]));
-    publish(&faces, "home", 5.0);
+    let mut up_to_date = listen(&outputs, &place(&changes[3], &state["epoch"])).await;
+    let beat = frame(&mut up_to_date).await;
+    assert_eq!((&beat["type"], &beat["seq"]), (&json!("beat"), &changes[3]["seq"]));
+    publish(&outputs, "home", 5.0);
     assert_eq!(news(&mut up_to_date).await["type"], "change");
     let another = json!("0123456789abcdef");
     for path in [&place(&changes[1], &another), "/ws/live?resume=x", "/ws/live?resume=", "/ws/live?resume=-1"]
     {
-        assert_eq!(frame(&mut listen(&faces, path).await).await["type"], "state", "{path}");
+        assert_eq!(frame(&mut listen(&outputs, path).await).await["type"], "state", "{path}");
     }
     let ahead = json!({ "seq": 1_000_000 });
-    assert_eq!(frame(&mut listen(&faces, &place(&ahead, &state["epoch"])).await).await["type"], "state");
+    assert_eq!(frame(&mut listen(&outputs, &place(&ahead, &state["epoch"])).await).await["type"], "state");
 }
 
 #[actix_web::test]
 async fn silence_is_ended_by_a_beat() {
-    let faces = one_gateway().await;
-    let mut client = listen(&faces, "/ws/live").await;
+    let outputs = one_gateway().await;
+    let mut client = listen(&outputs, "/ws/live").await;
     let state = frame(&mut client).await;
     let beat = frame(&mut client).await;
     assert_eq!((&beat["type"], &beat["seq"]), (&json!("beat"), &state["seq"]));
@@ -184,8 +184,8 @@ async fn data_that_expires_keeps_its_values_and_says_how_old_they_are() {
     // expired.
     fading.reading.as_mut().unwrap().taken = Instant::now() - Duration::from_millis(28_500);
     let gone = snapshot("barn", &telemetry, Expired);
-    let faces = Faces::of(vec![fading, gone]);
-    let mut client = listen(&faces, "/ws/live").await;
+    let outputs = Outputs::of(vec![fading, gone]);
+    let mut client = listen(&outputs, "/ws/live").await;
     let state = frame(&mut client).await["state"].clone();
     assert_eq!(state["gateway/barn/status"]["freshness"], "expired");
     assert_eq!(state["gateway/barn/status"]["taken_at"], 1_795_000_000.0);
@@ -240,8 +240,8 @@ struct Events {
 }
 
 impl Events {
-    async fn of(faces: &Faces, path: &str, last: Option<&str>) -> Self {
-        let mut request = HttpClient::default().get(format!("http://{}{path}", faces.addr));
+    async fn of(outputs: &Outputs, path: &str, last: Option<&str>) -> Self {
+        let mut request = HttpClient::default().get(format!("http://{}{path}", outputs.addr));
         if let Some(last) = last {
             request = request.insert_header(("last-event-id", last));
         }
@@ -277,20 +277,21 @@ impl Events {
 
 #[actix_web::test]
 async fn server_sent_events_tell_the_same_and_go_on_after_the_last_one_seen() {
-    let faces = one_gateway().await;
-    let mut events = Events::of(&faces, "/sse/live", None).await;
+    let outputs = one_gateway().await;
+    let mut events = Events::of(&outputs, "/sse/live", None).await;
     let (name, id, state) = events.next().await.unwrap();
     assert_eq!(name, "state");
-    assert_eq!(id, format!("{}-{}", faces.feed.epoch(), state["seq"]));
-    let mut socket = listen(&faces, "/ws/live").await;
+    assert_eq!(id, format!("{}-{}", outputs.feed.epoch(), state["seq"]));
+    let mut socket = listen(&outputs, "/ws/live").await;
     assert_eq!(frame(&mut socket).await["state"], state["state"]);
     for change in 1..=3 {
-        publish(&faces, "home", f64::from(change));
+        publish(&outputs, "home", f64::from(change));
         let (name, _, data) = events.next().await.unwrap();
         assert_eq!((name.as_str(), data), ("change", news(&mut socket).await));
     }
     let path = format!("/sse/live?resume={id}");
-    for mut back in [Events::of(&faces, "/sse/live", Some(&id)).await, Events::of(&faces, &path, None).await]
+    for mut back in
+        [Events::of(&outputs, "/sse/live", Some(&id)).await, Events::of(&outputs, &path, None).await]
     {
         for change in 1..=3 {
             let (name, _, data) = back.next().await.unwrap();
@@ -298,7 +299,7 @@ async fn server_sent_events_tell_the_same_and_go_on_after_the_last_one_seen() {
             assert_eq!(data["set"]["gateway/home/status"]["taken_at"], f64::from(change));
         }
     }
-    faces.feed.close();
+    outputs.feed.close();
     assert!(events.next().await.is_none(), "it ends when the service stops");
 }
 
@@ -307,28 +308,28 @@ async fn pages_of_other_origins_are_refused_and_the_base_path_is_known() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     let listed = AllowedOrigins::Listed(vec!["http://wall.local".into()]);
     let http = HttpSettings { origins: listed, base_path: "/pw".into(), ..http() };
-    let faces = Faces::with(vec![snapshot("home", &telemetry, Live)], http, PATIENCE);
+    let outputs = Outputs::with(vec![snapshot("home", &telemetry, Live)], http, PATIENCE);
     for (base, slash) in [("", ""), ("/pw", ""), ("", "/"), ("/pw", "/")] {
         for path in ["/ws/aggregate", "/ws/gateway/home"] {
             let path = format!("{base}{path}{slash}");
-            assert_eq!(refusal(faces.addr, &path, Some("http://wall.local")).await, None, "{path}");
+            assert_eq!(refusal(outputs.addr, &path, Some("http://wall.local")).await, None, "{path}");
         }
         let (socket, events) = (format!("{base}/ws/live{slash}"), format!("{base}/sse/live{slash}"));
-        assert_eq!(refusal(faces.addr, &socket, Some("http://wall.local")).await, None);
-        assert_eq!(refusal(faces.addr, &socket, Some("http://evil.example")).await, Some(403));
+        assert_eq!(refusal(outputs.addr, &socket, Some("http://wall.local")).await, None);
+        assert_eq!(refusal(outputs.addr, &socket, Some("http://evil.example")).await, Some(403));
         let origin = [("origin", "http://evil.example")];
-        assert_eq!(faces.send(Method::GET, &events, &origin).await.status, 403);
-        Events::of(&faces, &events, None).await.next().await.unwrap();
-        assert_eq!(faces.json(&format!("{base}/api/live")).await["type"], "state");
+        assert_eq!(outputs.send(Method::GET, &events, &origin).await.status, 403);
+        Events::of(&outputs, &events, None).await.next().await.unwrap();
+        assert_eq!(outputs.json(&format!("{base}/api/live")).await["type"], "state");
     }
-    let request = HttpClient::default().get(format!("http://{}/sse/live", faces.addr));
+    let request = HttpClient::default().get(format!("http://{}/sse/live", outputs.addr));
     let response = request.insert_header(("origin", "http://wall.local")).send().await.unwrap();
     assert_eq!(response.headers().get("access-control-allow-origin").unwrap(), "http://wall.local");
 }
 
-/// Publishes a reading that can be told by its time and makes a large change.
-fn publish_large(faces: &Faces, taken_at: f64) {
-    let board = faces.directory.get("home").unwrap().board.clone();
+/// Publishes a reading that is known by its time and makes a large change.
+fn publish_large(outputs: &Outputs, taken_at: f64) {
+    let board = outputs.directory.get("home").unwrap().board.clone();
     let mut next = Snapshot::clone(&board.read());
     next.sequence += 1;
     next.reading.as_mut().unwrap().taken_at = taken_at;
@@ -341,20 +342,20 @@ fn publish_large(faces: &Faces, taken_at: f64) {
 async fn a_slow_client_gets_the_newest_state_and_one_that_takes_nothing_is_let_go() {
     const CHANGES: i32 = 40;
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::with(vec![snapshot("home", &telemetry, Stale)], http(), 6 * SECOND);
-    actix_web::rt::spawn(faces.sessions.clone().watch());
-    let mut good = listen(&faces, "/ws/live").await;
-    let mut slow = connect_with_buffer(faces.addr, "/ws/live", 64 << 10).await;
-    let stuck = connect_with_small_buffer(faces.addr, "/ws/live").await;
+    let outputs = Outputs::with(vec![snapshot("home", &telemetry, Stale)], http(), 6 * SECOND);
+    actix_web::rt::spawn(outputs.sessions.clone().watch());
+    let mut good = listen(&outputs, "/ws/live").await;
+    let mut slow = connect_with_buffer(outputs.addr, "/ws/live", 64 << 10).await;
+    let stuck = connect_with_small_buffer(outputs.addr, "/ws/live").await;
     frame(&mut good).await;
     let first = frame(&mut slow).await["seq"].as_u64().unwrap();
     let good = async {
         for change in 1..=CHANGES {
-            publish_large(&faces, f64::from(change));
+            publish_large(&outputs, f64::from(change));
             loop {
-                let told = news(&mut good).await;
-                assert_eq!(told["type"], "change", "nothing is skipped for it");
-                if told["set"]["gateway/home/status"]["taken_at"] == json!(f64::from(change)) {
+                let heard = news(&mut good).await;
+                assert_eq!(heard["type"], "change", "nothing is skipped for it");
+                if heard["set"]["gateway/home/status"]["taken_at"] == json!(f64::from(change)) {
                     break;
                 }
             }
@@ -381,7 +382,7 @@ async fn a_slow_client_gets_the_newest_state_and_one_that_takes_nothing_is_let_g
     let ((), messages) = tokio::join!(good, slow);
     assert!(messages.iter().any(|kind| kind == "state"), "it skipped to a state");
     let left = async {
-        while faces.sessions.count() > 2 {
+        while outputs.sessions.count() > 2 {
             sleep(Duration::from_millis(20)).await;
         }
     };

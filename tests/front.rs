@@ -6,20 +6,22 @@ use std::io::Read;
 use std::time::Duration;
 
 use actix_web::http::Method;
-use common::{Answer, Faces, SECOND, http, snapshot, telemetry};
+use common::{Answer, Outputs, SECOND, http, snapshot, telemetry};
 use flate2::read::GzDecoder;
 use powerwall_server::model::Freshness::Live;
-use powerwall_server::settings::{HttpSettings, RateLimit, Secret};
+use powerwall_server::settings::{Access, HttpSettings, RateLimit, Secret};
 use powerwall_server::simulator::SiteKind;
 use serde_json::{Value, json};
 
-async fn faces(http: HttpSettings) -> Faces {
+async fn outputs(http: HttpSettings) -> Outputs {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    Faces::with(vec![snapshot("home", &telemetry, Live)], http, 30 * SECOND)
+    Outputs::with(vec![snapshot("home", &telemetry, Live)], http, 30 * SECOND)
 }
 
-async fn guarded() -> Faces {
-    faces(HttpSettings { control_secret: Some(Secret::new("open sesame to me")), ..http() }).await
+async fn guarded() -> Outputs {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let access = Access::owned_by(Secret::new("open sesame to me"));
+    Outputs::accessed(vec![snapshot("home", &telemetry, Live)], http(), access)
 }
 
 fn detail(answer: &Answer) -> (u16, String) {
@@ -29,7 +31,7 @@ fn detail(answer: &Answer) -> (u16, String) {
 
 #[actix_web::test]
 async fn orders_need_the_control_token() {
-    let open = faces(http()).await;
+    let open = outputs(http()).await;
     let answer =
         open.send(Method::POST, "/health/reset", &[("authorization", "Bearer open sesame to me")]).await;
     assert_eq!(detail(&answer), (403, "Control features not enabled".into()));
@@ -75,13 +77,13 @@ async fn statistics_start_anew_for_who_has_the_token_and_for_nobody_else() {
     assert_eq!(detail(&answer), (401, "Invalid control token".into()));
     assert_ne!(guarded.json("/stats").await["gets"], 0);
     assert_eq!(guarded.send(Method::GET, "/stats/clear", &token).await.status, 200);
-    let answer = faces(http()).await.get("/stats/clear").await;
+    let answer = outputs(http()).await.get("/stats/clear").await;
     assert_eq!(detail(&answer), (403, "Control features not enabled".into()));
 }
 
 #[actix_web::test]
 async fn who_must_log_in_may_and_learns_nothing() {
-    let app = faces(http()).await;
+    let app = outputs(http()).await;
     let answer = app.send(Method::POST, "/api/login/Basic", &[]).await;
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(
@@ -100,7 +102,7 @@ async fn who_must_log_in_may_and_learns_nothing() {
 #[actix_web::test]
 async fn one_client_that_asks_too_much_is_told_when_to_come_back() {
     let limit = RateLimit { requests: 3, window: Duration::from_secs(3600), most_clients: 10 };
-    let app = faces(HttpSettings { rate_limit: Some(limit), ..http() }).await;
+    let app = outputs(HttpSettings { rate_limit: Some(limit), ..http() }).await;
     for _ in 0..3 {
         assert_eq!(app.get("/soe").await.status, 200);
     }
@@ -115,7 +117,7 @@ async fn one_client_that_asks_too_much_is_told_when_to_come_back() {
 
 #[actix_web::test]
 async fn other_names_for_this_machine_are_refused_if_the_settings_say_so() {
-    let app = faces(HttpSettings { hosts: Some(vec!["wall.local".into()]), ..http() }).await;
+    let app = outputs(HttpSettings { hosts: Some(vec!["wall.local".into()]), ..http() }).await;
     for (host, expected) in [
         ("wall.local", 200),
         ("Wall.Local:8675", 200),
@@ -127,13 +129,13 @@ async fn other_names_for_this_machine_are_refused_if_the_settings_say_so() {
     ] {
         assert_eq!(app.send(Method::GET, "/soe", &[("host", host)]).await.status, expected, "{host}");
     }
-    let everybody = faces(http()).await;
+    let everybody = outputs(http()).await;
     assert_eq!(everybody.send(Method::GET, "/soe", &[("host", "any.name")]).await.status, 200);
 }
 
 #[actix_web::test]
 async fn large_bodies_are_compressed_for_who_takes_them_so() {
-    let app = faces(http()).await;
+    let app = outputs(http()).await;
     for path in ["/vitals", "/api/gateways/home", "/api/aggregate"] {
         let plain = app.send(Method::GET, path, &[("accept-encoding", "identity")]).await;
         assert_eq!(plain.header("content-encoding"), None, "{path}");
@@ -182,8 +184,8 @@ async fn what_is_asked_is_not_repeated() {
 
 #[actix_web::test]
 async fn browsers_keep_scripts_as_long_as_the_settings_say_and_nothing_else() {
-    let kept = faces(HttpSettings { browser_cache: 60 * SECOND, ..http() }).await;
-    let default = faces(http()).await;
+    let kept = outputs(HttpSettings { browser_cache: 60 * SECOND, ..http() }).await;
+    let default = outputs(http()).await;
     for (path, with, without) in [
         ("/static/live.js", "max-age=60", "no-cache"),
         ("/favicon.ico", "max-age=60", "no-cache"),

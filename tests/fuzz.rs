@@ -204,11 +204,11 @@ async fn write_the_corpus_that_the_simulator_knows() {
         let channel = FrameChannel::new(recorder, LinkKind::Tedapi);
         use_link(&mut TedapiLink::over("home", channel, Queries::of(QuerySet::V2024_06), "192.168.91.1"))
             .await;
-        let told = answers.take();
-        let bodies: Vec<&[u8]> = told.iter().map(|(_, _, answer)| &*answer.body).collect();
+        let taken = answers.take();
+        let bodies: Vec<&[u8]> = taken.iter().map(|(_, _, answer)| &*answer.body).collect();
         keep("tedapi_link", name, &bodies.join(SEPARATOR));
         let of = |wanted: Role| {
-            told.iter().filter(move |(role, ..)| *role == wanted).map(|(_, _, answer)| answer.body.clone())
+            taken.iter().filter(move |(role, ..)| *role == wanted).map(|(_, _, answer)| answer.body.clone())
         };
         for role in [Role::Controller, Role::Config, Role::SystemInfo] {
             let frame = of(role).next().unwrap();
@@ -233,15 +233,15 @@ async fn write_the_corpus_that_the_simulator_knows() {
             certificate: CertificatePolicy::Off,
         };
         use_link(&mut LocalLink::over("home", recorder, &config, Memory::new("192.168.91.1", None))).await;
-        let told = answers.take();
-        let lines = told.iter().map(|(_, _, answer)| {
+        let taken = answers.take();
+        let lines = taken.iter().map(|(_, _, answer)| {
             let head = [vec![answer.status.to_string()], answer.set_cookies.clone()].concat().join("|");
             [head.as_bytes(), b"\n", &*answer.body].concat()
         });
         keep("customer_link", name, &lines.collect::<Vec<_>>().join(SEPARATOR));
         let documents = Endpoint::ALL.map(|endpoint| {
             let mut found =
-                told.iter().filter(|(_, path, answer)| path == endpoint.path() && answer.status == 200);
+                taken.iter().filter(|(_, path, answer)| path == endpoint.path() && answer.status == 200);
             found.next().map(|(_, _, answer)| answer.body.clone()).unwrap_or_default()
         });
         keep("customer_documents", name, &documents.join(SEPARATOR));

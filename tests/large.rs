@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use common::sockets::{PATIENCE, connect, frame};
-use common::{Answer, Faces, SECOND, http, snapshot, telemetry};
+use common::{Answer, Outputs, SECOND, http, snapshot, telemetry};
 use powerwall_server::frames::HOUSE;
 use powerwall_server::model::Freshness::{Live, Never};
 use powerwall_server::model::{Snapshot, Telemetry};
@@ -35,10 +35,10 @@ fn named(number: usize, telemetry: &Arc<Telemetry>) -> Snapshot {
     snapshot(&format!("g{number}"), telemetry, if number == 5 { Never } else { Live })
 }
 
-async fn fleet(gateways: usize, http: HttpSettings, stall_limit: Duration) -> Faces {
+async fn fleet(gateways: usize, http: HttpSettings, stall_limit: Duration) -> Outputs {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     let snapshots = (0..gateways).map(|number| named(number, &telemetry)).collect();
-    Faces::with(snapshots, http, stall_limit)
+    Outputs::with(snapshots, http, stall_limit)
 }
 
 /// The ids in a list, in order. The gateway without data is not in every one.
@@ -62,9 +62,9 @@ fn names(numbers: impl Iterator<Item = usize>, list: &[String]) -> Vec<String> {
 #[actix_web::test]
 async fn pages_follow_one_another_and_make_the_whole() {
     for gateways in [8, HOUSE + 8] {
-        let faces = fleet(gateways, http(), 30 * SECOND).await;
+        let outputs = fleet(gateways, http(), 30 * SECOND).await;
         for (path, list) in LISTS {
-            let whole = faces.get(path).await;
+            let whole = outputs.get(path).await;
             let all = ids(&parsed(&whole), list);
             assert_eq!(all, names(0..gateways, &all), "{path}");
             let is_streamed = whole.header("content-length").is_none();
@@ -72,7 +72,7 @@ async fn pages_follow_one_another_and_make_the_whole() {
 
             let (mut next, mut seen) = (Some("?limit=3".to_owned()), Vec::new());
             while let Some(query) = next {
-                let page = faces.get(&format!("{path}{query}")).await;
+                let page = outputs.get(&format!("{path}{query}")).await;
                 assert_eq!((page.status, page.header("content-type")), (200, Some("application/json")));
                 let found = ids(&parsed(&page), list);
                 assert!(found.len() <= 3, "{path}{query}");
@@ -87,18 +87,18 @@ async fn pages_follow_one_another_and_make_the_whole() {
 
 #[actix_web::test]
 async fn a_page_that_cannot_be_is_refused() {
-    let faces = fleet(3, http(), 30 * SECOND).await;
+    let outputs = fleet(3, http(), 30 * SECOND).await;
     for (path, _) in LISTS {
         for limit in ["0", "-1", "x", "", "1.5", "99999999999999999999999"] {
-            let answer = faces.get(&format!("{path}?limit={limit}")).await;
+            let answer = outputs.get(&format!("{path}?limit={limit}")).await;
             assert_eq!(answer.status, 400, "{path} {limit}");
             assert_eq!(parsed(&answer)["detail"], "limit must be a whole number above 0");
         }
-        let answer = faces.get(&format!("{path}?after=nobody")).await;
+        let answer = outputs.get(&format!("{path}?after=nobody")).await;
         assert_eq!(parsed(&answer)["detail"], "Gateway nobody not found", "{path}");
         assert_eq!(answer.status, 404);
         assert_eq!(
-            faces.get(&format!("{path}?after=g2")).await.status,
+            outputs.get(&format!("{path}?after=g2")).await.status,
             200,
             "nothing is behind the last one"
         );
@@ -107,18 +107,18 @@ async fn a_page_that_cannot_be_is_refused() {
 
 #[actix_web::test]
 async fn a_fleet_has_the_bytes_of_its_gateways() {
-    let faces = fleet(HOUSE + 8, http(), 30 * SECOND).await;
+    let outputs = fleet(HOUSE + 8, http(), 30 * SECOND).await;
     let parts = [("/api/aggregate/vitals", "vitals"), ("/api/aggregate/strings", "strings")];
     for (path, part) in parts {
         let mut expected = Vec::new();
         for number in (0..HOUSE + 8).filter(|number| *number != 5) {
-            let body = faces.get(&format!("/api/gateways/g{number}/{part}")).await.body;
+            let body = outputs.get(&format!("/api/gateways/g{number}/{part}")).await.body;
             expected.push(format!("\"g{number}\":{}", String::from_utf8_lossy(&body)));
         }
-        let whole = faces.get(path).await.body;
+        let whole = outputs.get(path).await.body;
         assert_eq!(String::from_utf8_lossy(&whole), format!("{{{}}}", expected.join(",")), "{path}");
     }
-    let metrics = faces.get("/metrics").await;
+    let metrics = outputs.get("/metrics").await;
     assert_eq!(metrics.header("content-length"), None);
     let text = String::from_utf8(metrics.body.to_vec()).unwrap();
     let families: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
@@ -131,9 +131,9 @@ async fn a_fleet_has_the_bytes_of_its_gateways() {
 
 #[actix_web::test]
 async fn head_of_a_fleet_has_no_body() {
-    let faces = fleet(HOUSE + 1, http(), 30 * SECOND).await;
+    let outputs = fleet(HOUSE + 1, http(), 30 * SECOND).await;
     for path in ["/api/gateways", "/metrics"] {
-        let mut stream = TcpStream::connect(faces.addr).await.unwrap();
+        let mut stream = TcpStream::connect(outputs.addr).await.unwrap();
         let request = format!("HEAD {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -144,11 +144,11 @@ async fn head_of_a_fleet_has_no_body() {
 
 #[actix_web::test]
 async fn the_sum_over_a_fleet_reaches_websocket_clients_as_one_message() {
-    let faces = fleet(HOUSE + 8, http(), 30 * SECOND).await;
-    let mut client = connect(faces.addr, "/ws/aggregate", None).await.unwrap();
+    let outputs = fleet(HOUSE + 8, http(), 30 * SECOND).await;
+    let mut client = connect(outputs.addr, "/ws/aggregate", None).await.unwrap();
     for _ in 0..2 {
         let message = frame(&mut client).await;
-        let body = faces.json("/api/aggregate").await;
+        let body = outputs.json("/api/aggregate").await;
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(keys(&message), keys(&body));
         assert_eq!(keys(&message["gateways"]), keys(&body["gateways"]));
@@ -157,16 +157,16 @@ async fn the_sum_over_a_fleet_reaches_websocket_clients_as_one_message() {
 }
 
 /// A client that asks and does not read, and whose system takes little.
-async fn silent(faces: &Faces, path: &str) -> TcpStream {
+async fn silent(outputs: &Outputs, path: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    let mut stream = socket.connect(faces.addr).await.unwrap();
+    let mut stream = socket.connect(outputs.addr).await.unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).await.unwrap();
     stream
 }
 
-async fn cuts(faces: &Faces) -> f64 {
-    let metrics = faces.get("/metrics").await;
+async fn cuts(outputs: &Outputs) -> f64 {
+    let metrics = outputs.get("/metrics").await;
     let text = String::from_utf8(metrics.body.to_vec()).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("powerwall_server_clients_cut_total "));
     line.unwrap().parse().unwrap()
@@ -174,11 +174,11 @@ async fn cuts(faces: &Faces) -> f64 {
 
 #[actix_web::test]
 async fn who_does_not_take_an_answer_is_cut_and_counted_and_who_is_slow_is_not() {
-    let faces = fleet(4 * HOUSE, http(), 2 * SECOND).await;
-    assert_eq!(cuts(&faces).await, 0.0);
-    let stuck = [silent(&faces, "/api/aggregate/vitals").await, silent(&faces, "/openapi.json").await];
+    let outputs = fleet(4 * HOUSE, http(), 2 * SECOND).await;
+    assert_eq!(cuts(&outputs).await, 0.0);
+    let stuck = [silent(&outputs, "/api/aggregate/vitals").await, silent(&outputs, "/openapi.json").await];
     let slow = async {
-        let mut stream = silent(&faces, "/api/aggregate/vitals").await;
+        let mut stream = silent(&outputs, "/api/aggregate/vitals").await;
         let mut piece = vec![0; 4 << 10];
         // Longer than the limit, and always a little.
         for _ in 0..150 {
@@ -188,12 +188,12 @@ async fn who_does_not_take_an_answer_is_cut_and_counted_and_who_is_slow_is_not()
     };
     slow.await;
     let counted = async {
-        while cuts(&faces).await < 2.0 {
+        while cuts(&outputs).await < 2.0 {
             sleep(SECOND / 20).await;
         }
     };
     timeout(PATIENCE, counted).await.expect("both are cut");
-    assert_eq!(cuts(&faces).await, 2.0, "and nobody else is");
+    assert_eq!(cuts(&outputs).await, 2.0, "and nobody else is");
     for mut stream in stuck {
         let mut rest = Vec::new();
         // What waits in the system arrives, then the end or a reset.
@@ -205,7 +205,7 @@ async fn who_does_not_take_an_answer_is_cut_and_counted_and_who_is_slow_is_not()
 #[actix_web::test]
 async fn an_answer_depends_on_the_origin_and_on_what_is_accepted() {
     let origins = AllowedOrigins::Listed(vec!["https://home.example".into()]);
-    let faces = fleet(3, HttpSettings { origins, ..http() }, 30 * SECOND).await;
+    let outputs = fleet(3, HttpSettings { origins, ..http() }, 30 * SECOND).await;
     for (path, expected) in [
         ("/static/live.js", "Accept-Encoding, Origin"),
         ("/openapi.json", "Origin, Accept-Encoding"),
@@ -213,7 +213,7 @@ async fn an_answer_depends_on_the_origin_and_on_what_is_accepted() {
         ("/soe", "Origin"),
     ] {
         let headers = [("origin", "https://home.example"), ("accept-encoding", "gzip")];
-        let answer = faces.send(Method::GET, path, &headers).await;
+        let answer = outputs.send(Method::GET, path, &headers).await;
         assert_eq!(answer.header("vary"), Some(expected), "{path}");
     }
 }

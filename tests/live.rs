@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::raw::{self, client_frame, close_code, open};
 use common::sockets::{Client, PATIENCE, connect, connect_with_small_buffer, flood, frame, publish, refusal};
-use common::{Faces, SECOND, http, settings, snapshot, telemetry};
+use common::{Outputs, SECOND, http, settings, snapshot, telemetry};
 use futures_util::{SinkExt, StreamExt};
 use powerwall_server::app::Service;
 use powerwall_server::model::Freshness::{Live, Never};
@@ -23,14 +23,14 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 #[actix_web::test]
 async fn the_first_frame_is_what_a_request_would_get() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::of(vec![snapshot("home", &telemetry, Live), snapshot("barn", &telemetry, Never)]);
+    let outputs = Outputs::of(vec![snapshot("home", &telemetry, Live), snapshot("barn", &telemetry, Never)]);
     for (socket, route) in [
         ("/ws/gateway/home", "/api/gateways/home"),
         ("/ws/gateway/barn", "/api/gateways/barn"),
         ("/ws/aggregate", "/api/aggregate"),
     ] {
-        let mut client = connect(faces.addr, socket, None).await.unwrap();
-        let (mut frame, mut body) = (frame(&mut client).await, faces.json(route).await);
+        let mut client = connect(outputs.addr, socket, None).await.unwrap();
+        let (mut frame, mut body) = (frame(&mut client).await, outputs.json(route).await);
         for moving in ["age", "timestamp"] {
             frame[moving] = json!(0);
             body[moving] = json!(0);
@@ -46,25 +46,25 @@ async fn the_first_frame_is_what_a_request_would_get() {
 #[actix_web::test]
 async fn every_change_is_told_at_once() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
-    let mut client = connect(faces.addr, "/ws/gateway/home", None).await.unwrap();
+    let outputs = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
+    let mut client = connect(outputs.addr, "/ws/gateway/home", None).await.unwrap();
     frame(&mut client).await;
-    // If only the beat of each second told, this would take a minute and a half.
+    // If only the beat of each second came, this would take a minute and a half.
     let changes = async {
         for change in 1..=90 {
-            publish(&faces, "home", f64::from(change));
+            publish(&outputs, "home", f64::from(change));
             while frame(&mut client).await["last_updated"] != json!(f64::from(change)) {}
         }
     };
-    timeout(PATIENCE, changes).await.expect("told by the change, not by the clock");
+    timeout(PATIENCE, changes).await.expect("sent for the change, not by the clock");
 }
 
 #[actix_web::test]
 async fn without_any_change_a_frame_still_comes_and_is_older() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let outputs = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
     for path in ["/ws/gateway/home", "/ws/aggregate"] {
-        let mut client = connect(faces.addr, path, None).await.unwrap();
+        let mut client = connect(outputs.addr, path, None).await.unwrap();
         let (first, second) = (frame(&mut client).await, frame(&mut client).await);
         let age = |frame: &Value| match path {
             "/ws/aggregate" => frame["gateways"]["home"]["age"].as_f64().unwrap(),
@@ -77,10 +77,10 @@ async fn without_any_change_a_frame_still_comes_and_is_older() {
 #[actix_web::test]
 async fn an_unknown_gateway_is_refused() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
-    assert_eq!(refusal(faces.addr, "/ws/gateway/cabin", None).await, Some(404));
-    assert_eq!(refusal(faces.addr, "/ws/nothing", None).await, Some(404));
-    assert_eq!(faces.get("/ws/aggregate").await.status, 400, "not a WebSocket");
+    let outputs = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
+    assert_eq!(refusal(outputs.addr, "/ws/gateway/cabin", None).await, Some(404));
+    assert_eq!(refusal(outputs.addr, "/ws/nothing", None).await, Some(404));
+    assert_eq!(outputs.get("/ws/aggregate").await.status, 400, "not a WebSocket");
 }
 
 #[actix_web::test]
@@ -88,7 +88,7 @@ async fn pages_of_other_origins_are_refused_unless_they_are_listed() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     let start = |origins| {
         let http = HttpSettings { origins, base_path: "/pw".into(), ..http() };
-        Faces::with(vec![snapshot("home", &telemetry, Live)], http, PATIENCE)
+        Outputs::with(vec![snapshot("home", &telemetry, Live)], http, PATIENCE)
     };
     let listed = start(AllowedOrigins::Listed(vec!["http://wall.local".into()]));
     let own = format!("http://{}", listed.addr);
@@ -107,8 +107,8 @@ async fn pages_of_other_origins_are_refused_unless_they_are_listed() {
 #[actix_web::test]
 async fn pings_are_answered_and_chatter_is_not() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
-    let mut client = connect(faces.addr, "/ws/gateway/home", None).await.unwrap();
+    let outputs = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
+    let mut client = connect(outputs.addr, "/ws/gateway/home", None).await.unwrap();
     client.send(Message::text("hello?")).await.unwrap();
     client.send(Message::Ping("are you there".into())).await.unwrap();
     let pong = async {
@@ -134,7 +134,7 @@ async fn pings_are_answered_and_chatter_is_not() {
 #[actix_web::test]
 async fn bad_frames_are_closed_with_1002_and_large_ones_with_1009() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let outputs = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
     let cases: [(&str, Vec<u8>, u16); 12] = [
         ("a reserved bit", client_frame(0xc1, b"x"), 1002),
         ("an unknown opcode", client_frame(0x83, b"x"), 1002),
@@ -151,14 +151,14 @@ async fn bad_frames_are_closed_with_1002_and_large_ones_with_1009() {
     ];
     let tries = cases.iter().flat_map(|case| ["/ws/live", "/ws/gateway/home"].map(|path| (path, case)));
     let outcomes = tries.map(async |(path, (what, bytes, expected))| {
-        let mut client = open(faces.addr, path, raw::From::HERE).await;
+        let mut client = open(outputs.addr, path, raw::From::HERE).await;
         client.write_all(bytes).await.unwrap();
         let code = timeout(PATIENCE, close_code(&mut client)).await.expect("the connection ends");
         assert_eq!(code, Some(*expected), "{what} at {path}");
     });
     futures_util::future::join_all(outcomes).await;
-    no_session_is_left(&faces).await;
-    let page = faces.get("/metrics").await.body;
+    no_session_is_left(&outputs).await;
+    let page = outputs.get("/metrics").await.body;
     let page = std::str::from_utf8(&page).unwrap();
     for (reason, count) in [("protocol", 20), ("too_large", 4), ("too_much", 0)] {
         let sample = format!("websocket_clients_cut_total{{reason=\"{reason}\"}} {count}\n");
@@ -169,9 +169,9 @@ async fn bad_frames_are_closed_with_1002_and_large_ones_with_1009() {
 #[actix_web::test]
 async fn a_goodbye_is_answered_with_its_own_code() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let outputs = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
     for path in ["/ws/live", "/ws/gateway/home"] {
-        let mut client = open(faces.addr, path, raw::From::HERE).await;
+        let mut client = open(outputs.addr, path, raw::From::HERE).await;
         let goodbye = client_frame(0x88, &1000_u16.to_be_bytes());
         client.write_all(&[&goodbye[..], b"what follows means nothing"].concat()).await.unwrap();
         assert_eq!(timeout(PATIENCE, close_code(&mut client)).await.unwrap(), Some(1000), "{path}");
@@ -215,32 +215,32 @@ async fn by_default_a_page_of_any_origin_may_listen() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     let by_default = settings(&[], &[("PW_HOST", "192.0.2.1"), ("PW_GW_PWD", "x")]).http;
     assert_eq!(by_default.origins, AllowedOrigins::Any);
-    let faces = Faces::with(vec![snapshot("home", &telemetry, Live)], by_default, PATIENCE);
+    let outputs = Outputs::with(vec![snapshot("home", &telemetry, Live)], by_default, PATIENCE);
     for path in ["/ws/live", "/ws/aggregate", "/ws/gateway/home"] {
         for origin in ["http://evil.example", "null"] {
-            assert_eq!(refusal(faces.addr, path, Some(origin)).await, None, "{path} {origin}");
+            assert_eq!(refusal(outputs.addr, path, Some(origin)).await, None, "{path} {origin}");
         }
     }
-    assert_eq!(events_for(faces.addr, std::net::Ipv4Addr::LOCALHOST).await.0, "200");
+    assert_eq!(events_for(outputs.addr, std::net::Ipv4Addr::LOCALHOST).await.0, "200");
 }
 
 #[actix_web::test]
 async fn the_service_says_goodbye_with_1001() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let outputs = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
     let mut clients = Vec::new();
     for path in ["/ws/gateway/home", "/ws/aggregate"] {
-        let mut client = connect(faces.addr, path, None).await.unwrap();
+        let mut client = connect(outputs.addr, path, None).await.unwrap();
         frame(&mut client).await;
         clients.push(client);
     }
-    assert_eq!(faces.sessions.count(), 2);
-    faces.sessions.close_all();
+    assert_eq!(outputs.sessions.count(), 2);
+    outputs.sessions.close_all();
     for mut client in clients {
         let reason = timeout(PATIENCE, goodbye(&mut client)).await.unwrap().unwrap();
         assert_eq!(reason.code, CloseCode::Away);
     }
-    no_session_is_left(&faces).await;
+    no_session_is_left(&outputs).await;
 }
 
 #[actix_web::test]
@@ -274,9 +274,9 @@ async fn goodbye(client: &mut Client) -> Option<CloseFrame> {
     }
 }
 
-async fn no_session_is_left(faces: &Faces) {
+async fn no_session_is_left(outputs: &Outputs) {
     let left = async {
-        while faces.sessions.count() > 0 {
+        while outputs.sessions.count() > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -286,11 +286,11 @@ async fn no_session_is_left(faces: &Faces) {
 #[actix_web::test]
 async fn a_slow_client_gets_the_newest_frame_and_no_backlog() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::of(vec![snapshot("home", &telemetry, Live)]);
-    let mut client = connect_with_small_buffer(faces.addr, "/ws/gateway/home").await;
+    let outputs = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
+    let mut client = connect_with_small_buffer(outputs.addr, "/ws/gateway/home").await;
     frame(&mut client).await;
     let changes = 3000;
-    flood(&faces, changes).await;
+    flood(&outputs, changes).await;
     let mut frames = 1;
     while frame(&mut client).await["last_updated"] != json!(f64::from(changes)) {
         frames += 1;
@@ -301,21 +301,21 @@ async fn a_slow_client_gets_the_newest_frame_and_no_backlog() {
 #[actix_web::test]
 async fn a_client_that_takes_nothing_is_let_go_and_a_quiet_one_is_not() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let faces = Faces::with(vec![snapshot("home", &telemetry, Live)], http(), 3 * SECOND);
-    actix_web::rt::spawn(faces.sessions.clone().watch());
-    let mut good = connect(faces.addr, "/ws/gateway/home", None).await.unwrap();
-    let stuck = connect_with_small_buffer(faces.addr, "/ws/gateway/home").await;
+    let outputs = Outputs::with(vec![snapshot("home", &telemetry, Live)], http(), 3 * SECOND);
+    actix_web::rt::spawn(outputs.sessions.clone().watch());
+    let mut good = connect(outputs.addr, "/ws/gateway/home", None).await.unwrap();
+    let stuck = connect_with_small_buffer(outputs.addr, "/ws/gateway/home").await;
     frame(&mut good).await;
     let reading = actix_web::rt::spawn(async move { while let Some(Ok(_)) = good.next().await {} });
-    flood(&faces, 1500).await;
+    flood(&outputs, 1500).await;
     let left = async {
-        while faces.sessions.count() > 1 {
+        while outputs.sessions.count() > 1 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     timeout(PATIENCE, left).await.expect("the stuck client is let go");
     assert!(!reading.is_finished(), "the good client stays");
-    let page = faces.get("/metrics").await.body;
+    let page = outputs.get("/metrics").await.body;
     let page = std::str::from_utf8(&page).unwrap();
     // Whether the service or the system is first depends on the buffers of the system.
     let counted =

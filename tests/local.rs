@@ -61,9 +61,9 @@ async fn a_powerwall_2_is_read_with_cookies_and_with_a_token() {
         assert_eq!(readings.site_name.as_deref(), Some("Home"));
         assert_eq!(readings.mode.as_deref(), Some("self_consumption"));
         assert_eq!(readings.powerwall3, Some(false));
-        let told = readings.charge.state_of_energy().unwrap().0;
+        let reported = readings.charge.state_of_energy().unwrap().0;
         let remaining = readings.charge.remaining.unwrap().as_f64();
-        assert!((told - remaining / 27_000.0 * 100.0).abs() < 0.1, "{told}");
+        assert!((reported - remaining / 27_000.0 * 100.0).abs() < 0.1, "{reported}");
         assert_eq!(documents.system_status["battery_blocks"].as_array().unwrap().len(), 2);
         assert_eq!(documents.strings.as_object().unwrap().len(), 4, "strings without vitals");
         let alerts = telemetry.site().alerts.as_ref().unwrap();

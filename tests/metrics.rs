@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::tools::required_tool;
-use common::{Faces, snapshot, telemetry};
+use common::{Outputs, snapshot, telemetry};
 use futures_util::StreamExt;
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
 use powerwall_server::model::Snapshot;
@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The samples of a page by their name and labels.
 type Samples = BTreeMap<String, f64>;
 
-async fn page(faces: &Faces) -> String {
-    let answer = faces.get("/metrics").await;
+async fn page(outputs: &Outputs) -> String {
+    let answer = outputs.get("/metrics").await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     String::from_utf8(answer.body.to_vec()).unwrap()
@@ -55,8 +55,8 @@ async fn experienced(id: &str, kind: SiteKind, freshness: Freshness) -> Snapshot
     common::experienced(snapshot(id, &telemetry(kind).await, freshness))
 }
 
-async fn everything() -> Faces {
-    Faces::of(vec![
+async fn everything() -> Outputs {
+    Outputs::of(vec![
         experienced("home", SiteKind::Powerwall3, Live).await,
         experienced("cabin", SiteKind::Powerwall2, Stale).await,
         experienced("barn", SiteKind::Inverter, Expired).await,
@@ -66,15 +66,15 @@ async fn everything() -> Faces {
 
 #[actix_web::test]
 async fn every_reading_has_its_value_and_its_unit() {
-    let faces = everything().await;
-    let samples = samples(&page(&faces).await);
-    let home = faces.json("/api/gateways/home/aggregates").await;
+    let outputs = everything().await;
+    let samples = samples(&page(&outputs).await);
+    let home = outputs.json("/api/gateways/home/aggregates").await;
     for meter in ["site", "battery", "load", "solar"] {
         let watts = home[meter]["instant_power"].as_f64().unwrap();
         let series = format!("powerwall_power_watts{{gateway=\"home\",meter=\"{meter}\"}}");
         assert_eq!(samples[&series], watts, "{meter}");
     }
-    let body = faces.json("/json").await;
+    let body = outputs.json("/json").await;
     let of_home = |name: &str, more: &str| samples[&format!("{name}{{gateway=\"home\"{more}}}")];
     assert_eq!(
         of_home("powerwall_battery_charge_percent", ",scale=\"raw\""),
@@ -90,11 +90,11 @@ async fn every_reading_has_its_value_and_its_unit() {
     assert_eq!(of_home("powerwall_battery_time_remaining_seconds", ""), hours * 3600.0);
     assert_eq!(of_home("powerwall_grid_status", ",status=\"up\""), 1.0);
     assert_eq!(of_home("powerwall_grid_status", ",status=\"down\""), 0.0);
-    for (device, temperature) in faces.json("/temps").await.as_object().unwrap() {
+    for (device, temperature) in outputs.json("/temps").await.as_object().unwrap() {
         let degrees = of_home("powerwall_temperature_celsius", &format!(",device=\"{device}\""));
         assert_eq!(degrees, temperature.as_f64().unwrap());
     }
-    for (string, readings) in faces.json("/strings").await.as_object().unwrap() {
+    for (string, readings) in outputs.json("/strings").await.as_object().unwrap() {
         let volts = of_home("powerwall_string_voltage_volts", &format!(",string=\"{string}\""));
         assert_eq!(volts, readings["Voltage"].as_f64().unwrap());
     }
@@ -103,7 +103,7 @@ async fn every_reading_has_its_value_and_its_unit() {
     }
     let target = "powerwall_fan_target_speed_rpm";
     assert!(of_gateway(&samples, "cabin").contains(target) && !of_gateway(&samples, "home").contains(target));
-    let sum = faces.json("/api/aggregate").await;
+    let sum = outputs.json("/api/aggregate").await;
     let load = samples["powerwall_sum_power_watts{meter=\"load\"}"];
     assert_eq!(load, sum["total_load_power"].as_f64().unwrap());
 }
@@ -154,11 +154,11 @@ async fn how_polling_goes_is_counted_by_kind_and_class() {
 
 #[actix_web::test]
 async fn requests_are_counted_by_route_and_strangers_make_no_series() {
-    let faces = everything().await;
+    let outputs = everything().await;
     for path in ["/soe", "/soe/", "/api/gateways/home", "/api/gateways/cabin", "/wp-admin", "/soe?x=1"] {
-        faces.get(path).await;
+        outputs.get(path).await;
     }
-    let samples = samples(&page(&faces).await);
+    let samples = samples(&page(&outputs).await);
     assert_eq!(samples["powerwall_server_requests_total{route=\"/soe\"}"], 3.0);
     assert_eq!(samples["powerwall_server_requests_total{route=\"/api/gateways/{id}\"}"], 2.0);
     assert_eq!(samples["powerwall_server_error_responses_total"], 1.0);
@@ -167,12 +167,12 @@ async fn requests_are_counted_by_route_and_strangers_make_no_series() {
 
 #[actix_web::test]
 async fn clients_are_counted_while_they_listen_and_what_they_miss_is_counted_too() {
-    let faces = everything().await;
+    let outputs = everything().await;
     let clients = |samples: &Samples| samples["powerwall_server_websocket_clients"];
-    let (mut client, _) = connect_async(format!("ws://{}/ws/gateway/home", faces.addr)).await.unwrap();
+    let (mut client, _) = connect_async(format!("ws://{}/ws/gateway/home", outputs.addr)).await.unwrap();
     client.next().await.unwrap().unwrap();
-    assert_eq!(clients(&samples(&page(&faces).await)), 1.0);
-    let entry = faces.directory.get("home").unwrap();
+    assert_eq!(clients(&samples(&page(&outputs).await)), 1.0);
+    let entry = outputs.directory.get("home").unwrap();
     for _ in 0..50 {
         let mut next = Snapshot::clone(&entry.board.read());
         next.sequence += 1;
@@ -182,27 +182,27 @@ async fn clients_are_counted_while_they_listen_and_what_they_miss_is_counted_too
         samples["powerwall_server_websocket_frames_total"]
             + samples["powerwall_server_websocket_frames_dropped_total"]
     };
-    becomes(&faces, |samples| seen_and_missed(samples) >= 51.0).await;
+    becomes(&outputs, |samples| seen_and_missed(samples) >= 51.0).await;
     drop(client);
-    becomes(&faces, |samples| clients(samples) == 0.0).await;
+    becomes(&outputs, |samples| clients(samples) == 0.0).await;
 }
 
-async fn becomes(faces: &Faces, expected: impl Fn(&Samples) -> bool) {
+async fn becomes(outputs: &Outputs, expected: impl Fn(&Samples) -> bool) {
     let wait = async {
-        while !expected(&samples(&page(faces).await)) {
+        while !expected(&samples(&page(outputs).await)) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     if timeout(PATIENCE, wait).await.is_err() {
-        panic!("{}", page(faces).await);
+        panic!("{}", page(outputs).await);
     }
 }
 
 #[actix_web::test]
 async fn promtool_has_nothing_to_say_against_it() {
     let Some(promtool) = required_tool("promtool") else { return };
-    for faces in [everything().await, Faces::of(Vec::new())] {
-        let page = page(&faces).await;
+    for outputs in [everything().await, Outputs::of(Vec::new())] {
+        let page = page(&outputs).await;
         let mut check = Command::new(&promtool);
         let check = check.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
         let mut check = check.spawn().unwrap();

@@ -24,11 +24,11 @@ async fn numbered(service: &Service) -> Vec<String> {
     let whole = async {
         loop {
             let pod = json(service, "/pod").await;
-            let told = |key: &str| {
+            let reported = |key: &str| {
                 (1..=3).map(|number| pod[format!("PW{number}_{key}")].clone()).collect::<Vec<_>>()
             };
-            if told("POD_nom_full_pack_energy").iter().all(Value::is_number) {
-                let serials = told("PackageSerialNumber");
+            if reported("POD_nom_full_pack_energy").iter().all(Value::is_number) {
+                let serials = reported("PackageSerialNumber");
                 return serials.iter().map(|serial| serial.as_str().unwrap().to_owned()).collect();
             }
             sleep(SECOND / 20).await;

@@ -377,8 +377,9 @@ proptest! {
     /// Whatever else is wrong, a secret is in no output.
     #[test]
     fn no_output_ever_holds_a_secret(secret in "[A-Z]{9}[0-9]{3}", mistake in 0..6_usize) {
-        let odd = ["", r#","prot":1"#, r#","port":0"#, r#","type":[]"#, r#"x"#, r#","pasword":"SECRET""#][mistake]
-            .replace("SECRET", &secret);
+        let mistakes =
+            ["", r#","prot":1"#, r#","port":0"#, r#","type":[]"#, r#"x"#, r#","pasword":"SECRET""#];
+        let odd = mistakes[mistake].replace("SECRET", &secret);
         let list = format!(r#"[{{"id":"a","host":"h","gw_pwd":"{secret}","password":"{secret}"{odd}}}]"#);
         let environment = [
             ("PW_GATEWAYS", list.as_str()), ("PW_PASSWORD", &secret), ("PW_CONTROL_SECRET", &secret),

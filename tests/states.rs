@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use actix_web::http::Method;
 use bytes::Bytes;
-use common::{Answer, Faces, OWNER, snapshot};
+use common::{Answer, OWNER, Outputs, snapshot};
 use powerwall_server::link::tedapi::answers::{SystemInfo, TedapiAnswers};
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
 use powerwall_server::model::{Adjustments, Health, Snapshot, Telemetry};
@@ -160,16 +160,16 @@ impl Known {
     }
 }
 
-async fn bodies(faces: &Faces, id: &str) -> Vec<Value> {
+async fn bodies(outputs: &Outputs, id: &str) -> Vec<Value> {
     let mut bodies = Vec::new();
     for path in paths(id) {
-        bodies.push(shown(&path, &faces.send(Method::GET, &path, &OWNER).await));
+        bodies.push(shown(&path, &outputs.send(Method::GET, &path, &OWNER).await));
     }
     bodies
 }
 
 async fn table() -> Value {
-    let one = |site: &str, freshness| Faces::guarded(vec![gateway("home", site, freshness)]);
+    let one = |site: &str, freshness| Outputs::guarded(vec![gateway("home", site, freshness)]);
     let mut known = Known::default();
     let mut columns: Vec<(String, Vec<Value>)> = Vec::new();
     for (name, site) in SITES {
@@ -185,9 +185,10 @@ async fn table() -> Value {
     columns.push(("stale, powerwall 3".into(), bodies(&one(site, Stale), "home").await));
     columns.push(("expired".into(), bodies(&one(site, Expired), "home").await));
     columns.push(("never polled".into(), bodies(&one(site, Never), "home").await));
-    columns.push(("no gateway".into(), bodies(&Faces::guarded(Vec::new()), "home").await));
+    columns.push(("no gateway".into(), bodies(&Outputs::guarded(Vec::new()), "home").await));
     columns.push(("unknown id".into(), bodies(&one(site, Live), "nope").await));
-    columns.push(("several, the first a powerwall 3".into(), bodies(&Faces::guarded(several), "home").await));
+    columns
+        .push(("several, the first a powerwall 3".into(), bodies(&Outputs::guarded(several), "home").await));
     let mut table = Map::new();
     for (index, path) in paths("{id}").into_iter().enumerate() {
         let mut row = Map::new();
@@ -252,10 +253,10 @@ async fn no_state_without_data_invents_a_number() {
         }
     }
     for freshness in [Expired, Never] {
-        let faces = Faces::of(vec![gateway("home", SITES[1].1, freshness)]);
+        let outputs = Outputs::of(vec![gateway("home", SITES[1].1, freshness)]);
         let mut found = Vec::new();
         for path in paths("home") {
-            let answer = faces.get(&path).await;
+            let answer = outputs.get(&path).await;
             let is_json = answer.header("content-type") == Some("application/json");
             if is_json
                 && !OF_THE_SERVICE.iter().any(|start| path.starts_with(start))
@@ -267,7 +268,7 @@ async fn no_state_without_data_invents_a_number() {
                 assert!(!answer.body.iter().any(u8::is_ascii_digit), "{path}: {:?}", answer.body);
             }
         }
-        // The number that stands for a version that nobody told.
+        // The number that stands for a version that nobody reported.
         found.retain(|place| !place.ends_with("version/vint: 0") && !place.starts_with("/health/reset"));
         assert!(found.is_empty(), "{freshness:?}: {found:?}");
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use common::sockets::{PATIENCE, connect, publish};
-use common::{Faces, SECOND, http, snapshot, telemetry};
+use common::{Outputs, SECOND, http, snapshot, telemetry};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use powerwall_server::app::listen;
@@ -16,7 +16,7 @@ use powerwall_server::cli::healthcheck;
 use powerwall_server::client::{Network, TrustedProxies};
 use powerwall_server::connections::Limits;
 use powerwall_server::model::Freshness::Live;
-use powerwall_server::settings::{HttpSettings, RateLimit, Secret};
+use powerwall_server::settings::{Access, HttpSettings, RateLimit, Secret};
 use powerwall_server::simulator::SiteKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -28,9 +28,16 @@ fn short() -> Limits {
     Limits { head: SECOND, idle: SECOND, kept: 0, ..Limits::default() }
 }
 
-async fn faces(http: HttpSettings, limits: Limits) -> Faces {
+async fn outputs(http: HttpSettings, limits: Limits) -> Outputs {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    Faces::limited(vec![snapshot("home", &telemetry, Live)], http, limits)
+    Outputs::limited(vec![snapshot("home", &telemetry, Live)], http, limits)
+}
+
+/// Outputs that take orders from who knows `right`.
+async fn guarded(http: HttpSettings) -> Outputs {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let access = Access::owned_by(Secret::new("right"));
+    Outputs::accessed(vec![snapshot("home", &telemetry, Live)], http, access)
 }
 
 /// A reverse proxy on this machine.
@@ -76,7 +83,7 @@ const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 
 #[actix_web::test]
 async fn every_head_and_every_body_has_its_deadline() {
-    let app = faces(http(), short()).await;
+    let app = outputs(http(), short()).await;
     let chunk = &b"1\r\nx\r\n"[..];
     let large = [&b"4001\r\n"[..], &[b'x'; 0x4001], b"\r\n"].concat();
     let cases: Vec<(Vec<u8>, &[u8], &str)> = vec![
@@ -117,7 +124,7 @@ async fn every_head_and_every_body_has_its_deadline() {
 
 #[actix_web::test]
 async fn who_stays_connected_is_not_cut() {
-    let app = faces(http(), short()).await;
+    let app = outputs(http(), short()).await;
     let mut socket = connect(app.addr, "/ws/live", None).await.unwrap();
     let mut events = from(1, app.addr).await;
     events.write_all(&request("GET /sse/live", "", b"")).await.unwrap();
@@ -140,7 +147,7 @@ async fn who_stays_connected_is_not_cut() {
 #[actix_web::test]
 async fn all_of_five_thousand_requests_at_once_are_answered() {
     const REQUESTS: usize = 5_000;
-    let app = faces(http(), Limits::default()).await;
+    let app = outputs(http(), Limits::default()).await;
     // Of different lengths, so that the buffers between are full at different times.
     for path in ["/aggregates", "/soe"] {
         let (mut reader, mut writer) = from(1, app.addr).await.into_split();
@@ -171,7 +178,7 @@ async fn answer(stream: &mut TcpStream, path: &str) -> String {
 #[actix_web::test]
 async fn one_address_has_its_share_of_the_connections() {
     let limits = Limits { per_client: 5, total: 12, kept: 0, ..Limits::default() };
-    let app = faces(http(), limits).await;
+    let app = outputs(http(), limits).await;
     let mut held = Vec::new();
     for host in [1, 2] {
         for _ in 0..limits.per_client {
@@ -196,7 +203,7 @@ async fn one_address_has_its_share_of_the_connections() {
 #[actix_web::test]
 async fn a_trusted_proxy_has_more_than_a_share() {
     let limits = Limits { per_client: 2, kept: 0, ..Limits::default() };
-    let app = faces(HttpSettings { trusted_proxies: loopback(), ..http() }, limits).await;
+    let app = outputs(HttpSettings { trusted_proxies: loopback(), ..http() }, limits).await;
     let mut held = Vec::new();
     for _ in 0..10 {
         let mut stream = from(1, app.addr).await;
@@ -208,7 +215,7 @@ async fn a_trusted_proxy_has_more_than_a_share() {
 #[actix_web::test]
 async fn a_container_can_ask_whether_it_is_alive_however_full_it_is() {
     let limits = Limits { per_client: 10, total: 20, kept: 2, ..Limits::default() };
-    let app = faces(http(), limits).await;
+    let app = outputs(http(), limits).await;
     let mut held = Vec::new();
     // More than there is room for, of whom as many as can stay.
     for index in 0..60 {
@@ -225,7 +232,7 @@ async fn a_container_can_ask_whether_it_is_alive_however_full_it_is() {
 async fn behind_a_trusted_proxy_everybody_is_somebody_else() {
     let limit = RateLimit { requests: 3, window: Duration::from_secs(3600), most_clients: 10 };
     let settings = HttpSettings { rate_limit: Some(limit), trusted_proxies: loopback(), ..http() };
-    let app = faces(settings, Limits::default()).await;
+    let app = outputs(settings, Limits::default()).await;
     // What a client makes up stands to the left of what the proxy saw.
     for made_up in 0..3 {
         let forwarded = format!("9.9.9.{made_up}, 192.0.2.1");
@@ -242,8 +249,7 @@ async fn behind_a_trusted_proxy_everybody_is_somebody_else() {
 
 #[actix_web::test]
 async fn without_a_trusted_proxy_nobody_is_somebody_else() {
-    let settings = HttpSettings { control_secret: Some(Secret::new("right")), ..http() };
-    let app = faces(settings, Limits::default()).await;
+    let app = guarded(http()).await;
     for guess in 0..5 {
         let forwarded = format!("9.9.9.{guess}");
         let headers = [("authorization", "wrong"), ("x-forwarded-for", forwarded.as_str())];
@@ -255,9 +261,7 @@ async fn without_a_trusted_proxy_nobody_is_somebody_else() {
 
 #[actix_web::test]
 async fn guesses_are_counted_by_whom_the_proxy_names() {
-    let secret = Some(Secret::new("right"));
-    let settings = HttpSettings { control_secret: secret, trusted_proxies: loopback(), ..http() };
-    let app = faces(settings, Limits::default()).await;
+    let app = guarded(HttpSettings { trusted_proxies: loopback(), ..http() }).await;
     let order = async |token: &str, client: &str| {
         let headers = [("authorization", token), ("x-forwarded-for", client)];
         app.send(Method::POST, "/health/reset", &headers).await.status
@@ -273,7 +277,7 @@ async fn guesses_are_counted_by_whom_the_proxy_names() {
 
 #[actix_web::test]
 async fn urls_without_end_are_refused() {
-    let app = faces(http(), Limits::default()).await;
+    let app = outputs(http(), Limits::default()).await;
     for (length, expected) in [(8_000, 200), (8_192, 414), (60_000, 414)] {
         let path = format!("/soe?{}", "x".repeat(length));
         assert_eq!(app.get(&path).await.status, expected, "{length}");

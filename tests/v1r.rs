@@ -372,7 +372,7 @@ async fn an_inverter_that_wants_an_installer_is_read_with_a_token() {
 }
 
 /// What the service says of its only gateway: its health, and its status.
-async fn told(service: &Service) -> (Value, Value) {
+async fn health_and_status(service: &Service) -> (Value, Value) {
     let get = async |path: &str| -> Value {
         let client = awc::Client::default();
         let mut answer = client.get(format!("http://{}{path}", service.addr)).send().await.unwrap();
@@ -384,13 +384,13 @@ async fn told(service: &Service) -> (Value, Value) {
 /// Waits until the service says what is looked for.
 async fn until(service: &Service, what: &str, is_so: impl Fn(&Value, &Value) -> bool) -> (Value, Value) {
     for _ in 0..600 {
-        let (health, status) = told(service).await;
+        let (health, status) = health_and_status(service).await;
         if is_so(&health, &status) {
             return (health, status);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("it never came to pass that {what}: {:#}", told(service).await.0);
+    panic!("it never came to pass that {what}: {:#}", health_and_status(service).await.0);
 }
 
 #[actix_web::test]

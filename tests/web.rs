@@ -5,7 +5,7 @@ mod common;
 use std::io::Read;
 
 use actix_web::http::Method;
-use common::{Answer, Faces, SECOND, http, snapshot, telemetry};
+use common::{Answer, Outputs, SECOND, http, snapshot, telemetry};
 use flate2::read::GzDecoder;
 use powerwall_server::model::Aggregate;
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
@@ -13,7 +13,11 @@ use powerwall_server::settings::{AllowedOrigins, HttpSettings, Style};
 use powerwall_server::simulator::SiteKind;
 use serde_json::{Value, json};
 
-const NOTHING_IN_JSON: &str = r#"{"grid":null,"home":null,"solar":null,"battery":null,"soe":null,"soe_raw":null,"grid_status":null,"reserve":null,"time_remaining_hours":null,"full_pack_energy":null,"energy_remaining":null,"strings":null}"#;
+const NOTHING_IN_JSON: &str = concat!(
+    r#"{"grid":null,"home":null,"solar":null,"battery":null,"soe":null,"soe_raw":null,"grid_status":null,"#,
+    r#""reserve":null,"time_remaining_hours":null,"full_pack_energy":null,"energy_remaining":null,"#,
+    r#""strings":null}"#,
+);
 
 /// Routes of the default gateway and what they say when there is nothing to say.
 const ROUTES: [(&str, &str); 17] = [
@@ -39,7 +43,7 @@ const ROUTES: [(&str, &str); 17] = [
 #[actix_web::test]
 async fn data_is_served_while_it_is_good_and_not_after() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let at = |freshness| Faces::of(vec![snapshot("home", &telemetry, freshness)]);
+    let at = |freshness| Outputs::of(vec![snapshot("home", &telemetry, freshness)]);
     let (live, stale, expired, never) = (at(Live), at(Stale), at(Expired), at(Never));
     for (path, nothing) in ROUTES {
         let content_type =
@@ -58,7 +62,7 @@ async fn data_is_served_while_it_is_good_and_not_after() {
 
 #[actix_web::test]
 async fn without_gateways_the_routes_say_so() {
-    let app = Faces::of(Vec::new());
+    let app = Outputs::of(Vec::new());
     for (path, _) in ROUTES {
         let answer = app.get(path).await;
         assert_eq!(answer.status, 503, "{path}");
@@ -74,9 +78,9 @@ async fn without_gateways_the_routes_say_so() {
 #[actix_web::test]
 async fn the_default_gateway_is_the_one_called_so_or_the_first() {
     let (two, three) = (telemetry(SiteKind::Powerwall2).await, telemetry(SiteKind::Powerwall3).await);
-    let alone = Faces::of(vec![snapshot("a", &three, Live)]);
-    let first = Faces::of(vec![snapshot("a", &three, Live), snapshot("b", &two, Live)]);
-    let named = Faces::of(vec![snapshot("b", &two, Live), snapshot("default", &three, Live)]);
+    let alone = Outputs::of(vec![snapshot("a", &three, Live)]);
+    let first = Outputs::of(vec![snapshot("a", &three, Live), snapshot("b", &two, Live)]);
+    let named = Outputs::of(vec![snapshot("b", &two, Live), snapshot("default", &three, Live)]);
     let expected = alone.get("/vitals").await.body;
     assert_eq!(first.get("/vitals").await.body, expected);
     assert_eq!(named.get("/vitals").await.body, expected);
@@ -85,7 +89,7 @@ async fn the_default_gateway_is_the_one_called_so_or_the_first() {
 #[actix_web::test]
 async fn each_gateway_has_its_own_routes() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let app = Faces::of(vec![snapshot("home", &telemetry, Live), snapshot("barn", &telemetry, Expired)]);
+    let app = Outputs::of(vec![snapshot("home", &telemetry, Live), snapshot("barn", &telemetry, Expired)]);
     for part in ["vitals", "strings", "aggregates"] {
         let expected = app.get(&format!("/{part}")).await.body;
         assert_eq!(app.get(&format!("/api/gateways/home/{part}")).await.body, expected, "{part}");
@@ -109,7 +113,7 @@ async fn each_gateway_has_its_own_routes() {
 #[actix_web::test]
 async fn an_unknown_gateway_is_not_found_and_a_strange_id_is_not_repeated() {
     let telemetry = telemetry(SiteKind::Inverter).await;
-    let app = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let app = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
     for path in ["/api/gateways/cabin", "/api/gateways/cabin/vitals", "/api/gateways/cabin/aggregates"] {
         let answer = app.get(path).await;
         assert_eq!(answer.status, 404, "{path}");
@@ -123,7 +127,7 @@ async fn an_unknown_gateway_is_not_found_and_a_strange_id_is_not_repeated() {
 #[actix_web::test]
 async fn the_sum_counts_who_has_data_and_names_who_has_none() {
     let (two, three) = (telemetry(SiteKind::Powerwall2).await, telemetry(SiteKind::Powerwall3).await);
-    let app = Faces::of(vec![
+    let app = Outputs::of(vec![
         snapshot("home", &three, Live),
         snapshot("cabin", &two, Stale),
         snapshot("barn", &two, Expired),
@@ -153,7 +157,7 @@ async fn the_sum_counts_who_has_data_and_names_who_has_none() {
 #[actix_web::test]
 async fn a_new_sum_is_shown_at_once() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let app = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let app = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
     for watts in 1..=20 {
         let sum = Aggregate { load: Some(f64::from(watts)), ..Aggregate::default() };
         app.directory.aggregate.publish(sum.into());
@@ -166,7 +170,7 @@ async fn health_tells_how_everything_is() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     let of = |states: &[Freshness]| {
         let named = states.iter().enumerate();
-        Faces::of(named.map(|(n, state)| snapshot(&format!("g{n}"), &telemetry, *state)).collect())
+        Outputs::of(named.map(|(n, state)| snapshot(&format!("g{n}"), &telemetry, *state)).collect())
     };
     for (states, word, ready) in [
         (&[Live, Live][..], "healthy", 200),
@@ -195,7 +199,7 @@ async fn health_tells_how_everything_is() {
 #[actix_web::test]
 async fn columns_have_names_for_those_who_ask() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let app = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let app = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
     for (path, columns) in [
         ("/csv", "Grid,Home,Solar,Battery,BatteryLevel"),
         ("/csv/v2", "Grid,Home,Solar,Battery,BatteryLevel,GridStatus,Reserve"),
@@ -212,7 +216,7 @@ async fn columns_have_names_for_those_who_ask() {
 #[actix_web::test]
 async fn requests_are_counted() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let app = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let app = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
     for path in ["/soe", "/soe", "/nothing", "/aggregates"] {
         app.get(path).await;
     }
@@ -227,7 +231,7 @@ async fn requests_are_counted() {
 #[actix_web::test]
 async fn heads_slashes_and_other_methods() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
-    let app = Faces::of(vec![snapshot("home", &telemetry, Live)]);
+    let app = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
     for path in ["/aggregates", "/csv", "/api/gateways", "/api/gateways/home", "/health", "/"] {
         let body = app.get(path).await.body;
         if path != "/" {
@@ -252,7 +256,7 @@ async fn heads_slashes_and_other_methods() {
 async fn a_base_path_works_beside_none() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     let http = HttpSettings { base_path: "/powerwall".into(), ..http() };
-    let app = Faces::with(vec![snapshot("home", &telemetry, Live)], http, 30 * SECOND);
+    let app = Outputs::with(vec![snapshot("home", &telemetry, Live)], http, 30 * SECOND);
     for (path, _) in ROUTES {
         let expected = app.get(path).await.body;
         let answer = app.get(&format!("/powerwall{path}")).await;
@@ -268,7 +272,7 @@ async fn a_base_path_works_beside_none() {
 
 #[actix_web::test]
 async fn pages_come_with_their_type_and_are_not_sent_twice() {
-    let app = Faces::of(Vec::new());
+    let app = Outputs::of(Vec::new());
     for (path, expected) in [
         ("/", "text/html; charset=utf-8"),
         ("/static/wall.js", "text/javascript; charset=utf-8"),
@@ -308,7 +312,7 @@ async fn pages_are_what_the_settings_make_them() {
         base_path: "/pw".into(),
         ..http()
     };
-    let app = Faces::with(Vec::new(), http, 30 * SECOND);
+    let app = Outputs::with(Vec::new(), http, 30 * SECOND);
     let page = app.get("/").await;
     assert!(
         page.header("content-security-policy").unwrap().ends_with("frame-ancestors 'self' http://wall.local")
@@ -328,7 +332,7 @@ async fn pages_are_what_the_settings_make_them() {
 
 #[actix_web::test]
 async fn files_come_compressed_to_those_who_take_it() {
-    let app = Faces::of(Vec::new());
+    let app = Outputs::of(Vec::new());
     let plain = app.get("/static/wall.js").await;
     let small = app.send(Method::GET, "/static/wall.js", &[("accept-encoding", "gzip, br")]).await;
     assert_eq!(small.header("content-encoding"), Some("gzip"));
@@ -344,7 +348,7 @@ async fn files_come_compressed_to_those_who_take_it() {
 
 #[actix_web::test]
 async fn pages_made_on_the_spot_run_nothing() {
-    let app = Faces::of(Vec::new());
+    let app = Outputs::of(Vec::new());
     for path in ["/docs", "/redoc", "/help"] {
         let answer = app.get(path).await;
         assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
@@ -364,7 +368,7 @@ async fn other_origins_read_as_far_as_the_settings_allow() {
         (listed, "https://wall.local", None),
     ] {
         let http = HttpSettings { origins, ..http() };
-        let app = Faces::with(vec![snapshot("home", &telemetry, Live)], http, 30 * SECOND);
+        let app = Outputs::with(vec![snapshot("home", &telemetry, Live)], http, 30 * SECOND);
         let answer = app.send(Method::GET, "/soe", &[("origin", origin)]).await;
         assert_eq!(answer.status, 200, "programs do not care");
         assert_eq!(answer.header("access-control-allow-origin"), expected, "{origin}");

@@ -36,7 +36,7 @@ struct Seen {
     began: Cell<Option<Instant>>,
     /// How long each change of each client took.
     delays: RefCell<Vec<Duration>>,
-    told: Notify,
+    heard: Notify,
 }
 
 impl Clients {
@@ -53,7 +53,7 @@ impl Clients {
     /// Until each of them has seen `messages` that are no changes, such as the first state.
     pub async fn have_seen_others(&self, messages: usize) {
         while self.seen.others.get() < messages * self.count {
-            self.seen.told.notified().await;
+            self.seen.heard.notified().await;
         }
     }
 
@@ -63,7 +63,7 @@ impl Clients {
         self.seen.began.set(Some(Instant::now()));
         publish();
         while self.seen.changes.get() < self.count {
-            self.seen.told.notified().await;
+            self.seen.heard.notified().await;
         }
     }
 
@@ -122,7 +122,7 @@ async fn listen(mut reader: BufReader<TcpStream>, seen: Rc<Seen>) {
         } else {
             seen.others.set(seen.others.get() + 1);
         }
-        seen.told.notify_one();
+        seen.heard.notify_one();
     }
 }
 

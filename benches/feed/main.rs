@@ -78,7 +78,7 @@ impl Side {
         let (began, cpu, mut rounds) = (Instant::now(), self.program.cpu(), 0_u32);
         while began.elapsed() < ROUND {
             let program = &mut self.program;
-            self.clients.round(|| program.tell("")).await;
+            self.clients.round(|| program.say("")).await;
             rounds += 1;
         }
         let messages = f64::from(rounds) * CLIENTS as f64;
@@ -142,7 +142,7 @@ async fn stuck() {
         }
         for _ in 0..100 {
             let program = &mut side.program;
-            side.clients.round(|| program.tell("")).await;
+            side.clients.round(|| program.say("")).await;
             sleep(Duration::from_millis(50)).await;
         }
         memory.push(side.program.resident_mb());

@@ -89,7 +89,11 @@ fn feed(listener: TcpListener, size: usize) {
 fn framed(number: u64, size: usize) -> Bytes {
     let value = value(number, size);
     let text = format!(
-        r#"{{"type":"change","seq":{number},"at":1795000000.123,"set":{{"gateway/home/power":{value}}},"gone":[]}}"#
+        concat!(
+            r#"{{"type":"change","seq":{},"at":1795000000.123,"#,
+            r#""set":{{"gateway/home/power":{}}},"gone":[]}}"#,
+        ),
+        number, value,
     );
     let mut frame = vec![0x81];
     match u16::try_from(text.len()) {

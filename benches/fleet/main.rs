@@ -110,11 +110,11 @@ struct Probe {
 impl Probe {
     fn start(addr: std::net::SocketAddr) -> Self {
         let ends = Arc::new(AtomicBool::new(false));
-        let told = ends.clone();
+        let ended = ends.clone();
         let thread = std::thread::spawn(move || {
             let mut stream = TcpStream::connect(addr).expect("it listens");
             let (mut times, mut buffer) = (Vec::new(), [0; 4096]);
-            while !told.load(Ordering::Relaxed) {
+            while !ended.load(Ordering::Relaxed) {
                 let asked = Instant::now();
                 stream.write_all(b"GET /soe HTTP/1.1\r\nHost: bench\r\n\r\n").expect("it takes it");
                 assert!(stream.read(&mut buffer).expect("it answers") > 0);

@@ -63,7 +63,8 @@ fn starts_with_dead_gateways() {
     let gateways: Value = (0..10)
         .map(|number| {
             let port = if number % 2 == 0 { 1 } else { port };
-            json!({ "id": format!("dead{number}"), "host": "127.0.0.1", "port": port, "gw_pwd": "NOBODYHERE" })
+            let id = format!("dead{number}");
+            json!({ "id": id, "host": "127.0.0.1", "port": port, "gw_pwd": "NOBODYHERE" })
         })
         .collect();
     let starts: Vec<_> = (0..STARTS)

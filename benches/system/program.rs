@@ -52,15 +52,15 @@ impl Program {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it can be started");
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-        let (told, hears) = std::sync::mpsc::channel();
+        let (found, hears) = std::sync::mpsc::channel();
         for stream in [Box::new(stdout) as Box<dyn Read + Send>, Box::new(stderr)] {
-            let told = told.clone();
+            let found = found.clone();
             // Reads to the end, so that the program never waits for somebody to read its log.
             std::thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
                     let addr = line.split_once(" listens on ").and_then(|(_, rest)| rest.split(' ').next());
                     if let Some(addr) = addr.and_then(|addr| addr.parse().ok()) {
-                        let _ = told.send(addr);
+                        let _ = found.send(addr);
                     }
                 }
             });
@@ -70,7 +70,7 @@ impl Program {
     }
 
     /// A line on its standard input, for roles that read it.
-    pub fn tell(&mut self, line: &str) {
+    pub fn say(&mut self, line: &str) {
         let stdin = self.child.stdin.as_mut().expect("piped");
         writeln!(stdin, "{line}").expect("it reads");
     }
@@ -125,11 +125,11 @@ impl Program {
         Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
     }
 
-    /// Tells it to stop; how long that took.
+    /// Asks it to stop; how long that took.
     pub fn stop(mut self) -> Duration {
         let started = Instant::now();
-        let told = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status();
-        assert!(told.is_ok_and(|status| status.success()));
+        let found = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status();
+        assert!(found.is_ok_and(|status| status.success()));
         let status = self.child.wait().expect("it ends");
         assert!(status.success(), "{status}");
         started.elapsed()

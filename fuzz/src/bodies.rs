@@ -1,8 +1,8 @@
 //! What each fuzz target does with its input: everything the program would do with it, and it must not panic.
 //!
-//! `fuzz_targets/` hands these to libFuzzer; `tests/fuzz.rs` of the main package runs them over the corpus and over
-//! seeded mutations of it, with every test run and on any toolchain. Where the program can encode what it decodes, the
-//! two must agree.
+//! `fuzz_targets/` hands these to libFuzzer; `tests/fuzz.rs` of the main package runs them over the corpus
+//! and over seeded mutations of it, with every test run and on any toolchain. Where the program can encode
+//! what it decodes, the two must agree.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

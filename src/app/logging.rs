@@ -65,7 +65,8 @@ impl<'kvs> VisitSource<'kvs> for Fields<'_> {
             (.., Some(truth)) => truth.into(),
             _ => match value.to_borrowed_str() {
                 Some(text) => text.into(),
-                None if value.to_string() == Value::null().to_string() => return Ok(()), // an Option without a value
+                // An `Option` without a value.
+                None if value.to_string() == Value::null().to_string() => return Ok(()),
                 None => value.to_string().into(),
             },
         };

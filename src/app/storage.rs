@@ -17,8 +17,7 @@ pub(super) fn journal(file: Option<&Path>) -> io::Result<Journal> {
         info!(
             event = "not_kept";
             "the journal is in memory and is lost when this program ends; to keep it, set PW_TIMESERIES_PATH \
-                or \
-             mount a folder at /data in the container",
+             or mount a folder at /data in the container",
         );
         return Ok(Journal::in_memory());
     };

@@ -46,7 +46,7 @@ pub enum ScanError {
     Public(String),
     #[error(
         "this machine has no private address that its network could be derived from; name a network, such as \
-            192.168.1.0/24"
+         192.168.1.0/24"
     )]
     NoNetwork,
 }
@@ -189,8 +189,7 @@ pub fn report(found: &[Found]) -> String {
     }
     if found.is_empty() {
         report += "No gateway found. It may be switched off, in another network, or – a Powerwall 3 – \
-            reachable only over its \
-                   own Wi-Fi (192.168.91.1) or its wired port (10.42.1.x, 10.45.1.x).\n";
+            reachable only over its own Wi-Fi (192.168.91.1) or its wired port (10.42.1.x, 10.45.1.x).\n";
     }
     report
 }

@@ -244,14 +244,12 @@ fn complain(full: Full, client: Client, held: usize) {
         Full::Client => warn!(
             event = "connections_full", client:% = client, connections = held;
             "{client} has {held} connections, its share, and gets no more; if many clients are behind it, \
-                name it \
-             in PW_TRUSTED_PROXIES if it is your reverse proxy, or raise PW_CONNECTIONS_PER_ADDRESS"
+             name it in PW_TRUSTED_PROXIES if it is your reverse proxy, or raise PW_CONNECTIONS_PER_ADDRESS"
         ),
         Full::Service => warn!(
             event = "connections_full", client:% = client, connections = held;
             "no more connections can be open; {client}, which has {held}, gets no more. The limit follows \
-                from \
-             the number of files that the program may open (ulimit -n)"
+             from the number of files that the program may open (ulimit -n)"
         ),
     }
 }
@@ -260,9 +258,8 @@ fn notice_house(client: Client, held: usize, share: usize) {
     warn!(
         event = "many_behind_gateway", client:% = client, connections = held;
         "{held} connections come from {client}, the gateway of this network: behind the bridge of a \
-            container, a \
-         whole house looks like one client and has {share} connections in all. Use the host's network \
-         (network_mode: host), or a reverse proxy named in PW_TRUSTED_PROXIES, or raise \
+         container, a whole house looks like one client and has {share} connections in all. Use the host's \
+         network (network_mode: host), or a reverse proxy named in PW_TRUSTED_PROXIES, or raise \
          PW_CONNECTIONS_PER_ADDRESS"
     );
 }

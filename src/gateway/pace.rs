@@ -72,7 +72,7 @@ mod tests {
             }
             pace.stride(9)
         };
-        assert_eq!(note(&mut pace, true, 4), 1, "too few to tell");
+        assert_eq!(note(&mut pace, true, 4), 1, "too few to judge");
         assert_eq!(note(&mut pace, true, 2), 4);
         assert_eq!(note(&mut pace, false, 7), 2);
         assert_eq!(note(&mut pace, false, 40), 1);

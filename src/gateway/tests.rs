@@ -299,7 +299,8 @@ async fn polls_are_counted_with_how_long_they_took_and_why_they_failed() {
             Step::Answer(1, 3 * SECOND),
         ]);
         bench.start();
-        sleep(5 * SECOND + 15 * SECOND + 9 * SECOND).await; // the second failure has come, the good answer has not
+        // The second failure has come, the good answer has not.
+        sleep(5 * SECOND + 15 * SECOND + 9 * SECOND).await;
         let health = bench.board.read().health.clone();
         assert_eq!(health.failures_by_kind.iter().collect::<Vec<_>>(), [("timeout", 1), ("status", 1)]);
         assert_eq!(health.failing_since, Some(bench.started + 20 * SECOND));

@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use super::memory::Memory;
 use super::order::{Carried, ReadBack};
 use super::{Link, LinkError, Refreshed};
-use crate::model::{Answers, Capability, LinkHealth, LinkKind, Order};
+use crate::model::{Answers, LinkHealth, LinkKind, Means, Order, OrderKind, Unable};
 
 /// A link that asks nothing while its gateway wants to be left alone.
 pub struct Careful {
@@ -95,7 +95,7 @@ impl Link for Careful {
         })
     }
 
-    fn capabilities(&self) -> Vec<Capability> {
-        self.link.capabilities()
+    fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
+        self.link.can_take(kind)
     }
 }

@@ -27,8 +27,7 @@ pub enum LinkError {
     /// A login is needed, and there were too many of late: nothing was sent.
     #[error(
         "a login is needed, but the gateway had as many as it bears (3 in 10 minutes, 10 a day); the next \
-            one is in \
-         {} s. If the password is wrong, correct it",
+         one is in {} s. If the password is wrong, correct it",
         .left.as_secs()
     )]
     LoginBudget { left: Duration },
@@ -44,8 +43,7 @@ pub enum LinkError {
     /// The answer is larger than that of any gateway, or would be in memory.
     #[error(
         "the answer to {what} is larger than that of any gateway: {why}. Is this the address of a Powerwall \
-            gateway? If it \
-         is, please report this, with its firmware version"
+         gateway? If it is, please report this, with its firmware version"
     )]
     TooLarge { what: String, why: String },
     /// The certificate is not the pinned or remembered one.
@@ -83,8 +81,7 @@ impl KeyState {
     /// What is the matter, and what to do.
     fn in_words(self, fingerprint: &str) -> String {
         const CONFIRM: &str = "switch one Powerwall off at its own switch for about 15 seconds and on again, \
-            within ten minutes of \
-                               registering the key";
+            within ten minutes of registering the key";
         let key = format!("the RSA key with fingerprint {fingerprint}");
         match self {
             Self::Pending => format!("{key} is registered and waits to be confirmed: {CONFIRM}"),
@@ -93,8 +90,7 @@ impl KeyState {
             }
             Self::Inactive => format!(
                 "the gateway no longer accepts {key}: it was removed, or never confirmed; register the same \
-                    public key \
-                 again, then {CONFIRM}"
+                 public key again, then {CONFIRM}"
             ),
             Self::Unknown => format!(
                 "the gateway does not know {key}: register its public key for this site, or let rsa_key_path \

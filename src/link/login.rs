@@ -42,8 +42,7 @@ impl Login {
             password: password.clone(),
             timezone: timezone.unwrap_or(ANY_TIMEZONE).to_owned(),
             hint: "the customer password is wrong: it is the last five characters of the password on the \
-                gateway's \
-                   sticker (PW_GW_PWD), unless the owner chose another one (PW_PASSWORD)",
+                gateway's sticker (PW_GW_PWD), unless the owner chose another one (PW_PASSWORD)",
             memory,
             doubted: Cell::new(None),
         }
@@ -54,8 +53,7 @@ impl Login {
             user: "installer",
             email: "installer@tesla.com",
             hint: "check the gateway password (PW_GW_PWD, on the sticker); the login as installer works on \
-                solar \
-                   inverters only, not on a Powerwall 2 or 3",
+                solar inverters only, not on a Powerwall 2 or 3",
             ..Self::customer(password, timezone, memory)
         }
     }

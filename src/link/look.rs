@@ -107,11 +107,17 @@ mod tests {
         look(&Peer(RefCell::new(answers.to_vec()))).await
     }
 
-    const DENIED: &str = r#"{"code":403,"error":"Unable to GET to resource","message":"User does not have adequate access rights"}"#;
+    const DENIED: &str = concat!(
+        r#"{"code":403,"error":"Unable to GET to resource","#,
+        r#""message":"User does not have adequate access rights"}"#,
+    );
 
     #[tokio::test]
     async fn gateways_are_distinguished_from_everything_else() {
-        let status = r#"{"din":"1538000-45-D--T1","version":"25.10.1 a","teg_type":"pvinverter","up_time_seconds":"1h"}"#;
+        let status = concat!(
+            r#"{"din":"1538000-45-D--T1","version":"25.10.1 a","teg_type":"pvinverter","#,
+            r#""up_time_seconds":"1h"}"#,
+        );
         let Ok(Seen::Gateway { din, kind, .. }) = seen(&[(200, status)]).await else { panic!() };
         assert_eq!((din.as_deref(), kind.as_deref()), (Some("1538000-45-D--T1"), Some("pvinverter")));
         let Ok(Seen::Gateway { kind, .. }) = seen(&[(200, r#"{"version":"1","teg_type":"Unknown"}"#)]).await

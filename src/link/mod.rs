@@ -29,7 +29,7 @@ use futures_util::future::LocalBoxFuture;
 
 pub use error::LinkError;
 
-use crate::model::{Answers, Capability, LinkHealth, LinkKind, Obstacle, Order, OrderKind, Unable};
+use crate::model::{Answers, Capability, LinkHealth, LinkKind, Means, Obstacle, Order, OrderKind, Unable};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
 use careful::Careful;
 use local::LocalLink;
@@ -76,10 +76,18 @@ pub trait Link {
         Box::pin(async { ReadBack::default() })
     }
 
+    /// Whether it takes orders of `kind` at present.
+    ///
+    /// # Errors
+    /// With what stands in the way.
+    fn can_take(&self, _kind: OrderKind) -> Result<Means, Unable> {
+        Err(cannot_write())
+    }
+
     /// What orders it takes at present, and what stands in the way of the others.
     fn capabilities(&self) -> Vec<Capability> {
-        let all = OrderKind::ALL.into_iter();
-        all.map(|order| Capability { order, by: Err(cannot_write()) }).collect()
+        let all = OrderKind::ALL.iter();
+        all.map(|order| Capability { order: *order, by: self.can_take(*order) }).collect()
     }
 
     /// How each of several links does, if this is made of several; of a single one, its user knows.
@@ -97,8 +105,7 @@ pub trait Link {
 fn cannot_write() -> Unable {
     Obstacle::NoLink.because(
         "no link that is configured can write: orders go over TEDAPI v1r (host and rsa_key_path), or over \
-            the customer \
-         API of a Powerwall 2 (host and password)",
+         the customer API of a Powerwall 2 (host and password)",
     )
 }
 
@@ -209,8 +216,7 @@ impl Link for UnsupportedLink {
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {
         let error = LinkError::Unsupported(format!(
             "this version reaches gateways over TEDAPI (host and gw_pwd) and the customer API (host and \
-                password); this \
-             one is configured for {}",
+             password); this one is configured for {}",
             self.0.name()
         ));
         Box::pin(async { Err(error) })

@@ -92,7 +92,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_clock_silences_a_gateway_for_more_than_an_hour(saved in proptest::num::f64::ANY, unix in 0.0..1e10_f64) {
+        fn no_clock_silences_a_gateway_for_more_than_an_hour(
+            saved in proptest::num::f64::ANY, unix in 0.0..1e10_f64,
+        ) {
             let (mut silence, now) = (Silence::default(), Instant::now());
             silence.recall(saved, now, unix);
             prop_assert!(silence.left(now).is_none_or(|left| left <= LONGEST));

@@ -50,16 +50,16 @@ pub(super) fn put(page: &mut Exposition, service: &ServiceFigures) {
     let mut cut = page.counter(
         "powerwall_server_websocket_clients_cut_total",
         "Clients that were disconnected, by reason: stalled (took nothing any more), lost (the connection \
-            broke, or \
-         the system gave it up because nothing was taken), too_much, too_large or protocol (what they sent).",
+         broke, or the system gave it up because nothing was taken), too_much, too_large or protocol (what \
+         they sent).",
     );
     for (why, count) in Cut::ALL.into_iter().zip(audience.cut) {
         cut.sample(&[("reason", why.name())], count as f64);
     }
     let mut refused = page.counter(
         "powerwall_server_websocket_clients_refused_total",
-        "Clients for which there was no place, by reason: full (all places are taken) or share (those of \
-         the client's address are).",
+        "Clients for which there was no place, by reason: full (all places are taken) or share (those of the \
+         client's address are).",
     );
     for (why, count) in NoPlace::ALL.into_iter().zip(audience.refused) {
         refused.sample(&[("reason", why.name())], count as f64);

@@ -262,6 +262,15 @@ impl Telemetry {
         self.site.get_or_init(|| self.derived(|derived| derived.site.clone()))
     }
 
+    /// Names of everything that is active, sorted, each once; `None`: nobody knows. For a short look: where
+    /// nobody has asked for the site, all of it but these names is dropped again.
+    pub fn alerts(&self) -> Option<Vec<String>> {
+        if let Some(site) = self.site.get() {
+            return site.alerts.clone();
+        }
+        self.answers.interpret(&self.readings, &self.adjustments, &self.memory).site.alerts
+    }
+
     /// The documents of the customer API, kept for a while by this telemetry and for as long as the caller
     /// needs them.
     pub fn documents(&self) -> Arc<Documents> {

@@ -173,7 +173,10 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_a_broker_sends_is_a_packet_or_an_error(
-            packets in proptest::collection::vec((any::<u8>(), proptest::collection::vec(any::<u8>(), 0..120)), 0..4),
+            packets in proptest::collection::vec(
+                (any::<u8>(), proptest::collection::vec(any::<u8>(), 0..120)),
+                0..4,
+            ),
             cut in 0..8_usize,
         ) {
             // Headers are right more often than chance would have it.

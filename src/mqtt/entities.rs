@@ -266,7 +266,10 @@ impl Announcement<'_> {
             set("payload_off", "false".into());
         }
         set("device", self.device(entity.serial.as_deref()));
-        let availability = |topic: String| json!({ "topic": topic, "payload_available": "online", "payload_not_available": "offline" });
+        let availability = |topic: String| {
+            let (up, down) = ("online", "offline");
+            json!({ "topic": topic, "payload_available": up, "payload_not_available": down })
+        };
         let topics = [format!("{base}/availability"), format!("{}/availability", self.prefix)];
         set("availability", topics.map(availability).to_vec().into());
         set("availability_mode", "all".into());

@@ -252,7 +252,7 @@ impl Line<'_> {
                     let topic = &self.birth_topic;
                     warn!(
                         "MQTT: the broker refuses the subscription to {topic}; restarts of Home Assistant go \
-                            unnoticed"
+                         unnoticed"
                     );
                 }
             }

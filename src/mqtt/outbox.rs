@@ -103,7 +103,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_topic_waits_once_with_its_newest_value(offers in proptest::collection::vec((0..20_usize, any::<u32>()), 0..200)) {
+        fn each_topic_waits_once_with_its_newest_value(
+            offers in proptest::collection::vec((0..20_usize, any::<u32>()), 0..200),
+        ) {
             let outbox = Outbox::default();
             let mut first_offered = Vec::new();
             let mut newest = HashMap::new();

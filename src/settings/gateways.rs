@@ -51,7 +51,7 @@ const MOST_STANDBY: usize = 3;
 
 /// The port of a gateway where none is given.
 const HTTPS: u16 = 443;
-/// What the servers before ours send with a login when they are told nothing; gateways do not look at it.
+/// What the servers before ours send with a login when nothing is configured; gateways do not look at it.
 const ANY_EMAIL: &str = "email@example.com";
 const ANY_TIMEZONE: &str = "America/Los_Angeles";
 
@@ -494,8 +494,7 @@ impl Entry<'_> {
             LinkConfig::Bearer(config) if config.query_set == QuerySet::V2024_06 => {
                 self.warnings.push(format!(
                     "gateway {id}: with tedapi_auth_mode bearer, gateways may answer the queries of V2024_06 \
-                        in part \
-                     or not at all"
+                     in part or not at all"
                 ));
             }
             _ => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::load::Reader;
-use super::{AllowedOrigins, HttpSettings, RateLimit, Secret, Style, TlsFiles, values};
+use super::{AllowedOrigins, HttpSettings, RateLimit, Style, TlsFiles, values};
 use crate::client::TrustedProxies;
 
 #[derive(Default, Deserialize)]
@@ -16,7 +16,6 @@ struct HttpVariables {
     cors_origins: Option<String>,
     pw_allowed_hosts: Option<String>,
     pw_browser_cache: Option<String>,
-    pw_control_secret: Option<String>,
     pw_https: Option<String>,
     pw_tls_cert: Option<String>,
     pw_tls_key: Option<String>,
@@ -59,17 +58,12 @@ impl Reader {
             values::frame_ancestors,
             String::clone,
         );
-        let is_limited = self.boolean("PW_RATE_LIMIT_ENABLED", raw.pw_rate_limit_enabled, false);
-        let requests =
-            self.whole("PW_RATE_LIMIT_MAX_REQUESTS", raw.pw_rate_limit_max_requests, 1000, 1_000_000);
-        let window = self.whole("PW_RATE_LIMIT_WINDOW_SECONDS", raw.pw_rate_limit_window_seconds, 60, 86_400);
-        let clients =
-            self.whole("PW_RATE_LIMIT_MAX_BUCKETS", raw.pw_rate_limit_max_buckets, 10_000, 1_000_000);
-        let limit = RateLimit {
-            requests,
-            window: Duration::from_secs(window),
-            most_clients: usize::try_from(clients).unwrap_or(usize::MAX),
-        };
+        let rate_limit = self.rate_limit([
+            raw.pw_rate_limit_enabled,
+            raw.pw_rate_limit_max_requests,
+            raw.pw_rate_limit_window_seconds,
+            raw.pw_rate_limit_max_buckets,
+        ]);
         let trusted_proxies = self.value(
             "PW_TRUSTED_PROXIES",
             raw.pw_trusted_proxies,
@@ -80,9 +74,6 @@ impl Reader {
         let share = self.whole("PW_CONNECTIONS_PER_ADDRESS", raw.pw_connections_per_address, 256, 1_000_000);
         let live_per_address =
             self.whole("PW_LIVE_CLIENTS_PER_ADDRESS", raw.pw_live_clients_per_address, 128, 2_000);
-        if raw.pw_control_secret.is_some() {
-            self.note("PW_CONTROL_SECRET", "", true);
-        }
         HttpSettings {
             bind,
             port: u16::try_from(port).unwrap_or_default(),
@@ -92,12 +83,11 @@ impl Reader {
             browser_cache,
             style,
             frame_ancestors,
-            rate_limit: is_limited.then_some(limit),
+            rate_limit,
             trusted_proxies,
             connections_per_address: usize::try_from(share).unwrap_or(usize::MAX),
             live_per_address: usize::try_from(live_per_address).unwrap_or(usize::MAX),
             tls,
-            control_secret: raw.pw_control_secret.map(Secret::new),
         }
     }
 
@@ -122,6 +112,21 @@ impl Reader {
         }
         let (certificate, key) = (raw.pw_tls_cert.as_ref()?, raw.pw_tls_key.as_ref()?);
         wanted.then(|| TlsFiles { certificate: certificate.into(), key: key.into() })
+    }
+
+    fn rate_limit(
+        &mut self,
+        [is_limited, requests, seconds, clients]: [Option<String>; 4],
+    ) -> Option<RateLimit> {
+        let is_limited = self.boolean("PW_RATE_LIMIT_ENABLED", is_limited, false);
+        let requests = self.whole("PW_RATE_LIMIT_MAX_REQUESTS", requests, 1000, 1_000_000);
+        let seconds = self.whole("PW_RATE_LIMIT_WINDOW_SECONDS", seconds, 60, 86_400);
+        let clients = self.whole("PW_RATE_LIMIT_MAX_BUCKETS", clients, 10_000, 1_000_000);
+        is_limited.then(|| RateLimit {
+            requests,
+            window: Duration::from_secs(seconds),
+            most_clients: usize::try_from(clients).unwrap_or(usize::MAX),
+        })
     }
 
     /// A whole number from 1 on.

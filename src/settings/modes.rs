@@ -205,7 +205,7 @@ pub fn remarks(given: Given, links: Links) -> Vec<&'static str> {
         (
             links == LOCAL && given.has(GatewayPassword),
             "gw_pwd is not used: beside password it counts at 192.168.91.1 only; remove password to use it \
-                here",
+             here",
         ),
         ((links == CLOUD || links == FLEET) && given.has(Host), "host is not used in this mode"),
     ];

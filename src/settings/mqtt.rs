@@ -181,7 +181,7 @@ impl Reader {
         if tls && insecure {
             warn(
                 "MQTT_TLS_INSECURE=yes: anyone between this machine and the broker can read and change \
-                    everything",
+                 everything",
             );
         }
     }
@@ -238,7 +238,7 @@ impl MqttSettings {
             let id = &gateway.facts.id;
             let what = format!(
                 "with both layouts, topics below {}/{id} mean the sum of all gateways; give gateway {id:?} \
-                    another id",
+                 another id",
                 self.prefix
             );
             problems.add("MQTT_LAYOUT", what);

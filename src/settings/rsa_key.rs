@@ -52,9 +52,9 @@ impl RsaKey {
             );
         }
         let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| match holds("PUBLIC KEY") {
-            true => "holds a public key; the private one is needed, usually \
-                tedapi_rsa_private.pem"
-                .to_owned(),
+            true => {
+                "holds a public key; the private one is needed, usually tedapi_rsa_private.pem".to_owned()
+            }
             false => "holds no private key in PEM form (-----BEGIN RSA PRIVATE KEY----- or -----BEGIN \
                 PRIVATE KEY-----)"
                 .to_owned(),

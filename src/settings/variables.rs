@@ -55,6 +55,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_FRAME_ANCESTORS", Live),
     ("PW_CONTROL_SECRET", Secret),
     ("PW_CONTROL_SECRET_FILE", Live),
+    ("PW_ANONYMOUS", Live),
     ("PROXY_BASE_URL", Live),
     ("PW_RSA_KEY_PATH", Private),
     ("PW_WIFI_HOST", Live),

@@ -46,7 +46,10 @@ const BASIC: [&str; 3] =
 /// Firmware from here on has no vitals.
 const NO_VITALS_SINCE: (u32, u32) = (23, 44);
 
-const DENIED: &str = r#"{"code":403,"error":"Unable to GET to resource","message":"User does not have adequate access rights"}"#;
+const DENIED: &str = concat!(
+    r#"{"code":403,"error":"Unable to GET to resource","#,
+    r#""message":"User does not have adequate access rights"}"#,
+);
 const BAD_CREDENTIALS: &str = r#"{"code":401,"error":"bad credentials","message":"Login Error"}"#;
 const LIMITED: &str =
     r#"{"code":429,"error":"Api Limit reached for this endpoint","message":"API Limit Reached"}"#;

@@ -8,7 +8,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 const LARGEST_HEAD: usize = 16 << 10;
 const LARGEST_BODY: usize = 64 << 10;
 /// What a gateway says to those who may not ask.
-pub(super) const DENIED: &str = r#"{"code":403,"error":"Unable to GET to resource","message":"User does not have adequate access rights"}"#;
+pub(super) const DENIED: &str = concat!(
+    r#"{"code":403,"error":"Unable to GET to resource","#,
+    r#""message":"User does not have adequate access rights"}"#,
+);
 
 pub(super) struct Request {
     pub method: String,

@@ -103,7 +103,7 @@ fn check(lan: &Lan, gateway: &Gateway, request: &Routable) -> Result<(), Box<Rou
         key.verify(&signed, &rsa.signature).is_ok()
     };
     if !verifies(&gateway.din()) {
-        // What is signed for somebody else is told apart by who is asked.
+        // What is signed for somebody else is known by who is asked.
         let asked = Question::open(request.envelope.clone()).ok();
         let asked = asked.as_ref().and_then(|question| question.recipient()).map(str::to_owned);
         let is_for_another = asked.is_some_and(|asked| asked != gateway.din() && verifies(&asked));

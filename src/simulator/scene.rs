@@ -20,7 +20,7 @@ pub enum SiteKind {
 pub(super) struct Scene<'a> {
     pub kind: SiteKind,
     pub name: &'a str,
-    /// Tells sites apart in their serial numbers.
+    /// Keeps sites apart in their serial numbers.
     pub number: u32,
     pub flow: Flow,
     /// Counted since the start of the simulation.

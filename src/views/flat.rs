@@ -1,4 +1,4 @@
-//! Small bodies of numbers: `/json`, `/csv`, `/csv/v2`, `/version`.
+//! Small bodies of numbers: `/json`, `/csv`, `/csv/v2`, `/version`, `/alerts/pw`.
 
 use std::fmt::Write;
 
@@ -43,6 +43,11 @@ pub(super) fn json(readings: &Readings, strings: &Value, zeros: bool) -> Value {
         "energy_remaining": number(readings.charge.remaining, zeros),
         "strings": strings,
     })
+}
+
+/// Every alert under its name, as the series that databases make of it: 1 while it is there.
+pub(super) fn alerts(names: &[String]) -> Value {
+    names.iter().map(|name| (name.clone(), Value::from(1))).collect()
 }
 
 /// One line: Grid, Home, Solar, Battery, BatteryLevel (raw); with `more` also GridStatus and Reserve (app

@@ -159,9 +159,7 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
         View::Temps => object(&documents().temps),
         View::TempsPw => bytes(&numbered::temps(site())),
         View::Alerts => bytes(&alerts()),
-        View::AlertsPw => {
-            bytes(&alerts().iter().map(|name| (name.clone(), Value::from(1))).collect::<Value>())
-        }
+        View::AlertsPw => bytes(&flat::alerts(alerts())),
         View::Fans => object(&documents().fans),
         View::FansPw => bytes(&numbered::fans(site())),
         View::Freq => bytes(&numbered::freq(site(), &documents())),

@@ -6,7 +6,12 @@ use crate::model::{Documents, Power};
 
 pub(super) fn power(power: &Power, zeros: bool) -> Value {
     let of = |watts| super::flat::number(watts, zeros);
-    json!({ "site": of(power.site), "solar": of(power.solar), "battery": of(power.battery), "load": of(power.load) })
+    json!({
+        "site": of(power.site),
+        "solar": of(power.solar),
+        "battery": of(power.battery),
+        "load": of(power.load),
+    })
 }
 
 /// A section of the aggregates.

@@ -86,8 +86,8 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
     let online = freshness == Freshness::Live;
     let error = error(snapshot);
     let link = snapshot.link_in_use();
-    let is_basic_lan =
-        snapshot.reading.as_ref().is_some_and(|reading| reading.telemetry.answers().is_basic_lan());
+    let reading = snapshot.reading.as_ref();
+    let is_basic_lan = reading.is_some_and(|reading| reading.telemetry.answers().is_basic_lan());
     let about = json!({
         "id": facts.id,
         "name": facts.name,
@@ -105,7 +105,6 @@ pub fn gateway(snapshot: &Snapshot, at: Moment) -> Bytes {
         "online": online,
         "last_error": error,
     });
-    let reading = snapshot.reading.as_ref();
     let mut body = BytesMut::with_capacity(4096);
     body.put_slice(b"{\"gateway\":");
     put(&mut body, &about);

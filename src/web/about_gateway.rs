@@ -31,9 +31,10 @@ pub(super) fn operation(snapshot: &Snapshot, at: Moment) -> Value {
     let telemetry = snapshot.telemetry(at.now);
     let readings = telemetry.map(|telemetry| &telemetry.readings);
     let documents = telemetry.map(|telemetry| telemetry.documents());
+    let operation = documents.as_ref().map(|documents| &documents.operation);
     json!({
         "real_mode": readings.and_then(|readings| readings.mode.as_ref()),
-        "backup_reserve_percent": documents.as_ref().and_then(|documents| documents.operation.get("backup_reserve_percent")),
+        "backup_reserve_percent": operation.and_then(|operation| operation.get("backup_reserve_percent")),
         "grid_charging": readings.and_then(|readings| readings.grid_charging),
         "grid_export": readings.and_then(|readings| readings.grid_export.as_ref()),
         "stale": snapshot.freshness(at.now) == Freshness::Stale,

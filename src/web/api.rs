@@ -89,16 +89,22 @@ fn sum(mut shape: Value) -> HttpResponse {
 
 pub(super) fn power(state: &State, _: &HttpRequest) -> HttpResponse {
     let all = state.directory.aggregate.read();
-    sum(
-        json!({ "site": all.site, "battery": all.battery, "load": all.load, "solar": all.solar, "grid": all.site }),
-    )
+    sum(json!({
+        "site": all.site,
+        "battery": all.battery,
+        "load": all.load,
+        "solar": all.solar,
+        "grid": all.site,
+    }))
 }
 
 pub(super) fn soe(state: &State, _: &HttpRequest) -> HttpResponse {
     let all = state.directory.aggregate.read();
-    sum(
-        json!({ "percentage": all.app_percent(), "raw_percentage": all.state_of_energy, "num_gateways": all.online }),
-    )
+    sum(json!({
+        "percentage": all.app_percent(),
+        "raw_percentage": all.state_of_energy,
+        "num_gateways": all.online,
+    }))
 }
 
 pub(super) fn battery(state: &State, _: &HttpRequest) -> HttpResponse {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use super::plumbing::json as answered;
-use super::route::{Answer, Content, Route};
+use super::route::{Answer, Content, Guard, Route};
 
 /// Of the text format that Prometheus scrapes.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -44,8 +44,13 @@ const CHAPTERS: [(&str, &str); 20] = [
 /// Errors that several routes have: name, status, description, and the text that says it.
 const ERRORS: [(&str, u16, &str, &str); 11] = [
     ("NoWebSocket", 400, "The request asks for no WebSocket", "This is a WebSocket"),
-    ("NoToken", 401, "No control token, or the wrong one", "Authorization header required"),
-    ("Forbidden", 403, "Not from there, or orders are not enabled", "Control features not enabled"),
+    ("NoToken", 401, "No token where one is needed, or the wrong one", "Authorization header required"),
+    (
+        "Forbidden",
+        403,
+        "Not from there, orders are not enabled, or the token is not good for this",
+        "Control features not enabled",
+    ),
     ("NotFound", 404, "There is no such gateway, route or file", "Gateway cabin not found"),
     ("TooSlow", 408, "The body took too long to arrive", "The body took too long"),
     ("TooLarge", 413, "The body is too large", "The body is larger than 16 KiB"),
@@ -79,12 +84,9 @@ fn described(state: &State) -> Value {
             "title": "powerwall-server",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Every route but the feeds answers HEAD as well, and a slash at the end makes no \
-                difference. What is \
-                            unknown is null or absent, never 0. Percentages say whether they are raw (as the \
-                            gateway \
-                            counts) or app (as the phone app shows). Watts: site + import, battery + \
-                            discharge, load + \
-                            consumption, solar + production.",
+                difference. What is unknown is null or absent, never 0. Percentages say whether they are raw \
+                (as the gateway counts) or app (as the phone app shows). Watts: site + import, battery + \
+                discharge, load + consumption, solar + production.",
             "license": { "name": "MIT", "identifier": "MIT" },
         },
         "servers": [{ "url": server }],
@@ -95,10 +97,20 @@ fn described(state: &State) -> Value {
                 "required": ["detail"],
                 "properties": { "detail": { "type": "string" } },
             } },
-            "responses": ERRORS.iter().map(|error| (error.0.to_owned(), response_of_error(error))).collect::<Map<_, _>>(),
-            "securitySchemes": { "control": {
-                "type": "http", "scheme": "bearer", "description": "The control secret (PW_CONTROL_SECRET)",
-            } },
+            "responses": ERRORS
+                .iter()
+                .map(|error| (error.0.to_owned(), response_of_error(error)))
+                .collect::<Map<_, _>>(),
+            "securitySchemes": {
+                "control": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "The control secret (PW_CONTROL_SECRET), or another token",
+                },
+                "browser": {
+                    "type": "http", "scheme": "basic",
+                    "description": "A token as the password, for readings where PW_ANONYMOUS is none",
+                },
+            },
         },
     })
 }
@@ -201,13 +213,18 @@ fn reading(route: &Route, body: &Value) -> Value {
         responses.insert(status.to_string(), json!({ "description": description, "content": content }));
     }
     refer(&mut responses, &["WrongName", "TooMany"]);
-    json!({
+    let mut operation = json!({
         "tags": [chapter(route)],
         "operationId": operation_id("get", route.path),
         "summary": route.summary,
         "parameters": parameters,
-        "responses": responses,
-    })
+    });
+    if route.guard == Guard::Readings {
+        refer(&mut responses, &["NoToken", "Forbidden"]);
+        operation["security"] = json!([{}, { "control": [] }, { "browser": [] }]);
+    }
+    operation["responses"] = responses.into();
+    operation
 }
 
 fn ordering(route: &Route, body: &Value) -> Value {

@@ -1,4 +1,4 @@
-//! One route: its path, what it answers, and what people and programs are told about it. The routes
+//! One route: its path, what it answers, and what people and programs read about it. The routes
 //! themselves stand in [`super::routes`].
 
 use actix_web::web::Data;
@@ -31,6 +31,19 @@ pub(super) struct Route {
     pub also: &'static [(u16, &'static str)],
     /// Parameters behind the question mark, and what they do.
     pub parameters: &'static [(&'static str, &'static str)],
+    /// Who may read it.
+    pub guard: Guard,
+}
+
+/// What a route says and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// Nothing about a gateway: everybody may know.
+    None,
+    /// Readings: everybody, unless the settings ask for a token.
+    Readings,
+    /// The route asks for a token itself.
+    Own,
 }
 
 /// What a good answer is made of.
@@ -68,7 +81,24 @@ impl Route {
             _ => Content::Json,
         };
         let standing = Standing::Same;
-        Self { path, answer, order: None, summary, standing, content, also: &[], parameters: &[] }
+        let (also, parameters) = (&[], &[]);
+        Self {
+            path,
+            answer,
+            order: None,
+            summary,
+            standing,
+            content,
+            also,
+            parameters,
+            guard: Guard::Readings,
+        }
+    }
+
+    /// Says nothing about a gateway, or asks for a token itself.
+    pub(super) const fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
     }
 
     pub(super) const fn serves(mut self, content: Content) -> Self {

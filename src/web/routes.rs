@@ -6,8 +6,8 @@
 use super::fleet::{AFTER, LIMIT, PAGE_ERRORS, PAGED};
 use super::orders;
 use super::route::{
-    Answer, Content, Route, fixed, fixed_of_gateway, fleet, gateway, orders_only, routed, service, view,
-    zeroable,
+    Answer, Content, Guard, Route, fixed, fixed_of_gateway, fleet, gateway, orders_only, routed, service,
+    view, zeroable,
 };
 use super::without_data::{
     INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_FLEET, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS,
@@ -19,13 +19,12 @@ use crate::views::View;
 const HEALTH_ERRORS: &[(u16, &str)] =
     &[PAGE_ERRORS[0], PAGE_ERRORS[1], (503, "No gateway has fresh data, and ready=1 asks for it")];
 const NO_ENERGY: &str = "over TEDAPI the energy counters come from the gateway's customer API, every two \
-    minutes; null, not \
-    0, while it does not tell them";
+    minutes; null, not 0, while it does not report them";
 const AS_PROXY: &str = "null without data, as the proxy has it";
 const UNKNOWN: &str = "unknown is null, not 0";
 const EMPTY_COLUMN: &str = "unknown is an empty column, not 0.00; the reserve is rounded, not cut off";
 const FROM_MEMORY: &str = "from the last poll, also while the gateway is away; private values are masked";
-const NO_CONSTANTS: &str = "what the gateway does not tell is null, not a constant";
+const NO_CONSTANTS: &str = "what the gateway does not report is null, not a constant";
 const STATUS: &str = "says how fresh and how old its data is; the configuration of the gateway is not in it";
 const SUM: &str = "weighted by capacity, over data that is good; unknown is null; says who is missing";
 const NOTHING_FETCHED: &str = "nothing is fetched from elsewhere";
@@ -41,15 +40,19 @@ pub(super) const ROUTES: &[Route] = &[
         View::Battery,
         [r#"{"power":null}"#, r#"{"power":0}"#],
         "Battery power in W, + discharging",
-    ).better(UNKNOWN),
+    )
+    .better(UNKNOWN),
     view("/vitals", View::Vitals, "null", "Every device with its measurements").better(AS_PROXY),
     view("/strings", View::Strings, "null", "Solar strings").better(AS_PROXY),
     view("/freq", View::Freq, "{}", "Frequencies and voltages of units and meters, grid status as a number")
-        .better("one numbering with /pod; grid_status is -1 while the grid is being joined or left, null \
-            when unknown; p_out in watts over every link"),
-    view("/pod", View::Pod, "{}", "Batteries with their energies and flags")
-        .better("one numbering with /freq and /temps/pw; a flag that is not told is null, not 0; p_out in \
-            watts over every link"),
+        .better(
+            "one numbering with /pod; grid_status is -1 while the grid is being joined or left, null \
+            when unknown; p_out in watts over every link",
+        ),
+    view("/pod", View::Pod, "{}", "Batteries with their energies and flags").better(
+        "one numbering with /freq and /temps/pw; a flag that is not reported is null, not 0; p_out in \
+            watts over every link",
+    ),
     zeroable("/json", View::Json, [NO_JSON, ZERO_JSON], "The most wanted values in one flat object")
         .better(UNKNOWN),
     zeroable(
@@ -57,13 +60,17 @@ pub(super) const ROUTES: &[Route] = &[
         View::Csv,
         [",,,,\n", "0.00,0.00,0.00,0.00,0.00\n"],
         "Grid, home, solar, battery, level; ?headers names them",
-    ).better(EMPTY_COLUMN).asked_with(&[("headers", "present: the names of the columns come first")]),
+    )
+    .better(EMPTY_COLUMN)
+    .asked_with(&[("headers", "present: the names of the columns come first")]),
     zeroable(
         "/csv/v2",
         View::CsvV2,
         [",,,,,,\n", "0.00,0.00,0.00,0.00,0.00,0,0\n"],
         "As /csv, with grid status and reserve",
-    ).better(EMPTY_COLUMN).asked_with(&[("headers", "present: the names of the columns come first")]),
+    )
+    .better(EMPTY_COLUMN)
+    .asked_with(&[("headers", "present: the names of the columns come first")]),
     view("/temps", View::Temps, "{}", "Temperatures by device, °C"),
     view("/temps/pw", View::TempsPw, "{}", "Temperatures by number of the unit, °C")
         .better("one numbering with /pod"),
@@ -78,11 +85,11 @@ pub(super) const ROUTES: &[Route] = &[
         View::TedapiConfig,
         TEDAPI_OFFLINE,
         "The gateway's configuration, private parts masked",
-    ).better(FROM_MEMORY),
+    )
+    .better(FROM_MEMORY),
     view("/tedapi/status", View::TedapiStatus, TEDAPI_OFFLINE, "The newest status answer of the gateway")
         .better(FROM_MEMORY),
-    view("/tedapi/components", View::TedapiComponents, TEDAPI_OFFLINE, "Its components")
-        .better(FROM_MEMORY),
+    view("/tedapi/components", View::TedapiComponents, TEDAPI_OFFLINE, "Its components").better(FROM_MEMORY),
     view("/tedapi/battery", View::TedapiBattery, TEDAPI_OFFLINE, "Its configured battery blocks")
         .better(FROM_MEMORY),
     view("/tedapi/controller", View::TedapiController, TEDAPI_OFFLINE, "The newest full controller answer")
@@ -98,7 +105,7 @@ pub(super) const ROUTES: &[Route] = &[
     fixed("/fleetapi/status", NO_FLEET, "As /fleetapi").partly("no link to FleetAPI yet"),
     // The customer API of a gateway.
     view("/api/meters/aggregates", View::Aggregates, "null", "As /aggregates").partly(NO_ENERGY),
-    fixed_of_gateway("/api/meters", "[]", "Meters; not told by the link"),
+    fixed_of_gateway("/api/meters", "[]", "Meters; not reported by the link"),
     view("/api/meters/site", View::MetersSite, "[]", "The site meter")
         .better("the meter of this site, not a sample of another"),
     view("/api/meters/solar", View::MetersSolar, "[]", "The solar meter").partly(NO_ENERGY),
@@ -122,13 +129,13 @@ pub(super) const ROUTES: &[Route] = &[
         .better("reserve on the raw scale, as a gateway has it; says when it is stale"),
     view("/api/powerwalls", View::Powerwalls, "{}", "The units of the site")
         .better("the units of this site, not a sample of another"),
-    fixed_of_gateway("/api/networks", "[]", "Not told by the link"),
-    fixed_of_gateway("/api/system/networks", "[]", "Not told by the link"),
+    fixed_of_gateway("/api/networks", "[]", "Not reported by the link"),
+    fixed_of_gateway("/api/system/networks", "[]", "Not reported by the link"),
     gateway("/api/system/update/status", about_gateway::update_status, "Firmware update"),
-    fixed_of_gateway("/api/solars", "[]", "Not told by the link"),
+    fixed_of_gateway("/api/solars", "[]", "Not reported by the link"),
     fixed("/api/solars/brands", "[]", "Always empty")
         .better("empty: only the set-up pages of a gateway read it"),
-    fixed_of_gateway("/api/solar_powerwall", "{}", "Not told by the link"),
+    fixed_of_gateway("/api/solar_powerwall", "{}", "Not reported by the link"),
     fixed("/api/customer", r#"{"registered":true}"#, "Always the same"),
     fixed(
         "/api/customer/registration",
@@ -144,7 +151,8 @@ pub(super) const ROUTES: &[Route] = &[
     fixed("/api/troubleshooting/problems", r#"{"problems":[]}"#, "Always empty"),
     orders_only("/api/login/Basic", orders::LOGIN, "The same for everybody: there is nothing to log in to")
         .better("no cookies on other answers"),
-    fixed("/api/auth/toggle/supported", r#"{"toggle_auth_supported":false}"#, "Always false"),
+    fixed("/api/auth/toggle/supported", r#"{"toggle_auth_supported":false}"#, "Always false")
+        .guarded(Guard::None),
     // One fact each, for scripts.
     view("/pw/level", View::PwLevel, r#"{"level":null}"#, "State of energy, raw scale"),
     zeroable("/pw/power", View::PwPower, [NO_POWER, ZERO_POWER], "Power at the four meters, W")
@@ -167,8 +175,7 @@ pub(super) const ROUTES: &[Route] = &[
     view("/pw/status", View::Status, NO_STATUS, "As /api/status"),
     view("/pw/grid_status", View::GridStatus, NO_GRID_STATUS, "As /api/system_status/grid_status"),
     view("/pw/site_name", View::PwSiteName, r#"{"site_name":null}"#, "Name of the site"),
-    view("/pw/alerts", View::PwAlerts, r#"{"alerts":[]}"#, "Names of active alerts")
-        .better("sorted by name"),
+    view("/pw/alerts", View::PwAlerts, r#"{"alerts":[]}"#, "Names of active alerts").better("sorted by name"),
     gateway("/pw/is_connected", about_gateway::is_connected, "Whether the last poll succeeded"),
     view("/pw/get_reserve", View::PwReserve, r#"{"reserve":null}"#, "Backup reserve, app scale"),
     view("/pw/get_mode", View::PwMode, r#"{"mode":null}"#, "Operation mode"),
@@ -180,8 +187,10 @@ pub(super) const ROUTES: &[Route] = &[
     routed("/api/gateways/{id}/strings", "Its strings"),
     routed("/api/gateways/{id}/aggregates", "Its meters").partly(NO_ENERGY),
     routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway")
-        .better("from the last poll and for the routes of this table only; nothing is passed on to a \
-            gateway, POST neither")
+        .better(
+            "from the last poll and for the routes of this table only; nothing is passed on to a \
+            gateway, POST neither",
+        )
         .also(&[(503, "The gateway has no data to show")]),
     fleet("/api/aggregate", api::aggregate, "The sum of all gateways, with their statuses").better(SUM),
     service("/api/aggregate/power", api::power, "The sum of the powers, W").better(SUM),
@@ -198,33 +207,45 @@ pub(super) const ROUTES: &[Route] = &[
         health::health,
         "How the service and its gateways are; 503 with ?ready=1 while none is fresh",
     )
-        .better("also what the proxy tells of its settings; 503 with ?ready=1 while nothing is fresh")
-        .asked_with(&[("ready", "1: answer 503 while no gateway has fresh data"), LIMIT, AFTER])
+    .better("also what the proxy reports of its settings; 503 with ?ready=1 while nothing is fresh")
+    .guarded(Guard::None)
+    .asked_with(&[("ready", "1: answer 503 while no gateway has fresh data"), LIMIT, AFTER])
     .also(HEALTH_ERRORS),
-    routed("/health/gateways", "How polling of each gateway goes")
-        .ours()
-        .asked_with(PAGED)
-        .also(PAGE_ERRORS),
+    routed("/health/gateways", "How polling of each gateway goes").ours().asked_with(PAGED).also(PAGE_ERRORS),
     fixed(
         "/health/reset",
-        r#"{"status":"reset_complete","health_counters_reset":false,"cache_cleared":false,"cache_entries_removed":0,"endpoint_stats_cleared":0}"#,
+        concat!(
+            r#"{"status":"reset_complete","health_counters_reset":false,"cache_cleared":false,"#,
+            r#""cache_entries_removed":0,"endpoint_stats_cleared":0}"#,
+        ),
         "Nothing is latched, so there is nothing to reset",
     )
     .takes(orders::HEALTH_RESET)
+    .guarded(Guard::None)
     .better("GET, as the proxy has it, changes nothing and needs no token"),
-    service("/livez", health::livez, "Whether the program answers").ours(),
+    service("/livez", health::livez, "Whether the program answers").ours().guarded(Guard::None),
     service("/readyz", health::readyz, "503 while no gateway has fresh data")
         .ours()
+        .guarded(Guard::None)
         .also(&[(503, "No gateway has fresh data")]),
     service("/stats", stats::stats, "What the service has done so far")
-        .better("counts per route of the table, so that nobody can fill it; failures are those of the \
-            gateways")
+        .better(
+            "counts per route of the table, so that nobody can fill it; failures are those of the \
+            gateways",
+        )
         .asked_with(PAGED)
         .also(PAGE_ERRORS),
-    Route::new("/metrics", Answer::Fleet(scrape::metrics), "Every reading and how the service is, for \
-        Prometheus").ours().serves(Content::Metrics),
+    Route::new(
+        "/metrics",
+        Answer::Fleet(scrape::metrics),
+        "Every reading and how the service is, for \
+        Prometheus",
+    )
+    .ours()
+    .serves(Content::Metrics),
     service("/stats/clear", stats::clear, "Starts counting anew, with the control token")
         .takes(orders::CLEAR_STATISTICS)
+        .guarded(Guard::Own)
         .better("not for everybody, because it changes something: GET and POST need the control token")
         .also(&[
             (401, "No control token, or the wrong one"),
@@ -238,12 +259,21 @@ pub(super) const ROUTES: &[Route] = &[
         .also(PAGE_ERRORS),
     service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker")
         .better("also says why it fails, what waits and what was taken"),
-    service("/openapi.json", openapi::document, "This list, for programs"),
-    service("/docs", docs::page, "This list, for people").better(NOTHING_FETCHED).serves(Content::Page),
-    service("/redoc", docs::page, "As /docs").better(NOTHING_FETCHED).serves(Content::Page),
-    service("/docs/oauth2-redirect", docs::page, "As /docs").better(NOTHING_FETCHED).serves(Content::Page),
-    fixed("/[object%20Object]", "{}", "Asked for by mistake by Tesla's pages"),
-    fixed("/%5Bobject%20Object%5D", "{}", "Asked for by mistake by Tesla's pages"),
+    service("/openapi.json", openapi::document, "This list, for programs").guarded(Guard::None),
+    service("/docs", docs::page, "This list, for people")
+        .better(NOTHING_FETCHED)
+        .serves(Content::Page)
+        .guarded(Guard::None),
+    service("/redoc", docs::page, "As /docs")
+        .better(NOTHING_FETCHED)
+        .serves(Content::Page)
+        .guarded(Guard::None),
+    service("/docs/oauth2-redirect", docs::page, "As /docs")
+        .better(NOTHING_FETCHED)
+        .serves(Content::Page)
+        .guarded(Guard::None),
+    fixed("/[object%20Object]", "{}", "Asked for by mistake by Tesla's pages").guarded(Guard::None),
+    fixed("/%5Bobject%20Object%5D", "{}", "Asked for by mistake by Tesla's pages").guarded(Guard::None),
     // The pages.
     service("/", assets::index, "Live power flow")
         .better(OWN_PAGE)
@@ -263,12 +293,19 @@ pub(super) const ROUTES: &[Route] = &[
     service("/example.html", assets::example, "As /example")
         .better(OWN_PAGE)
         .serves(Content::File("text/html; charset=utf-8")),
-    service("/favicon.ico", assets::favicon, "Picture for browsers").serves(Content::File("image/x-icon")),
+    service("/favicon.ico", assets::favicon, "Picture for browsers")
+        .serves(Content::File("image/x-icon"))
+        .guarded(Guard::None),
     service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers")
-        .serves(Content::File("image/png")),
+        .serves(Content::File("image/png"))
+        .guarded(Guard::None),
     service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers")
-        .serves(Content::File("image/png")),
-    routed("/static/{file}", "Files of the pages").better(OWN_PAGE).serves(Content::File("*/*")),
+        .serves(Content::File("image/png"))
+        .guarded(Guard::None),
+    routed("/static/{file}", "Files of the pages")
+        .guarded(Guard::None)
+        .better(OWN_PAGE)
+        .serves(Content::File("*/*")),
     routed("/api/live", "All that the pages show, once: the state of the live feed")
         .ours()
         .also(&[(503, "The feed is not ready")]),

@@ -15,11 +15,13 @@ use tokio::time::Instant;
 use super::State;
 use super::docs::escaped;
 use super::fleet;
-use super::plumbing::{self, HTML};
+use super::holder::holder;
+use super::plumbing::{self, HTML, Refusal};
 use crate::clock::unix_time;
 use crate::directory::Selection;
 use crate::model::{Freshness, LinkKind, Snapshot};
 use crate::pieces::Listing;
+use crate::settings::Role;
 use crate::views::status;
 
 /// Where the gateways stand in the statistics, one by one.
@@ -39,7 +41,7 @@ pub(super) struct Counters {
     /// Clients that were disconnected because they did not take their answer.
     cut: AtomicU64,
     /// When the log last said so.
-    told: Mutex<Option<Instant>>,
+    logged: Mutex<Option<Instant>>,
 }
 
 impl Counters {
@@ -57,9 +59,9 @@ impl Counters {
     /// while: a thousand of them at once are one piece of news.
     pub fn cut(&self, now: Instant) {
         let cuts = self.cut.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|told| now.saturating_duration_since(told) >= NEWS_EVERY) {
-            *told = Some(now);
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|logged| now.saturating_duration_since(logged) >= NEWS_EVERY) {
+            *logged = Some(now);
             info!(event = "client_cut", clients = cuts; "clients that did not take their answer and were \
                 disconnected: {cuts} so far");
         }
@@ -72,7 +74,7 @@ impl Counters {
             errors: AtomicU64::new(0),
             since: AtomicU64::new(since as u64),
             cut: AtomicU64::new(0),
-            told: Mutex::default(),
+            logged: Mutex::default(),
         }
     }
 
@@ -91,9 +93,9 @@ impl Counters {
 /// Starts counting anew. By GET, as the proxy has it, but with the control token only: anybody else could
 /// hide what they did, a page in a browser on this machine as well, and some readers follow every link.
 pub(super) fn clear(state: &State, request: &HttpRequest) -> HttpResponse {
-    match state.token.check(request.headers(), state.client(request), Instant::now()) {
-        Ok(()) => cleared(state, request),
-        Err(refusal) => refusal.answer(),
+    match holder(state, request, Role::Operator) {
+        Ok(_) => cleared(state, request),
+        Err(denied) => Refusal::from(denied).answer(),
     }
 }
 

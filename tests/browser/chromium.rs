@@ -129,22 +129,22 @@ async fn connect(address: &str) -> Rc<Wire> {
     actix_web::rt::spawn(async move {
         while let (Some(Ok(message)), Some(wire)) = (heard.next().await, listener.upgrade()) {
             let Ok(text) = message.to_text() else { continue };
-            let Ok(told) = serde_json::from_str::<Value>(text) else { continue };
-            wire.hear(told);
+            let Ok(event) = serde_json::from_str::<Value>(text) else { continue };
+            wire.hear(event);
         }
     });
     wire
 }
 
 impl Wire {
-    fn hear(&self, told: Value) {
-        if let Some(number) = told["id"].as_u64() {
+    fn hear(&self, event: Value) {
+        if let Some(number) = event["id"].as_u64() {
             if let Some(waiting) = self.waiting.borrow_mut().remove(&number) {
-                let _ = waiting.send(told);
+                let _ = waiting.send(event);
             }
-        } else if let Some(session) = told["sessionId"].as_str() {
+        } else if let Some(session) = event["sessionId"].as_str() {
             let mut events = self.events.borrow_mut();
-            events.entry(session.to_owned()).or_default().push(told);
+            events.entry(session.to_owned()).or_default().push(event);
         }
     }
 
@@ -234,7 +234,7 @@ impl Page {
         };
         if timeout(PATIENCE, holds).await.is_err() {
             let shown = self.value("document.body?.innerText").await;
-            panic!("{condition} does not come to pass; shown: {shown}; told: {:?}", self.complaints());
+            panic!("{condition} does not come to pass; shown: {shown}; reported: {:?}", self.complaints());
         }
     }
 

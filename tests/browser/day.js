@@ -16,7 +16,8 @@
     let battery = Math.max(-5000, Math.min(5000, load - sun));
     if ((charge >= 100 && battery < 0) || (charge <= 20 && battery > 0)) battery = 0;
     charge = Math.max(20, Math.min(100, charge - battery / 60 / 340));
-    [sun, load, battery, load - sun - battery, charge * 10].forEach((value, line) => lines[line].push(Math.round(value)));
+    const values = [sun, load, battery, load - sun - battery, charge * 10];
+    values.forEach((value, line) => lines[line].push(Math.round(value)));
   }
   const seen = { last, lines: lines.map((line) => line.join(",")) };
   if (location.protocol === "http:") {

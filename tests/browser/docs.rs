@@ -1,7 +1,7 @@
 //! The list of routes, as a person uses it: looked through, opened, tried.
 
 use crate::chromium::Browser;
-use crate::common::{Faces, SECOND, http, snapshot, telemetry};
+use crate::common::{Outputs, SECOND, http, snapshot, telemetry};
 use powerwall_server::model::Freshness;
 use powerwall_server::settings::HttpSettings;
 use powerwall_server::simulator::SiteKind;
@@ -11,10 +11,10 @@ async fn routes_are_found_opened_and_tried_without_a_request_to_elsewhere() {
     let Some(browser) = Browser::start().await else { return };
     let home = snapshot("home", &telemetry(SiteKind::Powerwall3).await, Freshness::Live);
     let http = HttpSettings { base_path: "/powerwall".into(), ..http() };
-    let faces = Faces::with(vec![home], http, 30 * SECOND);
+    let outputs = Outputs::with(vec![home], http, 30 * SECOND);
     for path in ["/docs", "/powerwall/docs/"] {
         let page = browser.page().await;
-        page.see(&format!("http://{}{path}", faces.addr)).await;
+        page.see(&format!("http://{}{path}", outputs.addr)).await;
         page.until("document.querySelectorAll('details').length > 100").await;
         let find = |words: &str| {
             format!(
@@ -31,13 +31,13 @@ async fn routes_are_found_opened_and_tried_without_a_request_to_elsewhere() {
         page.until("document.querySelector('details[open] button') !== null").await;
         let card = page.text("details[open]").await;
         let root = path.split("/docs").next().unwrap();
-        let line = format!("curl 'http://{}{root}/json'", faces.addr);
+        let line = format!("curl 'http://{}{root}/json'", outputs.addr);
         for text in [line.as_str(), "battery number or null", "soe_raw", "503 No gateway is configured"] {
             assert!(card.contains(text), "{text} in {card}");
         }
         page.value("document.querySelector('details[open] button').click()").await;
         page.until("document.querySelector('details[open]').innerText.includes('200 OK')").await;
-        page.is_clean(&faces.addr.to_string());
+        page.is_clean(&outputs.addr.to_string());
         page.close().await;
     }
 }

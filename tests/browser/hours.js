@@ -1,4 +1,4 @@
-// Time that only passes when it is told to, and a socket that hears what it is told.
+// Time that only passes when a test says so, and a socket that hears what a test sends.
 {
   const real = { now: Date.now.bind(Date), timeout: setTimeout.bind(window) };
   const started = real.now();

@@ -20,7 +20,8 @@ async fn two_hours_leave_no_trace_in_memory() {
         page.before_everything(include_str!("hours.js")).await;
         page.open(&stage.url(path)).await;
         page.until("window.hours !== undefined && document.readyState === 'complete'").await;
-        let state = json!({ "type": "state", "epoch": "e", "seq": 0, "version": "1.0.0", "state": scenes::three_sites() });
+        let sites = scenes::three_sites();
+        let state = json!({ "type": "state", "epoch": "e", "seq": 0, "version": "1.0.0", "state": sites });
         page.value(&format!("window.scene = {state}; scene.at = hours.at(); hours.hear(scene)")).await;
         page.value("hours.second()").await;
         page.until("document.body.dataset.ready === 'yes'").await;
@@ -78,18 +79,18 @@ async fn a_kiosk_moves_a_little_hides_the_cursor_is_dimmed_at_night_and_heard_in
     .await;
     page.open(&stage.url("/kiosk?dim=22-6&sound=on")).await;
     page.until("window.hours !== undefined && document.readyState === 'complete'").await;
-    let told = |state: serde_json::Value, sequence: u32| {
+    let hear = |state: serde_json::Value, sequence: u32| {
         let message =
             json!({ "type": "state", "epoch": "e", "seq": sequence, "version": "1.0.0", "state": state });
         format!("hours.hear({{ ...{message}, at: hours.at() }}); hours.second()")
     };
-    page.value(&told(scenes::sunny(), 0)).await;
+    page.value(&hear(scenes::sunny(), 0)).await;
     page.until("document.body.dataset.ready === 'yes'").await;
     assert_eq!(page.value("document.documentElement.classList.contains('still')").await, false);
     let place = page.value("document.body.style.transform").await;
     page.value(
-        "window.minute = () => { for (let second = 0; second < 65; second++) { hours.hear({ type: \
-        'beat', seq: 0, at: hours.at() }); hours.second(); } }",
+        "window.minute = () => { for (let second = 0; second < 65; second++) { hours.hear({ type: 'beat', \
+         seq: 0, at: hours.at() }); hours.second(); } }",
     )
     .await;
     page.value("minute()").await;
@@ -99,7 +100,7 @@ async fn a_kiosk_moves_a_little_hides_the_cursor_is_dimmed_at_night_and_heard_in
     page.value("window.hour = 23; minute()").await;
     page.until("getComputedStyle(document.body).filter === 'brightness(0.35)'").await;
     assert_eq!(page.value("heard").await, 0);
-    page.value(&told(scenes::outage(), 1)).await;
+    page.value(&hear(scenes::outage(), 1)).await;
     page.value("hours.second()").await;
     page.until("!document.getElementById('outage').hidden").await;
     page.value("hours.second(); hours.second()").await;

@@ -78,13 +78,13 @@ async fn flows_are_told_in_numbers_words_and_motion() {
     let page = shown(&browser, &stage, "/", scenes::sunny()).await;
     let expected = json!({ "solar": "4.80kW", "grid": "840W", "load": "1.21kW", "battery": "54% 2.75kW" });
     assert_eq!(figures(&page).await, expected);
-    let told = page.text(".flow ul").await;
+    let read = page.text(".flow ul").await;
     for words in [
         "2.75 kW from the sun to the battery",
         "1.21 kW from the sun to the home",
         "840 W from the sun to the grid",
     ] {
-        assert!(told.contains(words), "{told}");
+        assert!(read.contains(words), "{read}");
     }
     assert!(page.text(".tank").await.contains("Full in 5 h 20 min"), "{}", page.text(".tank").await);
     assert!(page.text(".tank").await.contains("Reserve 20 %"));
@@ -98,7 +98,7 @@ async fn flows_are_told_in_numbers_words_and_motion() {
     page.until("document.querySelector('.motes').dataset.moves === 'true'").await;
     page.value(
         "Object.defineProperty(document, 'hidden', { get: () => true }); document.dispatchEvent(new \
-        Event('visibilitychange'))",
+         Event('visibilitychange'))",
     )
     .await;
     page.until("document.querySelector('.motes').dataset.moves === 'false'").await;
@@ -342,7 +342,7 @@ async fn cards_and_kiosk_are_remembered_by_the_browser_and_the_address() {
     page.until("getComputedStyle(document.getElementById('header')).display !== 'none'").await;
     page.value(
         "[...document.querySelectorAll('#sites button')].find((button) => button.textContent === \
-        'Cabin').click()",
+         'Cabin').click()",
     )
     .await;
     page.until("document.querySelectorAll('[data-card=strings] section').length === 1").await;

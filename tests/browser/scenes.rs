@@ -22,9 +22,10 @@ fn unit(number: &str, over: Value) -> Value {
         "number": number, "name": "Powerwall \
             3", "kind": "powerwall3", "part": "1707000-11-J", "serial": "…4F2A",
         "attached_to": null, "soe": 52, "soe_raw": 54, "remaining_wh": 7100, "full_wh": 13420, "power": -1600,
-        "state": "PCH_ACMODE_GRID_FOLLOWING", "grid_state": null, "freq": 60.01, "voltage": 242.1, "volts": [121, 121],
-        "temps": [{ "name": "pack_max", "celsius": 31.4 }], "fans": [{ "name": "A", "rpm": 1180, "duty": 32 }],
-        "charge_limit_w": null, "discharge_limit_w": null, "charged_wh": null, "discharged_wh": null, "alerts": []
+        "state": "PCH_ACMODE_GRID_FOLLOWING", "grid_state": null, "freq": 60.01, "voltage": 242.1,
+        "volts": [121, 121], "temps": [{ "name": "pack_max", "celsius": 31.4 }],
+        "fans": [{ "name": "A", "rpm": 1180, "duty": 32 }], "charge_limit_w": null, "discharge_limit_w": null,
+        "charged_wh": null, "discharged_wh": null, "alerts": []
     });
     laid(unit, over)
 }
@@ -38,7 +39,8 @@ fn healthy(name: &str) -> Value {
             "next_attempt_at": now + 4.0, "cooldown_until": null, "consecutive_failures": 0, "polls": 100,
             "failures": 0, "restarts": 0, "latency_ms": 41, "firmware": "26.18.1 \
                 c4db63ce", "powerwall3": true,
-            "site_name": name, "timezone": "Europe/Berlin", "uptime": "1541h38m20s", "boot_at": now - 5_549_900.0
+            "site_name": name, "timezone": "Europe/Berlin", "uptime": "1541h38m20s",
+            "boot_at": now - 5_549_900.0
         },
         "links": [
             { "kind": "v1r", "in_use": true, "why": "signed over the \
@@ -50,12 +52,15 @@ fn healthy(name: &str) -> Value {
         ],
         "power": { "site": -840, "battery": -2750, "load": 1210, "solar": 4800 },
         "energy": {
-            "soe": 54.2, "soe_raw": 56.5, "reserve": 20, "reserve_raw": 24, "remaining_wh": 18950, "full_wh": 33750,
+            "soe": 54.2, "soe_raw": 56.5, "reserve": 20, "reserve_raw": 24, "remaining_wh": 18950,
+            "full_wh": 33750,
             "mode": "self_consumption", "grid": "UP", "grid_connected": true, "time_remaining_h": 8.4
         },
         "meters": {
-            "site": { "power": -840, "voltage": 242.3, "current": -3.5, "currents": [null, null, null], "frequency": 60.01 },
-            "load": { "power": 1210, "voltage": 242.3, "current": 5.0, "currents": [null, null, null], "frequency": 60.01 },
+            "site": { "power": -840, "voltage": 242.3, "current": -3.5, "currents": [null, null, null],
+                "frequency": 60.01 },
+            "load": { "power": 1210, "voltage": 242.3, "current": 5.0, "currents": [null, null, null],
+                "frequency": 60.01 },
             "main": { "frequency": 60.01, "volts": [121.1, 121.2, null] },
             "home": { "frequency": 60.01, "volts": [121.0, 121.2, null] }
         },
@@ -67,9 +72,12 @@ fn healthy(name: &str) -> Value {
             unit("PW3", json!({ "name": "Powerwall 3 follower", "remaining_wh": 4750, "full_wh": 6910 }))
         ],
         "strings": [
-            { "name": "A", "voltage": 312.4, "current": 8.21, "power": 2564, "state": "PV_Active", "connected": true },
-            { "name": "B", "voltage": 298.1, "current": 7.5, "power": 2236, "state": "PV_Active", "connected": true },
-            { "name": "C", "voltage": 0, "current": 0, "power": 0, "state": "PV_Disabled", "connected": false }
+            { "name": "A", "voltage": 312.4, "current": 8.21, "power": 2564, "state": "PV_Active",
+                "connected": true },
+            { "name": "B", "voltage": 298.1, "current": 7.5, "power": 2236, "state": "PV_Active",
+                "connected": true },
+            { "name": "C", "voltage": 0, "current": 0, "power": 0, "state": "PV_Disabled",
+                "connected": false }
         ],
         "alerts": ["PVAC_W_Over_Temp", "SelfTest", "FWUpdateSucceeded", "SystemConnectedToGrid"],
         "fans": [{ "name": "FAN1", "rpm": 1180, "target_rpm": 1200, "duty": 32 }],
@@ -116,11 +124,12 @@ fn three(cabin: Value, total: Value) -> Value {
     let barn = json!({
         "status": { "kind": "inverter" },
         "power": { "site": -2270, "battery": null, "load": 490, "solar": 2760 },
-        "energy": { "soe": null, "soe_raw": null, "reserve": null, "remaining_wh": null, "full_wh": null, "mode": null,
-            "time_remaining_h": null },
+        "energy": { "soe": null, "soe_raw": null, "reserve": null, "remaining_wh": null, "full_wh": null,
+            "mode": null, "time_remaining_h": null },
         "units": []
     });
-    let sum = json!({ "site": -2270, "battery": -4780, "load": 2212, "solar": 9262, "capacity_wh": 67500, "charge_wh": 37900 });
+    let sum = json!({ "site": -2270, "battery": -4780, "load": 2212, "solar": 9262, "capacity_wh": 67500,
+        "charge_wh": 37900 });
     house(&[("home", "Home", home), ("cabin", "Cabin", cabin), ("barn", "Barn", barn)], laid(sum, total))
 }
 
@@ -131,14 +140,15 @@ pub fn three_sites() -> Value {
 pub fn one_of_three_missing() -> Value {
     let now = unix_time();
     let cabin = json!({ "status": {
-        "freshness": "expired", "taken_at": now - 1500.0, "consecutive_failures": 7, "next_attempt_at": now + 84.0,
+        "freshness": "expired", "taken_at": now - 1500.0, "consecutive_failures": 7,
+        "next_attempt_at": now + 84.0,
         "error": { "kind": "timeout", "message": "the gateway did not answer within 5 s" }
     }, "links": [{ "kind": "tedapi", "in_use": true, "last_success_at": now - 1500.0,
         "last_error": { "kind": "timeout", "message": "the gateway did not answer within 5 s" } }] });
     let missing =
         json!([{ "id": "cabin", "name": "Cabin", "reason": "no fresh data", "last_seen_at": now - 1500.0 }]);
-    let total = json!({ "contributors": ["home", "barn"], "missing": missing, "online": 2, "solar": 6520, "load": 1500,
-        "battery": -2750, "capacity_wh": 33750, "charge_wh": 18950 });
+    let total = json!({ "contributors": ["home", "barn"], "missing": missing, "online": 2, "solar": 6520,
+        "load": 1500, "battery": -2750, "capacity_wh": 33750, "charge_wh": 18950 });
     three(cabin, total)
 }
 
@@ -165,7 +175,8 @@ pub fn one_of_three_cut_off() -> Value {
 fn failing(freshness: &str, age: f64, more: Value) -> Value {
     let now = unix_time();
     let status = json!({
-        "freshness": freshness, "taken_at": now - age, "consecutive_failures": 3, "next_attempt_at": now + 40.0,
+        "freshness": freshness, "taken_at": now - age, "consecutive_failures": 3,
+        "next_attempt_at": now + 40.0,
         "error": { "kind": "timeout", "message": "the gateway did not answer within 5 s" }
     });
     json!({ "status": laid(status, more) })
@@ -176,8 +187,8 @@ pub fn stale() -> Value {
 }
 
 pub fn offline() -> Value {
-    let nothing = json!({ "freshness": "expired", "contributors": [], "online": 0, "site": null, "battery": null,
-        "load": null, "solar": null, "soe": null, "soe_raw": null, "grid": null,
+    let nothing = json!({ "freshness": "expired", "contributors": [], "online": 0, "site": null,
+        "battery": null, "load": null, "solar": null, "soe": null, "soe_raw": null, "grid": null,
         "missing": [{ "id": "home", "name": "Home", "reason": "no fresh \
             data", "last_seen_at": unix_time() - 5400.0 }] });
     let cooling = json!({ "cooldown_until": unix_time() + 184.0 });
@@ -186,39 +197,43 @@ pub fn offline() -> Value {
 
 pub fn unknown() -> Value {
     let nothing = json!({
-        "status": { "firmware": null, "uptime": null, "boot_at": null, "latency_ms": null, "site_name": null },
+        "status": { "firmware": null, "uptime": null, "boot_at": null, "latency_ms": null,
+            "site_name": null },
         "power": { "site": null, "battery": null, "load": null, "solar": null },
-        "energy": { "soe": null, "soe_raw": null, "reserve": null, "reserve_raw": null, "remaining_wh": null, "full_wh": null,
-            "mode": null, "grid": null, "grid_connected": null, "time_remaining_h": null },
-        "strings": [{ "name": "A", "voltage": null, "current": null, "power": null, "state": null, "connected": null }],
+        "energy": { "soe": null, "soe_raw": null, "reserve": null, "reserve_raw": null, "remaining_wh": null,
+            "full_wh": null, "mode": null, "grid": null, "grid_connected": null, "time_remaining_h": null },
+        "strings": [{ "name": "A", "voltage": null, "current": null, "power": null, "state": null,
+            "connected": null }],
         "temps": [{ "number": "PW1", "celsius": null }],
         "fans": [{ "name": "FAN1", "rpm": null, "target_rpm": null, "duty": null }],
         "meters": { "site": { "power": null, "voltage": null, "current": null, "frequency": null },
             "load": { "power": null, "voltage": null, "current": null, "frequency": null },
-            "main": { "frequency": null, "volts": [null, null, null] }, "home": { "frequency": null, "volts": [null, null, null] } },
-        "units": [{ "number": "PW1", "name": null, "kind": null, "serial": null, "attached_to": null, "remaining_wh": null,
+            "main": { "frequency": null, "volts": [null, null, null] },
+            "home": { "frequency": null, "volts": [null, null, null] } },
+        "units": [{ "number": "PW1", "name": null, "kind": null, "serial": null, "attached_to": null,
+            "remaining_wh": null,
             "full_wh": null, "power": null, "state": null, "grid_state": null, "freq": null, "voltage": null,
             "volts": [null, null], "temps": [], "fans": [] }],
         "alerts": []
     });
-    let sum = json!({ "site": null, "battery": null, "load": null, "solar": null, "soe": null, "soe_raw": null,
-        "capacity_wh": null, "charge_wh": null, "grid": null });
+    let sum = json!({ "site": null, "battery": null, "load": null, "solar": null, "soe": null,
+        "soe_raw": null, "capacity_wh": null, "charge_wh": null, "grid": null });
     house(&[("home", "Home", nothing)], sum)
 }
 
 /// Configured, and not asked yet.
 pub fn never() -> Value {
-    let status = json!({ "name": "Home", "kind": "powerwall", "freshness": "never", "taken_at": null, "error": null,
-        "next_attempt_at": null, "cooldown_until": null, "consecutive_failures": 0, "polls": 0, "failures": 0, "restarts": 0,
-        "latency_ms": null, "firmware": null, "powerwall3": null, "site_name": null, "timezone": null, "uptime": null,
-        "boot_at": null });
+    let status = json!({ "name": "Home", "kind": "powerwall", "freshness": "never", "taken_at": null,
+        "error": null, "next_attempt_at": null, "cooldown_until": null, "consecutive_failures": 0, "polls": 0,
+        "failures": 0, "restarts": 0, "latency_ms": null, "firmware": null, "powerwall3": null,
+        "site_name": null, "timezone": null, "uptime": null, "boot_at": null });
     let links = json!([{ "kind": "tedapi", "in_use": true, "last_success_at": null, "last_error": null }]);
     json!({
         "service": { "version": "1.0.0", "started_at": unix_time(), "epoch": "0123456789abcdef" },
         "order": ["home"],
         "total": { "site": null, "battery": null, "load": null, "solar": null, "soe": null, "soe_raw": null,
-            "capacity_wh": null, "charge_wh": null, "grid": null, "contributors": [], "missing": [], "online": 0, "gateways": 1,
-            "freshness": "never" },
+            "capacity_wh": null, "charge_wh": null, "grid": null, "contributors": [], "missing": [],
+            "online": 0, "gateways": 1, "freshness": "never" },
         "gateway/home/status": status,
         "gateway/home/links": links
     })
@@ -228,7 +243,8 @@ pub fn never() -> Value {
 pub fn hostile() -> Value {
     let name = "<img src=x onerror=document.title='owned'>";
     let over = json!({
-        "status": { "error": { "kind": "timeout", "message": "<script>document.title='owned'</script>" }, "freshness": "stale" },
+        "status": { "error": { "kind": "timeout", "message": "<script>document.title='owned'</script>" },
+            "freshness": "stale" },
         "alerts": ["<b onclick=1>x</b>"]
     });
     house(&[("home", name, over), ("b&b", "B&amp;B", json!({}))], json!({}))

@@ -68,8 +68,8 @@ async fn every_page_fits_every_screen() {
             page.until(&format!("innerWidth === {width}")).await;
             let share = page
                 .value(
-                    "parseFloat(getComputedStyle(document.querySelector('.station \
-                .figure')).fontSize) / innerHeight",
+                    "parseFloat(getComputedStyle(document.querySelector('.station .figure')).fontSize) / \
+                     innerHeight",
                 )
                 .await;
             assert!(share.as_f64().unwrap() >= 0.08, "{name} at {width}×{height}: {share}");

@@ -39,8 +39,12 @@ impl Script {
     fn state(&self) -> String {
         let (state, sequence) = (self.state.lock().unwrap(), self.sequence.lock().unwrap());
         let version = self.version.lock().unwrap();
-        json!({ "type": "state", "epoch": EPOCH, "seq": *sequence, "at": unix_time(), "version": *version, "state": *state })
-            .to_string()
+        let (sequence, version, state) = (*sequence, &*version, &*state);
+        let at = unix_time();
+        json!({
+            "type": "state", "epoch": EPOCH, "seq": sequence, "at": at, "version": version, "state": state,
+        })
+        .to_string()
     }
 
     fn beat(&self) -> String {
@@ -69,11 +73,11 @@ impl Stage {
         let directory = common::directory(Vec::new());
         let frames = Arc::new(Frames::new(directory.clone()));
         let state = Data::new(State::new(directory, frames, http, common::polling()));
-        let told = Data::from(script.clone());
+        let scripted = Data::from(script.clone());
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(state.clone())
-                .app_data(told.clone())
+                .app_data(scripted.clone())
                 .wrap_fn(powerwall_server::web::front)
                 .route("/ws/live", web::get().to(socket))
                 .route("/sse/live", web::get().to(events))
@@ -141,7 +145,7 @@ async fn next(script: &Script, news: &mut broadcast::Receiver<String>) -> Option
     }
 }
 
-/// The state, then everything that is told.
+/// The state, then everything that follows.
 fn messages(script: Arc<Script>) -> impl futures_util::Stream<Item = String> {
     let news = script.news.subscribe();
     stream::unfold((script, news, false), |(script, mut news, is_begun)| async move {
@@ -150,7 +154,7 @@ fn messages(script: Arc<Script>) -> impl futures_util::Stream<Item = String> {
     })
 }
 
-struct Told(String);
+struct Message(String);
 
 struct Listener(Arc<Script>);
 
@@ -159,12 +163,12 @@ impl Actor for Listener {
 
     fn started(&mut self, context: &mut Self::Context) {
         use futures_util::StreamExt;
-        context.add_stream(messages(self.0.clone()).map(Told));
+        context.add_stream(messages(self.0.clone()).map(Message));
     }
 }
 
-impl StreamHandler<Told> for Listener {
-    fn handle(&mut self, Told(message): Told, context: &mut Self::Context) {
+impl StreamHandler<Message> for Listener {
+    fn handle(&mut self, Message(message): Message, context: &mut Self::Context) {
         context.text(message);
     }
 }
@@ -190,8 +194,8 @@ async fn events(script: Data<Script>, request: HttpRequest) -> HttpResponse {
         return HttpResponse::ServiceUnavailable().finish();
     }
     let events = messages(script.into_inner()).map(|message| {
-        let told: Value = serde_json::from_str(&message).unwrap();
-        let name = told["type"].as_str().unwrap();
+        let parsed: Value = serde_json::from_str(&message).unwrap();
+        let name = parsed["type"].as_str().unwrap();
         Ok::<_, Error>(Bytes::from(format!("event: {name}\ndata: {message}\n\n")))
     });
     HttpResponse::Ok().content_type("text/event-stream").streaming(events)

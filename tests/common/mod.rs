@@ -19,6 +19,7 @@ use powerwall_server::app::listen;
 use powerwall_server::board::Board;
 use powerwall_server::client::TrustedProxies;
 use powerwall_server::connections::{Connections, Limits};
+use powerwall_server::control::Control;
 use powerwall_server::directory::{Directory, Entry};
 use powerwall_server::frames::Frames;
 use powerwall_server::link::{Link, connect_lazily};
@@ -30,14 +31,14 @@ use powerwall_server::model::{
     Telemetry, Ttl,
 };
 use powerwall_server::settings::{
-    AllowedOrigins, HttpSettings, Inputs, PollingSettings, Secret, Settings, Style,
+    Access, AllowedOrigins, HttpSettings, Inputs, PollingSettings, Secret, Settings, Style,
 };
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::web::{self, State};
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// What may give orders to [`Faces::guarded`], and how a request says so.
+/// What may give orders to [`Outputs::guarded`], and how a request says so.
 pub const TOKEN: &str = "a long enough control secret";
 pub const OWNER: [(&str, &str); 1] = [("authorization", "Bearer a long enough control secret")];
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -90,7 +91,6 @@ pub fn http() -> HttpSettings {
         connections_per_address: 256,
         live_per_address: usize::MAX,
         tls: None,
-        control_secret: None,
     }
 }
 
@@ -189,23 +189,27 @@ pub fn directory(snapshots: Vec<Snapshot>) -> Arc<Directory> {
     Arc::new(Directory::new(snapshots.into_iter().map(entry).collect(), Arc::new(Board::new(sum))))
 }
 
-/// The faces of `directory`, over a real socket. They end with the test.
-pub struct Faces {
+/// The outputs of `directory`, over a real socket. They end with the test.
+pub struct Outputs {
     pub addr: SocketAddr,
     pub sessions: Arc<Sessions>,
     pub directory: Arc<Directory>,
     pub feed: Arc<Feed>,
 }
 
-impl Faces {
+impl Outputs {
     pub fn of(snapshots: Vec<Snapshot>) -> Self {
         Self::with(snapshots, http(), 30 * SECOND)
     }
 
-    /// Faces that take orders from who has the token.
+    /// Outputs that take orders from who has the token.
     pub fn guarded(snapshots: Vec<Snapshot>) -> Self {
-        let http = HttpSettings { control_secret: Some(Secret::new(TOKEN)), ..http() };
-        Self::with(snapshots, http, 30 * SECOND)
+        Self::accessed(snapshots, http(), Access::owned_by(Secret::new(TOKEN)))
+    }
+
+    /// Outputs for who has one of the tokens.
+    pub fn accessed(snapshots: Vec<Snapshot>, http: HttpSettings, access: Access) -> Self {
+        Self::start(snapshots, http, polling(), access, Limits::default())
     }
 
     pub fn with(snapshots: Vec<Snapshot>, http: HttpSettings, stall_limit: Duration) -> Self {
@@ -213,20 +217,28 @@ impl Faces {
     }
 
     pub fn limited(snapshots: Vec<Snapshot>, http: HttpSettings, limits: Limits) -> Self {
-        Self::start(snapshots, http, polling(), limits)
+        Self::start(snapshots, http, polling(), Access::default(), limits)
     }
 
     pub fn polled_with(snapshots: Vec<Snapshot>, adjustments: Adjustments) -> Self {
-        Self::start(snapshots, http(), PollingSettings { adjustments, ..polling() }, Limits::default())
+        let polling = PollingSettings { adjustments, ..polling() };
+        Self::start(snapshots, http(), polling, Access::default(), Limits::default())
     }
 
-    fn start(snapshots: Vec<Snapshot>, http: HttpSettings, polling: PollingSettings, limits: Limits) -> Self {
+    fn start(
+        snapshots: Vec<Snapshot>,
+        http: HttpSettings,
+        polling: PollingSettings,
+        access: Access,
+        limits: Limits,
+    ) -> Self {
         let directory = directory(snapshots);
         let trusted = http.trusted_proxies.clone();
         let frames = Arc::new(Frames::new(directory.clone()));
         let sessions = Arc::new(Sessions::new(limits.stall));
         let feed = Arc::new(Feed::new(1));
-        let state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
+        let mut state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
+        state.control = Arc::new(Control::new(access));
         let state = Data::new(state);
         let live = Data::new(Live {
             directory: directory.clone(),

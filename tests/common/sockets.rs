@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
-use super::Faces;
+use super::Outputs;
 
 /// Longer than anything here takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,9 +46,9 @@ where
     serde_json::from_str(message.to_text().unwrap()).unwrap()
 }
 
-/// Publishes a reading that can be told by its time.
-pub fn publish(faces: &Faces, id: &str, taken_at: f64) {
-    let board = faces.directory.get(id).unwrap().board.clone();
+/// Publishes a reading that is known by its time.
+pub fn publish(outputs: &Outputs, id: &str, taken_at: f64) {
+    let board = outputs.directory.get(id).unwrap().board.clone();
     let mut next = Snapshot::clone(&board.read());
     next.sequence += 1;
     next.reading.as_mut().unwrap().taken_at = taken_at;
@@ -69,9 +69,9 @@ pub async fn connect_with_buffer(addr: SocketAddr, path: &str, bytes: u32) -> We
 }
 
 /// Publishes more than sockets can hold.
-pub async fn flood(faces: &Faces, changes: i32) {
+pub async fn flood(outputs: &Outputs, changes: i32) {
     for change in 1..=changes {
-        publish(faces, "home", f64::from(change));
+        publish(outputs, "home", f64::from(change));
         if change % 10 == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -278,7 +278,8 @@ fn ten_minutes_of_telegraf_take_ten_minutes_and_not_a_nanosecond_more() {
             };
             Box::new(Troubled { once, began: counted.clone(), pause })
         });
-        let list = r#"[{"id":"hangs","host":"192.0.2.1","gw_pwd":"x"},{"id":"late","host":"192.0.2.2","gw_pwd":"x"},
+        let list = r#"[{"id":"hangs","host":"192.0.2.1","gw_pwd":"x"},
+                       {"id":"late","host":"192.0.2.2","gw_pwd":"x"},
                        {"id":"fails","host":"192.0.2.3","gw_pwd":"x"}]"#;
         let environment = [("PW_GATEWAYS", list), ("PW_CACHE_TTL", "3600")];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
@@ -289,7 +290,8 @@ fn ten_minutes_of_telegraf_take_ten_minutes_and_not_a_nanosecond_more() {
             Supervisor::new(settings.gateways, polling.clone(), directory.clone(), connect, 1).start();
         let frames = Arc::new(Frames::new(directory.clone()));
         let state = Data::new(State::new(directory.clone(), frames, settings.http, polling));
-        let app = App::new().app_data(state).wrap_fn(web::front).configure(|config| web::configure(config, ""));
+        let app = App::new().app_data(state).wrap_fn(web::front);
+        let app = app.configure(|config| web::configure(config, ""));
         let service = actix_web::test::init_service(app).await;
         sleep(SECOND).await;
         let start = Instant::now();

@@ -64,7 +64,7 @@ async fn a_broker_that_stops_acknowledging_costs_a_bounded_queue_and_is_left() {
     }
     let gateways: Vec<_> = gateways.iter().collect();
     let program = serve(&gateways, port, &[]).await;
-    // More than the queue holds is to be told, and the gateways go on talking.
+    // More than the queue holds is to be sent, and the gateways go on talking.
     status_becomes(&program, |status| status["queued"] == 1000).await;
     for _ in 0..40 {
         let status = program.json("/api/mqtt/status").await;

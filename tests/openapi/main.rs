@@ -8,7 +8,7 @@ mod schema;
 use std::collections::BTreeMap;
 
 use actix_web::http::Method;
-use common::{Answer, Faces, OWNER, SECOND, TOKEN, experienced, http, snapshot, telemetry};
+use common::{Answer, OWNER, Outputs, SECOND, TOKEN, experienced, http, snapshot, telemetry};
 use powerwall_server::model::Freshness::{Expired, Live, Never, Stale};
 use powerwall_server::model::{Health, Snapshot};
 use powerwall_server::settings::HttpSettings;
@@ -24,12 +24,12 @@ const FREE: [&str; 3] = ["/tedapi/", "/api/gateways/{id}/api/", "/openapi.json"]
 /// Keys of these bodies are names, whatever they look like.
 const NAMED: [&str; 1] = ["/alerts/pw"];
 
-fn faces(snapshots: Vec<Snapshot>) -> Faces {
-    Faces::guarded(snapshots)
+fn outputs(snapshots: Vec<Snapshot>) -> Outputs {
+    Outputs::guarded(snapshots)
 }
 
 /// Every state that a body may have to describe, the best one first.
-async fn states() -> Vec<(&'static str, Faces)> {
+async fn states() -> Vec<(&'static str, Outputs)> {
     let (two, three, solar) =
         (telemetry(Powerwall2).await, telemetry(Powerwall3).await, telemetry(Inverter).await);
     let home = |telemetry, freshness| experienced(snapshot("north", telemetry, freshness));
@@ -40,15 +40,15 @@ async fn states() -> Vec<(&'static str, Faces)> {
         experienced(snapshot("barn", &solar, Expired)),
     ];
     vec![
-        ("several", faces(several)),
-        ("a Powerwall 3", faces(vec![home(&three, Live)])),
-        ("a Powerwall 2", faces(vec![home(&two, Live)])),
-        ("an inverter", faces(vec![home(&solar, Live)])),
-        ("stale", faces(vec![home(&three, Stale)])),
-        ("expired", faces(vec![home(&three, Expired)])),
-        ("never", faces(vec![home(&three, Never)])),
-        ("not asked yet", faces(vec![new])),
-        ("none", faces(Vec::new())),
+        ("several", outputs(several)),
+        ("a Powerwall 3", outputs(vec![home(&three, Live)])),
+        ("a Powerwall 2", outputs(vec![home(&two, Live)])),
+        ("an inverter", outputs(vec![home(&solar, Live)])),
+        ("stale", outputs(vec![home(&three, Stale)])),
+        ("expired", outputs(vec![home(&three, Expired)])),
+        ("never", outputs(vec![home(&three, Never)])),
+        ("not asked yet", outputs(vec![new])),
+        ("none", outputs(Vec::new())),
     ]
 }
 
@@ -67,10 +67,10 @@ fn is_feed(operation: &Value) -> bool {
         || operation["responses"]["200"]["content"].get("text/event-stream").is_some()
 }
 
-async fn post(faces: &Faces, path: &str, token: Option<&str>) -> Answer {
+async fn post(outputs: &Outputs, path: &str, token: Option<&str>) -> Answer {
     let header = token.map(|token| format!("Bearer {token}"));
     let headers: Vec<_> = header.iter().map(|header| ("authorization", header.as_str())).collect();
-    faces.send(Method::POST, path, &headers).await
+    outputs.send(Method::POST, path, &headers).await
 }
 
 /// What is in the file: a schema and an example for each route.
@@ -79,12 +79,12 @@ async fn schemas_and_examples_are_those_of_rendered_bodies() {
     let states = states().await;
     let document = states[0].1.json("/openapi.json").await;
     let mut bodies: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for (_, faces) in &states {
+    for (_, outputs) in &states {
         for (path, operation) in operations(&document, "get") {
             if is_feed(operation) || path == "/openapi.json" {
                 continue;
             }
-            let answer = faces.send(Method::GET, &filled(path), &OWNER).await;
+            let answer = outputs.send(Method::GET, &filled(path), &OWNER).await;
             // How the service is, is told in one shape whether it is well or not.
             let is_told = answer.status == 200 || ["/health", "/readyz"].contains(&path);
             let body = match answer.header("content-type") {
@@ -95,7 +95,7 @@ async fn schemas_and_examples_are_those_of_rendered_bodies() {
             bodies.entry(path.to_owned()).or_default().push(body);
         }
         for (path, _) in operations(&document, "post") {
-            let answer = post(faces, path, Some(TOKEN)).await;
+            let answer = post(outputs, path, Some(TOKEN)).await;
             assert_eq!(answer.status, 200, "POST {path}");
             bodies
                 .entry(format!("POST {path}"))
@@ -188,44 +188,44 @@ fn fits(document: &Value, operation: &Value, answer: &Answer, place: &str) {
 
 #[actix_web::test]
 async fn every_answer_in_every_state_is_as_documented() {
-    for (state, faces) in &states().await {
-        let document = faces.json("/openapi.json").await;
+    for (state, outputs) in &states().await {
+        let document = outputs.json("/openapi.json").await;
         assert!(document["paths"].as_object().unwrap().len() > 100);
         for (path, operation) in operations(&document, "get") {
             // A feed that is asked without an upgrade says so; those that stream do not end.
             if operation["responses"]["200"]["content"].get("text/event-stream").is_some() {
                 continue;
             }
-            let answer = faces.get(&filled(path)).await;
+            let answer = outputs.get(&filled(path)).await;
             fits(&document, operation, &answer, &format!("{path} ({state})"));
             if path.contains('{') {
                 let strange = filled(&path.replace("{id}", "nobody").replace("{file}", "nothing"));
-                fits(&document, operation, &faces.get(&strange).await, &format!("{strange} ({state})"));
+                fits(&document, operation, &outputs.get(&strange).await, &format!("{strange} ({state})"));
             }
         }
         for path in ["/health?ready=1", "/csv?headers", "/csv/v2?headers=1"] {
             let operation = &document["paths"][path.split('?').next().unwrap()]["get"];
-            fits(&document, operation, &faces.get(path).await, &format!("{path} ({state})"));
+            fits(&document, operation, &outputs.get(path).await, &format!("{path} ({state})"));
         }
     }
 }
 
 #[actix_web::test]
 async fn orders_are_as_documented_with_and_without_the_token() {
-    let enabled = faces(Vec::new());
-    let disabled = Faces::of(Vec::new());
+    let enabled = outputs(Vec::new());
+    let disabled = Outputs::of(Vec::new());
     let document = enabled.json("/openapi.json").await;
     let orders: Vec<_> = operations(&document, "post").collect();
     assert!(orders.len() >= 3);
     for (path, operation) in orders {
         let is_guarded = operation.get("security").is_some();
-        for (faces, token, expected) in [
+        for (outputs, token, expected) in [
             (&enabled, Some(TOKEN), 200),
             (&enabled, None, 401),
             (&enabled, Some("wrong"), 401),
             (&disabled, Some(TOKEN), 403),
         ] {
-            let answer = post(faces, path, token).await;
+            let answer = post(outputs, path, token).await;
             assert_eq!(answer.status, if is_guarded { expected } else { 200 }, "{path}");
             fits(&document, operation, &answer, &format!("POST {path}"));
         }
@@ -235,10 +235,10 @@ async fn orders_are_as_documented_with_and_without_the_token() {
 #[actix_web::test]
 async fn the_viewer_finds_its_files_however_it_is_asked_for() {
     let http = HttpSettings { base_path: "/powerwall".into(), ..http() };
-    let faces = Faces::with(Vec::new(), http, 30 * SECOND);
+    let outputs = Outputs::with(Vec::new(), http, 30 * SECOND);
     for path in ["/docs", "/docs/", "/redoc", "/docs/oauth2-redirect", "/powerwall/docs", "/powerwall/docs/"]
     {
-        let answer = faces.get(path).await;
+        let answer = outputs.get(path).await;
         let policy = answer.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         let page = String::from_utf8(answer.body.to_vec()).unwrap();
@@ -258,15 +258,15 @@ async fn the_viewer_finds_its_files_however_it_is_asked_for() {
                 }
             }
             let address = format!("/{}", parts.join("/"));
-            assert_eq!(faces.get(&address).await.status, 200, "{address} of {path}");
+            assert_eq!(outputs.get(&address).await.status, 200, "{address} of {path}");
             assert_eq!(address.starts_with("/powerwall"), path.starts_with("/powerwall"), "{address}");
         }
     }
     let sizes = ["docs.js", "docs.css"].map(|file| format!("/static/{file}"));
-    let mut bytes = faces.get("/docs").await.body.len();
+    let mut bytes = outputs.get("/docs").await.body.len();
     for file in &sizes {
-        bytes += faces.get(file).await.body.len();
+        bytes += outputs.get(file).await.body.len();
     }
     assert!(bytes < 15_000, "{bytes}");
-    assert_eq!(faces.json("/openapi.json").await["servers"][0]["url"], "/powerwall");
+    assert_eq!(outputs.json("/openapi.json").await["servers"][0]["url"], "/powerwall");
 }

@@ -64,12 +64,12 @@ async fn no_client_takes_memory_or_time_by_what_it_sends() {
         let of_one = async |path| {
             let stream = open(program.addr, path, From::HERE).await;
             let (mut reading, mut writing) = stream.into_split();
-            let told = spawn_local(async move { close_code(&mut reading).await });
+            let code = spawn_local(async move { close_code(&mut reading).await });
             let taken = flood(&mut writing, head, body).await;
             // Only what fits into the buffers of both systems is taken off the client.
             assert!(taken < OFFERED, "{what} at {path}: {taken} bytes");
-            let told = timeout(PATIENCE, told).await.expect("the connection ends").unwrap();
-            assert_eq!(told, Some(*expected), "{what} at {path}");
+            let code = timeout(PATIENCE, code).await.expect("the connection ends").unwrap();
+            assert_eq!(code, Some(*expected), "{what} at {path}");
         };
         let of_deaf = async |path| {
             let mut deaf = open(program.addr, path, From::NARROW).await;
@@ -116,7 +116,7 @@ async fn a_thousand_live_clients_of_whom_a_hundred_never_read() {
     drop(deaf);
 }
 
-/// Reads until so many frames have come, and a moment longer so that nobody is told to go meanwhile.
+/// Reads until so many frames have come, and a moment longer so that nobody is asked to go meanwhile.
 async fn hears(mut stream: TcpStream, frames: usize) {
     for _ in 0..frames {
         let (opcode, _) = server_frame(&mut stream).await.expect("it stays");

@@ -1,4 +1,4 @@
-//! The real program against simulated gateways: started, told off, killed, and asked all the while.
+//! The real program against simulated gateways: started, interrupted, killed, and asked all the while.
 
 mod large;
 mod live_clients;

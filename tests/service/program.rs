@@ -88,7 +88,7 @@ impl Program {
         Self::start_executable(EXECUTABLE.as_ref(), arguments, environment).await
     }
 
-    /// As [`Program::start`], with what the shell's `ulimit` is told.
+    /// As [`Program::start`], with what the shell's `ulimit` gets.
     pub async fn start_limited(limit: &str, environment: &[(&str, &str)]) -> Self {
         let script = format!("ulimit {limit} && exec {EXECUTABLE}");
         Self::start_executable("/bin/sh".as_ref(), &["-c", &script], environment).await

@@ -34,7 +34,7 @@ pub struct Wire {
     limit: Duration,
     /// What the link on top of this must not ask yet.
     parked: Mutex<Parked>,
-    /// The firmware that the customer API told last: with another one, everything may be there.
+    /// The firmware that the customer API reported last: with another one, everything may be there.
     firmware: Mutex<String>,
 }
 

@@ -236,10 +236,10 @@ impl Witness {
         if listed.len() != all.len() || sum.gateways != all.len() {
             return Err(format!("the sum lists {listed:?} of {all:?}"));
         }
-        let told = sum.site.unwrap_or(0.0);
-        match possible.contains(&told) && sum.site.is_some() != sum.contributors.is_empty() {
+        let shown = sum.site.unwrap_or(0.0);
+        match possible.contains(&shown) && sum.site.is_some() != sum.contributors.is_empty() {
             true => Ok(()),
-            false => Err(format!("the sum is {told}; its contributors give one of {possible:?}")),
+            false => Err(format!("the sum is {shown}; its contributors give one of {possible:?}")),
         }
     }
 }

@@ -12,8 +12,7 @@ const END_OF_STICKER: &str = "unless the owner chose another one, it is the last
     gateway password on the sticker";
 
 const BEARER_REFUSED: &str = "the login as installer takes the full gateway password, and works on solar \
-    inverters only: \
-     with a battery, omit tedapi_auth_mode";
+    inverters only: with a battery, omit tedapi_auth_mode";
 
 /// The next steps, the most important first.
 pub(super) fn of(ways: &Ways, seen: &Result<Seen, LinkError>, findings: &[Finding]) -> Vec<String> {
@@ -53,30 +52,27 @@ fn unreachable(ways: &Ways, error: &LinkError) -> String {
         }
         LinkError::Certificate { .. } => {
             "if the gateway or its firmware is new, pin the new fingerprint or forget the old one \
-                (PW_CERTIFICATE)"
+             (PW_CERTIFICATE)"
                 .into()
         }
         _ if ways.host == WIFI_ADDRESS => format!(
             "{WIFI_ADDRESS} is reached over the gateway's own Wi-Fi (TEG-…) or a route through it; on the \
-                home network \
-             the gateway has another address, which `powerwall-server scan` finds"
+             home network the gateway has another address, which `powerwall-server scan` finds"
         ),
         _ => "check the address and that both are in the same network; `powerwall-server scan` looks for \
-            gateways. The \
-              wired port of a Powerwall 3 usually has an address in 10.42.1.x or 10.45.1.x, and needs a DHCP \
-              server"
+            gateways. The wired port of a Powerwall 3 usually has an address in 10.42.1.x or 10.45.1.x, and \
+            needs a DHCP server"
             .into(),
     }
 }
 
 fn gateway_password(ways: &Ways, customer_works: bool) -> String {
     let route = "or this machine does not reach it over the gateway's own Wi-Fi: firmware since 25.10 \
-        refuses routed \
-                 requests";
+        refuses routed requests";
     match customer_works && (ways.customer_password_derived || ways.passwords_agree == Some(true)) {
         true => format!(
             "the last five characters of the gateway password are right; either its beginning is mistyped, \
-                {route}"
+             {route}"
         ),
         false => {
             format!("the gateway password (gw_pwd) is wrong – it is on the gateway's sticker – {route}")
@@ -88,25 +84,21 @@ fn customer_password(ways: &Ways, tedapi_works: bool) -> String {
     match (ways.customer_password_derived, ways.passwords_agree) {
         (true, _) if tedapi_works => {
             "the gateway password is right, but its last five characters are not the customer password: the \
-                owner chose \
-             another one; set password (PW_PASSWORD) to it"
+             owner chose another one; set password (PW_PASSWORD) to it"
                 .into()
         }
         (true, _) => {
             "the last five characters of the gateway password are not the customer password: either the \
-                gateway \
-             password is mistyped, or the owner chose another one (password, PW_PASSWORD)"
+             gateway password is mistyped, or the owner chose another one (password, PW_PASSWORD)"
                 .into()
         }
         (false, Some(false)) => format!(
             "the customer password (password) is wrong; it is not the end of the gateway password that is \
-                given: \
-             {END_OF_STICKER}"
+             given: {END_OF_STICKER}"
         ),
         (false, Some(true)) if tedapi_works => {
             "the gateway password is right, but its last five characters are no longer the customer \
-                password: the owner \
-             chose another one"
+             password: the owner chose another one"
                 .into()
         }
         _ => format!("the customer password (password) is wrong; {END_OF_STICKER}"),

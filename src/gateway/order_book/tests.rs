@@ -219,11 +219,14 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn whatever_happens_no_order_begins_again_unless_it_was_not_executed(steps in proptest::collection::vec(step(), 0..80)) {
+    fn whatever_happens_no_order_begins_again_unless_it_was_not_executed(
+        steps in proptest::collection::vec(step(), 0..80),
+    ) {
         let (book, mut now) = (OrderBook::default(), Instant::now());
         let mut standings: Vec<watch::Receiver<Standing>> = Vec::new();
         let mut may_begin: Vec<bool> = Vec::new();
         let mut finals = 0;
+        let number_of = |of| (0..80_usize).find(|number| id(*number as u128) == of).unwrap();
         for step in steps {
             let changes = match step {
                 Step::Add => {
@@ -239,7 +242,7 @@ proptest! {
                 }
                 Step::Begin => {
                     if let Some((begun, _)) = book.begin() {
-                        let number = (0..standings.len()).find(|number| id(*number as u128) == begun).unwrap();
+                        let number = number_of(begun);
                         prop_assert!(std::mem::take(&mut may_begin[number]), "{number} begins again");
                         prop_assert!(!standings[number].borrow().is_final);
                     }
@@ -255,7 +258,7 @@ proptest! {
                     let underway = book.book().underway.as_ref().map(|order| order.id);
                     let changes = book.not_executed(why(), true, now);
                     if let (Some(underway), true) = (underway, changes.is_empty()) {
-                        let number = (0..standings.len()).find(|number| id(*number as u128) == underway).unwrap();
+                        let number = number_of(underway);
                         may_begin[number] = true;
                     }
                     changes

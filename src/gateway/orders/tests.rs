@@ -109,8 +109,8 @@ impl Link for ScriptedLink {
         Box::pin(async { ReadBack { shows, ..ReadBack::default() } })
     }
 
-    fn capabilities(&self) -> Vec<Capability> {
-        vec![Capability { order: OrderKind::Reserve, by: self.0.borrow().by.clone() }]
+    fn can_take(&self, _: OrderKind) -> Result<Means, Unable> {
+        self.0.borrow().by.clone()
     }
 }
 
@@ -203,7 +203,7 @@ impl Bench {
 
 fn order() -> CarryOut {
     let order = Order::Reserve(Reserve::new(AppPercent(20.0)).unwrap());
-    CarryOut { order, asked_by: "a test".into() }
+    CarryOut { order, lease: None, confirmed: false, asked_by: "a test".into() }
 }
 
 fn accepted() -> Outcome {

@@ -24,7 +24,7 @@ use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
 use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
-use crate::model::{Answers, Capability, LinkKind, Order, OrderKind};
+use crate::model::{Answers, LinkKind, Means, Order, OrderKind, Unable};
 use crate::settings::LocalConfig;
 use answers::{CustomerAnswers, Doubt, Endpoint};
 use schedule::{CONFIRM_EVERY, Schedule};
@@ -32,8 +32,7 @@ use schedule::{CONFIRM_EVERY, Schedule};
 /// Firmware from here on has no vitals.
 const NO_VITALS_SINCE: (u32, u32) = (23, 44);
 const REFUSED: &str = "the login was good, but the gateway refuses to answer; several clients may ask it too \
-    much, \
-     or its firmware may not allow this to customers";
+    much, or its firmware may not allow this to customers";
 
 /// How much of the customer API a gateway has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,7 +249,7 @@ impl<X: Exchange> LocalLink<X> {
             log::info!(
                 gateway = id;
                 "gateway {id}: serves three endpoints only, as a Powerwall 3 does over its wired LAN (Basic \
-                    LAN)"
+                 LAN)"
             );
             let beyond = Endpoint::ALL.into_iter().filter(|endpoint| !endpoint.is_basic());
             beyond.for_each(|endpoint| self.answers.forget(endpoint));
@@ -287,8 +286,8 @@ impl<X: Exchange> Link for LocalLink<X> {
         Box::pin(self.read_back_once(order))
     }
 
-    fn capabilities(&self) -> Vec<Capability> {
-        OrderKind::ALL.into_iter().map(|kind| self.can_take(kind)).collect()
+    fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
+        self.means(kind)
     }
 }
 

@@ -12,8 +12,7 @@ use crate::settings::{AuthMode, LocalConfig, Secret};
 
 const USER: &str = "customer";
 const LOGIN_REFUSED: &str = "check the customer password (PW_PASSWORD): the owner's own or, unless changed, \
-    the last five \
-     characters of the password on the gateway's sticker";
+    the last five characters of the password on the gateway's sticker";
 
 /// The login of `config`. It must not be sent without having been counted.
 pub fn login(config: &LocalConfig) -> Call {

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 use super::order::{Carried, ReadBack};
 use super::silence;
 use super::{Link, LinkError, Refreshed};
-use crate::model::{Answers, Capability, ErrorNote, LinkHealth, LinkKind, Order, OrderKind};
+use crate::model::{Answers, ErrorNote, LinkHealth, LinkKind, Means, Order, OrderKind, Unable};
 use crate::pause::{Growth, Pause};
 use supplement::{Source, supplemented};
 
@@ -320,8 +320,8 @@ impl Link for Standby {
         Box::pin(self.read_back_once(order))
     }
 
-    fn capabilities(&self) -> Vec<Capability> {
-        OrderKind::ALL.into_iter().map(|kind| self.can_take(kind)).collect()
+    fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
+        self.by(kind).map(|(_, means)| means)
     }
 
     fn links(&self) -> Option<Vec<LinkHealth>> {

@@ -6,14 +6,11 @@ use std::time::Duration;
 
 use super::{Member, Standby};
 use crate::link::order::{Carried, ReadBack};
-use crate::model::{Adjustments, Capability, Means, Obstacle, Order, OrderKind, Unable};
+use crate::model::{Adjustments, Means, Obstacle, Order, OrderKind, Unable};
 
 impl Member {
     fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
-        let capabilities = self.link.capabilities().into_iter();
-        let by =
-            capabilities.filter(|capability| capability.order == kind).map(|capability| capability.by).next();
-        let means = by.unwrap_or_else(|| Err(Obstacle::NoLink.because("it takes no orders")))?;
+        let means = self.link.can_take(kind)?;
         match (&self.last_error, &self.newest) {
             (None, Some(_)) => Ok(means),
             (Some(error), _) => {
@@ -32,13 +29,8 @@ impl Member {
 }
 
 impl Standby {
-    pub(super) fn can_take(&self, kind: OrderKind) -> Capability {
-        let by = self.by(kind).map(|(_, means)| means);
-        Capability { order: kind, by }
-    }
-
     /// The link that would carry it out, and how.
-    fn by(&self, kind: OrderKind) -> Result<(usize, Means), Unable> {
+    pub(super) fn by(&self, kind: OrderKind) -> Result<(usize, Means), Unable> {
         let mut why: Option<Unable> = None;
         for (place, member) in self.members.iter().enumerate() {
             match member.can_take(kind) {
@@ -164,12 +156,11 @@ mod tests {
             Box::pin(async { Carried::failed(LinkError::Timeout(Duration::from_secs(5))) })
         }
 
-        fn capabilities(&self) -> Vec<Capability> {
-            let by = match self.can_write {
+        fn can_take(&self, _: OrderKind) -> Result<Means, Unable> {
+            match self.can_write {
                 true => Ok(Means { link: self.kind, proves: Proof::Stored }),
                 false => Err(Obstacle::NoLink.because("it only reads")),
-            };
-            vec![Capability { order: OrderKind::Reserve, by }]
+            }
         }
     }
 

@@ -89,8 +89,7 @@ pub trait Channel {
 fn unsigned() -> Unable {
     Obstacle::NoLink.because(
         "TEDAPI takes orders signed with a registered key only: configure the wired LAN address (host) and \
-            the key \
-         (rsa_key_path), with Wi-Fi beside it (wifi_host) if need be",
+         the key (rsa_key_path), with Wi-Fi beside it (wifi_host) if need be",
     )
 }
 

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use crate::link::aside::aside;
 use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
-use crate::model::{Answers, Capability, LinkHealth, LinkKind, Order, OrderKind};
+use crate::model::{Answers, LinkHealth, LinkKind, Means, Order, OrderKind, Unable};
 use crate::pause::{Growth, Pause};
 use answers::{TedapiAnswers, Unusable};
 use channel::{Channel, Question};
@@ -375,8 +375,8 @@ impl<C: Channel> Link for TedapiLink<C> {
         Box::pin(self.read_back_once(order))
     }
 
-    fn capabilities(&self) -> Vec<Capability> {
-        OrderKind::ALL.into_iter().map(|kind| self.can_take(kind)).collect()
+    fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
+        self.means(kind)
     }
 }
 

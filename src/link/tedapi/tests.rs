@@ -290,8 +290,8 @@ async fn a_failed_slow_question_is_reported_and_keeps_what_was_known() {
 
 impl Bench {
     fn energy(&self) -> serde_json::Value {
-        interpreted(&self.link.payloads, &Adjustments::default()).documents.aggregates["solar"]["energy_exported"]
-            .clone()
+        let documents = interpreted(&self.link.payloads, &Adjustments::default()).documents;
+        documents.aggregates["solar"]["energy_exported"].clone()
     }
 
     /// Lives for a day, and counts what was asked of the customer API; every poll must have been answered.

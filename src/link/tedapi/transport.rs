@@ -21,8 +21,7 @@ use crate::settings::{Secret, TedapiConfig};
 /// User name of every gateway.
 const USER: &str = "Tesla_Energy_Device";
 const REFUSED: &str = "check the gateway password (PW_GW_PWD, on the sticker), and that this machine reaches \
-    the gateway over \
-     the gateway's own Wi-Fi: firmware since 25.10 refuses routed requests";
+    the gateway over the gateway's own Wi-Fi: firmware since 25.10 refuses routed requests";
 
 /// A request to a gateway.
 #[derive(Clone, Debug)]

@@ -178,7 +178,8 @@ proptest! {
     #[test]
     fn the_sum_is_that_of_the_named_contributors(sites in proptest::collection::vec(any_site(), 0..6)) {
         let all = sum(&sites);
-        let contributors = sites.iter().enumerate().filter(|(at, _)| all.contributors.contains(&format!("site{at}")));
+        let contributes = |at: usize| all.contributors.contains(&format!("site{at}"));
+        let contributors = sites.iter().enumerate().filter(|(at, _)| contributes(*at));
         let watts: Vec<_> = contributors.filter_map(|(_, site)| site.watts).collect();
         let expected = (!watts.is_empty()).then(|| watts.iter().sum::<i64>() as f64);
         prop_assert_eq!(all.site, expected);
@@ -192,7 +193,9 @@ proptest! {
             (0.0..=100.0_f64, proptest::option::of(1.0..100_000.0_f64)), 1..6,
         ),
     ) {
-        let site = |(reported, full): &(f64, Option<f64>)| Site { reported: Some(*reported), full: *full, ..live() };
+        let site = |(reported, full): &(f64, Option<f64>)| {
+            Site { reported: Some(*reported), full: *full, ..live() }
+        };
         let percent = sum(&charges.iter().map(site).collect::<Vec<_>>()).state_of_energy.unwrap().0;
         let reported = || charges.iter().map(|(reported, _)| *reported);
         let (least, most) = (reported().fold(100.0, f64::min), reported().fold(0.0, f64::max));

@@ -82,7 +82,7 @@ impl Waiting {
             log::warn!(
                 event = "journal", entries = dropped;
                 "the journal is written again; {dropped} entries did not fit in memory meanwhile and are \
-                    missing",
+                 missing",
             );
         }
     }

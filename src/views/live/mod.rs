@@ -47,7 +47,9 @@ pub fn status(snapshot: &Snapshot, freshness: Freshness, at: Moment) -> Value {
         "firmware": readings.and_then(|readings| readings.firmware.as_ref()),
         "powerwall3": readings.and_then(|readings| readings.powerwall3),
         "site_name": readings.and_then(|readings| readings.site_name.as_ref()),
-        "timezone": readings.and_then(|readings| readings.timezone.as_ref()).or(snapshot.gateway.timezone.as_ref()),
+        "timezone": readings
+            .and_then(|readings| readings.timezone.as_ref())
+            .or(snapshot.gateway.timezone.as_ref()),
         "uptime": site.and_then(|site| site.uptime.as_ref()),
         "boot_at": site.and_then(|site| site.started),
     })

@@ -99,14 +99,20 @@ fn without_vitals_strings_and_alerts_come_from_the_inverter() {
 #[test]
 fn what_the_operator_wants_changed_is_changed_in_readings_and_documents_alike() {
     let mut answers = CustomerAnswers::default();
-    let body = r#"{"site":{"instant_power":30,"energy_imported":7},"solar":{"instant_power":-40},"load":{"instant_power":500}}"#;
+    let body = concat!(
+        r#"{"site":{"instant_power":30,"energy_imported":7},"solar":{"instant_power":-40},"#,
+        r#""load":{"instant_power":500}}"#,
+    );
     answers.accept(Endpoint::Aggregates, Bytes::from_static(body.as_bytes())).unwrap();
     let adjustments =
         Adjustments { keep_negative_solar: false, site_zero_threshold: 50.0, ..Adjustments::default() };
     let power = answers.readings(&adjustments).power;
     assert_eq!((power.site, power.solar, power.load), (Some(0.into()), Some(0.into()), Some(540.into())));
     assert_eq!(power.battery, None);
-    let expected = r#"{"site":{"instant_power":0,"energy_imported":7},"solar":{"instant_power":0},"load":{"instant_power":540}}"#;
+    let expected = concat!(
+        r#"{"site":{"instant_power":0,"energy_imported":7},"solar":{"instant_power":0},"#,
+        r#""load":{"instant_power":540}}"#,
+    );
     assert_eq!(interpreted(&answers, &adjustments).documents.aggregates.to_string(), expected);
 }
 
@@ -148,7 +154,8 @@ proptest! {
         let mut answers = CustomerAnswers::default();
         for endpoint in Endpoint::ALL {
             let _ = answers.accept(endpoint, bytes.clone().into());
-            let _ = answers.accept(endpoint, format!(r#"{{"{endpoint:?}":{text:?},"percentage":1e999}}"#).into());
+            let body = format!(r#"{{"{endpoint:?}":{text:?},"percentage":1e999}}"#);
+            let _ = answers.accept(endpoint, body.into());
         }
         let _ = interpreted(&answers, &Adjustments::default()).documents;
         let _ = answers.readings(&Adjustments::default());

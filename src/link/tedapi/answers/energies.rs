@@ -140,7 +140,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_never_falls_by_a_single_answer(answers in proptest::collection::vec(0..2000_i64, 2..50)) {
+        fn what_is_shown_never_falls_by_a_single_answer(
+            answers in proptest::collection::vec(0..2000_i64, 2..50),
+        ) {
             let mut energies = Energies::default();
             let mut shown = reported(&mut energies, answers[0].into()).as_i64().unwrap();
             for pair in answers.windows(2) {

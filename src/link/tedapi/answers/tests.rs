@@ -214,7 +214,9 @@ fn the_older_and_the_newer_answers_tell_the_same() {
         }
     }
     controller["components"]["sync"] = json!([{
-        "partNumber": sync["packagePartNumber"], "serialNumber": sync["packageSerialNumber"], "signals": signals,
+        "partNumber": sync["packagePartNumber"],
+        "serialNumber": sync["packageSerialNumber"],
+        "signals": signals,
     }]);
     input["status"] = controller.clone();
     let documents = interpreted(&payloads(&input), &Adjustments::default()).documents;
@@ -234,7 +236,10 @@ fn an_outage_is_an_outage_and_silence_is_not() {
         payloads.accept_status(Bytes::from(status.to_string())).unwrap();
         payloads.readings(&Adjustments::default()).grid
     };
-    let contactor = |state: Value| json!({ "esCan": { "bus": { "ISLANDER": { "ISLAND_GridConnection": { "ISLAND_GridConnected": state } } } } });
+    let contactor = |state: Value| {
+        let connection = json!({ "ISLAND_GridConnected": state });
+        json!({ "esCan": { "bus": { "ISLANDER": { "ISLAND_GridConnection": connection } } } })
+    };
     assert_eq!(grid(contactor(json!("ISLAND_GridConnected_Connected"))), Some(GridStatus::Up));
     assert_eq!(grid(contactor(json!("ISLAND_GridConnected_Disconnected"))), Some(GridStatus::Down));
     assert_eq!(grid(contactor(json!(false))), None);
@@ -253,7 +258,10 @@ fn an_empty_battery_is_empty_and_an_unknown_one_unknown() {
         payloads.accept_status(Bytes::from(status.to_string())).unwrap();
         payloads.readings(&Adjustments::default()).charge.state_of_energy().map(|percent| percent.0)
     };
-    let energy = |remaining: Value, full: Value| json!({ "nominalEnergyRemainingWh": remaining, "nominalFullPackEnergyWh": full });
+    let energy = |remaining: Value, full: Value| {
+        let (remaining_key, full_key) = ("nominalEnergyRemainingWh", "nominalFullPackEnergyWh");
+        json!({ remaining_key: remaining, full_key: full })
+    };
     assert_eq!(soe(energy(json!(0), json!(13_500))), Some(0.0));
     assert_eq!(soe(energy(json!(null), json!(13_500))), None);
     assert_eq!(soe(energy(json!(100), json!(0))), None);
@@ -331,15 +339,24 @@ fn mutated(mut document: Value, mut at: usize, with: &Value) -> Value {
 
 proptest! {
     #[test]
-    fn no_answer_whatsoever_panics(site in 0..4_usize, part in 0..3_usize, at in 1..600_usize, junk in 0..6_usize) {
+    fn no_answer_whatsoever_panics(
+        site in 0..4_usize, part in 0..3_usize, at in 1..600_usize, junk in 0..6_usize,
+    ) {
         let golden = golden();
-        let (_, site) = golden.as_object().unwrap().iter().filter(|(name, _)| *name != "_note").nth(site).unwrap();
+        let mut sites = golden.as_object().unwrap().iter().filter(|(name, _)| *name != "_note");
+        let (_, site) = sites.nth(site).unwrap();
         let mut input = site["input"].clone();
         let part = ["config", "status", "device_controller"][part];
-        let junk = [json!(null), json!(-1), json!("x"), json!([[]]), json!({ "a": {} }), json!(1e308)][junk].clone();
+        let junk = [json!(null), json!(-1), json!("x"), json!([[]]), json!({ "a": {} }), json!(1e308)]
+            [junk].clone();
         input[part] = mutated(input[part].clone(), at, &junk);
         let payloads = payloads(&input);
-        let documents = interpreted(&payloads, &Adjustments { keep_negative_solar: false, site_zero_threshold: 5.0, ..Adjustments::default() }).documents;
+        let adjustments = Adjustments {
+            keep_negative_solar: false,
+            site_zero_threshold: 5.0,
+            ..Adjustments::default()
+        };
+        let documents = interpreted(&payloads, &adjustments).documents;
         prop_assert!(!documents.vitals.to_string().contains("NaN"));
         if let Some(percent) = payloads.readings(&Adjustments::default()).charge.state_of_energy() {
             prop_assert!(percent.0.is_finite());
