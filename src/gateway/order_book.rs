@@ -264,6 +264,11 @@ impl OrderBook {
         changes
     }
 
+    /// Forgets everything, as a program that is killed does. For simulations.
+    pub fn forget(&self) {
+        *self.book() = Book::default();
+    }
+
     /// Works on the leases.
     pub fn leases<T>(&self, work: impl FnOnce(&mut Leases) -> T) -> T {
         work(&mut self.book().leases)

@@ -337,6 +337,13 @@ impl Gateway {
         self.house.living().control.fault = fault;
     }
 
+    /// Somebody else sets the backup reserve, raw scale.
+    pub fn somebody_sets_reserve(&self, raw: f64) {
+        let mut living = self.house.living();
+        let blob = orders::config(&self.scene(&living));
+        living.control.somebody_sets_reserve(raw, &blob);
+    }
+
     pub fn orders(&self) -> Orders {
         self.house.living().control.orders.clone()
     }

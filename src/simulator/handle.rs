@@ -87,6 +87,11 @@ impl GatewayHandle {
         self.gateway.set_order_fault(fault);
     }
 
+    /// Somebody else sets the backup reserve, raw scale.
+    pub fn somebody_sets_reserve(&self, raw: f64) {
+        self.gateway.somebody_sets_reserve(raw);
+    }
+
     /// The orders that arrived, at whatever address.
     pub fn orders(&self) -> Orders {
         self.gateway.orders()

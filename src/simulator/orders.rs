@@ -134,6 +134,14 @@ impl Control {
         }
     }
 
+    /// Somebody else sets the backup reserve in the configuration, `blob`.
+    pub fn somebody_sets_reserve(&mut self, raw: f64, blob: &Bytes) {
+        let mut config: Value = serde_json::from_slice(blob).unwrap_or_default();
+        config["site_info"]["backup_reserve_percent"] = json!(raw);
+        let written = self.written.is_some().then(|| config.to_string().into());
+        self.apply(Change { reserve: json!(raw), mode: self.mode, written });
+    }
+
     /// Whether the sender of an order is to log in again.
     pub fn is_unauthorized(&mut self) -> bool {
         match &mut self.fault {

@@ -13,7 +13,7 @@ use powerwall_server::link::order::{Carried, End, ReadBack};
 use powerwall_server::link::tedapi::channel::{Channel, Question};
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::{Link, LinkError, Refreshed};
-use powerwall_server::model::{Aggregate, Answers, Capability, LinkKind, Order, Outcome};
+use powerwall_server::model::{Aggregate, Answers, LinkKind, Means, Order, OrderKind, Outcome, Unable};
 use tokio::time::{Instant, sleep};
 
 use crate::signed::{self, SIGNED};
@@ -53,6 +53,10 @@ pub enum Defect {
     OrdersMore,
     /// A byte of the configuration changes beside the one that should.
     ChangesAByte,
+    /// What was ordered before a start is not known after it.
+    ForgetsOrders,
+    /// What reading back shows is what was hoped for.
+    SeesWhatItHopes,
     /// The journal says yes and writes nothing down.
     OrdersUnrecorded,
     /// A check of a way that rests leaves its deadline in the past when the answer says nothing of the way.
@@ -218,11 +222,18 @@ impl Link for DefectiveLink {
     }
 
     fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
-        self.inner.read_back(order)
+        Box::pin(async move {
+            let mut read = self.inner.read_back(order).await;
+            if let (Some(Defect::SeesWhatItHopes), Some(present)) = (self.defect, &mut read.present) {
+                let hoped = order.setpoint().and_then(|asked| asked.reserve);
+                present.reserve = hoped.map(|reserve| reserve.raw());
+            }
+            read
+        })
     }
 
-    fn capabilities(&self) -> Vec<Capability> {
-        self.inner.capabilities()
+    fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
+        self.inner.can_take(kind)
     }
 }
 

@@ -118,6 +118,9 @@ fn whatever_goes_wrong_every_gateway_is_treated_gently_shown_honestly_and_fresh_
             "order accepted",
             "order stored",
             "order unknown",
+            "lease holds",
+            "restored",
+            "superseded",
             "signed",
             "energies",
             "energies at the end",
@@ -188,6 +191,8 @@ fn the_harness_reports_every_defect_that_is_put_in() {
     assert_found(Defect::WrongScale, "nobody ordered a reserve of");
     assert_found(Defect::OrdersMore, "an order changes more than it should");
     assert_found(Defect::ChangesAByte, "another byte of the configuration");
+    assert_found(Defect::ForgetsOrders, "never");
+    assert_found(Defect::SeesWhatItHopes, "over what somebody else has set");
     assert_found(Defect::OrdersUnrecorded, "that is not in the journal");
     assert_found(Defect::LeavesDeadlines, "requests within a minute");
     assert_found(Defect::NeverTakesOver, "does not take over");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use powerwall_server::link::order::{Carried, ReadBack};
 use powerwall_server::link::{Link, LinkError, Refreshed};
-use powerwall_server::model::{self, Adjustments, Capability, LinkKind, Order, Telemetry};
+use powerwall_server::model::{self, Adjustments, LinkKind, Means, Order, OrderKind, Telemetry, Unable};
 use powerwall_server::simulator::Role;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -336,7 +336,7 @@ impl Link for WatchedLink {
         })
     }
 
-    fn capabilities(&self) -> Vec<Capability> {
-        self.inner.capabilities()
+    fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
+        self.inner.can_take(kind)
     }
 }
