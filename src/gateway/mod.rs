@@ -4,6 +4,8 @@
 //! reached by its [`messages`], and what it knows stands on its [`Board`].
 
 mod absence;
+mod guard;
+pub mod leases;
 pub mod messages;
 mod numbers;
 pub mod order_book;
@@ -11,6 +13,7 @@ pub mod order_log;
 pub mod orders;
 pub(crate) mod outage;
 mod pace;
+mod recall;
 mod retry;
 mod ticks;
 
@@ -57,6 +60,8 @@ pub struct GatewayPlan {
     pub adjustments: Adjustments,
     /// Makes this gateway's pauses its own.
     pub seed: u64,
+    /// How long the contactor is left alone after an order moved it; 0: not at all.
+    pub islanding_cooldown: Duration,
     /// Where the numbers of its units are kept over restarts; `None`: nowhere.
     pub numbers: Option<PathBuf>,
 }
@@ -281,6 +286,8 @@ impl GatewayActor {
         self.may_refresh = true;
         self.orders.has_answered = true;
         self.orders.book.polled();
+        let changes = self.orders.book.seen(&telemetry.readings, started);
+        self.report(changes);
         self.newest.reading = Some(Reading { telemetry, taken: now, taken_at: unix_time() });
         self.note_link(None);
         self.publish();
@@ -381,6 +388,7 @@ impl GatewayActor {
     }
 
     fn publish(&mut self) {
+        self.newest.health.leases = self.orders.book.leases(|leases| leases.shown()).into();
         self.newest.sequence += 1;
         self.board.publish(Arc::new(self.newest.clone()));
     }
@@ -421,7 +429,7 @@ impl Actor for GatewayActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(predecessor) = self.predecessor.take() else {
-            self.open_orders();
+            self.open_orders(ctx);
             return self.proceed(ctx);
         };
         ctx.spawn(predecessor.send(Stop).into_actor(self).map(|_, actor, ctx| {
@@ -432,7 +440,7 @@ impl Actor for GatewayActor {
                 actor.newest.sequence = last;
                 actor.publish();
             }
-            actor.open_orders();
+            actor.open_orders(ctx);
             actor.proceed(ctx);
         }));
     }

@@ -92,6 +92,11 @@ impl GatewayHandle {
         self.gateway.orders()
     }
 
+    /// Whether somebody has opened the contactor.
+    pub fn is_off_grid(&self) -> bool {
+        self.gateway.is_off_grid()
+    }
+
     /// The backup reserve, raw scale: as the configuration has it, and as the gateway acts on it.
     pub fn reserve(&self) -> (f64, f64) {
         self.gateway.reserve()

@@ -60,7 +60,7 @@ impl InMemoryGateway {
     /// What came of an order in an envelope whose signature is right; `None`: its sender is to log in again.
     pub fn order(&self, envelope: Bytes) -> Option<Bytes> {
         let question = Question::open(envelope).ok()?;
-        self.0.order(question.update()?)
+        self.0.order(question.order()?)
     }
 
     /// `config.json`, byte for byte.
@@ -85,6 +85,11 @@ impl InMemoryGateway {
 
     pub fn mode(&self) -> &'static str {
         self.0.mode()
+    }
+
+    /// Whether somebody has opened the contactor.
+    pub fn is_off_grid(&self) -> bool {
+        self.0.is_off_grid()
     }
 
     /// Runs other firmware from now on, as after a restart.

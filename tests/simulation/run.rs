@@ -226,6 +226,7 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
     set_unix_time(WALL_CLOCK);
     let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
     let polling = PollingSettings {
+        islanding_cooldown: Duration::from_secs(30),
         interval: options.interval,
         cache_ttl: options.cache_ttl,
         graceful_degradation: options.graceful,

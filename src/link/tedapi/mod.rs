@@ -8,6 +8,8 @@
 pub mod answers;
 pub mod bearer;
 pub mod channel;
+mod commands;
+mod configuration;
 mod energies;
 pub mod frames;
 mod leaf;

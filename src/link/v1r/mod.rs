@@ -85,7 +85,7 @@ impl<E: Exchange> SignedChannel<E> {
 
     async fn send(&mut self, question: Question<'_>) -> Result<Bytes, LinkError> {
         let Question { din, target, payload, what } = question;
-        let envelope = match payload.files.is_some() {
+        let envelope = match payload.files.is_some() || payload.site.is_some() {
             true => command(payload, din),
             false => address(payload, target),
         };
