@@ -54,6 +54,7 @@ async fn outage(entry: &Value) -> Arc<Board<Snapshot>> {
         adjustments: Adjustments::default(),
         seed: 1,
         numbers: None,
+        islanding_cooldown: SECOND,
     };
     GatewayActor::new(plan, connect_lazily(&settings), board.clone()).start();
     let began = Instant::now();
