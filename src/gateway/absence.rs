@@ -110,7 +110,9 @@ impl GatewayActor {
         let now = Instant::now();
         if self.absence.tried(knock, &self.ticks, now) {
             let id = self.plan.facts.id.as_str();
-            log::debug!(gateway = id, event = "connection_accepted"; "gateway {id}: it takes connections again");
+            log::debug!(
+                gateway = id, event = "connection_accepted"; "gateway {id}: takes connections again"
+            );
             self.due = Some(now);
             self.newest.health.next_attempt = Some(now);
         }

@@ -376,7 +376,7 @@ impl<L: Channel, W: Channel> Channel for Pair<L, W> {
     }
 
     /// Over the LAN, where there is a login anyway; nothing replaces a way that does not work.
-    /// Over the LAN, and over Wi-Fi at the same time if that may take over. A way that is there again is worth
+    /// Over the LAN, and over Wi-Fi at once if that may take over. A way that is there again is worth
     /// asking; one that refused the credentials or wants to be left alone is left alone.
     fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
         Box::pin(async move {

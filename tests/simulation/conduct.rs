@@ -371,7 +371,7 @@ impl Conduct {
         }
     }
 
-    /// While a gateway may be away, there is a bare connection at every tick. Of two ways, both may want to be
+    /// While a gateway may be away, a bare connection is tried at every tick. Of two, both may want to be
     /// left alone.
     fn is_looked_for(&self, now: Instant) -> Result<(), String> {
         let Some(since) = self.may_be_away.filter(|_| self.way != Way::Pair) else { return Ok(()) };
