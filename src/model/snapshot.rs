@@ -167,6 +167,8 @@ pub struct Health {
     pub failures_by_kind: FailureTally,
     /// How long the polls took.
     pub poll_times: PollTimes,
+    /// Bare connections that were tried while the gateway did not answer: to see them counted and bounded.
+    pub bare_connections: u64,
     /// How often this gateway's actor died and was started again.
     pub restarts: u32,
     /// When that happened last, and how often before in quick succession.

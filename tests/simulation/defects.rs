@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, join};
 use powerwall_server::directory::Directory;
 use powerwall_server::link::https::{Answer, Call, Exchange};
+use powerwall_server::link::knock::Knock;
 use powerwall_server::link::login::Customer;
 use powerwall_server::link::order::{Carried, End, ReadBack};
 use powerwall_server::link::tedapi::channel::{Channel, Question};
@@ -67,6 +68,12 @@ pub enum Defect {
     ImpatientForEnergies,
     /// Requests are signed for another gateway.
     SignsForAnother,
+    /// No bare connection is tried.
+    NeverTriesConnections,
+    /// Too many are.
+    TriesConnectionsAtWill,
+    /// One that is accepted is taken for one that is not.
+    MissesTheReturn,
 }
 
 pub struct DefectiveTransport<T> {
@@ -75,6 +82,10 @@ pub struct DefectiveTransport<T> {
 }
 
 impl<T: Transport> Transport for DefectiveTransport<T> {
+    fn knock(&self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.inner.knock(limit)
+    }
+
     fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
         let Some(defect) = self.defect else { return self.inner.exchange(request) };
         Box::pin(async move {
@@ -107,6 +118,10 @@ impl<T: Transport> Transport for DefectiveTransport<T> {
 }
 
 impl<X: Exchange> Exchange for DefectiveTransport<X> {
+    fn knock(&self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.inner.knock(limit)
+    }
+
     fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
         Box::pin(async move {
             let is_meters = call.path == "/api/meters/aggregates";
@@ -209,6 +224,23 @@ impl Link for DefectiveLink {
         self.inner.refresh()
     }
 
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        match self.defect {
+            Some(Defect::NeverTriesConnections) => Box::pin(async { Knock::Untried }),
+            Some(Defect::TriesConnectionsAtWill) => Box::pin(async move {
+                for _ in 0..3 {
+                    self.inner.knock(limit / 4).await;
+                }
+                Knock::Nobody
+            }),
+            Some(Defect::MissesTheReturn) => Box::pin(async move {
+                self.inner.knock(limit).await;
+                Knock::Nobody
+            }),
+            _ => self.inner.knock(limit),
+        }
+    }
+
     fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
         Box::pin(async move {
             let mut carried = self.inner.carry_out(order, limit).await;
@@ -259,6 +291,10 @@ impl<C: Channel> Channel for Misaddressed<C> {
 
     fn ask<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
         self.0.ask(Question { din: "1232100-00-J--ANOTHER", ..question })
+    }
+
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.0.knock(limit)
     }
 
     fn customer(&self) -> Option<Customer<'_>> {

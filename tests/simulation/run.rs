@@ -13,6 +13,7 @@ use powerwall_server::board::Board;
 use powerwall_server::clock::set_unix_time;
 use powerwall_server::directory::Directory;
 use powerwall_server::link::careful::Careful;
+use powerwall_server::link::knock::Knock;
 use powerwall_server::link::local::LocalLink;
 use powerwall_server::link::login::{Customer, Login};
 use powerwall_server::link::memory::{Memories, Memory};
@@ -170,6 +171,10 @@ struct WithCustomer {
 }
 
 impl Transport for WithCustomer {
+    fn knock(&self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Transport::knock(&self.inner, limit)
+    }
+
     fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
         Transport::exchange(&self.inner, request)
     }

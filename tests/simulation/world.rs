@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
+use powerwall_server::link::knock::Knock;
 use powerwall_server::link::order::{Carried, ReadBack};
 use powerwall_server::link::{Link, LinkError, Refreshed};
 use powerwall_server::model::{self, Adjustments, LinkKind, Means, Order, OrderKind, Telemetry, Unable};
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::answers::Answers;
 use crate::conduct::{Conduct, Ended};
-use crate::options::{Door, Options, Spell, Trouble};
+use crate::options::{Door, Options, Spell, Trouble, Way};
 use crate::orders::Ledger;
 
 /// How many of the last events a report shows.
@@ -187,6 +188,14 @@ impl World {
         spells.any(|spell| spell.touches_polls(plan.way) && spell.from <= now && now < spell.until)
     }
 
+    /// Since when a gateway with one way is back that was not there at all, if nothing has been wrong since.
+    pub fn back_since(&self, site: usize) -> Option<Duration> {
+        let (now, plan) = (self.since(), &self.options.sites[site]);
+        let last = plan.spells.iter().rfind(|spell| spell.from <= now)?;
+        let was_away = last.trouble == Trouble::Unreachable && plan.way != Way::Pair;
+        (was_away && last.until <= now).then_some(last.until)
+    }
+
     /// Lets the restarts happen that are due.
     pub fn restart(&self, site: usize) {
         let now = self.since();
@@ -315,6 +324,14 @@ impl Link for WatchedLink {
             let refreshed = self.inner.refresh().await;
             watch.end(refreshed.problem.clone().map_or(Ended::Good, Ended::Failed));
             refreshed
+        })
+    }
+
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(async move {
+            let knock = self.inner.knock(limit).await;
+            self.world.site(self.site).conduct.tried_connection(knock, Instant::now());
+            knock
         })
     }
 
