@@ -10,6 +10,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 use crate::board::Board;
 use crate::directory::Directory;
 use crate::frames::Frames;
+use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::settings::Settings;
 use crate::store::journal::Journal;
@@ -22,6 +23,8 @@ pub struct Surroundings {
     pub broker: Arc<Board<BrokerStatus>>,
     /// What happened, kept over restarts.
     pub journal: Journal,
+    /// What Tesla's cloud was asked.
+    pub accounts: Accounts,
     /// Makes pauses and names differ between runs.
     pub seed: u64,
     /// A client that takes nothing for this long is disconnected.

@@ -7,6 +7,7 @@
 mod answers;
 mod bus;
 mod certificate;
+mod cloud_documents;
 mod components;
 mod customer;
 mod customer_documents;
@@ -23,6 +24,7 @@ mod lan_answers;
 mod orders;
 mod scene;
 mod server;
+pub mod tesla;
 
 use std::io;
 use std::sync::mpsc;

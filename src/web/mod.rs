@@ -20,6 +20,7 @@ mod routes;
 mod scrape;
 mod stats;
 mod table;
+mod tesla;
 mod token;
 mod without_data;
 
@@ -38,6 +39,7 @@ use crate::client::Client;
 use crate::clock::unix_time;
 use crate::directory::Directory;
 use crate::frames::Frames;
+use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::output::{Output, Routes, Surroundings};
 use crate::settings::{HttpSettings, MqttSettings, PollingSettings, Settings};
@@ -60,6 +62,8 @@ pub struct State {
     pub polling: ArcSwap<PollingSettings>,
     /// The state of the connection to the MQTT broker; written by the output that keeps it.
     pub mqtt: Arc<Board<BrokerStatus>>,
+    /// What Tesla's cloud was asked.
+    pub accounts: Accounts,
     /// For the uptime.
     started: Instant,
     /// Unix seconds, for people.
@@ -95,6 +99,7 @@ impl State {
             http,
             polling: ArcSwap::from_pointee(polling),
             mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
+            accounts: Accounts::default(),
             started: Instant::now(),
             started_at,
             counters: Counters::new(started_at),
@@ -115,10 +120,10 @@ struct Web {
 
 /// Starts the output.
 pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output> {
-    let Surroundings { directory, frames, broker, .. } = surroundings;
+    let Surroundings { directory, frames, broker, accounts, .. } = surroundings;
     let state =
         State::new(directory.clone(), frames.clone(), settings.http.clone(), settings.polling.clone());
-    Box::new(Web { state: Data::new(State { mqtt: broker.clone(), ..state }) })
+    Box::new(Web { state: Data::new(State { mqtt: broker.clone(), accounts: accounts.clone(), ..state }) })
 }
 
 impl Output for Web {

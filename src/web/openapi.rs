@@ -195,7 +195,9 @@ fn reading(route: &Route, body: &Value) -> Value {
     for (status, description) in route.also {
         let content = match (status, &route.answer) {
             // How the service is, is told in the same shape when it is not well.
-            (503, Answer::Service(_)) => json!({ "application/json": { "schema": body["schema"] } }),
+            (503, Answer::Service(_)) if body["schema"].is_object() => {
+                json!({ "application/json": { "schema": body["schema"] } })
+            }
             _ => json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } }),
         };
         responses.insert(status.to_string(), json!({ "description": description, "content": content }));
