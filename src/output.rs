@@ -8,6 +8,7 @@ use actix_web::web::ServiceConfig;
 use futures_util::future::{LocalBoxFuture, ready};
 
 use crate::board::Board;
+use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::link::tesla::Accounts;
@@ -25,6 +26,8 @@ pub struct Surroundings {
     pub journal: Journal,
     /// What Tesla's cloud was asked.
     pub accounts: Accounts,
+    /// Who may do what.
+    pub control: Arc<Control>,
     /// Makes pauses and names differ between runs.
     pub seed: u64,
     /// A client that takes nothing for this long is disconnected.

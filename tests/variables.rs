@@ -166,7 +166,8 @@ const RSA_KEY: &str = "tests/fixtures/v1r/key-4096.pem";
 
 #[test]
 fn what_is_known_is_in_the_table_or_ours() {
-    const OURS: [&str; 22] = [
+    const OURS: [&str; 23] = [
+        "PW_ANONYMOUS",
         "PW_GW_PWD_FILE",
         "PW_PASSWORD_FILE",
         "PW_CONTROL_SECRET_FILE",

@@ -30,6 +30,8 @@ pub struct Inputs {
 /// A file larger than this is not one of ours.
 const LARGEST_FILE: usize = 1 << 20;
 const MASKED: &str = "**********";
+/// The keys of the file, at the top.
+const FILE_KEYS: [&str; 4] = ["server", "gateways", "tokens", "anonymous"];
 
 /// How all gateways are polled.
 #[derive(Default, Deserialize)]
@@ -38,6 +40,7 @@ struct PollingVariables {
     pw_cache_ttl: Option<String>,
     pw_graceful_degradation: Option<String>,
     pw_neg_solar: Option<String>,
+    pw_islanding_cooldown: Option<String>,
     pw_site_zero_threshold: Option<String>,
     pw_legacy_zeros: Option<String>,
     pw_auth_path: Option<String>,
@@ -79,6 +82,13 @@ struct FleetVariables {
     pw_cloud_hybrid: Option<String>,
 }
 
+/// What the file says of access, and where it says so.
+#[derive(Default)]
+pub(super) struct AccessInFile {
+    pub tokens: Option<(Value, String)>,
+    pub anonymous: Option<(Value, String)>,
+}
+
 /// Collects values, where they came from, and what was wrong.
 pub(super) struct Reader {
     /// Cleaned values by variable, with their source.
@@ -88,6 +98,10 @@ pub(super) struct Reader {
     effective: Vec<Effective>,
     /// Of the entries read.
     ways: Vec<Ways>,
+    /// What the file says of access, until the gateways are known.
+    pub(super) access_in_file: AccessInFile,
+    /// The variables `PW_TOKEN_…`.
+    pub(super) token_secrets: Vec<(String, Secret)>,
 }
 
 impl Settings {
@@ -117,7 +131,11 @@ impl Settings {
         let logging = reader.logging();
         let store = reader.store();
         let mqtt = reader.mqtt();
+        let before = reader.problems.0.len();
         let gateways = reader.gateways(&mut http);
+        // A gateway with a mistake is not among them, and no reason to blame a token.
+        let known = (reader.problems.0.len() == before).then_some(gateways.as_slice());
+        let access = reader.access(known);
         mqtt.check_ids(&gateways, &mut reader.problems);
         for gateway in &gateways {
             if let LinkConfig::Unsupported(kind) = &gateway.link {
@@ -135,6 +153,7 @@ impl Settings {
             gateways,
             polling,
             http,
+            access,
             mqtt,
             logging,
             store,
@@ -152,9 +171,13 @@ impl Reader {
             warnings: Vec::new(),
             effective: Vec::new(),
             ways: Vec::new(),
+            access_in_file: AccessInFile::default(),
+            token_secrets: Vec::new(),
         };
         for (name, text) in &inputs.environment {
-            reader.take(name, text, "environment");
+            if !reader.takes_token_secret(name, text) {
+                reader.take(name, text, "environment");
+            }
         }
         for (name, text, flag) in &inputs.flags {
             if effect(name) == Some(Effect::Secret) {
@@ -236,6 +259,12 @@ impl Reader {
         self.effective.push(Effective { name, value, source });
     }
 
+    /// Notes that the file at `place` says something else than the variable.
+    pub(super) fn overrule(&mut self, name: &'static str, shown: &str, place: &str) {
+        self.effective.retain(|effective| effective.name != name);
+        self.effective.push(Effective { name, value: shown.to_owned(), source: place.to_owned() });
+    }
+
     /// The value of a variable, its default, or its default with a problem.
     pub(super) fn value<T: Clone>(
         &mut self,
@@ -288,6 +317,12 @@ impl Reader {
                 ) as f64,
                 legacy_zeros: self.boolean("PW_LEGACY_ZEROS", raw.pw_legacy_zeros, false),
             },
+            islanding_cooldown: self.seconds(
+                "PW_ISLANDING_COOLDOWN",
+                raw.pw_islanding_cooldown,
+                30,
+                0..=86_400,
+            ),
             memory: raw.pw_auth_path.map(Into::into),
         }
     }
@@ -491,11 +526,16 @@ impl Reader {
             self.problems.add(place, "expected a mapping with the keys server and gateways");
             return Vec::new();
         };
-        for key in document.keys().filter(|key| !["server", "gateways"].contains(&key.as_str())) {
-            let hint = nearest(key, ["server", "gateways"]).map(|name| format!("; did you mean {name}?"));
-            let what = format!("unknown key{}", hint.unwrap_or("; known keys: server, gateways".into()));
-            self.problems.add(format!("{place}: {key}"), what);
+        for key in document.keys().filter(|key| !FILE_KEYS.contains(&key.as_str())) {
+            let hint = nearest(key, FILE_KEYS).map(|name| format!("; did you mean {name}?"));
+            let all = || format!("; known keys: {}", FILE_KEYS.join(", "));
+            self.problems.add(format!("{place}: {key}"), format!("unknown key{}", hint.unwrap_or_else(all)));
         }
+        let given = |key: &str| {
+            let value = document.get(key).filter(|value| !value.is_null())?;
+            Some((value.clone(), format!("{place}: {key}")))
+        };
+        self.access_in_file = AccessInFile { tokens: given("tokens"), anonymous: given("anonymous") };
         if let Some(server) = document.get("server").filter(|server| !server.is_null()) {
             self.server(server, &format!("{place}: server"), http);
         }
@@ -544,10 +584,7 @@ impl Reader {
                 _ => values::origins(&text).map(|origins| http.origins = origins),
             };
             match outcome {
-                Ok(()) => {
-                    self.effective.retain(|effective| effective.name != variable);
-                    self.effective.push(Effective { name: variable, value: text, source: place.to_owned() });
-                }
+                Ok(()) => self.overrule(variable, &text, place),
                 Err(refusal) => self.problems.add(format!("{place}.{key}"), refusal),
             }
         }

@@ -1,6 +1,7 @@
 //! Environment, file and flags → one validated value, every mistake reported at once. Knows no gateway and no
 //! socket.
 
+pub mod access;
 mod credentials;
 mod fleet;
 mod gateways;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use access::{Access, Role, Token};
 pub use fleet::{AccountConfig, FleetConfig, Origin, TOKEN_FILE, TokenSource};
 pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rConfig};
 pub use load::Inputs;
@@ -45,6 +47,8 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     pub polling: PollingSettings,
     pub http: HttpSettings,
+    /// `PW_CONTROL_SECRET`, `tokens`, `anonymous`: who may read and who may give orders.
+    pub access: Access,
     pub mqtt: MqttSettings,
     pub logging: LoggingSettings,
     /// `PW_TIMESERIES_PATH`: the SQLite file of the journal; `None`: it lives in memory.
@@ -93,6 +97,9 @@ pub struct PollingSettings {
     /// `PW_GRACEFUL_DEGRADATION`
     pub graceful_degradation: bool,
     pub adjustments: Adjustments,
+    /// `PW_ISLANDING_COOLDOWN`: how long the contactor of a gateway is left alone after an order moved it; 0:
+    /// not at all.
+    pub islanding_cooldown: Duration,
     /// `PW_AUTH_PATH`: where what must outlive the program is kept; `None`: nowhere.
     pub memory: Option<PathBuf>,
 }
@@ -146,8 +153,6 @@ pub struct HttpSettings {
     pub live_per_address: usize,
     /// `PW_HTTPS`; `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
-    /// `PW_CONTROL_SECRET`: what a client must know to give orders; `None`: nobody may.
-    pub control_secret: Option<Secret>,
 }
 
 /// The operator's own certificate.

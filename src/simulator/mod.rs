@@ -8,6 +8,7 @@ mod answers;
 mod bus;
 mod certificate;
 mod cloud_documents;
+mod commands;
 mod components;
 mod customer;
 mod customer_documents;

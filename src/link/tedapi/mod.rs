@@ -8,6 +8,8 @@
 pub mod answers;
 pub mod bearer;
 pub mod channel;
+mod commands;
+mod configuration;
 mod energies;
 pub mod frames;
 mod leaf;
@@ -25,6 +27,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
 use crate::link::aside::aside;
+use crate::link::knock::Knock;
 use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{Answers, LinkHealth, LinkKind, Means, Order, OrderKind, Unable};
@@ -365,6 +368,10 @@ impl<C: Channel> Link for TedapiLink<C> {
                 more: self.due(Instant::now()).is_some(),
             }
         })
+    }
+
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.channel.knock(limit)
     }
 
     fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {

@@ -201,6 +201,9 @@ impl Answers for FleetAnswers {
             power: adjustments.apply(facts.power),
             charge: Charge { reported: facts.percent, ..Charge::default() },
             grid: facts.grid,
+            // What Tesla reports of the island is not what the contactor says.
+            contactor_closed: None,
+            nameplate: None,
             reserve: info.reserve,
             mode: info.mode.clone(),
             grid_charging: info.grid_charging.filter(|_| self.info.is_some()),
