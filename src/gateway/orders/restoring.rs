@@ -94,3 +94,6 @@ impl GatewayActor {
         self.orders.book.leases(|leases| leases.shown()) != *self.newest.health.leases
     }
 }
+
+#[cfg(test)]
+mod tests;

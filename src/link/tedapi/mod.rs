@@ -85,6 +85,8 @@ pub struct TedapiLink<C> {
     unseen: Vec<String>,
     /// Lifetime energies, over the customer API; `None`: nobody wants them.
     energies: Option<Energies>,
+    /// Orders that the firmware does not have, and when it said so.
+    lacks: Vec<(OrderKind, Instant)>,
 }
 
 impl<C: Channel> TedapiLink<C> {
@@ -103,6 +105,7 @@ impl<C: Channel> TedapiLink<C> {
             units: Vec::new(),
             unseen: Vec::new(),
             energies: None,
+            lacks: Vec::new(),
         }
     }
 
@@ -146,6 +149,7 @@ impl<C: Channel> TedapiLink<C> {
         for pause in [&mut self.controller, &mut self.config, &mut self.system_info] {
             pause.succeeded(now);
         }
+        self.lacks.clear();
         self.units.clear();
         self.unseen.clear();
         if let Some(energies) = &mut self.energies {
