@@ -77,6 +77,10 @@ pub struct Readings {
     pub charge: Charge,
     /// `None` when the gateway does not say.
     pub grid: Option<GridStatus>,
+    /// Whether the contactor between grid and home is closed, by the contactor itself.
+    pub contactor_closed: Option<bool>,
+    /// W that the batteries can give or take together, as configured.
+    pub nameplate: Option<f64>,
     /// Backup reserve, raw scale as stored in the gateway.
     pub reserve: Option<RawPercent>,
     /// `self_consumption`, `autonomous` or `backup`.
@@ -251,6 +255,15 @@ impl Telemetry {
     /// The site, with everything that is known of it.
     pub fn site(&self) -> &Site {
         self.site.get_or_init(|| self.derived(|derived| derived.site.clone()))
+    }
+
+    /// Names of everything that is active, sorted, each once; `None`: nobody knows. For a short look: where
+    /// nobody has asked for the site, all of it but these names is dropped again.
+    pub fn alerts(&self) -> Option<Vec<String>> {
+        if let Some(site) = self.site.get() {
+            return site.alerts.clone();
+        }
+        self.answers.interpret(&self.readings, &self.adjustments, &self.memory).site.alerts
     }
 
     /// The documents of the customer API, kept for a while by this telemetry and for as long as the caller

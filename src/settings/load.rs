@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::fleet::{FleetDefaults, Origin, TOKEN_FILE};
 use super::gateways::{self, Defaults};
 use super::problem::{Problems, nearest};
 use super::values::{self, Refusal};
@@ -29,6 +30,8 @@ pub struct Inputs {
 /// A file larger than this is not one of ours.
 const LARGEST_FILE: usize = 1 << 20;
 const MASKED: &str = "**********";
+/// The keys of the file, at the top.
+const FILE_KEYS: [&str; 4] = ["server", "gateways", "tokens", "anonymous"];
 
 /// How all gateways are polled.
 #[derive(Default, Deserialize)]
@@ -37,6 +40,7 @@ struct PollingVariables {
     pw_cache_ttl: Option<String>,
     pw_graceful_degradation: Option<String>,
     pw_neg_solar: Option<String>,
+    pw_islanding_cooldown: Option<String>,
     pw_site_zero_threshold: Option<String>,
     pw_legacy_zeros: Option<String>,
     pw_auth_path: Option<String>,
@@ -66,6 +70,25 @@ struct GatewayVariables {
     pw_cache_file: Option<String>,
 }
 
+/// What all gateways that are reached over FleetAPI take over.
+#[derive(Default, Deserialize)]
+struct FleetVariables {
+    pw_fleet_base: Option<String>,
+    pw_fleet_token: Option<String>,
+    pw_fleet_auth: Option<String>,
+    pw_fleet_ca: Option<String>,
+    pw_fleet_budget: Option<String>,
+    pw_fleet_interval: Option<String>,
+    pw_cloud_hybrid: Option<String>,
+}
+
+/// What the file says of access, and where it says so.
+#[derive(Default)]
+pub(super) struct AccessInFile {
+    pub tokens: Option<(Value, String)>,
+    pub anonymous: Option<(Value, String)>,
+}
+
 /// Collects values, where they came from, and what was wrong.
 pub(super) struct Reader {
     /// Cleaned values by variable, with their source.
@@ -75,6 +98,10 @@ pub(super) struct Reader {
     effective: Vec<Effective>,
     /// Of the entries read.
     ways: Vec<Ways>,
+    /// What the file says of access, until the gateways are known.
+    pub(super) access_in_file: AccessInFile,
+    /// The variables `PW_TOKEN_…`.
+    pub(super) token_secrets: Vec<(String, Secret)>,
 }
 
 impl Settings {
@@ -104,7 +131,11 @@ impl Settings {
         let logging = reader.logging();
         let store = reader.store();
         let mqtt = reader.mqtt();
+        let before = reader.problems.0.len();
         let gateways = reader.gateways(&mut http);
+        // A gateway with a mistake is not among them, and no reason to blame a token.
+        let known = (reader.problems.0.len() == before).then_some(gateways.as_slice());
+        let access = reader.access(known);
         mqtt.check_ids(&gateways, &mut reader.problems);
         for gateway in &gateways {
             if let LinkConfig::Unsupported(kind) = &gateway.link {
@@ -122,6 +153,7 @@ impl Settings {
             gateways,
             polling,
             http,
+            access,
             mqtt,
             logging,
             store,
@@ -139,9 +171,13 @@ impl Reader {
             warnings: Vec::new(),
             effective: Vec::new(),
             ways: Vec::new(),
+            access_in_file: AccessInFile::default(),
+            token_secrets: Vec::new(),
         };
         for (name, text) in &inputs.environment {
-            reader.take(name, text, "environment");
+            if !reader.takes_token_secret(name, text) {
+                reader.take(name, text, "environment");
+            }
         }
         for (name, text, flag) in &inputs.flags {
             if effect(name) == Some(Effect::Secret) {
@@ -152,7 +188,7 @@ impl Reader {
             }
             reader.take(name, text, flag);
         }
-        for name in ["PW_GW_PWD", "PW_PASSWORD", "PW_CONTROL_SECRET", "MQTT_PASSWORD"] {
+        for name in ["PW_GW_PWD", "PW_PASSWORD", "PW_CONTROL_SECRET", "PW_FLEET_TOKEN", "MQTT_PASSWORD"] {
             reader.secret_from_file(name);
         }
         reader
@@ -223,6 +259,12 @@ impl Reader {
         self.effective.push(Effective { name, value, source });
     }
 
+    /// Notes that the file at `place` says something else than the variable.
+    pub(super) fn overrule(&mut self, name: &'static str, shown: &str, place: &str) {
+        self.effective.retain(|effective| effective.name != name);
+        self.effective.push(Effective { name, value: shown.to_owned(), source: place.to_owned() });
+    }
+
     /// The value of a variable, its default, or its default with a problem.
     pub(super) fn value<T: Clone>(
         &mut self,
@@ -275,6 +317,12 @@ impl Reader {
                 ) as f64,
                 legacy_zeros: self.boolean("PW_LEGACY_ZEROS", raw.pw_legacy_zeros, false),
             },
+            islanding_cooldown: self.seconds(
+                "PW_ISLANDING_COOLDOWN",
+                raw.pw_islanding_cooldown,
+                30,
+                0..=86_400,
+            ),
             memory: raw.pw_auth_path.map(Into::into),
         }
     }
@@ -306,6 +354,7 @@ impl Reader {
             ),
             failover: self.boolean("PW_FAILOVER", raw.pw_failover.clone(), true),
             lifetime_energy: self.boolean("PW_LIFETIME_ENERGY", raw.pw_lifetime_energy.clone(), true),
+            fleet: self.fleet(),
         };
         self.check_defaults(&mut defaults);
         if let Some(path) = &raw.pw_config {
@@ -335,6 +384,38 @@ impl Reader {
             self.note("PW_CACHE_FILE", file, true);
         }
         self.single(&raw, &defaults)
+    }
+
+    fn fleet(&mut self) -> FleetDefaults {
+        let raw: FleetVariables = self.variables();
+        let mut origin = |name: &'static str, text: Option<String>| {
+            let parse = |text: &str| Origin::parse(text).map(Some);
+            let show = |origin: &Option<Origin>| origin.as_ref().map(Origin::to_string).unwrap_or_default();
+            self.value(name, text, None, parse, show)
+        };
+        let base = origin("PW_FLEET_BASE", raw.pw_fleet_base);
+        let auth = origin("PW_FLEET_AUTH", raw.pw_fleet_auth);
+        let budget = self.value(
+            "PW_FLEET_BUDGET",
+            raw.pw_fleet_budget,
+            0,
+            |text| values::integer(text, 0..=1_000_000),
+            |requests| if *requests == 0 { "none".to_owned() } else { format!("{requests} requests a day") },
+        );
+        let interval = raw.pw_fleet_interval.is_some();
+        let every = self.seconds("PW_FLEET_INTERVAL", raw.pw_fleet_interval, 60, 5..=3600);
+        if let Some(file) = &raw.pw_fleet_ca {
+            self.note("PW_FLEET_CA", file, true);
+        }
+        FleetDefaults {
+            base,
+            auth,
+            token: raw.pw_fleet_token.map(Secret::new),
+            authorities: raw.pw_fleet_ca.map(Into::into),
+            budget: (budget > 0).then_some(budget),
+            interval: interval.then_some(every),
+            hybrid: self.boolean("PW_CLOUD_HYBRID", raw.pw_cloud_hybrid, false),
+        }
     }
 
     fn list(&mut self, list: &Value, place: &str, defaults: &Defaults) -> Vec<super::GatewaySettings> {
@@ -367,10 +448,16 @@ impl Reader {
     }
 
     fn single(&mut self, raw: &GatewayVariables, defaults: &Defaults) -> Vec<super::GatewaySettings> {
-        if raw.pw_host.is_none() && raw.pw_email.is_none() {
+        // As the servers before ours choose: an address, else the tokens for FleetAPI, else an account.
+        let file = defaults.auth_path.clone().unwrap_or_default().join(TOKEN_FILE);
+        let is_fleet = raw.pw_host.is_none() && (defaults.fleet.token.is_some() || file.is_file());
+        if raw.pw_host.is_none() && raw.pw_email.is_none() && !is_fleet {
             return Vec::new();
         }
         let mut entry = Map::new();
+        if is_fleet {
+            entry.insert("fleetapi".into(), true.into());
+        }
         entry.insert("id".into(), "default".into());
         entry.insert("name".into(), "Default Gateway".into());
         let fields = [
@@ -398,7 +485,8 @@ impl Reader {
         for problem in found.0 {
             let key = problem.place.rsplit('.').next().unwrap_or_default().to_owned();
             let known = fields.iter().map(|(name, key, _)| (*name, *key));
-            let mut known = known.chain([("PW_TEDAPI_AUTH_MODE", "tedapi_auth_mode")]);
+            let mut known =
+                known.chain([("PW_TEDAPI_AUTH_MODE", "tedapi_auth_mode"), ("PW_FLEET_BASE", "fleet_base")]);
             let variable = known.find(|(_, known)| *known == key).map_or("PW_HOST", |(name, _)| name);
             let mut what = problem.what;
             if what.starts_with("missing") {
@@ -438,11 +526,16 @@ impl Reader {
             self.problems.add(place, "expected a mapping with the keys server and gateways");
             return Vec::new();
         };
-        for key in document.keys().filter(|key| !["server", "gateways"].contains(&key.as_str())) {
-            let hint = nearest(key, ["server", "gateways"]).map(|name| format!("; did you mean {name}?"));
-            let what = format!("unknown key{}", hint.unwrap_or("; known keys: server, gateways".into()));
-            self.problems.add(format!("{place}: {key}"), what);
+        for key in document.keys().filter(|key| !FILE_KEYS.contains(&key.as_str())) {
+            let hint = nearest(key, FILE_KEYS).map(|name| format!("; did you mean {name}?"));
+            let all = || format!("; known keys: {}", FILE_KEYS.join(", "));
+            self.problems.add(format!("{place}: {key}"), format!("unknown key{}", hint.unwrap_or_else(all)));
         }
+        let given = |key: &str| {
+            let value = document.get(key).filter(|value| !value.is_null())?;
+            Some((value.clone(), format!("{place}: {key}")))
+        };
+        self.access_in_file = AccessInFile { tokens: given("tokens"), anonymous: given("anonymous") };
         if let Some(server) = document.get("server").filter(|server| !server.is_null()) {
             self.server(server, &format!("{place}: server"), http);
         }
@@ -491,10 +584,7 @@ impl Reader {
                 _ => values::origins(&text).map(|origins| http.origins = origins),
             };
             match outcome {
-                Ok(()) => {
-                    self.effective.retain(|effective| effective.name != variable);
-                    self.effective.push(Effective { name: variable, value: text, source: place.to_owned() });
-                }
+                Ok(()) => self.overrule(variable, &text, place),
                 Err(refusal) => self.problems.add(format!("{place}.{key}"), refusal),
             }
         }

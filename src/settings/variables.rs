@@ -16,7 +16,7 @@ pub enum Effect {
 
 use Effect::{Live, None, Private, Secret};
 
-const CLOUD: &str = "this version has no cloud link yet";
+const HTTP: &str = "everything is asked over HTTP/1.1, as that switch would have it";
 const HISTORY: &str = "this version keeps no history yet";
 const CONTROL: &str = "this version only reads";
 const BUILT_IN: &str = "built in: every gateway is polled, paused and recovered on its own";
@@ -55,6 +55,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_FRAME_ANCESTORS", Live),
     ("PW_CONTROL_SECRET", Secret),
     ("PW_CONTROL_SECRET_FILE", Live),
+    ("PW_ANONYMOUS", Live),
     ("PROXY_BASE_URL", Live),
     ("PW_RSA_KEY_PATH", Private),
     ("PW_WIFI_HOST", Live),
@@ -70,10 +71,17 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_LIFETIME_ENERGY", Live),
     ("PW_ALLOWED_HOSTS", Live),
     ("PW_FAILOVER", Live),
-    ("PW_FLEETAPI_HTTP", None(CLOUD)),
-    ("PW_CLOUD_HYBRID", None(CLOUD)),
+    ("PW_FLEETAPI_HTTP", None(HTTP)),
+    ("PW_CLOUD_HYBRID", Live),
+    ("PW_FLEET_BASE", Live),
+    ("PW_FLEET_TOKEN", Secret),
+    ("PW_FLEET_TOKEN_FILE", Live),
+    ("PW_FLEET_AUTH", Live),
+    ("PW_FLEET_CA", Live),
+    ("PW_FLEET_BUDGET", Live),
+    ("PW_FLEET_INTERVAL", Live),
     ("PW_LOCAL_FIRST", None(CONTROL)),
-    ("PW_ISLANDING_COOLDOWN", None(CONTROL)),
+    ("PW_ISLANDING_COOLDOWN", Live),
     ("PW_RATE_LIMIT_ENABLED", Live),
     ("PW_RATE_LIMIT_MAX_REQUESTS", Live),
     ("PW_RATE_LIMIT_WINDOW_SECONDS", Live),

@@ -16,6 +16,7 @@ use futures_util::future::{Either, LocalBoxFuture};
 use log::{Level, debug, log_enabled};
 use tokio::time::Instant;
 
+use super::access;
 use super::compression::takes_gzip;
 use super::orders::{self, Order};
 use super::patience;
@@ -147,8 +148,11 @@ fn judge(state: &web::Data<State>, request: &ServiceRequest, may_read: bool) -> 
     {
         return Verdict::Answer(Refusal::too_many(wait, "Rate limit exceeded").answer());
     }
+    let is_read = [Method::GET, Method::HEAD].contains(request.method());
+    if is_read && let Some(refusal) = access::objection(state, request.request(), path, route) {
+        return Verdict::Answer(refusal.answer());
+    }
     let Some(route) = route else {
-        let is_read = [Method::GET, Method::HEAD].contains(request.method());
         return match state.table.methods(path).filter(|_| !is_read) {
             Some(methods) => Verdict::Answer(method_not_allowed(methods)),
             None => Verdict::Route,
@@ -226,7 +230,10 @@ impl Allowed {
 fn preflight() -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, OPTIONS"))
-        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type"))
+        .insert_header((
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Accept, Authorization, Content-Type, Idempotency-Key",
+        ))
         .insert_header((header::ACCESS_CONTROL_MAX_AGE, "600"))
         .finish()
 }

@@ -9,10 +9,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde_json::json;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::State;
+use super::holder::holder;
 use super::plumbing::{Refusal, json_value};
+use crate::settings::Role;
 
 /// No order needs more.
 const LARGEST_BODY: usize = 16 << 10;
@@ -20,7 +22,7 @@ const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// An order that a route takes.
 pub(super) struct Order {
-    /// Whether the client must know the control secret.
+    /// Whether the client must have a token that may change something.
     pub guarded: bool,
     pub answer: fn(&State, &HttpRequest, Bytes) -> HttpResponse,
 }
@@ -38,9 +40,9 @@ pub(super) async fn carry_out(
     payload: Payload,
 ) -> HttpResponse {
     if order.guarded
-        && let Err(refusal) = state.token.check(request.headers(), state.client(request), Instant::now())
+        && let Err(denied) = holder(&state, request, Role::Operator)
     {
-        return refusal.answer();
+        return Refusal::from(denied).answer();
     }
     match body(request.headers(), payload).await {
         Ok(body) => (order.answer)(&state, request, body),
@@ -107,6 +109,7 @@ fn health_reset(_: &State, _: &HttpRequest, _: Bytes) -> HttpResponse {
 mod tests {
     use actix_web::error::PayloadError;
     use futures_util::stream;
+    use tokio::time::Instant;
 
     use super::*;
 

@@ -227,6 +227,8 @@ impl Answers for TedapiAnswers {
             power,
             charge: status.charge,
             grid: status.grid,
+            contactor_closed: status.contactor_closed,
+            nameplate: config.nameplate,
             reserve: config.reserve,
             mode: config.mode.clone(),
             grid_charging: config.grid_charging,
@@ -277,6 +279,7 @@ impl Answers for TedapiAnswers {
             Part::Status => self.status.clone(),
             Part::Controller => self.controller.clone(),
             Part::Components => self.raw_components().or_else(|| self.controller.clone()),
+            Part::CloudStatus | Part::CloudInfo => None,
         }
     }
 }
