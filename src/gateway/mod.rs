@@ -286,8 +286,7 @@ impl GatewayActor {
         self.may_refresh = true;
         self.orders.has_answered = true;
         self.orders.book.polled();
-        let changes = self.orders.book.seen(&telemetry.readings, started);
-        self.report(changes);
+        self.show_orders(&telemetry, started);
         self.newest.reading = Some(Reading { telemetry, taken: now, taken_at: unix_time() });
         self.note_link(None);
         self.publish();
