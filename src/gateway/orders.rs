@@ -228,6 +228,8 @@ impl GatewayActor {
 
     /// Ends the orders that readings, begun at `begun`, show to have come to something.
     pub(super) fn show_orders(&mut self, telemetry: &Telemetry, begun: Instant) {
+        // What comes from a cloud was read a while ago.
+        let begun = begun.checked_sub(telemetry.answers().age()).unwrap_or(begun);
         let link = self.link.as_ref().map(|link| link.kind());
         let is_same_link = link.is_some() && link == self.orders.sent_over;
         let changes = self.orders.book.seen(&telemetry.readings, begun, is_same_link);

@@ -5,6 +5,7 @@
 //! from the active link alone, so that nothing that moves is older than it looks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
@@ -40,6 +41,14 @@ impl Answers for Supplemented {
         sources.chain([&self.own]).map(|answers| answers.size()).sum()
     }
 
+    fn age(&self) -> Duration {
+        self.own.age()
+    }
+
+    fn usual_age(&self) -> Duration {
+        self.own.usual_age()
+    }
+
     fn readings(&self, adjustments: &Adjustments) -> Readings {
         let mut readings = self.own.readings(adjustments);
         for source in &self.sources {
@@ -71,7 +80,10 @@ impl Answers for Supplemented {
     }
 
     fn raw(&self, part: Part) -> Option<Bytes> {
-        self.own.raw(part)
+        let from_cloud = matches!(part, Part::CloudStatus | Part::CloudInfo);
+        let others =
+            || self.sources.iter().filter(|_| from_cloud).find_map(|source| source.answers.raw(part));
+        self.own.raw(part).or_else(others)
     }
 
     fn is_basic_lan(&self) -> bool {
