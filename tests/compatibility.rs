@@ -107,7 +107,13 @@ async fn every_route_takes_both_slash_forms_a_query_and_head_and_says_its_length
             if answer.status == 308 && is_page && form.ends_with('/') {
                 continue;
             }
-            assert_eq!(answer.status, if readable { 200 } else { 405 }, "{form}");
+            let good = match row.as_str() {
+                // No gateway here has a link to Tesla's cloud.
+                "/api/tesla/tariff_rate" => 503,
+                _ if readable => 200,
+                _ => 405,
+            };
+            assert_eq!(answer.status, good, "{form}");
             let length = answer.header("content-length").map(str::to_owned);
             assert_eq!(length, Some(answer.body.len().to_string()), "{form}");
             assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{form}");
