@@ -286,8 +286,7 @@ impl GatewayActor {
         self.may_refresh = true;
         self.orders.has_answered = true;
         self.orders.book.polled();
-        let changes = self.orders.book.seen(&telemetry.readings, started);
-        self.report(changes);
+        self.show_orders(&telemetry, started);
         let age = telemetry.answers().age();
         let taken = now.checked_sub(age).unwrap_or(now);
         self.newest.reading = Some(Reading { telemetry, taken, taken_at: unix_time() - age.as_secs_f64() });

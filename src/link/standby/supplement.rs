@@ -102,6 +102,8 @@ fn fill(readings: &mut Readings, other: Readings, source: &Source) {
     note("mode", take(&mut readings.mode, other.mode));
     note("grid_charging", take(&mut readings.grid_charging, other.grid_charging));
     note("grid_export", take(&mut readings.grid_export, other.grid_export));
+    // What the batteries can do, as configured.
+    take(&mut readings.nameplate, other.nameplate);
     note("site_name", take(&mut readings.site_name, other.site_name));
     note("timezone", take(&mut readings.timezone, other.timezone));
     note("firmware", take(&mut readings.firmware, other.firmware));
