@@ -223,7 +223,9 @@ impl Account {
                     self.expired(&token, &base)?;
                     is_renewed = true;
                 }
-                TeslaError::Expired | TeslaError::LoginNeeded(_) => return Err(self.refuse(&base).await),
+                TeslaError::Expired | TeslaError::LoginNeeded(_) => {
+                    return Err(self.refuse(&base).await);
+                }
                 TeslaError::WrongRegion(_) if !has_moved => {
                     self.find_region(web, &token, &base).await?;
                     has_moved = true;
