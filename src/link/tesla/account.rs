@@ -253,8 +253,8 @@ impl Account {
         Ok(())
     }
 
-    /// Only a login helps: a token that was just renewed is refused as well, or Tesla says so. Nothing is sent
-    /// until there are other tokens.
+    /// Only a login helps: a token that was just renewed is refused as well, or Tesla says so. Nothing is
+    /// sent until there are other tokens.
     async fn refuse(&self, base: &Origin) -> TeslaError {
         if matches!(self.config.source, TokenSource::Pasted(_)) {
             return TeslaError::TokenRefused(base.to_string());
