@@ -223,7 +223,9 @@ impl Account {
                     self.expired(&token, &base)?;
                     is_renewed = true;
                 }
-                TeslaError::Expired => return Err(self.refuse(&token).await),
+                TeslaError::Expired | TeslaError::LoginNeeded(_) => {
+                    return Err(self.refuse(&base).await);
+                }
                 TeslaError::WrongRegion(_) if !has_moved => {
                     self.find_region(web, &token, &base).await?;
                     has_moved = true;
@@ -251,10 +253,15 @@ impl Account {
         Ok(())
     }
 
-    /// A token that was just renewed is refused as well: only a login helps.
-    async fn refuse(&self, _: &Secret) -> TeslaError {
+    /// Only a login helps: a token that was just renewed is refused as well, or Tesla says so. Nothing is
+    /// sent until there are other tokens.
+    async fn refuse(&self, base: &Origin) -> TeslaError {
+        if matches!(self.config.source, TokenSource::Pasted(_)) {
+            return TeslaError::TokenRefused(base.to_string());
+        }
         {
             let mut state = self.state();
+            state.expires = Some(Instant::now());
             state.refused = state.file.refresh_token().map(|token| fingerprint(&token));
         }
         self.write_ledger().await;

@@ -15,6 +15,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 const UNTIL_SOMEBODY_ACTS: Duration = Duration::from_secs(600);
 /// Longest text of Tesla's that is repeated.
 const LONGEST_REASON: usize = 160;
+/// `energy_device_data` has 18 letters; a token has more.
+const LONGEST_WORD: usize = 20;
 
 /// Phrased for the person who must act. Never carries a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +31,8 @@ pub enum TeslaError {
     /// The token is over; it is renewed, once.
     #[error("the access token is over (HTTP 401)")]
     Expired,
+    #[error("Tesla has locked the account (HTTP 423); unlock it in the Tesla app")]
+    Locked,
     /// The owner did not consent to this.
     #[error("the consent given to this program does not cover this ({0}); change it in your Tesla account")]
     NoPermission(String),
@@ -76,7 +80,7 @@ impl TeslaError {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::Timeout(_) => "timeout",
-            Self::LoginNeeded(_) => "login_needed",
+            Self::LoginNeeded(_) | Self::Locked => "login_needed",
             Self::Expired => "expired",
             Self::NoPermission(_) => "no_permission",
             Self::SetUp(_) => "set_up",
@@ -102,7 +106,7 @@ impl TeslaError {
             Self::Payment(_) => Some(LONGEST_PAUSE),
             // Nothing is sent: only the file with the tokens is read again.
             Self::LoginNeeded(_) => Some(USUAL_PAUSE),
-            Self::NoPermission(_) | Self::SetUp(_) | Self::Site(_) | Self::TokenRefused(_) => {
+            Self::NoPermission(_) | Self::SetUp(_) | Self::Site(_) | Self::TokenRefused(_) | Self::Locked => {
                 Some(UNTIL_SOMEBODY_ACTS)
             }
             _ => None,
@@ -128,7 +132,7 @@ impl TeslaError {
             408 => Self::Offline,
             412 => Self::SetUp("it is not registered in this region; register its domain there".into()),
             421 => Self::WrongRegion(base.to_owned()),
-            423 => Self::LoginNeeded("Tesla has locked the account; unlock it in the Tesla app".into()),
+            423 => Self::Locked,
             424 => Self::Malformed(said),
             429 => Self::Pause { left: asked_pause(answer, &body) },
             status @ (499..) => Self::Busy(status),
@@ -150,8 +154,10 @@ pub(super) fn reason(body: &Value) -> Option<String> {
         body.at(&["response", "message"]),
     ];
     let text = texts.into_iter().find_map(Look::name)?;
-    let plain: String = text.chars().filter(|letter| !letter.is_control()).take(LONGEST_REASON).collect();
-    Some(plain)
+    // A word this long may be a token that is quoted.
+    let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control());
+    let words: Vec<&str> = words.map(|word| if word.len() < LONGEST_WORD { word } else { "…" }).collect();
+    Some(words.join(" ").chars().take(LONGEST_REASON).collect())
 }
 
 /// How long a 429 asks to wait: in `Retry-After`, a `RateLimit-…-Reset`, or in words.
@@ -213,6 +219,13 @@ mod tests {
         for (status, body, kind) in kinds {
             assert_eq!(verdict(status, body).kind(), kind, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn what_tesla_quotes_is_not_repeated() {
+        let body = r#"{"error":"bad token NA_0123456789abcdef012","error_description":""}"#;
+        let said = verdict(422, body).to_string();
+        assert_eq!(said, "Tesla refuses: bad token …");
     }
 
     #[test]

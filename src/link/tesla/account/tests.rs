@@ -147,8 +147,21 @@ async fn a_token_that_is_refused_right_after_it_was_renewed_needs_a_login() {
     tokio::time::pause();
     let folder = tempfile::tempdir().unwrap();
     let (account, script, web) = account(folder.path(), [Ok(OVER), Ok(NEW), Ok(OVER)]);
-    assert_eq!(account.ask(&web, question()).await.unwrap_err().kind(), "login_needed");
+    for _ in 0..3 {
+        assert_eq!(account.ask(&web, question()).await.unwrap_err().kind(), "login_needed");
+    }
     assert_eq!(script.asked.borrow().len(), 3);
+}
+
+#[actix::test]
+async fn login_required_is_final_wherever_tesla_says_it() {
+    tokio::time::pause();
+    let folder = tempfile::tempdir().unwrap();
+    let (account, script, web) = account(folder.path(), [Ok((401, r#"{"error":"login_required"}"#))]);
+    for _ in 0..3 {
+        assert_eq!(account.ask(&web, question()).await.unwrap_err().kind(), "login_needed");
+    }
+    assert_eq!(script.asked.borrow().len(), 1);
 }
 
 #[actix::test]
