@@ -9,8 +9,8 @@ use futures_util::future::LocalBoxFuture;
 use tokio::net::{TcpStream, lookup_host};
 
 /// Stands for an address of version 6 where the client takes the name for TLS from: it would take the
-/// brackets along. Of an address no name is sent, and a certificate is judged by its fingerprint; servers that
-/// authorities vouch for have names.
+/// brackets along. Of an address no name is sent, and a certificate is judged by its fingerprint; servers
+/// that authorities vouch for have names.
 const AN_ADDRESS: &str = "https://0.0.0.0";
 
 /// The connections of one client.

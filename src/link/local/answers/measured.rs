@@ -1,5 +1,5 @@
-//! Which zeros in the meters were measured. A gateway reports a zero for what it never read, and the year 1 as
-//! the time of reading it. The documents repeat both; readings and site have neither.
+//! Which zeros in the meters were measured. A gateway reports a zero for what it never read, and the year 1
+//! as the time of reading it. The documents repeat both; readings and site have neither.
 
 use serde_json::Value;
 
