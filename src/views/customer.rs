@@ -37,3 +37,36 @@ pub(super) fn powerwalls(readings: &Readings, documents: &Documents) -> Value {
     });
     json!({ "powerwalls": units.map(Value::Object).collect::<Value>(), "gateway_din": readings.din })
 }
+
+/// Numbers that the server before had as 0 where a gateway does not report them.
+const ZEROS: [&str; 18] = [
+    "battery_target_power",
+    "battery_target_reactive_power",
+    "max_power_energy_remaining",
+    "max_power_energy_to_be_charged",
+    "instantaneous_max_discharge_power",
+    "instantaneous_max_charge_power",
+    "instantaneous_max_apparent_power",
+    "hardware_capability_charge_power",
+    "hardware_capability_discharge_power",
+    "available_charger_blocks",
+    "ffr_power_availability_high",
+    "ffr_power_availability_low",
+    "load_charge_constraint",
+    "max_sustained_ramp_rate",
+    "smart_inv_delta_p",
+    "smart_inv_delta_q",
+    "auxiliary_load",
+    "expected_energy_remaining",
+];
+
+/// `/api/system_status`; with `zeros` as clients that cannot read null had it.
+pub(super) fn system_status(documents: &Documents, zeros: bool) -> Value {
+    let mut status = documents.system_status.clone();
+    for key in ZEROS.iter().filter(|_| zeros) {
+        if let Some(value) = status.get_mut(*key).filter(|value| value.is_null()) {
+            *value = 0.into();
+        }
+    }
+    status
+}

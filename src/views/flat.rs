@@ -36,7 +36,8 @@ pub(super) fn json(readings: &Readings, strings: &Value, zeros: bool) -> Value {
         "battery": number(power.battery, zeros),
         "soe": number(raw, zeros),
         "soe_raw": number(raw, zeros),
-        "grid_status": number(readings.grid.map(grid_number), zeros),
+        // A zero would read as a power cut.
+        "grid_status": number(readings.grid.map(grid_number), false),
         "reserve": number(readings.reserve.map(RawPercent::to_app_reserve), zeros),
         "time_remaining_hours": number(readings.time_remaining, zeros),
         "full_pack_energy": number(readings.charge.full_pack, zeros),
@@ -51,7 +52,8 @@ pub(super) fn alerts(names: &[String]) -> Value {
 }
 
 /// One line: Grid, Home, Solar, Battery, BatteryLevel (raw); with `more` also GridStatus and Reserve (app
-/// scale, rounded). What is unknown leaves its column empty, or with `zeros` puts a zero there.
+/// scale, rounded). What is unknown leaves its column empty, or with `zeros` puts a zero there; a zero for the
+/// grid would read as a power cut.
 pub(super) fn csv(readings: &Readings, more: bool, zeros: bool) -> String {
     let power = &readings.power;
     let level = readings.charge.state_of_energy().and_then(|percent| Number::from_f64(percent.0));
@@ -67,7 +69,7 @@ pub(super) fn csv(readings: &Readings, more: bool, zeros: bool) -> String {
     }
     if more {
         line.push(',');
-        if let Some(grid) = readings.grid.map(grid_number).or(zeros.then_some(0)) {
+        if let Some(grid) = readings.grid.map(grid_number) {
             let _ = write!(line, "{grid}");
         }
         line.push(',');
@@ -80,12 +82,10 @@ pub(super) fn csv(readings: &Readings, more: bool, zeros: bool) -> String {
     line
 }
 
-/// `SolarOnly` stands for a gateway that reports no firmware; clients split the text and must find one.
+/// Null for a gateway that reports no firmware: routes have their own word for that.
 pub(super) fn version(firmware: Option<&str>) -> Value {
-    match firmware {
-        Some(firmware) => json!({ "version": firmware, "vint": version_number(firmware) }),
-        None => json!({ "version": "SolarOnly", "vint": 0 }),
-    }
+    let firmware = firmware.map(|firmware| json!({ "version": firmware, "vint": version_number(firmware) }));
+    firmware.unwrap_or_default()
 }
 
 /// `23.28.2 27626f98` → 232802; `None` without digits.
@@ -117,9 +117,11 @@ mod tests {
     fn scripts_that_need_them_get_the_old_zeros() {
         let nothing = Readings::default();
         assert_eq!(csv(&nothing, false, true), "0.00,0.00,0.00,0.00,0.00\n");
-        assert_eq!(csv(&nothing, true, true), "0.00,0.00,0.00,0.00,0.00,0,0\n");
+        assert_eq!(csv(&nothing, true, true), "0.00,0.00,0.00,0.00,0.00,,0\n");
         let json = json(&nothing, &Value::Null, true);
-        assert!(json.as_object().unwrap().iter().all(|(key, value)| key == "strings" || *value == json!(0)));
+        let others = |key: &str| !["strings", "grid_status"].contains(&key);
+        assert!(json.as_object().unwrap().iter().all(|(key, value)| !others(key) || *value == json!(0)));
+        assert_eq!(json["grid_status"], Value::Null);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) const ROUTES: &[Route] = &[
     zeroable(
         "/csv/v2",
         View::CsvV2,
-        [",,,,,,\n", "0.00,0.00,0.00,0.00,0.00,0,0\n"],
+        [",,,,,,\n", "0.00,0.00,0.00,0.00,0.00,,0\n"],
         "As /csv, with grid status and reserve",
     )
     .better(EMPTY_COLUMN)

@@ -37,7 +37,7 @@ pub(super) fn interpret(
         fans: Value::Null,
         system_status: system_status(answers),
         grid_status,
-        status: answers.parsed(Endpoint::Status),
+        status: status(answers),
         site_info: answers.parsed(Endpoint::SiteInfo),
         operation: answers.parsed(Endpoint::Operation),
         vitals,
@@ -69,6 +69,16 @@ fn aggregates(answers: &CustomerAnswers, shown: &Power) -> Value {
         }
     }
     aggregates
+}
+
+/// As received; clients count on two keys that older firmware does not have.
+fn status(answers: &CustomerAnswers) -> Value {
+    let mut status = answers.parsed(Endpoint::Status);
+    if let Some(status) = status.as_object_mut() {
+        status.entry("teg_type").or_insert_with(|| "unknown".into());
+        status.entry("can_reboot").or_insert(true.into());
+    }
+    status
 }
 
 /// As received; clients count on a list of battery blocks.
@@ -120,9 +130,9 @@ fn alerts(vitals: Option<&Value>, solar: &Value, grid_status: &Value) -> Vec<Str
             .filter_map(|(name, active)| active.is_true().then_some(name.as_str()))
             .collect(),
     };
-    alerts.extend(grid_status.at(&["grid_status"]).name());
-    if grid_status.at(&["grid_services_active"]).is_true() {
-        alerts.push("GridServicesActive");
+    match grid_status.at(&["grid_services_active"]).is_true() {
+        true => alerts.push("GridServicesActive"),
+        false => alerts.extend(grid_status.at(&["grid_status"]).name()),
     }
     let known = |name| if name == "SystemGridConnected" { "SystemConnectedToGrid" } else { name };
     let mut alerts: Vec<String> = alerts.into_iter().map(|name| known(name).to_owned()).collect();
