@@ -43,6 +43,8 @@ pub struct Receipt {
     /// What is carried out: a hold has become a reserve.
     pub order: Order,
     pub standing: watch::Receiver<Standing>,
+    /// When it might be taken, if it was not because of a pause.
+    pub retry_after: Option<Duration>,
 }
 
 impl Receipt {

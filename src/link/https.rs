@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout};
 use super::LinkError;
 use super::aside::{QUICK, aside};
 use super::genuine::is_gateways_answer;
+use super::knock::{self, Knock};
 use crate::link::bounds::{Excess, LONGEST_ANSWER, length};
 use crate::tls::{CertificatePolicy, Mismatch, Trust};
 
@@ -115,6 +116,11 @@ impl Answer {
 /// Carries a call to a gateway and its answer back.
 pub trait Exchange {
     fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>>;
+
+    /// Tries a bare connection, see [`Link::knock`](super::Link::knock).
+    fn knock(&self, _limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(async { Knock::Untried })
+    }
 }
 
 /// HTTPS with one connection that is kept alive.
@@ -122,6 +128,8 @@ pub struct Https {
     client: Client,
     /// `https://host:port`
     origin: String,
+    /// Where bare connections go; without the brackets that an IPv6 address has in `origin`.
+    address: (String, u16),
     /// Covers name look-up, connection, handshake and the last byte of the answer.
     limit: Duration,
     /// Which certificate is accepted.
@@ -142,8 +150,10 @@ impl Https {
             .conn_keep_alive(KEEP_ALIVE)
             .conn_lifetime(CONNECTION_LIFETIME);
         let client = Client::builder().connector(connector).timeout(limit).disable_redirects().finish();
+        let address = (host.to_owned(), port);
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        Self { client, origin: format!("https://{host}:{port}"), limit, trust, last_success: Cell::new(None) }
+        let origin = format!("https://{host}:{port}");
+        Self { client, origin, address, limit, trust, last_success: Cell::new(None) }
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, Failure> {
@@ -230,6 +240,10 @@ impl Exchange for Https {
             };
             timeout(self.limit, whole).await.unwrap_or(Err(LinkError::Timeout(self.limit)))
         })
+    }
+
+    fn knock(&self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(knock::knock(&self.address.0, self.address.1, limit))
     }
 }
 

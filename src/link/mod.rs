@@ -8,6 +8,7 @@ pub mod error;
 mod genuine;
 pub mod https;
 pub mod json;
+pub mod knock;
 pub mod local;
 pub mod login;
 pub mod look;
@@ -31,6 +32,7 @@ pub use error::LinkError;
 use crate::model::{Answers, Capability, LinkHealth, LinkKind, Means, Obstacle, Order, OrderKind, Unable};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
 use careful::Careful;
+use knock::Knock;
 use local::LocalLink;
 use memory::Memories;
 use order::{Carried, ReadBack};
@@ -63,6 +65,13 @@ pub trait Link {
     /// Fetches the most overdue of what changes slowly: one exchange at most, so that a poll that falls due
     /// waits for one exchange and no longer. A failed exchange keeps the last good answer.
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed>;
+
+    /// Tries a bare connection to the machine, within `limit`: no TLS, no login, nothing is sent. For a
+    /// gateway that does not answer; of a link with nothing to connect to, and while the gateway wants to be
+    /// left alone, [`Knock::Untried`].
+    fn knock(&mut self, _limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(async { Knock::Untried })
+    }
 
     /// Carries out an order, once, within `limit`: reads what must be known just before, and sends. What it
     /// cannot prove it does not claim; reading back, which comes later, is [`Link::read_back`].

@@ -77,6 +77,10 @@ pub struct Readings {
     pub charge: Charge,
     /// `None` when the gateway does not say.
     pub grid: Option<GridStatus>,
+    /// Whether the contactor between grid and home is closed, by the contactor itself.
+    pub contactor_closed: Option<bool>,
+    /// W that the batteries can give or take together, as configured.
+    pub nameplate: Option<f64>,
     /// Backup reserve, raw scale as stored in the gateway.
     pub reserve: Option<RawPercent>,
     /// `self_consumption`, `autonomous` or `backup`.

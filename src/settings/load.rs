@@ -39,6 +39,7 @@ struct PollingVariables {
     pw_cache_ttl: Option<String>,
     pw_graceful_degradation: Option<String>,
     pw_neg_solar: Option<String>,
+    pw_islanding_cooldown: Option<String>,
     pw_site_zero_threshold: Option<String>,
     pw_legacy_zeros: Option<String>,
     pw_auth_path: Option<String>,
@@ -303,6 +304,12 @@ impl Reader {
                 ) as f64,
                 legacy_zeros: self.boolean("PW_LEGACY_ZEROS", raw.pw_legacy_zeros, false),
             },
+            islanding_cooldown: self.seconds(
+                "PW_ISLANDING_COOLDOWN",
+                raw.pw_islanding_cooldown,
+                30,
+                0..=86_400,
+            ),
             memory: raw.pw_auth_path.map(Into::into),
         }
     }

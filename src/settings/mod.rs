@@ -95,6 +95,9 @@ pub struct PollingSettings {
     /// `PW_GRACEFUL_DEGRADATION`
     pub graceful_degradation: bool,
     pub adjustments: Adjustments,
+    /// `PW_ISLANDING_COOLDOWN`: how long the contactor of a gateway is left alone after an order moved it; 0:
+    /// not at all.
+    pub islanding_cooldown: Duration,
     /// `PW_AUTH_PATH`: where what must outlive the program is kept; `None`: nowhere.
     pub memory: Option<PathBuf>,
 }

@@ -74,7 +74,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_FLEETAPI_HTTP", None(CLOUD)),
     ("PW_CLOUD_HYBRID", None(CLOUD)),
     ("PW_LOCAL_FIRST", None(CONTROL)),
-    ("PW_ISLANDING_COOLDOWN", None(CONTROL)),
+    ("PW_ISLANDING_COOLDOWN", Live),
     ("PW_RATE_LIMIT_ENABLED", Live),
     ("PW_RATE_LIMIT_MAX_REQUESTS", Live),
     ("PW_RATE_LIMIT_WINDOW_SECONDS", Live),

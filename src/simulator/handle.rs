@@ -87,9 +87,19 @@ impl GatewayHandle {
         self.gateway.set_order_fault(fault);
     }
 
+    /// Somebody else sets the backup reserve, raw scale.
+    pub fn somebody_sets_reserve(&self, raw: f64) {
+        self.gateway.somebody_sets_reserve(raw);
+    }
+
     /// The orders that arrived, at whatever address.
     pub fn orders(&self) -> Orders {
         self.gateway.orders()
+    }
+
+    /// Whether somebody has opened the contactor.
+    pub fn is_off_grid(&self) -> bool {
+        self.gateway.is_off_grid()
     }
 
     /// The backup reserve, raw scale: as the configuration has it, and as the gateway acts on it.

@@ -7,6 +7,7 @@
 mod answers;
 mod bus;
 mod certificate;
+mod commands;
 mod components;
 mod customer;
 mod customer_documents;

@@ -34,6 +34,8 @@ pub enum Kind {
     Order,
     /// What became of an order.
     Outcome,
+    /// A lease holds, or how it ended.
+    Lease,
     /// A gateway became unreachable, or reachable again.
     Outage,
     /// The home was cut off from the grid, or connected to it again.
@@ -49,9 +51,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Order,
         Self::Outcome,
+        Self::Lease,
         Self::Outage,
         Self::Grid,
         Self::Alert,
@@ -65,6 +68,7 @@ impl Kind {
         match self {
             Self::Order => "order",
             Self::Outcome => "outcome",
+            Self::Lease => "lease",
             Self::Outage => "outage",
             Self::Grid => "grid",
             Self::Alert => "alert",

@@ -18,6 +18,7 @@ mod patience;
 mod plumbing;
 mod route;
 mod routes;
+mod schemas;
 mod scrape;
 mod stats;
 mod table;

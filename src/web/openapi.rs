@@ -1,21 +1,17 @@
 //! `/openapi.json`: the table of routes as an OpenAPI document.
 //!
 //! Paths, methods, statuses and content types come from the table. What bodies look like comes from
-//! `bodies.json`: the schema that every body of a route fits, in every state of every kind of site, and one
-//! body as an example. A test renders those bodies and keeps the file true.
+//! [`super::schemas`].
 
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
-use super::State;
 use super::plumbing::json as answered;
 use super::route::{Answer, Content, Guard, Route};
+use super::{State, schemas};
 
 /// Of the text format that Prometheus scrapes.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Schemas and examples by route; with `POST ` before it for what an order answers.
-const BODIES: &str = include_str!("bodies.json");
 
 /// The first word that fits the beginning of a path says which chapter the route is in.
 const CHAPTERS: [(&str, &str); 20] = [
@@ -92,11 +88,7 @@ fn described(state: &State) -> Value {
         "servers": [{ "url": server }],
         "paths": paths(state.table.routes()),
         "components": {
-            "schemas": { "Error": {
-                "type": "object",
-                "required": ["detail"],
-                "properties": { "detail": { "type": "string" } },
-            } },
+            "schemas": schemas::all(),
             "responses": ERRORS
                 .iter()
                 .map(|error| (error.0.to_owned(), response_of_error(error)))
@@ -116,30 +108,41 @@ fn described(state: &State) -> Value {
 }
 
 fn response_of_error((_, _, description, detail): &(&str, u16, &str, &str)) -> Value {
-    let content = json!({
-        "schema": { "$ref": "#/components/schemas/Error" }, "example": { "detail": detail },
-    });
+    let content = json!({ "schema": named("Error"), "example": { "detail": detail } });
     json!({ "description": description, "content": { "application/json": content } })
 }
 
 fn paths(routes: &[Route]) -> Value {
-    // Written by a test from rendered bodies; without it there are no schemas, and everything else is still
-    // true.
-    let bodies: Value = serde_json::from_str(BODIES).unwrap_or_default();
     // Brackets do not belong into a path; the same route is there with them escaped.
     let routes = routes.iter().filter(|route| !route.path.contains('['));
-    routes.map(|route| (route.path.to_owned(), path_item(route, &bodies))).collect::<Map<_, _>>().into()
+    routes.map(|route| (route.path.to_owned(), path_item(route))).collect::<Map<_, _>>().into()
 }
 
-fn path_item(route: &Route, bodies: &Value) -> Value {
+fn path_item(route: &Route) -> Value {
     let mut item = Map::new();
     if !matches!(route.answer, Answer::OrdersOnly) {
-        item.insert("get".into(), reading(route, &bodies[route.path]));
+        item.insert("get".into(), reading(route));
     }
     if route.order.is_some() {
-        item.insert("post".into(), ordering(route, &bodies[format!("POST {}", route.path)]));
+        item.insert("post".into(), ordering(route));
     }
     item.into()
+}
+
+/// The schema of a good answer.
+fn schema(route: &Route) -> Value {
+    match (&route.answer, route.content) {
+        (Answer::Fixed { body, .. }, _) => {
+            json!({ "const": serde_json::from_str::<Value>(body).unwrap_or_default() })
+        }
+        (_, Content::File(_)) => json!({}),
+        (_, Content::Json) => named(route.shows),
+        _ => json!({ "type": "string" }),
+    }
+}
+
+fn named(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
 fn chapter(route: &Route) -> &'static str {
@@ -158,7 +161,7 @@ fn operation_id(method: &str, path: &str) -> String {
     words.fold(method.to_owned(), |id, word| id + "_" + word)
 }
 
-fn reading(route: &Route, body: &Value) -> Value {
+fn reading(route: &Route) -> Value {
     let variables = route.path.split(['{', '}']).skip(1).step_by(2);
     let in_path = variables.map(|name| {
         let (pattern, example) = match name {
@@ -188,11 +191,11 @@ fn reading(route: &Route, body: &Value) -> Value {
             refer(&mut responses, &["NoWebSocket", "Forbidden", "Full"]);
         }
         Content::Events => {
-            responses.insert("200".into(), good(Content::Events, body));
+            responses.insert("200".into(), good(Content::Events, schema(route)));
             refer(&mut responses, &["Forbidden", "Full"]);
         }
         content => {
-            responses.insert("200".into(), good(content, body));
+            responses.insert("200".into(), good(content, schema(route)));
         }
     }
     if matches!(route.content, Content::File(_)) {
@@ -207,8 +210,8 @@ fn reading(route: &Route, body: &Value) -> Value {
     for (status, description) in route.also {
         let content = match (status, &route.answer) {
             // How the service is, is told in the same shape when it is not well.
-            (503, Answer::Service(_)) => json!({ "application/json": { "schema": body["schema"] } }),
-            _ => json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } }),
+            (503, Answer::Service(_)) => json!({ "application/json": { "schema": schema(route) } }),
+            _ => json!({ "application/json": { "schema": named("Error") } }),
         };
         responses.insert(status.to_string(), json!({ "description": description, "content": content }));
     }
@@ -227,9 +230,9 @@ fn reading(route: &Route, body: &Value) -> Value {
     operation
 }
 
-fn ordering(route: &Route, body: &Value) -> Value {
+fn ordering(route: &Route) -> Value {
     let mut responses = Map::new();
-    responses.insert("200".into(), good(Content::Json, body));
+    responses.insert("200".into(), good(Content::Json, named(route.confirms)));
     refer(&mut responses, &["TooSlow", "TooLarge", "WrongName", "TooMany"]);
     let is_guarded = route.order.as_ref().is_some_and(|order| order.guarded);
     if is_guarded {
@@ -255,7 +258,7 @@ fn refer(responses: &mut Map<String, Value>, names: &[&str]) {
 }
 
 /// A good answer.
-fn good(content: Content, body: &Value) -> Value {
+fn good(content: Content, schema: Value) -> Value {
     let content_type = match content {
         Content::Json | Content::WebSocket => "application/json",
         Content::Csv => "text/plain; charset=utf-8",
@@ -264,19 +267,7 @@ fn good(content: Content, body: &Value) -> Value {
         Content::Events => "text/event-stream",
         Content::File(content_type) => content_type,
     };
-    let text = json!({ "type": "string" });
-    let mut media = match content {
-        Content::Json => json!({ "schema": body["schema"] }),
-        Content::File(_) => json!({}),
-        _ => json!({ "schema": text }),
-    };
-    if media["schema"].is_null() {
-        media["schema"] = json!({});
-    }
-    if let Some(example) = body.get("example") {
-        media["example"] = example.clone();
-    }
-    json!({ "description": "OK", "content": { content_type: media } })
+    json!({ "description": "OK", "content": { content_type: { "schema": schema } } })
 }
 
 #[cfg(test)]
@@ -286,17 +277,12 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn operations_have_names_of_their_own_and_every_body_belongs_to_a_route() {
+    fn operations_have_names_of_their_own() {
         let paths = paths(ROUTES);
         let operations =
             paths.as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
         let names: Vec<&str> =
             operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
         assert_eq!(names.len(), names.iter().collect::<HashSet<_>>().len(), "{names:?}");
-        let bodies: Value = serde_json::from_str(BODIES).unwrap();
-        for path in bodies.as_object().unwrap().keys() {
-            let path = path.strip_prefix("POST ").unwrap_or(path);
-            assert!(ROUTES.iter().any(|route| route.path == path), "{path}");
-        }
     }
 }

@@ -10,6 +10,7 @@ use super::State;
 use super::fleet::{PAGE_ERRORS, PAGED};
 use super::orders::Order;
 use super::plumbing::READ;
+use super::schemas;
 use crate::model::Snapshot;
 use crate::views::View;
 use crate::views::status::Moment;
@@ -27,6 +28,11 @@ pub(super) struct Route {
     pub standing: Standing,
     /// What a good answer is made of.
     pub content: Content,
+    /// The schema in `web/schemas/` that every good answer fits; empty for what is always the same, or no
+    /// JSON.
+    pub shows: &'static str,
+    /// As `shows`, for what POST answers.
+    pub confirms: &'static str,
     /// Other statuses that GET may have, and when.
     pub also: &'static [(u16, &'static str)],
     /// Parameters behind the question mark, and what they do.
@@ -80,6 +86,10 @@ impl Route {
             Answer::View { view: View::Csv | View::CsvV2, .. } => Content::Csv,
             _ => Content::Json,
         };
+        let shows = match answer {
+            Answer::View { view, .. } => schemas::of_view(view),
+            _ => "",
+        };
         let standing = Standing::Same;
         let (also, parameters) = (&[], &[]);
         Self {
@@ -89,10 +99,24 @@ impl Route {
             summary,
             standing,
             content,
+            shows,
+            confirms: "",
             also,
             parameters,
             guard: Guard::Readings,
         }
+    }
+
+    /// Names the schema of what GET answers.
+    pub(super) const fn shows(mut self, schema: &'static str) -> Self {
+        self.shows = schema;
+        self
+    }
+
+    /// Names the schema of what POST answers.
+    pub(super) const fn confirms(mut self, schema: &'static str) -> Self {
+        self.confirms = schema;
+        self
     }
 
     /// Says nothing about a gateway, or asks for a token itself.

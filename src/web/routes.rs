@@ -121,17 +121,20 @@ pub(super) const ROUTES: &[Route] = &[
     ),
     fixed("/api/system_status/grid_faults", "[]", "Always empty"),
     view("/api/status", View::Status, NO_STATUS, "Firmware, start, DIN"),
-    gateway("/api/site_info", about_gateway::site_info, "The site and its ratings"),
-    gateway("/api/site_info/site_name", about_gateway::site_name, "Name and time zone of the site"),
+    gateway("/api/site_info", about_gateway::site_info, "The site and its ratings").shows("SiteInfo"),
+    gateway("/api/site_info/site_name", about_gateway::site_name, "Name and time zone of the site")
+        .shows("SiteName"),
     fixed("/api/site_info/grid_codes", "[]", "Always empty"),
-    gateway("/api/sitemaster", about_gateway::sitemaster, "Whether the gateway runs"),
+    gateway("/api/sitemaster", about_gateway::sitemaster, "Whether the gateway runs").shows("Sitemaster"),
     gateway("/api/operation", about_gateway::operation, "Mode, and reserve on the raw scale")
-        .better("reserve on the raw scale, as a gateway has it; says when it is stale"),
+        .better("reserve on the raw scale, as a gateway has it; says when it is stale")
+        .shows("Operation"),
     view("/api/powerwalls", View::Powerwalls, "{}", "The units of the site")
         .better("the units of this site, not a sample of another"),
     fixed_of_gateway("/api/networks", "[]", "Not reported by the link"),
     fixed_of_gateway("/api/system/networks", "[]", "Not reported by the link"),
-    gateway("/api/system/update/status", about_gateway::update_status, "Firmware update"),
+    gateway("/api/system/update/status", about_gateway::update_status, "Firmware update")
+        .shows("UpdateStatus"),
     fixed_of_gateway("/api/solars", "[]", "Not reported by the link"),
     fixed("/api/solars/brands", "[]", "Always empty")
         .better("empty: only the set-up pages of a gateway read it"),
@@ -150,7 +153,8 @@ pub(super) const ROUTES: &[Route] = &[
     ),
     fixed("/api/troubleshooting/problems", r#"{"problems":[]}"#, "Always empty"),
     orders_only("/api/login/Basic", orders::LOGIN, "The same for everybody: there is nothing to log in to")
-        .better("no cookies on other answers"),
+        .better("no cookies on other answers")
+        .confirms("Account"),
     fixed("/api/auth/toggle/supported", r#"{"toggle_auth_supported":false}"#, "Always false")
         .guarded(Guard::None),
     // One fact each, for scripts.
@@ -176,31 +180,41 @@ pub(super) const ROUTES: &[Route] = &[
     view("/pw/grid_status", View::GridStatus, NO_GRID_STATUS, "As /api/system_status/grid_status"),
     view("/pw/site_name", View::PwSiteName, r#"{"site_name":null}"#, "Name of the site"),
     view("/pw/alerts", View::PwAlerts, r#"{"alerts":[]}"#, "Names of active alerts").better("sorted by name"),
-    gateway("/pw/is_connected", about_gateway::is_connected, "Whether the last poll succeeded"),
+    gateway("/pw/is_connected", about_gateway::is_connected, "Whether the last poll succeeded")
+        .shows("PwIsConnected"),
     view("/pw/get_reserve", View::PwReserve, r#"{"reserve":null}"#, "Backup reserve, app scale"),
     view("/pw/get_mode", View::PwMode, r#"{"mode":null}"#, "Operation mode"),
     view("/pw/get_time_remaining", View::PwTimeRemaining, r#"{"time_remaining":null}"#, "Hours until empty"),
     // All gateways.
-    fleet("/api/gateways", api::gateways, "The status of every gateway, by id").better(STATUS),
-    routed("/api/gateways/{id}", "The status of one gateway").better(STATUS),
-    routed("/api/gateways/{id}/vitals", "Its vitals"),
-    routed("/api/gateways/{id}/strings", "Its strings"),
-    routed("/api/gateways/{id}/aggregates", "Its meters").partly(NO_ENERGY),
+    fleet("/api/gateways", api::gateways, "The status of every gateway, by id")
+        .better(STATUS)
+        .shows("Gateways"),
+    routed("/api/gateways/{id}", "The status of one gateway").better(STATUS).shows("Gateway"),
+    routed("/api/gateways/{id}/vitals", "Its vitals").shows("Vitals"),
+    routed("/api/gateways/{id}/strings", "Its strings").shows("Strings"),
+    routed("/api/gateways/{id}/aggregates", "Its meters").partly(NO_ENERGY).shows("Aggregates"),
     routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway")
         .better(
             "from the last poll and for the routes of this table only; nothing is passed on to a \
             gateway, POST neither",
         )
-        .also(&[(503, "The gateway has no data to show")]),
-    fleet("/api/aggregate", api::aggregate, "The sum of all gateways, with their statuses").better(SUM),
-    service("/api/aggregate/power", api::power, "The sum of the powers, W").better(SUM),
+        .also(&[(503, "The gateway has no data to show")])
+        .shows("OfThatRoute"),
+    fleet("/api/aggregate", api::aggregate, "The sum of all gateways, with their statuses")
+        .better(SUM)
+        .shows("Aggregate"),
+    service("/api/aggregate/power", api::power, "The sum of the powers, W")
+        .better(SUM)
+        .shows("AggregatePower"),
     service("/api/aggregate/soe", api::soe, "State of energy over all batteries, weighted by capacity")
-        .better(SUM),
+        .better(SUM)
+        .shows("AggregateSoe"),
     service("/api/aggregate/battery", api::battery, "Capacity, charge and power of all batteries")
-        .better(SUM),
-    fleet("/api/aggregate/strings", api::strings, "The strings of every gateway"),
-    fleet("/api/aggregate/alerts", api::alerts, "The alerts of every gateway"),
-    fleet("/api/aggregate/vitals", api::vitals, "The vitals of every gateway"),
+        .better(SUM)
+        .shows("AggregateBattery"),
+    fleet("/api/aggregate/strings", api::strings, "The strings of every gateway").shows("StringsByGateway"),
+    fleet("/api/aggregate/alerts", api::alerts, "The alerts of every gateway").shows("AlertsByGateway"),
+    fleet("/api/aggregate/vitals", api::vitals, "The vitals of every gateway").shows("VitalsByGateway"),
     // The service.
     service(
         "/health",
@@ -210,8 +224,13 @@ pub(super) const ROUTES: &[Route] = &[
     .better("also what the proxy reports of its settings; 503 with ?ready=1 while nothing is fresh")
     .guarded(Guard::None)
     .asked_with(&[("ready", "1: answer 503 while no gateway has fresh data"), LIMIT, AFTER])
-    .also(HEALTH_ERRORS),
-    routed("/health/gateways", "How polling of each gateway goes").ours().asked_with(PAGED).also(PAGE_ERRORS),
+    .also(HEALTH_ERRORS)
+    .shows("Health"),
+    routed("/health/gateways", "How polling of each gateway goes")
+        .ours()
+        .asked_with(PAGED)
+        .also(PAGE_ERRORS)
+        .shows("HealthGateways"),
     fixed(
         "/health/reset",
         concat!(
@@ -222,19 +241,25 @@ pub(super) const ROUTES: &[Route] = &[
     )
     .takes(orders::HEALTH_RESET)
     .guarded(Guard::None)
-    .better("GET, as the proxy has it, changes nothing and needs no token"),
-    service("/livez", health::livez, "Whether the program answers").ours().guarded(Guard::None),
+    .better("GET, as the proxy has it, changes nothing and needs no token")
+    .confirms("HealthReset"),
+    service("/livez", health::livez, "Whether the program answers")
+        .ours()
+        .guarded(Guard::None)
+        .shows("Alive"),
     service("/readyz", health::readyz, "503 while no gateway has fresh data")
         .ours()
         .guarded(Guard::None)
-        .also(&[(503, "No gateway has fresh data")]),
+        .also(&[(503, "No gateway has fresh data")])
+        .shows("Ready"),
     service("/stats", stats::stats, "What the service has done so far")
         .better(
             "counts per route of the table, so that nobody can fill it; failures are those of the \
             gateways",
         )
         .asked_with(PAGED)
-        .also(PAGE_ERRORS),
+        .also(PAGE_ERRORS)
+        .shows("Stats"),
     Route::new(
         "/metrics",
         Answer::Fleet(scrape::metrics),
@@ -251,15 +276,20 @@ pub(super) const ROUTES: &[Route] = &[
             (401, "No control token, or the wrong one"),
             (403, "Orders are not enabled"),
             (429, "Too many wrong control tokens; Retry-After says when again"),
-        ]),
+        ])
+        .shows("Stats")
+        .confirms("Stats"),
     service("/help", stats::help, "The statistics as a page")
         .better("the same as /stats")
         .serves(Content::Page)
         .asked_with(PAGED)
         .also(PAGE_ERRORS),
     service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker")
-        .better("also says why it fails, what waits and what was taken"),
-    service("/openapi.json", openapi::document, "This list, for programs").guarded(Guard::None),
+        .better("also says why it fails, what waits and what was taken")
+        .shows("MqttStatus"),
+    service("/openapi.json", openapi::document, "This list, for programs")
+        .guarded(Guard::None)
+        .shows("OpenApi"),
     service("/docs", docs::page, "This list, for people")
         .better(NOTHING_FETCHED)
         .serves(Content::Page)
@@ -308,7 +338,8 @@ pub(super) const ROUTES: &[Route] = &[
         .serves(Content::File("*/*")),
     routed("/api/live", "All that the pages show, once: the state of the live feed")
         .ours()
-        .also(&[(503, "The feed is not ready")]),
+        .also(&[(503, "The feed is not ready")])
+        .shows("LiveState"),
     routed("/sse/live", "The live feed as server-sent events: the state, then what changes")
         .ours()
         .serves(Content::Events),

@@ -14,10 +14,11 @@ mod supplement;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, join_all};
 use log::{info, warn};
 use tokio::time::{Instant, timeout};
 
+use super::knock::Knock;
 use super::order::{Carried, ReadBack};
 use super::silence;
 use super::{Link, LinkError, Refreshed};
@@ -51,6 +52,8 @@ struct Member {
     newest: Option<(Arc<dyn Answers>, Instant)>,
     /// Whether it may have slow data to fetch, which it has only after a good poll.
     may_refresh: bool,
+    /// Whether it has accepted a bare connection since its last poll: it is worth one.
+    is_there_again: bool,
 }
 
 impl Member {
@@ -63,6 +66,7 @@ impl Member {
             last_error: None,
             newest: None,
             may_refresh: false,
+            is_there_again: false,
         }
     }
 
@@ -72,13 +76,14 @@ impl Member {
 
     /// Whether it is worth asking with a poll.
     fn is_trusted(&self) -> bool {
-        self.pause.failures() < GIVEN_UP_AFTER && !self.is_silenced
+        (self.pause.failures() < GIVEN_UP_AFTER || self.is_there_again) && !self.is_silenced
     }
 
     /// Polls it, within `limit`.
     async fn poll(&mut self, limit: Duration) -> Result<Arc<dyn Answers>, LinkError> {
         let outcome = timeout(limit, self.link.poll()).await.unwrap_or(Err(LinkError::Timeout(limit)));
         let now = Instant::now();
+        self.is_there_again = false;
         match &outcome {
             Ok(answers) => {
                 (self.newest, self.may_refresh) = (Some((answers.clone(), now)), true);
@@ -309,6 +314,20 @@ impl Link for Standby {
                 return refreshed;
             }
             self.check().await.unwrap_or(refreshed)
+        })
+    }
+
+    /// At every address that may be asked, at the same time.
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(async move {
+            let now = Instant::now();
+            let asked = self.members.iter_mut().filter(|member| member.may_be_asked(now));
+            let knocks = asked.map(|member| async {
+                let knock = member.link.knock(limit).await;
+                member.is_there_again = knock == Knock::Accepted;
+                knock
+            });
+            join_all(knocks).await.into_iter().fold(Knock::Untried, Knock::or)
         })
     }
 

@@ -6,6 +6,8 @@ use crate::model::{ErrorNote, LinkKind};
 /// The most that reading back can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Proof {
+    /// Nothing more than that the gateway has acknowledged it.
+    Accepted,
     /// That the configuration has it.
     Stored,
     /// That the gateway acts on it.

@@ -4,6 +4,7 @@
 //! configuration that reads back as asked is stored, and only what the gateway is seen to do is in effect.
 
 mod capability;
+mod evidence;
 mod lease;
 mod outcome;
 mod record;

@@ -272,6 +272,9 @@ impl Answers for CustomerAnswers {
             power,
             charge,
             grid: facts.grid,
+            // Nor of the contactor, nor what the batteries can do.
+            contactor_closed: None,
+            nameplate: None,
             reserve: facts.reserve,
             mode: facts.mode.clone(),
             // The customer API does not say.

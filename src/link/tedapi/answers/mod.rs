@@ -227,6 +227,8 @@ impl Answers for TedapiAnswers {
             power,
             charge: status.charge,
             grid: status.grid,
+            contactor_closed: status.contactor_closed,
+            nameplate: config.nameplate,
             reserve: config.reserve,
             mode: config.mode.clone(),
             grid_charging: config.grid_charging,
