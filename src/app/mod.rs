@@ -113,7 +113,7 @@ impl Service {
         let journal = storage::journal(settings.store.as_deref())?;
         storage::check(settings.polling.memory.clone());
         let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
-        let control = Arc::new(Control::new(settings.access.clone()));
+        let control = Arc::new(Control::new(settings.access.clone(), journal.clone()));
         let surroundings = Surroundings {
             frames: Arc::new(Frames::new(directory.clone())),
             broker: Arc::new(Board::new(settings.mqtt.initial_status())),

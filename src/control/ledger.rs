@@ -29,7 +29,8 @@ pub struct Key(String);
 impl Key {
     /// `None` if it is empty, too long, or not visible ASCII.
     pub fn new(text: &str) -> Option<Self> {
-        let is_right = (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_right =
+            (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         is_right.then(|| Self(text.to_owned()))
     }
 

@@ -18,8 +18,8 @@ use crate::model::OrderId;
 use crate::model::order::Request;
 use crate::settings::{Access, RateLimit, Role, Token};
 use crate::store::journal::Journal;
-use ledger::{Ledger, Repeated};
 pub use ledger::Key;
+use ledger::{Ledger, Repeated};
 use ordered::Ordered;
 pub use tokens::Denied;
 use tokens::Tokens;
@@ -148,6 +148,3 @@ impl Control {
         self.by_gateway.admit(gateway.id.clone(), now).map_err(too_many)
     }
 }
-
-#[cfg(test)]
-mod tests;

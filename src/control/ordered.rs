@@ -113,6 +113,11 @@ impl Ordered {
         Self { journal, kept: Mutex::default() }
     }
 
+    /// Where it is written down.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     fn kept(&self) -> MutexGuard<'_, VecDeque<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -187,7 +192,9 @@ impl Ordered {
         let next = about.last().copied().filter(|_| about.len() == limit);
         let outcomes = match about.is_empty() {
             true => Vec::new(),
-            false => self.journal.read(&Filter { about, kinds: vec![Kind::Outcome], ..Filter::default() }).await?,
+            false => {
+                self.journal.read(&Filter { about, kinds: vec![Kind::Outcome], ..Filter::default() }).await?
+            }
         };
         let views = orders.iter().filter_map(|recorded| {
             let mut view = OrderView::of_entry(recorded)?;

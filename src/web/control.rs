@@ -148,7 +148,9 @@ fn patience(request: &HttpRequest) -> Result<Duration, String> {
     let mut parameters = request.query_string().split('&').filter_map(|one| one.split_once('='));
     let Some((_, text)) = parameters.find(|(key, _)| *key == "wait") else { return Ok(WAIT) };
     let seconds = text.parse().ok().filter(|seconds| *seconds <= LONGEST_WAIT);
-    seconds.map(Duration::from_secs).ok_or_else(|| format!("wait is a number of seconds from 0 to {LONGEST_WAIT}"))
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("wait is a number of seconds from 0 to {LONGEST_WAIT}"))
 }
 
 /// Without a word about it, a body is taken for JSON.
@@ -189,7 +191,8 @@ fn answer(state: &State, seen: &Seen) -> HttpResponse {
     };
     let headers = response.headers_mut();
     if status == StatusCode::ACCEPTED
-        && let Ok(place) = HeaderValue::try_from(format!("{}/api/orders/{}", state.http.base_path, seen.view.id))
+        && let Ok(place) =
+            HeaderValue::try_from(format!("{}/api/orders/{}", state.http.base_path, seen.view.id))
     {
         headers.insert(header::LOCATION, place);
     }

@@ -63,7 +63,10 @@ impl Form {
         let mut put = |name: &str, value: Value| _ = body.insert(name.to_owned(), value);
         let invalid = complaint(kind);
         match kind {
-            OrderKind::Reserve | OrderKind::Mode | OrderKind::Export | OrderKind::Charging
+            OrderKind::Reserve
+            | OrderKind::Mode
+            | OrderKind::Export
+            | OrderKind::Charging
             | OrderKind::MaxBackup => {
                 put("value", typed(kind, self.get("value").ok_or(invalid)?).ok_or(invalid)?);
             }
@@ -168,7 +171,11 @@ mod tests {
             (Export, "value=PV_only", r#"{"value":"pv_only"}"#),
             (MaxBackup, "value=Cancel", r#"{"value":"cancel"}"#),
             (MaxBackup, "value=3600", r#"{"value":3600}"#),
-            (Dispatch, "power_watts=-500.5&duration_seconds=60", r#"{"power_watts":-500.5,"duration_seconds":60}"#),
+            (
+                Dispatch,
+                "power_watts=-500.5&duration_seconds=60",
+                r#"{"power_watts":-500.5,"duration_seconds":60}"#,
+            ),
             (Resume, "token=x", "{}"),
         ] {
             assert_eq!(body(kind, form).as_deref(), Ok(expected), "{form}");

@@ -82,7 +82,12 @@ impl<'a> Asked<'a> {
         self.0.iter().find(|(known, _)| *known == key).map(|(_, value)| *value)
     }
 
-    fn parsed<T>(&self, key: &str, what: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Refusal> {
+    fn parsed<T>(
+        &self,
+        key: &str,
+        what: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Refusal> {
         let Some(text) = self.get(key) else { return Ok(None) };
         parse(text).map(Some).ok_or_else(|| bad(format!("{key} is {what}")))
     }
@@ -157,7 +162,8 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Ref
 /// With the way to the next page in its head.
 fn with_next(mut response: HttpResponse, next: Option<i64>, request: &HttpRequest) -> HttpResponse {
     let Some(next) = next else { return response };
-    let others = request.query_string().split('&').filter(|one| !one.is_empty() && !one.starts_with("before="));
+    let others =
+        request.query_string().split('&').filter(|one| !one.is_empty() && !one.starts_with("before="));
     let query = others.chain([format!("before={next}").as_str()]).collect::<Vec<_>>().join("&");
     if let Ok(link) = HeaderValue::try_from(format!("<?{query}>; rel=\"next\"")) {
         response.headers_mut().insert(header::LINK, link);

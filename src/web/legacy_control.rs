@@ -21,7 +21,7 @@ use super::orders::body;
 use super::plumbing::{Refusal, json_value, method_not_allowed, no_gateways, not_found};
 use super::shape;
 use crate::control::Denied;
-use crate::model::order::{Outcome, Request};
+use crate::model::order::Request;
 use crate::model::{OrderKind, Present};
 use crate::settings::Role;
 
@@ -37,9 +37,11 @@ const READS: [&str; 5] = ["reserve", "mode", "grid_charging", "grid_export", "ma
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     let all = || {
-        web::route().to(|state: Data<State>, request: HttpRequest, action: Path<String>, payload: Payload| {
-            async move { answered(state, request, &action, payload).await }
-        })
+        web::route().to(
+            |state: Data<State>, request: HttpRequest, action: Path<String>, payload: Payload| async move {
+                answered(state, request, &action, payload).await
+            },
+        )
     };
     config.service(web::resource(["/control/{action}", "/control/{action}/"]).route(all()));
 }
@@ -63,9 +65,6 @@ async fn answered(state: Data<State>, request: HttpRequest, action: &str, payloa
 // === What is known ===
 
 fn read(state: &State, action: &str) -> HttpResponse {
-    if action == "status" {
-        return json_value(StatusCode::OK, &status(state));
-    }
     match READS.contains(&action) {
         true => match known(state, action) {
             Some(known) => json_value(StatusCode::OK, &known),
@@ -76,7 +75,8 @@ fn read(state: &State, action: &str) -> HttpResponse {
     }
 }
 
-fn status(state: &State) -> Value {
+/// `/control/status`
+pub(super) fn status_answer(state: &State, _: &HttpRequest) -> HttpResponse {
     let enabled = state.control.tokens.takes_orders();
     let gateway = state.directory.default_gateway();
     let dispatches = gateway.is_some_and(|gateway| {
@@ -84,7 +84,7 @@ fn status(state: &State) -> Value {
         let mut capabilities = health.capabilities.iter();
         capabilities.any(|capability| capability.order == OrderKind::Dispatch && capability.by.is_ok())
     });
-    json!({ "enabled": enabled, "battery_dispatch": enabled && dispatches })
+    json_value(StatusCode::OK, &json!({ "enabled": enabled, "battery_dispatch": enabled && dispatches }))
 }
 
 /// The present value of a setting; `None`: there is no gateway.
@@ -176,7 +176,8 @@ async fn ordered_by_json(
         .ok()
         .filter(Value::is_object)
         .ok_or_else(|| refuse(StatusCode::UNPROCESSABLE_ENTITY, "The body must be a JSON object"))?;
-    let order = Request::read(kind, &body).map_err(|why| refuse(StatusCode::BAD_REQUEST, &why.to_string()))?;
+    let order =
+        Request::read(kind, &body).map_err(|why| refuse(StatusCode::BAD_REQUEST, &why.to_string()))?;
     let Some(gateway) = state.directory.default_gateway() else { return Err(Box::new(no_gateways())) };
     let seen = ordering::order(state, gateway, order, asker, PATIENCE, |standing| standing.outcome.is_some());
     Ok(Box::new(json_answer(kind, &seen.await.map_err(refused)?)))
@@ -215,15 +216,21 @@ fn with_order(mut answer: Map<String, Value>, seen: &Seen) -> Value {
 fn failure(kind: OrderKind, seen: &Seen) -> Option<(StatusCode, String)> {
     let why = seen.view.evidence.clone().unwrap_or_default();
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-    let failed = |status, why: &str| Some((status, format!("Control operation failed for {}: {why}", kind.word())));
+    let failed =
+        |status, why: &str| Some((status, format!("Control operation failed for {}: {why}", kind.word())));
     match (seen.view.outcome.as_deref(), seen.obstacle) {
         (Some("accepted" | "stored" | "in_effect"), _) => None,
         (Some("refused"), _) => failed(StatusCode::BAD_GATEWAY, &why),
-        (Some("not_sent"), Some("no_link")) => Some((unavailable, match kind {
-            OrderKind::MaxBackup => "max_backup requires v1r LAN transport".into(),
-            OrderKind::Dispatch | OrderKind::Resume => "Battery dispatch requires v1r LAN transport".into(),
-            _ => return failed(unavailable, &why),
-        })),
+        (Some("not_sent"), Some("no_link")) => Some((
+            unavailable,
+            match kind {
+                OrderKind::MaxBackup => "max_backup requires v1r LAN transport".into(),
+                OrderKind::Dispatch | OrderKind::Resume => {
+                    "Battery dispatch requires v1r LAN transport".into()
+                }
+                _ => return failed(unavailable, &why),
+            },
+        )),
         (Some("not_sent"), Some("charge_unknown")) if kind == OrderKind::ReserveHold => {
             Some((unavailable, "Battery state of charge unavailable".into()))
         }
@@ -278,7 +285,8 @@ async fn ordered_by_form(
         let status = if is_error { StatusCode::BAD_REQUEST } else { StatusCode::OK };
         return Err(Box::new(json_value(status, &known)));
     }
-    let asker = ordering::asker(state, request, token).map_err(|refusal| Box::new(form::refusal(&refusal)))?;
+    let asker =
+        ordering::asker(state, request, token).map_err(|refusal| Box::new(form::refusal(&refusal)))?;
     let body = form.body(kind).map_err(invalid)?;
     let order = Request::read(kind, &body).map_err(|_| invalid(form::complaint(kind)))?;
     let gateway = state.directory.default_gateway().ok_or_else(|| Box::new(no_gateways()))?;

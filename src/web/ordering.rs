@@ -98,9 +98,12 @@ async fn wait(
         }
         retry_after = receipt.retry_after;
     }
-    let view = state.control.ordered.find(id, token).await.map_err(|error| {
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
-    })?;
+    let view = state
+        .control
+        .ordered
+        .find(id, token)
+        .await
+        .map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
     let view = view.ok_or_else(|| {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "The order was given; the journal has it no more")
     })?;
