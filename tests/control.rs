@@ -15,8 +15,8 @@ const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4
 const OWNER: &str = "CanaryOwner-of-everything";
 const CAR: &str = "CanaryCar-that-charges-at-night";
 
-/// A service with a Powerwall 3 over v1r (`home`, the default gateway) and a Powerwall 2 over its customer API
-/// (`lake`).
+/// A service with a Powerwall 3 over v1r (`home`, the default gateway) and a Powerwall 2 over its customer
+/// API (`lake`).
 struct House {
     home: GatewayHandle,
     lake: GatewayHandle,
@@ -212,7 +212,7 @@ async fn who_may_not_is_refused_before_anything_is_read_and_nothing_is_sent() {
         assert_eq!(house.ask(Method::GET, path, &[], "").await.status, 401, "{path}");
     }
     assert_eq!(house.get("/api/journal?gateway=home", CAR).await.status, 403);
-    assert_eq!(house.get("/api/journal?gatway=home", OWNER).await.status, 400, "a filter that is misspelt");
+    assert_eq!(house.get("/api/journal?kind=orders", OWNER).await.status, 400, "no such kind");
 }
 
 #[actix_web::test]

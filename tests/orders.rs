@@ -446,6 +446,8 @@ async fn islanding_counts_by_the_contactor() {
     assert_eq!(readings(&mut house).await.contactor_closed, Some(true));
     assert_eq!(carry(&mut house, &Order::Islanding(Islanding::OffGrid)).await, "accepted");
     assert!(house.wifi.is_off_grid());
+    assert_eq!(shows(&mut house, &Order::Islanding(Islanding::OffGrid)).await.0, "in_effect");
+    assert_eq!(shows(&mut house, &Order::Islanding(Islanding::OnGrid)).await.0, "nothing");
     assert_eq!(readings(&mut house).await.contactor_closed, Some(false));
     assert_eq!(carry(&mut house, &Order::Islanding(Islanding::OnGrid)).await, "accepted");
     assert_eq!(readings(&mut house).await.contactor_closed, Some(true));

@@ -8,7 +8,7 @@ use powerwall_server::cli::{Cli, check_config};
 use powerwall_server::model::{LinkKind, mode_name};
 use powerwall_server::settings::{
     AllowedOrigins, AuthMode, BrokerTls, CertificatePolicy, Inputs, Layout, LinkConfig, MqttSettings,
-    QuerySet, Settings,
+    QuerySet, Secret, Settings, TokenSource,
 };
 use proptest::prelude::*;
 
@@ -146,12 +146,51 @@ fn a_host_and_the_customer_password_mean_the_customer_api() {
 
 #[test]
 fn modes_are_recognised_and_those_to_come_are_announced() {
-    let cases = [(r#""email":"a@b.c""#, LinkKind::Cloud), (r#""fleetapi":true"#, LinkKind::FleetApi)];
-    for (keys, kind) in cases {
-        let settings = load(&[("PW_GATEWAYS", &format!(r#"[{{"id":"a",{keys}}}]"#))]).unwrap();
-        assert_eq!(settings.gateways[0].link, LinkConfig::Unsupported(kind), "{keys}");
-        assert_eq!(settings.warnings.len(), 1, "{keys}");
-    }
+    let settings = load(&[("PW_GATEWAYS", r#"[{"id":"a","email":"a@b.c"}]"#)]).unwrap();
+    assert_eq!(settings.gateways[0].link, LinkConfig::Unsupported(LinkKind::Cloud));
+    assert_eq!(settings.warnings.len(), 1);
+}
+
+#[test]
+fn fleetapi_needs_tokens_from_a_file_or_from_a_provider() {
+    let fleet = |keys: &str, variables: &[(&str, &str)]| {
+        let list = format!(r#"[{{"id":"a",{keys}}}]"#);
+        let variables = [&[("PW_GATEWAYS", list.as_str()), ("PW_AUTH_PATH", "/auth")], variables].concat();
+        load(&variables).map(|mut settings| match settings.gateways.remove(0).link {
+            LinkConfig::Fleet(config) => (config, settings.warnings),
+            other => panic!("{other:?}"),
+        })
+    };
+    let (config, warnings) = fleet(r#""fleetapi":true,"siteid":"12 ""#, &[]).unwrap();
+    assert_eq!(config.account.source, TokenSource::File("/auth/.pypowerwall.fleetapi".into()));
+    assert_eq!((config.site, config.interval.as_secs(), warnings.len()), (Some(12), 60, 0));
+    assert_eq!(config.account.base, None);
+
+    let keys = r#""fleet_base":"https://api.tessie.com","fleet_token":"t","interval":30"#;
+    let (config, warnings) = fleet(keys, &[("PW_FLEET_BUDGET", "500")]).unwrap();
+    assert_eq!(config.account.source, TokenSource::Pasted(Secret::new("t")));
+    assert_eq!((config.account.budget, config.interval.as_secs(), warnings.len()), (Some(500), 30, 1));
+
+    let refused = |keys: &str| fleet(keys, &[]).unwrap_err();
+    assert!(refused(r#""fleet_token":"secret~t""#).contains("fleet_base: missing"));
+    assert!(!refused(r#""fleet_token":"secret~t""#).contains("secret~t"));
+    assert!(refused(r#""fleetapi":true,"siteid":"home""#).contains("siteid: expected the number"));
+    assert!(refused(r#""fleetapi":true,"fleet_base":"http://x""#).contains("https://"));
+}
+
+#[test]
+fn without_a_host_the_token_file_decides_and_hybrid_puts_the_cloud_behind_a_local_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    assert!(load(&[("PW_AUTH_PATH", path)]).unwrap().gateways.is_empty());
+    std::fs::write(folder.path().join(".pypowerwall.fleetapi"), "{}").unwrap();
+    let settings = load(&[("PW_AUTH_PATH", path), ("PW_SITEID", "7")]).unwrap();
+    assert_eq!(settings.gateways[0].link.kind(), LinkKind::FleetApi);
+
+    let local = [("PW_AUTH_PATH", path), ("PW_HOST", "h"), ("PW_GW_PWD", "p"), ("PW_CLOUD_HYBRID", "yes")];
+    let gateway = load(&local).unwrap().gateways.remove(0);
+    assert_eq!(mode_name(&gateway.facts.links), "tedapi+fleet_api");
+    assert_eq!(gateway.standby.len(), 1);
 }
 
 const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4096.pem");

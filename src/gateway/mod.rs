@@ -49,7 +49,7 @@ const CRASH_REMEMBERED: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug)]
 pub struct GatewayPlan {
     pub facts: Arc<GatewayFacts>,
-    /// `PW_CACHE_EXPIRE`
+    /// `PW_CACHE_EXPIRE`, or what the link wants
     pub interval: Duration,
     /// Where in the interval this gateway's ticks lie, so that many gateways are not asked at the same
     /// moment.
@@ -286,9 +286,10 @@ impl GatewayActor {
         self.may_refresh = true;
         self.orders.has_answered = true;
         self.orders.book.polled();
-        let changes = self.orders.book.seen(&telemetry.readings, started);
-        self.report(changes);
-        self.newest.reading = Some(Reading { telemetry, taken: now, taken_at: unix_time() });
+        self.show_orders(&telemetry, started);
+        let age = telemetry.answers().age();
+        let taken = now.checked_sub(age).unwrap_or(now);
+        self.newest.reading = Some(Reading { telemetry, taken, taken_at: unix_time() - age.as_secs_f64() });
         self.note_link(None);
         self.publish();
     }

@@ -18,6 +18,7 @@ pub mod pair;
 pub mod silence;
 pub mod standby;
 pub mod tedapi;
+pub mod tesla;
 pub mod v1r;
 pub(crate) mod vitals;
 
@@ -43,6 +44,7 @@ use tedapi::bearer::BearerTransport;
 use tedapi::channel::{Channel, FrameChannel};
 use tedapi::queries::Queries;
 use tedapi::transport::HttpTransport;
+use tesla::FleetLink;
 use v1r::SignedChannel;
 
 /// A first poll may need this many.
@@ -102,6 +104,10 @@ pub trait Link {
     fn links(&self) -> Option<Vec<LinkHealth>> {
         None
     }
+
+    /// Reaches the gateway with this DIN from now on, and no other: for links that do not lead to the address
+    /// of one machine.
+    fn bind(&mut self, _din: &str) {}
 
     /// What it cannot reach, for a person; of a link that stands for itself.
     fn remark(&self) -> Option<String> {
@@ -181,6 +187,11 @@ fn single(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
             let memory = memory(&access.host, access.port);
             let link: Box<dyn Link> = Box::new(LocalLink::new(id, access, limit, memory.clone()));
             (link, memory)
+        }
+        LinkConfig::Fleet(access) => {
+            // Cool-downs are those of the account, which keeps them itself.
+            let account = memories.accounts.of(&access.account);
+            return Box::new(FleetLink::new(id, access, account, limit));
         }
         LinkConfig::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
     };

@@ -229,7 +229,8 @@ impl Snapshot {
     }
 
     pub fn freshness(&self, now: Instant) -> Freshness {
-        let taken = self.reading.as_ref().map(|reading| reading.taken);
+        let usual = |reading: &Reading| reading.taken + reading.telemetry.answers().usual_age();
+        let taken = self.reading.as_ref().map(usual);
         // Nobody asks for newer data during a cool-down, even if it was not a poll that led to it.
         let is_troubled = self.health.consecutive_failures > 0 || self.health.cooldown_until.is_some();
         self.ttl.judge(taken, is_troubled, now)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::fleet::{FleetDefaults, Origin, TOKEN_FILE};
 use super::gateways::{self, Defaults};
 use super::problem::{Problems, nearest};
 use super::values::{self, Refusal};
@@ -67,6 +68,18 @@ struct GatewayVariables {
     pw_failover: Option<String>,
     pw_auth_mode: Option<String>,
     pw_cache_file: Option<String>,
+}
+
+/// What all gateways that are reached over FleetAPI take over.
+#[derive(Default, Deserialize)]
+struct FleetVariables {
+    pw_fleet_base: Option<String>,
+    pw_fleet_token: Option<String>,
+    pw_fleet_auth: Option<String>,
+    pw_fleet_ca: Option<String>,
+    pw_fleet_budget: Option<String>,
+    pw_fleet_interval: Option<String>,
+    pw_cloud_hybrid: Option<String>,
 }
 
 /// What the file says of access, and where it says so.
@@ -175,7 +188,7 @@ impl Reader {
             }
             reader.take(name, text, flag);
         }
-        for name in ["PW_GW_PWD", "PW_PASSWORD", "PW_CONTROL_SECRET", "MQTT_PASSWORD"] {
+        for name in ["PW_GW_PWD", "PW_PASSWORD", "PW_CONTROL_SECRET", "PW_FLEET_TOKEN", "MQTT_PASSWORD"] {
             reader.secret_from_file(name);
         }
         reader
@@ -341,6 +354,7 @@ impl Reader {
             ),
             failover: self.boolean("PW_FAILOVER", raw.pw_failover.clone(), true),
             lifetime_energy: self.boolean("PW_LIFETIME_ENERGY", raw.pw_lifetime_energy.clone(), true),
+            fleet: self.fleet(),
         };
         self.check_defaults(&mut defaults);
         if let Some(path) = &raw.pw_config {
@@ -370,6 +384,38 @@ impl Reader {
             self.note("PW_CACHE_FILE", file, true);
         }
         self.single(&raw, &defaults)
+    }
+
+    fn fleet(&mut self) -> FleetDefaults {
+        let raw: FleetVariables = self.variables();
+        let mut origin = |name: &'static str, text: Option<String>| {
+            let parse = |text: &str| Origin::parse(text).map(Some);
+            let show = |origin: &Option<Origin>| origin.as_ref().map(Origin::to_string).unwrap_or_default();
+            self.value(name, text, None, parse, show)
+        };
+        let base = origin("PW_FLEET_BASE", raw.pw_fleet_base);
+        let auth = origin("PW_FLEET_AUTH", raw.pw_fleet_auth);
+        let budget = self.value(
+            "PW_FLEET_BUDGET",
+            raw.pw_fleet_budget,
+            0,
+            |text| values::integer(text, 0..=1_000_000),
+            |requests| if *requests == 0 { "none".to_owned() } else { format!("{requests} requests a day") },
+        );
+        let interval = raw.pw_fleet_interval.is_some();
+        let every = self.seconds("PW_FLEET_INTERVAL", raw.pw_fleet_interval, 60, 5..=3600);
+        if let Some(file) = &raw.pw_fleet_ca {
+            self.note("PW_FLEET_CA", file, true);
+        }
+        FleetDefaults {
+            base,
+            auth,
+            token: raw.pw_fleet_token.map(Secret::new),
+            authorities: raw.pw_fleet_ca.map(Into::into),
+            budget: (budget > 0).then_some(budget),
+            interval: interval.then_some(every),
+            hybrid: self.boolean("PW_CLOUD_HYBRID", raw.pw_cloud_hybrid, false),
+        }
     }
 
     fn list(&mut self, list: &Value, place: &str, defaults: &Defaults) -> Vec<super::GatewaySettings> {
@@ -402,10 +448,16 @@ impl Reader {
     }
 
     fn single(&mut self, raw: &GatewayVariables, defaults: &Defaults) -> Vec<super::GatewaySettings> {
-        if raw.pw_host.is_none() && raw.pw_email.is_none() {
+        // As the servers before ours choose: an address, else the tokens for FleetAPI, else an account.
+        let file = defaults.auth_path.clone().unwrap_or_default().join(TOKEN_FILE);
+        let is_fleet = raw.pw_host.is_none() && (defaults.fleet.token.is_some() || file.is_file());
+        if raw.pw_host.is_none() && raw.pw_email.is_none() && !is_fleet {
             return Vec::new();
         }
         let mut entry = Map::new();
+        if is_fleet {
+            entry.insert("fleetapi".into(), true.into());
+        }
         entry.insert("id".into(), "default".into());
         entry.insert("name".into(), "Default Gateway".into());
         let fields = [
@@ -433,7 +485,8 @@ impl Reader {
         for problem in found.0 {
             let key = problem.place.rsplit('.').next().unwrap_or_default().to_owned();
             let known = fields.iter().map(|(name, key, _)| (*name, *key));
-            let mut known = known.chain([("PW_TEDAPI_AUTH_MODE", "tedapi_auth_mode")]);
+            let mut known =
+                known.chain([("PW_TEDAPI_AUTH_MODE", "tedapi_auth_mode"), ("PW_FLEET_BASE", "fleet_base")]);
             let variable = known.find(|(_, known)| *known == key).map_or("PW_HOST", |(name, _)| name);
             let mut what = problem.what;
             if what.starts_with("missing") {

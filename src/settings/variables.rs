@@ -16,7 +16,7 @@ pub enum Effect {
 
 use Effect::{Live, None, Private, Secret};
 
-const CLOUD: &str = "this version has no cloud link yet";
+const HTTP: &str = "everything is asked over HTTP/1.1, as that switch would have it";
 const HISTORY: &str = "this version keeps no history yet";
 const CONTROL: &str = "this version only reads";
 const BUILT_IN: &str = "built in: every gateway is polled, paused and recovered on its own";
@@ -71,8 +71,15 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_LIFETIME_ENERGY", Live),
     ("PW_ALLOWED_HOSTS", Live),
     ("PW_FAILOVER", Live),
-    ("PW_FLEETAPI_HTTP", None(CLOUD)),
-    ("PW_CLOUD_HYBRID", None(CLOUD)),
+    ("PW_FLEETAPI_HTTP", None(HTTP)),
+    ("PW_CLOUD_HYBRID", Live),
+    ("PW_FLEET_BASE", Live),
+    ("PW_FLEET_TOKEN", Secret),
+    ("PW_FLEET_TOKEN_FILE", Live),
+    ("PW_FLEET_AUTH", Live),
+    ("PW_FLEET_CA", Live),
+    ("PW_FLEET_BUDGET", Live),
+    ("PW_FLEET_INTERVAL", Live),
     ("PW_LOCAL_FIRST", None(CONTROL)),
     ("PW_ISLANDING_COOLDOWN", Live),
     ("PW_RATE_LIMIT_ENABLED", Live),

@@ -59,6 +59,11 @@ impl GatewayHandle {
         Ok(Self { gateway, addr, server })
     }
 
+    /// The house, for whoever shows it elsewhere.
+    pub(super) fn gateway(&self) -> Arc<Gateway> {
+        self.gateway.clone()
+    }
+
     pub fn options(&self) -> &SiteOptions {
         self.gateway.options()
     }

@@ -7,7 +7,7 @@ mod flat;
 pub mod live;
 mod numbered;
 mod pw;
-mod redact;
+pub mod redact;
 pub mod status;
 
 use bytes::Bytes;

@@ -68,14 +68,9 @@ impl From<JournalError> for Refusal {
 struct Asked<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Asked<'a> {
-    fn of(request: &'a HttpRequest, known: &[(&str, &str)]) -> Result<Self, Refusal> {
+    fn of(request: &'a HttpRequest) -> Self {
         let parameters = request.query_string().split('&').filter(|one| !one.is_empty());
-        let asked: Vec<_> = parameters.map(|one| one.split_once('=').unwrap_or((one, ""))).collect();
-        // A filter that is misspelt would show what was not asked for.
-        match asked.iter().any(|(key, _)| known.iter().all(|(name, _)| name != key)) {
-            true => Err(bad(format!("Known parameters: {}", names(known)))),
-            false => Ok(Self(asked)),
-        }
+        Self(parameters.map(|one| one.split_once('=').unwrap_or((one, ""))).collect())
     }
 
     fn get(&self, key: &str) -> Option<&'a str> {
@@ -112,10 +107,6 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn names(known: &[(&str, &str)]) -> String {
-    known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
-}
-
 fn bad(why: String) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, why)
 }
@@ -136,7 +127,7 @@ async fn journal(state: Data<State>, request: HttpRequest) -> HttpResponse {
 
 async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Refusal> {
     let token = reads(state, request)?;
-    let asked = Asked::of(request, OF_JOURNAL)?;
+    let asked = Asked::of(request);
     let kinds = |text: &str| text.split(',').map(|word| word.parse().ok()).collect::<Option<Vec<Kind>>>();
     let known = Kind::ALL.map(Kind::name).join(", ");
     let limit = asked.limit(MOST_ENTRIES)?;
@@ -202,7 +193,7 @@ async fn orders(state: Data<State>, request: HttpRequest) -> HttpResponse {
     state.table.count("/api/orders");
     let listed = async {
         let token = reads(&state, &request)?;
-        let asked = Asked::of(&request, OF_ORDERS)?;
+        let asked = Asked::of(&request);
         let page = Page {
             gateways: asked.gateways(&token)?,
             before: asked.before()?,

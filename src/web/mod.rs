@@ -28,6 +28,7 @@ mod scrape;
 mod shape;
 mod stats;
 mod table;
+mod tesla;
 mod without_data;
 
 use std::sync::{Arc, OnceLock};
@@ -47,6 +48,7 @@ use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::limiter::Limiter;
+use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::output::{Output, Routes, Surroundings};
 use crate::settings::{Access, HttpSettings, MqttSettings, PollingSettings, Settings};
@@ -68,6 +70,8 @@ pub struct State {
     pub polling: ArcSwap<PollingSettings>,
     /// The state of the connection to the MQTT broker; written by the output that keeps it.
     pub mqtt: Arc<Board<BrokerStatus>>,
+    /// What Tesla's cloud was asked.
+    pub accounts: Accounts,
     /// Who may do what.
     pub control: Arc<Control>,
     /// For the uptime.
@@ -103,6 +107,7 @@ impl State {
             http,
             polling: ArcSwap::from_pointee(polling),
             mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
+            accounts: Accounts::default(),
             control: Arc::new(Control::new(Access::default(), Journal::in_memory())),
             started: Instant::now(),
             started_at,
@@ -124,10 +129,11 @@ struct Web {
 
 /// Starts the output.
 pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output> {
-    let Surroundings { directory, frames, broker, control, .. } = surroundings;
+    let Surroundings { directory, frames, broker, control, accounts, .. } = surroundings;
     let state =
         State::new(directory.clone(), frames.clone(), settings.http.clone(), settings.polling.clone());
-    Box::new(Web { state: Data::new(State { mqtt: broker.clone(), control: control.clone(), ..state }) })
+    let (mqtt, control, accounts) = (broker.clone(), control.clone(), accounts.clone());
+    Box::new(Web { state: Data::new(State { mqtt, control, accounts, ..state }) })
 }
 
 impl Output for Web {

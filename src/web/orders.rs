@@ -43,6 +43,7 @@ pub(super) const CONTROL: Order = Order {
     answer: None,
     also: &[
         (400, "The order is not right, or needs to be confirmed; as a form, whatever went wrong"),
+        (401, "No token, or the wrong one"),
         (409, "The gateway cannot take it at present"),
         (
             422,

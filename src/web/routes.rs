@@ -10,10 +10,12 @@ use super::route::{
     view, zeroable,
 };
 use super::without_data::{
-    INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_FLEET, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS,
-    TEDAPI_HINT, TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
+    INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS, TEDAPI_HINT,
+    TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
 };
-use super::{about_gateway, api, assets, docs, health, journal, legacy_control, openapi, scrape, stats};
+use super::{
+    about_gateway, api, assets, docs, health, journal, legacy_control, openapi, scrape, stats, tesla,
+};
 use crate::views::View;
 
 const HEALTH_ERRORS: &[(u16, &str)] =
@@ -101,10 +103,20 @@ pub(super) const ROUTES: &[Route] = &[
     fixed("/cloud/battery", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
     fixed("/cloud/power", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
     fixed("/cloud/config", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
-    fixed("/fleetapi", NO_FLEET, "FleetAPI; this version has no link to it")
-        .partly("no link to FleetAPI yet"),
-    fixed("/fleetapi/info", NO_FLEET, "As /fleetapi").partly("no link to FleetAPI yet"),
-    fixed("/fleetapi/status", NO_FLEET, "As /fleetapi").partly("no link to FleetAPI yet"),
+    service("/fleetapi", tesla::status, "As /fleetapi/status").shows("CloudDocument"),
+    service("/fleetapi/info", tesla::info, "What FleetAPI knows of the site of the default gateway")
+        .shows("CloudDocument")
+        .better(FROM_MEMORY),
+    service("/fleetapi/status", tesla::status, "What FleetAPI reports of the default gateway")
+        .shows("CloudDocument")
+        .better(FROM_MEMORY),
+    service("/api/tesla/tariff_rate", tesla::tariff, "The tariff that Tesla knows of the default gateway")
+        .shows("CloudDocument")
+        .better("from the last site information; nobody who reads makes a request")
+        .also(&[(503, "No link to Tesla's cloud, or no tariff is known")]),
+    service("/api/tesla/usage", tesla::usage, "What Tesla's cloud was asked, by account and day (UTC)")
+        .shows("TeslaUsage")
+        .ours(),
     // The customer API of a gateway.
     view("/api/meters/aggregates", View::Aggregates, "null", "As /aggregates").partly(NO_ENERGY),
     fixed_of_gateway("/api/meters", "[]", "Meters; not reported by the link"),
@@ -227,6 +239,7 @@ pub(super) const ROUTES: &[Route] = &[
     routed("/control/{action}", "Orders to the default gateway as JSON or a form; GET reads the setting")
         .takes(orders::CONTROL)
         .better(CONFIRMED)
+        .also(&[(405, "It is only ordered"), (503, "No gateway is configured")])
         .shows("ControlValue")
         .confirms("ControlDone"),
     routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway")
@@ -400,12 +413,11 @@ pub(super) const NOT_YET: &[(&str, &str)] = &[
     ("/api/timeseries/status", HISTORY),
     ("/api/timeseries/signals", HISTORY),
     ("/api/timeseries/signal_trend", HISTORY),
-    ("/api/tesla/tariff_rate", TARIFF),
     ("/api/tesla/time_of_use_settings", TARIFF),
 ];
 
 const HISTORY: &str = "no history is kept yet";
-const TARIFF: &str = "tariffs are not read yet";
+const TARIFF: &str = "tariffs are not written yet";
 
 /// What the servers before ours have and this one will not have.
 pub(super) const GONE: &[(&str, &str)] = &[

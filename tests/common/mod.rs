@@ -107,7 +107,7 @@ pub fn polling() -> PollingSettings {
 }
 
 pub fn ttl() -> Ttl {
-    polling().ttl(5 * SECOND)
+    polling().ttl(5 * SECOND, 5 * SECOND)
 }
 
 /// A gateway in a state that a test wants to see.

@@ -19,7 +19,7 @@ use crate::clock::unix_time;
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
 use crate::model::order::{BackupWindow, MaxBackup};
-use crate::model::{Means, Obstacle, Order, OrderKind, Outcome, Proof, Setpoint, Unable};
+use crate::model::{Adjustments, Means, Obstacle, Order, OrderKind, Outcome, Proof, Setpoint, Unable};
 
 const READ: &str = "the configuration read";
 const WRITE: &str = "the change of the configuration";
@@ -219,7 +219,12 @@ impl<C: Channel> TedapiLink<C> {
             Order::MaxBackup(backup) => self.read_backups(*backup, &din).await,
             // Whatever comes of them shows in the readings.
             Order::Islanding(_) | Order::Dispatch(_) | Order::Resume => match self.poll_once().await {
-                Ok(source) => ReadBack { source: Some(source), ..ReadBack::default() },
+                Ok(source) => {
+                    let shown = order.shown_in(&source.readings(&Adjustments::default()));
+                    // Of a dispatch, only readings from before it was sent can say whether that is news.
+                    let shows = shown.filter(|_| order.is_state_of_contactor());
+                    ReadBack { shows, source: Some(source), ..ReadBack::default() }
+                }
                 Err(error) => ReadBack::failed(error),
             },
             _ => self.read_config(order, &din).await,
