@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::route::{Answer, Route, Standing};
+use super::route::{Route, Standing};
 use super::routes::{GONE, NOT_YET, ROUTES};
 
 const HEAD: &str = "\
