@@ -376,5 +376,11 @@ async fn other_origins_read_as_far_as_the_settings_allow() {
         let preflight = app.send(Method::OPTIONS, "/soe", &asked).await;
         assert_eq!(preflight.status == 200, expected.is_some(), "{origin}");
         assert_eq!(preflight.header("access-control-allow-origin"), expected, "{origin}");
+        for names in ["x-grafana-device-id", "x-requested-with,cache-control"] {
+            let asked = [asked[0], asked[1], ("access-control-request-headers", names)];
+            let preflight = app.send(Method::OPTIONS, "/soe", &asked).await;
+            let allowed = preflight.header("access-control-allow-headers");
+            assert_eq!(allowed, expected.map(|_| names), "{origin}");
+        }
     }
 }

@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout};
 
 use super::LinkError;
 use super::aside::{QUICK, aside};
+use super::dial::{Dial, authority};
 use super::genuine::is_gateways_answer;
 use super::knock::{self, Knock};
 use crate::link::bounds::{Excess, LONGEST_ANSWER, length};
@@ -167,6 +168,7 @@ impl Https {
         limit: Duration,
     ) -> Self {
         let connector = Connector::new()
+            .connector(Dial::to(host, port))
             .rustls_0_23(tls)
             .timeout(limit)
             .handshake_timeout(limit)
@@ -175,8 +177,7 @@ impl Https {
             .conn_lifetime(lifetime);
         let client = Client::builder().connector(connector).timeout(limit).disable_redirects().finish();
         let address = (host.to_owned(), port);
-        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        let origin = format!("https://{host}:{port}");
+        let origin = format!("https://{}", authority(host, port));
         Self { client, origin, address, limit, trust, last_success: Cell::new(None) }
     }
 

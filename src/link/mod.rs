@@ -4,6 +4,7 @@ pub(crate) mod aside;
 pub mod bounds;
 pub mod budget;
 pub mod careful;
+mod dial;
 pub mod error;
 mod genuine;
 pub mod https;

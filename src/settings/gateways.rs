@@ -1,6 +1,6 @@
 //! Gateways as objects, from `PW_GATEWAYS`, from a file, or put together from the single-gateway variables.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +71,8 @@ pub(super) struct Defaults {
     /// `PW_CACHE_FILE`, or where else the servers before ours keep the session of a gateway from single
     /// variables.
     pub state_file: Option<PathBuf>,
+    /// What `~` at the beginning of a path stands for.
+    pub home: Option<String>,
     /// Whether there is one gateway, from single variables.
     pub single: bool,
     pub auth_mode: AuthMode,
@@ -152,7 +154,7 @@ impl Entry<'_> {
     fn gives(&self, key: &str) -> bool {
         match self.object.get(key) {
             None | Some(Value::Null) => false,
-            Some(Value::String(text)) => values::clean_secret(text).is_some(),
+            Some(Value::String(text)) => !text.trim().is_empty(),
             Some(_) => true,
         }
     }
@@ -165,13 +167,25 @@ impl Entry<'_> {
     fn text(&mut self, key: &str) -> Option<String> {
         match self.object.get(key)? {
             Value::Null => None,
-            Value::String(text) => values::clean_secret(text),
+            Value::String(text) => {
+                let text = text.trim();
+                (!text.is_empty()).then(|| text.to_owned())
+            }
             Value::Number(number) if key != "id" => Some(number.to_string()),
             _ => {
                 self.problem(key, "expected a text in quotes");
                 None
             }
         }
+    }
+
+    fn secret(&mut self, key: &str) -> Option<Secret> {
+        Some(Secret::new(self.parsed(key, values::secret)??))
+    }
+
+    /// A path, with the folder of the user for `~`.
+    fn path(&mut self, key: &str, defaults: &Defaults) -> Option<PathBuf> {
+        Some(values::path(&self.text(key)?, defaults.home.as_deref()).into())
     }
 
     fn parsed<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Option<T> {
@@ -357,12 +371,14 @@ impl Entry<'_> {
         let email = self.text("email");
         let site_id = self.text("siteid").or_else(|| self.text("site_id"));
         let wifi_host = self.parsed("wifi_host", values::host_and_port);
-        let rsa_key = self.parsed("rsa_key_path", |path| RsaKey::read(Path::new(path)));
+        let rsa_key = self.path("rsa_key_path", defaults).and_then(|path| {
+            RsaKey::read(&path).map_err(|refusal| self.problem("rsa_key_path", refusal)).ok()
+        });
         let (cloud_mode, fleetapi) =
             (self.flag("cloud_mode"), self.flag("fleetapi") || self.gives(FLEET_TOKEN));
         let bearer = self.parsed("tedapi_auth_mode", values::is_bearer);
-        let gateway_password = self.text("gw_pwd").map(Secret::new);
-        let password = self.text("password").map(Secret::new).or_else(|| defaults.password.clone());
+        let gateway_password = self.secret("gw_pwd");
+        let password = self.secret("password").or_else(|| defaults.password.clone());
         let lifetime_energy = match self.gives(LIFETIME_ENERGY) {
             true => self.flag(LIFETIME_ENERGY),
             false => defaults.lifetime_energy,
@@ -391,7 +407,7 @@ impl Entry<'_> {
 
     fn places(&mut self, id: Option<&str>, defaults: &Defaults) -> Places {
         Places {
-            folder: self.text("authpath").map(PathBuf::from).or_else(|| defaults.auth_path.clone()),
+            folder: self.path("authpath", defaults).or_else(|| defaults.auth_path.clone()),
             id: id.map(str::to_owned),
             certificate: self.text(CERTIFICATE).or_else(|| defaults.certificate.clone()),
             prefix: self.files.to_owned(),
@@ -476,7 +492,7 @@ impl Entry<'_> {
     fn fleet(&mut self, given: &Credentials, places: &Places, defaults: &Defaults) -> Option<FleetConfig> {
         let shared = &defaults.fleet;
         let base = self.parsed(FLEET_BASE, Origin::parse).or_else(|| shared.base.clone());
-        let token = self.text(FLEET_TOKEN).map(Secret::new).or_else(|| shared.token.clone());
+        let token = self.secret(FLEET_TOKEN).or_else(|| shared.token.clone());
         if token.is_some() && base.is_none() {
             self.problem(FLEET_BASE, "missing: fleet_token needs the address of the provider that gave it");
         }

@@ -14,6 +14,7 @@ mod mqtt;
 mod problem;
 pub mod rsa_key;
 pub mod secret;
+mod spelled;
 mod store;
 mod style;
 mod values;

@@ -121,6 +121,47 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("SERVER_PORT", None("no server ever read it; use PW_PORT")),
 ];
 
+/// The server before reads these as they stand, and all others in any case.
+pub(super) const UPPER_CASE: [&str; 2] = ["PW_CONFIG", "PW_GATEWAYS"];
+
+/// Variables whose value is a path, in which `~` stands for the folder of the user.
+pub(super) const PATHS: [&str; 15] = [
+    "PW_FLEET_CA",
+    "PW_FLEET_TOKEN_FILE",
+    "PW_AUTH_PATH",
+    "PW_AUTHPATH",
+    "PW_CACHE_FILE",
+    "PW_CONFIG",
+    "PW_RSA_KEY_PATH",
+    "PW_TIMESERIES_PATH",
+    "PW_TLS_CERT",
+    "PW_TLS_KEY",
+    "PW_GW_PWD_FILE",
+    "PW_PASSWORD_FILE",
+    "PW_CONTROL_SECRET_FILE",
+    "MQTT_PASSWORD_FILE",
+    "MQTT_TLS_CA_CERT",
+];
+
+/// Whether a variable is one of those that Kubernetes sets in every container for each service, as
+/// `MQTT_PORT=tcp://10.43.7.8:1883` for one that is called mqtt.
+pub(super) fn is_of_kubernetes(name: &str, value: &str) -> bool {
+    let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.trim().starts_with(scheme));
+    // `…_PORT_1883_TCP`, and the same with `_PROTO`, `_PORT` or `_ADDR`.
+    let of_one_port = || {
+        let (_, rest) = name.split_once("_PORT_")?;
+        let mut parts = rest.split('_');
+        let is_number = parts.next()?.bytes().all(|byte| byte.is_ascii_digit());
+        let is_protocol = ["TCP", "UDP", "SCTP"].contains(&parts.next()?);
+        let is_known = parts.next().is_none_or(|what| ["PROTO", "PORT", "ADDR"].contains(&what));
+        Some(is_number && is_protocol && is_known)
+    };
+    let of_service =
+        name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_");
+    is_address && name.ends_with("_PORT")
+        || effect(name).is_none() && (of_service || of_one_port() == Some(true))
+}
+
 /// What is known of a variable; `None` for one that belongs to somebody else.
 pub fn effect(name: &str) -> Option<Effect> {
     VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, effect)| *effect)

@@ -31,7 +31,7 @@ pub(super) fn meters(documents: &Documents, location: &str) -> Value {
 /// `/api/powerwalls`: the units there are, without what the protocol does not report of them.
 pub(super) fn powerwalls(readings: &Readings, documents: &Documents) -> Value {
     let blocks = documents.system_status.get("battery_blocks").and_then(Value::as_array);
-    let units = blocks.into_iter().flatten().map(|block| {
+    let units = blocks.into_iter().flatten().filter(|block| block.is_object()).map(|block| {
         let reported = ["Type", "PackagePartNumber", "PackageSerialNumber", "pinv_state", "pinv_grid_state"];
         reported.into_iter().map(|key| (key.to_owned(), block[key].clone())).collect::<Map<_, _>>()
     });

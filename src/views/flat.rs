@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::model::number::fixed;
 use crate::model::{GridStatus, Number, RawPercent, Readings};
 
 /// 1 up, 0 down, −1 on the way between.
@@ -61,7 +62,7 @@ pub(super) fn csv(readings: &Readings, more: bool, zeros: bool) -> String {
             line.push(',');
         }
         if let Some(value) = value.or(zeros.then_some(Number::Int(0))) {
-            let _ = write!(line, "{:.2}", value.as_f64());
+            line.push_str(&fixed(value.as_f64(), 2));
         }
     }
     if more {
@@ -72,7 +73,7 @@ pub(super) fn csv(readings: &Readings, more: bool, zeros: bool) -> String {
         line.push(',');
         let reserve = readings.reserve.map(|reserve| reserve.to_app_reserve().0);
         if let Some(reserve) = reserve.or(zeros.then_some(0.0)) {
-            let _ = write!(line, "{reserve:.0}");
+            line.push_str(&fixed(reserve, 0));
         }
     }
     line.push('\n');
@@ -126,7 +127,7 @@ mod tests {
         assert_eq!(csv(&Readings::default(), false, false), ",,,,\n");
         let mut readings = Readings::default();
         readings.power.site = Some(Number::Int(-2100));
-        readings.power.solar = Some(Number::Float(0.004));
+        readings.power.solar = Some(Number::Float(-0.004));
         readings.grid = Some(GridStatus::Syncing);
         readings.reserve = Some(RawPercent(24.0 * 0.95 + 5.0));
         assert_eq!(csv(&readings, true, false), "-2100.00,,0.00,,,-1,24\n");

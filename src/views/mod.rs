@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::link::json;
 use crate::model::telemetry::BODIES;
 use crate::model::{Part, RawPercent, Telemetry};
 use redact::{redact, redacted};
@@ -215,7 +216,7 @@ fn object(value: &Value) -> Bytes {
 /// What the gateway sent; null where there is none.
 fn parsed(telemetry: &Telemetry, part: Part) -> Value {
     let answer = telemetry.answers().raw(part);
-    answer.and_then(|answer| serde_json::from_slice(&answer).ok()).unwrap_or_default()
+    answer.and_then(|answer| json::parse(&answer).ok()).unwrap_or_default()
 }
 
 /// What the gateway sent, private values masked.

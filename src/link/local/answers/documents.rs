@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::measured::measured;
 use super::{CustomerAnswers, Endpoint, vitals};
 use crate::link::json::{Look, Object, names, value_of};
 use crate::link::vitals::{Beside, Configured, Devices, lists, meters, watts};
@@ -28,7 +29,7 @@ pub(super) fn interpret(
     let alerts = alerts(vitals.as_ref(), &solar, &grid_status);
     let vitals = vitals.unwrap_or_default();
     let aggregates = aggregates(answers, &readings.power);
-    let meters = meters(&aggregates);
+    let meters = meters(&measured(aggregates.clone()));
     let documents = Documents {
         aggregates,
         strings,
