@@ -139,7 +139,7 @@ impl House {
     }
 
     fn received(&self) -> (u64, u64) {
-        (self.home.orders().received as u64, self.lake.orders().received as u64)
+        (self.home.orders().received, self.lake.orders().received)
     }
 }
 
