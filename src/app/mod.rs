@@ -114,7 +114,7 @@ impl Service {
         storage::check(settings.polling.memory.clone());
         let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
         let memories = Memories::default();
-        let control = Arc::new(Control::new(settings.access.clone()));
+        let control = Arc::new(Control::new(settings.access.clone(), journal.clone()));
         let surroundings = Surroundings {
             accounts: memories.accounts.clone(),
             frames: Arc::new(Frames::new(directory.clone())),

@@ -7,12 +7,17 @@ mod assets;
 mod bodies;
 mod compatibility;
 mod compression;
+mod control;
 mod docs;
 mod fleet;
+mod form;
 mod front;
 mod health;
 mod holder;
+mod journal;
+mod legacy_control;
 mod openapi;
+mod ordering;
 mod orders;
 mod patience;
 mod plumbing;
@@ -20,6 +25,7 @@ mod route;
 mod routes;
 mod schemas;
 mod scrape;
+mod shape;
 mod stats;
 mod table;
 mod tesla;
@@ -46,6 +52,7 @@ use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::output::{Output, Routes, Surroundings};
 use crate::settings::{Access, HttpSettings, MqttSettings, PollingSettings, Settings};
+use crate::store::journal::Journal;
 use assets::Assets;
 use compression::Compressor;
 use stats::Counters;
@@ -101,7 +108,7 @@ impl State {
             polling: ArcSwap::from_pointee(polling),
             mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
             accounts: Accounts::default(),
-            control: Arc::new(Control::new(Access::default())),
+            control: Arc::new(Control::new(Access::default(), Journal::in_memory())),
             started: Instant::now(),
             started_at,
             counters: Counters::new(started_at),
@@ -164,4 +171,7 @@ fn routes(config: &mut ServiceConfig) {
     health::routes(config);
     api::routes(config);
     assets::routes(config);
+    control::routes(config);
+    journal::routes(config);
+    legacy_control::routes(config);
 }

@@ -13,7 +13,9 @@ use super::without_data::{
     INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS, TEDAPI_HINT,
     TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
 };
-use super::{about_gateway, api, assets, docs, health, openapi, scrape, stats, tesla};
+use super::{
+    about_gateway, api, assets, docs, health, journal, legacy_control, openapi, scrape, stats, tesla,
+};
 use crate::views::View;
 
 const HEALTH_ERRORS: &[(u16, &str)] =
@@ -28,6 +30,8 @@ const NO_CONSTANTS: &str = "what the gateway does not report is null, not a cons
 const STATUS: &str = "says how fresh and how old its data is; the configuration of the gateway is not in it";
 const SUM: &str = "weighted by capacity, over data that is good; unknown is null; says who is missing";
 const NOTHING_FETCHED: &str = "nothing is fetched from elsewhere";
+const CONFIRMED: &str = "confirmed by the gateway: order says what is known, a refusal is 502, an action \
+    nobody knows 404; unknown is null; max_backup is never cancelled by GET, nor read";
 const OWN_PAGE: &str = "pages of our own; nothing is fetched from elsewhere";
 
 pub(super) const ROUTES: &[Route] = &[
@@ -203,6 +207,41 @@ pub(super) const ROUTES: &[Route] = &[
     routed("/api/gateways/{id}/vitals", "Its vitals").shows("Vitals"),
     routed("/api/gateways/{id}/strings", "Its strings").shows("Strings"),
     routed("/api/gateways/{id}/aggregates", "Its meters").partly(NO_ENERGY).shows("Aggregates"),
+    routed("/api/gateways/{id}/control", "What orders it takes at present, over which link, or why not")
+        .ours()
+        .shows("Control"),
+    orders_only(
+        "/api/gateways/{id}/control/{action}",
+        orders::GATEWAY_CONTROL,
+        "An order; answered when it is stored or in effect, or after ?wait= seconds (10; 0 to 60)",
+    )
+    .ours()
+    .confirms("OrderReport"),
+    routed("/api/orders", "What was ordered and what became of it, the newest first")
+        .ours()
+        .guarded(Guard::Own)
+        .asked_with(journal::OF_ORDERS)
+        .also(journal::ERRORS)
+        .shows("OrderList"),
+    routed("/api/orders/{id}", "One order and what became of it")
+        .ours()
+        .guarded(Guard::Own)
+        .also(journal::ERRORS)
+        .shows("OrderReport"),
+    routed("/api/journal", "What happened, the newest first: orders, outages, alerts, firmware, links")
+        .ours()
+        .guarded(Guard::Own)
+        .asked_with(journal::OF_JOURNAL)
+        .also(journal::ERRORS)
+        .shows("JournalPage"),
+    service("/control/status", legacy_control::status_answer, "Whether orders are taken")
+        .shows("ControlStatus"),
+    routed("/control/{action}", "Orders to the default gateway as JSON or a form; GET reads the setting")
+        .takes(orders::CONTROL)
+        .better(CONFIRMED)
+        .also(&[(405, "It is only ordered"), (503, "No gateway is configured")])
+        .shows("ControlValue")
+        .confirms("ControlDone"),
     routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway")
         .better(
             "from the last poll and for the routes of this table only; nothing is passed on to a \
@@ -375,13 +414,10 @@ pub(super) const NOT_YET: &[(&str, &str)] = &[
     ("/api/timeseries/signals", HISTORY),
     ("/api/timeseries/signal_trend", HISTORY),
     ("/api/tesla/time_of_use_settings", TARIFF),
-    ("/control/status", CONTROL),
-    ("/control/{action}", CONTROL),
 ];
 
 const HISTORY: &str = "no history is kept yet";
 const TARIFF: &str = "tariffs are not written yet";
-const CONTROL: &str = "nothing is written to a gateway yet";
 
 /// What the servers before ours have and this one will not have.
 pub(super) const GONE: &[(&str, &str)] = &[

@@ -167,7 +167,7 @@ impl Bench {
     }
 
     async fn order(&self, order: Order, lease: Option<Duration>, confirmed: bool) -> Receipt {
-        let carry_out = CarryOut { order, lease, confirmed, asked_by: "a test".into() };
+        let carry_out = CarryOut { order, lease, confirmed, asked_by: "a test".into(), mark: None };
         self.program.as_ref().unwrap().0.send(carry_out).await.unwrap()
     }
 
