@@ -52,8 +52,8 @@ pub(super) fn alerts(names: &[String]) -> Value {
 }
 
 /// One line: Grid, Home, Solar, Battery, BatteryLevel (raw); with `more` also GridStatus and Reserve (app
-/// scale, rounded). What is unknown leaves its column empty, or with `zeros` puts a zero there; a zero for the
-/// grid would read as a power cut.
+/// scale, rounded). What is unknown leaves its column empty, or with `zeros` puts a zero there; a zero for
+/// the grid would read as a power cut.
 pub(super) fn csv(readings: &Readings, more: bool, zeros: bool) -> String {
     let power = &readings.power;
     let level = readings.charge.state_of_energy().and_then(|percent| Number::from_f64(percent.0));
