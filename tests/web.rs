@@ -396,7 +396,8 @@ fn customer(answers: &[(Endpoint, &'static str)]) -> std::sync::Arc<Telemetry> {
 }
 
 const METERS: &str = r#"{"site":{"instant_power":72},"battery":{"instant_power":-0},
-    "load":{"instant_power":500},"solar":{"instant_power":428},"generator":{"instant_power":1500,"energy_exported":7}}"#;
+    "load":{"instant_power":500},"solar":{"instant_power":428},
+    "generator":{"instant_power":1500,"energy_exported":7}}"#;
 
 #[actix_web::test]
 async fn what_a_gateway_does_not_say_is_answered_as_by_the_server_before() {
