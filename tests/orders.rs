@@ -10,7 +10,7 @@ use powerwall_server::link::order::{Carried, End};
 use powerwall_server::link::{Link, connect_lazily};
 use powerwall_server::model::order::{BackupWindow, Dispatch, ExportRule, Islanding, MaxBackup, Mode};
 use powerwall_server::model::{
-    AppPercent, LinkKind, Means, Obstacle, Order, Outcome, Proof, Reserve, Setpoint,
+    AppPercent, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Proof, Reserve, Setpoint,
 };
 use powerwall_server::settings::{Inputs, RsaKey, Settings};
 use powerwall_server::simulator::{
@@ -446,6 +446,8 @@ async fn islanding_counts_by_the_contactor() {
     assert_eq!(readings(&mut house).await.contactor_closed, Some(true));
     assert_eq!(carry(&mut house, &Order::Islanding(Islanding::OffGrid)).await, "accepted");
     assert!(house.wifi.is_off_grid());
+    assert_eq!(shows(&mut house, &Order::Islanding(Islanding::OffGrid)).await.0, "in_effect");
+    assert_eq!(shows(&mut house, &Order::Islanding(Islanding::OnGrid)).await.0, "nothing");
     assert_eq!(readings(&mut house).await.contactor_closed, Some(false));
     assert_eq!(carry(&mut house, &Order::Islanding(Islanding::OnGrid)).await, "accepted");
     assert_eq!(readings(&mut house).await.contactor_closed, Some(true));
@@ -495,4 +497,16 @@ async fn an_order_whose_answer_is_lost_or_comes_twice_is_sent_once() {
         assert_eq!(house.orders(), ONCE, "{fault:?}");
         assert_eq!(readings(&mut house).await.contactor_closed, Some(false), "{fault:?}");
     }
+}
+
+#[actix_web::test]
+async fn what_the_firmware_does_not_have_is_not_offered_again() {
+    let mut house = House::v1r(SiteKind::Powerwall3).await;
+    house.wifi.set_order_fault(Some(OrderFault::NotImplemented));
+    assert_eq!(carry(&mut house, &Order::Resume).await, "refused");
+    let why = house.link.can_take(OrderKind::Resume).unwrap_err();
+    assert_eq!(why.obstacle, Obstacle::Firmware);
+    assert_eq!(carry(&mut house, &Order::Resume).await, "not_sent");
+    assert!(house.link.can_take(OrderKind::Reserve).is_ok());
+    assert_eq!(house.orders().received, 1);
 }

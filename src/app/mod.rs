@@ -113,8 +113,10 @@ impl Service {
         let journal = storage::journal(settings.store.as_deref())?;
         storage::check(settings.polling.memory.clone());
         let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
-        let control = Arc::new(Control::new(settings.access.clone()));
+        let memories = Memories::default();
+        let control = Arc::new(Control::new(settings.access.clone(), journal.clone()));
         let surroundings = Surroundings {
+            accounts: memories.accounts.clone(),
             frames: Arc::new(Frames::new(directory.clone())),
             broker: Arc::new(Board::new(settings.mqtt.initial_status())),
             journal: journal.clone(),
@@ -135,7 +137,6 @@ impl Service {
 
         let gateways = Arbiter::new();
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
-        let memories = Memories::default();
         let order_log = Arc::new(JournalLog::new(journal.clone()));
         let connect: LinkFactory = Arc::new(move |gateway| connect_with(gateway, &memories));
         let supervisor = Supervisor::start_in_arbiter(&gateways.handle(), move |_| {

@@ -246,13 +246,19 @@ impl OrderBook {
         Vec::new()
     }
 
-    /// Readings that were begun at `begun` show `readings`.
-    pub fn seen(&self, readings: &Readings, begun: Instant) -> Vec<Change> {
+    /// Readings that were begun at `begun` show `readings`. `is_same_link`: whether they came over the link
+    /// that was in use when an order was sent last; the settings that another one knows may be older.
+    pub fn seen(&self, readings: &Readings, begun: Instant, is_same_link: bool) -> Vec<Change> {
         let mut book = self.book();
         book.leases.seen(&Present::of(readings), begun);
         let mut changes = Vec::new();
         book.watched.retain(|watched| {
-            let proves = !watched.shown_before || watched.order.is_state_of_contactor();
+            let are_settings = watched.order.setpoint().is_some();
+            let are_new = is_same_link && readings.supplements.iter().all(|from| from.taken > watched.sent);
+            let proves = match are_settings {
+                true => !watched.shown_before && are_new,
+                false => !watched.shown_before || watched.order.is_state_of_contactor(),
+            };
             let is_later = watched.sent < begun;
             let shown = watched.order.shown_in(readings).filter(|_| proves && is_later);
             let Some(outcome) = shown else { return true };
@@ -262,6 +268,11 @@ impl OrderBook {
             false
         });
         changes
+    }
+
+    /// Forgets everything, as a program that is killed does. For simulations.
+    pub fn forget(&self) {
+        *self.book() = Book::default();
     }
 
     /// Works on the leases.

@@ -11,6 +11,7 @@ use super::leases::{LeaseEvent, LeaseNews, Terms};
 use super::order_book::{Change, Left};
 use super::recall;
 use crate::clock::unix_time;
+use crate::model::order::Mark;
 use crate::model::{Order, OrderId};
 use crate::store::journal::{Entry, EntryId, Filter, Journal, JournalError, Kind, Recorded};
 
@@ -33,6 +34,8 @@ pub struct OrderRecord {
     pub restores: Option<OrderId>,
     /// For people; never a secret.
     pub asked_by: String,
+    /// How it is known again if it is asked a second time.
+    pub mark: Option<Mark>,
 }
 
 /// Where orders and what became of them are written down.
@@ -88,12 +91,13 @@ impl OrderLog for JournalLog {
     fn record(&self, record: OrderRecord) -> LocalBoxFuture<'static, Result<(), String>> {
         let (journal, open) = (self.journal.clone(), self.open.clone());
         Box::pin(async move {
-            let OrderRecord { id, order, terms, restores, asked_by, .. } = &record;
+            let OrderRecord { id, order, terms, restores, asked_by, mark, .. } = &record;
             let detail = json!({
                 "order": id.to_string(), "kind": order.kind().word(), "value": order.value(),
                 "unit": order.unit(), "lease": terms.as_ref().map(|terms| terms.lasts.as_secs()),
                 "former": terms.as_ref().map(|terms| terms.former.value()),
                 "restores": restores.map(|order| order.to_string()), "asked_by": short(asked_by),
+                "mark": mark.as_ref().map(Mark::value),
             });
             let entry = journal.record(Entry::new(Kind::Order, &record.gateway, detail)).await;
             lock(&open).insert(record.id, entry.map_err(|error| error.to_string())?);
@@ -177,7 +181,8 @@ mod tests {
         let log = JournalLog::new(journal.clone());
         let (id, order) = (OrderId::new(7), Order::Reserve(Reserve::new(AppPercent(33.0)).unwrap()));
         let (gateway, asked_by) = ("home".to_owned(), "a person".to_owned());
-        let record = OrderRecord { id, gateway, order: order.clone(), terms: None, restores: None, asked_by };
+        let (terms, restores, mark) = (None, None, None);
+        let record = OrderRecord { id, gateway, order: order.clone(), terms, restores, asked_by, mark };
         log.record(record).await.unwrap();
         let message = "x".repeat(100_000);
         for (outcome, is_final) in [
@@ -216,6 +221,7 @@ mod tests {
             }),
             restores: restores.map(OrderId::new),
             order,
+            mark: None,
             asked_by: "a person".into(),
         }
     }

@@ -20,7 +20,7 @@ use super::order_log::{NoOrderLog, OrderLog};
 use super::{GatewayActor, telemetry};
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
-use crate::model::{Capability, ErrorNote, Obstacle, Order, Outcome, Telemetry, Unable};
+use crate::model::{Capability, ErrorNote, LinkKind, Obstacle, Order, Outcome, Telemetry, Unable};
 
 /// While this is active, a gateway ignores a change of its mode.
 const CALIBRATION: &str = "BatteryCalibration";
@@ -34,6 +34,8 @@ pub(super) struct Desk {
     pub is_open: bool,
     /// Whether the last poll of this actor was good.
     pub has_answered: bool,
+    /// The link that was in use when an order was sent last.
+    sent_over: Option<LinkKind>,
     /// When the last exchange for an order ended.
     last_exchange: Option<Instant>,
 }
@@ -46,6 +48,7 @@ impl Default for Desk {
             ids: OrderIds::random(),
             is_open: false,
             has_answered: false,
+            sent_over: None,
             last_exchange: None,
         }
     }
@@ -130,6 +133,7 @@ impl GatewayActor {
             self.link = Some(link);
             return false;
         };
+        self.orders.sent_over = Some(link.kind());
         info!(gateway = self.plan.facts.id.as_str(), event = "order"; "gateway {}: order {id}: \
             {order}", self.plan.facts.id);
         // A link keeps this itself; the second one is for a link that forgets to.
@@ -222,11 +226,20 @@ impl GatewayActor {
         true
     }
 
+    /// Ends the orders that readings, begun at `begun`, show to have come to something.
+    pub(super) fn show_orders(&mut self, telemetry: &Telemetry, begun: Instant) {
+        // What comes from a cloud was read a while ago.
+        let begun = begun.checked_sub(telemetry.answers().age()).unwrap_or(begun);
+        let link = self.link.as_ref().map(|link| link.kind());
+        let is_same_link = link.is_some() && link == self.orders.sent_over;
+        let changes = self.orders.book.seen(&telemetry.readings, begun, is_same_link);
+        self.report(changes);
+    }
+
     /// Takes over what reading back has brought for the readings.
     fn read_again(&mut self, telemetry: Option<Arc<Telemetry>>, begun: Instant) {
         let Some(telemetry) = telemetry else { return };
-        let changes = self.orders.book.seen(&telemetry.readings, begun);
-        self.report(changes);
+        self.show_orders(&telemetry, begun);
         if let Some(reading) = &mut self.newest.reading {
             reading.telemetry = telemetry;
             self.publish();

@@ -34,15 +34,24 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// State of energy, raw scale: as reported, else worked out. Unknown without a capacity; an empty battery
-    /// is 0, not unknown.
+    /// State of energy, raw scale: as reported, else worked out. Unknown without a capacity and with a
+    /// negative energy, which no battery has; an empty battery is 0, not unknown.
     pub fn state_of_energy(&self) -> Option<RawPercent> {
         if self.reported.is_some() {
             return self.reported;
         }
         let full = self.full_pack.filter(|full| full.as_f64() > 0.0)?.as_f64();
-        let percent = self.remaining?.as_f64() / full * 100.0;
+        let remaining = self.remaining.filter(|remaining| remaining.as_f64() >= 0.0)?.as_f64();
+        let percent = remaining / full * 100.0;
         percent.is_finite().then_some(RawPercent(percent))
+    }
+
+    /// Hours until empty with a load of so many watts. Unknown without a battery: a capacity of 0 is none.
+    pub fn hours_at(&self, load: Option<Number>) -> Option<Number> {
+        let is_above_zero = |number: &Number| number.as_f64() > 0.0;
+        self.full_pack.filter(is_above_zero)?;
+        let remaining = self.remaining.filter(|remaining| remaining.as_f64() >= 0.0)?;
+        remaining.over(load.filter(is_above_zero)?)
     }
 }
 

@@ -167,8 +167,11 @@ impl Reader {
         if !name.starts_with(PREFIX) {
             return false;
         }
-        if let Some(secret) = values::clean_secret(text) {
-            self.token_secrets.push((name.to_owned(), Secret::new(secret)));
+        match values::secret(text) {
+            Ok(secret) => {
+                self.token_secrets.extend(secret.map(|secret| (name.to_owned(), Secret::new(secret))));
+            }
+            Err(refusal) => self.problems.add(name, refusal),
         }
         true
     }
@@ -246,7 +249,7 @@ impl Entry<'_> {
     fn text(&mut self, key: &str) -> Option<String> {
         match self.object.get(key)? {
             Value::Null => None,
-            Value::String(text) => values::clean_secret(text),
+            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
             _ => {
                 self.problem(key, "expected a text in quotes");
                 None
@@ -314,7 +317,10 @@ impl Entry<'_> {
         };
         let secret = match key {
             SECRET_FILE => match read_file(Path::new(&text)) {
-                Ok(content) => values::clean_secret(&content).map(Secret::new).ok_or("it is empty".into()),
+                Ok(content) => match values::secret(&content) {
+                    Ok(secret) => secret.map(Secret::new).ok_or("it is empty".into()),
+                    Err(refusal) => Err(format!("{text:?} {refusal}")),
+                },
                 Err(error) => Err(format!("{text:?} cannot be read: {error}")),
             },
             SECRET_ENV => {
@@ -326,7 +332,10 @@ impl Entry<'_> {
                     false => format!("expected the name of a variable that begins with {PREFIX}"),
                 })
             }
-            _ => Ok(Secret::new(text)),
+            _ => match values::secret(&text) {
+                Ok(secret) => secret.map(Secret::new).ok_or("it is empty".into()),
+                Err(refusal) => Err(refusal),
+            },
         };
         let secret = secret.and_then(|secret| check(&secret).map(|()| secret));
         secret.map_err(|refusal: Refusal| self.problem(key, refusal)).ok()

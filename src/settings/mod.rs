@@ -3,6 +3,7 @@
 
 pub mod access;
 mod credentials;
+mod fleet;
 mod gateways;
 mod http;
 mod links;
@@ -13,6 +14,7 @@ mod mqtt;
 mod problem;
 pub mod rsa_key;
 pub mod secret;
+mod spelled;
 mod store;
 mod style;
 mod values;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use access::{Access, Role, Token};
+pub use fleet::{AccountConfig, FleetConfig, Origin, TOKEN_FILE, TokenSource};
 pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rConfig};
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
@@ -102,14 +105,24 @@ pub struct PollingSettings {
     pub memory: Option<PathBuf>,
 }
 
+impl GatewaySettings {
+    /// How often it is polled, if its preferred link has an interval of its own.
+    pub fn interval(&self) -> Option<Duration> {
+        match &self.link {
+            LinkConfig::Fleet(config) => Some(config.interval),
+            _ => None,
+        }
+    }
+}
+
 impl PollingSettings {
     /// The file with the numbers of a gateway's units.
     pub fn numbers_of(&self, id: &str) -> Option<PathBuf> {
         self.memory.as_ref().map(|folder| folder.join(format!(".powerwall-server.{id}.units.json")))
     }
 
-    pub fn ttl(&self, timeout: Duration) -> Ttl {
-        Ttl::new(self.interval, timeout, self.cache_ttl, self.graceful_degradation)
+    pub fn ttl(&self, interval: Duration, timeout: Duration) -> Ttl {
+        Ttl::new(interval, timeout, self.cache_ttl, self.graceful_degradation)
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::answers::SignedOrder;
 use super::answers::{Addressee, Firmware, Question};
 use super::certificate;
+use super::cloud_documents;
 use super::customer::{CustomerAnswer, CustomerRequest, CustomerState};
 use super::day::{Day, Equipment};
 use super::faults::{Counters, Fault, Role};
@@ -337,6 +338,13 @@ impl Gateway {
         self.house.living().control.fault = fault;
     }
 
+    /// Somebody else sets the backup reserve, raw scale.
+    pub fn somebody_sets_reserve(&self, raw: f64) {
+        let mut living = self.house.living();
+        let blob = orders::config(&self.scene(&living));
+        living.control.somebody_sets_reserve(raw, &blob);
+    }
+
     pub fn orders(&self) -> Orders {
         self.house.living().control.orders.clone()
     }
@@ -360,6 +368,13 @@ impl Gateway {
     pub fn meters(&self) -> Value {
         let living = self.house.living();
         self.scene(&living).meters()
+    }
+
+    /// As Tesla's cloud reports the site: `live_status`, `site_info`.
+    pub fn in_cloud(&self) -> (Value, Value) {
+        let living = self.house.living();
+        let (scene, version) = (self.scene(&living), living.firmware.version.clone());
+        (cloud_documents::live_status(&scene), cloud_documents::site_info(&scene, &version))
     }
 
     /// Starts again with other firmware.

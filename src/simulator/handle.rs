@@ -59,6 +59,11 @@ impl GatewayHandle {
         Ok(Self { gateway, addr, server })
     }
 
+    /// The house, for whoever shows it elsewhere.
+    pub(super) fn gateway(&self) -> Arc<Gateway> {
+        self.gateway.clone()
+    }
+
     pub fn options(&self) -> &SiteOptions {
         self.gateway.options()
     }
@@ -85,6 +90,11 @@ impl GatewayHandle {
     /// What is wrong with how it takes orders from now on, at whatever address.
     pub fn set_order_fault(&self, fault: Option<OrderFault>) {
         self.gateway.set_order_fault(fault);
+    }
+
+    /// Somebody else sets the backup reserve, raw scale.
+    pub fn somebody_sets_reserve(&self, raw: f64) {
+        self.gateway.somebody_sets_reserve(raw);
     }
 
     /// The orders that arrived, at whatever address.

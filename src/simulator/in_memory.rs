@@ -73,6 +73,11 @@ impl InMemoryGateway {
         self.0.set_order_fault(fault);
     }
 
+    /// Somebody else sets the backup reserve, raw scale.
+    pub fn somebody_sets_reserve(&self, raw: f64) {
+        self.0.somebody_sets_reserve(raw);
+    }
+
     /// The orders that arrived.
     pub fn orders(&self) -> Orders {
         self.0.orders()

@@ -22,6 +22,7 @@ const CHARGING: &str = "disallow_charge_from_grid_with_solar_installed";
 const INVALID: i32 = 3;
 const DENIED: i32 = 7;
 const ABORTED: i32 = 10;
+const NOT_IMPLEMENTED: i32 = 12;
 
 /// What is wrong with how a gateway takes orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub enum OrderFault {
     Conflict(u32),
     /// Does it, and answers without an acknowledgement.
     Unacknowledged,
+    /// Its firmware has nothing but the configuration.
+    NotImplemented,
     /// Of several settings in one order, does the first alone; of a max backup, cancels the former one alone.
     HalfApplied,
 }
@@ -134,6 +137,14 @@ impl Control {
         }
     }
 
+    /// Somebody else sets the backup reserve in the configuration, `blob`.
+    pub fn somebody_sets_reserve(&mut self, raw: f64, blob: &Bytes) {
+        let mut config: Value = serde_json::from_slice(blob).unwrap_or_default();
+        config["site_info"]["backup_reserve_percent"] = json!(raw);
+        let written = self.written.is_some().then(|| config.to_string().into());
+        self.apply(Change { reserve: json!(raw), mode: self.mode, written });
+    }
+
     /// Whether the sender of an order is to log in again.
     pub fn is_unauthorized(&mut self) -> bool {
         match &mut self.fault {
@@ -204,6 +215,9 @@ impl Control {
         self.orders.received += 1;
         if self.fault == Some(OrderFault::Refused) {
             return answer(None, Some((DENIED, "permission denied")));
+        }
+        if self.fault == Some(OrderFault::NotImplemented) {
+            return answer(None, Some((NOT_IMPLEMENTED, "not implemented")));
         }
         // The second half of two is the one that fails.
         if self.fault == Some(OrderFault::HalfApplied) && message.schedule_backup.is_some() {

@@ -73,12 +73,13 @@ impl Supervisor {
     fn plan(&self, index: usize) -> GatewayPlan {
         let settings = &self.gateways[index];
         let share = index as f64 / self.gateways.len() as f64;
+        let interval = settings.interval().unwrap_or(self.polling.interval);
         GatewayPlan {
             facts: settings.facts.clone(),
-            interval: self.polling.interval,
-            phase: self.polling.interval.mul_f64(share),
+            interval,
+            phase: interval.mul_f64(share),
             timeout: settings.timeout,
-            ttl: self.polling.ttl(settings.timeout),
+            ttl: self.polling.ttl(interval, settings.timeout),
             adjustments: self.polling.adjustments,
             seed: self.seed.wrapping_add(index as u64),
             islanding_cooldown: self.polling.islanding_cooldown,
@@ -141,7 +142,9 @@ impl Supervisor {
         let mut to_start = Vec::new();
         for (index, gateway) in self.gateways.iter().enumerate() {
             let id = &gateway.facts.id;
-            let initial = Snapshot::initial(gateway.facts.clone(), self.polling.ttl(gateway.timeout));
+            let interval = gateway.interval().unwrap_or(self.polling.interval);
+            let ttl = self.polling.ttl(interval, gateway.timeout);
+            let initial = Snapshot::initial(gateway.facts.clone(), ttl);
             let entry = match known.iter().find(|entry| entry.id == *id) {
                 Some(entry) if !polling_changed && before.contains(gateway) => {
                     entries.push(entry.clone());

@@ -69,6 +69,9 @@ fn reach<'a>(path: &'a str, route: Option<&Route>) -> Reach<'a> {
     if let Some(id) = id.and_then(|rest| rest.split('/').next()).filter(|id| !id.is_empty()) {
         return Reach::Gateway(id);
     }
+    if path.starts_with("/control/") {
+        return Reach::DefaultGateway;
+    }
     match route.map(|route| &route.answer) {
         Some(Answer::View { .. } | Answer::Gateway(_) | Answer::Fixed { .. }) => Reach::DefaultGateway,
         _ => Reach::AllGateways,

@@ -7,12 +7,17 @@ mod assets;
 mod bodies;
 mod compatibility;
 mod compression;
+mod control;
 mod docs;
 mod fleet;
+mod form;
 mod front;
 mod health;
 mod holder;
+mod journal;
+mod legacy_control;
 mod openapi;
+mod ordering;
 mod orders;
 mod patience;
 mod plumbing;
@@ -20,8 +25,10 @@ mod route;
 mod routes;
 mod schemas;
 mod scrape;
+mod shape;
 mod stats;
 mod table;
+mod tesla;
 mod without_data;
 
 use std::sync::{Arc, OnceLock};
@@ -41,9 +48,11 @@ use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::limiter::Limiter;
+use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::output::{Output, Routes, Surroundings};
 use crate::settings::{Access, HttpSettings, MqttSettings, PollingSettings, Settings};
+use crate::store::journal::Journal;
 use assets::Assets;
 use compression::Compressor;
 use stats::Counters;
@@ -61,6 +70,8 @@ pub struct State {
     pub polling: ArcSwap<PollingSettings>,
     /// The state of the connection to the MQTT broker; written by the output that keeps it.
     pub mqtt: Arc<Board<BrokerStatus>>,
+    /// What Tesla's cloud was asked.
+    pub accounts: Accounts,
     /// Who may do what.
     pub control: Arc<Control>,
     /// For the uptime.
@@ -96,7 +107,8 @@ impl State {
             http,
             polling: ArcSwap::from_pointee(polling),
             mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
-            control: Arc::new(Control::new(Access::default())),
+            accounts: Accounts::default(),
+            control: Arc::new(Control::new(Access::default(), Journal::in_memory())),
             started: Instant::now(),
             started_at,
             counters: Counters::new(started_at),
@@ -117,10 +129,11 @@ struct Web {
 
 /// Starts the output.
 pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output> {
-    let Surroundings { directory, frames, broker, control, .. } = surroundings;
+    let Surroundings { directory, frames, broker, control, accounts, .. } = surroundings;
     let state =
         State::new(directory.clone(), frames.clone(), settings.http.clone(), settings.polling.clone());
-    Box::new(Web { state: Data::new(State { mqtt: broker.clone(), control: control.clone(), ..state }) })
+    let (mqtt, control, accounts) = (broker.clone(), control.clone(), accounts.clone());
+    Box::new(Web { state: Data::new(State { mqtt, control, accounts, ..state }) })
 }
 
 impl Output for Web {
@@ -158,4 +171,7 @@ fn routes(config: &mut ServiceConfig) {
     health::routes(config);
     api::routes(config);
     assets::routes(config);
+    control::routes(config);
+    journal::routes(config);
+    legacy_control::routes(config);
 }

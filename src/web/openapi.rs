@@ -14,13 +14,15 @@ use super::{State, schemas};
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The first word that fits the beginning of a path says which chapter the route is in.
-const CHAPTERS: [(&str, &str); 20] = [
+const CHAPTERS: [(&str, &str); 22] = [
     ("/api/gateways", "All gateways"),
     ("/api/aggregate", "All gateways"),
     ("/ws/", "Feeds"),
     ("/sse/", "Feeds"),
     ("/api/live", "Feeds"),
     ("/api/mqtt", "Service"),
+    ("/api/orders", "Orders"),
+    ("/api/journal", "Orders"),
     ("/api/", "Customer API of a gateway"),
     ("/pw/", "One fact each"),
     ("/tedapi", "As the gateway says it"),
@@ -161,9 +163,10 @@ fn operation_id(method: &str, path: &str) -> String {
     words.fold(method.to_owned(), |id, word| id + "_" + word)
 }
 
-fn reading(route: &Route) -> Value {
+/// The variable parts of a path.
+fn in_path(route: &Route) -> impl Iterator<Item = Value> {
     let variables = route.path.split(['{', '}']).skip(1).step_by(2);
-    let in_path = variables.map(|name| {
+    variables.map(|name| {
         let (pattern, example) = match name {
             "id" => ("^[A-Za-z0-9_-]{1,64}$", "home"),
             "path" => ("^[a-z_/]+$", "system_status/soe"),
@@ -171,7 +174,11 @@ fn reading(route: &Route) -> Value {
         };
         let schema = json!({ "type": "string", "pattern": pattern });
         json!({ "name": name, "in": "path", "required": true, "schema": schema, "example": example })
-    });
+    })
+}
+
+fn reading(route: &Route) -> Value {
+    let in_path = in_path(route);
     let in_query = route.parameters.iter().map(|(name, description)| {
         let schema = match *name {
             "limit" => json!({ "type": "integer", "minimum": 1 }),
@@ -238,10 +245,22 @@ fn ordering(route: &Route) -> Value {
     if is_guarded {
         refer(&mut responses, &["NoToken", "Forbidden"]);
     }
+    if route.path.contains('{') {
+        refer(&mut responses, &["NotFound"]);
+    }
+    for (status, description) in route.order.iter().flat_map(|order| order.also) {
+        let schema = match status {
+            202 => named(route.confirms),
+            _ => named("OrderRefused"),
+        };
+        let content = json!({ "application/json": { "schema": schema } });
+        responses.insert(status.to_string(), json!({ "description": description, "content": content }));
+    }
     let mut operation = json!({
         "tags": ["Orders"],
         "operationId": operation_id("post", route.path),
         "summary": route.summary,
+        "parameters": in_path(route).collect::<Vec<_>>(),
         "responses": responses,
     });
     if is_guarded {

@@ -38,6 +38,18 @@ where
         .default_service(web::to(|| async { method_not_allowed(READ) }))
 }
 
+/// A route that takes orders only, with and without a slash at the end, and answers 405 to everything else.
+pub(super) fn post<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(vec![path.to_owned(), format!("{path}/")])
+        .route(web::post().to(handler))
+        .default_service(web::to(|| async { method_not_allowed("POST") }))
+}
+
 /// A body with the headers that all of ours have.
 pub(super) fn body(status: StatusCode, content_type: HeaderValue, body: Bytes) -> HttpResponse {
     with_headers(status, content_type).body(body)
@@ -145,6 +157,11 @@ impl Refusal {
 
     pub fn with(self, name: HeaderName, value: HeaderValue) -> Self {
         Self { header: Some((name, value)), ..self }
+    }
+
+    /// Why, for the person who asked.
+    pub fn why(&self) -> &str {
+        &self.why
     }
 
     /// The headers that the answer needs, whatever its body.

@@ -10,10 +10,12 @@ use super::route::{
     view, zeroable,
 };
 use super::without_data::{
-    INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_FLEET, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS,
-    TEDAPI_HINT, TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
+    INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS, TEDAPI_HINT,
+    TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
 };
-use super::{about_gateway, api, assets, docs, health, openapi, scrape, stats};
+use super::{
+    about_gateway, api, assets, docs, health, journal, legacy_control, openapi, scrape, stats, tesla,
+};
 use crate::views::View;
 
 const HEALTH_ERRORS: &[(u16, &str)] =
@@ -28,6 +30,8 @@ const NO_CONSTANTS: &str = "what the gateway does not report is null, not a cons
 const STATUS: &str = "says how fresh and how old its data is; the configuration of the gateway is not in it";
 const SUM: &str = "weighted by capacity, over data that is good; unknown is null; says who is missing";
 const NOTHING_FETCHED: &str = "nothing is fetched from elsewhere";
+const CONFIRMED: &str = "confirmed by the gateway: order says what is known, a refusal is 502, an action \
+    nobody knows 404; unknown is null; max_backup is never cancelled by GET, nor read";
 const OWN_PAGE: &str = "pages of our own; nothing is fetched from elsewhere";
 
 pub(super) const ROUTES: &[Route] = &[
@@ -66,7 +70,7 @@ pub(super) const ROUTES: &[Route] = &[
     zeroable(
         "/csv/v2",
         View::CsvV2,
-        [",,,,,,\n", "0.00,0.00,0.00,0.00,0.00,0,0\n"],
+        [",,,,,,\n", "0.00,0.00,0.00,0.00,0.00,,0\n"],
         "As /csv, with grid status and reserve",
     )
     .better(EMPTY_COLUMN)
@@ -99,10 +103,20 @@ pub(super) const ROUTES: &[Route] = &[
     fixed("/cloud/battery", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
     fixed("/cloud/power", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
     fixed("/cloud/config", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
-    fixed("/fleetapi", NO_FLEET, "FleetAPI; this version has no link to it")
-        .partly("no link to FleetAPI yet"),
-    fixed("/fleetapi/info", NO_FLEET, "As /fleetapi").partly("no link to FleetAPI yet"),
-    fixed("/fleetapi/status", NO_FLEET, "As /fleetapi").partly("no link to FleetAPI yet"),
+    service("/fleetapi", tesla::status, "As /fleetapi/status").shows("CloudDocument"),
+    service("/fleetapi/info", tesla::info, "What FleetAPI knows of the site of the default gateway")
+        .shows("CloudDocument")
+        .better(FROM_MEMORY),
+    service("/fleetapi/status", tesla::status, "What FleetAPI reports of the default gateway")
+        .shows("CloudDocument")
+        .better(FROM_MEMORY),
+    service("/api/tesla/tariff_rate", tesla::tariff, "The tariff that Tesla knows of the default gateway")
+        .shows("CloudDocument")
+        .better("from the last site information; nobody who reads makes a request")
+        .also(&[(503, "No link to Tesla's cloud, or no tariff is known")]),
+    service("/api/tesla/usage", tesla::usage, "What Tesla's cloud was asked, by account and day (UTC)")
+        .shows("TeslaUsage")
+        .ours(),
     // The customer API of a gateway.
     view("/api/meters/aggregates", View::Aggregates, "null", "As /aggregates").partly(NO_ENERGY),
     fixed_of_gateway("/api/meters", "[]", "Meters; not reported by the link"),
@@ -193,6 +207,41 @@ pub(super) const ROUTES: &[Route] = &[
     routed("/api/gateways/{id}/vitals", "Its vitals").shows("Vitals"),
     routed("/api/gateways/{id}/strings", "Its strings").shows("Strings"),
     routed("/api/gateways/{id}/aggregates", "Its meters").partly(NO_ENERGY).shows("Aggregates"),
+    routed("/api/gateways/{id}/control", "What orders it takes at present, over which link, or why not")
+        .ours()
+        .shows("Control"),
+    orders_only(
+        "/api/gateways/{id}/control/{action}",
+        orders::GATEWAY_CONTROL,
+        "An order; answered when it is stored or in effect, or after ?wait= seconds (10; 0 to 60)",
+    )
+    .ours()
+    .confirms("OrderReport"),
+    routed("/api/orders", "What was ordered and what became of it, the newest first")
+        .ours()
+        .guarded(Guard::Own)
+        .asked_with(journal::OF_ORDERS)
+        .also(journal::ERRORS)
+        .shows("OrderList"),
+    routed("/api/orders/{id}", "One order and what became of it")
+        .ours()
+        .guarded(Guard::Own)
+        .also(journal::ERRORS)
+        .shows("OrderReport"),
+    routed("/api/journal", "What happened, the newest first: orders, outages, alerts, firmware, links")
+        .ours()
+        .guarded(Guard::Own)
+        .asked_with(journal::OF_JOURNAL)
+        .also(journal::ERRORS)
+        .shows("JournalPage"),
+    service("/control/status", legacy_control::status_answer, "Whether orders are taken")
+        .shows("ControlStatus"),
+    routed("/control/{action}", "Orders to the default gateway as JSON or a form; GET reads the setting")
+        .takes(orders::CONTROL)
+        .better(CONFIRMED)
+        .also(&[(405, "It is only ordered"), (503, "No gateway is configured")])
+        .shows("ControlValue")
+        .confirms("ControlDone"),
     routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway")
         .better(
             "from the last poll and for the routes of this table only; nothing is passed on to a \
@@ -364,15 +413,11 @@ pub(super) const NOT_YET: &[(&str, &str)] = &[
     ("/api/timeseries/status", HISTORY),
     ("/api/timeseries/signals", HISTORY),
     ("/api/timeseries/signal_trend", HISTORY),
-    ("/api/tesla/tariff_rate", TARIFF),
     ("/api/tesla/time_of_use_settings", TARIFF),
-    ("/control/status", CONTROL),
-    ("/control/{action}", CONTROL),
 ];
 
 const HISTORY: &str = "no history is kept yet";
-const TARIFF: &str = "tariffs are not read yet";
-const CONTROL: &str = "nothing is written to a gateway yet";
+const TARIFF: &str = "tariffs are not written yet";
 
 /// What the servers before ours have and this one will not have.
 pub(super) const GONE: &[(&str, &str)] = &[

@@ -9,13 +9,14 @@ use serde_json::{Map, Value};
 use crate::views::View;
 
 /// Schemas by name.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     include_str!("schemas/quantities.json"),
     include_str!("schemas/customer.json"),
     include_str!("schemas/facts.json"),
     include_str!("schemas/gateways.json"),
     include_str!("schemas/service.json"),
     include_str!("schemas/live.json"),
+    include_str!("schemas/orders.json"),
 ];
 
 /// All of them.
@@ -101,7 +102,7 @@ mod tests {
             FILES.iter().map(|file| serde_json::from_str(file).unwrap()).collect();
         let schemas = all();
         assert_eq!(schemas.len(), parsed.iter().map(Map::len).sum::<usize>(), "a name twice");
-        let mut used = HashSet::from(["Error"]);
+        let mut used = HashSet::from(["Error", "OrderRefused"]);
         schemas.values().for_each(|schema| references(schema, &mut used));
         for route in ROUTES {
             used.extend([route.shows, route.confirms].iter().filter(|name| !name.is_empty()));

@@ -34,6 +34,7 @@ use powerwall_server::settings::{
     Access, AllowedOrigins, HttpSettings, Inputs, PollingSettings, Secret, Settings, Style,
 };
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
+use powerwall_server::store::journal::Journal;
 use powerwall_server::web::{self, State};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -106,7 +107,7 @@ pub fn polling() -> PollingSettings {
 }
 
 pub fn ttl() -> Ttl {
-    polling().ttl(5 * SECOND)
+    polling().ttl(5 * SECOND, 5 * SECOND)
 }
 
 /// A gateway in a state that a test wants to see.
@@ -239,7 +240,7 @@ impl Outputs {
         let sessions = Arc::new(Sessions::new(limits.stall));
         let feed = Arc::new(Feed::new(1));
         let mut state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
-        state.control = Arc::new(Control::new(access));
+        state.control = Arc::new(Control::new(access, Journal::in_memory()));
         let state = Data::new(state);
         let live = Data::new(Live {
             directory: directory.clone(),

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AppPercent, Reserve};
+use crate::model::{AppPercent, LinkKind, RawPercent, Reserve, Supplement};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -40,6 +40,34 @@ fn with_accepted(now: Instant) -> (OrderBook, watch::Receiver<Standing>) {
     book.begin(|_| false).unwrap();
     assert_eq!(words(&book.finish(accepted(), None, now)), [("accepted", false)]);
     (book, standing)
+}
+
+#[test]
+fn readings_prove_what_is_news_and_came_over_the_same_link() {
+    let readings = |raw: f64| Readings { reserve: Some(RawPercent(raw)), ..Readings::default() };
+    let (old, now) = (Instant::now(), Instant::now() + SECOND);
+    let stale = Readings {
+        supplements: vec![Supplement { field: "reserve", link: LinkKind::Local, taken: old }],
+        ..readings(24.0)
+    };
+    let later = now + SECOND;
+    for (shown_before, seen, begun, is_same_link, proves) in [
+        (false, readings(24.0), later, true, true),
+        (false, readings(25.0), later, true, false),
+        (true, readings(24.0), later, true, false),
+        (false, readings(24.0), now, true, false),
+        (false, readings(24.0), later, false, false),
+        (false, stale, later, true, false),
+    ] {
+        let book = recalled();
+        let standing = book.add(id(1), reserve(20), None, now).unwrap();
+        book.recorded(id(1));
+        book.begin(|_| shown_before).unwrap();
+        book.finish(accepted(), None, now);
+        let changes = book.seen(&seen, begun, is_same_link);
+        assert_eq!(!changes.is_empty(), proves, "{seen:?}");
+        assert_eq!(standing.borrow().is_final, proves);
+    }
 }
 
 #[test]

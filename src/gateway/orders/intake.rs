@@ -13,7 +13,7 @@ use super::super::leases::Terms;
 use super::super::messages::{CarryOut, Receipt};
 use super::super::order_log::OrderRecord;
 use super::{note, settings_changed};
-use crate::model::order::{Lease, Reserve};
+use crate::model::order::{Lease, Mark, Reserve};
 use crate::model::{ErrorNote, Freshness, Obstacle, Order, OrderId, Outcome, Present, Readings, Standing};
 
 /// The journal must have an order within this, or it is not sent.
@@ -114,7 +114,7 @@ impl GatewayActor {
     }
 
     fn take_order(&mut self, carry_out: CarryOut, ctx: &mut Context<Self>) -> Receipt {
-        let CarryOut { order, lease, confirmed, asked_by } = carry_out;
+        let CarryOut { order, lease, confirmed, asked_by, mark } = carry_out;
         let asked = self.resolved(order.clone()).and_then(|order| {
             self.objection(&order).map_or(Ok(()), Err)?;
             let terms = lease.map(|lasts| self.terms(&order, lasts)).transpose()?;
@@ -127,7 +127,7 @@ impl GatewayActor {
         if let Err(Objection { note, retry_after }) = self.guard(&order, confirmed) {
             return turned_away(self.orders.ids.next(), order, note, retry_after);
         }
-        let receipt = self.submit(order, terms, None, asked_by, ctx);
+        let receipt = self.submit(order, terms, None, Author { asked_by, mark }, ctx);
         self.proceed(ctx); // which arms the timer
         receipt
     }
@@ -138,7 +138,7 @@ impl GatewayActor {
         order: Order,
         terms: Option<Terms>,
         restores: Option<OrderId>,
-        asked_by: String,
+        author: Author,
         ctx: &mut Context<Self>,
     ) -> Receipt {
         let id = self.orders.ids.next();
@@ -149,7 +149,8 @@ impl GatewayActor {
             self.orders.book.leases(|leases| leases.restoring(lease, id));
         }
         let gateway = self.plan.facts.id.clone();
-        let record = OrderRecord { id, gateway, order: order.clone(), terms, restores, asked_by };
+        let Author { asked_by, mark } = author;
+        let record = OrderRecord { id, gateway, order: order.clone(), terms, restores, asked_by, mark };
         let recorded = timeout(RECORD_LIMIT, self.orders.log.record(record));
         ctx.spawn(recorded.into_actor(self).map(move |recorded, actor, ctx| {
             let late = |_| Err(format!("it did not answer within {} s", RECORD_LIMIT.as_secs()));
@@ -166,6 +167,13 @@ impl GatewayActor {
         }));
         Receipt { id, order, standing, retry_after: None }
     }
+}
+
+/// Who gives an order.
+pub(super) struct Author {
+    pub asked_by: String,
+    /// How the order is known again.
+    pub mark: Option<Mark>,
 }
 
 /// What the caller gets for an order that was not even taken.

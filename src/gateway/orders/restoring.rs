@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::super::GatewayActor;
 use super::super::leases::{LeaseEvent, LeaseNews, Step};
+use super::intake::Author;
 use crate::model::order::LeaseEnd;
 use crate::model::{Order, OrderId, Setpoint};
 
@@ -63,7 +64,8 @@ impl GatewayActor {
     /// The end of a lease is an order of its own. If it cannot be taken now, the lease is judged again later.
     fn restore(&mut self, lease: OrderId, former: Setpoint, ctx: &mut Context<Self>) {
         let asked_by = format!("the end of the lease of order {lease}");
-        self.submit(Order::of_setpoint(former), None, Some(lease), asked_by, ctx);
+        let author = Author { asked_by, mark: None };
+        self.submit(Order::of_setpoint(former), None, Some(lease), author, ctx);
     }
 
     /// Writes down and logs what became of leases.
@@ -94,3 +96,6 @@ impl GatewayActor {
         self.orders.book.leases(|leases| leases.shown()) != *self.newest.health.leases
     }
 }
+
+#[cfg(test)]
+mod tests;

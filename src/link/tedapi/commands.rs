@@ -13,7 +13,7 @@ use super::wire::{
 };
 use crate::link::LinkError;
 use crate::model::order::{BackupWindow, Islanding};
-use crate::model::{ErrorNote, Order, Outcome};
+use crate::model::{ErrorNote, Obstacle, Order, Outcome};
 
 /// Of a manual event, before all others.
 const FIRST: u64 = u64::MAX;
@@ -90,9 +90,12 @@ pub(super) fn judge(answer: Bytes, order: &Order, is_acknowledged: fn(&SiteMessa
             _ => "it refuses",
         };
         let message = format!("{meaning}: {message} (code {code})");
-        return match frames::UNCLEAR.contains(&code) {
-            true => Outcome::Unknown(ErrorNote { kind: "unclear", message }),
-            false => Outcome::Refused(ErrorNote { kind: "refused", message }),
+        return match code {
+            NOT_IMPLEMENTED => Outcome::Refused(ErrorNote { kind: Obstacle::Firmware.word(), message }),
+            code if frames::UNCLEAR.contains(&code) => {
+                Outcome::Unknown(ErrorNote { kind: "unclear", message })
+            }
+            _ => Outcome::Refused(ErrorNote { kind: "refused", message }),
         };
     }
     let message = envelope.site.unwrap_or_default();

@@ -17,15 +17,18 @@ use super::wire::{BackupEvent, Backups, Envelope, SiteMessage};
 use super::{CONFIG_EVERY, TedapiLink};
 use crate::clock::unix_time;
 use crate::link::LinkError;
-use crate::link::order::{Carried, ReadBack};
+use crate::link::order::{Carried, End, ReadBack};
 use crate::model::order::{BackupWindow, MaxBackup};
-use crate::model::{Means, Obstacle, Order, OrderKind, Outcome, Proof, Setpoint, Unable};
+use crate::model::{Adjustments, Means, Obstacle, Order, OrderKind, Outcome, Proof, Setpoint, Unable};
 
 const READ: &str = "the configuration read";
 const WRITE: &str = "the change of the configuration";
 const LIST: &str = "the list of backup events";
 /// A backup event that was to begin at once is this old, in seconds, when it is read back for the last time.
 const JUST_BEGUN: i64 = 600;
+
+/// How long an order that the firmware does not have is not offered again: firmware changes.
+const LACKING: Duration = Duration::from_secs(3600);
 
 /// A gateway that takes orders, and when an order to it must have come to an end.
 struct Desk<'a> {
@@ -146,6 +149,11 @@ impl<C: Channel> TedapiLink<C> {
                 "the gateway's configuration has no backup reserve: it has no battery, or none is set up",
             ));
         }
+        let lacks = |(lacked, since): &(OrderKind, Instant)| *lacked == kind && since.elapsed() < LACKING;
+        if self.lacks.iter().any(lacks) {
+            let why = "the gateway's firmware does not have this, as it said within the last hour";
+            return Err(Obstacle::Firmware.because(why));
+        }
         let proves = match kind {
             OrderKind::Islanding | OrderKind::Dispatch => Proof::InEffect,
             OrderKind::Resume => Proof::Accepted,
@@ -160,6 +168,17 @@ impl<C: Channel> TedapiLink<C> {
     }
 
     pub(super) async fn carry_out_once(&mut self, order: &Order, limit: Duration) -> Carried {
+        let carried = self.send(order, limit).await;
+        if let End::Outcome(Outcome::Refused(note)) = &carried.end
+            && note.kind == Obstacle::Firmware.word()
+        {
+            self.lacks.retain(|(lacked, _)| *lacked != order.kind());
+            self.lacks.push((order.kind(), Instant::now()));
+        }
+        carried
+    }
+
+    async fn send(&mut self, order: &Order, limit: Duration) -> Carried {
         let ends = Instant::now() + limit;
         if let Err(unable) = self.means(order.kind()) {
             return Carried::unable(unable);
@@ -200,7 +219,12 @@ impl<C: Channel> TedapiLink<C> {
             Order::MaxBackup(backup) => self.read_backups(*backup, &din).await,
             // Whatever comes of them shows in the readings.
             Order::Islanding(_) | Order::Dispatch(_) | Order::Resume => match self.poll_once().await {
-                Ok(source) => ReadBack { source: Some(source), ..ReadBack::default() },
+                Ok(source) => {
+                    let shown = order.shown_in(&source.readings(&Adjustments::default()));
+                    // Of a dispatch, only readings from before it was sent can say whether that is news.
+                    let shows = shown.filter(|_| order.is_state_of_contactor());
+                    ReadBack { shows, source: Some(source), ..ReadBack::default() }
+                }
                 Err(error) => ReadBack::failed(error),
             },
             _ => self.read_config(order, &din).await,

@@ -14,6 +14,17 @@ pub enum Proof {
     InEffect,
 }
 
+impl Proof {
+    /// A stable word: that of the outcome.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Stored => "stored",
+            Self::InEffect => "in_effect",
+        }
+    }
+}
+
 /// How an order would be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Means {

@@ -6,6 +6,7 @@
 mod capability;
 mod evidence;
 mod lease;
+mod mark;
 mod outcome;
 mod record;
 mod request;
@@ -16,6 +17,7 @@ use std::fmt;
 
 pub use capability::{Capability, Means, Obstacle, Proof, Unable};
 pub use lease::{Lease, LeaseEnd, LeaseState};
+pub use mark::Mark;
 pub use outcome::{Outcome, Standing};
 pub use request::{Misread, Request};
 pub use setpoint::{Comparison, Present, Setpoint, Stands};
