@@ -26,8 +26,8 @@ pub use order::{
     Capability, Means, Obstacle, Order, OrderId, OrderKind, Outcome, Proof, Reserve, Standing, Unable,
 };
 pub use site::{
-    DeviceSignals, Fan, Interpretation, Meter, Meters, Places, RemoteMeter, Side, Site, SolarString,
-    Temperature, Transformer, Unit, UnitFan, UnitKind, UnitTemperatures,
+    Counter, CounterSource, DeviceSignals, Fan, Interpretation, Meter, Meters, Places, RemoteMeter, Side,
+    Site, SolarString, Temperature, Transformer, Unit, UnitFan, UnitKind, UnitTemperatures,
 };
 pub use snapshot::{
     ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot, mode_name,
