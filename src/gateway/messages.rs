@@ -7,6 +7,7 @@ use actix::prelude::*;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::model::order::Request;
 use crate::model::{Order, OrderId, Snapshot, Standing};
 
 /// Asks the actor itself for its newest snapshot; an answer proves that the actor is alive.
@@ -19,14 +20,28 @@ pub struct GetSnapshot;
 #[rtype(result = "Receipt")]
 pub struct CarryOut {
     pub order: Order,
+    /// How long it is to hold; `None`: until somebody changes it.
+    pub lease: Option<Duration>,
+    /// Whether who asks knows that it is dangerous.
+    pub confirmed: bool,
     /// For the journal: a person, a token by its name, an output. Never a secret.
     pub asked_by: String,
+}
+
+impl CarryOut {
+    /// What `request` asks, for `asked_by`.
+    pub fn new(request: Request, asked_by: impl Into<String>) -> Self {
+        let Request { order, lease, confirmed } = request;
+        Self { order, lease, confirmed, asked_by: asked_by.into() }
+    }
 }
 
 /// Shows what becomes of an order.
 #[derive(Clone, Debug)]
 pub struct Receipt {
     pub id: OrderId,
+    /// What is carried out: a hold has become a reserve.
+    pub order: Order,
     pub standing: watch::Receiver<Standing>,
 }
 

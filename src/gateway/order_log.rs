@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
@@ -21,6 +22,8 @@ pub struct OrderRecord {
     /// Id of the gateway.
     pub gateway: String,
     pub order: Order,
+    /// How long it is to hold, if not for good.
+    pub lease: Option<Duration>,
     /// For people; never a secret.
     pub asked_by: String,
 }
@@ -70,10 +73,11 @@ impl OrderLog for JournalLog {
     fn record(&self, record: OrderRecord) -> LocalBoxFuture<'static, Result<(), String>> {
         let (journal, open) = (self.journal.clone(), self.open.clone());
         Box::pin(async move {
-            let Order::Reserve(reserve) = &record.order;
+            let OrderRecord { id, order, lease, asked_by, .. } = &record;
             let detail = json!({
-                "order": record.id.to_string(), "kind": record.order.kind().word(), "percent": reserve.app(),
-                "asked_by": short(&record.asked_by),
+                "order": id.to_string(), "kind": order.kind().word(), "value": order.value(),
+                "unit": order.unit(), "lease": lease.map(|lease| lease.as_secs()),
+                "asked_by": short(asked_by),
             });
             let entry = journal.record(Entry::new(Kind::Order, &record.gateway, detail)).await;
             lock(&open).insert(record.id, entry.map_err(|error| error.to_string())?);
@@ -114,8 +118,8 @@ mod tests {
         let journal = Journal::in_memory();
         let log = JournalLog::new(journal.clone());
         let (id, order) = (OrderId::new(7), Order::Reserve(Reserve::new(AppPercent(33.0)).unwrap()));
-        let record =
-            OrderRecord { id, gateway: "home".into(), order: order.clone(), asked_by: "a person".into() };
+        let (gateway, asked_by) = ("home".to_owned(), "a person".to_owned());
+        let record = OrderRecord { id, gateway, order: order.clone(), lease: None, asked_by };
         log.record(record).await.unwrap();
         let message = "x".repeat(100_000);
         for (outcome, is_final) in [
@@ -129,7 +133,7 @@ mod tests {
         let [unknown, accepted, ordered] = entries.as_slice() else { panic!("{entries:?}") };
         assert_eq!(ordered.entry.kind, Kind::Order);
         assert_eq!(
-            (&ordered.entry.detail["percent"], ordered.entry.gateway.as_deref()),
+            (&ordered.entry.detail["value"], ordered.entry.gateway.as_deref()),
             (&json!(33.0), Some("home"))
         );
         for (outcome, word) in [(accepted, "accepted"), (unknown, "unknown")] {

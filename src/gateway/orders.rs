@@ -18,15 +18,37 @@ use super::order_log::{NoOrderLog, OrderLog, OrderRecord};
 use super::{GatewayActor, telemetry};
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
-use crate::model::{Capability, ErrorNote, Obstacle, Order, OrderId, Outcome, Standing, Unable};
+use crate::model::order::Reserve;
+use crate::model::{Capability, ErrorNote, Freshness, Obstacle, Order, OrderId, Outcome, Standing, Unable};
 
 /// The journal must have an order within this, or it is not sent.
 const RECORD_LIMIT: Duration = Duration::from_secs(5);
+
+/// Gives orders their ids.
+#[derive(Clone)]
+pub struct OrderIds(Arc<dyn Fn() -> u128 + Send + Sync>);
+
+impl OrderIds {
+    /// From the operating system's randomness.
+    pub fn random() -> Self {
+        Self::from(rand::random)
+    }
+
+    /// `bits`: 128 random ones, each time others.
+    pub fn from(bits: impl Fn() -> u128 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(bits))
+    }
+
+    fn next(&self) -> OrderId {
+        OrderId::new((self.0)())
+    }
+}
 
 /// What an actor needs for its orders.
 pub(super) struct Desk {
     pub book: OrderBook,
     pub log: Arc<dyn OrderLog>,
+    pub ids: OrderIds,
     /// Whether orders are taken: not before the predecessor has ended.
     pub is_open: bool,
     /// Whether the last poll of this actor was good.
@@ -40,6 +62,7 @@ impl Default for Desk {
         Self {
             book: OrderBook::default(),
             log: Arc::new(NoOrderLog),
+            ids: OrderIds::random(),
             is_open: false,
             has_answered: false,
             last_exchange: None,
@@ -264,16 +287,45 @@ impl GatewayActor {
         self.due.is_none().then(|| health.last_error.clone().unwrap_or(never))
     }
 
+    /// The order as it is carried out: a hold is a reserve at the charge there is.
+    fn resolved(&self, order: Order) -> Result<Order, ErrorNote> {
+        if order != Order::ReserveHold {
+            return Ok(order);
+        }
+        let is_live = self.newest.freshness(Instant::now()) == Freshness::Live;
+        let readings = self.newest.reading.as_ref().filter(|_| is_live);
+        let charge = readings.and_then(|reading| reading.telemetry.readings.charge.state_of_energy());
+        let reserve = charge.and_then(Reserve::holding);
+        reserve.map(Order::Reserve).ok_or_else(|| {
+            note(
+                "charge_unknown",
+                "the battery's state of charge is not known at present, so it cannot be held",
+            )
+        })
+    }
+
     fn take_order(&mut self, carry_out: CarryOut, ctx: &mut Context<Self>) -> Receipt {
-        let CarryOut { order, asked_by } = carry_out;
-        let id = OrderId::new(rand::random());
+        let CarryOut { order, lease, asked_by, .. } = carry_out;
+        let id = self.orders.ids.next();
+        if lease.is_some() {
+            return turned_away(
+                id,
+                order,
+                note("no_lease", "this version takes no orders that hold for a time"),
+            );
+        }
+        let order = match self.resolved(order.clone()) {
+            Ok(resolved) => resolved,
+            Err(why) => return turned_away(id, order, why),
+        };
         if let Some(why) = self.objection(&order) {
-            return turned_away(id, why);
+            return turned_away(id, order, why);
         }
         let Some(standing) = self.orders.book.add(id, order.clone(), Instant::now()) else {
-            return turned_away(id, note("too_many", "too many orders wait for this gateway"));
+            return turned_away(id, order, note("too_many", "too many orders wait for this gateway"));
         };
-        let record = OrderRecord { id, gateway: self.plan.facts.id.clone(), order, asked_by };
+        let gateway = self.plan.facts.id.clone();
+        let record = OrderRecord { id, gateway, order: order.clone(), lease, asked_by };
         let recorded = timeout(RECORD_LIMIT, self.orders.log.record(record));
         ctx.spawn(recorded.into_actor(self).map(move |recorded, actor, ctx| {
             match recorded
@@ -292,14 +344,14 @@ impl GatewayActor {
             actor.proceed(ctx);
         }));
         self.proceed(ctx); // which arms the timer
-        Receipt { id, standing }
+        Receipt { id, order, standing }
     }
 }
 
 /// What the caller gets for an order that was not even taken.
-fn turned_away(id: OrderId, why: ErrorNote) -> Receipt {
+fn turned_away(id: OrderId, order: Order, why: ErrorNote) -> Receipt {
     let standing = Standing { outcome: Some(Outcome::NotSent(why)), is_final: true };
-    Receipt { id, standing: watch::channel(standing).1 }
+    Receipt { id, order, standing: watch::channel(standing).1 }
 }
 
 fn settings_changed() -> ErrorNote {

@@ -75,18 +75,18 @@ pub trait Link {
         Box::pin(async { ReadBack::default() })
     }
 
-    /// Whether it takes such orders at present and how, or what stands in the way.
+    /// Whether it takes orders of `kind` at present.
     ///
     /// # Errors
-    /// If it cannot take one at present, with the reason.
+    /// With what stands in the way.
     fn can_take(&self, _kind: OrderKind) -> Result<Means, Unable> {
         Err(cannot_write())
     }
 
-    /// [`Link::can_take`] for every kind of order.
+    /// What orders it takes at present, and what stands in the way of the others.
     fn capabilities(&self) -> Vec<Capability> {
-        let all = OrderKind::ALL.into_iter();
-        all.map(|order| Capability { order, by: self.can_take(order) }).collect()
+        let all = OrderKind::ALL.iter();
+        all.map(|order| Capability { order: *order, by: self.can_take(*order) }).collect()
     }
 
     /// How each of several links does, if this is made of several; of a single one, its user knows.

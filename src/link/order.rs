@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use super::LinkError;
 use super::error::KeyState;
-use crate::model::{Answers, ErrorNote, Order, Outcome, RawPercent, Unable};
+use crate::model::order::Comparison;
+use crate::model::{Answers, ErrorNote, Order, Outcome, Present, Unable};
 
 /// What [`Link::carry_out`](super::Link::carry_out) brings.
 #[derive(Debug)]
 pub struct Carried {
     pub end: End,
+    /// The settings as they were just before, if they were read.
+    pub former: Option<Present>,
     /// What went wrong with an exchange, if something did: the gateway may ask for a cool-down.
     pub problem: Option<LinkError>,
 }
@@ -27,7 +30,7 @@ pub enum End {
 
 impl Carried {
     pub fn outcome(outcome: Outcome) -> Self {
-        Self { end: End::Outcome(outcome), problem: None }
+        Self { end: End::Outcome(outcome), former: None, problem: None }
     }
 
     /// Nothing left this program, and `kind` says why.
@@ -48,7 +51,7 @@ impl Carried {
     /// Nothing was sent, because the session had ended, which the next poll may renew.
     pub fn not_yet(error: LinkError) -> Self {
         let note = ErrorNote { kind: error.kind(), message: error.to_string() };
-        Self { end: End::NotYet(note), problem: Some(error) }
+        Self { end: End::NotYet(note), former: None, problem: Some(error) }
     }
 
     /// What `error`, which came instead of an answer to the order itself, says about it.
@@ -59,7 +62,12 @@ impl Carried {
             Says::Refused => End::Outcome(Outcome::Refused(note)),
             Says::Nothing => End::Outcome(Outcome::Unknown(note)),
         };
-        Self { end, problem: Some(error) }
+        Self { end, former: None, problem: Some(error) }
+    }
+
+    /// With the settings as they were just before.
+    pub fn after(self, present: Present) -> Self {
+        Self { former: Some(present), ..self }
     }
 }
 
@@ -90,6 +98,8 @@ fn says(error: &LinkError) -> Says {
 pub struct ReadBack {
     /// How far the order has come by what was read; `None`: it does not show.
     pub shows: Option<Outcome>,
+    /// The settings that were read, if they were.
+    pub present: Option<Present>,
     /// What was read instead, for a person.
     pub instead: Option<String>,
     /// Everything known so far, if something was fetched.
@@ -102,23 +112,16 @@ impl ReadBack {
         Self { problem: Some(error), ..Self::default() }
     }
 
-    /// What the configuration, or what stands for it, shows of `order`. `reserve`: as read, raw scale.
-    pub fn of(order: &Order, reserve: Option<RawPercent>, what: &str) -> Self {
-        let Order::Reserve(asked) = order;
-        match reserve {
-            Some(stored) if asked.is(stored) => Self {
-                shows: Some(Outcome::Stored(format!("{what} reads back as asked"))),
-                ..Self::default()
-            },
-            Some(stored) => Self {
-                instead: Some(format!("{what} has {} %", rounded(stored.to_app_reserve().0))),
-                ..Self::default()
-            },
-            None => Self { instead: Some(format!("{what} has no backup reserve")), ..Self::default() },
+    /// What the settings in `what`, the configuration or what stands for it, show of `order`.
+    pub fn of(order: &Order, present: Present, what: &str) -> Self {
+        let Some(asked) = order.setpoint() else { return Self::default() };
+        let Comparison { same, instead } = asked.compare(&present);
+        let read = Self { present: Some(present), ..Self::default() };
+        if instead.is_empty() {
+            let stored = Outcome::Stored(format!("{what} reads back as asked"));
+            return Self { shows: Some(stored), ..read };
         }
+        let half = if same > 0 { "only a part of it: " } else { "" };
+        Self { instead: Some(format!("{what} has {half}{}", instead.join(", "))), ..read }
     }
-}
-
-fn rounded(percent: f64) -> f64 {
-    (percent * 100.0).round() / 100.0
 }

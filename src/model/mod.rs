@@ -23,7 +23,8 @@ pub use freshness::{Freshness, Ttl};
 pub use number::Number;
 pub use numbering::{Numbering, NumberingMemory};
 pub use order::{
-    Capability, Means, Obstacle, Order, OrderId, OrderKind, Outcome, Proof, Reserve, Standing, Unable,
+    Capability, Means, Obstacle, Order, OrderId, OrderKind, Outcome, Present, Proof, Reserve, Setpoint,
+    Standing, Unable,
 };
 pub use site::{
     Counter, CounterSource, DeviceSignals, Fan, Interpretation, Meter, Meters, Places, RemoteMeter, Side,

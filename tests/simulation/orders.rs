@@ -304,7 +304,8 @@ pub fn give(world: &Arc<World>, directory: &Directory, site: usize, percent: f64
     };
     let world = world.clone();
     tokio::task::spawn_local(async move {
-        let receipt = addr.send(CarryOut { order, asked_by: percent.to_string() }).await;
+        let receipt =
+            addr.send(CarryOut { order, lease: None, confirmed: false, asked_by: percent.to_string() }).await;
         // An actor that dies with the message in its mailbox has done nothing about it.
         let Ok(receipt) = receipt else {
             world.site(site).orders.ordered[at].is_final = true;

@@ -203,7 +203,7 @@ impl Bench {
 
 fn order() -> CarryOut {
     let order = Order::Reserve(Reserve::new(AppPercent(20.0)).unwrap());
-    CarryOut { order, asked_by: "a test".into() }
+    CarryOut { order, lease: None, confirmed: false, asked_by: "a test".into() }
 }
 
 fn accepted() -> Outcome {

@@ -17,13 +17,16 @@ use super::{LocalLink, Surface, session};
 use crate::link::LinkError;
 use crate::link::https::{Answer, Call, Exchange};
 use crate::link::order::{Carried, ReadBack};
+use crate::model::order::Mode;
 use crate::model::{
-    ErrorNote, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Proof, RawPercent, Reserve, Unable,
+    ErrorNote, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Present, Proof, RawPercent, Setpoint,
+    Unable,
 };
 
 /// How long an order that the customer may not give is not offered again. Another session ends it as well.
 const FORBIDDEN: Duration = Duration::from_secs(600);
-const MODES: [&str; 3] = ["self_consumption", "autonomous", "backup"];
+const NOT_OVER_THIS: &str = "the customer API takes a backup reserve and a mode only; everything else \
+    goes over TEDAPI v1r (rsa_key_path)";
 const NO_PERMISSION: &str =
     "the gateway does not allow the customer to change this, as current firmware does not";
 
@@ -38,25 +41,34 @@ struct Operation {
 impl Operation {
     fn of(body: &[u8]) -> Result<Self, String> {
         let operation: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        match MODES.contains(&operation.real_mode.as_str()) {
-            true => Ok(operation),
-            false => Err("the mode that it reports is not one of those that are known".into()),
+        match Mode::parse(&operation.real_mode) {
+            Some(_) => Ok(operation),
+            None => Err("the mode that it reports is not one of those that are known".into()),
         }
     }
 
-    fn reserve(&self) -> RawPercent {
-        RawPercent(self.backup_reserve_percent)
+    fn present(&self) -> Present {
+        Present {
+            reserve: Some(RawPercent(self.backup_reserve_percent)),
+            mode: Some(self.real_mode.clone()),
+            ..Present::default()
+        }
     }
 
-    /// The same with that reserve, as the gateway takes it.
-    fn with(&self, reserve: Reserve) -> Bytes {
-        json!({ "backup_reserve_percent": reserve.raw().0, "real_mode": self.real_mode }).to_string().into()
+    /// The same with what is asked for, as the gateway takes it: always both, as numbers on the raw scale.
+    fn with(&self, asked: &Setpoint) -> Bytes {
+        let reserve = asked.reserve.map_or(self.backup_reserve_percent, |reserve| reserve.raw().0);
+        let mode = asked.mode.map(Mode::word).unwrap_or(&self.real_mode);
+        json!({ "backup_reserve_percent": reserve, "real_mode": mode }).to_string().into()
     }
 }
 
 impl<X: Exchange> LocalLink<X> {
     pub(super) fn means(&self, kind: OrderKind) -> Result<Means, Unable> {
-        let OrderKind::Reserve = kind;
+        match kind {
+            OrderKind::Reserve | OrderKind::ReserveHold | OrderKind::Mode | OrderKind::Operation => {}
+            _ => return Err(Obstacle::NoLink.because(NOT_OVER_THIS)),
+        }
         match self.surface {
             Surface::Unknown => {
                 return Err(Obstacle::NotReached
@@ -85,7 +97,9 @@ impl<X: Exchange> LocalLink<X> {
         if let Err(unable) = self.means(order.kind()) {
             return Carried::unable(unable);
         }
-        let Order::Reserve(reserve) = order;
+        // What the interface does not have must not be left out in silence.
+        let asked = order.setpoint().filter(|asked| asked.charging.is_none() && asked.export.is_none());
+        let Some(asked) = asked else { return Carried::unable(Obstacle::NoLink.because(NOT_OVER_THIS)) };
         // What is left for the write is at least as much again.
         let read = timeout(limit / 2, self.read_operation()).await;
         let operation = match read.unwrap_or(Err(LinkError::Timeout(limit / 2))) {
@@ -94,19 +108,22 @@ impl<X: Exchange> LocalLink<X> {
             Err(error @ LinkError::Refused { status: 401, .. }) => return Carried::not_yet(error),
             Err(error) => return Carried::unread("the present mode", error),
         };
-        if reserve.is(operation.reserve()) {
-            return Carried::outcome(Outcome::Stored("the gateway had it already; nothing was sent".into()));
+        let present = operation.present();
+        if asked.compare(&present).instead.is_empty() {
+            let already = "the gateway had it already; nothing was sent";
+            return Carried::outcome(Outcome::Stored(already.into())).after(present);
         }
 
-        let Some(call) = self.operate(operation.with(*reserve)) else {
+        let Some(call) = self.operate(operation.with(&asked)) else {
             return Carried::not_sent("refused", "the session is damaged");
         };
         let left = limit.saturating_sub(began.elapsed());
         let answer = timeout(left, self.web.exchange(call)).await.unwrap_or(Err(LinkError::Timeout(left)));
-        match answer {
+        let carried = match answer {
             Ok(answer) => self.judge(answer),
             Err(error) => Carried::failed(error),
-        }
+        };
+        carried.after(present)
     }
 
     /// The call that sets the operation. It is never sent a second time by the connection.
@@ -139,7 +156,7 @@ impl<X: Exchange> LocalLink<X> {
         }
         match self.read_operation().await {
             Ok(operation) => {
-                let read = ReadBack::of(order, Some(operation.reserve()), "the gateway's setting");
+                let read = ReadBack::of(order, operation.present(), "the gateway's setting");
                 ReadBack { source: Some(self.source()), ..read }
             }
             Err(error) => ReadBack::failed(error),
@@ -177,7 +194,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::model::AppPercent;
+    use crate::model::{AppPercent, Reserve};
 
     #[test]
     fn an_operation_that_cannot_be_read_is_not_guessed_at() {
@@ -202,12 +219,14 @@ mod tests {
         ) {
             let app = f64::from(percent) / 10.0;
             let reserve = Reserve::new(AppPercent(app)).unwrap();
-            let present = json!({ "real_mode": MODES[mode], "backup_reserve_percent": 77, "other": 1 });
-            let body = Operation::of(present.to_string().as_bytes()).unwrap().with(reserve);
+            let mode = Mode::ALL[mode].word();
+            let present = json!({ "real_mode": mode, "backup_reserve_percent": 77, "other": 1 }).to_string();
+            let asked = Setpoint { reserve: Some(reserve), ..Setpoint::default() };
+            let body = Operation::of(present.as_bytes()).unwrap().with(&asked);
             let sent: Value = serde_json::from_slice(&body).unwrap();
             prop_assert_eq!(sent.as_object().unwrap().len(), 2);
-            prop_assert_eq!(sent["real_mode"].as_str(), Some(MODES[mode]));
-            let read = Operation::of(&body).unwrap().reserve();
+            prop_assert_eq!(sent["real_mode"].as_str(), Some(mode));
+            let read = Operation::of(&body).unwrap().present().reserve.unwrap();
             prop_assert!(reserve.is(read) && (read.to_app_reserve().0 - app).abs() < 1e-9);
         }
     }

@@ -1,13 +1,15 @@
-//! One number in a JSON document, replaced where it stands: every other byte stays as it is.
+//! One leaf of a JSON document, replaced where it stands or added where it is missing: every other byte
+//! stays as it is.
 //!
-//! A document is refused rather than guessed at: a key that is there twice, a leaf that is missing or is not
-//! a number.
+//! A document is refused rather than guessed at: a key that is there twice, a leaf of another type, a parent
+//! that is missing.
 
 use std::fmt;
 use std::ops::Range;
 
 use serde::Deserializer;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Why a document is left alone.
@@ -19,22 +21,78 @@ pub enum LeafError {
     Missing(String),
     #[error("its {0} is not a number")]
     NoNumber(String),
+    #[error("its {0} is not text")]
+    NoWord(String),
+    #[error("its {0} is neither true nor false")]
+    NoFlag(String),
     /// Replacing went wrong; nothing may be done with the result.
     #[error("its {0} does not read back after it was replaced")]
     DoesNotReadBack(String),
 }
 
-/// The text at `path` in `document`, an object.
+/// What a leaf holds. What stands there already must be of the same type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Leaf {
+    Number(f64),
+    Word(&'static str),
+    Flag(bool),
+}
+
+/// What to do where the leaf is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfMissing {
+    Refuse,
+    /// Gateways leave settings out that have their default value. `null` counts as left out.
+    Add,
+}
+
+impl Leaf {
+    fn json(self) -> Value {
+        match self {
+            Self::Number(number) => number.into(),
+            Self::Word(word) => word.into(),
+            Self::Flag(flag) => flag.into(),
+        }
+    }
+
+    fn wrong_type(self, path: &[&str]) -> LeafError {
+        match self {
+            Self::Number(_) => LeafError::NoNumber(path.join(".")),
+            Self::Word(_) => LeafError::NoWord(path.join(".")),
+            Self::Flag(_) => LeafError::NoFlag(path.join(".")),
+        }
+    }
+
+    fn is_type_of(self, value: &Value) -> bool {
+        match self {
+            Self::Number(_) => value.is_number(),
+            Self::Word(_) => value.is_string(),
+            Self::Flag(_) => value.is_boolean(),
+        }
+    }
+}
+
+/// The text at `path` in `document`, an object; `None`: everything but the last key is there.
 ///
 /// # Errors
-/// If the document is not JSON, names a key of the path twice, or has nothing there.
-pub fn text<'a>(document: &'a str, path: &[&str]) -> Result<&'a str, LeafError> {
+/// If the document is not JSON, names a key of the path twice, or has no parent for the leaf.
+pub fn find<'a>(document: &'a str, path: &[&str]) -> Result<Option<&'a str>, LeafError> {
+    let Some((last, parents)) = path.split_last() else { return Ok(Some(document)) };
     let mut text = document;
-    for key in path {
+    for key in parents {
         let found = member(text, key).map_err(|error| LeafError::NoJson(error.to_string()))?;
         text = found.ok_or_else(|| LeafError::Missing(path.join(".")))?.get();
     }
-    Ok(text)
+    let found = member(text, last).map_err(|error| LeafError::NoJson(error.to_string()))?;
+    Ok(found.map(RawValue::get))
+}
+
+/// The text at `path`.
+///
+/// # Errors
+/// As [`find`], and if nothing is there.
+pub fn text<'a>(document: &'a str, path: &[&str]) -> Result<&'a str, LeafError> {
+    find(document, path)?.ok_or_else(|| LeafError::Missing(path.join(".")))
 }
 
 /// The number at `path`.
@@ -45,22 +103,46 @@ pub fn number(document: &str, path: &[&str]) -> Result<f64, LeafError> {
     serde_json::from_str(text(document, path)?).map_err(|_| LeafError::NoNumber(path.join(".")))
 }
 
-/// `document` with another number at `path`, where a number must stand already.
+/// `document` with another value at `path`.
 ///
 /// # Errors
-/// As [`number`]; and if `value` does not read back from the result.
-pub fn replace(document: &str, path: &[&str], value: f64) -> Result<String, LeafError> {
-    number(document, path)?;
-    let Range { start, end } = place(document, text(document, path)?);
-    let mut replaced = String::with_capacity(document.len() + 24);
-    replaced.push_str(&document[..start]);
-    replaced.push_str(&serde_json::to_string(&value).map_err(|error| LeafError::NoJson(error.to_string()))?);
-    replaced.push_str(&document[end..]);
+/// If a value of another type is there; if none is and none may be added; if `leaf` does not read back from
+/// the result; and as [`find`].
+pub fn set(document: &str, path: &[&str], leaf: Leaf, missing: IfMissing) -> Result<String, LeafError> {
+    let json = leaf.json().to_string();
+    let (place, written) = match find(document, path)? {
+        Some(found) => {
+            let value: Value = serde_json::from_str(found).map_err(|_| leaf.wrong_type(path))?;
+            let may_replace = leaf.is_type_of(&value) || (value.is_null() && missing == IfMissing::Add);
+            if !may_replace {
+                return Err(leaf.wrong_type(path));
+            }
+            (place(document, found), json)
+        }
+        None if missing == IfMissing::Refuse => return Err(LeafError::Missing(path.join("."))),
+        None => addition(document, path, &json)?,
+    };
+    let mut changed = String::with_capacity(document.len() + written.len());
+    changed.push_str(&document[..place.start]);
+    changed.push_str(&written);
+    changed.push_str(&document[place.end..]);
 
-    match number(&replaced, path) {
-        Ok(read) if read == value => Ok(replaced),
-        _ => Err(LeafError::DoesNotReadBack(path.join("."))),
+    let read: Option<Value> = serde_json::from_str(text(&changed, path)?).ok();
+    match read.is_some_and(|read| read == leaf.json() && leaf.is_type_of(&read)) {
+        true => Ok(changed),
+        false => Err(LeafError::DoesNotReadBack(path.join("."))),
     }
+}
+
+/// Where a member goes that its object does not have, and what is written there: after the last one.
+fn addition(document: &str, path: &[&str], json: &str) -> Result<(Range<usize>, String), LeafError> {
+    let missing = || LeafError::Missing(path.join("."));
+    let (key, parents) = path.split_last().ok_or_else(missing)?;
+    let object = if parents.is_empty() { document } else { text(document, parents)? };
+    let inside = object.trim_end().strip_suffix('}').ok_or_else(missing)?.trim_end();
+    let comma = if inside.ends_with('{') { "" } else { "," };
+    let end = place(document, object).start + inside.len();
+    Ok((end..end, format!("{comma}{}:{json}", Value::from(*key))))
 }
 
 /// Where `part`, which was cut from `whole`, begins in it.
@@ -108,6 +190,7 @@ mod tests {
     use crate::model::{AppPercent, RawPercent, Reserve};
 
     const PATH: [&str; 2] = ["site_info", "backup_reserve_percent"];
+    const RULE: [&str; 2] = ["site_info", "rule"];
 
     #[test]
     fn only_the_leaf_changes() {
@@ -115,7 +198,31 @@ mod tests {
             ,\"y\":\"\\u00e9\"},\n\"z\": null }\n";
         let after = "{ \"a\":1e9,\t\"site_info\" : {\"x\": 1.10, \"backup_reserve_percent\"  :43.0 \
             ,\"y\":\"\\u00e9\"},\n\"z\": null }\n";
-        assert_eq!(replace(before, &PATH, 43.0).unwrap(), after);
+        assert_eq!(set(before, &PATH, Leaf::Number(43.0), IfMissing::Refuse).unwrap(), after);
+    }
+
+    #[test]
+    fn a_leaf_that_is_missing_is_added_after_the_others() {
+        for (before, after) in [
+            (r#"{"site_info":{}}"#, r#"{"site_info":{"rule":"never"}}"#),
+            (r#"{"site_info":{ } }"#, r#"{"site_info":{"rule":"never" } }"#),
+            (
+                "{\"site_info\": {\"a\": \"}\" \n } ,\"z\":1e9}\n",
+                "{\"site_info\": {\"a\": \"}\",\"rule\":\"never\" \n } ,\"z\":1e9}\n",
+            ),
+            (r#"{"site_info":{"rule":null}}"#, r#"{"site_info":{"rule":"never"}}"#),
+            (r#"{"site_info":{"rule":"pv_only","b":1}}"#, r#"{"site_info":{"rule":"never","b":1}}"#),
+        ] {
+            assert_eq!(set(before, &RULE, Leaf::Word("never"), IfMissing::Add).unwrap(), after);
+        }
+        let refused = set(r#"{"site_info":{}}"#, &RULE, Leaf::Word("never"), IfMissing::Refuse);
+        assert_eq!(refused, Err(LeafError::Missing("site_info.rule".into())));
+        for document in ["{}", r#"{"site_info":[]}"#, r#"{"site_info":null}"#, r#"{"site_info":{"rule":1}}"#]
+        {
+            assert!(set(document, &RULE, Leaf::Word("never"), IfMissing::Add).is_err(), "{document}");
+        }
+        assert!(set(r#"{"site_info":{"rule":"true"}}"#, &RULE, Leaf::Flag(true), IfMissing::Add).is_err());
+        assert_eq!(set(" { } ", &["a"], Leaf::Flag(true), IfMissing::Add).unwrap(), " {\"a\":true } ");
     }
 
     #[test]
@@ -135,10 +242,11 @@ mod tests {
             ("{\"site_info\":{\"backup_reserve_percent\":24,\"backup_reserve_percent\":24}}", "twice"),
             ("{\"site_info\":{\"backup_reserve_percent\":24}", "not a JSON"),
         ] {
-            let error = replace(document, &PATH, 30.0).unwrap_err().to_string();
+            let error = set(document, &PATH, Leaf::Number(30.0), IfMissing::Refuse).unwrap_err().to_string();
             assert!(error.contains(part), "{document}: {error}");
         }
-        assert!(replace("{\"site_info\":{\"backup_reserve_percent\":24}}", &PATH, f64::NAN).is_err());
+        let document = "{\"site_info\":{\"backup_reserve_percent\":24}}";
+        assert!(set(document, &PATH, Leaf::Number(f64::NAN), IfMissing::Refuse).is_err());
     }
 
     /// Any JSON value.
@@ -197,7 +305,7 @@ mod tests {
         ) {
             let before = config(outer, inner, (at.0.into(), at.1.into()), pretty);
             let reserve = Reserve::new(AppPercent(percent.into())).unwrap();
-            let after = replace(&before, &PATH, reserve.raw().0).unwrap();
+            let after = set(&before, &PATH, Leaf::Number(reserve.raw().0), IfMissing::Refuse).unwrap();
 
             // The leaf is found by means of its own: the marks around it, which occur in no other member.
             let start = place(&before, text(&before, &PATH).unwrap()).start;
@@ -219,18 +327,40 @@ mod tests {
         }
 
         #[test]
+        fn every_byte_of_any_configuration_stays_when_a_leaf_is_added(
+            outer in members(), inner in members(), at: (u8, u8), pretty: bool,
+        ) {
+            let before = config(outer, inner, (at.0.into(), at.1.into()), pretty);
+            let object = text(&before, &PATH[..1]).unwrap();
+            prop_assume!(find(&before, &RULE).unwrap().is_none());
+            let after = set(&before, &RULE, Leaf::Word("never"), IfMissing::Add).unwrap();
+            let added = ",\"rule\":\"never\"";
+            let Range { start, end } = place(&before, object);
+            let is_there = |at: &usize| {
+                after.as_bytes()[*at..].starts_with(added.as_bytes()) && before[*at..end].trim() == "}"
+            };
+            let at = (start..end).filter(|at| before.is_char_boundary(*at)).find(is_there).unwrap();
+            prop_assert_eq!(format!("{}{}{}", &before[..at], added, &before[at..]), after.clone());
+            let (mut was, is): (Value, Value) =
+                (serde_json::from_str(&before).unwrap(), serde_json::from_str(&after).unwrap());
+            was["site_info"]["rule"] = "never".into();
+            prop_assert_eq!(was, is);
+        }
+
+        #[test]
         fn a_reserve_reads_back_as_it_was_written(percent in 0..=1000_u16) {
             let app = f64::from(percent) / 10.0;
             let reserve = Reserve::new(AppPercent(app)).unwrap();
             let before = "{\"site_info\":{\"backup_reserve_percent\":24}}";
-            let after = replace(before, &PATH, reserve.raw().0).unwrap();
+            let after = set(before, &PATH, Leaf::Number(reserve.raw().0), IfMissing::Refuse).unwrap();
             let read = RawPercent(number(&after, &PATH).unwrap());
             prop_assert!(reserve.is(read) && (read.to_app_reserve().0 - app).abs() < 1e-9);
         }
 
         #[test]
         fn junk_is_no_panic(junk in ".{0,60}") {
-            let _ = replace(&junk, &PATH, 30.0);
+            let _ = set(&junk, &PATH, Leaf::Number(30.0), IfMissing::Refuse);
+            let _ = set(&junk, &RULE, Leaf::Word("never"), IfMissing::Add);
         }
     }
 }

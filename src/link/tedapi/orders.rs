@@ -1,8 +1,8 @@
-//! Orders over TEDAPI: one leaf of the gateway's configuration, replaced in the bytes that were read just
+//! Orders over TEDAPI: leaves of the gateway's configuration, replaced in the bytes that were read just
 //! before.
 //!
 //! A configuration that is written wrongly can disable a house. Nothing is written that was not read from
-//! this gateway a moment ago, whole and with its hash, and nothing but the bytes of the leaf differs.
+//! this gateway a moment ago, whole and with its hash, and nothing but the bytes of the leaves differs.
 
 use std::time::Duration;
 
@@ -12,16 +12,21 @@ use tokio::time::{Instant, timeout};
 use super::answers::TedapiAnswers;
 use super::channel::{Channel, Commands, Question};
 use super::frames::{self, Target, Updated};
-use super::leaf::{self, LeafError};
+use super::leaf::{self, IfMissing, Leaf, LeafError};
 use super::{CONFIG_EVERY, TedapiLink};
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
+use crate::model::order::ExportRule;
 use crate::model::{
-    ErrorNote, Means, Obstacle, Order, OrderKind, Outcome, Proof, RawPercent, Reserve, Unable,
+    ErrorNote, Means, Obstacle, Order, OrderKind, Outcome, Present, Proof, RawPercent, Setpoint, Unable,
 };
 
-/// Where the backup reserve is in `config.json`.
+/// Where the settings are in `config.json`. Reserve: raw scale.
 const RESERVE: [&str; 2] = ["site_info", "backup_reserve_percent"];
+const MODE: [&str; 1] = ["default_real_mode"];
+/// Inverted: `true` forbids to charge from the grid.
+const CHARGING: [&str; 2] = ["site_info", "disallow_charge_from_grid_with_solar_installed"];
+const EXPORT: [&str; 2] = ["site_info", "customer_preferred_export_rule"];
 const READ: &str = "the configuration read";
 const WRITE: &str = "the change of the configuration";
 
@@ -64,13 +69,48 @@ impl Read {
         }
     }
 
-    fn reserve(&self) -> Result<RawPercent, Doubt> {
-        Ok(RawPercent(leaf::number(&self.text, &RESERVE)?))
+    /// The settings in it.
+    fn present(&self) -> Result<Present, Doubt> {
+        let word = |path: &[&str]| -> Result<Option<String>, Doubt> {
+            let text = leaf::find(&self.text, path)?.filter(|text| *text != "null");
+            let word = text.map(serde_json::from_str).transpose();
+            Ok(word.map_err(|_| LeafError::NoWord(path.join(".")))?)
+        };
+        let flag = |path: &[&str]| -> Result<bool, Doubt> {
+            let text = leaf::find(&self.text, path)?.filter(|text| *text != "null");
+            let flag = text.map(serde_json::from_str).transpose();
+            Ok(flag.map_err(|_| LeafError::NoFlag(path.join(".")))?.unwrap_or_default())
+        };
+        let reserve = leaf::find(&self.text, &RESERVE)?.map(|_| leaf::number(&self.text, &RESERVE));
+        Ok(Present {
+            reserve: reserve.transpose()?.map(RawPercent),
+            mode: word(&MODE)?,
+            charging: Some(!flag(&CHARGING)?),
+            // What gateways leave out is the default.
+            export: Some(word(&EXPORT)?.unwrap_or_else(|| ExportRule::BatteryAndSolar.word().into())),
+        })
     }
 
-    /// The whole configuration with that reserve.
-    fn with_reserve(&self, reserve: Reserve) -> Result<Bytes, Doubt> {
-        Ok(leaf::replace(&self.text, &RESERVE, reserve.raw().0)?.into())
+    /// The whole configuration with those settings.
+    fn with(&self, asked: &Setpoint) -> Result<Bytes, Doubt> {
+        let mut text = self.text.clone();
+        let mut set = |path: &[&str], leaf: Leaf, missing: IfMissing| -> Result<(), Doubt> {
+            text = leaf::set(&text, path, leaf, missing)?;
+            Ok(())
+        };
+        if let Some(reserve) = asked.reserve {
+            set(&RESERVE, Leaf::Number(reserve.raw().0), IfMissing::Refuse)?;
+        }
+        if let Some(mode) = asked.mode {
+            set(&MODE, Leaf::Word(mode.word()), IfMissing::Refuse)?;
+        }
+        if let Some(allowed) = asked.charging {
+            set(&CHARGING, Leaf::Flag(!allowed), IfMissing::Add)?;
+        }
+        if let Some(rule) = asked.export {
+            set(&EXPORT, Leaf::Word(rule.word()), IfMissing::Add)?;
+        }
+        Ok(text.into())
     }
 }
 
@@ -81,10 +121,13 @@ impl<C: Channel> TedapiLink<C> {
             return Err(Obstacle::NotReached.because("the gateway has not reported its DIN yet"));
         }
         match kind {
-            OrderKind::Reserve if self.payloads.lacks_reserve() => Err(Obstacle::NoBattery.because(
+            OrderKind::Islanding | OrderKind::Dispatch | OrderKind::Resume | OrderKind::MaxBackup => {
+                Err(unsupported())
+            }
+            _ if self.payloads.lacks_reserve() => Err(Obstacle::NoBattery.because(
                 "the gateway's configuration has no backup reserve: it has no battery, or none is set up",
             )),
-            OrderKind::Reserve => Ok(Means { link, proves: Proof::Stored }),
+            _ => Ok(Means { link, proves: Proof::Stored }),
         }
     }
 
@@ -101,6 +144,7 @@ impl<C: Channel> TedapiLink<C> {
         let Some(din) = self.known_din() else {
             return Carried::not_sent("not_reached", "its DIN is not known");
         };
+        let Some(asked) = order.setpoint() else { return Carried::unable(unsupported()) };
         let commands = match self.channel.commands() {
             Ok(commands) => commands,
             Err(unable) => return Carried::unable(unable),
@@ -113,31 +157,30 @@ impl<C: Channel> TedapiLink<C> {
             Ok(read) => read,
             Err(error) => return Carried::unread("the configuration", error),
         };
-        let Order::Reserve(reserve) = order;
         let prepared = Read::of(blob, hash, &din).and_then(|read| {
-            let is_so_already = reserve.is(read.reserve()?);
-            Ok((read.with_reserve(*reserve)?, read.hash, is_so_already))
+            let present = read.present()?;
+            Ok((read.with(&asked)?, read.hash, present))
         });
-        let (changed, hash, is_so_already) = match prepared {
+        let (changed, hash, present) = match prepared {
             Ok(prepared) => prepared,
             Err(doubt) => {
                 return Carried::not_sent("doubtful", format!("the configuration is left alone: {doubt}"));
             }
         };
-        if is_so_already {
-            return Carried::outcome(Outcome::Stored(
-                "the configuration had it already; nothing was sent".into(),
-            ));
+        if asked.compare(&present).instead.is_empty() {
+            let already = "the configuration had it already; nothing was sent";
+            return Carried::outcome(Outcome::Stored(already.into())).after(present);
         }
 
         let payload = frames::config_update(changed, hash);
         let question = Question { din: &din, target: Target::Gateway { din: &din }, payload, what: WRITE };
         let left = limit.saturating_sub(began.elapsed());
         let answer = timeout(left, commands.write(question)).await.unwrap_or(Err(LinkError::Timeout(left)));
-        match answer {
+        let carried = match answer {
             Ok(answer) => judge(frames::config_updated(answer)),
             Err(error) => Carried::failed(error),
-        }
+        };
+        carried.after(present)
     }
 
     pub(super) async fn read_back_once(&mut self, order: &Order) -> ReadBack {
@@ -153,7 +196,7 @@ impl<C: Channel> TedapiLink<C> {
             Ok(answer) => answer,
             Err(error) => return ReadBack::failed(error),
         };
-        let read = Read::of(blob.clone(), hash, &din).and_then(|read| read.reserve());
+        let read = Read::of(blob.clone(), hash, &din).and_then(|read| read.present());
         if let Err(error) = self.take(blob, READ, TedapiAnswers::accept_config).await {
             return ReadBack::failed(error);
         }
@@ -161,7 +204,7 @@ impl<C: Channel> TedapiLink<C> {
         self.config.succeeded_for(CONFIG_EVERY, now);
         self.know_units(now);
         let shows = match read {
-            Ok(reserve) => ReadBack::of(order, Some(reserve), "the configuration"),
+            Ok(present) => ReadBack::of(order, present, "the configuration"),
             Err(doubt) => ReadBack {
                 instead: Some(format!("the configuration cannot be judged: {doubt}")),
                 ..ReadBack::default()
@@ -169,6 +212,10 @@ impl<C: Channel> TedapiLink<C> {
         };
         ReadBack { source: Some(self.source()), ..shows }
     }
+}
+
+fn unsupported() -> Unable {
+    Obstacle::NoLink.because("this version does not send it over TEDAPI v1r")
 }
 
 async fn config(commands: &mut dyn Commands, din: &str) -> Result<(Bytes, Bytes), LinkError> {
@@ -188,7 +235,7 @@ fn judge(answer: Updated) -> Carried {
         )),
         Updated::Error { code, message } if CONFLICTS.contains(&code) => {
             let note = ErrorNote { kind: "conflict", ..refused(code, message) };
-            Carried { end: End::NotExecuted(note), problem: None }
+            Carried { end: End::NotExecuted(note), former: None, problem: None }
         }
         Updated::Error { code, message } if UNCLEAR.contains(&code) => {
             Carried::outcome(Outcome::Unknown(ErrorNote { kind: "unclear", ..refused(code, message) }))
@@ -204,7 +251,8 @@ fn judge(answer: Updated) -> Carried {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::AppPercent;
+    use crate::model::order::Mode;
+    use crate::model::{AppPercent, Reserve};
 
     const DIN: &str = "1232100-00-E--TG1";
     const CONFIG: &str = r#"{"vin":"1232100-00-E--TG1","site_info":{"backup_reserve_percent":24}}"#;
@@ -215,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_is_not_surely_this_gateways_configuration_is_left_alone() {
-        assert_eq!(read(CONFIG, "h").unwrap().reserve().unwrap(), RawPercent(24.0));
+        assert_eq!(read(CONFIG, "h").unwrap().present().unwrap().reserve, Some(RawPercent(24.0)));
         assert!(matches!(read(CONFIG, ""), Err(Doubt::NoHash)));
         assert!(matches!(read("{}", "h"), Err(Doubt::Leaf(LeafError::Missing(_)))));
         for other in
@@ -229,10 +277,30 @@ mod tests {
 
     #[test]
     fn the_recorded_write_is_made_byte_for_byte_but_for_its_spaces() {
-        let reserve = Reserve::new(AppPercent(33.0)).unwrap();
-        let changed = read(CONFIG, "h").unwrap().with_reserve(reserve).unwrap();
+        let asked = Setpoint { reserve: Reserve::new(AppPercent(33.0)), ..Setpoint::default() };
+        let changed = read(CONFIG, "h").unwrap().with(&asked).unwrap();
         let expected = CONFIG.replace("24", "36.349999999999994");
         assert_eq!(std::str::from_utf8(&changed).unwrap(), expected);
+    }
+
+    #[test]
+    fn settings_that_gateways_leave_out_are_added_and_read_as_their_default() {
+        let before = read(CONFIG, "h").unwrap();
+        let present = before.present().unwrap();
+        assert_eq!((present.charging, present.export.as_deref()), (Some(true), Some("battery_ok")));
+        assert_eq!(present.mode, None);
+
+        let asked =
+            Setpoint { charging: Some(false), export: Some(ExportRule::SolarOnly), ..Setpoint::default() };
+        let changed = before.with(&asked).unwrap();
+        let added = ",\"disallow_charge_from_grid_with_solar_installed\":true,\
+            \"customer_preferred_export_rule\":\"pv_only\"";
+        let expected = CONFIG.replace("24", &format!("24{added}"));
+        assert_eq!(std::str::from_utf8(&changed).unwrap(), expected);
+
+        // A mode that is not there is no default.
+        let asked = Setpoint { mode: Some(Mode::Backup), ..Setpoint::default() };
+        assert!(matches!(before.with(&asked), Err(Doubt::Leaf(LeafError::Missing(_)))));
     }
 
     #[test]
