@@ -23,6 +23,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Forgets the orders, as a program that is killed does. For simulations.
+    pub fn forget_orders(&self) {
+        self.orders.forget();
+    }
+
     pub fn new(id: impl Into<String>, board: Arc<Board<Snapshot>>) -> Self {
         Self { id: id.into(), board, orders: OrderBook::default(), addr: ArcSwapOption::empty() }
     }

@@ -8,8 +8,10 @@ use actix_web::web::ServiceConfig;
 use futures_util::future::{LocalBoxFuture, ready};
 
 use crate::board::Board;
+use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
+use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::settings::Settings;
 use crate::store::journal::Journal;
@@ -22,6 +24,10 @@ pub struct Surroundings {
     pub broker: Arc<Board<BrokerStatus>>,
     /// What happened, kept over restarts.
     pub journal: Journal,
+    /// What Tesla's cloud was asked.
+    pub accounts: Accounts,
+    /// Who may do what.
+    pub control: Arc<Control>,
     /// Makes pauses and names differ between runs.
     pub seed: u64,
     /// A client that takes nothing for this long is disconnected.

@@ -22,22 +22,46 @@ function resolve(document_, value) {
 }
 
 /** What a schema says, in a few words. */
-function shape(schema) {
+function shape(document_, referred) {
+  const schema = resolve(document_, referred);
   if (!schema) return "anything";
+  if ("const" in schema) return `always ${JSON.stringify(schema.const)}`;
+  if (schema.anyOf) return schema.anyOf.map((one) => shape(document_, one)).join(" or ");
   const types = [].concat(schema.type ?? "anything").sort((one, other) => (one === "null") - (other === "null"));
   const named = types.map((type) => {
-    if (type === "object" && schema.additionalProperties) return `object of ${shape(schema.additionalProperties)} by name`;
-    if (type === "array" && schema.items) return `list of ${shape(schema.items)}`;
+    const values = schema.additionalProperties;
+    if (type === "object" && typeof values === "object") return `object of ${shape(document_, values)} by name`;
+    if (type === "array" && schema.items) return `list of ${shape(document_, schema.items)}`;
     return type;
   });
   return named.join(" or ");
 }
 
-function properties(schema) {
-  const rows = Object.entries(schema?.properties ?? {});
+/** What a key says beside its shape: its unit and scale. */
+function about(document_, referred) {
+  const schema = resolve(document_, referred);
+  return schema?.description ? `: ${schema.description}` : "";
+}
+
+function properties(document_, referred) {
+  const rows = Object.entries(resolve(document_, referred)?.properties ?? {});
   if (!rows.length) return [];
-  const items = rows.map(([name, value]) => element("li", {}, element("code", {}, name), ` ${shape(value)}`));
+  const items = rows.map(([name, value]) => (
+    element("li", {}, element("code", {}, name), ` ${shape(document_, value)}${about(document_, value)}`)
+  ));
   return [element("h3", {}, "Keys"), element("ul", {}, ...items)];
+}
+
+/** The names of all keys below a schema. */
+function keys(document_, referred, found = new Set(), seen = new Set()) {
+  const schema = resolve(document_, referred);
+  if (!schema || typeof schema !== "object" || seen.has(schema)) return found;
+  seen.add(schema);
+  for (const name of Object.keys(schema.properties ?? {})) found.add(name.toLowerCase());
+  const parts = [schema.items, schema.additionalProperties, ...(schema.anyOf ?? [])];
+  const named = [...Object.values(schema.properties ?? {}), ...Object.values(schema.patternProperties ?? {})];
+  for (const part of [...parts, ...named]) keys(document_, part, found, seen);
+  return found;
 }
 
 function responses(document_, operation) {
@@ -46,7 +70,10 @@ function responses(document_, operation) {
     const response = resolve(document_, referred);
     const [type, media] = Object.entries(response.content ?? {})[0] ?? [];
     parts.push(element("h3", {}, `${status} ${response.description}${type ? `, ${type}` : ""}`));
-    if (status === "200" && media?.schema) parts.push(element("p", {}, shape(media.schema)), ...properties(media.schema));
+    if (status === "200" && media?.schema) {
+      const schema = media.schema;
+      parts.push(element("p", {}, shape(document_, schema) + about(document_, schema)), ...properties(document_, schema));
+    }
     if (media?.example !== undefined) parts.push(element("pre", {}, pretty(media.example)));
   }
   return parts;
@@ -131,8 +158,9 @@ function build(document_) {
       if (!chapters.has(name)) chapters.set(name, element("section", {}, element("h2", {}, name)));
       const card = route(document_, path, method, operation);
       chapters.get(name).append(card);
-      const keys = JSON.stringify(operation.responses["200"] ?? "").toLowerCase();
-      cards.push({ card, words: `${method} ${path} ${operation.summary} ${name}`.toLowerCase(), keys });
+      const media = Object.values(operation.responses["200"]?.content ?? {})[0];
+      const words = `${method} ${path} ${operation.summary} ${name}`.toLowerCase();
+      cards.push({ card, words, names: [...keys(document_, media?.schema)] });
     }
   }
   at("routes").append(...chapters.values());
@@ -140,8 +168,8 @@ function build(document_) {
   function search() {
     const wanted = at("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     let found = 0;
-    for (const { card, words, keys } of cards) {
-      card.hidden = !wanted.every((word) => words.includes(word) || keys.includes(`"${word}`));
+    for (const { card, words, names } of cards) {
+      card.hidden = !wanted.every((word) => words.includes(word) || names.some((name) => name.startsWith(word)));
       if (!card.hidden) found += 1;
     }
     for (const chapter of chapters.values()) chapter.hidden = !chapter.querySelector("details:not([hidden])");

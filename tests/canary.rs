@@ -12,6 +12,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use futures_util::{SinkExt, StreamExt};
+use powerwall_server::simulator::tesla::{CloudFault, TeslaHandle};
 use powerwall_server::simulator::{Fault, GatewayHandle, SiteKind, SiteOptions};
 use program::{Program, run};
 use serde_json::{Value, json};
@@ -277,6 +278,63 @@ async fn no_secret_is_said_anywhere() {
     let told_broker = String::from_utf8_lossy(&told_broker.lock().unwrap()).into_owned();
     assert!(told_broker.contains(canary("MQTT_PASSWORD")), "the password goes where it belongs");
     said.holds_no_canary();
+}
+
+/// What Tesla's cloud gives out, and what proves who asks for it.
+#[actix_web::test]
+async fn no_token_is_said_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, tesla) = (gateway("home", "SIMULATED1", None).await, TeslaHandle::start().await.unwrap());
+    tesla.add(11, &home);
+    tesla.sign_in(folder.path()).unwrap();
+    tesla.expire_tokens();
+    let (pasted, base) = (tesla.provider_token(), format!("https://{}", tesla.addr));
+    tesla.sign_in(folder.path()).unwrap();
+    tesla.expire_tokens();
+    let list = json!([
+        { "id": "home", "fleetapi": true },
+        { "id": "provider", "fleet_base": base, "fleet_token": pasted },
+    ]);
+    let (list, mut environment) = (list.to_string(), tesla.environment(folder.path()));
+    let own = [
+        ("PW_GATEWAYS", list.as_str()),
+        ("PW_PORT", "0"),
+        ("PW_BIND_ADDRESS", "127.0.0.1"),
+        ("PW_FLEET_INTERVAL", "5"),
+        ("PW_DEBUG", "yes"),
+        ("RUST_LOG", "trace"),
+    ];
+    environment.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+
+    let mut said = Said::default();
+    let outcome = run(&["check-config"], &environment).await;
+    said.add("check-config", outcome.stdout + &outcome.stderr);
+    let program = Program::start(&[], &environment).await;
+    program.health_becomes("home", |health| health["state"] == "live").await;
+    program.health_becomes("provider", |health| health["failures"] != 0).await;
+    // An answer that quotes what was sent, and a login that is needed.
+    let quoted = format!(r#"{{"error":"{}"}}"#, tesla.secrets().pop().unwrap());
+    tesla.set_times("live_status", CloudFault::body(400, &quoted), 1);
+    program.health_becomes("home", |health| health["failures"] != 0).await;
+    tesla.revoke();
+    program.health_becomes("home", |health| health["last_error"]["kind"] == "login_needed").await;
+    let document = program.json("/openapi.json").await;
+    for path in document["paths"].as_object().unwrap().keys() {
+        if !path.starts_with("/ws/") && !path.starts_with("/sse/") {
+            let path = path.replace("{id}", "home").replace("{file}", "app.js").replace("{path}", "status");
+            ask(&mut said, &program, "GET", &path, None).await;
+        }
+    }
+    said.add("the log", program.log());
+
+    let secrets = tesla.secrets().into_iter().chain(["simulated-client-secret".to_owned()]);
+    for secret in secrets {
+        for (place, text) in &said.0 {
+            let found = forms(&secret).into_iter().find(|form| text.contains(form));
+            assert_eq!(found, None, "{secret} in {place}");
+        }
+    }
 }
 
 #[test]

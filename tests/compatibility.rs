@@ -88,6 +88,7 @@ async fn every_route_takes_both_slash_forms_a_query_and_head_and_says_its_length
             continue;
         }
         let path = row.replace("{id}", "home").replace("{path}", "status").replace("{file}", "live.js");
+        let path = path.replace("{action}", "reserve");
         let readable = cells[0].contains("GET");
         let plain = outputs.get(&path).await;
         let is_page = plain.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
@@ -107,7 +108,15 @@ async fn every_route_takes_both_slash_forms_a_query_and_head_and_says_its_length
             if answer.status == 308 && is_page && form.ends_with('/') {
                 continue;
             }
-            assert_eq!(answer.status, if readable { 200 } else { 405 }, "{form}");
+            let good = match row.as_str() {
+                // No gateway here has a link to Tesla's cloud.
+                "/api/tesla/tariff_rate" => 503,
+                // Nothing was ordered here.
+                "/api/orders/{id}" => 404,
+                _ if readable => 200,
+                _ => 405,
+            };
+            assert_eq!(answer.status, good, "{form}");
             let length = answer.header("content-length").map(str::to_owned);
             assert_eq!(length, Some(answer.body.len().to_string()), "{form}");
             assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{form}");

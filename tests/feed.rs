@@ -309,8 +309,12 @@ async fn pages_of_other_origins_are_refused_and_the_base_path_is_known() {
     let listed = AllowedOrigins::Listed(vec!["http://wall.local".into()]);
     let http = HttpSettings { origins: listed, base_path: "/pw".into(), ..http() };
     let outputs = Outputs::with(vec![snapshot("home", &telemetry, Live)], http, PATIENCE);
-    for base in ["", "/pw"] {
-        let (socket, events) = (format!("{base}/ws/live"), format!("{base}/sse/live"));
+    for (base, slash) in [("", ""), ("/pw", ""), ("", "/"), ("/pw", "/")] {
+        for path in ["/ws/aggregate", "/ws/gateway/home"] {
+            let path = format!("{base}{path}{slash}");
+            assert_eq!(refusal(outputs.addr, &path, Some("http://wall.local")).await, None, "{path}");
+        }
+        let (socket, events) = (format!("{base}/ws/live{slash}"), format!("{base}/sse/live{slash}"));
         assert_eq!(refusal(outputs.addr, &socket, Some("http://wall.local")).await, None);
         assert_eq!(refusal(outputs.addr, &socket, Some("http://evil.example")).await, Some(403));
         let origin = [("origin", "http://evil.example")];

@@ -9,7 +9,7 @@ use actix_web::http::Method;
 use common::{Answer, Outputs, SECOND, http, snapshot, telemetry};
 use flate2::read::GzDecoder;
 use powerwall_server::model::Freshness::Live;
-use powerwall_server::settings::{HttpSettings, RateLimit, Secret};
+use powerwall_server::settings::{Access, HttpSettings, RateLimit, Secret};
 use powerwall_server::simulator::SiteKind;
 use serde_json::{Value, json};
 
@@ -19,7 +19,9 @@ async fn outputs(http: HttpSettings) -> Outputs {
 }
 
 async fn guarded() -> Outputs {
-    outputs(HttpSettings { control_secret: Some(Secret::new("open sesame to me")), ..http() }).await
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let access = Access::owned_by(Secret::new("open sesame to me"));
+    Outputs::accessed(vec![snapshot("home", &telemetry, Live)], http(), access)
 }
 
 fn detail(answer: &Answer) -> (u16, String) {

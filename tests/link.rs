@@ -219,3 +219,34 @@ async fn an_unsigned_question_is_not_answered_by_the_simulator() {
     query.variables = r#"{"msaComp":{"types":["POD"]},"msaSignals":[]}"#;
     assert!(ask(query).await.unwrap_err().to_string().contains("POD is no component type"));
 }
+
+/// Passes connections to `[::1]` on to a gateway, and reports the port.
+async fn over_version_6(gateway: &GatewayHandle) -> std::io::Result<u16> {
+    let listener = tokio::net::TcpListener::bind("[::1]:0").await?;
+    let (port, to) = (listener.local_addr()?.port(), gateway.addr);
+    actix_web::rt::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let Ok(mut gateway) = tokio::net::TcpStream::connect(to).await else { return };
+            actix_web::rt::spawn(
+                async move { tokio::io::copy_bidirectional(&mut client, &mut gateway).await },
+            );
+        }
+    });
+    Ok(port)
+}
+
+#[actix_web::test]
+async fn addresses_of_version_6_are_reached() {
+    let gateway = start(SiteKind::Powerwall2).await;
+    let ask = async |host: &str, port| {
+        let config = TedapiConfig { host: host.into(), port, ..config(&gateway) };
+        link(config, Duration::from_secs(5)).poll().await.map(|_| ())
+    };
+    assert_eq!(ask("::ffff:127.0.0.1", gateway.addr.port()).await, Ok(()));
+    // A machine without version 6 has no such address.
+    if let Ok(port) = over_version_6(&gateway).await {
+        for host in ["::1", "0:0:0:0:0:0:0:1"] {
+            assert_eq!(ask(host, port).await, Ok(()), "{host}");
+        }
+    }
+}

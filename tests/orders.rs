@@ -8,7 +8,10 @@ use std::time::Duration;
 use common::{SECOND, everything};
 use powerwall_server::link::order::{Carried, End};
 use powerwall_server::link::{Link, connect_lazily};
-use powerwall_server::model::{AppPercent, LinkKind, Means, Obstacle, Order, Outcome, Proof, Reserve};
+use powerwall_server::model::order::{BackupWindow, Dispatch, ExportRule, Islanding, MaxBackup, Mode};
+use powerwall_server::model::{
+    AppPercent, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Proof, Reserve, Setpoint,
+};
 use powerwall_server::settings::{Inputs, RsaKey, Settings};
 use powerwall_server::simulator::{
     Fault, GatewayHandle, OrderFault, Orders, Registration, Role, SiteKind, SiteOptions,
@@ -344,4 +347,166 @@ async fn what_cannot_be_done_is_not_offered() {
     for house in [wifi, basic, inverter] {
         assert_eq!(house.orders(), NONE);
     }
+}
+
+/// What the readings show after a poll.
+async fn readings(house: &mut House) -> std::sync::Arc<powerwall_server::model::Readings> {
+    let source = house.link.poll().await.unwrap();
+    powerwall_server::model::Telemetry::new(source, Default::default()).readings.clone()
+}
+
+async fn carry(house: &mut House, order: &Order) -> &'static str {
+    word(&house.link.carry_out(order, LIMIT).await)
+}
+
+async fn shows(house: &mut House, order: &Order) -> (&'static str, String) {
+    let read = house.link.read_back(order).await;
+    assert_eq!(read.problem, None);
+    (read.shows.as_ref().map_or("nothing", Outcome::word), read.instead.unwrap_or_default())
+}
+
+#[actix_web::test]
+async fn every_reserve_is_read_as_it_was_written_over_every_link() {
+    for mut house in both().await {
+        for percent in 0..=100 {
+            let said = word(&house.order(percent.into()).await);
+            assert!(["accepted", "stored"].contains(&said), "{percent}: {said}");
+            let source = house.link.read_back(&reserve(percent.into())).await.source.unwrap();
+            let telemetry = powerwall_server::model::Telemetry::new(source, Default::default());
+            let read = telemetry.readings.reserve.unwrap().to_app_reserve().0;
+            assert_eq!(read.round() as i32, percent, "reads back as {read}");
+            assert!((read - f64::from(percent)).abs() < 1e-9);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn several_settings_go_in_one_order_and_read_back() {
+    let mut house = House::v1r(SiteKind::Powerwall3).await;
+    let all = Order::Operation(Setpoint {
+        reserve: Reserve::new(AppPercent(40.0)),
+        mode: Some(Mode::Autonomous),
+        charging: Some(false),
+        export: Some(ExportRule::SolarOnly),
+    });
+    assert_eq!(carry(&mut house, &all).await, "accepted");
+    assert_eq!(shows(&mut house, &all).await.0, "stored");
+    assert_eq!(house.orders(), ONCE);
+    let read = readings(&mut house).await;
+    assert_eq!((read.mode.as_deref(), read.grid_charging), (Some("autonomous"), Some(false)));
+    assert_eq!(read.grid_export.as_deref(), Some("pv_only"));
+
+    // What gateways leave out because it is the default reads back all the same.
+    for order in [Order::Charging(true), Order::Export(ExportRule::BatteryAndSolar), Order::Charging(true)] {
+        let said = carry(&mut house, &order).await;
+        assert!(["accepted", "stored"].contains(&said), "{order}: {said}");
+        assert_eq!(shows(&mut house, &order).await.0, "stored", "{order}");
+    }
+    assert_eq!(house.orders(), Orders { received: 3, executed: 3 }, "what is stored is not sent");
+}
+
+#[actix_web::test]
+async fn half_an_order_is_called_that() {
+    for mut house in both().await {
+        house.wifi.set_order_fault(Some(OrderFault::HalfApplied));
+        let both = Order::Operation(Setpoint {
+            reserve: Reserve::new(AppPercent(40.0)),
+            mode: Some(Mode::Backup),
+            ..Setpoint::default()
+        });
+        assert_eq!(carry(&mut house, &both).await, "accepted");
+        let (shown, instead) = shows(&mut house, &both).await;
+        assert_eq!(shown, "nothing");
+        assert!(instead.contains("only a part of it: mode self_consumption"), "{instead}");
+    }
+}
+
+#[actix_web::test]
+async fn the_customer_api_takes_the_reserve_and_the_mode_and_says_so_of_everything_else() {
+    let mut house = House::customer().await;
+    let mode = Order::Mode(Mode::Backup);
+    assert_eq!((carry(&mut house, &mode).await, shows(&mut house, &mode).await.0), ("accepted", "stored"));
+    assert_eq!((house.wifi.mode(), house.wifi.reserve().0), ("backup", 24.0));
+    for order in [
+        Order::Charging(true),
+        Order::Export(ExportRule::Nothing),
+        Order::Islanding(Islanding::OffGrid),
+        Order::MaxBackup(MaxBackup::Cancel),
+        Order::Resume,
+        Order::Operation(Setpoint { charging: Some(true), ..reserve(50.0).setpoint().unwrap() }),
+    ] {
+        assert_eq!(carry(&mut house, &order).await, "not_sent", "{order}");
+    }
+    assert_eq!(house.orders(), ONCE);
+}
+
+#[actix_web::test]
+async fn islanding_counts_by_the_contactor() {
+    let mut house = House::v1r(SiteKind::Powerwall3).await;
+    assert_eq!(readings(&mut house).await.contactor_closed, Some(true));
+    assert_eq!(carry(&mut house, &Order::Islanding(Islanding::OffGrid)).await, "accepted");
+    assert!(house.wifi.is_off_grid());
+    assert_eq!(shows(&mut house, &Order::Islanding(Islanding::OffGrid)).await.0, "in_effect");
+    assert_eq!(shows(&mut house, &Order::Islanding(Islanding::OnGrid)).await.0, "nothing");
+    assert_eq!(readings(&mut house).await.contactor_closed, Some(false));
+    assert_eq!(carry(&mut house, &Order::Islanding(Islanding::OnGrid)).await, "accepted");
+    assert_eq!(readings(&mut house).await.contactor_closed, Some(true));
+    assert_eq!(house.orders(), Orders { received: 2, executed: 2 });
+}
+
+#[actix_web::test]
+async fn a_battery_runs_as_dispatched_until_it_resumes() {
+    let mut house = House::v1r(SiteKind::Powerwall3).await;
+    let dispatch = |watts| Order::Dispatch(Dispatch::new(watts, 3600).unwrap());
+    assert_eq!(carry(&mut house, &dispatch(-3210.0)).await, "accepted");
+    assert_eq!(readings(&mut house).await.power.battery.unwrap().as_f64(), -3210.0);
+    assert_eq!(carry(&mut house, &Order::Resume).await, "accepted");
+    assert_ne!(readings(&mut house).await.power.battery.unwrap().as_f64(), -3210.0);
+    assert_eq!(carry(&mut house, &dispatch(50_000.0)).await, "refused");
+}
+
+#[actix_web::test]
+async fn max_backup_reads_back_from_the_list_and_a_lost_one_is_reported() {
+    let mut house = House::v1r(SiteKind::Powerwall3).await;
+    let schedule = |seconds| Order::MaxBackup(MaxBackup::Schedule(BackupWindow::new(None, seconds).unwrap()));
+    assert_eq!(carry(&mut house, &Order::MaxBackup(MaxBackup::Cancel)).await, "stored", "there is none");
+    assert_eq!(carry(&mut house, &schedule(7200)).await, "accepted");
+    assert_eq!(shows(&mut house, &schedule(7200)).await.0, "stored");
+    assert_eq!(shows(&mut house, &schedule(3600)).await.0, "nothing");
+
+    // The former one has to be cancelled first. If the new one is refused then, it is gone.
+    house.wifi.set_order_fault(Some(OrderFault::HalfApplied));
+    let carried = house.link.carry_out(&schedule(3600), LIMIT).await;
+    let End::Outcome(Outcome::Refused(why)) = carried.end else { panic!("{carried:?}") };
+    assert!(why.message.contains("has been cancelled"), "{why:?}");
+    house.wifi.set_order_fault(None);
+    assert_eq!(shows(&mut house, &Order::MaxBackup(MaxBackup::Cancel)).await.0, "stored");
+    assert_eq!(carry(&mut house, &schedule(3600)).await, "accepted");
+    assert_eq!(carry(&mut house, &Order::MaxBackup(MaxBackup::Cancel)).await, "accepted");
+    assert_eq!(shows(&mut house, &Order::MaxBackup(MaxBackup::Cancel)).await.0, "stored");
+}
+
+#[actix_web::test]
+async fn an_order_whose_answer_is_lost_or_comes_twice_is_sent_once() {
+    for fault in [Fault::ResetAt(0), Fault::Twice, Fault::Hang] {
+        let mut house = House::v1r(SiteKind::Powerwall3).await;
+        house.address().set_for(Role::Order, fault.clone());
+        let said = carry(&mut house, &Order::Islanding(Islanding::OffGrid)).await;
+        let expected = if fault == Fault::Twice { "accepted" } else { "unknown" };
+        assert_eq!(said, expected, "{fault:?}");
+        assert_eq!(house.orders(), ONCE, "{fault:?}");
+        assert_eq!(readings(&mut house).await.contactor_closed, Some(false), "{fault:?}");
+    }
+}
+
+#[actix_web::test]
+async fn what_the_firmware_does_not_have_is_not_offered_again() {
+    let mut house = House::v1r(SiteKind::Powerwall3).await;
+    house.wifi.set_order_fault(Some(OrderFault::NotImplemented));
+    assert_eq!(carry(&mut house, &Order::Resume).await, "refused");
+    let why = house.link.can_take(OrderKind::Resume).unwrap_err();
+    assert_eq!(why.obstacle, Obstacle::Firmware);
+    assert_eq!(carry(&mut house, &Order::Resume).await, "not_sent");
+    assert!(house.link.can_take(OrderKind::Reserve).is_ok());
+    assert_eq!(house.orders().received, 1);
 }

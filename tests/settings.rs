@@ -8,7 +8,7 @@ use powerwall_server::cli::{Cli, check_config};
 use powerwall_server::model::{LinkKind, mode_name};
 use powerwall_server::settings::{
     AllowedOrigins, AuthMode, BrokerTls, CertificatePolicy, Inputs, Layout, LinkConfig, MqttSettings,
-    QuerySet, Settings,
+    QuerySet, Secret, Settings, TokenSource,
 };
 use proptest::prelude::*;
 
@@ -48,12 +48,7 @@ fn one_gateway_from_the_environment() {
 fn nothing_configured_is_no_mistake() {
     assert!(load(&[]).unwrap().gateways.is_empty());
     assert!(load(&[("PW_HOST", "  "), ("PW_PORT", ""), ("PW_DEBUG", " # off")]).unwrap().gateways.is_empty());
-    assert!(
-        load(&[("pw_host", "lower.case"), ("PORT", "1"), ("HOST", "x"), ("GATEWAYS", "[")])
-            .unwrap()
-            .gateways
-            .is_empty()
-    );
+    assert!(load(&[("PORT", "1"), ("HOST", "x"), ("GATEWAYS", "[")]).unwrap().gateways.is_empty());
 }
 
 #[test]
@@ -146,12 +141,51 @@ fn a_host_and_the_customer_password_mean_the_customer_api() {
 
 #[test]
 fn modes_are_recognised_and_those_to_come_are_announced() {
-    let cases = [(r#""email":"a@b.c""#, LinkKind::Cloud), (r#""fleetapi":true"#, LinkKind::FleetApi)];
-    for (keys, kind) in cases {
-        let settings = load(&[("PW_GATEWAYS", &format!(r#"[{{"id":"a",{keys}}}]"#))]).unwrap();
-        assert_eq!(settings.gateways[0].link, LinkConfig::Unsupported(kind), "{keys}");
-        assert_eq!(settings.warnings.len(), 1, "{keys}");
-    }
+    let settings = load(&[("PW_GATEWAYS", r#"[{"id":"a","email":"a@b.c"}]"#)]).unwrap();
+    assert_eq!(settings.gateways[0].link, LinkConfig::Unsupported(LinkKind::Cloud));
+    assert_eq!(settings.warnings.len(), 1);
+}
+
+#[test]
+fn fleetapi_needs_tokens_from_a_file_or_from_a_provider() {
+    let fleet = |keys: &str, variables: &[(&str, &str)]| {
+        let list = format!(r#"[{{"id":"a",{keys}}}]"#);
+        let variables = [&[("PW_GATEWAYS", list.as_str()), ("PW_AUTH_PATH", "/auth")], variables].concat();
+        load(&variables).map(|mut settings| match settings.gateways.remove(0).link {
+            LinkConfig::Fleet(config) => (config, settings.warnings),
+            other => panic!("{other:?}"),
+        })
+    };
+    let (config, warnings) = fleet(r#""fleetapi":true,"siteid":"12 ""#, &[]).unwrap();
+    assert_eq!(config.account.source, TokenSource::File("/auth/.pypowerwall.fleetapi".into()));
+    assert_eq!((config.site, config.interval.as_secs(), warnings.len()), (Some(12), 60, 0));
+    assert_eq!(config.account.base, None);
+
+    let keys = r#""fleet_base":"https://api.tessie.com","fleet_token":"t","interval":30"#;
+    let (config, warnings) = fleet(keys, &[("PW_FLEET_BUDGET", "500")]).unwrap();
+    assert_eq!(config.account.source, TokenSource::Pasted(Secret::new("t")));
+    assert_eq!((config.account.budget, config.interval.as_secs(), warnings.len()), (Some(500), 30, 1));
+
+    let refused = |keys: &str| fleet(keys, &[]).unwrap_err();
+    assert!(refused(r#""fleet_token":"secret~t""#).contains("fleet_base: missing"));
+    assert!(!refused(r#""fleet_token":"secret~t""#).contains("secret~t"));
+    assert!(refused(r#""fleetapi":true,"siteid":"home""#).contains("siteid: expected the number"));
+    assert!(refused(r#""fleetapi":true,"fleet_base":"http://x""#).contains("https://"));
+}
+
+#[test]
+fn without_a_host_the_token_file_decides_and_hybrid_puts_the_cloud_behind_a_local_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    assert!(load(&[("PW_AUTH_PATH", path)]).unwrap().gateways.is_empty());
+    std::fs::write(folder.path().join(".pypowerwall.fleetapi"), "{}").unwrap();
+    let settings = load(&[("PW_AUTH_PATH", path), ("PW_SITEID", "7")]).unwrap();
+    assert_eq!(settings.gateways[0].link.kind(), LinkKind::FleetApi);
+
+    let local = [("PW_AUTH_PATH", path), ("PW_HOST", "h"), ("PW_GW_PWD", "p"), ("PW_CLOUD_HYBRID", "yes")];
+    let gateway = load(&local).unwrap().gateways.remove(0);
+    assert_eq!(mode_name(&gateway.facts.links), "tedapi+fleet_api");
+    assert_eq!(gateway.standby.len(), 1);
 }
 
 const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4096.pem");
@@ -499,4 +533,154 @@ fn trusted_proxies_are_addresses_and_networks() {
         assert!(problems.contains("PW_TRUSTED_PROXIES") && problems.contains(odd), "{problems}");
     }
     assert!(load(&[("PW_CONNECTIONS_PER_ADDRESS", "0")]).is_err());
+}
+
+/// A password as it would be sent.
+fn password_of(settings: &Settings) -> &str {
+    match &settings.gateways[0].link {
+        LinkConfig::Local(config) => config.password.expose(),
+        link => panic!("{link:?}"),
+    }
+}
+
+#[test]
+fn what_is_typed_without_quotes_is_taken_as_it_is_spelled() {
+    for text in ["12E45", "1e5", "0x1F3", "0o17", "1.50", "+1234", "0123", "-0"] {
+        let yaml = format!("gateways: [{{id: home, host: h, password: {text}, siteid: {text}}}]");
+        let file = file(&yaml);
+        let settings = load(&[("PW_CONFIG", file.path().to_str().unwrap())]).unwrap();
+        assert_eq!(password_of(&settings), text);
+        assert_eq!(settings.gateways[0].facts.site_id.as_deref(), Some(text));
+    }
+    let json = r#"[{"id":"home","host":"h","password":12E45}]"#;
+    assert_eq!(password_of(&load(&[("PW_GATEWAYS", json)]).unwrap()), "12E45");
+    let twice = r#"[{"id":"home","host":"h","password":"x","host":"i"}]"#;
+    let problems = load(&[("PW_GATEWAYS", twice)]).unwrap_err();
+    assert!(problems.contains("the key \"host\" is given twice"), "{problems}");
+    for (yaml, expected) in [
+        ("gateways: [{id: home, host: h, password: true}]", "password: expected a text in quotes"),
+        ("gateways:\n\t- id: home\n", "YAML takes no tab"),
+        ("gateways: []\ngateways: []\n", "the key \"gateways\" is given twice (line 2)"),
+    ] {
+        let file = file(yaml);
+        let problems = load(&[("PW_CONFIG", file.path().to_str().unwrap())]).unwrap_err();
+        assert!(problems.contains(expected), "{problems}");
+    }
+}
+
+#[test]
+fn merge_keys_of_a_file_count() {
+    let yaml = "gateways:\n  - &first\n    id: one\n    host: 127.0.0.1:21606\n    password: FGHIJ\n    \
+        timezone: Europe/Berlin\n  - <<: *first\n    id: two\n";
+    let file = file(yaml);
+    let gateways = load(&[("PW_CONFIG", file.path().to_str().unwrap())]).unwrap().gateways;
+    let facts: Vec<_> = gateways.iter().map(|gateway| gateway.facts.clone()).collect();
+    assert_eq!((facts[0].id.as_str(), facts[1].id.as_str()), ("one", "two"));
+    assert_eq!((&facts[0].host, facts[0].port), (&facts[1].host, facts[1].port));
+    assert_eq!(facts[1].timezone.as_deref(), Some("Europe/Berlin"));
+}
+
+#[test]
+fn a_secret_is_one_line_of_what_can_be_typed() {
+    let from_file = |bytes: &[u8]| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let path = file.path().to_str().unwrap();
+        load(&[("PW_HOST", "h"), ("PW_PASSWORD_FILE", path)])
+    };
+    for bytes in [&b"FGHIJ"[..], b"FGHIJ\r\n", b"\xef\xbb\xbfFGHIJ\n", b" FGHIJ \n\n"] {
+        assert_eq!(password_of(&from_file(bytes).unwrap()), "FGHIJ", "{bytes:?}");
+    }
+    for (bytes, expected) in [
+        (&b"FGHIJ\nsecond line\n"[..], "has more than one line"),
+        (b"FGH\0IJ", "has the character U+0000"),
+        (b"FG\x1bHIJ", "has the character U+001B"),
+        (b"FGHIJ\xff", "not UTF-8"),
+        (b"\xef\xbb\xbf\n", "is empty"),
+    ] {
+        let problems = from_file(bytes).unwrap_err();
+        assert!(problems.starts_with("PW_PASSWORD_FILE: ") && problems.contains(expected), "{problems}");
+        assert!(!problems.contains("FG"), "{problems}");
+    }
+    for (variables, place) in [
+        (&[("PW_HOST", "h"), ("PW_PASSWORD", "FGH\u{1}IJ")][..], "PW_PASSWORD: has the character U+0001"),
+        (&[("PW_HOST", "h"), ("PW_PASSWORD", "FGH\nIJ")], "PW_PASSWORD: has more than one line"),
+        (
+            &[("PW_GATEWAYS", r#"[{"id":"a","host":"h","gw_pwd":"FGH\u0000IJ"}]"#)],
+            "PW_GATEWAYS[0].gw_pwd: has the character U+0000",
+        ),
+    ] {
+        let problems = load(variables).unwrap_err();
+        assert!(problems.contains(place) && !problems.contains("FGH"), "{problems}");
+    }
+}
+
+#[test]
+fn quotes_that_a_launcher_kept_are_warned_about() {
+    let quoted = [("PW_HOST", "h"), ("PW_PASSWORD", "\"FGHIJ\"")];
+    let settings = load(&quoted).unwrap();
+    assert_eq!(password_of(&settings), "\"FGHIJ\"", "it may be meant");
+    let warned = settings.warnings.iter().find(|warning| warning.starts_with("PW_PASSWORD begins")).unwrap();
+    assert!(warned.contains("--env-file") && !warned.contains("FGHIJ"), "{warned}");
+    let problems = load(&[("PW_GATEWAYS", "'[]'")]).unwrap_err();
+    assert!(problems.contains("it is in quotes that do not belong to it"), "{problems}");
+}
+
+#[test]
+fn variables_that_kubernetes_sets_for_services_are_none_of_ours() {
+    let settings = load(&[
+        ("PW_HOST", "192.168.91.1"),
+        ("PW_GW_PWD", "ABCDEFGHIJ"),
+        ("MQTT_PORT", "tcp://10.43.7.8:1883"),
+        ("MQTT_SERVICE_HOST", "10.43.7.8"),
+        ("MQTT_SERVICE_PORT_MQTT", "1883"),
+        ("MQTT_PORT_1883_TCP_ADDR", "10.43.7.8"),
+        ("PW_PORT", "tcp://10.43.7.9:8675"),
+        ("PW_S_PORT", "udp://10.43.7.9:8675"),
+    ])
+    .unwrap();
+    assert_eq!((settings.http.port, settings.mqtt.port), (8675, 1883));
+    let of_kubernetes = settings.warnings.iter().filter(|warning| warning.contains("Kubernetes"));
+    assert_eq!(of_kubernetes.count(), 6, "{:?}", settings.warnings);
+    assert!(load(&[("PW_PORT", "http://x")]).is_err());
+}
+
+#[test]
+fn names_count_in_any_case_and_new_ones_before_old_ones() {
+    let settings = load(&[("pw_host", "h"), ("Pw_Password", "FGHIJ"), ("mqtt_host", "broker")]).unwrap();
+    assert_eq!((password_of(&settings), settings.mqtt.host.as_deref()), ("FGHIJ", Some("broker")));
+    let both = load(&[("PW_HOST", "right"), ("pw_host", "wrong"), ("PW_PASSWORD", "x")]).unwrap();
+    assert_eq!(both.gateways[0].facts.host.as_deref(), Some("right"));
+    assert_eq!(both.warnings, ["pw_host has no effect: PW_HOST is set as well"]);
+    let lower = load(&[("pw_config", "/no/such/file")]).unwrap();
+    assert_eq!(lower.warnings, ["pw_config has no effect: only PW_CONFIG in upper case is read"]);
+
+    for names in [["PW_AUTHPATH", "PW_AUTH_PATH"], ["PW_AUTH_PATH", "PW_AUTHPATH"]] {
+        let variables = names.map(|name| (name, if name == "PW_AUTHPATH" { "/old" } else { "/new" }));
+        let memory = load(&variables).unwrap().polling.memory.unwrap();
+        assert_eq!(memory, std::path::Path::new("/new"), "{names:?}");
+    }
+}
+
+#[test]
+fn a_tilde_in_a_path_is_the_folder_of_the_user() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("password"), "FGHIJ\n").unwrap();
+    let at = home.path().to_str().unwrap();
+    let settings = load(&[
+        ("PW_HOST", "h"),
+        ("PW_PASSWORD_FILE", "~/password"),
+        ("HOME", at),
+        ("PW_AUTH_PATH", "~"),
+        ("PW_TIMESERIES_PATH", "~/t.db"),
+    ])
+    .unwrap();
+    assert_eq!(password_of(&settings), "FGHIJ");
+    assert_eq!(settings.polling.memory.as_deref(), Some(home.path()));
+    assert_eq!(settings.store.unwrap(), home.path().join("t.db"));
+    let list = r#"[{"id":"a","host":"h","password":"x","authpath":"~/a"}]"#;
+    let settings = load(&[("PW_GATEWAYS", list), ("HOME", at)]).unwrap();
+    let session = settings.gateways[0].state_file.clone().unwrap();
+    assert!(session.starts_with(home.path().join("a")), "{session:?}");
+    assert_eq!(load(&[("PW_AUTH_PATH", "~")]).unwrap().polling.memory.unwrap(), std::path::Path::new("~"));
 }

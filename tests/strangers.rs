@@ -16,7 +16,7 @@ use powerwall_server::cli::healthcheck;
 use powerwall_server::client::{Network, TrustedProxies};
 use powerwall_server::connections::Limits;
 use powerwall_server::model::Freshness::Live;
-use powerwall_server::settings::{HttpSettings, RateLimit, Secret};
+use powerwall_server::settings::{Access, HttpSettings, RateLimit, Secret};
 use powerwall_server::simulator::SiteKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -31,6 +31,13 @@ fn short() -> Limits {
 async fn outputs(http: HttpSettings, limits: Limits) -> Outputs {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     Outputs::limited(vec![snapshot("home", &telemetry, Live)], http, limits)
+}
+
+/// Outputs that take orders from who knows `right`.
+async fn guarded(http: HttpSettings) -> Outputs {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let access = Access::owned_by(Secret::new("right"));
+    Outputs::accessed(vec![snapshot("home", &telemetry, Live)], http, access)
 }
 
 /// A reverse proxy on this machine.
@@ -242,8 +249,7 @@ async fn behind_a_trusted_proxy_everybody_is_somebody_else() {
 
 #[actix_web::test]
 async fn without_a_trusted_proxy_nobody_is_somebody_else() {
-    let settings = HttpSettings { control_secret: Some(Secret::new("right")), ..http() };
-    let app = outputs(settings, Limits::default()).await;
+    let app = guarded(http()).await;
     for guess in 0..5 {
         let forwarded = format!("9.9.9.{guess}");
         let headers = [("authorization", "wrong"), ("x-forwarded-for", forwarded.as_str())];
@@ -255,9 +261,7 @@ async fn without_a_trusted_proxy_nobody_is_somebody_else() {
 
 #[actix_web::test]
 async fn guesses_are_counted_by_whom_the_proxy_names() {
-    let secret = Some(Secret::new("right"));
-    let settings = HttpSettings { control_secret: secret, trusted_proxies: loopback(), ..http() };
-    let app = outputs(settings, Limits::default()).await;
+    let app = guarded(HttpSettings { trusted_proxies: loopback(), ..http() }).await;
     let order = async |token: &str, client: &str| {
         let headers = [("authorization", token), ("x-forwarded-for", client)];
         app.send(Method::POST, "/health/reset", &headers).await.status

@@ -166,7 +166,8 @@ const RSA_KEY: &str = "tests/fixtures/v1r/key-4096.pem";
 
 #[test]
 fn what_is_known_is_in_the_table_or_ours() {
-    const OURS: [&str; 15] = [
+    const OURS: [&str; 23] = [
+        "PW_ANONYMOUS",
         "PW_GW_PWD_FILE",
         "PW_PASSWORD_FILE",
         "PW_CONTROL_SECRET_FILE",
@@ -182,6 +183,13 @@ fn what_is_known_is_in_the_table_or_ours() {
         "PW_CONNECTIONS_PER_ADDRESS",
         "MQTT_LAYOUT",
         "PW_FRAME_ANCESTORS",
+        "PW_FLEET_BASE",
+        "PW_FLEET_TOKEN",
+        "PW_FLEET_TOKEN_FILE",
+        "PW_FLEET_AUTH",
+        "PW_FLEET_CA",
+        "PW_FLEET_BUDGET",
+        "PW_FLEET_INTERVAL",
     ];
     let in_table = |name: &str| TABLE.iter().any(|(known, ..)| *known == name);
     let stray: Vec<_> = VARIABLES.iter().map(|(name, _)| *name).filter(|name| !in_table(name)).collect();

@@ -7,8 +7,9 @@ use std::io::Read;
 use actix_web::http::Method;
 use common::{Answer, Outputs, SECOND, http, snapshot, telemetry};
 use flate2::read::GzDecoder;
-use powerwall_server::model::Aggregate;
+use powerwall_server::link::local::answers::{CustomerAnswers, Endpoint};
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
+use powerwall_server::model::{Adjustments, Aggregate, Telemetry};
 use powerwall_server::settings::{AllowedOrigins, HttpSettings, Style};
 use powerwall_server::simulator::SiteKind;
 use serde_json::{Value, json};
@@ -376,5 +377,90 @@ async fn other_origins_read_as_far_as_the_settings_allow() {
         let preflight = app.send(Method::OPTIONS, "/soe", &asked).await;
         assert_eq!(preflight.status == 200, expected.is_some(), "{origin}");
         assert_eq!(preflight.header("access-control-allow-origin"), expected, "{origin}");
+        for names in ["x-grafana-device-id", "x-requested-with,cache-control"] {
+            let asked = [asked[0], asked[1], ("access-control-request-headers", names)];
+            let preflight = app.send(Method::OPTIONS, "/soe", &asked).await;
+            let allowed = preflight.header("access-control-allow-headers");
+            assert_eq!(allowed, expected.map(|_| names), "{origin}");
+        }
     }
+}
+
+/// What a gateway with the customer API is known by, from the bodies of some of its endpoints.
+fn customer(answers: &[(Endpoint, &'static str)]) -> std::sync::Arc<Telemetry> {
+    let mut known = CustomerAnswers::default();
+    for (endpoint, body) in answers {
+        known.accept(*endpoint, body.as_bytes().into()).unwrap();
+    }
+    Telemetry::new(std::sync::Arc::new(known), Adjustments::default())
+}
+
+const METERS: &str = r#"{"site":{"instant_power":72},"battery":{"instant_power":-0},
+    "load":{"instant_power":500},"solar":{"instant_power":428},
+    "generator":{"instant_power":1500,"energy_exported":7}}"#;
+
+#[actix_web::test]
+async fn what_a_gateway_does_not_say_is_answered_as_by_the_server_before() {
+    let basic_lan = customer(&[(Endpoint::Aggregates, METERS)]);
+    for freshness in [Live, Stale] {
+        let app = Outputs::of(vec![snapshot("home", &basic_lan, freshness)]);
+        for path in ["/api/status", "/pw/status", "/api/gateways/home/api/status"] {
+            let status = app.json(path).await;
+            assert_eq!(status.as_object().unwrap().len(), 12, "{path}: {status}");
+            assert_eq!(status["version"], "Unknown", "{path}");
+        }
+        assert_eq!(app.json("/pw/version").await, json!({ "version": "Unknown", "vint": 0 }));
+        assert_eq!(app.json("/version").await, json!({ "version": "SolarOnly", "vint": 0 }));
+        assert_eq!(app.json("/pw/vitals").await, json!({}));
+        assert_eq!(app.get("/vitals").await.body, "null", "as the proxy has it");
+        assert_eq!(app.json("/api/aggregate/strings").await, json!({ "home": {} }));
+        assert_eq!(app.json("/aggregates").await["battery"]["instant_power"].to_string(), "0");
+        assert!(app.get("/csv").await.body.starts_with(b"72.00,500.00,428.00,0.00,"));
+    }
+    let old = customer(&[
+        (Endpoint::Aggregates, METERS),
+        (Endpoint::Status, r#"{"din":"1--2","version":"21.44 a"}"#),
+        (Endpoint::StateOfEnergy, r#"{"percentage":42.5}"#),
+        (Endpoint::GridStatus, r#"{"grid_status":"SystemGridConnected","grid_services_active":true}"#),
+    ]);
+    let app = Outputs::of(vec![snapshot("home", &old, Live)]);
+    let status = app.json("/api/status").await;
+    assert_eq!((&status["teg_type"], &status["can_reboot"]), (&json!("unknown"), &json!(true)));
+    assert_eq!(app.json("/alerts").await, json!(["GridServicesActive"]));
+    let raw = app.json("/api/gateways/home/api/system_status/soe").await;
+    assert_eq!(raw["percentage"], 42.5, "as the gateway counts");
+    assert_ne!(app.json("/api/system_status/soe").await["percentage"], 42.5);
+}
+
+#[actix_web::test]
+async fn a_generator_that_is_metered_has_its_place() {
+    let app = Outputs::of(vec![snapshot("home", &customer(&[(Endpoint::Aggregates, METERS)]), Live)]);
+    let state = app.json("/api/live").await;
+    assert_eq!(state["state"]["gateway/home/meters"]["generator"]["power"], 1500);
+    let text = |answer: Answer| String::from_utf8(answer.body.to_vec()).unwrap();
+    let page = text(app.get("/metrics").await);
+    assert!(page.contains(r#"powerwall_power_watts{gateway="home",meter="generator"} 1500"#), "{page}");
+    let none = telemetry(SiteKind::Powerwall3).await;
+    let page = text(Outputs::of(vec![snapshot("home", &none, Live)]).get("/metrics").await);
+    assert!(!page.contains("generator"), "{page}");
+}
+
+#[actix_web::test]
+async fn legacy_zeros_are_back_everywhere_but_for_the_grid() {
+    let adjustments = Adjustments { legacy_zeros: true, ..Adjustments::default() };
+    let known = telemetry(SiteKind::Powerwall2).await;
+    let zeros = Telemetry::new(known.answers().clone(), adjustments);
+    let app = Outputs::polled_with(vec![snapshot("home", &zeros, Live)], adjustments);
+    let pod = app.json("/pod").await;
+    for flag in ["POD_ActiveHeating", "POD_enable_line", "off_grid", "backup_ready"] {
+        assert!(pod[format!("PW1_{flag}")].is_number(), "{flag}");
+    }
+    let status = app.json("/api/system_status").await;
+    assert_eq!((&status["battery_target_power"], &status["auxiliary_load"]), (&json!(0), &json!(0)));
+    let app = Outputs::polled_with(vec![snapshot("home", &zeros, Expired)], adjustments);
+    assert_eq!(app.json("/json").await["grid_status"], Value::Null, "no power cut");
+    assert_eq!(app.json("/json").await["home"], 0);
+    assert_eq!(app.get("/csv/v2").await.body, "0.00,0.00,0.00,0.00,0.00,,0\n");
+    assert_eq!(app.json("/api/aggregate/power").await["site"], 0);
+    assert_eq!(app.json("/api/aggregate/battery").await["total_capacity"], 0);
 }

@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn every_line_about_a_gateway_names_it() {
-        /// The only lines there that are about all gateways.
-        const OF_ALL: [&str; 1] = ["large answers get no thread of their own"];
+        /// The only lines there that are about all gateways, or about all of an account.
+        const OF_ALL: [&str; 2] = ["large answers get no thread of their own", "the Tesla account"];
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut lines = 0;
         for path in ["link", "gateway", "supervisor"].into_iter().flat_map(|room| sources(&source.join(room)))

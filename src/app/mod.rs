@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 use crate::board::Board;
 use crate::connections::{Connections, Limits, default_gateway};
+use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::gateway::order_log::JournalLog;
@@ -34,10 +35,10 @@ use crate::settings::{LoggingSettings, Settings};
 use crate::store::journal::Journal;
 use crate::supervisor::{Configure, LinkFactory, Supervisor};
 use crate::tls::{TlsError, server_config};
-use crate::{live, mqtt, web};
+use crate::{live, mqtt, observer, web};
 
 /// Everything that shows or sends on what the boards hold. What answers requests is asked in this order.
-const OUTPUTS: [Start; 3] = [live::start, web::start, mqtt::start];
+const OUTPUTS: [Start; 4] = [live::start, web::start, mqtt::start, observer::start];
 
 /// Two serve a house, and a small computer keeps its other cores.
 const WORKERS: usize = 2;
@@ -69,6 +70,8 @@ pub struct Service {
     pub addr: SocketAddr,
     /// What happened, kept over restarts.
     pub journal: Journal,
+    /// Who may do what; tokens can be given and taken back while the service runs.
+    control: Arc<Control>,
     /// What the log was started with, which a reload cannot change.
     logging: LoggingSettings,
     outputs: Vec<Box<dyn Output>>,
@@ -110,10 +113,14 @@ impl Service {
         let journal = storage::journal(settings.store.as_deref())?;
         storage::check(settings.polling.memory.clone());
         let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
+        let memories = Memories::default();
+        let control = Arc::new(Control::new(settings.access.clone(), journal.clone()));
         let surroundings = Surroundings {
+            accounts: memories.accounts.clone(),
             frames: Arc::new(Frames::new(directory.clone())),
             broker: Arc::new(Board::new(settings.mqtt.initial_status())),
             journal: journal.clone(),
+            control: control.clone(),
             directory: directory.clone(),
             seed,
             stall_limit: limits.stall,
@@ -130,7 +137,6 @@ impl Service {
 
         let gateways = Arbiter::new();
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
-        let memories = Memories::default();
         let order_log = Arc::new(JournalLog::new(journal.clone()));
         let connect: LinkFactory = Arc::new(move |gateway| connect_with(gateway, &memories));
         let supervisor = Supervisor::start_in_arbiter(&gateways.handle(), move |_| {
@@ -139,6 +145,7 @@ impl Service {
         Ok(Self {
             addr,
             journal,
+            control,
             logging: settings.logging,
             outputs,
             supervisor,
@@ -154,6 +161,7 @@ impl Service {
         if settings.logging != self.logging {
             warn!(event = "configuration"; "PW_DEBUG and PW_LOG_FORMAT take effect at the next start");
         }
+        self.control.tokens.replace(settings.access.clone());
         let change = Configure(settings.gateways.clone(), settings.polling.clone());
         if self.supervisor.send(change).await.is_err() {
             warn!(event = "configuration"; "the changed settings did not arrive; restart the service");

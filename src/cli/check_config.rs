@@ -5,7 +5,8 @@ use std::fmt::Write;
 use super::NO_GATEWAYS;
 use crate::model::mode_name;
 use crate::settings::{
-    AuthMode, CertificatePolicy, GatewaySettings, LinkConfig, QuerySet, Settings, TedapiConfig,
+    AuthMode, CertificatePolicy, GatewaySettings, LinkConfig, Origin, QuerySet, Settings, TedapiConfig,
+    TokenSource,
 };
 
 /// The report on valid settings.
@@ -58,6 +59,20 @@ fn describe(gateway: &GatewaySettings) -> String {
             let _ =
                 writeln!(text, "  customer API at {host}:{port}, password **********, session by {session}");
             let _ = writeln!(text, "  certificate: {}", accepted(&config.certificate));
+        }
+        LinkConfig::Fleet(config) => {
+            let account = &config.account;
+            let base =
+                account.base.as_ref().map_or("the region of the account".to_owned(), Origin::to_string);
+            let token = match &account.source {
+                TokenSource::Pasted(_) => "token **********".to_owned(),
+                TokenSource::File(file) => format!("tokens in {}", file.display()),
+            };
+            let seconds = config.interval.as_secs();
+            let _ = writeln!(text, "  FleetAPI at {base}, {token}, every {seconds} s");
+            if let Some(ledger) = &account.ledger {
+                let _ = writeln!(text, "  requests and cool-downs kept in {}", ledger.display());
+            }
         }
         LinkConfig::Unsupported(kind) => {
             let _ = writeln!(text, "  {}: not supported by this version", kind.name());

@@ -7,7 +7,7 @@ use actix::prelude::*;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::model::order::Request;
+use crate::model::order::{Mark, Request};
 use crate::model::{Order, OrderId, Snapshot, Standing};
 
 /// Asks the actor itself for its newest snapshot; an answer proves that the actor is alive.
@@ -26,13 +26,15 @@ pub struct CarryOut {
     pub confirmed: bool,
     /// For the journal: a person, a token by its name, an output. Never a secret.
     pub asked_by: String,
+    /// How it is known again if it is asked a second time.
+    pub mark: Option<Mark>,
 }
 
 impl CarryOut {
     /// What `request` asks, for `asked_by`.
     pub fn new(request: Request, asked_by: impl Into<String>) -> Self {
         let Request { order, lease, confirmed } = request;
-        Self { order, lease, confirmed, asked_by: asked_by.into() }
+        Self { order, lease, confirmed, asked_by: asked_by.into(), mark: None }
     }
 }
 
@@ -43,6 +45,8 @@ pub struct Receipt {
     /// What is carried out: a hold has become a reserve.
     pub order: Order,
     pub standing: watch::Receiver<Standing>,
+    /// When it might be taken, if it was not because of a pause.
+    pub retry_after: Option<Duration>,
 }
 
 impl Receipt {

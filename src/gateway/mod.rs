@@ -3,6 +3,9 @@
 //! Each [`GatewayActor`] owns everything of one gateway and nothing of another. Nobody reaches into it: it is
 //! reached by its [`messages`], and what it knows stands on its [`Board`].
 
+mod absence;
+mod guard;
+pub mod leases;
 pub mod messages;
 mod numbers;
 pub mod order_book;
@@ -10,6 +13,7 @@ pub mod order_log;
 pub mod orders;
 pub(crate) mod outage;
 mod pace;
+mod recall;
 mod retry;
 mod ticks;
 
@@ -29,6 +33,7 @@ use crate::model::{
     Telemetry, Ttl,
 };
 use crate::pause::{Growth, Pause};
+use absence::Absence;
 use messages::{GetSnapshot, Stop};
 use orders::Desk;
 use outage::OutageLog;
@@ -44,7 +49,7 @@ const CRASH_REMEMBERED: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug)]
 pub struct GatewayPlan {
     pub facts: Arc<GatewayFacts>,
-    /// `PW_CACHE_EXPIRE`
+    /// `PW_CACHE_EXPIRE`, or what the link wants
     pub interval: Duration,
     /// Where in the interval this gateway's ticks lie, so that many gateways are not asked at the same
     /// moment.
@@ -55,6 +60,8 @@ pub struct GatewayPlan {
     pub adjustments: Adjustments,
     /// Makes this gateway's pauses its own.
     pub seed: u64,
+    /// How long the contactor is left alone after an order moved it; 0: not at all.
+    pub islanding_cooldown: Duration,
     /// Where the numbers of its units are kept over restarts; `None`: nowhere.
     pub numbers: Option<PathBuf>,
 }
@@ -74,6 +81,8 @@ pub struct GatewayActor {
     pace: Pace,
     /// What the log knows of the present outage.
     outage: OutageLog,
+    /// Whether it may be away, and when a bare connection is tried.
+    absence: Absence,
     /// When the next poll starts; `None`: never again.
     due: Option<Instant>,
     /// Whether slow data may be due; only asked for after a good poll.
@@ -96,8 +105,11 @@ impl GatewayActor {
     pub fn new(plan: GatewayPlan, link: Box<dyn Link>, board: Arc<Board<Snapshot>>) -> Self {
         let newest = Snapshot::clone(&board.read());
         let now = Instant::now();
+        let ticks = Ticks::new(now + plan.phase, plan.interval);
+        let failed_as = newest.health.last_error.as_ref().map(|error| error.kind);
         Self {
-            ticks: Ticks::new(now + plan.phase, plan.interval),
+            absence: Absence::continued(plan.seed, failed_as, ticks.next_after(now)),
+            ticks,
             retry: RetrySchedule::new(newest.health.consecutive_failures, plan.seed),
             due: newest.health.next_attempt.or(Some(now)),
             outage: OutageLog::default(),
@@ -172,11 +184,14 @@ impl GatewayActor {
             self.poll(ctx);
         } else if self.may_refresh && !self.slow_rest.rests(now) {
             self.refresh(ctx);
+        } else if let Some(limit) = self.knock_due(due, now) {
+            self.knock(limit, ctx);
         } else {
             if let Some(timer) = self.timer.take() {
                 ctx.cancel_future(timer);
             }
             let wake = self.orders_wake().map_or(due, |wake| wake.min(due));
+            let wake = self.absence.wake(now).map_or(wake, |knock| knock.min(wake));
             let pause = wake.saturating_duration_since(now);
             self.timer = Some(ctx.run_later(pause, |actor, ctx| actor.proceed(ctx)));
         }
@@ -258,6 +273,7 @@ impl GatewayActor {
         let health = &mut self.newest.health;
         self.outage.succeeded(&self.plan.facts.id, health, now - started, now);
         self.retry.reset(now);
+        self.absence.poll_succeeded(now);
         health.polls += 1;
         health.consecutive_failures = 0;
         health.failing_since = None;
@@ -270,7 +286,10 @@ impl GatewayActor {
         self.may_refresh = true;
         self.orders.has_answered = true;
         self.orders.book.polled();
-        self.newest.reading = Some(Reading { telemetry, taken: now, taken_at: unix_time() });
+        self.show_orders(&telemetry, started);
+        let age = telemetry.answers().age();
+        let taken = now.checked_sub(age).unwrap_or(now);
+        self.newest.reading = Some(Reading { telemetry, taken, taken_at: unix_time() - age.as_secs_f64() });
         self.note_link(None);
         self.publish();
     }
@@ -285,6 +304,7 @@ impl GatewayActor {
         let now = Instant::now();
         self.pace.note(true, now);
         let retry = self.retry.after(error, now);
+        self.absence.poll_failed(error, &self.ticks, now);
         let due = match retry {
             Retry::At(due) | Retry::CoolDown(due) => Some(due),
             Retry::Never => None,
@@ -369,6 +389,7 @@ impl GatewayActor {
     }
 
     fn publish(&mut self) {
+        self.newest.health.leases = self.orders.book.leases(|leases| leases.shown()).into();
         self.newest.sequence += 1;
         self.board.publish(Arc::new(self.newest.clone()));
     }
@@ -409,7 +430,7 @@ impl Actor for GatewayActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(predecessor) = self.predecessor.take() else {
-            self.open_orders();
+            self.open_orders(ctx);
             return self.proceed(ctx);
         };
         ctx.spawn(predecessor.send(Stop).into_actor(self).map(|_, actor, ctx| {
@@ -420,7 +441,7 @@ impl Actor for GatewayActor {
                 actor.newest.sequence = last;
                 actor.publish();
             }
-            actor.open_orders();
+            actor.open_orders(ctx);
             actor.proceed(ctx);
         }));
     }

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::model::{ErrorNote, Order, OrderId, Outcome, Standing};
+use super::leases::{Leases, LeftLease, Terms};
+use crate::model::{ErrorNote, Order, OrderId, OrderKind, Outcome, Present, Readings, Standing};
 
 /// Orders that may wait at the same time.
 const MOST_WAITING: usize = 8;
@@ -27,6 +28,10 @@ const LOOKS: [u64; 8] = [3, 10, 20, 35, 60, 95, 150, 240];
 struct Waiting {
     id: OrderId,
     order: Order,
+    /// Of its lease, if it is to hold for a time only.
+    terms: Option<Terms>,
+    /// Whether readings showed it before it was sent, so that they prove nothing afterwards.
+    shown_before: bool,
     /// Where the caller sees what becomes of it.
     standing: watch::Sender<Standing>,
     /// Whether the journal has it; it is not sent before.
@@ -51,6 +56,8 @@ struct Watched {
     order: Order,
     standing: watch::Sender<Standing>,
     sent: Instant,
+    /// As for [`Waiting`].
+    shown_before: bool,
     /// When it is read back next; `None`: the last time has begun.
     due: Option<Instant>,
 }
@@ -62,6 +69,21 @@ struct Book {
     underway: Option<Waiting>,
     /// The oldest first.
     watched: Vec<Watched>,
+    leases: Leases,
+    /// When an order to move the contactor was sent last.
+    islanded: Option<Instant>,
+    /// Whether what earlier runs of the program left has been taken up.
+    is_recalled: bool,
+}
+
+/// What earlier runs of the program left of a gateway's orders.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Left {
+    /// Orders without a last word, the oldest first.
+    pub unfinished: Vec<(OrderId, Order)>,
+    pub leases: Vec<LeftLease>,
+    /// How long ago an order to move the contactor was sent, if one was.
+    pub islanded: Option<Duration>,
 }
 
 /// What became of an order.
@@ -111,7 +133,13 @@ impl OrderBook {
     }
 
     /// Takes an order, unless too many wait.
-    pub fn add(&self, id: OrderId, order: Order, now: Instant) -> Option<watch::Receiver<Standing>> {
+    pub fn add(
+        &self,
+        id: OrderId,
+        order: Order,
+        terms: Option<Terms>,
+        now: Instant,
+    ) -> Option<watch::Receiver<Standing>> {
         let mut book = self.book();
         if book.waiting.len() >= MOST_WAITING {
             return None;
@@ -120,6 +148,8 @@ impl OrderBook {
         book.waiting.push_back(Waiting {
             id,
             order,
+            terms,
+            shown_before: false,
             standing,
             is_recorded: false,
             gives_up: now + PATIENCE,
@@ -152,36 +182,45 @@ impl OrderBook {
         expired.into_iter().map(|waiting| waiting.give_up(why)).collect()
     }
 
-    /// Takes out the order whose turn it is, to be sent at once.
-    pub fn begin(&self) -> Option<(OrderId, Order)> {
+    /// Takes out the order whose turn it is, to be sent at once. `is_shown`: whether readings show it
+    /// already.
+    pub fn begin(&self, is_shown: impl Fn(&Order) -> bool) -> Option<(OrderId, Order)> {
         let mut book = self.book();
         let may_go = |waiting: &Waiting| waiting.is_recorded && !waiting.waits_for_poll;
-        if book.underway.is_some() || !book.waiting.front().is_some_and(may_go) {
+        // Before, nobody knows what else may be under way.
+        if !book.is_recalled || book.underway.is_some() || !book.waiting.front().is_some_and(may_go) {
             return None;
         }
         book.underway = book.waiting.pop_front();
-        book.underway.as_ref().map(|waiting| (waiting.id, waiting.order.clone()))
+        let order = book.underway.as_mut()?;
+        order.shown_before = is_shown(&order.order);
+        Some((order.id, order.order.clone()))
     }
 
-    /// The order under way has come to this. It is read back if that can show more.
-    pub fn finish(&self, outcome: Outcome, now: Instant) -> Vec<Change> {
+    /// The order under way has come to this. It is read back if that can show more. `before`: the settings as
+    /// they were read just before.
+    pub fn finish(&self, outcome: Outcome, before: Option<&Present>, now: Instant) -> Vec<Change> {
         let mut book = self.book();
         let Some(mut order) = book.underway.take() else { return Vec::new() };
         let outcome = order.with_first_attempt(outcome);
         let mut changes = Vec::new();
+        if order.order.kind() == OrderKind::Islanding && !matches!(outcome, Outcome::NotSent(_)) {
+            book.islanded = Some(now);
+        }
         if !matches!(outcome, Outcome::NotSent(_) | Outcome::Refused(_)) {
             // What is read back from now on says nothing about former orders of its kind.
-            changes = book.leave(|watched| watched.order.kind() == order.order.kind());
+            changes = book.leave(|watched| order.order.replaces(&watched.order));
+            book.hold(&mut order, before, now);
         }
         if !outcome.is_open() {
             changes.push(order.end(outcome));
             return changes;
         }
         order.standing.send_replace(Standing { outcome: Some(outcome.clone()), is_final: false });
-        let Waiting { id, order, standing, .. } = order;
+        let Waiting { id, order, standing, shown_before, .. } = order;
         changes.push(Change { id, order: order.clone(), outcome, is_final: false });
         let due = Some(now + Duration::from_secs(LOOKS[0]));
-        book.watched.push(Watched { id, order, standing, sent: now, due });
+        book.watched.push(Watched { id, order, standing, sent: now, shown_before, due });
         if book.watched.len() > MOST_WATCHED {
             let oldest = book.watched[0].id;
             changes.extend(book.leave(|watched| watched.id == oldest));
@@ -205,6 +244,78 @@ impl OrderBook {
         order.gives_up = now + PATIENCE;
         book.waiting.push_front(order);
         Vec::new()
+    }
+
+    /// Readings that were begun at `begun` show `readings`. `is_same_link`: whether they came over the link
+    /// that was in use when an order was sent last; the settings that another one knows may be older.
+    pub fn seen(&self, readings: &Readings, begun: Instant, is_same_link: bool) -> Vec<Change> {
+        let mut book = self.book();
+        book.leases.seen(&Present::of(readings), begun);
+        let mut changes = Vec::new();
+        book.watched.retain(|watched| {
+            let are_settings = watched.order.setpoint().is_some();
+            let are_new = is_same_link && readings.supplements.iter().all(|from| from.taken > watched.sent);
+            let proves = match are_settings {
+                true => !watched.shown_before && are_new,
+                false => !watched.shown_before || watched.order.is_state_of_contactor(),
+            };
+            let is_later = watched.sent < begun;
+            let shown = watched.order.shown_in(readings).filter(|_| proves && is_later);
+            let Some(outcome) = shown else { return true };
+            settle(&watched.standing, outcome.clone());
+            let (id, order) = (watched.id, watched.order.clone());
+            changes.push(Change { id, order, outcome, is_final: true });
+            false
+        });
+        changes
+    }
+
+    /// Forgets everything, as a program that is killed does. For simulations.
+    pub fn forget(&self) {
+        *self.book() = Book::default();
+    }
+
+    /// Works on the leases.
+    pub fn leases<T>(&self, work: impl FnOnce(&mut Leases) -> T) -> T {
+        work(&mut self.book().leases)
+    }
+
+    /// When an order to move the contactor was sent last.
+    pub fn islanded(&self) -> Option<Instant> {
+        self.book().islanded
+    }
+
+    /// Whether what earlier runs left has been taken up.
+    pub fn is_recalled(&self) -> bool {
+        self.book().is_recalled
+    }
+
+    /// Takes up what earlier runs of the program left: what may have left is unknown, and read back.
+    pub fn adopt(&self, mut left: Left, now: Instant) -> Vec<Change> {
+        let mut book = self.book();
+        book.is_recalled = true;
+        // Those that were written down since are of this run.
+        let of_this_run: Vec<OrderId> = book.waiting.iter().map(|waiting| waiting.id).collect();
+        left.unfinished.retain(|(id, _)| !of_this_run.contains(id));
+        left.leases.retain(|lease| !of_this_run.contains(&lease.order));
+        book.islanded = left.islanded.and_then(|ago| now.checked_sub(ago)).or(book.islanded);
+        left.leases.into_iter().for_each(|lease| book.leases.adopt(lease, now));
+        let message = "the program ended before it was known what became of the order; it is not sent again, \
+                       and its effect is read back";
+        let unknown = Outcome::Unknown(ErrorNote { kind: "restarted", message: message.into() });
+        let mut changes = Vec::new();
+        let newest = left.unfinished.len().saturating_sub(MOST_WATCHED);
+        for (place, (id, order)) in left.unfinished.into_iter().enumerate() {
+            let is_final = place < newest;
+            let outcome = unknown.clone();
+            changes.push(Change { id, order: order.clone(), outcome: outcome.clone(), is_final });
+            if !is_final {
+                let standing = watch::channel(Standing { outcome: Some(outcome), is_final }).0;
+                let due = Some(now + Duration::from_secs(LOOKS[0]));
+                book.watched.push(Watched { id, order, standing, sent: now, shown_before: true, due });
+            }
+        }
+        changes
     }
 
     /// A poll was good.
@@ -253,7 +364,8 @@ impl OrderBook {
         let book = self.book();
         let gives_up = book.waiting.iter().map(|waiting| waiting.gives_up);
         let looks = book.watched.iter().filter(|_| reads_back).filter_map(|watched| watched.due);
-        gives_up.chain(looks).min()
+        let leases = book.leases.wake().filter(|_| reads_back);
+        gives_up.chain(looks).chain(leases).min()
     }
 
     /// Ends everything that no actor works on any more: what waited was not sent, what was under way may have
@@ -266,7 +378,7 @@ impl OrderBook {
 
     /// After the actor died: as [`OrderBook::close`], but what may have left is read back.
     pub fn recover(&self, why: &ErrorNote, now: Instant) -> Vec<Change> {
-        let mut changes = self.finish(Outcome::Unknown(why.clone()), now);
+        let mut changes = self.finish(Outcome::Unknown(why.clone()), None, now);
         changes.extend(self.interrupted(why));
         changes.extend(self.book().leave(|watched| watched.due.is_none()));
         changes
@@ -282,6 +394,21 @@ impl OrderBook {
 }
 
 impl Book {
+    /// What `order`, which may have reached the gateway, sets is no other lease's any more, and its own if it
+    /// has one.
+    fn hold(&mut self, order: &mut Waiting, before: Option<&Present>, now: Instant) {
+        if self.leases.restored_by(order.id).is_some() {
+            return;
+        }
+        let Some(asked) = order.order.setpoint() else { return };
+        let terms = order.terms.take().map(|terms| {
+            // What was read just before is newer than the readings.
+            let former = before.and_then(|before| asked.former(before)).unwrap_or(terms.former);
+            Terms { former, ..terms }
+        });
+        self.leases.order_sent(order.id, &asked, terms, now);
+    }
+
     /// Reads those back no more; they stay as they stand.
     fn leave(&mut self, which: impl Fn(&Watched) -> bool) -> Vec<Change> {
         let (left, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.watched).into_iter().partition(which);

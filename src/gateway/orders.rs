@@ -5,44 +5,25 @@
 //! once; what becomes of it is read back afterwards. See [`OrderBook`] for what outlives the actor.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
 use log::{info, warn};
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::messages::{CarryOut, Receipt};
+mod intake;
+mod restoring;
+
+pub use intake::OrderIds;
+
 use super::order_book::{Change, OrderBook};
-use super::order_log::{NoOrderLog, OrderLog, OrderRecord};
+use super::order_log::{NoOrderLog, OrderLog};
 use super::{GatewayActor, telemetry};
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
-use crate::model::order::Reserve;
-use crate::model::{Capability, ErrorNote, Freshness, Obstacle, Order, OrderId, Outcome, Standing, Unable};
+use crate::model::{Capability, ErrorNote, LinkKind, Obstacle, Order, Outcome, Telemetry, Unable};
 
-/// The journal must have an order within this, or it is not sent.
-const RECORD_LIMIT: Duration = Duration::from_secs(5);
-
-/// Gives orders their ids.
-#[derive(Clone)]
-pub struct OrderIds(Arc<dyn Fn() -> u128 + Send + Sync>);
-
-impl OrderIds {
-    /// From the operating system's randomness.
-    pub fn random() -> Self {
-        Self::from(rand::random)
-    }
-
-    /// `bits`: 128 random ones, each time others.
-    pub fn from(bits: impl Fn() -> u128 + Send + Sync + 'static) -> Self {
-        Self(Arc::new(bits))
-    }
-
-    fn next(&self) -> OrderId {
-        OrderId::new((self.0)())
-    }
-}
+/// While this is active, a gateway ignores a change of its mode.
+const CALIBRATION: &str = "BatteryCalibration";
 
 /// What an actor needs for its orders.
 pub(super) struct Desk {
@@ -53,6 +34,8 @@ pub(super) struct Desk {
     pub is_open: bool,
     /// Whether the last poll of this actor was good.
     pub has_answered: bool,
+    /// The link that was in use when an order was sent last.
+    sent_over: Option<LinkKind>,
     /// When the last exchange for an order ended.
     last_exchange: Option<Instant>,
 }
@@ -65,6 +48,7 @@ impl Default for Desk {
             ids: OrderIds::random(),
             is_open: false,
             has_answered: false,
+            sent_over: None,
             last_exchange: None,
         }
     }
@@ -72,18 +56,19 @@ impl Default for Desk {
 
 impl GatewayActor {
     /// Works through the orders in `book`, and writes them down in `log`. Without this, no order is sent.
-    pub fn with_orders(mut self, book: OrderBook, log: Arc<dyn OrderLog>) -> Self {
-        self.orders.book = book;
-        self.orders.log = log;
+    /// Orders get the ids of `ids`.
+    pub fn with_orders(mut self, book: OrderBook, log: Arc<dyn OrderLog>, ids: OrderIds) -> Self {
+        self.orders = Desk { book, log, ids, ..self.orders };
         self
     }
 
     /// Takes orders from now on. What an actor before this one left is ended first.
-    pub(super) fn open_orders(&mut self) {
+    pub(super) fn open_orders(&mut self, ctx: &mut Context<Self>) {
         let why = note("crashed", "the part of this program that carries out orders died meanwhile");
         let changes = self.orders.book.recover(&why, Instant::now());
         self.report(changes);
         self.orders.is_open = true;
+        self.recall_orders(ctx);
     }
 
     pub(super) fn close_orders(&mut self) {
@@ -114,7 +99,8 @@ impl GatewayActor {
         }
         // A poll that is due has waited for an order if one ended since.
         let poll_has_waited = now >= due && self.orders.last_exchange.is_some_and(|ended| ended >= due);
-        (!poll_has_waited && self.carry_out(ctx)) || (now < due && self.read_back(ctx))
+        (!poll_has_waited && self.carry_out(ctx))
+            || (now < due && (self.read_back(ctx) || self.check_lease(ctx)))
     }
 
     /// Why the gateway is asked nothing for orders at present, whatever its next poll brings.
@@ -141,10 +127,13 @@ impl GatewayActor {
 
     fn carry_out(&mut self, ctx: &mut Context<Self>) -> bool {
         let Some(mut link) = self.link.take() else { return false };
-        let Some((id, order)) = self.orders.book.begin() else {
+        let readings = self.newest.reading.as_ref().map(|reading| &reading.telemetry.readings);
+        let is_shown = |order: &Order| readings.is_some_and(|readings| order.shown_in(readings).is_some());
+        let Some((id, order)) = self.orders.book.begin(is_shown) else {
             self.link = Some(link);
             return false;
         };
+        self.orders.sent_over = Some(link.kind());
         info!(gateway = self.plan.facts.id.as_str(), event = "order"; "gateway {}: order {id}: \
             {order}", self.plan.facts.id);
         // A link keeps this itself; the second one is for a link that forgets to.
@@ -166,7 +155,7 @@ impl GatewayActor {
     fn carried(&mut self, carried: Carried) {
         let now = Instant::now();
         let changes = match carried.end {
-            End::Outcome(outcome) => self.orders.book.finish(outcome, now),
+            End::Outcome(outcome) => self.orders.book.finish(outcome, carried.former.as_ref(), now),
             End::NotExecuted(note) => self.try_again(note, true),
             End::NotYet(note) => self.try_again(note, false),
         };
@@ -182,12 +171,39 @@ impl GatewayActor {
     }
 
     fn read_back(&mut self, ctx: &mut Context<Self>) -> bool {
-        let Some(mut link) = self.link.take() else { return false };
-        let Some((id, order)) = self.orders.book.look(Instant::now()) else {
-            self.link = Some(link);
+        if self.link.is_none() {
             return false;
-        };
-        let limit = self.plan.timeout;
+        }
+        let Some((id, order)) = self.orders.book.look(Instant::now()) else { return false };
+        let names_mode = order.setpoint().is_some_and(|asked| asked.mode.is_some());
+        self.read_settings(order, ctx, move |actor, read, _| {
+            let instead = read.instead.map(|instead| match names_mode && actor.is_calibrating() {
+                true => format!(
+                    "{instead}; the battery is being calibrated ({CALIBRATION}), and meanwhile gateways \
+                     ignore a change of the mode"
+                ),
+                false => instead,
+            });
+            let changes = actor.orders.book.looked(id, read.shows, instead.as_deref(), Instant::now());
+            actor.report(changes);
+        })
+    }
+
+    fn is_calibrating(&self) -> bool {
+        let reading = self.newest.reading.as_ref();
+        let alerts = reading.and_then(|reading| reading.telemetry.site().alerts.as_ref());
+        alerts.is_some_and(|alerts| alerts.iter().any(|alert| alert == CALIBRATION))
+    }
+
+    /// Reads what shows whether the gateway has what `order` asks for. Whether an exchange began.
+    fn read_settings(
+        &mut self,
+        order: Order,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, ReadBack, &mut Context<Self>) + 'static,
+    ) -> bool {
+        let Some(mut link) = self.link.take() else { return false };
+        let (limit, begun) = (self.plan.timeout, Instant::now());
         let (adjustments, numbering) = (self.plan.adjustments, self.newest.numbering.clone());
         let exchange = async move {
             let read = timeout(limit, link.read_back(&order)).await;
@@ -198,27 +214,43 @@ impl GatewayActor {
             };
             (link, read, read_again)
         };
-        ctx.spawn(exchange.into_actor(self).map(move |(link, read, read_again), actor, ctx| {
+        ctx.spawn(exchange.into_actor(self).map(move |(link, mut read, read_again), actor, ctx| {
             actor.link = Some(link);
-            let now = Instant::now();
-            actor.orders.last_exchange = Some(now);
-            let changes = actor.orders.book.looked(id, read.shows, read.instead.as_deref(), now);
-            actor.report(changes);
-            if let (Some(telemetry), Some(reading)) = (read_again, &mut actor.newest.reading) {
-                reading.telemetry = telemetry;
-                actor.publish();
-            }
-            actor.orders_exchanged(read.problem);
+            actor.orders.last_exchange = Some(Instant::now());
+            let problem = read.problem.take();
+            then(actor, read, ctx);
+            actor.read_again(read_again, begun);
+            actor.orders_exchanged(problem);
             actor.proceed(ctx);
         }));
         true
+    }
+
+    /// Ends the orders that readings, begun at `begun`, show to have come to something.
+    pub(super) fn show_orders(&mut self, telemetry: &Telemetry, begun: Instant) {
+        // What comes from a cloud was read a while ago.
+        let begun = begun.checked_sub(telemetry.answers().age()).unwrap_or(begun);
+        let link = self.link.as_ref().map(|link| link.kind());
+        let is_same_link = link.is_some() && link == self.orders.sent_over;
+        let changes = self.orders.book.seen(&telemetry.readings, begun, is_same_link);
+        self.report(changes);
+    }
+
+    /// Takes over what reading back has brought for the readings.
+    fn read_again(&mut self, telemetry: Option<Arc<Telemetry>>, begun: Instant) {
+        let Some(telemetry) = telemetry else { return };
+        self.show_orders(&telemetry, begun);
+        if let Some(reading) = &mut self.newest.reading {
+            reading.telemetry = telemetry;
+            self.publish();
+        }
     }
 
     /// A gateway that asks for a cool-down gets it, whatever the question was.
     fn orders_exchanged(&mut self, problem: Option<LinkError>) {
         if let Some(error @ (LinkError::RateLimited { .. } | LinkError::Busy { .. })) = problem {
             self.cool_down(&error);
-        } else if self.note_capabilities() {
+        } else if self.note_capabilities() | self.leases_changed() {
             self.publish();
         }
     }
@@ -248,11 +280,14 @@ impl GatewayActor {
     }
 
     /// Writes down and logs what became of orders.
-    fn report(&self, changes: Vec<Change>) {
+    pub(super) fn report(&self, changes: Vec<Change>) {
         let gateway = self.plan.facts.id.as_str();
         for change in changes {
             self.orders.log.note(gateway, &change);
-            let Change { id, order, outcome, .. } = &change;
+            let Change { id, order, outcome, is_final } = &change;
+            if *is_final {
+                self.orders.book.leases(|leases| leases.settled(*id, outcome, Instant::now()));
+            }
             match outcome {
                 Outcome::Refused(_) | Outcome::Unknown(_) => {
                     warn!(gateway = gateway, event = "order"; "gateway {gateway}: order {id} ({order}) is \
@@ -264,94 +299,8 @@ impl GatewayActor {
                 }
             }
         }
+        self.report_leases();
     }
-
-    /// Why an order is not even taken, if it is not.
-    fn objection(&self, order: &Order) -> Option<ErrorNote> {
-        let health = &self.newest.health;
-        if !self.orders.is_open {
-            return Some(settings_changed());
-        }
-        if let Some(unable) = self.rests(Instant::now()) {
-            return Some(unable.into());
-        }
-        let capability = health.capabilities.iter().find(|capability| capability.order == order.kind());
-        match capability.map(|capability| &capability.by) {
-            // One that does not answer may do so in a moment.
-            Some(Err(unable)) if unable.obstacle != Obstacle::NotReached => {
-                return Some(unable.clone().into());
-            }
-            _ => {}
-        }
-        let never = note("unsupported", "this gateway is never asked anything");
-        self.due.is_none().then(|| health.last_error.clone().unwrap_or(never))
-    }
-
-    /// The order as it is carried out: a hold is a reserve at the charge there is.
-    fn resolved(&self, order: Order) -> Result<Order, ErrorNote> {
-        if order != Order::ReserveHold {
-            return Ok(order);
-        }
-        let is_live = self.newest.freshness(Instant::now()) == Freshness::Live;
-        let readings = self.newest.reading.as_ref().filter(|_| is_live);
-        let charge = readings.and_then(|reading| reading.telemetry.readings.charge.state_of_energy());
-        let reserve = charge.and_then(Reserve::holding);
-        reserve.map(Order::Reserve).ok_or_else(|| {
-            note(
-                "charge_unknown",
-                "the battery's state of charge is not known at present, so it cannot be held",
-            )
-        })
-    }
-
-    fn take_order(&mut self, carry_out: CarryOut, ctx: &mut Context<Self>) -> Receipt {
-        let CarryOut { order, lease, asked_by, .. } = carry_out;
-        let id = self.orders.ids.next();
-        if lease.is_some() {
-            return turned_away(
-                id,
-                order,
-                note("no_lease", "this version takes no orders that hold for a time"),
-            );
-        }
-        let order = match self.resolved(order.clone()) {
-            Ok(resolved) => resolved,
-            Err(why) => return turned_away(id, order, why),
-        };
-        if let Some(why) = self.objection(&order) {
-            return turned_away(id, order, why);
-        }
-        let Some(standing) = self.orders.book.add(id, order.clone(), Instant::now()) else {
-            return turned_away(id, order, note("too_many", "too many orders wait for this gateway"));
-        };
-        let gateway = self.plan.facts.id.clone();
-        let record = OrderRecord { id, gateway, order: order.clone(), lease, asked_by };
-        let recorded = timeout(RECORD_LIMIT, self.orders.log.record(record));
-        ctx.spawn(recorded.into_actor(self).map(move |recorded, actor, ctx| {
-            match recorded
-                .unwrap_or_else(|_| Err(format!("it did not answer within {} s", RECORD_LIMIT.as_secs())))
-            {
-                Ok(()) => actor.orders.book.recorded(id),
-                Err(why) => {
-                    let why = note(
-                        "not_recorded",
-                        format!("the journal cannot take the order, so it was not sent: {why}"),
-                    );
-                    let change = actor.orders.book.drop_waiting(id, Outcome::NotSent(why));
-                    actor.report(change.into_iter().collect());
-                }
-            }
-            actor.proceed(ctx);
-        }));
-        self.proceed(ctx); // which arms the timer
-        Receipt { id, order, standing }
-    }
-}
-
-/// What the caller gets for an order that was not even taken.
-fn turned_away(id: OrderId, order: Order, why: ErrorNote) -> Receipt {
-    let standing = Standing { outcome: Some(Outcome::NotSent(why)), is_final: true };
-    Receipt { id, order, standing: watch::channel(standing).1 }
 }
 
 fn settings_changed() -> ErrorNote {
@@ -360,14 +309,6 @@ fn settings_changed() -> ErrorNote {
 
 fn note(kind: &'static str, message: impl Into<String>) -> ErrorNote {
     ErrorNote { kind, message: message.into() }
-}
-
-impl Handler<CarryOut> for GatewayActor {
-    type Result = MessageResult<CarryOut>;
-
-    fn handle(&mut self, carry_out: CarryOut, ctx: &mut Self::Context) -> Self::Result {
-        MessageResult(self.take_order(carry_out, ctx))
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::link::tesla::error::TeslaError;
 use crate::link::{LinkError, silence};
 use crate::pause::{Growth, Pause};
 
@@ -45,6 +46,13 @@ impl RetrySchedule {
             }
             LinkError::Silence { left } => Retry::CoolDown(self.0.wait(*left, now)),
             LinkError::LoginBudget { left } => Retry::At(self.0.wait(*left, now)),
+            LinkError::Tesla(TeslaError::Pause { left } | TeslaError::Budget { left, .. }) => {
+                Retry::CoolDown(self.0.wait(*left, now))
+            }
+            LinkError::Tesla(error) => Retry::At(match error.rest() {
+                Some(left) => self.0.wait(left, now),
+                None => self.0.failed(now),
+            }),
             LinkError::Refused { .. } => Retry::At(self.0.failed_as(REFUSED, now)),
             LinkError::Unsupported(_) => Retry::Never,
             _ => Retry::At(self.0.failed(now)),

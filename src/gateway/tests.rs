@@ -102,6 +102,7 @@ impl Bench {
             ttl,
             adjustments: Adjustments::default(),
             seed: 1,
+            islanding_cooldown: 30 * SECOND,
             numbers: None,
         };
         let script = Script { polls: polls.into_iter().collect(), ..Script::default() };

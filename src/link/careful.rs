@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
+use super::knock::Knock;
 use super::memory::Memory;
 use super::order::{Carried, ReadBack};
 use super::{Link, LinkError, Refreshed};
@@ -65,6 +66,13 @@ impl Link for Careful {
             }
             refreshed
         })
+    }
+
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        match self.memory.silence_left() {
+            Some(_) => Box::pin(async { Knock::Untried }),
+            None => self.link.knock(limit),
+        }
     }
 
     fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::link::json::Unusable;
+use crate::link::tesla::error::TeslaError;
 
 /// Phrased for the person who must act. Never carries a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +64,9 @@ pub enum LinkError {
     Resting(String),
     #[error("not supported: {0}")]
     Unsupported(String),
+    /// Whatever Tesla's cloud, and not the gateway, has to say.
+    #[error(transparent)]
+    Tesla(#[from] TeslaError),
 }
 
 /// What a gateway makes of the key of v1r.
@@ -133,8 +137,19 @@ impl LinkError {
             Self::Rejected { .. } => "rejected",
             Self::Resting(_) => "resting",
             Self::Unsupported(_) => "unsupported",
+            Self::Tesla(error) => error.kind(),
         }
     }
+
+    /// How long nothing may be asked after it, whatever our own back-off says.
+    pub fn rest(&self) -> Option<Duration> {
+        match self {
+            Self::Silence { left } | Self::LoginBudget { left } => Some(*left),
+            Self::Tesla(error) => error.rest(),
+            _ => None,
+        }
+    }
+
     /// The status of the answer, if that is what went wrong.
     pub fn status(&self) -> Option<u16> {
         match self {

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::{ErrorKind, Read};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use awc::error::{ConnectError, PayloadError, SendRequestError};
@@ -17,11 +18,14 @@ use bytes::{Bytes, BytesMut};
 use flate2::read::GzDecoder;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
+use rustls::ClientConfig;
 use tokio::time::{Instant, timeout};
 
 use super::LinkError;
 use super::aside::{QUICK, aside};
+use super::dial::{Dial, authority};
 use super::genuine::is_gateways_answer;
+use super::knock::{self, Knock};
 use crate::link::bounds::{Excess, LONGEST_ANSWER, length};
 use crate::tls::{CertificatePolicy, Mismatch, Trust};
 
@@ -33,6 +37,8 @@ const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(150);
 /// … and is renewed now and then, so that a changed certificate is noticed.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(3600);
+/// … and sooner where the name of the peer may lead elsewhere.
+const CHECKED_LIFETIME: Duration = Duration::from_secs(600);
 
 /// What to send.
 #[derive(Clone)]
@@ -79,6 +85,8 @@ pub fn secret_header(text: &str) -> Option<header::HeaderValue> {
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<Duration>,
+    /// What a header such as `RateLimit-Reset` says.
+    pub limit_reset: Option<Duration>,
     /// `Date`: what the peer takes for the time, Unix seconds.
     pub date: Option<i64>,
     /// Values of `Set-Cookie`, byte for byte. Credentials.
@@ -115,6 +123,11 @@ impl Answer {
 /// Carries a call to a gateway and its answer back.
 pub trait Exchange {
     fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>>;
+
+    /// Tries a bare connection, see [`Link::knock`](super::Link::knock).
+    fn knock(&self, _limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(async { Knock::Untried })
+    }
 }
 
 /// HTTPS with one connection that is kept alive.
@@ -122,6 +135,8 @@ pub struct Https {
     client: Client,
     /// `https://host:port`
     origin: String,
+    /// Where bare connections go; without the brackets that an IPv6 address has in `origin`.
+    address: (String, u16),
     /// Covers name look-up, connection, handshake and the last byte of the answer.
     limit: Duration,
     /// Which certificate is accepted.
@@ -134,16 +149,36 @@ impl Https {
     /// Builds the client; touches neither network nor files.
     pub fn new(host: &str, port: u16, certificate: &CertificatePolicy, limit: Duration) -> Self {
         let trust = Rc::new(Trust::new(certificate));
+        Self::with(host, port, trust.clone(), trust.http_config(), CONNECTION_LIFETIME, limit)
+    }
+
+    /// For a server that authorities vouch for, as `tls` says; its addresses change, so that no connection to
+    /// it lives long.
+    pub fn checked(host: &str, port: u16, tls: Arc<ClientConfig>, limit: Duration) -> Self {
+        let trust = Rc::new(Trust::new(&CertificatePolicy::Off));
+        Self::with(host, port, trust, tls, CHECKED_LIFETIME, limit)
+    }
+
+    fn with(
+        host: &str,
+        port: u16,
+        trust: Rc<Trust>,
+        tls: Arc<ClientConfig>,
+        lifetime: Duration,
+        limit: Duration,
+    ) -> Self {
         let connector = Connector::new()
-            .rustls_0_23(trust.http_config())
+            .connector(Dial::to(host, port))
+            .rustls_0_23(tls)
             .timeout(limit)
             .handshake_timeout(limit)
             .limit(1)
             .conn_keep_alive(KEEP_ALIVE)
-            .conn_lifetime(CONNECTION_LIFETIME);
+            .conn_lifetime(lifetime);
         let client = Client::builder().connector(connector).timeout(limit).disable_redirects().finish();
-        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        Self { client, origin: format!("https://{host}:{port}"), limit, trust, last_success: Cell::new(None) }
+        let address = (host.to_owned(), port);
+        let origin = format!("https://{}", authority(host, port));
+        Self { client, origin, address, limit, trust, last_success: Cell::new(None) }
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, Failure> {
@@ -158,6 +193,8 @@ impl Https {
         let set_cookies = headers.get_all(header::SET_COOKIE).filter_map(text).collect();
         let retry_after =
             headers.get(header::RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
+        let limit_reset =
+            headers.iter().find_map(|(name, value)| limit_reset(name.as_str(), value.to_str().ok()?));
         let date = headers.get(header::DATE).and_then(|value| date(value.to_str().ok()?));
         let announced: Option<usize> =
             headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -183,7 +220,8 @@ impl Https {
                 timeout(REFUSAL_PATIENCE, body).await.ok().and_then(Result::ok).unwrap_or_default()
             }
         };
-        Ok(Answer { status: status.as_u16(), retry_after, date, set_cookies, body })
+        let status = status.as_u16();
+        Ok(Answer { status, retry_after, limit_reset, date, set_cookies, body })
     }
 
     fn before_answer(&self, error: SendRequestError) -> Failure {
@@ -231,6 +269,10 @@ impl Exchange for Https {
             timeout(self.limit, whole).await.unwrap_or(Err(LinkError::Timeout(self.limit)))
         })
     }
+
+    fn knock(&self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(knock::knock(&self.address.0, self.address.1, limit))
+    }
 }
 
 /// The whole body, of at most `limit` bytes. With `ends_with_connection`, a TLS connection that is closed
@@ -266,7 +308,16 @@ pub fn retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
     Duration::try_from_secs_f64(date(text)? as f64 - crate::clock::unix_time()).ok()
+}
+
+/// What a header such as `RateLimit-Reset` or `RateLimit-Data-Reset` says: seconds.
+fn limit_reset(name: &str, value: &str) -> Option<Duration> {
+    let name = name.to_ascii_lowercase();
+    (name.starts_with("ratelimit-") && name.ends_with("-reset")).then(|| retry_after(value)).flatten()
 }
 
 /// Unix seconds.
@@ -353,5 +404,9 @@ mod tests {
         assert!(retry_after("Wed, 21 Oct 2093 07:28:00 GMT").unwrap() > Duration::from_secs(1_000_000));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), None);
         assert_eq!(retry_after("soon"), None);
+        assert_eq!(retry_after("1.5"), Some(Duration::from_millis(1500)));
+        assert_eq!([retry_after("-5"), retry_after("inf"), retry_after("nan")], [None; 3]);
+        assert_eq!(limit_reset("RateLimit-Data-Reset", "9"), Some(Duration::from_secs(9)));
+        assert_eq!(limit_reset("ratelimit-limit", "9"), None);
     }
 }

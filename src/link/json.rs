@@ -29,7 +29,31 @@ pub enum Unusable {
 /// If it is larger than that, or no JSON.
 pub fn document(bytes: &[u8], bounds: &Bounds) -> Result<Value, Unusable> {
     bounds.check(bytes)?;
-    serde_json::from_slice(bytes).map_err(|error| Unusable::NotJson(error.to_string()))
+    parse(bytes).map_err(|error| Unusable::NotJson(error.to_string()))
+}
+
+/// The value in `bytes`, in which zero has no sign: `-0` of a gateway is a direction of nothing, and clients
+/// would show and store a minus.
+///
+/// # Errors
+/// If it is no JSON.
+pub fn parse(bytes: &[u8]) -> serde_json::Result<Value> {
+    let mut value = serde_json::from_slice(bytes)?;
+    take_sign_of_zero(&mut value);
+    Ok(value)
+}
+
+fn is_minus_zero(number: f64) -> bool {
+    number == 0.0 && number.is_sign_negative()
+}
+
+fn take_sign_of_zero(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.as_f64().is_some_and(is_minus_zero) => *value = 0.into(),
+        Value::Array(list) => list.iter_mut().for_each(take_sign_of_zero),
+        Value::Object(object) => object.values_mut().for_each(take_sign_of_zero),
+        _ => {}
+    }
 }
 
 /// An answer as the object it must be, if it is within `bounds`.

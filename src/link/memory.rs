@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::LinkError;
 use super::budget::{LoginBudget, SERVED};
 use super::silence::{self, Silence};
+use super::tesla::Accounts;
 use crate::clock::unix_time;
 use crate::files::{self, What};
 use crate::settings::Secret;
@@ -236,9 +237,13 @@ impl Memory {
 /// Host and file.
 type Key = (String, Option<PathBuf>);
 
-/// The memories of all gateways, so that a new actor or changed settings do not make one forget.
+/// The memories of all gateways and accounts, so that a new actor or changed settings do not make one forget.
 #[derive(Clone, Default)]
-pub struct Memories(Arc<Mutex<HashMap<Key, Arc<Memory>>>>);
+pub struct Memories {
+    gateways: Arc<Mutex<HashMap<Key, Arc<Memory>>>>,
+    /// At Tesla.
+    pub accounts: Accounts,
+}
 
 impl Memories {
     /// The memory of the gateway at `host` and `port`; `gateway` is its id, for the log.
@@ -248,7 +253,7 @@ impl Memories {
 
     /// The memory of the gateway at `host` (`host[:port]`).
     pub fn of(&self, gateway: &str, host: &str, file: Option<&Path>) -> Arc<Memory> {
-        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memories = self.gateways.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (host.to_owned(), file.map(Path::to_owned));
         let new = |(host, file): &Key| Memory::of(gateway, host, file.clone());
         memories.entry(key).or_insert_with_key(new).clone()

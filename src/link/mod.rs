@@ -4,10 +4,12 @@ pub(crate) mod aside;
 pub mod bounds;
 pub mod budget;
 pub mod careful;
+mod dial;
 pub mod error;
 mod genuine;
 pub mod https;
 pub mod json;
+pub mod knock;
 pub mod local;
 pub mod login;
 pub mod look;
@@ -17,6 +19,7 @@ pub mod pair;
 pub mod silence;
 pub mod standby;
 pub mod tedapi;
+pub mod tesla;
 pub mod v1r;
 pub(crate) mod vitals;
 
@@ -31,6 +34,7 @@ pub use error::LinkError;
 use crate::model::{Answers, Capability, LinkHealth, LinkKind, Means, Obstacle, Order, OrderKind, Unable};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
 use careful::Careful;
+use knock::Knock;
 use local::LocalLink;
 use memory::Memories;
 use order::{Carried, ReadBack};
@@ -41,6 +45,7 @@ use tedapi::bearer::BearerTransport;
 use tedapi::channel::{Channel, FrameChannel};
 use tedapi::queries::Queries;
 use tedapi::transport::HttpTransport;
+use tesla::FleetLink;
 use v1r::SignedChannel;
 
 /// A first poll may need this many.
@@ -63,6 +68,13 @@ pub trait Link {
     /// Fetches the most overdue of what changes slowly: one exchange at most, so that a poll that falls due
     /// waits for one exchange and no longer. A failed exchange keeps the last good answer.
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed>;
+
+    /// Tries a bare connection to the machine, within `limit`: no TLS, no login, nothing is sent. For a
+    /// gateway that does not answer; of a link with nothing to connect to, and while the gateway wants to be
+    /// left alone, [`Knock::Untried`].
+    fn knock(&mut self, _limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(async { Knock::Untried })
+    }
 
     /// Carries out an order, once, within `limit`: reads what must be known just before, and sends. What it
     /// cannot prove it does not claim; reading back, which comes later, is [`Link::read_back`].
@@ -93,6 +105,10 @@ pub trait Link {
     fn links(&self) -> Option<Vec<LinkHealth>> {
         None
     }
+
+    /// Reaches the gateway with this DIN from now on, and no other: for links that do not lead to the address
+    /// of one machine.
+    fn bind(&mut self, _din: &str) {}
 
     /// What it cannot reach, for a person; of a link that stands for itself.
     fn remark(&self) -> Option<String> {
@@ -172,6 +188,11 @@ fn single(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
             let memory = memory(&access.host, access.port);
             let link: Box<dyn Link> = Box::new(LocalLink::new(id, access, limit, memory.clone()));
             (link, memory)
+        }
+        LinkConfig::Fleet(access) => {
+            // Cool-downs are those of the account, which keeps them itself.
+            let account = memories.accounts.of(&access.account);
+            return Box::new(FleetLink::new(id, access, account, limit));
         }
         LinkConfig::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
     };

@@ -65,6 +65,30 @@ impl Carried {
         Self { end, former: None, problem: Some(error) }
     }
 
+    /// Whether the gateway said yes.
+    pub fn is_accepted(&self) -> bool {
+        matches!(self.end, End::Outcome(Outcome::Accepted(_)))
+    }
+
+    /// The second half of an order whose first half, `done`, was carried out: it is not tried again, and a
+    /// refusal does not hide the first half.
+    pub fn half_done(self, done: &str) -> Self {
+        let end = match self.end {
+            End::Outcome(Outcome::Refused(note) | Outcome::NotSent(note))
+            | End::NotExecuted(note)
+            | End::NotYet(note) => {
+                let message = format!("only half of it was done: {done}; then: {}", note.message);
+                End::Outcome(Outcome::Refused(ErrorNote { kind: note.kind, message }))
+            }
+            End::Outcome(Outcome::Unknown(note)) => {
+                let message = format!("{}; in any case, {done}", note.message);
+                End::Outcome(Outcome::Unknown(ErrorNote { kind: note.kind, message }))
+            }
+            end => end,
+        };
+        Self { end, ..self }
+    }
+
     /// With the settings as they were just before.
     pub fn after(self, present: Present) -> Self {
         Self { former: Some(present), ..self }

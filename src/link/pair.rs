@@ -9,11 +9,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, join};
 use log::{info, warn};
 use tokio::time::Instant;
 
 use super::LinkError;
+use super::knock::Knock;
 use super::login::Customer;
 use super::silence;
 use super::tedapi::channel::{Channel, Commands, Question};
@@ -88,6 +89,15 @@ impl Side {
         let is_about_credentials = matches!(error, LinkError::Refused { .. } | LinkError::LoginBudget { .. });
         self.is_silenced = asked.is_some() || is_about_credentials;
         self.last_error = Some(error.clone());
+    }
+
+    /// It accepted a connection after it had not answered: it is asked as if it had been given up by nobody.
+    /// Its failures stay, so that one more gives it up again.
+    fn is_there_again(&mut self, now: Instant) {
+        if self.last_error.as_ref().is_some_and(is_no_answer) {
+            self.is_given_up = false;
+            self.rest.end(now);
+        }
     }
 
     /// Whether it is the one to ask, if it is the better one.
@@ -366,6 +376,25 @@ impl<L: Channel, W: Channel> Channel for Pair<L, W> {
     }
 
     /// Over the LAN, where there is a login anyway; nothing replaces a way that does not work.
+    /// Over the LAN, and over Wi-Fi at once if that may take over. A way that is there again is worth
+    /// asking; one that refused the credentials or wants to be left alone is left alone.
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(async move {
+            let asks_wifi = self.failover && self.wifi_side.may_be_asked();
+            let over_lan = async {
+                if self.lan_side.may_be_asked() { self.lan.knock(limit).await } else { Knock::Untried }
+            };
+            let over_wifi = async { if asks_wifi { self.wifi.knock(limit).await } else { Knock::Untried } };
+            let (lan, wifi) = join(over_lan, over_wifi).await;
+            for (side, knock) in [(&mut self.lan_side, lan), (&mut self.wifi_side, wifi)] {
+                if knock == Knock::Accepted {
+                    side.is_there_again(Instant::now());
+                }
+            }
+            lan.or(wifi)
+        })
+    }
+
     fn customer(&self) -> Option<Customer<'_>> {
         self.lan_side.is_trusted().then(|| self.lan.customer()).flatten()
     }

@@ -24,7 +24,7 @@ use actix_http::ws::Item;
 use actix_web::error::InternalError;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
-use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web::{Error, HttpRequest, HttpResponse, Resource};
 use actix_web_actors::ws::{
     CloseCode, CloseReason, Message as Frame, ProtocolError, WebsocketContext, WsResponseBuilder,
 };
@@ -125,13 +125,19 @@ impl Drop for Output {
 /// Registers the routes, below the root and below the base path if there is one. Needs [`Live`] as app data.
 pub fn configure(config: &mut ServiceConfig, base_path: &str) {
     for prefix in ["", base_path] {
-        config.route(&format!("{prefix}/ws/aggregate"), web::get().to(aggregate));
-        config.route(&format!("{prefix}/ws/gateway/{{id}}"), web::get().to(gateway));
+        config
+            .service(at(prefix, "/ws/aggregate").route(web::get().to(aggregate)))
+            .service(at(prefix, "/ws/gateway/{id}").route(web::get().to(gateway)));
         feed::configure(config, prefix);
         if base_path.is_empty() {
             break;
         }
     }
+}
+
+/// A path, with and without a slash at its end.
+fn at(prefix: &str, path: &str) -> Resource {
+    web::resource([format!("{prefix}{path}"), format!("{prefix}{path}/")])
 }
 
 async fn aggregate(live: Data<Live>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Error> {

@@ -11,7 +11,7 @@ const FRESHNESS: [&str; 4] = ["live", "stale", "expired", "never"];
 /// A figure of one gateway; `None` where there is none.
 type Figure = (Kind, &'static str, &'static str, fn(&Gateway<'_>) -> Option<f64>);
 
-const FIGURES: [Figure; 8] = [
+const FIGURES: [Figure; 9] = [
     (
         Kind::Gauge,
         "powerwall_gateway_up",
@@ -53,6 +53,12 @@ const FIGURES: [Figure; 8] = [
             let until = gateway.snapshot.health.cooldown_until;
             Some(until.map_or(0.0, |until| seconds_until(until, gateway.now)))
         },
+    ),
+    (
+        Kind::Counter,
+        "powerwall_bare_connections_total",
+        "Connections without TLS and login that were tried, one a tick, while the gateway did not answer.",
+        |gateway| Some(gateway.snapshot.health.bare_connections as f64),
     ),
     (
         Kind::Counter,

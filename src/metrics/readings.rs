@@ -6,6 +6,8 @@ use super::{GRID_STATES, Gateway, grid_state};
 use crate::model::{Meter, Number, RawPercent, Readings};
 
 const METERS: [&str; 4] = ["site", "battery", "load", "solar"];
+/// Where one is metered.
+const GENERATOR: &str = "generator";
 const MODES: [&str; 3] = ["self_consumption", "autonomous", "backup"];
 const SECONDS_PER_HOUR: f64 = 3600.0;
 
@@ -55,6 +57,10 @@ pub(super) fn all() -> Vec<Series> {
             for (meter, value) in METERS.into_iter().zip(values) {
                 family.sample(&[("gateway", gateway.id), ("meter", meter)], value.map(Number::as_f64));
             }
+            let meters = gateway.site().and_then(|site| site.meters.as_ref());
+            let generator = meters.and_then(|meters| meters.generator.as_ref()?.power);
+            let labels = [("gateway", gateway.id), ("meter", GENERATOR)];
+            family.sample(&labels, generator.map(Number::as_f64));
         },
     );
     let measurements =
@@ -117,8 +123,9 @@ fn states() -> [Series; 5] {
 fn at_meters(measured: fn(&Meter) -> Option<Number>) -> impl Fn(&mut Family<'_>, &Gateway<'_>) {
     move |family, gateway| {
         let Some(meters) = gateway.site().and_then(|site| site.meters.as_ref()) else { return };
-        let meters = [&meters.site, &meters.battery, &meters.load, &meters.solar];
-        for (name, meter) in METERS.into_iter().zip(meters) {
+        let four = [&meters.site, &meters.battery, &meters.load, &meters.solar];
+        let generator = meters.generator.as_ref().map(|meter| (GENERATOR, meter));
+        for (name, meter) in METERS.into_iter().zip(four).chain(generator) {
             let labels = [("gateway", gateway.id), ("meter", name)];
             family.sample(&labels, measured(meter).map(Number::as_f64));
         }

@@ -2,6 +2,7 @@
 
 use super::exposition::Exposition;
 use crate::audience::{AudienceCounts, Cut, NoPlace};
+use crate::link::tesla::account::Usage;
 
 /// What the service counts of itself.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,8 @@ pub struct ServiceFigures {
     pub audience: AudienceCounts,
     /// Clients that were disconnected because they did not take their answer.
     pub cuts: u64,
+    /// What Tesla's cloud was asked, by account.
+    pub tesla: Vec<Usage>,
 }
 
 pub(super) fn put(page: &mut Exposition, service: &ServiceFigures) {
@@ -64,8 +67,35 @@ pub(super) fn put(page: &mut Exposition, service: &ServiceFigures) {
     for (why, count) in NoPlace::ALL.into_iter().zip(audience.refused) {
         refused.sample(&[("reason", why.name())], count as f64);
     }
+    put_tesla(page, &service.tesla);
     page.gauge("process_start_time_seconds", "When the program started, since the Unix epoch.")
         .sample(&[], service.started_at);
     page.gauge("process_resident_memory_bytes", "Memory in use.")
         .sample(&[], service.resident_bytes.map(|bytes| bytes as f64));
+}
+
+fn put_tesla(page: &mut Exposition, accounts: &[Usage]) {
+    if accounts.is_empty() {
+        return;
+    }
+    let mut requests = page.gauge(
+        "powerwall_server_tesla_requests_today",
+        "Requests to Tesla's cloud or a provider since midnight UTC, by kind: data, command, token.",
+    );
+    for (index, usage) in accounts.iter().enumerate() {
+        let (account, today) = (index.to_string(), usage.today);
+        for (kind, count) in [("data", today.data), ("command", today.commands), ("token", today.tokens)] {
+            let labels = [("account", account.as_str()), ("server", usage.account.as_str()), ("kind", kind)];
+            requests.sample(&labels, count as f64);
+        }
+    }
+    let mut dollars = page.gauge(
+        "powerwall_server_tesla_dollars_today",
+        "What they would cost by Tesla's list of prices, if they are billed.",
+    );
+    for (index, usage) in accounts.iter().enumerate() {
+        let account = index.to_string();
+        let labels = [("account", account.as_str()), ("server", usage.account.as_str())];
+        dollars.sample(&labels, usage.today.dollars());
+    }
 }

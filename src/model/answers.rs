@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -20,6 +21,10 @@ pub enum Part {
     Controller,
     /// The devices inside each unit, the leader's first.
     Components,
+    /// What Tesla's cloud reports of the moment.
+    CloudStatus,
+    /// What it knows of the site. Holds personal data: for redacted views only.
+    CloudInfo,
 }
 
 /// The last good answers of one gateway: immutable, cheap to share.
@@ -35,6 +40,17 @@ pub trait Answers: fmt::Debug + Send + Sync {
         adjustments: &Adjustments,
         numbers: &NumberingMemory,
     ) -> Interpretation;
+
+    /// How old the readings are at this moment; zero for a gateway that answers about now.
+    fn age(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// How old readings are that this way brings while nothing is wrong; they count as fresh that much
+    /// longer. Zero for a gateway that answers about now.
+    fn usual_age(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Bytes of all of them, as they were received.
     fn size(&self) -> usize;

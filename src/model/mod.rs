@@ -5,6 +5,7 @@
 pub mod aggregate;
 pub mod answers;
 pub mod broker;
+pub mod energy;
 pub mod freshness;
 pub mod number;
 pub mod numbering;

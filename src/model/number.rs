@@ -13,9 +13,9 @@ pub enum Number {
 }
 
 impl Number {
-    /// A finite float, else `None`.
+    /// A finite float, else `None`. Zero has no sign: clients would show and store a minus.
     pub fn from_f64(value: f64) -> Option<Self> {
-        value.is_finite().then_some(Self::Float(value))
+        value.is_finite().then_some(Self::Float(value + 0.0))
     }
 
     /// The number in a JSON value; booleans, strings and nulls are not numbers.
@@ -73,6 +73,15 @@ impl Number {
             return None;
         }
         Self::from_f64(self.as_f64() / divisor.as_f64())
+    }
+}
+
+/// Text with so many digits behind the point, halves to even, and no minus before a zero.
+pub fn fixed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.strip_prefix('-') {
+        Some(zero) if zero.bytes().all(|byte| matches!(byte, b'0' | b'.')) => zero.to_owned(),
+        _ => text,
     }
 }
 
@@ -136,6 +145,15 @@ mod tests {
             let text = serde_json::to_string(&number).unwrap();
             prop_assert_eq!(Number::from_json(&serde_json::from_str(&text).unwrap()), Some(number));
         }
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        let zero = Number::from_f64(-0.0).unwrap();
+        assert_eq!(serde_json::to_string(&zero).unwrap(), "0.0");
+        let product = Number::Int(0).times(Number::Float(-2.5)).unwrap();
+        assert_eq!(serde_json::to_string(&product).unwrap(), "0.0");
+        assert_eq!((fixed(-0.004, 2), fixed(-0.006, 2)), ("0.00".into(), "-0.01".into()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::order::Lease;
 use super::{Capability, FailureTally, Freshness, NumberingMemory, PollTimes, Telemetry, Ttl};
 
 /// What may be shown of a gateway's configuration. Holds no secret and no path.
@@ -166,6 +167,8 @@ pub struct Health {
     pub failures_by_kind: FailureTally,
     /// How long the polls took.
     pub poll_times: PollTimes,
+    /// Bare connections that were tried while the gateway did not answer: to see them counted and bounded.
+    pub bare_connections: u64,
     /// How often this gateway's actor died and was started again.
     pub restarts: u32,
     /// When that happened last, and how often before in quick succession.
@@ -174,6 +177,8 @@ pub struct Health {
     pub links: Vec<LinkHealth>,
     /// What orders it takes at present, and what stands in the way of the others. Empty: not polled yet.
     pub capabilities: Arc<[Capability]>,
+    /// What holds for a time only, and what is being restored.
+    pub leases: Arc<[Lease]>,
 }
 
 /// The last good telemetry and when it was taken.
@@ -224,7 +229,8 @@ impl Snapshot {
     }
 
     pub fn freshness(&self, now: Instant) -> Freshness {
-        let taken = self.reading.as_ref().map(|reading| reading.taken);
+        let usual = |reading: &Reading| reading.taken + reading.telemetry.answers().usual_age();
+        let taken = self.reading.as_ref().map(usual);
         // Nobody asks for newer data during a cool-down, even if it was not a poll that led to it.
         let is_troubled = self.health.consecutive_failures > 0 || self.health.cooldown_until.is_some();
         self.ttl.judge(taken, is_troubled, now)

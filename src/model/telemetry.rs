@@ -34,15 +34,24 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// State of energy, raw scale: as reported, else worked out. Unknown without a capacity; an empty battery
-    /// is 0, not unknown.
+    /// State of energy, raw scale: as reported, else worked out. Unknown without a capacity and with a
+    /// negative energy, which no battery has; an empty battery is 0, not unknown.
     pub fn state_of_energy(&self) -> Option<RawPercent> {
         if self.reported.is_some() {
             return self.reported;
         }
         let full = self.full_pack.filter(|full| full.as_f64() > 0.0)?.as_f64();
-        let percent = self.remaining?.as_f64() / full * 100.0;
+        let remaining = self.remaining.filter(|remaining| remaining.as_f64() >= 0.0)?.as_f64();
+        let percent = remaining / full * 100.0;
         percent.is_finite().then_some(RawPercent(percent))
+    }
+
+    /// Hours until empty with a load of so many watts. Unknown without a battery: a capacity of 0 is none.
+    pub fn hours_at(&self, load: Option<Number>) -> Option<Number> {
+        let is_above_zero = |number: &Number| number.as_f64() > 0.0;
+        self.full_pack.filter(is_above_zero)?;
+        let remaining = self.remaining.filter(|remaining| remaining.as_f64() >= 0.0)?;
+        remaining.over(load.filter(is_above_zero)?)
     }
 }
 
@@ -77,6 +86,10 @@ pub struct Readings {
     pub charge: Charge,
     /// `None` when the gateway does not say.
     pub grid: Option<GridStatus>,
+    /// Whether the contactor between grid and home is closed, by the contactor itself.
+    pub contactor_closed: Option<bool>,
+    /// W that the batteries can give or take together, as configured.
+    pub nameplate: Option<f64>,
     /// Backup reserve, raw scale as stored in the gateway.
     pub reserve: Option<RawPercent>,
     /// `self_consumption`, `autonomous` or `backup`.
@@ -251,6 +264,15 @@ impl Telemetry {
     /// The site, with everything that is known of it.
     pub fn site(&self) -> &Site {
         self.site.get_or_init(|| self.derived(|derived| derived.site.clone()))
+    }
+
+    /// Names of everything that is active, sorted, each once; `None`: nobody knows. For a short look: where
+    /// nobody has asked for the site, all of it but these names is dropped again.
+    pub fn alerts(&self) -> Option<Vec<String>> {
+        if let Some(site) = self.site.get() {
+            return site.alerts.clone();
+        }
+        self.answers.interpret(&self.readings, &self.adjustments, &self.memory).site.alerts
     }
 
     /// The documents of the customer API, kept for a while by this telemetry and for as long as the caller

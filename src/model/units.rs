@@ -22,9 +22,10 @@ impl RawPercent {
         AppPercent(((self.0 - HIDDEN) / USABLE * 100.0).clamp(0.0, 100.0))
     }
 
-    /// Reserve: `raw/0.95 − 5/0.95`, never below 0, in the rounding of the reference library.
+    /// Reserve: `raw/0.95 − 5/0.95`, 0…100, in the rounding of the reference library. What it makes of 100 is
+    /// a little more.
     pub fn to_app_reserve(self) -> AppPercent {
-        AppPercent((self.0 / 0.95 - HIDDEN / 0.95).max(0.0))
+        AppPercent((self.0 / 0.95 - HIDDEN / 0.95).clamp(0.0, 100.0))
     }
 }
 
@@ -49,6 +50,9 @@ mod tests {
         // What is held back is empty to the app, not negative.
         assert_eq!(RawPercent(3.0).to_app_clamped(), AppPercent(0.0));
         assert_eq!(RawPercent(3.0).to_app_reserve(), AppPercent(0.0));
+        for full in [100.0, 100.000_000_000_000_03] {
+            assert_eq!(RawPercent(full).to_app_reserve(), AppPercent(100.0));
+        }
     }
 
     proptest! {

@@ -147,7 +147,9 @@ fn hello(settings: &MqttSettings) -> Result<BytesMut, LineError> {
 }
 
 async fn secured(tcp: TcpStream, host: &str, tls: &BrokerTls) -> Result<impl Stream + use<>, LineError> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| LineError::Name(host.to_owned()))?;
+    // The zone of an address means something on this machine only.
+    let address = host.split('%').next().unwrap_or(host).to_owned();
+    let name = ServerName::try_from(address).map_err(|_| LineError::Name(host.to_owned()))?;
     let connector = TlsConnector::from(Arc::new(config(tls).await?));
     let failed = |source| LineError::Tls { host: host.to_owned(), source };
     connector.connect(name, tcp).await.map_err(failed)

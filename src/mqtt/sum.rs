@@ -8,7 +8,7 @@
 use super::outbox::Outbox;
 use super::publication::value;
 use super::sent::{NoRoom, Sent};
-use super::text::rounded;
+use crate::model::number::fixed;
 use crate::model::{Aggregate, GridStatus, Number, Snapshot};
 use crate::settings::MqttSettings;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl Sum {
 
 /// In the order of [`TOPICS`].
 fn payloads(sum: &Aggregate, time_remaining: Option<f64>) -> [Option<String>; TOPICS.len()] {
-    let text = |value: Option<f64>| value.map(|value| rounded(value, 1));
+    let text = |value: Option<f64>| value.map(|value| fixed(value, 1));
     [
         text(sum.site),
         text(sum.solar),

@@ -5,15 +5,6 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// With so many digits behind the point, halves to even, and no minus before a zero.
-pub(super) fn rounded(value: f64, decimals: usize) -> String {
-    let text = format!("{value:.decimals$}");
-    match text.strip_prefix('-') {
-        Some(zero) if zero.bytes().all(|byte| matches!(byte, b'0' | b'.')) => zero.to_owned(),
-        _ => text,
-    }
-}
-
 /// With blanks behind commas and colons, and nothing beyond ASCII.
 pub(super) fn json(value: &impl Serialize) -> String {
     let mut bytes = Vec::with_capacity(256);
@@ -55,15 +46,16 @@ impl Formatter for Spaced {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::number::fixed;
     use serde_json::json;
 
     #[test]
     fn numbers_are_rounded_to_even_and_zero_has_no_sign() {
-        assert_eq!(rounded(987.65, 1), "987.6");
-        assert_eq!(rounded(42.5, 0), "42");
-        assert_eq!(rounded(-0.04, 1), "0.0");
-        assert_eq!(rounded(-0.5, 0), "0");
-        assert_eq!(rounded(-2000.0, 1), "-2000.0");
+        assert_eq!(fixed(987.65, 1), "987.6");
+        assert_eq!(fixed(42.5, 0), "42");
+        assert_eq!(fixed(-0.04, 1), "0.0");
+        assert_eq!(fixed(-0.5, 0), "0");
+        assert_eq!(fixed(-2000.0, 1), "-2000.0");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::text::{json, rounded};
+use super::text::json;
 use super::units::{MOST_PARTS, batteries, float, is_topic_level, meters, serial, strings};
+use crate::model::number::fixed;
 use crate::model::site::signals::SignalGroup;
 use crate::model::{
     Charge, Documents, Freshness, GatewayFacts, GatewayKind, GridStatus, Meter, Number, RawPercent, Site,
@@ -64,7 +65,7 @@ impl Values {
 
     fn put_number(&mut self, topic: impl Into<String>, value: Option<f64>, decimals: usize) {
         if let Some(value) = value {
-            self.put(topic, rounded(value, decimals));
+            self.put(topic, fixed(value, decimals));
         }
     }
 
@@ -134,11 +135,11 @@ impl Values {
             ("grid_status", readings.grid.map(|grid| grid_word(grid).to_owned())),
             ("grid_connected", is_connected(site).map(|connected| connected.to_string())),
             ("mode", readings.mode.clone()),
-            ("reserve", reserve(site).map(|percent| rounded(percent, 1))),
+            ("reserve", reserve(site).map(|percent| fixed(percent, 1))),
             ("version", readings.firmware.clone()),
             ("grid_charging", readings.grid_charging.map(|allowed| allowed.to_string())),
             ("grid_export", readings.grid_export.clone()),
-            ("time_remaining", float(readings.time_remaining).map(|hours| rounded(hours, 2))),
+            ("time_remaining", float(readings.time_remaining).map(|hours| fixed(hours, 2))),
         ];
         for (topic, text) in texts {
             if let Some(text) = text {
@@ -165,7 +166,7 @@ impl Values {
             let topic = format!("devices/{}", device.serial);
             let mut all = Map::new();
             for (signal, value) in device.known() {
-                let text = rounded(value, signal.group.decimals());
+                let text = fixed(value, signal.group.decimals());
                 let rounded: Value = match signal.group {
                     SignalGroup::FanSpeed => text.parse::<i64>().map_or(Value::Null, Value::from),
                     _ => text.parse::<f64>().map_or(Value::Null, Value::from),

@@ -1,12 +1,13 @@
 //! Gateways as objects, from `PW_GATEWAYS`, from a file, or put together from the single-gateway variables.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::credentials::{Credentials, Places};
+use super::fleet::{self, AccountConfig, FleetConfig, FleetDefaults, Origin, TOKEN_FILE, TokenSource};
 use super::modes::{self, Links, Verdict};
 use super::problem::{Problems, nearest};
 use super::rsa_key::{self, RsaKey};
@@ -39,10 +40,13 @@ const KEYS: [&str; 19] = [
     "tedapi_auth_mode",
 ];
 /// The servers before have no such keys.
-const OUR_KEYS: [&str; 3] = [CERTIFICATE, LIFETIME_ENERGY, STANDBY];
+const OUR_KEYS: [&str; 6] = [CERTIFICATE, LIFETIME_ENERGY, STANDBY, FLEET_BASE, FLEET_TOKEN, INTERVAL];
 pub(super) const CERTIFICATE: &str = "certificate";
 const LIFETIME_ENERGY: &str = "lifetime_energy";
 const STANDBY: &str = "standby";
+const FLEET_BASE: &str = "fleet_base";
+const FLEET_TOKEN: &str = "fleet_token";
+const INTERVAL: &str = "interval";
 /// What a gateway has once, whichever link is in use.
 const OF_THE_GATEWAY: [&str; 8] =
     ["id", "name", "type", "authpath", "timezone", "siteid", "site_id", STANDBY];
@@ -67,6 +71,8 @@ pub(super) struct Defaults {
     /// `PW_CACHE_FILE`, or where else the servers before ours keep the session of a gateway from single
     /// variables.
     pub state_file: Option<PathBuf>,
+    /// What `~` at the beginning of a path stands for.
+    pub home: Option<String>,
     /// Whether there is one gateway, from single variables.
     pub single: bool,
     pub auth_mode: AuthMode,
@@ -76,6 +82,8 @@ pub(super) struct Defaults {
     pub failover: bool,
     /// `PW_LIFETIME_ENERGY`
     pub lifetime_energy: bool,
+    /// `PW_FLEET_…`
+    pub fleet: FleetDefaults,
 }
 
 /// The session file of the servers before ours.
@@ -146,7 +154,7 @@ impl Entry<'_> {
     fn gives(&self, key: &str) -> bool {
         match self.object.get(key) {
             None | Some(Value::Null) => false,
-            Some(Value::String(text)) => values::clean_secret(text).is_some(),
+            Some(Value::String(text)) => !text.trim().is_empty(),
             Some(_) => true,
         }
     }
@@ -159,13 +167,25 @@ impl Entry<'_> {
     fn text(&mut self, key: &str) -> Option<String> {
         match self.object.get(key)? {
             Value::Null => None,
-            Value::String(text) => values::clean_secret(text),
+            Value::String(text) => {
+                let text = text.trim();
+                (!text.is_empty()).then(|| text.to_owned())
+            }
             Value::Number(number) if key != "id" => Some(number.to_string()),
             _ => {
                 self.problem(key, "expected a text in quotes");
                 None
             }
         }
+    }
+
+    fn secret(&mut self, key: &str) -> Option<Secret> {
+        Some(Secret::new(self.parsed(key, values::secret)??))
+    }
+
+    /// A path, with the folder of the user for `~`.
+    fn path(&mut self, key: &str, defaults: &Defaults) -> Option<PathBuf> {
+        Some(values::path(&self.text(key)?, defaults.home.as_deref()).into())
     }
 
     fn parsed<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, Refusal>) -> Option<T> {
@@ -208,7 +228,10 @@ impl Entry<'_> {
         let link = self.link(links, &given, query_set, &places, defaults)?;
         let id = id?;
         self.remark(&id, &given, links, &link);
-        let standby = self.standby(defaults);
+        let standby = match self.wants_cloud(&link, defaults) {
+            true => self.with_cloud(defaults),
+            false => self.standby(defaults),
+        };
         let also = standby.iter().flat_map(|member| member.facts.links.iter().copied());
 
         let mut state_file = defaults.state_file.clone().or_else(|| places.file("json"));
@@ -252,7 +275,7 @@ impl Entry<'_> {
                 return Vec::new();
             }
         };
-        let members = list.iter().enumerate().filter_map(|(index, own)| {
+        let read = list.iter().enumerate().filter_map(|(index, own)| {
             let place = format!("{}.{STANDBY}[{index}]", self.place);
             let Some(own) = own.as_object() else {
                 self.problems.add(place, "expected an object with host and passwords");
@@ -270,7 +293,27 @@ impl Entry<'_> {
             let (problems, warnings) = (&mut *self.problems, &mut *self.warnings);
             Entry { object: &object, place: &place, files: &files, problems, warnings }.read(defaults)
         });
-        members.collect()
+        read.collect()
+    }
+
+    /// Whether the cloud stands by because `PW_CLOUD_HYBRID` says so, and not the entry itself.
+    fn wants_cloud(&self, link: &LinkConfig, defaults: &Defaults) -> bool {
+        let is_preferred = self.files.is_empty() && link.kind() != LinkKind::FleetApi;
+        let is_cloud = |member: &Value| member.get("fleetapi").is_some() || member.get(FLEET_TOKEN).is_some();
+        let own = self.object.get(STANDBY).and_then(Value::as_array);
+        defaults.fleet.hybrid && is_preferred && !own.is_some_and(|list| list.iter().any(is_cloud))
+    }
+
+    /// The links behind the preferred one, with FleetAPI as the last.
+    fn with_cloud(&mut self, defaults: &Defaults) -> Vec<GatewaySettings> {
+        let mut object = self.object.clone();
+        let list = object.entry(STANDBY).or_insert_with(|| Value::Array(Vec::new()));
+        if let Some(list) = list.as_array_mut().filter(|list| list.len() < MOST_STANDBY) {
+            list.push(serde_json::json!({ "fleetapi": true }));
+        }
+        let (place, files) = (self.place, self.files);
+        let (problems, warnings) = (&mut *self.problems, &mut *self.warnings);
+        Entry { object: &object, place, files, problems, warnings }.standby(defaults)
     }
 
     fn refuse_unknown_keys(&mut self) {
@@ -328,11 +371,14 @@ impl Entry<'_> {
         let email = self.text("email");
         let site_id = self.text("siteid").or_else(|| self.text("site_id"));
         let wifi_host = self.parsed("wifi_host", values::host_and_port);
-        let rsa_key = self.parsed("rsa_key_path", |path| RsaKey::read(Path::new(path)));
-        let (cloud_mode, fleetapi) = (self.flag("cloud_mode"), self.flag("fleetapi"));
+        let rsa_key = self.path("rsa_key_path", defaults).and_then(|path| {
+            RsaKey::read(&path).map_err(|refusal| self.problem("rsa_key_path", refusal)).ok()
+        });
+        let (cloud_mode, fleetapi) =
+            (self.flag("cloud_mode"), self.flag("fleetapi") || self.gives(FLEET_TOKEN));
         let bearer = self.parsed("tedapi_auth_mode", values::is_bearer);
-        let gateway_password = self.text("gw_pwd").map(Secret::new);
-        let password = self.text("password").map(Secret::new).or_else(|| defaults.password.clone());
+        let gateway_password = self.secret("gw_pwd");
+        let password = self.secret("password").or_else(|| defaults.password.clone());
         let lifetime_energy = match self.gives(LIFETIME_ENERGY) {
             true => self.flag(LIFETIME_ENERGY),
             false => defaults.lifetime_energy,
@@ -361,7 +407,7 @@ impl Entry<'_> {
 
     fn places(&mut self, id: Option<&str>, defaults: &Defaults) -> Places {
         Places {
-            folder: self.text("authpath").map(PathBuf::from).or_else(|| defaults.auth_path.clone()),
+            folder: self.path("authpath", defaults).or_else(|| defaults.auth_path.clone()),
             id: id.map(str::to_owned),
             certificate: self.text(CERTIFICATE).or_else(|| defaults.certificate.clone()),
             prefix: self.files.to_owned(),
@@ -396,6 +442,7 @@ impl Entry<'_> {
                 self.v1r(given, has_wifi, query_set, places, defaults.failover).map(LinkConfig::V1r)
             }
             [LinkKind::Local] => self.local(given, places, defaults.auth_mode).map(LinkConfig::Local),
+            [LinkKind::FleetApi] => self.fleet(given, places, defaults).map(LinkConfig::Fleet),
             [kind, ..] => Some(LinkConfig::Unsupported(*kind)),
             [] => None,
         }
@@ -442,6 +489,35 @@ impl Entry<'_> {
         })
     }
 
+    fn fleet(&mut self, given: &Credentials, places: &Places, defaults: &Defaults) -> Option<FleetConfig> {
+        let shared = &defaults.fleet;
+        let base = self.parsed(FLEET_BASE, Origin::parse).or_else(|| shared.base.clone());
+        let token = self.secret(FLEET_TOKEN).or_else(|| shared.token.clone());
+        if token.is_some() && base.is_none() {
+            self.problem(FLEET_BASE, "missing: fleet_token needs the address of the provider that gave it");
+        }
+        let site = given.site_id.as_deref().map(str::parse::<u64>).transpose();
+        let Ok(site) = site else {
+            self.problem("siteid", "expected the number of an energy site");
+            return None;
+        };
+        let interval = self.parsed(INTERVAL, |text| values::integer(text, 5..=3600)).map(Duration::from_secs);
+        let interval = interval.or(shared.interval).unwrap_or(fleet::USUAL_INTERVAL);
+        let folder = places.folder.clone().unwrap_or_default();
+        // A pasted token has no file whose folder would set accounts apart.
+        let own = if token.is_some() { places.id.clone() } else { None };
+        let own = own.map(|id| format!("{id}.")).unwrap_or_default();
+        let ledger =
+            places.folder.is_some().then(|| folder.join(format!(".powerwall-server.{own}tesla.json")));
+        let source = match token {
+            Some(token) => TokenSource::Pasted(token),
+            None => TokenSource::File(folder.join(TOKEN_FILE)),
+        };
+        let (auth, authorities) = (shared.auth(), shared.authorities.clone());
+        let account = AccountConfig { source, base, auth, authorities, budget: shared.budget, ledger };
+        Some(FleetConfig { account, site, interval })
+    }
+
     fn local(&mut self, given: &Credentials, places: &Places, auth_mode: AuthMode) -> Option<LocalConfig> {
         Some(LocalConfig {
             host: given.host.clone()?,
@@ -474,6 +550,13 @@ impl Entry<'_> {
                 let bits = config.key.bits();
                 self.warnings
                     .push(format!("gateway {id}: the RSA key has {bits} bits; gateways expect 4096"));
+            }
+            LinkConfig::Fleet(config) if config.interval < fleet::USUAL_INTERVAL => {
+                let seconds = config.interval.as_secs();
+                self.warnings.push(format!(
+                    "gateway {id}: asked every {seconds} s over FleetAPI; Tesla renews values about once a \
+                     minute, and counts every request"
+                ));
             }
             LinkConfig::Bearer(config) if config.query_set == QuerySet::V2024_06 => {
                 self.warnings.push(format!(

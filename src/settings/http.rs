@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::load::Reader;
-use super::{AllowedOrigins, HttpSettings, RateLimit, Secret, Style, TlsFiles, values};
+use super::{AllowedOrigins, HttpSettings, RateLimit, Style, TlsFiles, values};
 use crate::client::TrustedProxies;
 
 #[derive(Default, Deserialize)]
@@ -16,7 +16,6 @@ struct HttpVariables {
     cors_origins: Option<String>,
     pw_allowed_hosts: Option<String>,
     pw_browser_cache: Option<String>,
-    pw_control_secret: Option<String>,
     pw_https: Option<String>,
     pw_tls_cert: Option<String>,
     pw_tls_key: Option<String>,
@@ -75,9 +74,6 @@ impl Reader {
         let share = self.whole("PW_CONNECTIONS_PER_ADDRESS", raw.pw_connections_per_address, 256, 1_000_000);
         let live_per_address =
             self.whole("PW_LIVE_CLIENTS_PER_ADDRESS", raw.pw_live_clients_per_address, 128, 2_000);
-        if raw.pw_control_secret.is_some() {
-            self.note("PW_CONTROL_SECRET", "", true);
-        }
         HttpSettings {
             bind,
             port: u16::try_from(port).unwrap_or_default(),
@@ -92,7 +88,6 @@ impl Reader {
             connections_per_address: usize::try_from(share).unwrap_or(usize::MAX),
             live_per_address: usize::try_from(live_per_address).unwrap_or(usize::MAX),
             tls,
-            control_secret: raw.pw_control_secret.map(Secret::new),
         }
     }
 

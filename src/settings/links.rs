@@ -1,7 +1,7 @@
 //! What each link needs to reach its gateway, validated. Which link a gateway gets is decided in
 //! [`super::modes`]; what a link does with it is its own.
 
-use super::{CertificatePolicy, RsaKey, Secret};
+use super::{CertificatePolicy, FleetConfig, RsaKey, Secret};
 use crate::model::LinkKind;
 
 /// How a gateway is reached: one link and what it needs.
@@ -12,6 +12,7 @@ pub enum LinkConfig {
     Bearer(TedapiConfig),
     V1r(V1rConfig),
     Local(LocalConfig),
+    Fleet(FleetConfig),
     /// Understood, but this version has no link of that kind: the gateway is shown with an error that says
     /// so.
     Unsupported(LinkKind),
@@ -25,6 +26,7 @@ impl LinkConfig {
             Self::Bearer(_) => LinkKind::Bearer,
             Self::V1r(_) => LinkKind::V1r,
             Self::Local(_) => LinkKind::Local,
+            Self::Fleet(_) => LinkKind::FleetApi,
             Self::Unsupported(kind) => *kind,
         }
     }
@@ -35,7 +37,7 @@ impl LinkConfig {
             Self::Tedapi(config) | Self::Bearer(config) => Some(&config.certificate),
             Self::V1r(config) => Some(&config.certificate),
             Self::Local(config) => Some(&config.certificate),
-            Self::Unsupported(_) => None,
+            Self::Fleet(_) | Self::Unsupported(_) => None,
         }
     }
 }

@@ -8,10 +8,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::fleet::{FleetDefaults, Origin, TOKEN_FILE};
 use super::gateways::{self, Defaults};
 use super::problem::{Problems, nearest};
+use super::spelled::{self, NotJson};
 use super::values::{self, Refusal};
-use super::variables::{Effect, effect, meant};
+use super::variables::{self, Effect, effect, meant};
 use super::ways::{self, Ways};
 use super::{AuthMode, Effective, HttpSettings, PollingSettings, Secret, Settings};
 use crate::files;
@@ -29,6 +31,8 @@ pub struct Inputs {
 /// A file larger than this is not one of ours.
 const LARGEST_FILE: usize = 1 << 20;
 const MASKED: &str = "**********";
+/// The keys of the file, at the top.
+const FILE_KEYS: [&str; 4] = ["server", "gateways", "tokens", "anonymous"];
 
 /// How all gateways are polled.
 #[derive(Default, Deserialize)]
@@ -37,6 +41,7 @@ struct PollingVariables {
     pw_cache_ttl: Option<String>,
     pw_graceful_degradation: Option<String>,
     pw_neg_solar: Option<String>,
+    pw_islanding_cooldown: Option<String>,
     pw_site_zero_threshold: Option<String>,
     pw_legacy_zeros: Option<String>,
     pw_auth_path: Option<String>,
@@ -66,6 +71,25 @@ struct GatewayVariables {
     pw_cache_file: Option<String>,
 }
 
+/// What all gateways that are reached over FleetAPI take over.
+#[derive(Default, Deserialize)]
+struct FleetVariables {
+    pw_fleet_base: Option<String>,
+    pw_fleet_token: Option<String>,
+    pw_fleet_auth: Option<String>,
+    pw_fleet_ca: Option<String>,
+    pw_fleet_budget: Option<String>,
+    pw_fleet_interval: Option<String>,
+    pw_cloud_hybrid: Option<String>,
+}
+
+/// What the file says of access, and where it says so.
+#[derive(Default)]
+pub(super) struct AccessInFile {
+    pub tokens: Option<(Value, String)>,
+    pub anonymous: Option<(Value, String)>,
+}
+
 /// Collects values, where they came from, and what was wrong.
 pub(super) struct Reader {
     /// Cleaned values by variable, with their source.
@@ -75,6 +99,12 @@ pub(super) struct Reader {
     effective: Vec<Effective>,
     /// Of the entries read.
     ways: Vec<Ways>,
+    /// What `~` at the beginning of a path stands for.
+    home: Option<String>,
+    /// What the file says of access, until the gateways are known.
+    pub(super) access_in_file: AccessInFile,
+    /// The variables `PW_TOKEN_…`.
+    pub(super) token_secrets: Vec<(String, Secret)>,
 }
 
 impl Settings {
@@ -104,7 +134,11 @@ impl Settings {
         let logging = reader.logging();
         let store = reader.store();
         let mqtt = reader.mqtt();
+        let before = reader.problems.0.len();
         let gateways = reader.gateways(&mut http);
+        // A gateway with a mistake is not among them, and no reason to blame a token.
+        let known = (reader.problems.0.len() == before).then_some(gateways.as_slice());
+        let access = reader.access(known);
         mqtt.check_ids(&gateways, &mut reader.problems);
         for gateway in &gateways {
             if let LinkConfig::Unsupported(kind) = &gateway.link {
@@ -122,6 +156,7 @@ impl Settings {
             gateways,
             polling,
             http,
+            access,
             mqtt,
             logging,
             store,
@@ -139,9 +174,16 @@ impl Reader {
             warnings: Vec::new(),
             effective: Vec::new(),
             ways: Vec::new(),
+            home: None,
+            access_in_file: AccessInFile::default(),
+            token_secrets: Vec::new(),
         };
-        for (name, text) in &inputs.environment {
-            reader.take(name, text, "environment");
+        let environment = &inputs.environment;
+        reader.home = environment.iter().find(|(name, _)| name == "HOME").map(|(_, home)| home.clone());
+        for (name, text) in environment {
+            if !reader.takes_token_secret(name, text) {
+                reader.take_variable(name, text, environment);
+            }
         }
         for (name, text, flag) in &inputs.flags {
             if effect(name) == Some(Effect::Secret) {
@@ -152,10 +194,37 @@ impl Reader {
             }
             reader.take(name, text, flag);
         }
-        for name in ["PW_GW_PWD", "PW_PASSWORD", "PW_CONTROL_SECRET", "MQTT_PASSWORD"] {
+        reader.rename_old_ones();
+        for name in ["PW_GW_PWD", "PW_PASSWORD", "PW_CONTROL_SECRET", "PW_FLEET_TOKEN", "MQTT_PASSWORD"] {
             reader.secret_from_file(name);
         }
         reader
+    }
+
+    /// Takes a variable of the environment, whose name may be in any case.
+    fn take_variable(&mut self, given: &str, text: &str, environment: &[(String, String)]) {
+        let name = given.to_ascii_uppercase();
+        if name != given && (effect(&name).is_some() || meant(&name).is_some()) {
+            if variables::UPPER_CASE.contains(&name.as_str()) {
+                self.warnings.push(format!("{given} has no effect: only {name} in upper case is read"));
+                return;
+            }
+            if environment.iter().any(|(other, _)| *other == name) {
+                self.warnings.push(format!("{given} has no effect: {name} is set as well"));
+                return;
+            }
+        }
+        if variables::is_of_kubernetes(&name, text) {
+            let why = "it is what Kubernetes sets for a service of such a name, not a setting";
+            self.warnings.push(format!("{given} has no effect: {why}"));
+            return;
+        }
+        if effect(&name).is_some() && values::is_quoted(text.trim()) {
+            let why = "docker run --env-file, for one, keeps the quotes of a line as they are";
+            self.warnings
+                .push(format!("{given} begins and ends with a quote, which is taken as part of it: {why}"));
+        }
+        self.take(&name, text, "environment");
     }
 
     fn take(&mut self, name: &str, text: &str, source: &str) {
@@ -170,22 +239,37 @@ impl Reader {
             return;
         };
         let cleaned = match effect {
-            Effect::Secret => values::clean_secret(text),
-            _ => values::clean(text),
+            // A list of gateways may have lines; the secrets in it are looked at one by one.
+            Effect::Secret if name != "PW_GATEWAYS" => values::secret(text),
+            _ => Ok(values::clean(text)),
         };
-        let Some(cleaned) = cleaned else { return };
+        let cleaned = match cleaned {
+            Ok(Some(cleaned)) => cleaned,
+            Ok(None) => return,
+            Err(refusal) => return self.problems.add(name, refusal),
+        };
         if let Effect::None(why) = effect {
             self.warnings.push(format!("{name} has no effect: {why}"));
             return;
         }
-        let name = match name {
-            "PW_AUTHPATH" => {
-                self.warnings.push("PW_AUTHPATH is an old name; use PW_AUTH_PATH".into());
-                "PW_AUTH_PATH"
-            }
-            name => name,
+        let cleaned = match variables::PATHS.contains(&name) {
+            true => values::path(&cleaned, self.home.as_deref()),
+            false => cleaned,
         };
         self.values.insert(name.to_owned(), (cleaned, source.to_owned()));
+    }
+
+    /// An old name counts where the new one is not set, whichever comes first.
+    fn rename_old_ones(&mut self) {
+        const OLD: &str = "PW_AUTHPATH";
+        const NEW: &str = "PW_AUTH_PATH";
+        let Some(value) = self.values.remove(OLD) else { return };
+        if self.values.contains_key(NEW) {
+            self.warnings.push(format!("{OLD} has no effect: {NEW} is set as well"));
+            return;
+        }
+        self.warnings.push(format!("{OLD} is an old name; use {NEW}"));
+        self.values.insert(NEW.to_owned(), value);
     }
 
     fn secret_from_file(&mut self, name: &str) {
@@ -195,12 +279,19 @@ impl Reader {
             self.problems.add(&variable, format!("{name} is set as well; only one of them can count"));
             return;
         }
-        match read_file(Path::new(&path)).map(|text| values::clean_secret(&text)) {
+        let text = match read_file(Path::new(&path)) {
+            Ok(text) => text,
+            Err(error) => {
+                self.problems.add(&variable, format!("{path:?} cannot be read: {error}"));
+                return;
+            }
+        };
+        match values::secret(&text) {
             Ok(Some(secret)) => {
                 self.values.insert(name.to_owned(), (secret, format!("file {path}")));
             }
             Ok(None) => self.problems.add(&variable, format!("{path:?} is empty")),
-            Err(error) => self.problems.add(&variable, format!("{path:?} cannot be read: {error}")),
+            Err(refusal) => self.problems.add(&variable, format!("{path:?} {refusal}")),
         }
     }
 
@@ -221,6 +312,12 @@ impl Reader {
             _ => shown.to_string(),
         };
         self.effective.push(Effective { name, value, source });
+    }
+
+    /// Notes that the file at `place` says something else than the variable.
+    pub(super) fn overrule(&mut self, name: &'static str, shown: &str, place: &str) {
+        self.effective.retain(|effective| effective.name != name);
+        self.effective.push(Effective { name, value: shown.to_owned(), source: place.to_owned() });
     }
 
     /// The value of a variable, its default, or its default with a problem.
@@ -275,6 +372,12 @@ impl Reader {
                 ) as f64,
                 legacy_zeros: self.boolean("PW_LEGACY_ZEROS", raw.pw_legacy_zeros, false),
             },
+            islanding_cooldown: self.seconds(
+                "PW_ISLANDING_COOLDOWN",
+                raw.pw_islanding_cooldown,
+                30,
+                0..=86_400,
+            ),
             memory: raw.pw_auth_path.map(Into::into),
         }
     }
@@ -289,6 +392,7 @@ impl Reader {
             certificate: raw.pw_certificate.clone(),
             auth_path: raw.pw_auth_path.clone().map(Into::into),
             state_file: None,
+            home: self.home.clone(),
             single: false,
             auth_mode: self.value(
                 "PW_AUTH_MODE",
@@ -306,6 +410,7 @@ impl Reader {
             ),
             failover: self.boolean("PW_FAILOVER", raw.pw_failover.clone(), true),
             lifetime_energy: self.boolean("PW_LIFETIME_ENERGY", raw.pw_lifetime_energy.clone(), true),
+            fleet: self.fleet(),
         };
         self.check_defaults(&mut defaults);
         if let Some(path) = &raw.pw_config {
@@ -314,19 +419,19 @@ impl Reader {
         }
         if let Some(text) = &raw.pw_gateways {
             self.note("PW_GATEWAYS", MASKED, true);
-            return match serde_json::from_str::<Value>(text) {
-                Ok(list @ Value::Array(_)) => self.list(&list, "PW_GATEWAYS", &defaults),
-                Ok(_) => {
-                    self.problems.add("PW_GATEWAYS", "expected an array of objects");
-                    Vec::new()
-                }
-                Err(error) => {
+            let what = match spelled::json(text) {
+                Ok(list @ Value::Array(_)) => return self.list(&list, "PW_GATEWAYS", &defaults),
+                Ok(_) => "expected an array of objects".to_owned(),
+                Err(NotJson::Content(what)) => what,
+                Err(NotJson::Syntax(error)) => {
                     let (line, column) = (error.line(), error.column());
-                    let what = format!("not valid JSON at line {line} column {column}: {}", category(&error));
-                    self.problems.add("PW_GATEWAYS", what);
-                    Vec::new()
+                    format!("not valid JSON at line {line} column {column}: {}", category(&error))
                 }
             };
+            let quotes =
+                if values::is_quoted(text) { "; it is in quotes that do not belong to it" } else { "" };
+            self.problems.add("PW_GATEWAYS", format!("{what}{quotes}"));
+            return Vec::new();
         }
         let in_auth_path = defaults.auth_path.as_ref().map(|path| path.join(gateways::SESSION_FILE));
         defaults.state_file = raw.pw_cache_file.clone().map(Into::into).or(in_auth_path);
@@ -335,6 +440,38 @@ impl Reader {
             self.note("PW_CACHE_FILE", file, true);
         }
         self.single(&raw, &defaults)
+    }
+
+    fn fleet(&mut self) -> FleetDefaults {
+        let raw: FleetVariables = self.variables();
+        let mut origin = |name: &'static str, text: Option<String>| {
+            let parse = |text: &str| Origin::parse(text).map(Some);
+            let show = |origin: &Option<Origin>| origin.as_ref().map(Origin::to_string).unwrap_or_default();
+            self.value(name, text, None, parse, show)
+        };
+        let base = origin("PW_FLEET_BASE", raw.pw_fleet_base);
+        let auth = origin("PW_FLEET_AUTH", raw.pw_fleet_auth);
+        let budget = self.value(
+            "PW_FLEET_BUDGET",
+            raw.pw_fleet_budget,
+            0,
+            |text| values::integer(text, 0..=1_000_000),
+            |requests| if *requests == 0 { "none".to_owned() } else { format!("{requests} requests a day") },
+        );
+        let interval = raw.pw_fleet_interval.is_some();
+        let every = self.seconds("PW_FLEET_INTERVAL", raw.pw_fleet_interval, 60, 5..=3600);
+        if let Some(file) = &raw.pw_fleet_ca {
+            self.note("PW_FLEET_CA", file, true);
+        }
+        FleetDefaults {
+            base,
+            auth,
+            token: raw.pw_fleet_token.map(Secret::new),
+            authorities: raw.pw_fleet_ca.map(Into::into),
+            budget: (budget > 0).then_some(budget),
+            interval: interval.then_some(every),
+            hybrid: self.boolean("PW_CLOUD_HYBRID", raw.pw_cloud_hybrid, false),
+        }
     }
 
     fn list(&mut self, list: &Value, place: &str, defaults: &Defaults) -> Vec<super::GatewaySettings> {
@@ -367,10 +504,16 @@ impl Reader {
     }
 
     fn single(&mut self, raw: &GatewayVariables, defaults: &Defaults) -> Vec<super::GatewaySettings> {
-        if raw.pw_host.is_none() && raw.pw_email.is_none() {
+        // As the servers before ours choose: an address, else the tokens for FleetAPI, else an account.
+        let file = defaults.auth_path.clone().unwrap_or_default().join(TOKEN_FILE);
+        let is_fleet = raw.pw_host.is_none() && (defaults.fleet.token.is_some() || file.is_file());
+        if raw.pw_host.is_none() && raw.pw_email.is_none() && !is_fleet {
             return Vec::new();
         }
         let mut entry = Map::new();
+        if is_fleet {
+            entry.insert("fleetapi".into(), true.into());
+        }
         entry.insert("id".into(), "default".into());
         entry.insert("name".into(), "Default Gateway".into());
         let fields = [
@@ -398,7 +541,8 @@ impl Reader {
         for problem in found.0 {
             let key = problem.place.rsplit('.').next().unwrap_or_default().to_owned();
             let known = fields.iter().map(|(name, key, _)| (*name, *key));
-            let mut known = known.chain([("PW_TEDAPI_AUTH_MODE", "tedapi_auth_mode")]);
+            let mut known =
+                known.chain([("PW_TEDAPI_AUTH_MODE", "tedapi_auth_mode"), ("PW_FLEET_BASE", "fleet_base")]);
             let variable = known.find(|(_, known)| *known == key).map_or("PW_HOST", |(name, _)| name);
             let mut what = problem.what;
             if what.starts_with("missing") {
@@ -426,11 +570,10 @@ impl Reader {
         };
         let place =
             Path::new(path).file_name().map_or(path.into(), |name| name.to_string_lossy().into_owned());
-        let document: Value = match serde_norway::from_str(&text) {
+        let document = match spelled::yaml(&text) {
             Ok(document) => document,
-            Err(error) => {
-                let at = error.location().map(|at| format!(" at line {} column {}", at.line(), at.column()));
-                self.problems.add(place, format!("not valid YAML or JSON{}", at.unwrap_or_default()));
+            Err(what) => {
+                self.problems.add(place, what);
                 return Vec::new();
             }
         };
@@ -438,11 +581,16 @@ impl Reader {
             self.problems.add(place, "expected a mapping with the keys server and gateways");
             return Vec::new();
         };
-        for key in document.keys().filter(|key| !["server", "gateways"].contains(&key.as_str())) {
-            let hint = nearest(key, ["server", "gateways"]).map(|name| format!("; did you mean {name}?"));
-            let what = format!("unknown key{}", hint.unwrap_or("; known keys: server, gateways".into()));
-            self.problems.add(format!("{place}: {key}"), what);
+        for key in document.keys().filter(|key| !FILE_KEYS.contains(&key.as_str())) {
+            let hint = nearest(key, FILE_KEYS).map(|name| format!("; did you mean {name}?"));
+            let all = || format!("; known keys: {}", FILE_KEYS.join(", "));
+            self.problems.add(format!("{place}: {key}"), format!("unknown key{}", hint.unwrap_or_else(all)));
         }
+        let given = |key: &str| {
+            let value = document.get(key).filter(|value| !value.is_null())?;
+            Some((value.clone(), format!("{place}: {key}")))
+        };
+        self.access_in_file = AccessInFile { tokens: given("tokens"), anonymous: given("anonymous") };
         if let Some(server) = document.get("server").filter(|server| !server.is_null()) {
             self.server(server, &format!("{place}: server"), http);
         }
@@ -491,10 +639,7 @@ impl Reader {
                 _ => values::origins(&text).map(|origins| http.origins = origins),
             };
             match outcome {
-                Ok(()) => {
-                    self.effective.retain(|effective| effective.name != variable);
-                    self.effective.push(Effective { name: variable, value: text, source: place.to_owned() });
-                }
+                Ok(()) => self.overrule(variable, &text, place),
                 Err(refusal) => self.problems.add(format!("{place}.{key}"), refusal),
             }
         }
@@ -509,7 +654,8 @@ fn category(error: &serde_json::Error) -> &'static str {
     }
 }
 
-/// A small text file.
+/// A small text file, without the mark that some editors put before UTF-8.
 pub(super) fn read_file(path: &Path) -> std::io::Result<String> {
-    files::read_text(path, LARGEST_FILE)
+    let text = files::read_text(path, LARGEST_FILE)?;
+    Ok(text.strip_prefix(values::BYTE_ORDER_MARK).map_or(text.clone(), str::to_owned))
 }

@@ -1,7 +1,9 @@
 //! Environment, file and flags → one validated value, every mistake reported at once. Knows no gateway and no
 //! socket.
 
+pub mod access;
 mod credentials;
+mod fleet;
 mod gateways;
 mod http;
 mod links;
@@ -12,6 +14,7 @@ mod mqtt;
 mod problem;
 pub mod rsa_key;
 pub mod secret;
+mod spelled;
 mod store;
 mod style;
 mod values;
@@ -23,6 +26,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use access::{Access, Role, Token};
+pub use fleet::{AccountConfig, FleetConfig, Origin, TOKEN_FILE, TokenSource};
 pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rConfig};
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
@@ -43,6 +48,8 @@ pub struct Settings {
     pub gateways: Vec<GatewaySettings>,
     pub polling: PollingSettings,
     pub http: HttpSettings,
+    /// `PW_CONTROL_SECRET`, `tokens`, `anonymous`: who may read and who may give orders.
+    pub access: Access,
     pub mqtt: MqttSettings,
     pub logging: LoggingSettings,
     /// `PW_TIMESERIES_PATH`: the SQLite file of the journal; `None`: it lives in memory.
@@ -91,8 +98,21 @@ pub struct PollingSettings {
     /// `PW_GRACEFUL_DEGRADATION`
     pub graceful_degradation: bool,
     pub adjustments: Adjustments,
+    /// `PW_ISLANDING_COOLDOWN`: how long the contactor of a gateway is left alone after an order moved it; 0:
+    /// not at all.
+    pub islanding_cooldown: Duration,
     /// `PW_AUTH_PATH`: where what must outlive the program is kept; `None`: nowhere.
     pub memory: Option<PathBuf>,
+}
+
+impl GatewaySettings {
+    /// How often it is polled, if its preferred link has an interval of its own.
+    pub fn interval(&self) -> Option<Duration> {
+        match &self.link {
+            LinkConfig::Fleet(config) => Some(config.interval),
+            _ => None,
+        }
+    }
 }
 
 impl PollingSettings {
@@ -101,8 +121,8 @@ impl PollingSettings {
         self.memory.as_ref().map(|folder| folder.join(format!(".powerwall-server.{id}.units.json")))
     }
 
-    pub fn ttl(&self, timeout: Duration) -> Ttl {
-        Ttl::new(self.interval, timeout, self.cache_ttl, self.graceful_degradation)
+    pub fn ttl(&self, interval: Duration, timeout: Duration) -> Ttl {
+        Ttl::new(interval, timeout, self.cache_ttl, self.graceful_degradation)
     }
 }
 
@@ -134,8 +154,6 @@ pub struct HttpSettings {
     pub live_per_address: usize,
     /// `PW_HTTPS`; `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
-    /// `PW_CONTROL_SECRET`: what a client must know to give orders; `None`: nobody may.
-    pub control_secret: Option<Secret>,
 }
 
 /// The operator's own certificate.

@@ -34,8 +34,10 @@ impl Inputs {
     /// there is such a folder, else in `local` if they left one there.
     #[must_use]
     pub fn with_store_in(mut self, volume: &Path, local: &Path) -> Self {
-        let is_given =
-            self.environment.iter().any(|(name, text)| name == VARIABLE && !text.trim().is_empty());
+        let is_given = self
+            .environment
+            .iter()
+            .any(|(name, text)| name.eq_ignore_ascii_case(VARIABLE) && !text.trim().is_empty());
         let found = match () {
             () if volume.is_dir() => Some((volume.join(FILE), "the mounted folder")),
             () if local.join(FILE).is_file() => Some((local.join(FILE), "the file that is there")),

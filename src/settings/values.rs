@@ -17,10 +17,40 @@ pub(super) fn clean(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A secret as meant: it may contain ` #`, so only blanks around it go.
-pub(super) fn clean_secret(text: &str) -> Option<String> {
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
+/// What some editors put before UTF-8.
+pub(super) const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// A secret as meant: it may contain ` #`, so only blanks and line ends around it go, and a byte order mark.
+///
+/// # Errors
+/// With what no secret holds: a further line, or a control character. The text itself is not in it.
+pub(super) fn secret(text: &str) -> Result<Option<String>, Refusal> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim();
+    if text.contains(['\n', '\r']) {
+        return Err("has more than one line; a secret is a single one".into());
+    }
+    match text.chars().find(|c| c.is_control() || *c == BYTE_ORDER_MARK) {
+        Some(odd) => Err(format!(
+            "has the character U+{:04X}, which cannot be typed as part of a secret",
+            u32::from(odd)
+        )),
+        None => Ok((!text.is_empty()).then(|| text.to_owned())),
+    }
+}
+
+/// Whether quotes are around all of it.
+pub(super) fn is_quoted(text: &str) -> bool {
+    let around = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    around('"') || around('\'')
+}
+
+/// A path, with the folder of the user for a `~` at its beginning.
+pub(super) fn path(text: &str, home: Option<&str>) -> String {
+    let below = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    match home.filter(|home| !home.is_empty()).zip(below) {
+        Some((home, below)) => format!("{}{below}", home.trim_end_matches('/')),
+        None => text.to_owned(),
+    }
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, Refusal> {

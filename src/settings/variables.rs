@@ -16,7 +16,7 @@ pub enum Effect {
 
 use Effect::{Live, None, Private, Secret};
 
-const CLOUD: &str = "this version has no cloud link yet";
+const HTTP: &str = "everything is asked over HTTP/1.1, as that switch would have it";
 const HISTORY: &str = "this version keeps no history yet";
 const CONTROL: &str = "this version only reads";
 const BUILT_IN: &str = "built in: every gateway is polled, paused and recovered on its own";
@@ -55,6 +55,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_FRAME_ANCESTORS", Live),
     ("PW_CONTROL_SECRET", Secret),
     ("PW_CONTROL_SECRET_FILE", Live),
+    ("PW_ANONYMOUS", Live),
     ("PROXY_BASE_URL", Live),
     ("PW_RSA_KEY_PATH", Private),
     ("PW_WIFI_HOST", Live),
@@ -70,10 +71,17 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_LIFETIME_ENERGY", Live),
     ("PW_ALLOWED_HOSTS", Live),
     ("PW_FAILOVER", Live),
-    ("PW_FLEETAPI_HTTP", None(CLOUD)),
-    ("PW_CLOUD_HYBRID", None(CLOUD)),
+    ("PW_FLEETAPI_HTTP", None(HTTP)),
+    ("PW_CLOUD_HYBRID", Live),
+    ("PW_FLEET_BASE", Live),
+    ("PW_FLEET_TOKEN", Secret),
+    ("PW_FLEET_TOKEN_FILE", Live),
+    ("PW_FLEET_AUTH", Live),
+    ("PW_FLEET_CA", Live),
+    ("PW_FLEET_BUDGET", Live),
+    ("PW_FLEET_INTERVAL", Live),
     ("PW_LOCAL_FIRST", None(CONTROL)),
-    ("PW_ISLANDING_COOLDOWN", None(CONTROL)),
+    ("PW_ISLANDING_COOLDOWN", Live),
     ("PW_RATE_LIMIT_ENABLED", Live),
     ("PW_RATE_LIMIT_MAX_REQUESTS", Live),
     ("PW_RATE_LIMIT_WINDOW_SECONDS", Live),
@@ -112,6 +120,47 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("SERVER_HOST", None("no server ever read it; use PW_BIND_ADDRESS")),
     ("SERVER_PORT", None("no server ever read it; use PW_PORT")),
 ];
+
+/// The server before reads these as they stand, and all others in any case.
+pub(super) const UPPER_CASE: [&str; 2] = ["PW_CONFIG", "PW_GATEWAYS"];
+
+/// Variables whose value is a path, in which `~` stands for the folder of the user.
+pub(super) const PATHS: [&str; 15] = [
+    "PW_FLEET_CA",
+    "PW_FLEET_TOKEN_FILE",
+    "PW_AUTH_PATH",
+    "PW_AUTHPATH",
+    "PW_CACHE_FILE",
+    "PW_CONFIG",
+    "PW_RSA_KEY_PATH",
+    "PW_TIMESERIES_PATH",
+    "PW_TLS_CERT",
+    "PW_TLS_KEY",
+    "PW_GW_PWD_FILE",
+    "PW_PASSWORD_FILE",
+    "PW_CONTROL_SECRET_FILE",
+    "MQTT_PASSWORD_FILE",
+    "MQTT_TLS_CA_CERT",
+];
+
+/// Whether a variable is one of those that Kubernetes sets in every container for each service, as
+/// `MQTT_PORT=tcp://10.43.7.8:1883` for one that is called mqtt.
+pub(super) fn is_of_kubernetes(name: &str, value: &str) -> bool {
+    let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.trim().starts_with(scheme));
+    // `…_PORT_1883_TCP`, and the same with `_PROTO`, `_PORT` or `_ADDR`.
+    let of_one_port = || {
+        let (_, rest) = name.split_once("_PORT_")?;
+        let mut parts = rest.split('_');
+        let is_number = parts.next()?.bytes().all(|byte| byte.is_ascii_digit());
+        let is_protocol = ["TCP", "UDP", "SCTP"].contains(&parts.next()?);
+        let is_known = parts.next().is_none_or(|what| ["PROTO", "PORT", "ADDR"].contains(&what));
+        Some(is_number && is_protocol && is_known)
+    };
+    let of_service =
+        name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_");
+    is_address && name.ends_with("_PORT")
+        || effect(name).is_none() && (of_service || of_one_port() == Some(true))
+}
 
 /// What is known of a variable; `None` for one that belongs to somebody else.
 pub fn effect(name: &str) -> Option<Effect> {

@@ -51,9 +51,13 @@ pub(super) fn of(list: &Value, defaults: &Defaults) -> Vec<Ways> {
 }
 
 fn ways(entry: &Map<String, Value>, defaults: &Defaults) -> Option<Ways> {
-    let text = |key: &str| entry.get(key).and_then(Value::as_str).and_then(values::clean_secret);
+    let text = |key: &str| match entry.get(key)? {
+        Value::String(text) => values::secret(text).ok()?,
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
     let (host, port) = values::host_and_port(&text("host")?).ok()?;
-    let own_port = entry.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+    let own_port = text("port").and_then(|port| port.parse().ok());
     let gateway_password = text("gw_pwd").map(Secret::new);
     let given = text("password").map(Secret::new).or_else(|| defaults.password.clone());
     let derived = gateway_password.as_ref().map(customer_password);

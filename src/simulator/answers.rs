@@ -19,7 +19,7 @@ use crate::link::tedapi::queries::{self, TESLA_PUBLIC_KEY};
 use crate::link::tedapi::wire::{
     AUTH_MTLS, AUTH_PRESENCE, Auth, Common, EcuId, Envelope, ErrorResponse, Files, FirmwareVersion, Frame,
     GraphQl, GraphQlError, LOCAL_HTTPS, Participant, Party, QUERY_FAILED, QUERY_OK, QueryRequest,
-    QueryResponse, SIGNED_ECDSA, Status, SystemInfoResponse, UpdateFile,
+    QueryResponse, SIGNED_ECDSA, SiteMessage, Status, SystemInfoResponse, UpdateFile,
 };
 
 /// Which message a path takes.
@@ -28,6 +28,12 @@ pub(super) enum Addressee {
     Gateway,
     /// `/tedapi/device/{din}/v1`
     Unit(String),
+}
+
+/// What only a signed request may ask.
+pub(super) enum SignedOrder<'a> {
+    Update(&'a UpdateFile),
+    Message(&'a SiteMessage),
 }
 
 /// What a body asks for, once understood.
@@ -74,6 +80,9 @@ impl Question {
             None if envelope.files.as_ref().is_some_and(|files| files.update_request.is_some()) => {
                 Role::Order
             }
+            None if envelope.site.as_ref().is_some_and(|message| message.list_backups.is_none()) => {
+                Role::Order
+            }
             None if envelope.files.is_some() => Role::Config,
             None if envelope.common.is_some() => Role::SystemInfo,
             None => Role::Other,
@@ -94,9 +103,12 @@ impl Question {
         }
     }
 
-    /// What it asks to change.
-    pub fn update(&self) -> Option<&UpdateFile> {
-        self.envelope.files.as_ref()?.update_request.as_ref()
+    /// What it asks to change, or asks about what was changed.
+    pub fn order(&self) -> Option<SignedOrder<'_>> {
+        if let Some(message) = &self.envelope.site {
+            return Some(SignedOrder::Message(message));
+        }
+        self.envelope.files.as_ref()?.update_request.as_ref().map(SignedOrder::Update)
     }
 
     /// The encoded envelope of the answer.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use rustls::crypto::ring::{default_provider, sign::any_ecdsa_type};
@@ -46,8 +48,28 @@ impl ResolvesServerCert for Only {
     }
 }
 
+/// The TLS side of a server in Tesla's cloud, and its own certificate as the authority that vouches for it,
+/// in PEM: X.509 version 3, for 127.0.0.1.
+pub(super) fn cloud_config() -> Result<(Arc<ServerConfig>, String), Error> {
+    // Object identifier of subjectAltName, and an address as its only name.
+    let name = der(SEQUENCE, &[&der(0x87, &[&[127, 0, 0, 1]])]);
+    let extension = der(SEQUENCE, &[&[0x06, 3, 0x55, 0x1d, 0x11], &der(0x04, &[&name])]);
+    let extensions = der(0xa3, &[&der(SEQUENCE, &[&extension])]);
+    let (config, certificate) = config(&der(0xa0, &[&der(INTEGER, &[&[2]])]), &extensions)?;
+    let text = BASE64_STANDARD.encode(certificate);
+    let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+    Ok((config, format!("{begin}\n{}\n{end}\n", lines.join("\n"))))
+}
+
 /// The TLS side of a gateway with a fresh key.
 pub(super) fn server_config() -> Result<Arc<ServerConfig>, Error> {
+    // No version field: that is what makes it version 1.
+    let (config, _) = config(&[], &[])?;
+    Ok(config)
+}
+
+fn config(version: &[u8], extensions: &[u8]) -> Result<(Arc<ServerConfig>, Vec<u8>), Error> {
     let general = |what: &str| Error::General(what.to_owned());
     let random = SystemRandom::new();
     let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
@@ -61,19 +83,19 @@ pub(super) fn server_config() -> Result<Arc<ServerConfig>, Error> {
     let key_algorithm = der(SEQUENCE, &[EC_PUBLIC_KEY, P256]);
     let public_key = der(SEQUENCE, &[&key_algorithm, &der(BIT_STRING, &[&[0], key.public_key().as_ref()])]);
     let serial = der(INTEGER, &[&[1]]);
-    // No version field: that is what makes it version 1.
-    let body = der(SEQUENCE, &[&serial, &signature_algorithm, &name, &validity, &name, &public_key]);
+    let (algorithm, serial) = (&signature_algorithm, &serial);
+    let body = der(SEQUENCE, &[version, serial, algorithm, &name, &validity, &name, &public_key, extensions]);
     let signature = key.sign(&random, &body).map_err(|_| general("no signature"))?;
     let certificate =
         der(SEQUENCE, &[&body, &signature_algorithm, &der(BIT_STRING, &[&[0], signature.as_ref()])]);
 
     let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(pkcs8.as_ref().to_vec()));
-    let key = CertifiedKey::new(vec![CertificateDer::from(certificate)], any_ecdsa_type(&private)?);
+    let key = CertifiedKey::new(vec![CertificateDer::from(certificate.clone())], any_ecdsa_type(&private)?);
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Only(Arc::new(key))));
     // Gateways offer both.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), certificate))
 }

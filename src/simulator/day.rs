@@ -98,13 +98,18 @@ pub struct Day {
     /// Wh in the battery.
     energy: f64,
     energies: Energies,
+    /// Whether somebody has disconnected the house from the grid.
+    pub is_off_grid: bool,
+    /// What the battery was ordered to give, W; negative: to take.
+    pub dispatched: Option<f64>,
 }
 
 impl Day {
     /// `hour`: when it starts, 0…24.
     pub fn new(equipment: Equipment, seed: u64, hour: f64) -> Self {
         let energies = Energies::default();
-        Self { equipment, seed, clock: hour * HOUR, energy: equipment.capacity * 0.55, energies }
+        let energy = equipment.capacity * 0.55;
+        Self { equipment, seed, clock: hour * HOUR, energy, energies, is_off_grid: false, dispatched: None }
     }
 
     /// Seconds since the first midnight.
@@ -132,6 +137,7 @@ impl Day {
     pub fn flow(&self) -> Flow {
         let time = self.clock % DAY;
         let grid = match time {
+            _ if self.is_off_grid => Grid::Islanded,
             time if OUTAGE.contains(&time) => Grid::Islanded,
             time if (OUTAGE.end..OUTAGE.end + SYNCING).contains(&time) => Grid::Syncing,
             _ => Grid::Connected,
@@ -153,6 +159,10 @@ impl Day {
     /// What the battery does about `deficit` W, on the grid.
     fn battery(&self, time: f64, deficit: f64) -> f64 {
         let level = self.energy / self.equipment.capacity;
+        if let Some(ordered) = self.dispatched {
+            let most = if level > 0.0 { self.equipment.battery_power } else { 0.0 };
+            return ordered.clamp(-self.room(), most);
+        }
         if CHEAP.contains(&time) && level < CHEAP_CHARGE_TO {
             return -CHEAP_CHARGE_POWER.min(self.room());
         }

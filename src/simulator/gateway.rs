@@ -14,15 +14,16 @@ use rustls::ServerConfig;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::answers::SignedOrder;
 use super::answers::{Addressee, Firmware, Question};
 use super::certificate;
+use super::cloud_documents;
 use super::customer::{CustomerAnswer, CustomerRequest, CustomerState};
 use super::day::{Day, Equipment};
 use super::faults::{Counters, Fault, Role};
 use super::lan::Lan;
 use super::orders::{self, Control, OrderFault, Orders};
 use super::scene::{Scene, SiteKind};
-use crate::link::tedapi::wire::UpdateFile;
 
 /// A silent meter is bridged with its last reading, which must not be older than a minute. Where time runs
 /// faster than this, no client asks often enough to have one.
@@ -101,6 +102,8 @@ impl House {
         living.day.advance(lived * self.options.speed);
         living.lived = now;
         living.control.live(now);
+        living.day.is_off_grid = living.control.commanded.is_off_grid;
+        living.day.dispatched = living.control.commanded.dispatch.map(|(watts, _)| watts);
         living
     }
 }
@@ -308,7 +311,7 @@ impl Gateway {
     }
 
     /// What came of a signed order; `None`: its sender is to log in again.
-    pub fn order(&self, update: &UpdateFile) -> Option<Bytes> {
+    pub fn order(&self, order: SignedOrder<'_>) -> Option<Bytes> {
         let mut living = self.house.living();
         let (blob, din) = {
             let scene = self.scene(&living);
@@ -318,12 +321,28 @@ impl Gateway {
         if control.is_unauthorized() {
             return None;
         }
-        Some(control.update(update, &blob, &din, Instant::now()).encode_to_vec().into())
+        let answer = match order {
+            SignedOrder::Update(update) => control.update(update, &blob, &din, Instant::now()),
+            SignedOrder::Message(message) => control.command(message, &din, Instant::now()),
+        };
+        Some(answer.encode_to_vec().into())
+    }
+
+    /// Whether somebody has opened the contactor.
+    pub fn is_off_grid(&self) -> bool {
+        self.house.living().control.commanded.is_off_grid
     }
 
     /// What is wrong with how it takes orders from now on.
     pub fn set_order_fault(&self, fault: Option<OrderFault>) {
         self.house.living().control.fault = fault;
+    }
+
+    /// Somebody else sets the backup reserve, raw scale.
+    pub fn somebody_sets_reserve(&self, raw: f64) {
+        let mut living = self.house.living();
+        let blob = orders::config(&self.scene(&living));
+        living.control.somebody_sets_reserve(raw, &blob);
     }
 
     pub fn orders(&self) -> Orders {
@@ -349,6 +368,13 @@ impl Gateway {
     pub fn meters(&self) -> Value {
         let living = self.house.living();
         self.scene(&living).meters()
+    }
+
+    /// As Tesla's cloud reports the site: `live_status`, `site_info`.
+    pub fn in_cloud(&self) -> (Value, Value) {
+        let living = self.house.living();
+        let (scene, version) = (self.scene(&living), living.firmware.version.clone());
+        (cloud_documents::live_status(&scene), cloud_documents::site_info(&scene, &version))
     }
 
     /// Starts again with other firmware.

@@ -59,6 +59,11 @@ impl GatewayHandle {
         Ok(Self { gateway, addr, server })
     }
 
+    /// The house, for whoever shows it elsewhere.
+    pub(super) fn gateway(&self) -> Arc<Gateway> {
+        self.gateway.clone()
+    }
+
     pub fn options(&self) -> &SiteOptions {
         self.gateway.options()
     }
@@ -87,9 +92,19 @@ impl GatewayHandle {
         self.gateway.set_order_fault(fault);
     }
 
+    /// Somebody else sets the backup reserve, raw scale.
+    pub fn somebody_sets_reserve(&self, raw: f64) {
+        self.gateway.somebody_sets_reserve(raw);
+    }
+
     /// The orders that arrived, at whatever address.
     pub fn orders(&self) -> Orders {
         self.gateway.orders()
+    }
+
+    /// Whether somebody has opened the contactor.
+    pub fn is_off_grid(&self) -> bool {
+        self.gateway.is_off_grid()
     }
 
     /// The backup reserve, raw scale: as the configuration has it, and as the gateway acts on it.

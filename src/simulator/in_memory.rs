@@ -60,7 +60,7 @@ impl InMemoryGateway {
     /// What came of an order in an envelope whose signature is right; `None`: its sender is to log in again.
     pub fn order(&self, envelope: Bytes) -> Option<Bytes> {
         let question = Question::open(envelope).ok()?;
-        self.0.order(question.update()?)
+        self.0.order(question.order()?)
     }
 
     /// `config.json`, byte for byte.
@@ -71,6 +71,11 @@ impl InMemoryGateway {
     /// What is wrong with how it takes orders from now on.
     pub fn set_order_fault(&self, fault: Option<OrderFault>) {
         self.0.set_order_fault(fault);
+    }
+
+    /// Somebody else sets the backup reserve, raw scale.
+    pub fn somebody_sets_reserve(&self, raw: f64) {
+        self.0.somebody_sets_reserve(raw);
     }
 
     /// The orders that arrived.
@@ -85,6 +90,11 @@ impl InMemoryGateway {
 
     pub fn mode(&self) -> &'static str {
         self.0.mode()
+    }
+
+    /// Whether somebody has opened the contactor.
+    pub fn is_off_grid(&self) -> bool {
+        self.0.is_off_grid()
     }
 
     /// Runs other firmware from now on, as after a restart.

@@ -79,8 +79,8 @@ fn signed(lan: &Lan, gateway: &Gateway, body: Bytes) -> (Role, Option<Routable>)
         return (role, Some(*refusal));
     }
     let Ok(mut question) = question else { return (role, Some(fault(10))) };
-    if let Some(update) = question.update() {
-        return (role, gateway.order(update).map(answer_with));
+    if let Some(order) = question.order() {
+        return (role, gateway.order(order).map(answer_with));
     }
     // Whoever is asked, the leader answers, of itlan.
     question.redirect(&gateway.din());

@@ -7,6 +7,8 @@
 mod answers;
 mod bus;
 mod certificate;
+mod cloud_documents;
+mod commands;
 mod components;
 mod customer;
 mod customer_documents;
@@ -23,6 +25,7 @@ mod lan_answers;
 mod orders;
 mod scene;
 mod server;
+pub mod tesla;
 
 use std::io;
 use std::sync::mpsc;

@@ -8,17 +8,21 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::commands::{self, Command, Commanded};
 use super::scene::Scene;
 use crate::link::tedapi::wire::{
-    Common, Envelope, ErrorResponse, File, FileRead, Files, LOCAL_HTTPS, Participant, Status, UpdateFile,
+    Common, Envelope, ErrorResponse, File, FileRead, Files, LOCAL_HTTPS, Participant, SiteMessage, Status,
+    UpdateFile,
 };
 
 const MODES: [&str; 3] = ["self_consumption", "autonomous", "backup"];
 const FILE: &str = "config.json";
+const CHARGING: &str = "disallow_charge_from_grid_with_solar_installed";
 /// Codes of `google.rpc.Status`.
 const INVALID: i32 = 3;
 const DENIED: i32 = 7;
 const ABORTED: i32 = 10;
+const NOT_IMPLEMENTED: i32 = 12;
 
 /// What is wrong with how a gateway takes orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,10 @@ pub enum OrderFault {
     Conflict(u32),
     /// Does it, and answers without an acknowledgement.
     Unacknowledged,
+    /// Its firmware has nothing but the configuration.
+    NotImplemented,
+    /// Of several settings in one order, does the first alone; of a max backup, cancels the former one alone.
+    HalfApplied,
 }
 
 /// What the house has been ordered.
@@ -59,8 +67,11 @@ pub(super) struct Control {
     pub acts_on: f64,
     pub fault: Option<OrderFault>,
     pub orders: Orders,
+    /// What was ordered beside the configuration.
+    pub commanded: Commanded,
     /// What is yet to come, and when.
     late: Vec<(Instant, Change)>,
+    late_commands: Vec<(Instant, Command)>,
 }
 
 #[derive(Clone)]
@@ -79,7 +90,9 @@ impl Control {
             acts_on: 24.0,
             fault: None,
             orders: Orders::default(),
+            commanded: Commanded::default(),
             late: Vec::new(),
+            late_commands: Vec::new(),
         }
     }
 
@@ -89,6 +102,21 @@ impl Control {
         self.late = late;
         let due: Vec<(Instant, Change)> = due;
         due.into_iter().for_each(|(_, change)| self.apply(change));
+        let commands = std::mem::take(&mut self.late_commands);
+        let (due, late): (Vec<_>, Vec<_>) = commands.into_iter().partition(|(at, _)| *at <= now);
+        self.late_commands = late;
+        due.into_iter().for_each(|(at, command)| self.commanded.apply(command, at));
+        self.commanded.dispatch = self.commanded.dispatch.filter(|(_, ends)| *ends > now);
+    }
+
+    /// As [`Control::execute`], for what is no change of the configuration.
+    pub fn execute_command(&mut self, command: Command, now: Instant) {
+        self.orders.executed += 1;
+        match self.fault {
+            Some(OrderFault::Ignored | OrderFault::WithoutEffect) => {}
+            Some(OrderFault::Late(by)) => self.late_commands.push((now + by, command)),
+            _ => self.commanded.apply(command, now),
+        }
     }
 
     fn apply(&mut self, change: Change) {
@@ -104,8 +132,17 @@ impl Control {
         match self.fault {
             Some(OrderFault::Ignored) => {}
             Some(OrderFault::Late(by)) => self.late.push((now + by, change)),
+            Some(OrderFault::HalfApplied) => self.apply(Change { mode: self.mode, written: None, ..change }),
             _ => self.apply(change),
         }
+    }
+
+    /// Somebody else sets the backup reserve in the configuration, `blob`.
+    pub fn somebody_sets_reserve(&mut self, raw: f64, blob: &Bytes) {
+        let mut config: Value = serde_json::from_slice(blob).unwrap_or_default();
+        config["site_info"]["backup_reserve_percent"] = json!(raw);
+        let written = self.written.is_some().then(|| config.to_string().into());
+        self.apply(Change { reserve: json!(raw), mode: self.mode, written });
     }
 
     /// Whether the sender of an order is to log in again.
@@ -143,17 +180,8 @@ impl Control {
     /// A change of the configuration, over v1r; `blob`: the configuration as it is.
     pub fn update(&mut self, update: &UpdateFile, blob: &Bytes, din: &str, now: Instant) -> Envelope {
         self.orders.received += 1;
-        let answer = |files: Option<Files>, error: Option<(i32, &str)>| Envelope {
-            delivery_channel: LOCAL_HTTPS,
-            sender: Some(Participant::din(din)),
-            recipient: Some(Participant::authorized_client()),
-            common: error.map(|(code, message)| {
-                let status = Some(Status { code, message: message.into() });
-                Common { error: Some(ErrorResponse { status }), ..Common::default() }
-            }),
-            files,
-            ..Envelope::default()
-        };
+        let answer =
+            |files: Option<Files>, error: Option<(i32, &str)>| Envelope { files, ..answer_of(din, error) };
         match &mut self.fault {
             Some(OrderFault::Refused) => return answer(None, Some((DENIED, "permission denied"))),
             Some(OrderFault::Conflict(left)) if *left > 0 => {
@@ -174,6 +202,40 @@ impl Control {
         answer(Some(Files { update_response: response, ..Files::default() }), None)
     }
 
+    /// The answer to a message, which is an order unless it asks for the list of backup events.
+    pub fn command(&mut self, message: &SiteMessage, din: &str, now: Instant) -> Envelope {
+        let answer = |site: Option<SiteMessage>, error: Option<(i32, &str)>| Envelope {
+            site,
+            ..answer_of(din, error)
+        };
+        if message.list_backups.is_some() {
+            let backups = Some(self.commanded.backups());
+            return answer(Some(SiteMessage { backups, ..SiteMessage::default() }), None);
+        }
+        self.orders.received += 1;
+        if self.fault == Some(OrderFault::Refused) {
+            return answer(None, Some((DENIED, "permission denied")));
+        }
+        if self.fault == Some(OrderFault::NotImplemented) {
+            return answer(None, Some((NOT_IMPLEMENTED, "not implemented")));
+        }
+        // The second half of two is the one that fails.
+        if self.fault == Some(OrderFault::HalfApplied) && message.schedule_backup.is_some() {
+            return answer(None, Some((DENIED, "permission denied")));
+        }
+        let (command, done) = match commands::read(message) {
+            Ok(read) => read,
+            Err(error) => return answer(None, Some(error)),
+        };
+        if let Some(command) = command {
+            self.execute_command(command, now);
+        }
+        match self.fault {
+            Some(OrderFault::Unacknowledged) => answer(Some(SiteMessage::default()), None),
+            _ => answer(Some(done), None),
+        }
+    }
+
     /// What an update changes, if it is a configuration of this gateway.
     fn change(&self, update: &UpdateFile, din: &str) -> Option<Change> {
         let file = update.file.as_ref().filter(|file| update.domain == 1 && file.name == FILE)?;
@@ -181,7 +243,33 @@ impl Control {
         let mode = MODES.into_iter().find(|mode| config["default_real_mode"] == **mode)?;
         let reserve = config["site_info"]["backup_reserve_percent"].clone();
         let is_right = config["vin"] == din && reserve.is_number();
-        is_right.then(|| Change { reserve, mode, written: Some(file.blob.clone()) })
+        is_right.then(|| Change { reserve, mode, written: Some(without_defaults(&file.blob, config)) })
+    }
+}
+
+/// The envelope of an answer to an order; `error`: a code and a text.
+fn answer_of(din: &str, error: Option<(i32, &str)>) -> Envelope {
+    Envelope {
+        delivery_channel: LOCAL_HTTPS,
+        sender: Some(Participant::din(din)),
+        recipient: Some(Participant::authorized_client()),
+        common: error.map(|(code, message)| {
+            let status = Some(Status { code, message: message.into() });
+            Common { error: Some(ErrorResponse { status }), ..Common::default() }
+        }),
+        ..Envelope::default()
+    }
+}
+
+/// The configuration as the gateway keeps it: settings that are `false` are left out.
+fn without_defaults(blob: &Bytes, mut config: Value) -> Bytes {
+    let info = config["site_info"].as_object_mut();
+    let is_default = |info: &mut serde_json::Map<String, Value>| {
+        info.get(CHARGING).is_some_and(|value| *value == false) && info.shift_remove(CHARGING).is_some()
+    };
+    match info.is_some_and(is_default) {
+        true => config.to_string().into(),
+        false => blob.clone(),
     }
 }
 

@@ -34,29 +34,47 @@ pub enum Kind {
     Order,
     /// What became of an order.
     Outcome,
+    /// A lease holds, or how it ended.
+    Lease,
     /// A gateway became unreachable, or reachable again.
     Outage,
+    /// The home was cut off from the grid, or connected to it again.
+    Grid,
     /// A gateway reports an alert, or no longer.
     Alert,
     /// A gateway reports other firmware than before.
     Firmware,
     /// Another link took over.
     Link,
+    /// The grid's operator began to use the battery, or ended it.
+    GridServices,
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] =
-        [Self::Order, Self::Outcome, Self::Outage, Self::Alert, Self::Firmware, Self::Link];
+    pub const ALL: [Self; 9] = [
+        Self::Order,
+        Self::Outcome,
+        Self::Lease,
+        Self::Outage,
+        Self::Grid,
+        Self::Alert,
+        Self::Firmware,
+        Self::Link,
+        Self::GridServices,
+    ];
 
     /// As it is written in the file and in documents.
     pub fn name(self) -> &'static str {
         match self {
             Self::Order => "order",
             Self::Outcome => "outcome",
+            Self::Lease => "lease",
             Self::Outage => "outage",
+            Self::Grid => "grid",
             Self::Alert => "alert",
             Self::Firmware => "firmware",
             Self::Link => "link",
+            Self::GridServices => "grid_services",
         }
     }
 }
@@ -110,7 +128,8 @@ pub struct Recorded {
 /// Which entries to read. The default is the newest ones of everything.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
-    pub gateway: Option<String>,
+    /// Ids. Empty: all gateways, and the program itself.
+    pub gateways: Vec<String>,
     /// Empty: all kinds.
     pub kinds: Vec<Kind>,
     /// From here on, Unix seconds.
@@ -119,8 +138,10 @@ pub struct Filter {
     pub until: Option<f64>,
     /// Older than this one: where a former reading ended.
     pub before: Option<EntryId>,
-    /// What belongs to this one.
-    pub about: Option<EntryId>,
+    /// What belongs to one of these. Empty: whatever it belongs to.
+    pub about: Vec<EntryId>,
+    /// What names this order in its detail.
+    pub order: Option<String>,
     /// How many; `None`, and at most: 1,000.
     pub limit: Option<usize>,
 }
@@ -131,12 +152,14 @@ impl Filter {
     }
 
     fn takes(&self, Recorded { id, entry }: &Recorded) -> bool {
-        (self.gateway.is_none() || self.gateway == entry.gateway)
+        let is_of = |gateway: &String| self.gateways.contains(gateway);
+        (self.gateways.is_empty() || entry.gateway.as_ref().is_some_and(is_of))
             && (self.kinds.is_empty() || self.kinds.contains(&entry.kind))
             && self.since.is_none_or(|since| entry.at >= since)
             && self.until.is_none_or(|until| entry.at < until)
             && self.before.is_none_or(|before| *id < before)
-            && (self.about.is_none() || self.about == entry.about)
+            && (self.about.is_empty() || entry.about.is_some_and(|about| self.about.contains(&about)))
+            && self.order.as_ref().is_none_or(|order| entry.detail["order"].as_str() == Some(order))
     }
 }
 
@@ -327,15 +350,19 @@ fn query(filter: &Filter) -> (String, Vec<Sql>) {
             values.push(value);
         }
     };
-    condition("gateway = ?", filter.gateway.clone().map(Sql::from));
     condition("at >= ?", filter.since.map(Sql::from));
     condition("at < ?", filter.until.map(Sql::from));
     condition("id < ?", filter.before.map(|EntryId(id)| id.into()));
-    condition("about = ?", filter.about.map(|EntryId(id)| id.into()));
-    if !filter.kinds.is_empty() {
-        conditions.push(format!("kind IN ({})", vec!["?"; filter.kinds.len()].join(", ")));
-        values.extend(filter.kinds.iter().map(|kind| Sql::from(kind.name().to_owned())));
-    }
+    condition("json_extract(detail, '$.order') = ?", filter.order.clone().map(Sql::from));
+    let mut one_of = |column: &str, list: Vec<Sql>| {
+        if !list.is_empty() {
+            conditions.push(format!("{column} IN ({})", vec!["?"; list.len()].join(", ")));
+            values.extend(list);
+        }
+    };
+    one_of("kind", filter.kinds.iter().map(|kind| kind.name().to_owned().into()).collect());
+    one_of("gateway", filter.gateways.iter().cloned().map(Sql::from).collect());
+    one_of("about", filter.about.iter().map(|EntryId(id)| (*id).into()).collect());
     let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
     let limit = filter.limit();
     let columns = "id, at, gateway, kind, about, detail";

@@ -12,6 +12,7 @@ use crate::board::Board;
 use crate::directory::{Directory, Entry};
 use crate::gateway::messages::Stop;
 use crate::gateway::order_log::{NoOrderLog, OrderLog};
+use crate::gateway::orders::OrderIds;
 use crate::gateway::{GatewayActor, GatewayPlan};
 use crate::link::Link;
 use crate::model::Snapshot;
@@ -37,6 +38,7 @@ pub struct Supervisor {
     connect: LinkFactory,
     /// Where orders are written down before they are sent.
     order_log: Arc<dyn OrderLog>,
+    order_ids: OrderIds,
     /// Makes the pauses after failures differ between gateways and runs.
     seed: u64,
     /// Keeps the actor of each gateway running, by id.
@@ -54,8 +56,13 @@ impl Supervisor {
         seed: u64,
     ) -> Self {
         let order_log = Arc::new(NoOrderLog);
-        let actors = HashMap::new();
-        Self { gateways, polling, directory, connect, order_log, seed, actors, aggregator: None }
+        let (order_ids, actors) = (OrderIds::random(), HashMap::new());
+        Self { gateways, polling, directory, connect, order_log, order_ids, seed, actors, aggregator: None }
+    }
+
+    /// Gives orders the ids of `ids`; without this, random ones.
+    pub fn with_order_ids(self, ids: OrderIds) -> Self {
+        Self { order_ids: ids, ..self }
     }
 
     /// Writes orders down in `log`. Without this, no order is sent.
@@ -66,14 +73,16 @@ impl Supervisor {
     fn plan(&self, index: usize) -> GatewayPlan {
         let settings = &self.gateways[index];
         let share = index as f64 / self.gateways.len() as f64;
+        let interval = settings.interval().unwrap_or(self.polling.interval);
         GatewayPlan {
             facts: settings.facts.clone(),
-            interval: self.polling.interval,
-            phase: self.polling.interval.mul_f64(share),
+            interval,
+            phase: interval.mul_f64(share),
             timeout: settings.timeout,
-            ttl: self.polling.ttl(settings.timeout),
+            ttl: self.polling.ttl(interval, settings.timeout),
             adjustments: self.polling.adjustments,
             seed: self.seed.wrapping_add(index as u64),
+            islanding_cooldown: self.polling.islanding_cooldown,
             numbers: self.polling.numbers_of(&settings.facts.id),
         }
     }
@@ -85,14 +94,15 @@ impl Supervisor {
         // First, so that nobody restarts the actor that is about to be replaced.
         self.actors.remove(&id);
         let back_off = Pause::back_off(plan.seed);
-        let order_log = self.order_log.clone();
+        let (order_log, order_ids) = (self.order_log.clone(), self.order_ids.clone());
         let start = move |run| {
             let (link, board) = (connect(&settings), entry.board.clone());
             let actor = match run {
                 Run::First => GatewayActor::new(plan.clone(), link, board).taking_over_from(entry.addr()),
                 Run::AfterCrash { died } => GatewayActor::after_crash(plan.clone(), link, board, died),
             };
-            let addr = actor.with_orders(entry.orders.clone(), order_log.clone()).start();
+            let actor = actor.with_orders(entry.orders.clone(), order_log.clone(), order_ids.clone());
+            let addr = actor.start();
             entry.set_addr(Some(addr.clone()));
             addr
         };
@@ -132,7 +142,9 @@ impl Supervisor {
         let mut to_start = Vec::new();
         for (index, gateway) in self.gateways.iter().enumerate() {
             let id = &gateway.facts.id;
-            let initial = Snapshot::initial(gateway.facts.clone(), self.polling.ttl(gateway.timeout));
+            let interval = gateway.interval().unwrap_or(self.polling.interval);
+            let ttl = self.polling.ttl(interval, gateway.timeout);
+            let initial = Snapshot::initial(gateway.facts.clone(), ttl);
             let entry = match known.iter().find(|entry| entry.id == *id) {
                 Some(entry) if !polling_changed && before.contains(gateway) => {
                     entries.push(entry.clone());

@@ -70,6 +70,7 @@ fn polling() -> PollingSettings {
         cache_ttl: 30 * SECOND,
         graceful_degradation: true,
         adjustments: Adjustments::default(),
+        islanding_cooldown: 30 * SECOND,
         memory: None,
     }
 }

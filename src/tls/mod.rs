@@ -42,6 +42,13 @@ pub fn checked_by(roots: RootCertStore) -> ClientConfig {
     client().with_root_certificates(roots).with_no_client_auth()
 }
 
+/// As [`checked_by`], for a peer that is asked over HTTP/1.1.
+pub fn checked_http(roots: RootCertStore) -> Arc<ClientConfig> {
+    let mut config = checked_by(roots);
+    config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+    Arc::new(config)
+}
+
 /// For a peer whose certificate does not matter; the handshake has to be right all the same. Offers no
 /// protocol.
 pub fn any_certificate() -> ClientConfig {

@@ -31,9 +31,42 @@ pub(super) fn meters(documents: &Documents, location: &str) -> Value {
 /// `/api/powerwalls`: the units there are, without what the protocol does not report of them.
 pub(super) fn powerwalls(readings: &Readings, documents: &Documents) -> Value {
     let blocks = documents.system_status.get("battery_blocks").and_then(Value::as_array);
-    let units = blocks.into_iter().flatten().map(|block| {
+    let units = blocks.into_iter().flatten().filter(|block| block.is_object()).map(|block| {
         let reported = ["Type", "PackagePartNumber", "PackageSerialNumber", "pinv_state", "pinv_grid_state"];
         reported.into_iter().map(|key| (key.to_owned(), block[key].clone())).collect::<Map<_, _>>()
     });
     json!({ "powerwalls": units.map(Value::Object).collect::<Value>(), "gateway_din": readings.din })
+}
+
+/// Numbers that the server before had as 0 where a gateway does not report them.
+const ZEROS: [&str; 18] = [
+    "battery_target_power",
+    "battery_target_reactive_power",
+    "max_power_energy_remaining",
+    "max_power_energy_to_be_charged",
+    "instantaneous_max_discharge_power",
+    "instantaneous_max_charge_power",
+    "instantaneous_max_apparent_power",
+    "hardware_capability_charge_power",
+    "hardware_capability_discharge_power",
+    "available_charger_blocks",
+    "ffr_power_availability_high",
+    "ffr_power_availability_low",
+    "load_charge_constraint",
+    "max_sustained_ramp_rate",
+    "smart_inv_delta_p",
+    "smart_inv_delta_q",
+    "auxiliary_load",
+    "expected_energy_remaining",
+];
+
+/// `/api/system_status`; with `zeros` as clients that cannot read null had it.
+pub(super) fn system_status(documents: &Documents, zeros: bool) -> Value {
+    let mut status = documents.system_status.clone();
+    for key in ZEROS.iter().filter(|_| zeros) {
+        if let Some(value) = status.get_mut(*key).filter(|value| value.is_null()) {
+            *value = 0.into();
+        }
+    }
+    status
 }

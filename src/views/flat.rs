@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::model::number::fixed;
 use crate::model::{GridStatus, Number, RawPercent, Readings};
 
 /// 1 up, 0 down, −1 on the way between.
@@ -35,7 +36,8 @@ pub(super) fn json(readings: &Readings, strings: &Value, zeros: bool) -> Value {
         "battery": number(power.battery, zeros),
         "soe": number(raw, zeros),
         "soe_raw": number(raw, zeros),
-        "grid_status": number(readings.grid.map(grid_number), zeros),
+        // A zero would read as a power cut.
+        "grid_status": number(readings.grid.map(grid_number), false),
         "reserve": number(readings.reserve.map(RawPercent::to_app_reserve), zeros),
         "time_remaining_hours": number(readings.time_remaining, zeros),
         "full_pack_energy": number(readings.charge.full_pack, zeros),
@@ -50,7 +52,8 @@ pub(super) fn alerts(names: &[String]) -> Value {
 }
 
 /// One line: Grid, Home, Solar, Battery, BatteryLevel (raw); with `more` also GridStatus and Reserve (app
-/// scale, rounded). What is unknown leaves its column empty, or with `zeros` puts a zero there.
+/// scale, rounded). What is unknown leaves its column empty, or with `zeros` puts a zero there; a zero for
+/// the grid would read as a power cut.
 pub(super) fn csv(readings: &Readings, more: bool, zeros: bool) -> String {
     let power = &readings.power;
     let level = readings.charge.state_of_energy().and_then(|percent| Number::from_f64(percent.0));
@@ -61,30 +64,28 @@ pub(super) fn csv(readings: &Readings, more: bool, zeros: bool) -> String {
             line.push(',');
         }
         if let Some(value) = value.or(zeros.then_some(Number::Int(0))) {
-            let _ = write!(line, "{:.2}", value.as_f64());
+            line.push_str(&fixed(value.as_f64(), 2));
         }
     }
     if more {
         line.push(',');
-        if let Some(grid) = readings.grid.map(grid_number).or(zeros.then_some(0)) {
+        if let Some(grid) = readings.grid.map(grid_number) {
             let _ = write!(line, "{grid}");
         }
         line.push(',');
         let reserve = readings.reserve.map(|reserve| reserve.to_app_reserve().0);
         if let Some(reserve) = reserve.or(zeros.then_some(0.0)) {
-            let _ = write!(line, "{reserve:.0}");
+            line.push_str(&fixed(reserve, 0));
         }
     }
     line.push('\n');
     line
 }
 
-/// `SolarOnly` stands for a gateway that reports no firmware; clients split the text and must find one.
+/// Null for a gateway that reports no firmware: routes have their own word for that.
 pub(super) fn version(firmware: Option<&str>) -> Value {
-    match firmware {
-        Some(firmware) => json!({ "version": firmware, "vint": version_number(firmware) }),
-        None => json!({ "version": "SolarOnly", "vint": 0 }),
-    }
+    let firmware = firmware.map(|firmware| json!({ "version": firmware, "vint": version_number(firmware) }));
+    firmware.unwrap_or_default()
 }
 
 /// `23.28.2 27626f98` → 232802; `None` without digits.
@@ -116,9 +117,11 @@ mod tests {
     fn scripts_that_need_them_get_the_old_zeros() {
         let nothing = Readings::default();
         assert_eq!(csv(&nothing, false, true), "0.00,0.00,0.00,0.00,0.00\n");
-        assert_eq!(csv(&nothing, true, true), "0.00,0.00,0.00,0.00,0.00,0,0\n");
+        assert_eq!(csv(&nothing, true, true), "0.00,0.00,0.00,0.00,0.00,,0\n");
         let json = json(&nothing, &Value::Null, true);
-        assert!(json.as_object().unwrap().iter().all(|(key, value)| key == "strings" || *value == json!(0)));
+        let others = |key: &str| !["strings", "grid_status"].contains(&key);
+        assert!(json.as_object().unwrap().iter().all(|(key, value)| !others(key) || *value == json!(0)));
+        assert_eq!(json["grid_status"], Value::Null);
     }
 
     #[test]
@@ -126,7 +129,7 @@ mod tests {
         assert_eq!(csv(&Readings::default(), false, false), ",,,,\n");
         let mut readings = Readings::default();
         readings.power.site = Some(Number::Int(-2100));
-        readings.power.solar = Some(Number::Float(0.004));
+        readings.power.solar = Some(Number::Float(-0.004));
         readings.grid = Some(GridStatus::Syncing);
         readings.reserve = Some(RawPercent(24.0 * 0.95 + 5.0));
         assert_eq!(csv(&readings, true, false), "-2100.00,,0.00,,,-1,24\n");

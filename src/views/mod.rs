@@ -7,13 +7,14 @@ mod flat;
 pub mod live;
 mod numbered;
 mod pw;
-mod redact;
+pub mod redact;
 pub mod status;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::link::json;
 use crate::model::telemetry::BODIES;
 use crate::model::{Part, RawPercent, Telemetry};
 use redact::{redact, redacted};
@@ -162,16 +163,16 @@ fn render(view: View, telemetry: &Telemetry) -> Bytes {
         View::Fans => object(&documents().fans),
         View::FansPw => bytes(&numbered::fans(site())),
         View::Freq => bytes(&numbered::freq(site(), &documents())),
-        View::Pod => bytes(&numbered::pod(site(), &documents())),
+        View::Pod => bytes(&numbered::pod(site(), &documents(), zeros)),
         View::Json => bytes(&flat::json(readings, &documents().strings, zeros)),
         View::Csv => flat::csv(readings, false, zeros).into(),
         View::CsvV2 => flat::csv(readings, true, zeros).into(),
         View::Version => bytes(&flat::version(readings.firmware.as_deref())),
         View::Battery => bytes(&json!({ "power": flat::number(readings.power.battery, zeros) })),
-        View::SystemStatus => object(&documents().system_status),
+        View::SystemStatus => object(&customer::system_status(&documents(), zeros)),
         View::SystemSoe => bytes(&customer::state_of_energy(readings)),
         View::GridStatus => bytes(&customer::grid_status(&documents())),
-        View::Status => object(&documents().status),
+        View::Status => bytes(&documents().status),
         View::SiteInfo => object(&documents().site_info),
         View::MetersSite => bytes(&customer::meters(&documents(), "site")),
         View::MetersSolar => bytes(&customer::meters(&documents(), "solar")),
@@ -215,7 +216,7 @@ fn object(value: &Value) -> Bytes {
 /// What the gateway sent; null where there is none.
 fn parsed(telemetry: &Telemetry, part: Part) -> Value {
     let answer = telemetry.answers().raw(part);
-    answer.and_then(|answer| serde_json::from_slice(&answer).ok()).unwrap_or_default()
+    answer.and_then(|answer| json::parse(&answer).ok()).unwrap_or_default()
 }
 
 /// What the gateway sent, private values masked.

@@ -66,10 +66,11 @@ pub(super) fn freq(site: &Site, documents: &Documents) -> Value {
     Value::Object(freq)
 }
 
-pub(super) fn pod(site: &Site, documents: &Documents) -> Value {
+/// With `zeros`, a flag that is not reported is 0, as the server before had it.
+pub(super) fn pod(site: &Site, documents: &Documents, zeros: bool) -> Value {
     let mut pod = Map::new();
     for unit in site.units.iter().flatten() {
-        put_pod(&mut pod, unit, &Entries::of(unit, documents));
+        put_pod(&mut pod, unit, &Entries::of(unit, documents), zeros);
     }
     let readings = &site.readings;
     pod.insert("nominal_full_pack_energy".into(), json!(readings.charge.full_pack));
@@ -80,7 +81,11 @@ pub(super) fn pod(site: &Site, documents: &Documents) -> Value {
     Value::Object(pod)
 }
 
-fn put_pod(pod: &mut Map<String, Value>, unit: &Unit, entries: &Entries<'_>) {
+fn put_pod(pod: &mut Map<String, Value>, unit: &Unit, entries: &Entries<'_>, zeros: bool) {
+    let flag = |value: Value| match flag(value) {
+        Value::Null if zeros => 0.into(),
+        flag => flag,
+    };
     let mut set = |key: &str, value: Value| pod.insert(format!("PW{}_{key}", unit.number), value);
     let vital = |key: &str| field(entries.pod, key);
     let block = |key: &str| field(entries.block, key);

@@ -69,8 +69,12 @@ async fn customer_api(state: Data<State>, request: HttpRequest, at: Path<(String
         return not_found();
     };
     let snapshot = entry.board.glance();
-    if snapshot.telemetry(Instant::now()).is_none() {
+    let Some(telemetry) = snapshot.telemetry(Instant::now()) else {
         return detail(StatusCode::SERVICE_UNAVAILABLE, "API call failed or gateway offline");
+    };
+    // The server before passed this on to the gateway, which counts on the raw scale.
+    if path.trim_end_matches('/') == "system_status/soe" {
+        return json(telemetry.view(View::Soe));
     }
     bodies::of_gateway(&state, route, &request, &snapshot)
 }
@@ -82,41 +86,55 @@ pub(super) fn aggregate(state: Data<State>, request: HttpRequest) -> Later {
     })
 }
 
-fn sum(mut shape: Value) -> HttpResponse {
+/// A sum; what is unknown is 0 for clients that cannot read null.
+fn sum(state: &State, mut shape: Value) -> HttpResponse {
+    if state.polling.load().adjustments.legacy_zeros {
+        let values = shape.as_object_mut().into_iter().flat_map(|shape| shape.values_mut());
+        values.filter(|value| value.is_null()).for_each(|value| *value = 0.into());
+    }
     shape["timestamp"] = unix_time().into();
     json_value(StatusCode::OK, &shape)
 }
 
 pub(super) fn power(state: &State, _: &HttpRequest) -> HttpResponse {
     let all = state.directory.aggregate.read();
-    sum(json!({
-        "site": all.site,
-        "battery": all.battery,
-        "load": all.load,
-        "solar": all.solar,
-        "grid": all.site,
-    }))
+    sum(
+        state,
+        json!({
+            "site": all.site,
+            "battery": all.battery,
+            "load": all.load,
+            "solar": all.solar,
+            "grid": all.site,
+        }),
+    )
 }
 
 pub(super) fn soe(state: &State, _: &HttpRequest) -> HttpResponse {
     let all = state.directory.aggregate.read();
-    sum(json!({
-        "percentage": all.app_percent(),
-        "raw_percentage": all.state_of_energy,
-        "num_gateways": all.online,
-    }))
+    sum(
+        state,
+        json!({
+            "percentage": all.app_percent(),
+            "raw_percentage": all.state_of_energy,
+            "num_gateways": all.online,
+        }),
+    )
 }
 
 pub(super) fn battery(state: &State, _: &HttpRequest) -> HttpResponse {
     let all = state.directory.aggregate.read();
-    sum(json!({
-        "total_capacity": all.capacity,
-        "battery_percent": all.app_percent(),
-        "battery_percent_raw": all.state_of_energy,
-        "battery_power": all.battery,
-        "num_gateways": all.gateways,
-        "num_online": all.online,
-    }))
+    sum(
+        state,
+        json!({
+            "total_capacity": all.capacity,
+            "battery_percent": all.app_percent(),
+            "battery_percent_raw": all.state_of_energy,
+            "battery_power": all.battery,
+            "num_gateways": all.gateways,
+            "num_online": all.online,
+        }),
+    )
 }
 
 pub(super) fn strings(state: Data<State>, request: HttpRequest) -> Later {
@@ -136,7 +154,7 @@ fn each(state: Data<State>, request: HttpRequest, name: &'static str, view: View
     let item = move |_: usize, entry: &Entry, out: &mut BytesMut| {
         let snapshot = entry.board.read();
         let body = snapshot.telemetry(Instant::now()).map(|telemetry| telemetry.view(view));
-        match body.filter(|body| body != "null") {
+        match body.map(|body| if body == "null" { Bytes::from_static(b"{}") } else { body }) {
             Some(body) => status::put_by_id(out, &entry.id, &body),
             None => return false,
         }

@@ -12,6 +12,8 @@ use crate::frames::Frames;
 use crate::model::Snapshot;
 use crate::views::View;
 
+/// What a view renders where there is nothing to say.
+const NOTHING: &[u8] = b"null";
 const CSV_HEADER: &[u8] = b"Grid,Home,Solar,Battery,BatteryLevel\n";
 const CSV_V2_HEADER: &[u8] = b"Grid,Home,Solar,Battery,BatteryLevel,GridStatus,Reserve\n";
 
@@ -39,7 +41,11 @@ pub(super) fn of_gateway(
     match &route.answer {
         Answer::View { view, empty, zeros } => {
             let bytes = match snapshot.telemetry(Instant::now()) {
-                Some(telemetry) => telemetry.view(*view),
+                // What the gateway does not say is answered as if nothing were known.
+                Some(telemetry) => match telemetry.view(*view) {
+                    nothing if *nothing == *NOTHING => Bytes::from_static(empty.as_bytes()),
+                    bytes => bytes,
+                },
                 None => Bytes::from_static(match zeros {
                     Some(zeros) if state.polling.load().adjustments.legacy_zeros => zeros.as_bytes(),
                     _ => empty.as_bytes(),

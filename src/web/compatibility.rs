@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::route::{Answer, Route, Standing};
+use super::route::{Route, Standing};
 use super::routes::{GONE, NOT_YET, ROUTES};
 
 const HEAD: &str = "\
@@ -31,8 +31,7 @@ pub fn page() -> String {
     page.push_str("| path | methods | stands | how |\n|---|---|---|---|\n");
     for route in ROUTES {
         let (word, how) = standing(route);
-        let methods =
-            if matches!(route.answer, Answer::Routed) { super::plumbing::READ } else { route.methods() };
+        let methods = route.methods();
         let _ = writeln!(page, "| `{}` | {methods} | {word} | {how} |", route.path);
     }
     for (heading, list) in [("Not yet", NOT_YET), ("Gone", GONE)] {

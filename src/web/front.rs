@@ -16,6 +16,7 @@ use futures_util::future::{Either, LocalBoxFuture};
 use log::{Level, debug, log_enabled};
 use tokio::time::Instant;
 
+use super::access;
 use super::compression::takes_gzip;
 use super::orders::{self, Order};
 use super::patience;
@@ -136,7 +137,7 @@ fn judge(state: &web::Data<State>, request: &ServiceRequest, may_read: bool) -> 
     let is_preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if is_preflight && may_read {
-        return Verdict::Answer(preflight());
+        return Verdict::Answer(preflight(request.headers()));
     }
     let path = below_base(request.path(), &state.http.base_path);
     let route = state.table.find(path);
@@ -147,8 +148,11 @@ fn judge(state: &web::Data<State>, request: &ServiceRequest, may_read: bool) -> 
     {
         return Verdict::Answer(Refusal::too_many(wait, "Rate limit exceeded").answer());
     }
+    let is_read = [Method::GET, Method::HEAD].contains(request.method());
+    if is_read && let Some(refusal) = access::objection(state, request.request(), path, route) {
+        return Verdict::Answer(refusal.answer());
+    }
     let Some(route) = route else {
-        let is_read = [Method::GET, Method::HEAD].contains(request.method());
         return match state.table.methods(path).filter(|_| !is_read) {
             Some(methods) => Verdict::Answer(method_not_allowed(methods)),
             None => Verdict::Route,
@@ -223,10 +227,21 @@ impl Allowed {
     }
 }
 
-fn preflight() -> HttpResponse {
+/// What a page may send is what it asks for: whoever may read is decided by the origin, and no header of a
+/// request does more than the same one from a program. Data sources of Grafana, for one, send headers of
+/// their own.
+fn preflight(asked: &HeaderMap) -> HttpResponse {
+    let asked = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).filter(|asked| is_list_of_names(asked));
+    let usual = || HeaderValue::from_static("Accept, Authorization, Content-Type, Idempotency-Key");
     HttpResponse::Ok()
         .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, OPTIONS"))
-        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type"))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, asked.cloned().unwrap_or_else(usual)))
         .insert_header((header::ACCESS_CONTROL_MAX_AGE, "600"))
+        .insert_header((header::VARY, "Access-Control-Request-Headers"))
         .finish()
+}
+
+fn is_list_of_names(names: &HeaderValue) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.,! ".contains(byte);
+    names.as_bytes().iter().all(is_part)
 }

@@ -1,26 +1,34 @@
 //! The HTTP face: every route, what it answers in every state, and nothing that waits for a gateway.
 
 mod about_gateway;
+mod access;
 mod api;
 mod assets;
 mod bodies;
 mod compatibility;
 mod compression;
+mod control;
 mod docs;
 mod fleet;
+mod form;
 mod front;
 mod health;
-mod limiter;
+mod holder;
+mod journal;
+mod legacy_control;
 mod openapi;
+mod ordering;
 mod orders;
 mod patience;
 mod plumbing;
 mod route;
 mod routes;
+mod schemas;
 mod scrape;
+mod shape;
 mod stats;
 mod table;
-mod token;
+mod tesla;
 mod without_data;
 
 use std::sync::{Arc, OnceLock};
@@ -36,17 +44,19 @@ use tokio::time::Instant;
 use crate::board::Board;
 use crate::client::Client;
 use crate::clock::unix_time;
+use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
+use crate::limiter::Limiter;
+use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::output::{Output, Routes, Surroundings};
-use crate::settings::{HttpSettings, MqttSettings, PollingSettings, Settings};
+use crate::settings::{Access, HttpSettings, MqttSettings, PollingSettings, Settings};
+use crate::store::journal::Journal;
 use assets::Assets;
 use compression::Compressor;
-use limiter::Limiter;
 use stats::Counters;
 use table::Table;
-use token::Token;
 
 pub use compatibility::page as compatibility;
 pub use front::front;
@@ -60,6 +70,10 @@ pub struct State {
     pub polling: ArcSwap<PollingSettings>,
     /// The state of the connection to the MQTT broker; written by the output that keeps it.
     pub mqtt: Arc<Board<BrokerStatus>>,
+    /// What Tesla's cloud was asked.
+    pub accounts: Accounts,
+    /// Who may do what.
+    pub control: Arc<Control>,
     /// For the uptime.
     started: Instant,
     /// Unix seconds, for people.
@@ -70,7 +84,6 @@ pub struct State {
     assets: Assets,
     /// `None`: everybody may ask as much as they like.
     limiter: Option<Limiter>,
-    token: Token,
     compressor: Compressor,
     /// `/openapi.json`, made when it is first wanted.
     openapi: OnceLock<Bytes>,
@@ -88,13 +101,14 @@ impl State {
             directory,
             frames,
             limiter: http.rate_limit.map(Limiter::new),
-            token: Token::new(http.control_secret.clone()),
             compressor: Compressor::default(),
             openapi: OnceLock::new(),
             assets: Assets::new(&http),
             http,
             polling: ArcSwap::from_pointee(polling),
             mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
+            accounts: Accounts::default(),
+            control: Arc::new(Control::new(Access::default(), Journal::in_memory())),
             started: Instant::now(),
             started_at,
             counters: Counters::new(started_at),
@@ -115,10 +129,11 @@ struct Web {
 
 /// Starts the output.
 pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output> {
-    let Surroundings { directory, frames, broker, .. } = surroundings;
+    let Surroundings { directory, frames, broker, control, accounts, .. } = surroundings;
     let state =
         State::new(directory.clone(), frames.clone(), settings.http.clone(), settings.polling.clone());
-    Box::new(Web { state: Data::new(State { mqtt: broker.clone(), ..state }) })
+    let (mqtt, control, accounts) = (broker.clone(), control.clone(), accounts.clone());
+    Box::new(Web { state: Data::new(State { mqtt, control, accounts, ..state }) })
 }
 
 impl Output for Web {
@@ -156,4 +171,7 @@ fn routes(config: &mut ServiceConfig) {
     health::routes(config);
     api::routes(config);
     assets::routes(config);
+    control::routes(config);
+    journal::routes(config);
+    legacy_control::routes(config);
 }

@@ -1,30 +1,28 @@
 //! `/openapi.json`: the table of routes as an OpenAPI document.
 //!
 //! Paths, methods, statuses and content types come from the table. What bodies look like comes from
-//! `bodies.json`: the schema that every body of a route fits, in every state of every kind of site, and one
-//! body as an example. A test renders those bodies and keeps the file true.
+//! [`super::schemas`].
 
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
-use super::State;
 use super::plumbing::json as answered;
-use super::route::{Answer, Content, Route};
+use super::route::{Answer, Content, Guard, Route};
+use super::{State, schemas};
 
 /// Of the text format that Prometheus scrapes.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Schemas and examples by route; with `POST ` before it for what an order answers.
-const BODIES: &str = include_str!("bodies.json");
-
 /// The first word that fits the beginning of a path says which chapter the route is in.
-const CHAPTERS: [(&str, &str); 20] = [
+const CHAPTERS: [(&str, &str); 22] = [
     ("/api/gateways", "All gateways"),
     ("/api/aggregate", "All gateways"),
     ("/ws/", "Feeds"),
     ("/sse/", "Feeds"),
     ("/api/live", "Feeds"),
     ("/api/mqtt", "Service"),
+    ("/api/orders", "Orders"),
+    ("/api/journal", "Orders"),
     ("/api/", "Customer API of a gateway"),
     ("/pw/", "One fact each"),
     ("/tedapi", "As the gateway says it"),
@@ -44,8 +42,13 @@ const CHAPTERS: [(&str, &str); 20] = [
 /// Errors that several routes have: name, status, description, and the text that says it.
 const ERRORS: [(&str, u16, &str, &str); 11] = [
     ("NoWebSocket", 400, "The request asks for no WebSocket", "This is a WebSocket"),
-    ("NoToken", 401, "No control token, or the wrong one", "Authorization header required"),
-    ("Forbidden", 403, "Not from there, or orders are not enabled", "Control features not enabled"),
+    ("NoToken", 401, "No token where one is needed, or the wrong one", "Authorization header required"),
+    (
+        "Forbidden",
+        403,
+        "Not from there, orders are not enabled, or the token is not good for this",
+        "Control features not enabled",
+    ),
     ("NotFound", 404, "There is no such gateway, route or file", "Gateway cabin not found"),
     ("TooSlow", 408, "The body took too long to arrive", "The body took too long"),
     ("TooLarge", 413, "The body is too large", "The body is larger than 16 KiB"),
@@ -87,47 +90,61 @@ fn described(state: &State) -> Value {
         "servers": [{ "url": server }],
         "paths": paths(state.table.routes()),
         "components": {
-            "schemas": { "Error": {
-                "type": "object",
-                "required": ["detail"],
-                "properties": { "detail": { "type": "string" } },
-            } },
+            "schemas": schemas::all(),
             "responses": ERRORS
                 .iter()
                 .map(|error| (error.0.to_owned(), response_of_error(error)))
                 .collect::<Map<_, _>>(),
-            "securitySchemes": { "control": {
-                "type": "http", "scheme": "bearer", "description": "The control secret (PW_CONTROL_SECRET)",
-            } },
+            "securitySchemes": {
+                "control": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "The control secret (PW_CONTROL_SECRET), or another token",
+                },
+                "browser": {
+                    "type": "http", "scheme": "basic",
+                    "description": "A token as the password, for readings where PW_ANONYMOUS is none",
+                },
+            },
         },
     })
 }
 
 fn response_of_error((_, _, description, detail): &(&str, u16, &str, &str)) -> Value {
-    let content = json!({
-        "schema": { "$ref": "#/components/schemas/Error" }, "example": { "detail": detail },
-    });
+    let content = json!({ "schema": named("Error"), "example": { "detail": detail } });
     json!({ "description": description, "content": { "application/json": content } })
 }
 
 fn paths(routes: &[Route]) -> Value {
-    // Written by a test from rendered bodies; without it there are no schemas, and everything else is still
-    // true.
-    let bodies: Value = serde_json::from_str(BODIES).unwrap_or_default();
     // Brackets do not belong into a path; the same route is there with them escaped.
     let routes = routes.iter().filter(|route| !route.path.contains('['));
-    routes.map(|route| (route.path.to_owned(), path_item(route, &bodies))).collect::<Map<_, _>>().into()
+    routes.map(|route| (route.path.to_owned(), path_item(route))).collect::<Map<_, _>>().into()
 }
 
-fn path_item(route: &Route, bodies: &Value) -> Value {
+fn path_item(route: &Route) -> Value {
     let mut item = Map::new();
     if !matches!(route.answer, Answer::OrdersOnly) {
-        item.insert("get".into(), reading(route, &bodies[route.path]));
+        item.insert("get".into(), reading(route));
     }
     if route.order.is_some() {
-        item.insert("post".into(), ordering(route, &bodies[format!("POST {}", route.path)]));
+        item.insert("post".into(), ordering(route));
     }
     item.into()
+}
+
+/// The schema of a good answer.
+fn schema(route: &Route) -> Value {
+    match (&route.answer, route.content) {
+        (Answer::Fixed { body, .. }, _) => {
+            json!({ "const": serde_json::from_str::<Value>(body).unwrap_or_default() })
+        }
+        (_, Content::File(_)) => json!({}),
+        (_, Content::Json) => named(route.shows),
+        _ => json!({ "type": "string" }),
+    }
+}
+
+fn named(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
 }
 
 fn chapter(route: &Route) -> &'static str {
@@ -146,9 +163,10 @@ fn operation_id(method: &str, path: &str) -> String {
     words.fold(method.to_owned(), |id, word| id + "_" + word)
 }
 
-fn reading(route: &Route, body: &Value) -> Value {
+/// The variable parts of a path.
+fn in_path(route: &Route) -> impl Iterator<Item = Value> {
     let variables = route.path.split(['{', '}']).skip(1).step_by(2);
-    let in_path = variables.map(|name| {
+    variables.map(|name| {
         let (pattern, example) = match name {
             "id" => ("^[A-Za-z0-9_-]{1,64}$", "home"),
             "path" => ("^[a-z_/]+$", "system_status/soe"),
@@ -156,7 +174,11 @@ fn reading(route: &Route, body: &Value) -> Value {
         };
         let schema = json!({ "type": "string", "pattern": pattern });
         json!({ "name": name, "in": "path", "required": true, "schema": schema, "example": example })
-    });
+    })
+}
+
+fn reading(route: &Route) -> Value {
+    let in_path = in_path(route);
     let in_query = route.parameters.iter().map(|(name, description)| {
         let schema = match *name {
             "limit" => json!({ "type": "integer", "minimum": 1 }),
@@ -176,11 +198,11 @@ fn reading(route: &Route, body: &Value) -> Value {
             refer(&mut responses, &["NoWebSocket", "Forbidden", "Full"]);
         }
         Content::Events => {
-            responses.insert("200".into(), good(Content::Events, body));
+            responses.insert("200".into(), good(Content::Events, schema(route)));
             refer(&mut responses, &["Forbidden", "Full"]);
         }
         content => {
-            responses.insert("200".into(), good(content, body));
+            responses.insert("200".into(), good(content, schema(route)));
         }
     }
     if matches!(route.content, Content::File(_)) {
@@ -195,33 +217,50 @@ fn reading(route: &Route, body: &Value) -> Value {
     for (status, description) in route.also {
         let content = match (status, &route.answer) {
             // How the service is, is told in the same shape when it is not well.
-            (503, Answer::Service(_)) => json!({ "application/json": { "schema": body["schema"] } }),
-            _ => json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } }),
+            (503, Answer::Service(_)) => json!({ "application/json": { "schema": schema(route) } }),
+            _ => json!({ "application/json": { "schema": named("Error") } }),
         };
         responses.insert(status.to_string(), json!({ "description": description, "content": content }));
     }
     refer(&mut responses, &["WrongName", "TooMany"]);
-    json!({
+    let mut operation = json!({
         "tags": [chapter(route)],
         "operationId": operation_id("get", route.path),
         "summary": route.summary,
         "parameters": parameters,
-        "responses": responses,
-    })
+    });
+    if route.guard == Guard::Readings {
+        refer(&mut responses, &["NoToken", "Forbidden"]);
+        operation["security"] = json!([{}, { "control": [] }, { "browser": [] }]);
+    }
+    operation["responses"] = responses.into();
+    operation
 }
 
-fn ordering(route: &Route, body: &Value) -> Value {
+fn ordering(route: &Route) -> Value {
     let mut responses = Map::new();
-    responses.insert("200".into(), good(Content::Json, body));
+    responses.insert("200".into(), good(Content::Json, named(route.confirms)));
     refer(&mut responses, &["TooSlow", "TooLarge", "WrongName", "TooMany"]);
     let is_guarded = route.order.as_ref().is_some_and(|order| order.guarded);
     if is_guarded {
         refer(&mut responses, &["NoToken", "Forbidden"]);
     }
+    if route.path.contains('{') {
+        refer(&mut responses, &["NotFound"]);
+    }
+    for (status, description) in route.order.iter().flat_map(|order| order.also) {
+        let schema = match status {
+            202 => named(route.confirms),
+            _ => named("OrderRefused"),
+        };
+        let content = json!({ "application/json": { "schema": schema } });
+        responses.insert(status.to_string(), json!({ "description": description, "content": content }));
+    }
     let mut operation = json!({
         "tags": ["Orders"],
         "operationId": operation_id("post", route.path),
         "summary": route.summary,
+        "parameters": in_path(route).collect::<Vec<_>>(),
         "responses": responses,
     });
     if is_guarded {
@@ -238,7 +277,7 @@ fn refer(responses: &mut Map<String, Value>, names: &[&str]) {
 }
 
 /// A good answer.
-fn good(content: Content, body: &Value) -> Value {
+fn good(content: Content, schema: Value) -> Value {
     let content_type = match content {
         Content::Json | Content::WebSocket => "application/json",
         Content::Csv => "text/plain; charset=utf-8",
@@ -247,19 +286,7 @@ fn good(content: Content, body: &Value) -> Value {
         Content::Events => "text/event-stream",
         Content::File(content_type) => content_type,
     };
-    let text = json!({ "type": "string" });
-    let mut media = match content {
-        Content::Json => json!({ "schema": body["schema"] }),
-        Content::File(_) => json!({}),
-        _ => json!({ "schema": text }),
-    };
-    if media["schema"].is_null() {
-        media["schema"] = json!({});
-    }
-    if let Some(example) = body.get("example") {
-        media["example"] = example.clone();
-    }
-    json!({ "description": "OK", "content": { content_type: media } })
+    json!({ "description": "OK", "content": { content_type: { "schema": schema } } })
 }
 
 #[cfg(test)]
@@ -269,17 +296,12 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn operations_have_names_of_their_own_and_every_body_belongs_to_a_route() {
+    fn operations_have_names_of_their_own() {
         let paths = paths(ROUTES);
         let operations =
             paths.as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
         let names: Vec<&str> =
             operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
         assert_eq!(names.len(), names.iter().collect::<HashSet<_>>().len(), "{names:?}");
-        let bodies: Value = serde_json::from_str(BODIES).unwrap();
-        for path in bodies.as_object().unwrap().keys() {
-            let path = path.strip_prefix("POST ").unwrap_or(path);
-            assert!(ROUTES.iter().any(|route| route.path == path), "{path}");
-        }
     }
 }

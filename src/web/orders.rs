@@ -9,10 +9,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde_json::json;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::State;
-use super::plumbing::{Refusal, json_value};
+use super::holder::holder;
+use super::plumbing::{Refusal, json_value, not_found};
+use crate::settings::Role;
 
 /// No order needs more.
 const LARGEST_BODY: usize = 16 << 10;
@@ -20,15 +22,50 @@ const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// An order that a route takes.
 pub(super) struct Order {
-    /// Whether the client must know the control secret.
+    /// Whether the client must have a token that may change something.
     pub guarded: bool,
-    pub answer: fn(&State, &HttpRequest, Bytes) -> HttpResponse,
+    /// `None`: the router finds who answers.
+    pub answer: Option<fn(&State, &HttpRequest, Bytes) -> HttpResponse>,
+    /// Other statuses that POST may have, and when.
+    pub also: &'static [(u16, &'static str)],
 }
 
-pub(super) const LOGIN: Order = Order { guarded: false, answer: login };
-pub(super) const HEALTH_RESET: Order = Order { guarded: true, answer: health_reset };
-pub(super) const CLEAR_STATISTICS: Order =
-    Order { guarded: true, answer: |state, request, _| super::stats::cleared(state, request) };
+pub(super) const LOGIN: Order = Order { guarded: false, answer: Some(login), also: &[] };
+pub(super) const HEALTH_RESET: Order = Order { guarded: true, answer: Some(health_reset), also: &[] };
+pub(super) const CLEAR_STATISTICS: Order = Order {
+    guarded: true,
+    answer: Some(|state, request, _| super::stats::cleared(state, request)),
+    also: &[],
+};
+/// To the default gateway, as the servers before take it.
+pub(super) const CONTROL: Order = Order {
+    guarded: true,
+    answer: None,
+    also: &[
+        (400, "The order is not right, or needs to be confirmed; as a form, whatever went wrong"),
+        (401, "No token, or the wrong one"),
+        (409, "The gateway cannot take it at present"),
+        (
+            422,
+            "The body is neither a JSON object nor a form, or the Idempotency-Key was used for another order",
+        ),
+        (502, "The gateway refused it"),
+        (503, "It was not sent, or nobody knows yet whether it was carried out; order says which"),
+    ],
+};
+pub(super) const GATEWAY_CONTROL: Order = Order {
+    guarded: true,
+    answer: None,
+    also: &[
+        (202, "It waits, is under way, or was accepted; Location says where to learn more"),
+        (400, "The order is not right, or needs to be confirmed"),
+        (409, "The gateway cannot take it at present: no link that can, no permission, off-grid …"),
+        (415, "The body is not JSON"),
+        (422, "The Idempotency-Key was used for another order"),
+        (502, "The gateway refused it"),
+        (503, "It was not sent, and surely did nothing"),
+    ],
+};
 
 /// Does what `order` says: first the token, because nobody else's body is worth reading.
 pub(super) async fn carry_out(
@@ -38,12 +75,15 @@ pub(super) async fn carry_out(
     payload: Payload,
 ) -> HttpResponse {
     if order.guarded
-        && let Err(refusal) = state.token.check(request.headers(), state.client(request), Instant::now())
+        && let Err(denied) = holder(&state, request, Role::Operator)
     {
-        return refusal.answer();
+        return Refusal::from(denied).answer();
     }
     match body(request.headers(), payload).await {
-        Ok(body) => (order.answer)(&state, request, body),
+        Ok(body) => match order.answer {
+            Some(answer) => answer(&state, request, body),
+            None => not_found(),
+        },
         Err(refusal) => refusal.answer(),
     }
 }
@@ -107,6 +147,7 @@ fn health_reset(_: &State, _: &HttpRequest, _: Bytes) -> HttpResponse {
 mod tests {
     use actix_web::error::PayloadError;
     use futures_util::stream;
+    use tokio::time::Instant;
 
     use super::*;
 

@@ -1,5 +1,6 @@
 //! What routes share: both slash forms, HEAD, JSON errors, the headers of a body.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -35,6 +36,18 @@ where
         .route(web::get().to(handler.clone()))
         .route(web::head().to(handler))
         .default_service(web::to(|| async { method_not_allowed(READ) }))
+}
+
+/// A route that takes orders only, with and without a slash at the end, and answers 405 to everything else.
+pub(super) fn post<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(vec![path.to_owned(), format!("{path}/")])
+        .route(web::post().to(handler))
+        .default_service(web::to(|| async { method_not_allowed("POST") }))
 }
 
 /// A body with the headers that all of ours have.
@@ -126,25 +139,44 @@ pub(super) fn method_not_allowed(allowed: &'static str) -> HttpResponse {
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub status: StatusCode,
-    why: &'static str,
+    why: Cow<'static, str>,
     /// For how long it should not be made again.
     wait: Option<Duration>,
+    /// What else the client must know.
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
-    pub fn new(status: StatusCode, why: &'static str) -> Self {
-        Self { status, why, wait: None }
+    pub fn new(status: StatusCode, why: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, why: why.into(), wait: None, header: None }
     }
 
-    pub fn too_many(wait: Duration, why: &'static str) -> Self {
-        Self { status: StatusCode::TOO_MANY_REQUESTS, why, wait: Some(wait) }
+    pub fn too_many(wait: Duration, why: impl Into<Cow<'static, str>>) -> Self {
+        Self { wait: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, why) }
+    }
+
+    pub fn with(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self { header: Some((name, value)), ..self }
+    }
+
+    /// Why, for the person who asked.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// The headers that the answer needs, whatever its body.
+    pub fn mark(&self, headers: &mut HeaderMap) {
+        if let Some(wait) = self.wait {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        }
+        if let Some((name, value)) = &self.header {
+            headers.insert(name.clone(), value.clone());
+        }
     }
 
     pub fn answer(&self) -> HttpResponse {
-        let mut response = detail(self.status, self.why);
-        if let Some(wait) = self.wait {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-        }
+        let mut response = detail(self.status, &self.why);
+        self.mark(response.headers_mut());
         response
     }
 }

@@ -10,6 +10,7 @@ use super::State;
 use super::fleet::{PAGE_ERRORS, PAGED};
 use super::orders::Order;
 use super::plumbing::READ;
+use super::schemas;
 use crate::model::Snapshot;
 use crate::views::View;
 use crate::views::status::Moment;
@@ -27,10 +28,28 @@ pub(super) struct Route {
     pub standing: Standing,
     /// What a good answer is made of.
     pub content: Content,
+    /// The schema in `web/schemas/` that every good answer fits; empty for what is always the same, or no
+    /// JSON.
+    pub shows: &'static str,
+    /// As `shows`, for what POST answers.
+    pub confirms: &'static str,
     /// Other statuses that GET may have, and when.
     pub also: &'static [(u16, &'static str)],
     /// Parameters behind the question mark, and what they do.
     pub parameters: &'static [(&'static str, &'static str)],
+    /// Who may read it.
+    pub guard: Guard,
+}
+
+/// What a route says and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// Nothing about a gateway: everybody may know.
+    None,
+    /// Readings: everybody, unless the settings ask for a token.
+    Readings,
+    /// The route asks for a token itself.
+    Own,
 }
 
 /// What a good answer is made of.
@@ -67,8 +86,43 @@ impl Route {
             Answer::View { view: View::Csv | View::CsvV2, .. } => Content::Csv,
             _ => Content::Json,
         };
+        let shows = match answer {
+            Answer::View { view, .. } => schemas::of_view(view),
+            _ => "",
+        };
         let standing = Standing::Same;
-        Self { path, answer, order: None, summary, standing, content, also: &[], parameters: &[] }
+        let (also, parameters) = (&[], &[]);
+        Self {
+            path,
+            answer,
+            order: None,
+            summary,
+            standing,
+            content,
+            shows,
+            confirms: "",
+            also,
+            parameters,
+            guard: Guard::Readings,
+        }
+    }
+
+    /// Names the schema of what GET answers.
+    pub(super) const fn shows(mut self, schema: &'static str) -> Self {
+        self.shows = schema;
+        self
+    }
+
+    /// Names the schema of what POST answers.
+    pub(super) const fn confirms(mut self, schema: &'static str) -> Self {
+        self.confirms = schema;
+        self
+    }
+
+    /// Says nothing about a gateway, or asks for a token itself.
+    pub(super) const fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = guard;
+        self
     }
 
     pub(super) const fn serves(mut self, content: Content) -> Self {

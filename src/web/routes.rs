@@ -6,14 +6,16 @@
 use super::fleet::{AFTER, LIMIT, PAGE_ERRORS, PAGED};
 use super::orders;
 use super::route::{
-    Answer, Content, Route, fixed, fixed_of_gateway, fleet, gateway, orders_only, routed, service, view,
-    zeroable,
+    Answer, Content, Guard, Route, fixed, fixed_of_gateway, fleet, gateway, orders_only, routed, service,
+    view, zeroable,
 };
 use super::without_data::{
-    INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_FLEET, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS,
-    TEDAPI_HINT, TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
+    INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS, TEDAPI_HINT,
+    TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
 };
-use super::{about_gateway, api, assets, docs, health, openapi, scrape, stats};
+use super::{
+    about_gateway, api, assets, docs, health, journal, legacy_control, openapi, scrape, stats, tesla,
+};
 use crate::views::View;
 
 const HEALTH_ERRORS: &[(u16, &str)] =
@@ -28,6 +30,8 @@ const NO_CONSTANTS: &str = "what the gateway does not report is null, not a cons
 const STATUS: &str = "says how fresh and how old its data is; the configuration of the gateway is not in it";
 const SUM: &str = "weighted by capacity, over data that is good; unknown is null; says who is missing";
 const NOTHING_FETCHED: &str = "nothing is fetched from elsewhere";
+const CONFIRMED: &str = "confirmed by the gateway: order says what is known, a refusal is 502, an action \
+    nobody knows 404; unknown is null; max_backup is never cancelled by GET, nor read";
 const OWN_PAGE: &str = "pages of our own; nothing is fetched from elsewhere";
 
 pub(super) const ROUTES: &[Route] = &[
@@ -66,7 +70,7 @@ pub(super) const ROUTES: &[Route] = &[
     zeroable(
         "/csv/v2",
         View::CsvV2,
-        [",,,,,,\n", "0.00,0.00,0.00,0.00,0.00,0,0\n"],
+        [",,,,,,\n", "0.00,0.00,0.00,0.00,0.00,,0\n"],
         "As /csv, with grid status and reserve",
     )
     .better(EMPTY_COLUMN)
@@ -99,10 +103,20 @@ pub(super) const ROUTES: &[Route] = &[
     fixed("/cloud/battery", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
     fixed("/cloud/power", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
     fixed("/cloud/config", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
-    fixed("/fleetapi", NO_FLEET, "FleetAPI; this version has no link to it")
-        .partly("no link to FleetAPI yet"),
-    fixed("/fleetapi/info", NO_FLEET, "As /fleetapi").partly("no link to FleetAPI yet"),
-    fixed("/fleetapi/status", NO_FLEET, "As /fleetapi").partly("no link to FleetAPI yet"),
+    service("/fleetapi", tesla::status, "As /fleetapi/status").shows("CloudDocument"),
+    service("/fleetapi/info", tesla::info, "What FleetAPI knows of the site of the default gateway")
+        .shows("CloudDocument")
+        .better(FROM_MEMORY),
+    service("/fleetapi/status", tesla::status, "What FleetAPI reports of the default gateway")
+        .shows("CloudDocument")
+        .better(FROM_MEMORY),
+    service("/api/tesla/tariff_rate", tesla::tariff, "The tariff that Tesla knows of the default gateway")
+        .shows("CloudDocument")
+        .better("from the last site information; nobody who reads makes a request")
+        .also(&[(503, "No link to Tesla's cloud, or no tariff is known")]),
+    service("/api/tesla/usage", tesla::usage, "What Tesla's cloud was asked, by account and day (UTC)")
+        .shows("TeslaUsage")
+        .ours(),
     // The customer API of a gateway.
     view("/api/meters/aggregates", View::Aggregates, "null", "As /aggregates").partly(NO_ENERGY),
     fixed_of_gateway("/api/meters", "[]", "Meters; not reported by the link"),
@@ -121,17 +135,20 @@ pub(super) const ROUTES: &[Route] = &[
     ),
     fixed("/api/system_status/grid_faults", "[]", "Always empty"),
     view("/api/status", View::Status, NO_STATUS, "Firmware, start, DIN"),
-    gateway("/api/site_info", about_gateway::site_info, "The site and its ratings"),
-    gateway("/api/site_info/site_name", about_gateway::site_name, "Name and time zone of the site"),
+    gateway("/api/site_info", about_gateway::site_info, "The site and its ratings").shows("SiteInfo"),
+    gateway("/api/site_info/site_name", about_gateway::site_name, "Name and time zone of the site")
+        .shows("SiteName"),
     fixed("/api/site_info/grid_codes", "[]", "Always empty"),
-    gateway("/api/sitemaster", about_gateway::sitemaster, "Whether the gateway runs"),
+    gateway("/api/sitemaster", about_gateway::sitemaster, "Whether the gateway runs").shows("Sitemaster"),
     gateway("/api/operation", about_gateway::operation, "Mode, and reserve on the raw scale")
-        .better("reserve on the raw scale, as a gateway has it; says when it is stale"),
+        .better("reserve on the raw scale, as a gateway has it; says when it is stale")
+        .shows("Operation"),
     view("/api/powerwalls", View::Powerwalls, "{}", "The units of the site")
         .better("the units of this site, not a sample of another"),
     fixed_of_gateway("/api/networks", "[]", "Not reported by the link"),
     fixed_of_gateway("/api/system/networks", "[]", "Not reported by the link"),
-    gateway("/api/system/update/status", about_gateway::update_status, "Firmware update"),
+    gateway("/api/system/update/status", about_gateway::update_status, "Firmware update")
+        .shows("UpdateStatus"),
     fixed_of_gateway("/api/solars", "[]", "Not reported by the link"),
     fixed("/api/solars/brands", "[]", "Always empty")
         .better("empty: only the set-up pages of a gateway read it"),
@@ -150,8 +167,10 @@ pub(super) const ROUTES: &[Route] = &[
     ),
     fixed("/api/troubleshooting/problems", r#"{"problems":[]}"#, "Always empty"),
     orders_only("/api/login/Basic", orders::LOGIN, "The same for everybody: there is nothing to log in to")
-        .better("no cookies on other answers"),
-    fixed("/api/auth/toggle/supported", r#"{"toggle_auth_supported":false}"#, "Always false"),
+        .better("no cookies on other answers")
+        .confirms("Account"),
+    fixed("/api/auth/toggle/supported", r#"{"toggle_auth_supported":false}"#, "Always false")
+        .guarded(Guard::None),
     // One fact each, for scripts.
     view("/pw/level", View::PwLevel, r#"{"level":null}"#, "State of energy, raw scale"),
     zeroable("/pw/power", View::PwPower, [NO_POWER, ZERO_POWER], "Power at the four meters, W")
@@ -175,31 +194,76 @@ pub(super) const ROUTES: &[Route] = &[
     view("/pw/grid_status", View::GridStatus, NO_GRID_STATUS, "As /api/system_status/grid_status"),
     view("/pw/site_name", View::PwSiteName, r#"{"site_name":null}"#, "Name of the site"),
     view("/pw/alerts", View::PwAlerts, r#"{"alerts":[]}"#, "Names of active alerts").better("sorted by name"),
-    gateway("/pw/is_connected", about_gateway::is_connected, "Whether the last poll succeeded"),
+    gateway("/pw/is_connected", about_gateway::is_connected, "Whether the last poll succeeded")
+        .shows("PwIsConnected"),
     view("/pw/get_reserve", View::PwReserve, r#"{"reserve":null}"#, "Backup reserve, app scale"),
     view("/pw/get_mode", View::PwMode, r#"{"mode":null}"#, "Operation mode"),
     view("/pw/get_time_remaining", View::PwTimeRemaining, r#"{"time_remaining":null}"#, "Hours until empty"),
     // All gateways.
-    fleet("/api/gateways", api::gateways, "The status of every gateway, by id").better(STATUS),
-    routed("/api/gateways/{id}", "The status of one gateway").better(STATUS),
-    routed("/api/gateways/{id}/vitals", "Its vitals"),
-    routed("/api/gateways/{id}/strings", "Its strings"),
-    routed("/api/gateways/{id}/aggregates", "Its meters").partly(NO_ENERGY),
+    fleet("/api/gateways", api::gateways, "The status of every gateway, by id")
+        .better(STATUS)
+        .shows("Gateways"),
+    routed("/api/gateways/{id}", "The status of one gateway").better(STATUS).shows("Gateway"),
+    routed("/api/gateways/{id}/vitals", "Its vitals").shows("Vitals"),
+    routed("/api/gateways/{id}/strings", "Its strings").shows("Strings"),
+    routed("/api/gateways/{id}/aggregates", "Its meters").partly(NO_ENERGY).shows("Aggregates"),
+    routed("/api/gateways/{id}/control", "What orders it takes at present, over which link, or why not")
+        .ours()
+        .shows("Control"),
+    orders_only(
+        "/api/gateways/{id}/control/{action}",
+        orders::GATEWAY_CONTROL,
+        "An order; answered when it is stored or in effect, or after ?wait= seconds (10; 0 to 60)",
+    )
+    .ours()
+    .confirms("OrderReport"),
+    routed("/api/orders", "What was ordered and what became of it, the newest first")
+        .ours()
+        .guarded(Guard::Own)
+        .asked_with(journal::OF_ORDERS)
+        .also(journal::ERRORS)
+        .shows("OrderList"),
+    routed("/api/orders/{id}", "One order and what became of it")
+        .ours()
+        .guarded(Guard::Own)
+        .also(journal::ERRORS)
+        .shows("OrderReport"),
+    routed("/api/journal", "What happened, the newest first: orders, outages, alerts, firmware, links")
+        .ours()
+        .guarded(Guard::Own)
+        .asked_with(journal::OF_JOURNAL)
+        .also(journal::ERRORS)
+        .shows("JournalPage"),
+    service("/control/status", legacy_control::status_answer, "Whether orders are taken")
+        .shows("ControlStatus"),
+    routed("/control/{action}", "Orders to the default gateway as JSON or a form; GET reads the setting")
+        .takes(orders::CONTROL)
+        .better(CONFIRMED)
+        .also(&[(405, "It is only ordered"), (503, "No gateway is configured")])
+        .shows("ControlValue")
+        .confirms("ControlDone"),
     routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway")
         .better(
             "from the last poll and for the routes of this table only; nothing is passed on to a \
             gateway, POST neither",
         )
-        .also(&[(503, "The gateway has no data to show")]),
-    fleet("/api/aggregate", api::aggregate, "The sum of all gateways, with their statuses").better(SUM),
-    service("/api/aggregate/power", api::power, "The sum of the powers, W").better(SUM),
+        .also(&[(503, "The gateway has no data to show")])
+        .shows("OfThatRoute"),
+    fleet("/api/aggregate", api::aggregate, "The sum of all gateways, with their statuses")
+        .better(SUM)
+        .shows("Aggregate"),
+    service("/api/aggregate/power", api::power, "The sum of the powers, W")
+        .better(SUM)
+        .shows("AggregatePower"),
     service("/api/aggregate/soe", api::soe, "State of energy over all batteries, weighted by capacity")
-        .better(SUM),
+        .better(SUM)
+        .shows("AggregateSoe"),
     service("/api/aggregate/battery", api::battery, "Capacity, charge and power of all batteries")
-        .better(SUM),
-    fleet("/api/aggregate/strings", api::strings, "The strings of every gateway"),
-    fleet("/api/aggregate/alerts", api::alerts, "The alerts of every gateway"),
-    fleet("/api/aggregate/vitals", api::vitals, "The vitals of every gateway"),
+        .better(SUM)
+        .shows("AggregateBattery"),
+    fleet("/api/aggregate/strings", api::strings, "The strings of every gateway").shows("StringsByGateway"),
+    fleet("/api/aggregate/alerts", api::alerts, "The alerts of every gateway").shows("AlertsByGateway"),
+    fleet("/api/aggregate/vitals", api::vitals, "The vitals of every gateway").shows("VitalsByGateway"),
     // The service.
     service(
         "/health",
@@ -207,9 +271,15 @@ pub(super) const ROUTES: &[Route] = &[
         "How the service and its gateways are; 503 with ?ready=1 while none is fresh",
     )
     .better("also what the proxy reports of its settings; 503 with ?ready=1 while nothing is fresh")
+    .guarded(Guard::None)
     .asked_with(&[("ready", "1: answer 503 while no gateway has fresh data"), LIMIT, AFTER])
-    .also(HEALTH_ERRORS),
-    routed("/health/gateways", "How polling of each gateway goes").ours().asked_with(PAGED).also(PAGE_ERRORS),
+    .also(HEALTH_ERRORS)
+    .shows("Health"),
+    routed("/health/gateways", "How polling of each gateway goes")
+        .ours()
+        .asked_with(PAGED)
+        .also(PAGE_ERRORS)
+        .shows("HealthGateways"),
     fixed(
         "/health/reset",
         concat!(
@@ -219,18 +289,26 @@ pub(super) const ROUTES: &[Route] = &[
         "Nothing is latched, so there is nothing to reset",
     )
     .takes(orders::HEALTH_RESET)
-    .better("GET, as the proxy has it, changes nothing and needs no token"),
-    service("/livez", health::livez, "Whether the program answers").ours(),
+    .guarded(Guard::None)
+    .better("GET, as the proxy has it, changes nothing and needs no token")
+    .confirms("HealthReset"),
+    service("/livez", health::livez, "Whether the program answers")
+        .ours()
+        .guarded(Guard::None)
+        .shows("Alive"),
     service("/readyz", health::readyz, "503 while no gateway has fresh data")
         .ours()
-        .also(&[(503, "No gateway has fresh data")]),
+        .guarded(Guard::None)
+        .also(&[(503, "No gateway has fresh data")])
+        .shows("Ready"),
     service("/stats", stats::stats, "What the service has done so far")
         .better(
             "counts per route of the table, so that nobody can fill it; failures are those of the \
             gateways",
         )
         .asked_with(PAGED)
-        .also(PAGE_ERRORS),
+        .also(PAGE_ERRORS)
+        .shows("Stats"),
     Route::new(
         "/metrics",
         Answer::Fleet(scrape::metrics),
@@ -241,25 +319,40 @@ pub(super) const ROUTES: &[Route] = &[
     .serves(Content::Metrics),
     service("/stats/clear", stats::clear, "Starts counting anew, with the control token")
         .takes(orders::CLEAR_STATISTICS)
+        .guarded(Guard::Own)
         .better("not for everybody, because it changes something: GET and POST need the control token")
         .also(&[
             (401, "No control token, or the wrong one"),
             (403, "Orders are not enabled"),
             (429, "Too many wrong control tokens; Retry-After says when again"),
-        ]),
+        ])
+        .shows("Stats")
+        .confirms("Stats"),
     service("/help", stats::help, "The statistics as a page")
         .better("the same as /stats")
         .serves(Content::Page)
         .asked_with(PAGED)
         .also(PAGE_ERRORS),
     service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker")
-        .better("also says why it fails, what waits and what was taken"),
-    service("/openapi.json", openapi::document, "This list, for programs"),
-    service("/docs", docs::page, "This list, for people").better(NOTHING_FETCHED).serves(Content::Page),
-    service("/redoc", docs::page, "As /docs").better(NOTHING_FETCHED).serves(Content::Page),
-    service("/docs/oauth2-redirect", docs::page, "As /docs").better(NOTHING_FETCHED).serves(Content::Page),
-    fixed("/[object%20Object]", "{}", "Asked for by mistake by Tesla's pages"),
-    fixed("/%5Bobject%20Object%5D", "{}", "Asked for by mistake by Tesla's pages"),
+        .better("also says why it fails, what waits and what was taken")
+        .shows("MqttStatus"),
+    service("/openapi.json", openapi::document, "This list, for programs")
+        .guarded(Guard::None)
+        .shows("OpenApi"),
+    service("/docs", docs::page, "This list, for people")
+        .better(NOTHING_FETCHED)
+        .serves(Content::Page)
+        .guarded(Guard::None),
+    service("/redoc", docs::page, "As /docs")
+        .better(NOTHING_FETCHED)
+        .serves(Content::Page)
+        .guarded(Guard::None),
+    service("/docs/oauth2-redirect", docs::page, "As /docs")
+        .better(NOTHING_FETCHED)
+        .serves(Content::Page)
+        .guarded(Guard::None),
+    fixed("/[object%20Object]", "{}", "Asked for by mistake by Tesla's pages").guarded(Guard::None),
+    fixed("/%5Bobject%20Object%5D", "{}", "Asked for by mistake by Tesla's pages").guarded(Guard::None),
     // The pages.
     service("/", assets::index, "Live power flow")
         .better(OWN_PAGE)
@@ -279,15 +372,23 @@ pub(super) const ROUTES: &[Route] = &[
     service("/example.html", assets::example, "As /example")
         .better(OWN_PAGE)
         .serves(Content::File("text/html; charset=utf-8")),
-    service("/favicon.ico", assets::favicon, "Picture for browsers").serves(Content::File("image/x-icon")),
+    service("/favicon.ico", assets::favicon, "Picture for browsers")
+        .serves(Content::File("image/x-icon"))
+        .guarded(Guard::None),
     service("/favicon-16x16.png", assets::favicon_16, "Picture for browsers")
-        .serves(Content::File("image/png")),
+        .serves(Content::File("image/png"))
+        .guarded(Guard::None),
     service("/favicon-32x32.png", assets::favicon_32, "Picture for browsers")
-        .serves(Content::File("image/png")),
-    routed("/static/{file}", "Files of the pages").better(OWN_PAGE).serves(Content::File("*/*")),
+        .serves(Content::File("image/png"))
+        .guarded(Guard::None),
+    routed("/static/{file}", "Files of the pages")
+        .guarded(Guard::None)
+        .better(OWN_PAGE)
+        .serves(Content::File("*/*")),
     routed("/api/live", "All that the pages show, once: the state of the live feed")
         .ours()
-        .also(&[(503, "The feed is not ready")]),
+        .also(&[(503, "The feed is not ready")])
+        .shows("LiveState"),
     routed("/sse/live", "The live feed as server-sent events: the state, then what changes")
         .ours()
         .serves(Content::Events),
@@ -312,15 +413,11 @@ pub(super) const NOT_YET: &[(&str, &str)] = &[
     ("/api/timeseries/status", HISTORY),
     ("/api/timeseries/signals", HISTORY),
     ("/api/timeseries/signal_trend", HISTORY),
-    ("/api/tesla/tariff_rate", TARIFF),
     ("/api/tesla/time_of_use_settings", TARIFF),
-    ("/control/status", CONTROL),
-    ("/control/{action}", CONTROL),
 ];
 
 const HISTORY: &str = "no history is kept yet";
-const TARIFF: &str = "tariffs are not read yet";
-const CONTROL: &str = "nothing is written to a gateway yet";
+const TARIFF: &str = "tariffs are not written yet";
 
 /// What the servers before ours have and this one will not have.
 pub(super) const GONE: &[(&str, &str)] = &[

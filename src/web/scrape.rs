@@ -23,6 +23,7 @@ pub(super) fn metrics(state: Data<State>, request: HttpRequest) -> Later {
         resident_bytes: resident_kilobytes().map(|kilobytes| kilobytes << 10),
         audience: state.frames.audience.counts(),
         cuts: state.counters.cuts(),
+        tesla: state.accounts.usage(),
     };
     let (selection, sum) = (state.directory.all(), state.directory.aggregate.read());
     let is_short = selection.len() <= MOST_WHOLE;

@@ -15,11 +15,13 @@ use tokio::time::Instant;
 use super::State;
 use super::docs::escaped;
 use super::fleet;
-use super::plumbing::{self, HTML};
+use super::holder::holder;
+use super::plumbing::{self, HTML, Refusal};
 use crate::clock::unix_time;
 use crate::directory::Selection;
 use crate::model::{Freshness, LinkKind, Snapshot};
 use crate::pieces::Listing;
+use crate::settings::Role;
 use crate::views::status;
 
 /// Where the gateways stand in the statistics, one by one.
@@ -91,9 +93,9 @@ impl Counters {
 /// Starts counting anew. By GET, as the proxy has it, but with the control token only: anybody else could
 /// hide what they did, a page in a browser on this machine as well, and some readers follow every link.
 pub(super) fn clear(state: &State, request: &HttpRequest) -> HttpResponse {
-    match state.token.check(request.headers(), state.client(request), Instant::now()) {
-        Ok(()) => cleared(state, request),
-        Err(refusal) => refusal.answer(),
+    match holder(state, request, Role::Operator) {
+        Ok(_) => cleared(state, request),
+        Err(denied) => Refusal::from(denied).answer(),
     }
 }
 

@@ -7,7 +7,7 @@ pub(super) const NO_JSON: &str = concat!(
     r#""energy_remaining":null,"strings":null}"#,
 );
 pub(super) const ZERO_JSON: &str = concat!(
-    r#"{"grid":0,"home":0,"solar":0,"battery":0,"soe":0,"soe_raw":0,"grid_status":0,"reserve":0,"#,
+    r#"{"grid":0,"home":0,"solar":0,"battery":0,"soe":0,"soe_raw":0,"grid_status":null,"reserve":0,"#,
     r#""time_remaining_hours":0,"full_pack_energy":0,"energy_remaining":0,"strings":{}}"#,
 );
 pub(super) const NO_POWER: &str = r#"{"site":null,"solar":null,"battery":null,"load":null}"#;

@@ -19,6 +19,7 @@ use powerwall_server::app::listen;
 use powerwall_server::board::Board;
 use powerwall_server::client::TrustedProxies;
 use powerwall_server::connections::{Connections, Limits};
+use powerwall_server::control::Control;
 use powerwall_server::directory::{Directory, Entry};
 use powerwall_server::frames::Frames;
 use powerwall_server::link::{Link, connect_lazily};
@@ -30,9 +31,10 @@ use powerwall_server::model::{
     Telemetry, Ttl,
 };
 use powerwall_server::settings::{
-    AllowedOrigins, HttpSettings, Inputs, PollingSettings, Secret, Settings, Style,
+    Access, AllowedOrigins, HttpSettings, Inputs, PollingSettings, Secret, Settings, Style,
 };
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
+use powerwall_server::store::journal::Journal;
 use powerwall_server::web::{self, State};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -90,7 +92,6 @@ pub fn http() -> HttpSettings {
         connections_per_address: 256,
         live_per_address: usize::MAX,
         tls: None,
-        control_secret: None,
     }
 }
 
@@ -100,12 +101,13 @@ pub fn polling() -> PollingSettings {
         cache_ttl: 30 * SECOND,
         graceful_degradation: true,
         adjustments: Adjustments::default(),
+        islanding_cooldown: 30 * SECOND,
         memory: None,
     }
 }
 
 pub fn ttl() -> Ttl {
-    polling().ttl(5 * SECOND)
+    polling().ttl(5 * SECOND, 5 * SECOND)
 }
 
 /// A gateway in a state that a test wants to see.
@@ -204,8 +206,12 @@ impl Outputs {
 
     /// Outputs that take orders from who has the token.
     pub fn guarded(snapshots: Vec<Snapshot>) -> Self {
-        let http = HttpSettings { control_secret: Some(Secret::new(TOKEN)), ..http() };
-        Self::with(snapshots, http, 30 * SECOND)
+        Self::accessed(snapshots, http(), Access::owned_by(Secret::new(TOKEN)))
+    }
+
+    /// Outputs for who has one of the tokens.
+    pub fn accessed(snapshots: Vec<Snapshot>, http: HttpSettings, access: Access) -> Self {
+        Self::start(snapshots, http, polling(), access, Limits::default())
     }
 
     pub fn with(snapshots: Vec<Snapshot>, http: HttpSettings, stall_limit: Duration) -> Self {
@@ -213,20 +219,28 @@ impl Outputs {
     }
 
     pub fn limited(snapshots: Vec<Snapshot>, http: HttpSettings, limits: Limits) -> Self {
-        Self::start(snapshots, http, polling(), limits)
+        Self::start(snapshots, http, polling(), Access::default(), limits)
     }
 
     pub fn polled_with(snapshots: Vec<Snapshot>, adjustments: Adjustments) -> Self {
-        Self::start(snapshots, http(), PollingSettings { adjustments, ..polling() }, Limits::default())
+        let polling = PollingSettings { adjustments, ..polling() };
+        Self::start(snapshots, http(), polling, Access::default(), Limits::default())
     }
 
-    fn start(snapshots: Vec<Snapshot>, http: HttpSettings, polling: PollingSettings, limits: Limits) -> Self {
+    fn start(
+        snapshots: Vec<Snapshot>,
+        http: HttpSettings,
+        polling: PollingSettings,
+        access: Access,
+        limits: Limits,
+    ) -> Self {
         let directory = directory(snapshots);
         let trusted = http.trusted_proxies.clone();
         let frames = Arc::new(Frames::new(directory.clone()));
         let sessions = Arc::new(Sessions::new(limits.stall));
         let feed = Arc::new(Feed::new(1));
-        let state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
+        let mut state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
+        state.control = Arc::new(Control::new(access, Journal::in_memory()));
         let state = Data::new(state);
         let live = Data::new(Live {
             directory: directory.clone(),

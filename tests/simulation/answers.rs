@@ -218,6 +218,10 @@ impl Answers {
         self.kept_of_customer.clear();
     }
 
+    pub fn somebody_sets_reserve(&self, raw: f64) {
+        self.gateway.somebody_sets_reserve(raw);
+    }
+
     pub fn set_order_fault(&self, fault: Option<OrderFault>) {
         self.gateway.set_order_fault(fault);
     }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use powerwall_server::link::LinkError;
+use powerwall_server::link::knock::Knock;
 use powerwall_server::simulator::Role;
 use tokio::time::Instant;
 
@@ -19,6 +20,8 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(3600);
 const JITTER: f64 = 1.2;
 /// A dead actor is missed after at most this long.
 const ROUND: Duration = SECOND;
+/// A poll with a login and all that it may need takes less.
+const FIRST_POLL: Duration = Duration::from_secs(6);
 /// A first poll may take so many exchanges.
 pub const EXCHANGES: u32 = 3;
 /// Timers have a grain of a millisecond; some are armed one after the other.
@@ -108,6 +111,14 @@ pub struct Conduct {
     /// Whether an order has held it up.
     is_held_up: bool,
     pub last_poll: Option<Ended>,
+    /// Since when the last poll, or bare connection, says that the gateway may be away.
+    may_be_away: Option<Instant>,
+    /// Whether the next poll was brought forward by a connection.
+    is_early: bool,
+    /// Polls in a row that were brought forward and failed.
+    early_failures: u32,
+    /// Bare connections of the last minute, by [`Door`].
+    connections: [VecDeque<Instant>; 2],
     last_crash: Option<Instant>,
     /// Polls that began since anything was last wrong.
     healthy_polls: u32,
@@ -148,6 +159,10 @@ impl Conduct {
             next_poll: Window { earliest: now, latest: now + GRAIN },
             is_held_up: false,
             last_poll: None,
+            may_be_away: None,
+            is_early: false,
+            early_failures: 0,
+            connections: Default::default(),
             last_crash: None,
             healthy_polls: 0,
         }
@@ -186,6 +201,51 @@ impl Conduct {
         match self.recent.len() > polls + self.extra_requests {
             true => Err(format!("{} requests within a minute", self.recent.len())),
             false => Ok(()),
+        }
+    }
+
+    /// A bare connection: never beside an exchange, nor while the gateway wants to be left alone, and one for
+    /// each tick.
+    pub fn connection_begins(&mut self, door: Door, now: Instant) -> Result<(), String> {
+        if self.in_flight > 0 {
+            return Err("a bare connection beside an exchange".into());
+        }
+        if self.quiet_until.is_some_and(|until| now < until) {
+            return Err("a bare connection before the cool-down is over".into());
+        }
+        if self.refused_until.is_some_and(|until| now < until) {
+            return Err("a bare connection in the pause after refused credentials".into());
+        }
+        let recent = &mut self.connections[door as usize];
+        while recent.front().is_some_and(|at| now - *at >= 60 * SECOND) {
+            recent.pop_front();
+        }
+        recent.push_back(now);
+        let ticks = (60.0 / self.interval.as_secs_f64()).ceil() as usize + 1;
+        match recent.len() > ticks {
+            true => Err(format!("{} bare connections within a minute", recent.len())),
+            false => Ok(()),
+        }
+    }
+
+    pub fn connection_ends(&self) {
+        assert_eq!(self.in_flight, 0, "an exchange beside a bare connection");
+    }
+
+    /// What came of it, over all ways: the first that is accepted leads to a poll at once.
+    pub fn tried_connection(&mut self, knock: Knock, now: Instant) {
+        match knock {
+            Knock::Untried => {}
+            Knock::Nobody => {
+                self.may_be_away = Some(now);
+            }
+            Knock::Accepted => {
+                self.next_poll.earliest = self.next_poll.earliest.min(now);
+                if self.early_failures == 0 {
+                    self.next_poll.latest = self.next_poll.latest.min(now + GRAIN);
+                }
+                (self.is_early, self.may_be_away) = (true, None);
+            }
         }
     }
 
@@ -303,14 +363,28 @@ impl Conduct {
             Some(since) if now > since + timeout * EXCHANGES + GRAIN => {
                 Err(format!("a poll has been under way for {:?}", now - since))
             }
-            None => self.is_overdue(now).map_or(Ok(()), |late| Err(format!("a poll is {late:?} late"))),
+            None => {
+                self.is_looked_for(now)?;
+                self.is_overdue(now).map_or(Ok(()), |late| Err(format!("a poll is {late:?} late")))
+            }
             Some(_) => Ok(()),
+        }
+    }
+
+    /// While a gateway may be away, a bare connection is tried at every tick. Of two, both may want to be
+    /// left alone.
+    fn is_looked_for(&self, now: Instant) -> Result<(), String> {
+        let Some(since) = self.may_be_away.filter(|_| self.way != Way::Pair) else { return Ok(()) };
+        match now > since + self.interval * 2 + GRAIN {
+            true => Err(format!("nobody has tried a connection for {:?}", now - since)),
+            false => Ok(()),
         }
     }
 
     pub fn poll_ends(&mut self, ended: Ended, timeout: Duration, now: Instant) -> Result<(), String> {
         self.polling_since = None;
         let excuse = self.is_excused(&ended, now);
+        self.note_absence(&ended, now);
         match &ended {
             Ended::Good => {
                 self.last_poll = Some(Ended::Good);
@@ -330,6 +404,17 @@ impl Conduct {
             Ended::Stopped => self.stopped(now),
         }
         excuse
+    }
+
+    fn note_absence(&mut self, ended: &Ended, now: Instant) {
+        let no_answer = matches!(ended, Ended::Failed(LinkError::Unreachable(_) | LinkError::Timeout(_)));
+        let was_early = std::mem::take(&mut self.is_early);
+        match ended {
+            Ended::Good => self.early_failures = 0,
+            Ended::Failed(_) if was_early => self.early_failures += 1,
+            _ => {}
+        }
+        self.may_be_away = no_answer.then_some(now);
     }
 
     /// Whether a poll that was not even sent had a reason.
@@ -459,6 +544,7 @@ impl Conduct {
             return;
         }
         (self.failures, self.consecutive) = (0, 0);
+        (self.may_be_away, self.is_early, self.early_failures) = (None, false, 0);
         self.refused_until = None;
         self.last_crash = None;
         // A new beginning costs some requests; it is for people to do, and they have better things to do.
@@ -470,6 +556,19 @@ impl Conduct {
     /// Something is wrong now.
     pub fn troubled(&mut self) {
         self.healthy_polls = 0;
+    }
+
+    /// Whether the last that is known of the gateway is that it was not there, and nothing speaks against
+    /// asking it as soon as it is.
+    fn waits_for_return(&self) -> bool {
+        let was_away =
+            matches!(self.last_poll, Some(Ended::Failed(LinkError::Unreachable(_) | LinkError::Timeout(_))));
+        was_away && self.early_failures == 0 && self.polling_since.is_none()
+    }
+
+    /// Two ticks after a gateway has returned it is live, but for the time that its poll takes.
+    pub fn must_be_back(&self, since: Duration) -> bool {
+        since > self.interval * 2 + FIRST_POLL && self.waits_for_return()
     }
 
     /// Whether two polls have come and gone since something was wrong: everything must be as ever.

@@ -8,12 +8,13 @@ use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, join};
 use powerwall_server::directory::Directory;
 use powerwall_server::link::https::{Answer, Call, Exchange};
+use powerwall_server::link::knock::Knock;
 use powerwall_server::link::login::Customer;
 use powerwall_server::link::order::{Carried, End, ReadBack};
 use powerwall_server::link::tedapi::channel::{Channel, Question};
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::{Link, LinkError, Refreshed};
-use powerwall_server::model::{Aggregate, Answers, Capability, LinkKind, Order, Outcome};
+use powerwall_server::model::{Aggregate, Answers, LinkKind, Means, Order, OrderKind, Outcome, Unable};
 use tokio::time::{Instant, sleep};
 
 use crate::signed::{self, SIGNED};
@@ -53,6 +54,10 @@ pub enum Defect {
     OrdersMore,
     /// A byte of the configuration changes beside the one that should.
     ChangesAByte,
+    /// What was ordered before a start is not known after it.
+    ForgetsOrders,
+    /// What reading back shows is what was hoped for.
+    SeesWhatItHopes,
     /// The journal says yes and writes nothing down.
     OrdersUnrecorded,
     /// A check of a way that rests leaves its deadline in the past when the answer says nothing of the way.
@@ -63,6 +68,12 @@ pub enum Defect {
     ImpatientForEnergies,
     /// Requests are signed for another gateway.
     SignsForAnother,
+    /// No bare connection is tried.
+    NeverTriesConnections,
+    /// Too many are.
+    TriesConnectionsAtWill,
+    /// One that is accepted is taken for one that is not.
+    MissesTheReturn,
 }
 
 pub struct DefectiveTransport<T> {
@@ -71,6 +82,10 @@ pub struct DefectiveTransport<T> {
 }
 
 impl<T: Transport> Transport for DefectiveTransport<T> {
+    fn knock(&self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.inner.knock(limit)
+    }
+
     fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
         let Some(defect) = self.defect else { return self.inner.exchange(request) };
         Box::pin(async move {
@@ -103,6 +118,10 @@ impl<T: Transport> Transport for DefectiveTransport<T> {
 }
 
 impl<X: Exchange> Exchange for DefectiveTransport<X> {
+    fn knock(&self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.inner.knock(limit)
+    }
+
     fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
         Box::pin(async move {
             let is_meters = call.path == "/api/meters/aggregates";
@@ -205,6 +224,23 @@ impl Link for DefectiveLink {
         self.inner.refresh()
     }
 
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        match self.defect {
+            Some(Defect::NeverTriesConnections) => Box::pin(async { Knock::Untried }),
+            Some(Defect::TriesConnectionsAtWill) => Box::pin(async move {
+                for _ in 0..3 {
+                    self.inner.knock(limit / 4).await;
+                }
+                Knock::Nobody
+            }),
+            Some(Defect::MissesTheReturn) => Box::pin(async move {
+                self.inner.knock(limit).await;
+                Knock::Nobody
+            }),
+            _ => self.inner.knock(limit),
+        }
+    }
+
     fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
         Box::pin(async move {
             let mut carried = self.inner.carry_out(order, limit).await;
@@ -218,11 +254,18 @@ impl Link for DefectiveLink {
     }
 
     fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
-        self.inner.read_back(order)
+        Box::pin(async move {
+            let mut read = self.inner.read_back(order).await;
+            if let (Some(Defect::SeesWhatItHopes), Some(present)) = (self.defect, &mut read.present) {
+                let hoped = order.setpoint().and_then(|asked| asked.reserve);
+                present.reserve = hoped.map(|reserve| reserve.raw());
+            }
+            read
+        })
     }
 
-    fn capabilities(&self) -> Vec<Capability> {
-        self.inner.capabilities()
+    fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
+        self.inner.can_take(kind)
     }
 }
 
@@ -248,6 +291,10 @@ impl<C: Channel> Channel for Misaddressed<C> {
 
     fn ask<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
         self.0.ask(Question { din: "1232100-00-J--ANOTHER", ..question })
+    }
+
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.0.knock(limit)
     }
 
     fn customer(&self) -> Option<Customer<'_>> {

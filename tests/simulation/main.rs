@@ -118,12 +118,17 @@ fn whatever_goes_wrong_every_gateway_is_treated_gently_shown_honestly_and_fresh_
             "order accepted",
             "order stored",
             "order unknown",
+            "lease holds",
+            "restored",
+            "superseded",
             "signed",
             "energies",
             "energies at the end",
             "Wi-Fi takes over",
             "the LAN is given up",
             "a check says nothing of the LAN",
+            "nobody there",
+            "connection accepted",
         ];
         for kind in kinds {
             assert!(seen.get(kind).is_some_and(|count| *count > 100), "{kind} was hardly seen: {seen:?}");
@@ -188,9 +193,14 @@ fn the_harness_reports_every_defect_that_is_put_in() {
     assert_found(Defect::WrongScale, "nobody ordered a reserve of");
     assert_found(Defect::OrdersMore, "an order changes more than it should");
     assert_found(Defect::ChangesAByte, "another byte of the configuration");
+    assert_found(Defect::ForgetsOrders, "never");
+    assert_found(Defect::SeesWhatItHopes, "over what somebody else has set");
     assert_found(Defect::OrdersUnrecorded, "that is not in the journal");
     assert_found(Defect::LeavesDeadlines, "requests within a minute");
     assert_found(Defect::NeverTakesOver, "does not take over");
     assert_found(Defect::ImpatientForEnergies, "the energies are asked for");
     assert_found(Defect::SignsForAnother, "two polls after the trouble it is still");
+    assert_found(Defect::NeverTriesConnections, "nobody has tried a connection");
+    assert_found(Defect::TriesConnectionsAtWill, "bare connections within a minute");
+    assert_found(Defect::MissesTheReturn, "after it returned it is still");
 }

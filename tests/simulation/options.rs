@@ -99,6 +99,12 @@ pub enum Event {
     Reconfigure(usize),
     /// Somebody asks this gateway for a reserve, in percent as the app shows it.
     Order(usize, f64),
+    /// The same, for so many seconds.
+    Lease(usize, f64, u64),
+    /// Somebody else sets the reserve, in percent as the app shows it.
+    Somebody(usize, f64),
+    /// The program is killed and starts again.
+    Killed,
     /// Something else is wrong from now on with how this gateway takes orders.
     OrderFault(usize, Option<OrderFault>),
 }
@@ -189,7 +195,9 @@ impl Options {
             };
             options.events.push((random_seconds(&mut rng, 1, length.as_secs()), event));
         }
-        options.events.extend(crate::orders::plan(seed, length.as_secs()));
+        // What a program that starts again makes of its leases depends on the wall clock.
+        let jumps = options.events.iter().any(|(_, event)| matches!(event, Event::WallClock(_)));
+        options.events.extend(crate::orders::plan(seed, length.as_secs(), !jumps));
         options.events.sort_by_key(|(at, _)| *at);
         options
     }

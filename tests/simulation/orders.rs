@@ -3,26 +3,30 @@
 //!
 //! Every order of a gateway asks for another value, so that what arrives can be distinguished.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use powerwall_server::directory::Directory;
+use powerwall_server::gateway::leases::{LeaseEvent, LeaseNews};
 use powerwall_server::gateway::messages::CarryOut;
-use powerwall_server::gateway::order_book::Change;
-use powerwall_server::gateway::order_log::{OrderLog, OrderRecord};
+use powerwall_server::gateway::order_book::{Change, Left};
+use powerwall_server::gateway::order_log::{JournalLog, OrderLog, OrderRecord};
+use powerwall_server::gateway::orders::OrderIds;
 use powerwall_server::link::https::{Answer, Call};
 use powerwall_server::link::tedapi::wire::{Envelope, Files, Frame};
 use powerwall_server::link::v1r::message::{BUSY, Routable, UNIT_TIMEOUT, UNKNOWN_KEY};
-use powerwall_server::model::{AppPercent, Order, OrderId, Outcome, RawPercent, Reserve, Standing};
+use powerwall_server::model::{AppPercent, Order, OrderId, Outcome, Reserve, Standing};
 use powerwall_server::simulator::OrderFault;
+use powerwall_server::store;
 use prost::Message;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use crate::defects::Defect;
 use crate::options::{Event, SECOND};
 use crate::signed::SIGNED;
 use crate::world::World;
@@ -33,6 +37,10 @@ const CLOSE: f64 = 0.01;
 const SLOW_JOURNAL: Duration = Duration::from_secs(60);
 /// After this long without trouble, every order has had its last word.
 const LAST_WORD: Duration = Duration::from_secs(900);
+/// After its end and this long without trouble, every lease has ended in one of three ways.
+const LEASE_ENDS: Duration = Duration::from_secs(3600 + 900);
+/// Raw percent that are no change: half a point of the app's.
+const NO_CHANGE: f64 = 0.5 * 0.95 + 0.001;
 
 /// What a gateway says of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +59,10 @@ struct Ordered {
     /// Raw scale, worked out here once more.
     raw: f64,
     id: Option<OrderId>,
+    /// Of the lease that it ends, raw scale: what was set, as far as that is known.
+    restores: Option<f64>,
+    /// Whether the program was killed since, so that nobody follows it but the journal.
+    is_orphan: bool,
     asked: Instant,
     recorded: bool,
     /// What each answer to it said.
@@ -58,10 +70,23 @@ struct Ordered {
     is_final: bool,
 }
 
+/// A lease as the journal has it.
+#[derive(Debug)]
+struct Leased {
+    order: OrderId,
+    /// Raw scale.
+    raw: f64,
+    former: f64,
+    due: Instant,
+    restores: u32,
+    has_ended: bool,
+}
+
 /// Everything about the orders of one gateway.
 #[derive(Debug, Default)]
 pub struct Ledger {
     ordered: Vec<Ordered>,
+    leases: Vec<Leased>,
     /// What readings have shown, and when: raw scale.
     shown: Vec<(Instant, f64)>,
     /// The configuration that was read last, and when.
@@ -71,7 +96,7 @@ pub struct Ledger {
 }
 
 /// What orders there are, beside everything else that a seed brings.
-pub fn plan(seed: u64, length: u64) -> Vec<(Duration, Event)> {
+pub fn plan(seed: u64, length: u64, may_be_killed: bool) -> Vec<(Duration, Event)> {
     let mut rng = StdRng::seed_from_u64(seed ^ 0x0_0de4);
     let mut events = Vec::new();
     for site in 0..3 {
@@ -85,7 +110,19 @@ pub fn plan(seed: u64, length: u64) -> Vec<(Duration, Event)> {
             for _ in 0..if rng.random_bool(0.1) { 3 } else { 1 } {
                 number += 1;
                 let percent = f64::from((number * 73) % 1001) / 10.0;
-                events.push((when + SECOND / 10 * (number % 10), Event::Order(site, percent)));
+                let order = match rng.random_bool(0.4) {
+                    true => Event::Lease(site, percent, rng.random_range(60..1200)),
+                    false => Event::Order(site, percent),
+                };
+                events.push((when + SECOND / 10 * (number % 10), order));
+            }
+            if rng.random_bool(0.15) {
+                let later = when + SECOND * rng.random_range(10..400);
+                events
+                    .push((later, Event::Somebody(site, f64::from(rng.random_range(0..1000)) / 10.0 + 0.05)));
+            }
+            if may_be_killed && site == 0 && rng.random_bool(0.15) {
+                events.push((when + Duration::from_millis(rng.random_range(0..5000)), Event::Killed));
             }
             at += rng.random_range(60..900);
         }
@@ -94,7 +131,7 @@ pub fn plan(seed: u64, length: u64) -> Vec<(Duration, Event)> {
 }
 
 fn fault(rng: &mut StdRng) -> Option<OrderFault> {
-    match rng.random_range(0..9) {
+    match rng.random_range(0..10) {
         0 => Some(OrderFault::Ignored),
         1 => Some(OrderFault::Late(SECOND * rng.random_range(1..200))),
         2 => Some(OrderFault::WithoutEffect),
@@ -108,7 +145,8 @@ fn fault(rng: &mut StdRng) -> Option<OrderFault> {
 
 impl Ledger {
     fn of(&mut self, raw: f64) -> Option<&mut Ordered> {
-        self.ordered.iter_mut().find(|ordered| (ordered.raw - raw).abs() < CLOSE)
+        // A restored value is one that was ordered before.
+        self.ordered.iter_mut().rev().find(|ordered| (ordered.raw - raw).abs() < CLOSE)
     }
 
     /// An order arrives at the gateway; `mode`: the one that the gateway has.
@@ -140,6 +178,9 @@ impl Ledger {
     }
 
     fn arrives_with(&mut self, raw: f64) -> Result<(), String> {
+        let lately = Instant::now() - SECOND * 20;
+        let shown: Vec<f64> =
+            self.shown.iter().filter(|(at, _)| *at >= lately).map(|(_, raw)| *raw).collect();
         let Some(ordered) = self.of(raw) else {
             return Err(format!("nobody ordered a reserve of {raw} on the gateway's scale"));
         };
@@ -155,8 +196,44 @@ impl Ledger {
         if !may_arrive {
             return Err(format!("an order reaches the gateway again after {:?}", ordered.answers));
         }
+        let is_own = |leased: f64| shown.iter().any(|raw| (raw - leased).abs() < NO_CHANGE);
+        if ordered.restores.is_some_and(|leased| !is_own(leased)) {
+            return Err(format!("a lease ends over what somebody else has set: {shown:?}"));
+        }
         ordered.answers.push(Said::Nothing);
         Ok(())
+    }
+
+    /// A lease begins, or ends.
+    fn lease(&mut self, news: &LeaseNews, now: Instant) -> Result<(), String> {
+        let LeaseNews { order, event } = news;
+        let lease = self.leases.iter_mut().find(|lease| lease.order == *order);
+        match (event, lease) {
+            (LeaseEvent::Holds { former }, Some(lease)) => {
+                lease.former = former.reserve.map_or(f64::NAN, |reserve| reserve.raw().0);
+                Ok(())
+            }
+            (LeaseEvent::Ended(_), Some(lease)) if lease.has_ended => {
+                Err(format!("the lease of order {order} ends a second time: {event:?}"))
+            }
+            (LeaseEvent::Ended(end), Some(lease)) => {
+                lease.has_ended = true;
+                // The journal took a moment.
+                let since = lease.due - SECOND;
+                let (former, is_restored) = (lease.former, end.word() == "restored");
+                let mut shown = self.shown.iter().filter(|(at, _)| *at >= since && *at <= now);
+                match is_restored && !shown.any(|(_, raw)| (raw - former).abs() < NO_CHANGE) {
+                    true => Err(format!("a lease is called {end:?}, and nobody has seen {former}")),
+                    false => Ok(()),
+                }
+            }
+            (_, None) => Err(format!("nobody gave the lease of order {order}")),
+        }
+    }
+
+    /// The program was killed: nobody follows the orders that it knew of.
+    pub fn killed(&mut self) {
+        self.ordered.iter_mut().filter(|ordered| !ordered.is_final).for_each(|order| order.is_orphan = true);
     }
 
     /// The gateway answers an order.
@@ -236,6 +313,10 @@ impl Ledger {
             return Ok(());
         }
         let late = |ordered: &&Ordered| !ordered.is_final && now - ordered.asked > LAST_WORD;
+        let overdue = |lease: &&Leased| !lease.has_ended && now > lease.due + LEASE_ENDS;
+        if let Some(lease) = self.leases.iter().find(overdue).filter(|_| now - since > LEASE_ENDS) {
+            return Err(format!("a lease never ended: {lease:?}"));
+        }
         match self.ordered.iter().find(late) {
             Some(ordered) if now - since > LAST_WORD => {
                 Err(format!("an order never had its last word: {ordered:?}"))
@@ -285,8 +366,14 @@ fn said(body: &Bytes) -> Said {
     }
 }
 
+/// Ids of orders that follow from the seed.
+pub fn ids(seed: u64) -> OrderIds {
+    let rng = Mutex::new(StdRng::seed_from_u64(seed));
+    OrderIds::from(move || rng.lock().unwrap().random())
+}
+
 /// Asks for a reserve, and follows what becomes of it.
-pub fn give(world: &Arc<World>, directory: &Directory, site: usize, percent: f64) {
+pub fn give(world: &Arc<World>, directory: &Directory, site: usize, percent: f64, lease: Option<Duration>) {
     let Some(addr) = directory.entries()[site].addr() else { return };
     let order = Order::Reserve(Reserve::new(AppPercent(percent)).unwrap());
     let at = {
@@ -295,6 +382,8 @@ pub fn give(world: &Arc<World>, directory: &Directory, site: usize, percent: f64
         ordered.push(Ordered {
             raw,
             id: None,
+            restores: None,
+            is_orphan: false,
             asked: Instant::now(),
             recorded: false,
             answers: Vec::new(),
@@ -304,8 +393,9 @@ pub fn give(world: &Arc<World>, directory: &Directory, site: usize, percent: f64
     };
     let world = world.clone();
     tokio::task::spawn_local(async move {
-        let receipt =
-            addr.send(CarryOut { order, lease: None, confirmed: false, asked_by: percent.to_string() }).await;
+        let receipt = addr
+            .send(CarryOut { order, lease, confirmed: false, asked_by: percent.to_string(), mark: None })
+            .await;
         // An actor that dies with the message in its mailbox has done nothing about it.
         let Ok(receipt) = receipt else {
             world.site(site).orders.ordered[at].is_final = true;
@@ -325,6 +415,7 @@ pub fn give(world: &Arc<World>, directory: &Directory, site: usize, percent: f64
                 world.count(word(outcome));
             }
             world.demand(site, kept);
+            // The program may have been killed.
             if standing.changed().await.is_err() {
                 break;
             }
@@ -346,16 +437,85 @@ fn word(outcome: &Outcome) -> &'static str {
 
 /// A journal that takes its time, and now and then takes nothing.
 pub struct Journal {
-    pub world: Arc<World>,
-    /// Whether it says yes and writes nothing down.
-    pub lies: bool,
+    world: Arc<World>,
+    /// What is really written down.
+    inner: JournalLog,
+    defect: Option<Defect>,
+}
+
+impl Journal {
+    pub fn new(world: Arc<World>, defect: Option<Defect>) -> Self {
+        Self { world, inner: JournalLog::new(store::journal::Journal::in_memory()), defect }
+    }
+}
+
+fn site_of(gateway: &str) -> usize {
+    usize::from(gateway.bytes().last().unwrap() - b'0')
+}
+
+fn raw_of(order: &Order) -> f64 {
+    order.setpoint().unwrap().reserve.unwrap().raw().0
+}
+
+impl Ledger {
+    /// The journal has an order.
+    fn recorded(&mut self, record: &OrderRecord, now: Instant) {
+        let raw = raw_of(&record.order);
+        if let Some(lease) = record.restores {
+            let lease = self.leases.iter_mut().find(|leased| leased.order == lease);
+            let leased = lease.map(|lease| {
+                lease.restores += 1;
+                lease.raw
+            });
+            self.ordered.push(Ordered {
+                raw,
+                id: Some(record.id),
+                restores: leased,
+                is_orphan: true,
+                asked: now,
+                recorded: true,
+                answers: Vec::new(),
+                is_final: false,
+            });
+        } else if let Some(ordered) = self.of(raw) {
+            ordered.recorded = true;
+            // Its receipt may still be on the way.
+            ordered.id = Some(record.id);
+        }
+        if let Some(terms) = &record.terms {
+            let former = terms.former.reserve.map_or(f64::NAN, |reserve| reserve.raw().0);
+            let (order, due) = (record.id, now + terms.lasts);
+            self.leases.push(Leased { order, raw, former, due, restores: 0, has_ended: false });
+        }
+    }
+
+    /// The journal has what became of an order.
+    fn became(&mut self, change: &Change) -> Result<(), String> {
+        if change.is_final && matches!(change.outcome, Outcome::NotSent(_) | Outcome::Refused(_)) {
+            // There is no lease of what was not done.
+            self.leases.retain(|lease| lease.order != change.id);
+        }
+        let Some(at) = self.ordered.iter().position(|ordered| ordered.id == Some(change.id)) else {
+            return Ok(());
+        };
+        if !self.ordered[at].is_orphan {
+            return Ok(());
+        }
+        let standing = Standing { outcome: Some(change.outcome.clone()), is_final: change.is_final };
+        // Of what it had answered before the program was killed, nobody knows.
+        let is_forgotten = matches!(&change.outcome, Outcome::Unknown(note) if note.kind == "restarted");
+        let kept = if is_forgotten { Ok(()) } else { self.is_true(&self.ordered[at], &standing) };
+        self.ordered[at].is_final |= change.is_final;
+        let restores = self.leases.iter().find(|lease| lease.restores > 5);
+        restores.map_or(kept, |lease| Err(format!("a lease is restored too often: {lease:?}")))
+    }
 }
 
 impl OrderLog for Journal {
     fn record(&self, record: OrderRecord) -> LocalBoxFuture<'static, Result<(), String>> {
-        let (world, lies) = (self.world.clone(), self.lies);
-        let site = usize::from(record.gateway.bytes().last().unwrap() - b'0');
-        let percent: f64 = record.asked_by.parse().unwrap();
+        let (world, defect) = (self.world.clone(), self.defect);
+        let site = site_of(&record.gateway);
+        let written = self.inner.record(record.clone());
         Box::pin(async move {
             let (takes, refuses) = {
                 let rng = &mut world.site(site).rng;
@@ -368,17 +528,42 @@ impl OrderLog for Journal {
                     sleep(SLOW_JOURNAL).await;
                     Ok(())
                 }
-                (false, _) if lies => Ok(()),
+                (false, _) if defect == Some(Defect::OrdersUnrecorded) => Ok(()),
                 (false, _) => {
-                    let RawPercent(raw) = AppPercent(percent).to_raw();
-                    if let Some(ordered) = world.site(site).orders.of(raw) {
-                        ordered.recorded = true;
-                    }
+                    let _ = written.await;
+                    world.site(site).orders.recorded(&record, Instant::now());
                     Ok(())
                 }
             }
         })
     }
 
-    fn note(&self, _: &str, _: &Change) {}
+    fn note(&self, gateway: &str, change: &Change) {
+        self.inner.note(gateway, change);
+        let site = site_of(gateway);
+        let kept = self.world.site(site).orders.became(change);
+        self.world.demand(site, kept);
+    }
+
+    fn note_lease(&self, gateway: &str, news: &LeaseNews) {
+        self.inner.note_lease(gateway, news);
+        let site = site_of(gateway);
+        self.world.count(match &news.event {
+            LeaseEvent::Holds { .. } => "lease holds",
+            LeaseEvent::Ended(end) => end.word(),
+        });
+        let kept = self.world.site(site).orders.lease(news, Instant::now());
+        self.world.demand(site, kept);
+    }
+
+    fn recall(&self, gateway: &str) -> LocalBoxFuture<'static, Result<Left, String>> {
+        let (left, defect) = (self.inner.recall(gateway), self.defect);
+        Box::pin(async move {
+            sleep(SECOND / 10).await;
+            match defect {
+                Some(Defect::ForgetsOrders) => Ok(Left::default()),
+                _ => left.await,
+            }
+        })
+    }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use powerwall_server::link::LinkError;
+use powerwall_server::link::knock::Knock;
 use powerwall_server::link::login::Customer;
 use powerwall_server::link::tedapi::channel::{Channel, Commands, Question};
 use powerwall_server::link::v1r::message::{BUSY, UNIT_TIMEOUT};
@@ -33,6 +34,8 @@ struct Side {
     is_given_up: bool,
     /// Not even asked in need.
     is_silenced: bool,
+    /// Whether its last failure was no answer.
+    failed_unanswered: bool,
     rests_until: Option<Instant>,
 }
 
@@ -53,6 +56,18 @@ fn is_soft(error: &LinkError) -> bool {
 }
 
 impl Ways {
+    /// It took a connection after it had not answered: it may be asked again.
+    fn is_there_again(&mut self, door: Door) {
+        let side = match door {
+            Door::Lan => &mut self.lan,
+            Door::Wifi => &mut self.wifi,
+        };
+        if side.failed_unanswered {
+            side.is_given_up = false;
+            side.rests_until = None;
+        }
+    }
+
     fn begins(&mut self, door: Door, now: Instant) -> Result<(), String> {
         let is_needed = self.wifi.failures > 0;
         let side = match door {
@@ -90,6 +105,8 @@ impl Ways {
             self.is_stuck = side.is_given_up && is_soft(error);
         }
         let was_given_up = side.is_given_up;
+        side.failed_unanswered =
+            matches!(error, LinkError::Unreachable(_) | LinkError::Timeout(_) | LinkError::Status { .. });
         if is_soft(error) && !side.is_given_up {
             return None;
         }
@@ -201,6 +218,16 @@ impl<C: Channel> Channel for Watched<C> {
             let outcome = self.inner.ask(question).await;
             self.ends(&outcome);
             outcome
+        })
+    }
+
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(async move {
+            let knock = self.inner.knock(limit).await;
+            if let (Place::Way(door), Knock::Accepted) = (&self.place, knock) {
+                self.ways.borrow_mut().is_there_again(*door);
+            }
+            knock
         })
     }
 

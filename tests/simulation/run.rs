@@ -13,6 +13,7 @@ use powerwall_server::board::Board;
 use powerwall_server::clock::set_unix_time;
 use powerwall_server::directory::Directory;
 use powerwall_server::link::careful::Careful;
+use powerwall_server::link::knock::Knock;
 use powerwall_server::link::local::LocalLink;
 use powerwall_server::link::login::{Customer, Login};
 use powerwall_server::link::memory::{Memories, Memory};
@@ -170,6 +171,10 @@ struct WithCustomer {
 }
 
 impl Transport for WithCustomer {
+    fn knock(&self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Transport::knock(&self.inner, limit)
+    }
+
     fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
         Transport::exchange(&self.inner, request)
     }
@@ -221,6 +226,7 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
     set_unix_time(WALL_CLOCK);
     let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
     let polling = PollingSettings {
+        islanding_cooldown: Duration::from_secs(30),
         interval: options.interval,
         cache_ttl: options.cache_ttl,
         graceful_degradation: options.graceful,
@@ -233,10 +239,8 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
     let connect = connect(world.clone(), defect);
     let supervisor =
         Supervisor::new(gateways(&timeouts), polling.clone(), directory.clone(), connect, options.seed)
-            .with_order_log(Arc::new(orders::Journal {
-                world: world.clone(),
-                lies: defect == Some(Defect::OrdersUnrecorded),
-            }))
+            .with_order_log(Arc::new(orders::Journal::new(world.clone(), defect)))
+            .with_order_ids(orders::ids(options.seed))
             .start();
     let witness = Arc::new(Witness::new(world.clone(), directory.clone()));
     // The boards stand once the Supervisor has started, which is before it takes a message.
@@ -260,7 +264,23 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
                 match *event {
                     Event::WallClock(by) => set_unix_time(powerwall_server::clock::unix_time() + by),
                     Event::GatewayClock(site, by) => world.site(site).answers.skip(by),
-                    Event::Order(site, percent) => orders::give(world, &directory, site, percent),
+                    Event::Order(site, percent) => orders::give(world, &directory, site, percent, None),
+                    Event::Lease(site, percent, seconds) => {
+                        orders::give(world, &directory, site, percent, Some(SECOND * seconds as u32));
+                    }
+                    Event::Somebody(site, percent) => {
+                        let raw = percent * 0.95 + 5.0;
+                        world.site(site).answers.somebody_sets_reserve(raw);
+                    }
+                    Event::Killed => {
+                        for (site, entry) in directory.entries().iter().enumerate() {
+                            entry.forget_orders();
+                            world.site(site).orders.killed();
+                            timeouts[site] += SECOND / 10;
+                            world.site(site).conduct.stopped(Instant::now());
+                        }
+                        supervisor.send(Configure(gateways(&timeouts), polling.clone())).await.unwrap();
+                    }
                     Event::OrderFault(site, fault) => world.site(site).answers.set_order_fault(fault),
                     Event::Reconfigure(site) => {
                         timeouts[site] += SECOND / 10;

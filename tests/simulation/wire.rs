@@ -9,6 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use powerwall_server::clock::unix_time;
 use powerwall_server::link::LinkError;
 use powerwall_server::link::https::{Answer, Call, Exchange};
+use powerwall_server::link::knock::Knock;
 use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::simulator::Role;
 use rand::RngExt;
@@ -16,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::answers::{Answers, Stamp, call_role, role_of};
 use crate::conduct::Parked;
-use crate::options::{Door, Trouble, Way};
+use crate::options::{Door, Spell, Trouble, Way};
 use crate::signed::{self, SIGNED};
 use crate::world::{Happened, World};
 
@@ -41,6 +42,24 @@ pub struct Wire {
 impl Wire {
     pub fn new(world: Arc<World>, site: usize, door: Door, limit: Duration) -> Self {
         Self { world, site, door, limit, parked: Mutex::default(), firmware: Mutex::default() }
+    }
+
+    /// A bare connection: nobody takes it while there is nobody, everybody else does.
+    async fn bare(&self, limit: Duration) -> Knock {
+        let now = Instant::now();
+        let kept = self.world.site(self.site).conduct.connection_begins(self.door, now);
+        self.world.demand(self.site, kept);
+        let spell = self.world.trouble(self.site, self.door, Role::Status);
+        let is_down = |spell: &Spell| match spell.trouble {
+            Trouble::Unreachable => true,
+            Trouble::Reboot { .. } => is_down_for_reboot(spell, self.world.since()),
+            _ => false,
+        };
+        let is_away = spell.filter(is_down).is_some();
+        sleep(if is_away { limit } else { Duration::from_millis(2) }).await;
+        self.world.site(self.site).conduct.connection_ends();
+        self.world.count(if is_away { "nobody there" } else { "connection accepted" });
+        if is_away { Knock::Nobody } else { Knock::Accepted }
     }
 
     /// One exchange, watched from its begin to its end.
@@ -157,9 +176,7 @@ impl Wire {
             Trouble::Unreachable => Err(lost("no address for that name")),
             Trouble::Slow => Ok(healthy()),
             Trouble::Killer => std::panic::resume_unwind(Box::new("an answer that kills its reader")),
-            Trouble::Reboot { .. }
-                if world.since() < spell.from + (spell.until - spell.from).mul_f64(0.7) =>
-            {
+            Trouble::Reboot { .. } if is_down_for_reboot(&spell, world.since()) => {
                 Err(lost("connection refused"))
             }
             Trouble::NoMeters | Trouble::Reboot { .. } => Ok(match (role, healthy()) {
@@ -173,6 +190,11 @@ impl Wire {
             Trouble::Fault(_) | Trouble::NotVerified | Trouble::NoEnvelope => Ok(healthy()),
         }
     }
+}
+
+/// A gateway that restarts is away at first.
+fn is_down_for_reboot(spell: &Spell, now: Duration) -> bool {
+    now < spell.from + (spell.until - spell.from).mul_f64(0.7)
 }
 
 fn plain(status: u16, body: Bytes) -> Answer {
@@ -219,6 +241,10 @@ impl Drop for Flight<'_> {
 }
 
 impl Transport for Wire {
+    fn knock(&self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(self.bare(limit))
+    }
+
     fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
         Box::pin(async move {
             let role = role_of(&request);
@@ -242,6 +268,10 @@ impl Transport for Wire {
 }
 
 impl Exchange for Wire {
+    fn knock(&self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(self.bare(limit))
+    }
+
     fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
         Box::pin(async move {
             let role = call_role(&call);

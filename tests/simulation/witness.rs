@@ -156,6 +156,12 @@ impl Witness {
                     self.world.violated(site, "it looks live after a poll that failed");
                 }
             }
+            let back = self.world.back_since(site).map(|since| self.world.since() - since);
+            if let Some(back) = back.filter(|back| self.world.site(site).conduct.must_be_back(*back))
+                && freshness != Freshness::Live
+            {
+                self.world.violated(site, format!("{back:?} after it returned it is still {freshness:?}"));
+            }
             if must_be_fresh && freshness != Freshness::Live {
                 self.world.violated(site, format!("two polls after the trouble it is still {freshness:?}"));
             }

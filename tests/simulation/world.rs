@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
+use powerwall_server::link::knock::Knock;
 use powerwall_server::link::order::{Carried, ReadBack};
 use powerwall_server::link::{Link, LinkError, Refreshed};
-use powerwall_server::model::{self, Adjustments, Capability, LinkKind, Order, Telemetry};
+use powerwall_server::model::{self, Adjustments, LinkKind, Means, Order, OrderKind, Telemetry, Unable};
 use powerwall_server::simulator::Role;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::answers::Answers;
 use crate::conduct::{Conduct, Ended};
-use crate::options::{Door, Options, Spell, Trouble};
+use crate::options::{Door, Options, Spell, Trouble, Way};
 use crate::orders::Ledger;
 
 /// How many of the last events a report shows.
@@ -187,6 +188,14 @@ impl World {
         spells.any(|spell| spell.touches_polls(plan.way) && spell.from <= now && now < spell.until)
     }
 
+    /// Since when a gateway with one way is back that was not there at all, if nothing has been wrong since.
+    pub fn back_since(&self, site: usize) -> Option<Duration> {
+        let (now, plan) = (self.since(), &self.options.sites[site]);
+        let last = plan.spells.iter().rfind(|spell| spell.from <= now)?;
+        let was_away = last.trouble == Trouble::Unreachable && plan.way != Way::Pair;
+        (was_away && last.until <= now).then_some(last.until)
+    }
+
     /// Lets the restarts happen that are due.
     pub fn restart(&self, site: usize) {
         let now = self.since();
@@ -318,6 +327,14 @@ impl Link for WatchedLink {
         })
     }
 
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(async move {
+            let knock = self.inner.knock(limit).await;
+            self.world.site(self.site).conduct.tried_connection(knock, Instant::now());
+            knock
+        })
+    }
+
     fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
         Box::pin(async move {
             let mut watch = watch_order(&self.world, self.site, self.limit);
@@ -336,7 +353,7 @@ impl Link for WatchedLink {
         })
     }
 
-    fn capabilities(&self) -> Vec<Capability> {
-        self.inner.capabilities()
+    fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
+        self.inner.can_take(kind)
     }
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AppPercent, Reserve};
+use crate::model::{AppPercent, LinkKind, RawPercent, Reserve, Supplement};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,57 +25,93 @@ fn words(changes: &[Change]) -> Vec<(&'static str, bool)> {
     changes.iter().map(|change| (change.outcome.word(), change.is_final)).collect()
 }
 
+/// A book of a program that has left nothing.
+fn recalled() -> OrderBook {
+    let book = OrderBook::default();
+    assert!(book.adopt(Left::default(), Instant::now()).is_empty());
+    book
+}
+
 /// A book with an order that was accepted at `now`.
 fn with_accepted(now: Instant) -> (OrderBook, watch::Receiver<Standing>) {
-    let book = OrderBook::default();
-    let standing = book.add(id(1), reserve(20), now).unwrap();
+    let book = recalled();
+    let standing = book.add(id(1), reserve(20), None, now).unwrap();
     book.recorded(id(1));
-    book.begin().unwrap();
-    assert_eq!(words(&book.finish(accepted(), now)), [("accepted", false)]);
+    book.begin(|_| false).unwrap();
+    assert_eq!(words(&book.finish(accepted(), None, now)), [("accepted", false)]);
     (book, standing)
 }
 
 #[test]
+fn readings_prove_what_is_news_and_came_over_the_same_link() {
+    let readings = |raw: f64| Readings { reserve: Some(RawPercent(raw)), ..Readings::default() };
+    let (old, now) = (Instant::now(), Instant::now() + SECOND);
+    let stale = Readings {
+        supplements: vec![Supplement { field: "reserve", link: LinkKind::Local, taken: old }],
+        ..readings(24.0)
+    };
+    let later = now + SECOND;
+    for (shown_before, seen, begun, is_same_link, proves) in [
+        (false, readings(24.0), later, true, true),
+        (false, readings(25.0), later, true, false),
+        (true, readings(24.0), later, true, false),
+        (false, readings(24.0), now, true, false),
+        (false, readings(24.0), later, false, false),
+        (false, stale, later, true, false),
+    ] {
+        let book = recalled();
+        let standing = book.add(id(1), reserve(20), None, now).unwrap();
+        book.recorded(id(1));
+        book.begin(|_| shown_before).unwrap();
+        book.finish(accepted(), None, now);
+        let changes = book.seen(&seen, begun, is_same_link);
+        assert_eq!(!changes.is_empty(), proves, "{seen:?}");
+        assert_eq!(standing.borrow().is_final, proves);
+    }
+}
+
+#[test]
 fn an_order_waits_for_the_journal_and_for_those_before_it() {
-    let (book, now) = (OrderBook::default(), Instant::now());
-    let _first = book.add(id(1), reserve(1), now);
-    let _second = book.add(id(2), reserve(2), now);
+    let (book, now) = (recalled(), Instant::now());
+    let _first = book.add(id(1), reserve(1), None, now);
+    let _second = book.add(id(2), reserve(2), None, now);
     book.recorded(id(2));
-    assert_eq!(book.begin(), None, "the first one is not recorded");
+    assert_eq!(book.begin(|_| false), None, "the first one is not recorded");
     book.recorded(id(1));
-    assert_eq!(book.begin(), Some((id(1), reserve(1))));
-    assert_eq!(book.begin(), None, "one at a time");
-    book.finish(Outcome::Refused(why()), now);
-    assert_eq!(book.begin(), Some((id(2), reserve(2))));
+    assert_eq!(book.begin(|_| false), Some((id(1), reserve(1))));
+    assert_eq!(book.begin(|_| false), None, "one at a time");
+    book.finish(Outcome::Refused(why()), None, now);
+    assert_eq!(book.begin(|_| false), Some((id(2), reserve(2))));
 }
 
 #[test]
 fn only_so_many_wait_and_only_for_so_long() {
-    let (book, now) = (OrderBook::default(), Instant::now());
-    let standings: Vec<_> = (0..8).map(|number| book.add(id(number), reserve(1), now).unwrap()).collect();
-    assert!(book.add(id(9), reserve(1), now).is_none());
+    let (book, now) = (recalled(), Instant::now());
+    let standings: Vec<_> =
+        (0..8).map(|number| book.add(id(number), reserve(1), None, now).unwrap()).collect();
+    assert!(book.add(id(9), reserve(1), None, now).is_none());
     assert_eq!(book.expire(now + 29 * SECOND, &why()), []);
     assert_eq!(book.wake(false), Some(now + 30 * SECOND));
     assert_eq!(book.expire(now + 30 * SECOND, &why()).len(), 8);
     for standing in standings {
         assert_eq!(standing.borrow().outcome, Some(Outcome::NotSent(why())));
     }
-    assert_eq!(book.begin(), None);
+    assert_eq!(book.begin(|_| false), None);
 }
 
 #[test]
 fn an_order_is_repeated_once_and_only_after_a_poll() {
-    let (book, now) = (OrderBook::default(), Instant::now());
-    let standing = book.add(id(1), reserve(1), now).unwrap();
+    let (book, now) = (recalled(), Instant::now());
+    let standing = book.add(id(1), reserve(1), None, now).unwrap();
     book.recorded(id(1));
-    book.begin().unwrap();
+    book.begin(|_| false).unwrap();
     assert_eq!(book.not_executed(why(), true, now), []);
-    assert_eq!(book.begin(), None, "not before the next poll");
+    assert_eq!(book.begin(|_| false), None, "not before the next poll");
     book.polled();
-    assert!(book.begin().is_some());
+    assert!(book.begin(|_| false).is_some());
     assert_eq!(words(&book.not_executed(why(), true, now)), [("refused", true)]);
     book.polled();
-    assert_eq!(book.begin(), None);
+    assert_eq!(book.begin(|_| false), None);
     assert_eq!(standing.borrow().outcome, Some(Outcome::Refused(why())));
 }
 
@@ -88,16 +124,16 @@ fn an_order_that_never_left_is_not_called_refused_and_one_that_left_is_not_calle
         (true, None, "refused"),
         (false, None, "not_sent"),
     ] {
-        let (book, now) = (OrderBook::default(), Instant::now());
-        let standing = book.add(id(1), reserve(1), now).unwrap();
+        let (book, now) = (recalled(), Instant::now());
+        let standing = book.add(id(1), reserve(1), None, now).unwrap();
         book.recorded(id(1));
-        book.begin().unwrap();
+        book.begin(|_| false).unwrap();
         book.not_executed(why(), first, now);
         book.polled();
-        book.begin().unwrap();
+        book.begin(|_| false).unwrap();
         match second {
             Some(was_sent) => book.not_executed(why(), was_sent, now),
-            None => book.finish(Outcome::NotSent(why()), now),
+            None => book.finish(Outcome::NotSent(why()), None, now),
         };
         assert_eq!(standing.borrow().outcome.as_ref().unwrap().word(), expected, "{first} {second:?}");
     }
@@ -158,11 +194,11 @@ fn a_newer_order_of_the_kind_ends_the_looking_if_it_may_have_left() {
     let now = Instant::now();
     let (book, first) = with_accepted(now);
     for (number, outcome) in [(2, Outcome::NotSent(why())), (3, Outcome::Unknown(why()))] {
-        let _standing = book.add(id(number), reserve(30), now);
+        let _standing = book.add(id(number), reserve(30), None, now);
         book.recorded(id(number));
-        book.begin().unwrap();
+        book.begin(|_| false).unwrap();
         let may_have_left = matches!(outcome, Outcome::Unknown(_));
-        book.finish(outcome, now);
+        book.finish(outcome, None, now);
         assert_eq!(first.borrow().is_final, may_have_left);
     }
     assert_eq!(first.borrow().outcome, Some(accepted()));
@@ -172,15 +208,15 @@ fn a_newer_order_of_the_kind_ends_the_looking_if_it_may_have_left() {
 fn after_a_crash_what_may_have_left_is_unknown_and_nothing_is_sent_again() {
     let now = Instant::now();
     let (book, old) = with_accepted(now);
-    let underway = book.add(id(2), reserve(30), now).unwrap();
+    let underway = book.add(id(2), reserve(30), None, now).unwrap();
     book.recorded(id(2));
-    let waiting = book.add(id(3), reserve(40), now).unwrap();
+    let waiting = book.add(id(3), reserve(40), None, now).unwrap();
     book.recorded(id(3));
-    assert!(book.begin().is_some());
+    assert!(book.begin(|_| false).is_some());
     let words = words(&book.recover(&why(), now));
     assert_eq!(words, [("accepted", true), ("unknown", false), ("not_sent", true)]);
     assert!(old.borrow().is_final && waiting.borrow().is_final && !underway.borrow().is_final);
-    assert_eq!(book.begin(), None);
+    assert_eq!(book.begin(|_| false), None);
     assert_eq!(book.look(now + 3 * SECOND), Some((id(2), reserve(30))), "reading back decides");
     // It died of the last look.
     book.look(now + 3600 * SECOND).unwrap();
@@ -222,7 +258,7 @@ proptest! {
     fn whatever_happens_no_order_begins_again_unless_it_was_not_executed(
         steps in proptest::collection::vec(step(), 0..80),
     ) {
-        let (book, mut now) = (OrderBook::default(), Instant::now());
+        let (book, mut now) = (recalled(), Instant::now());
         let mut standings: Vec<watch::Receiver<Standing>> = Vec::new();
         let mut may_begin: Vec<bool> = Vec::new();
         let mut finals = 0;
@@ -230,7 +266,7 @@ proptest! {
         for step in steps {
             let changes = match step {
                 Step::Add => {
-                    if let Some(standing) = book.add(id(standings.len() as u128), reserve(1), now) {
+                    if let Some(standing) = book.add(id(standings.len() as u128), reserve(1), None, now) {
                         standings.push(standing);
                         may_begin.push(true);
                     }
@@ -241,7 +277,7 @@ proptest! {
                     Vec::new()
                 }
                 Step::Begin => {
-                    if let Some((begun, _)) = book.begin() {
+                    if let Some((begun, _)) = book.begin(|_| false) {
                         let number = number_of(begun);
                         prop_assert!(std::mem::take(&mut may_begin[number]), "{number} begins again");
                         prop_assert!(!standings[number].borrow().is_final);
@@ -253,7 +289,7 @@ proptest! {
                     1 => Outcome::Refused(why()),
                     2 => accepted(),
                     _ => Outcome::Unknown(why()),
-                }, now),
+                }, None, now),
                 Step::NotExecuted => {
                     let underway = book.book().underway.as_ref().map(|order| order.id);
                     let changes = book.not_executed(why(), true, now);

@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use std::future::pending;
 use std::rc::Rc;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
@@ -12,12 +13,13 @@ use tokio::time::sleep;
 use super::*;
 use crate::board::Board;
 use crate::gateway::GatewayPlan;
-use crate::gateway::messages::Stop;
+use crate::gateway::messages::{CarryOut, Receipt, Stop};
+use crate::gateway::order_log::OrderRecord;
 use crate::link::tedapi::answers::TedapiAnswers;
 use crate::link::{Link, Refreshed};
 use crate::model::{
     Adjustments, Answers, AppPercent, GatewayFacts, LinkKind, Means, OrderKind, Proof, Reserve, Snapshot,
-    Ttl, Unable,
+    Standing, Ttl, Unable,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -173,6 +175,7 @@ impl Bench {
                 ttl,
                 adjustments: Adjustments::default(),
                 seed: 1,
+                islanding_cooldown: 30 * SECOND,
                 numbers: None,
             },
         }
@@ -184,7 +187,7 @@ impl Bench {
 
     fn start(&self) -> Addr<GatewayActor> {
         let actor = GatewayActor::new(self.plan.clone(), self.link(), self.board.clone());
-        actor.with_orders(self.book.clone(), self.journal.clone()).start()
+        actor.with_orders(self.book.clone(), self.journal.clone(), OrderIds::random()).start()
     }
 
     /// What happened from the second given on.
@@ -203,7 +206,7 @@ impl Bench {
 
 fn order() -> CarryOut {
     let order = Order::Reserve(Reserve::new(AppPercent(20.0)).unwrap());
-    CarryOut { order, lease: None, confirmed: false, asked_by: "a test".into() }
+    CarryOut { order, lease: None, confirmed: false, asked_by: "a test".into(), mark: None }
 }
 
 fn accepted() -> Outcome {
@@ -389,7 +392,7 @@ fn an_actor_that_dies_with_an_order_leaves_it_unknown_and_its_successor_reads_it
         bench.script.borrow_mut().shows = Some(Outcome::Stored("read".into()));
         let actor =
             GatewayActor::after_crash(bench.plan.clone(), bench.link(), bench.board.clone(), Instant::now());
-        let _addr = actor.with_orders(bench.book.clone(), bench.journal.clone()).start();
+        let _addr = actor.with_orders(bench.book.clone(), bench.journal.clone(), OrderIds::random()).start();
         let standing = receipt.wait(SECOND, |standing| standing.outcome.is_some()).await;
         assert_eq!(word(&standing), "unknown");
         assert_eq!(word(&waiting.standing.borrow()), "not_sent");

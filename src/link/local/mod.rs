@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::link::aside::aside;
 use crate::link::https::{Exchange, Https};
+use crate::link::knock::Knock;
 use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
 use crate::link::order::{Carried, ReadBack};
@@ -276,6 +277,10 @@ impl<X: Exchange> Link for LocalLink<X> {
                 more: self.due(Instant::now()).is_some(),
             }
         })
+    }
+
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.web.knock(limit)
     }
 
     fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {

@@ -71,13 +71,7 @@ mod tests {
 
     fn answer(status: u16, set_cookies: &[&str], body: &'static str) -> Answer {
         let set_cookies = set_cookies.iter().map(|cookie| (*cookie).to_owned()).collect();
-        Answer {
-            status,
-            retry_after: None,
-            date: None,
-            set_cookies,
-            body: Bytes::from_static(body.as_bytes()),
-        }
+        Answer { status, set_cookies, body: Bytes::from_static(body.as_bytes()), ..Answer::default() }
     }
 
     const COOKIES: [&str; 2] = ["AuthCookie=a/b+c==; Path=/", "UserRecord=eyJ9==; Path=/"];

@@ -77,7 +77,7 @@ impl Exchange for Gateway {
         let status = if refused { 403 } else { script.status.get(path).copied().unwrap_or(200) };
         script.refuses |= script.forgets && !refused;
         let body = if status == 200 { Bytes::from(text) } else { Bytes::new() };
-        let answer = Answer { status, retry_after: None, date: None, set_cookies: Vec::new(), body };
+        let answer = Answer { status, body, ..Answer::default() };
         Box::pin(async { Ok(answer) })
     }
 }

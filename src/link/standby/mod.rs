@@ -14,14 +14,15 @@ mod supplement;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, join_all};
 use log::{info, warn};
 use tokio::time::{Instant, timeout};
 
+use super::knock::Knock;
 use super::order::{Carried, ReadBack};
 use super::silence;
 use super::{Link, LinkError, Refreshed};
-use crate::model::{Answers, ErrorNote, LinkHealth, LinkKind, Means, Order, OrderKind, Unable};
+use crate::model::{Adjustments, Answers, ErrorNote, LinkHealth, LinkKind, Means, Order, OrderKind, Unable};
 use crate::pause::{Growth, Pause};
 use supplement::{Source, supplemented};
 
@@ -51,6 +52,8 @@ struct Member {
     newest: Option<(Arc<dyn Answers>, Instant)>,
     /// Whether it may have slow data to fetch, which it has only after a good poll.
     may_refresh: bool,
+    /// Whether it has accepted a bare connection since its last poll: it is worth one.
+    is_there_again: bool,
 }
 
 impl Member {
@@ -63,6 +66,7 @@ impl Member {
             last_error: None,
             newest: None,
             may_refresh: false,
+            is_there_again: false,
         }
     }
 
@@ -72,16 +76,18 @@ impl Member {
 
     /// Whether it is worth asking with a poll.
     fn is_trusted(&self) -> bool {
-        self.pause.failures() < GIVEN_UP_AFTER && !self.is_silenced
+        (self.pause.failures() < GIVEN_UP_AFTER || self.is_there_again) && !self.is_silenced
     }
 
     /// Polls it, within `limit`.
     async fn poll(&mut self, limit: Duration) -> Result<Arc<dyn Answers>, LinkError> {
         let outcome = timeout(limit, self.link.poll()).await.unwrap_or(Err(LinkError::Timeout(limit)));
         let now = Instant::now();
+        self.is_there_again = false;
         match &outcome {
             Ok(answers) => {
-                (self.newest, self.may_refresh) = (Some((answers.clone(), now)), true);
+                let taken = now.checked_sub(answers.age()).unwrap_or(now);
+                (self.newest, self.may_refresh) = (Some((answers.clone(), taken)), true);
                 self.pause.succeeded_for(CHECK_EVERY, now);
                 (self.is_silenced, self.last_success, self.last_error) = (false, Some(now), None);
             }
@@ -107,18 +113,17 @@ impl Member {
         self.may_refresh = false;
         let asked = silence::asked(error);
         match error {
-            LinkError::Silence { left } | LinkError::LoginBudget { left } => self.pause.wait(*left, now),
             LinkError::Refused { .. } => self.pause.failed_as(REFUSED, now),
-            _ => self.pause.failed(now),
+            error => match error.rest() {
+                Some(left) => self.pause.wait(left, now),
+                None => self.pause.failed(now),
+            },
         };
         if let Some(asked) = asked {
             self.pause.at_least(asked, now);
         }
-        self.is_silenced = asked.is_some()
-            || matches!(
-                error,
-                LinkError::Silence { .. } | LinkError::LoginBudget { .. } | LinkError::Refused { .. }
-            );
+        let is_refused = matches!(error, LinkError::Refused { .. });
+        self.is_silenced = asked.is_some() || error.rest().is_some() || is_refused;
         self.last_error = Some(error.clone());
     }
 
@@ -133,6 +138,11 @@ impl Member {
             next_try: (!in_use).then(|| self.pause.until()),
         }
     }
+}
+
+/// Whether a link leads to the machine in the house.
+fn asks_machine(kind: LinkKind) -> bool {
+    !matches!(kind, LinkKind::Cloud | LinkKind::FleetApi)
 }
 
 /// See the module.
@@ -194,7 +204,6 @@ impl Standby {
     fn share_silence(&mut self, place: usize, error: &LinkError) {
         let Some(asked) = silence::asked(error) else { return };
         let now = Instant::now();
-        let asks_machine = |kind: LinkKind| !matches!(kind, LinkKind::Cloud | LinkKind::FleetApi);
         if !asks_machine(self.members[place].link.kind()) {
             return;
         }
@@ -216,6 +225,21 @@ impl Standby {
         supplemented(answers, sources.collect())
     }
 
+    /// A link that leads to no address of one machine follows those that do: it must show the same gateway.
+    fn bind(&mut self, place: usize) {
+        if asks_machine(self.members[place].link.kind()) {
+            return;
+        }
+        let machines = self.members.iter().filter(|member| asks_machine(member.link.kind()));
+        let mut known = machines.filter_map(|member| {
+            let (answers, _) = member.newest.as_ref()?;
+            answers.readings(&Adjustments::default()).din
+        });
+        if let Some(din) = known.next() {
+            self.members[place].link.bind(&din);
+        }
+    }
+
     async fn poll_in_order(&mut self) -> Result<Arc<dyn Answers>, LinkError> {
         let mut first: Option<LinkError> = None;
         for place in self.order(Instant::now()) {
@@ -223,6 +247,7 @@ impl Standby {
                 continue;
             }
             let limit = self.members[place].link.patience(self.exchange);
+            self.bind(place);
             match self.members[place].poll(limit).await {
                 Ok(answers) => {
                     self.use_member(place);
@@ -260,6 +285,7 @@ impl Standby {
             Some(place) => (place, self.members[place].refresh().await),
             None => {
                 let place = due()?;
+                self.bind(place);
                 let outcome = self.members[place].poll(self.exchange).await;
                 if outcome.is_ok() && place < self.active {
                     self.use_member(place);
@@ -309,6 +335,20 @@ impl Link for Standby {
                 return refreshed;
             }
             self.check().await.unwrap_or(refreshed)
+        })
+    }
+
+    /// At every address that may be asked, at the same time.
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(async move {
+            let now = Instant::now();
+            let asked = self.members.iter_mut().filter(|member| member.may_be_asked(now));
+            let knocks = asked.map(|member| async {
+                let knock = member.link.knock(limit).await;
+                member.is_there_again = knock == Knock::Accepted;
+                knock
+            });
+            join_all(knocks).await.into_iter().fold(Knock::Untried, Knock::or)
         })
     }
 

@@ -5,6 +5,7 @@
 //! from the active link alone, so that nothing that moves is older than it looks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::json;
@@ -40,6 +41,14 @@ impl Answers for Supplemented {
         sources.chain([&self.own]).map(|answers| answers.size()).sum()
     }
 
+    fn age(&self) -> Duration {
+        self.own.age()
+    }
+
+    fn usual_age(&self) -> Duration {
+        self.own.usual_age()
+    }
+
     fn readings(&self, adjustments: &Adjustments) -> Readings {
         let mut readings = self.own.readings(adjustments);
         for source in &self.sources {
@@ -71,7 +80,10 @@ impl Answers for Supplemented {
     }
 
     fn raw(&self, part: Part) -> Option<Bytes> {
-        self.own.raw(part)
+        let from_cloud = matches!(part, Part::CloudStatus | Part::CloudInfo);
+        let others =
+            || self.sources.iter().filter(|_| from_cloud).find_map(|source| source.answers.raw(part));
+        self.own.raw(part).or_else(others)
     }
 
     fn is_basic_lan(&self) -> bool {
@@ -90,6 +102,8 @@ fn fill(readings: &mut Readings, other: Readings, source: &Source) {
     note("mode", take(&mut readings.mode, other.mode));
     note("grid_charging", take(&mut readings.grid_charging, other.grid_charging));
     note("grid_export", take(&mut readings.grid_export, other.grid_export));
+    // What the batteries can do, as configured.
+    take(&mut readings.nameplate, other.nameplate);
     note("site_name", take(&mut readings.site_name, other.site_name));
     note("timezone", take(&mut readings.timezone, other.timezone));
     note("firmware", take(&mut readings.firmware, other.firmware));

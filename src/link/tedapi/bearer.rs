@@ -10,6 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use super::transport::{Request, Transport};
 use crate::link::LinkError;
 use crate::link::https::{Call, Exchange, Https};
+use crate::link::knock::Knock;
 use crate::link::login::Customer;
 use crate::link::login::Login;
 use crate::link::memory::Memory;
@@ -50,6 +51,10 @@ impl<X: Exchange> Transport for BearerTransport<X> {
             };
             self.login.send(&self.exchange, &call).await
         })
+    }
+
+    fn knock(&self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.exchange.knock(limit)
     }
 
     /// With the token of the installer: a login of the customer's own would take its place in memory.

@@ -1,5 +1,7 @@
 //! How a question reaches a unit: what is asked stays the same, what is put around it differs by channel.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
@@ -8,6 +10,7 @@ use super::frames::{self, Target};
 use super::transport::{Request, Transport};
 use super::wire::{AUTH_MTLS, AUTH_PRESENCE, Envelope};
 use crate::link::LinkError;
+use crate::link::knock::Knock;
 use crate::link::login::Customer;
 use crate::model::{LinkHealth, LinkKind, Obstacle, Unable};
 
@@ -47,6 +50,11 @@ pub trait Channel {
 
     /// Whether a failure casts doubt on the DIN that is known: another gateway may stand at the address.
     fn doubts_din(&self, error: &LinkError) -> bool;
+
+    /// Tries a bare connection, see [`Link::knock`](crate::link::Link::knock).
+    fn knock(&mut self, _limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(async { Knock::Untried })
+    }
 
     /// The customer API of the same gateway, if it is known how to use it and nothing speaks against it now.
     fn customer(&self) -> Option<Customer<'_>> {
@@ -123,6 +131,10 @@ impl<T: Transport> Channel for FrameChannel<T> {
         let body = frames::wrap(frames::address(payload, target), auth);
         let request = Request { path: target.path(), body: Some(body) };
         Box::pin(async move { frames::unwrap(self.transport.exchange(request).await?, what) })
+    }
+
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.transport.knock(limit)
     }
 
     fn customer(&self) -> Option<Customer<'_>> {

@@ -162,17 +162,34 @@ pub enum Updated {
     Unclear(String),
 }
 
+/// Codes of `google.rpc.Status` that do not say whether anything was done: cancelled, unknown, deadline
+/// exceeded, internal, unavailable, data loss.
+pub(super) const UNCLEAR: [i32; 6] = [1, 2, 4, 13, 14, 15];
+
+/// Whether an answer to an order is within bounds.
+///
+/// # Errors
+/// With what is too much.
+pub(super) fn check(envelope: &Bytes) -> Result<(), LinkError> {
+    protobuf::check(envelope, &LIMITS, LONGEST_ANSWER).map_err(|why| too_large("the answer to an order", why))
+}
+
+/// The error in an envelope: its code, and its text as far as it is quoted.
+pub(super) fn complaint(envelope: &Envelope) -> Option<(i32, String)> {
+    let status = envelope.common.as_ref()?.error.as_ref()?.status.clone().unwrap_or_default();
+    Some((status.code, shortened(&status.message)))
+}
+
 pub fn config_updated(envelope: Bytes) -> Updated {
-    if let Err(why) = protobuf::check(&envelope, &LIMITS, LONGEST_ANSWER) {
-        return Updated::Unclear(too_large("the change of the configuration", why).to_string());
+    if let Err(why) = check(&envelope) {
+        return Updated::Unclear(why.to_string());
     }
     let envelope = match Envelope::decode(envelope) {
         Ok(envelope) => envelope,
         Err(error) => return Updated::Unclear(error.to_string()),
     };
-    if let Some(error) = envelope.common.and_then(|common| common.error) {
-        let status = error.status.unwrap_or_default();
-        return Updated::Error { code: status.code, message: shortened(&status.message) };
+    if let Some((code, message)) = complaint(&envelope) {
+        return Updated::Error { code, message };
     }
     match envelope.files {
         Some(Files { update_response: Some(_), .. }) => Updated::Acknowledged,
@@ -208,7 +225,7 @@ fn system_facts(response: SystemInfoResponse) -> SystemInfo {
 }
 
 /// An answer's envelope, decoded; an error inside is an error.
-fn open(envelope: Bytes, what: &str) -> Result<Envelope, LinkError> {
+pub(super) fn open(envelope: Bytes, what: &str) -> Result<Envelope, LinkError> {
     protobuf::check(&envelope, &LIMITS, LONGEST_ANSWER).map_err(|why| too_large(what, why))?;
     let mut envelope = Envelope::decode(envelope).map_err(|error| malformed(what, error))?;
     match envelope.common.as_mut().and_then(|common| common.error.take()) {

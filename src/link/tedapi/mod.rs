@@ -8,6 +8,8 @@
 pub mod answers;
 pub mod bearer;
 pub mod channel;
+mod commands;
+mod configuration;
 mod energies;
 pub mod frames;
 mod leaf;
@@ -25,6 +27,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
 use crate::link::aside::aside;
+use crate::link::knock::Knock;
 use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{Answers, LinkHealth, LinkKind, Means, Order, OrderKind, Unable};
@@ -82,6 +85,8 @@ pub struct TedapiLink<C> {
     unseen: Vec<String>,
     /// Lifetime energies, over the customer API; `None`: nobody wants them.
     energies: Option<Energies>,
+    /// Orders that the firmware does not have, and when it said so.
+    lacks: Vec<(OrderKind, Instant)>,
 }
 
 impl<C: Channel> TedapiLink<C> {
@@ -100,6 +105,7 @@ impl<C: Channel> TedapiLink<C> {
             units: Vec::new(),
             unseen: Vec::new(),
             energies: None,
+            lacks: Vec::new(),
         }
     }
 
@@ -143,6 +149,7 @@ impl<C: Channel> TedapiLink<C> {
         for pause in [&mut self.controller, &mut self.config, &mut self.system_info] {
             pause.succeeded(now);
         }
+        self.lacks.clear();
         self.units.clear();
         self.unseen.clear();
         if let Some(energies) = &mut self.energies {
@@ -365,6 +372,10 @@ impl<C: Channel> Link for TedapiLink<C> {
                 more: self.due(Instant::now()).is_some(),
             }
         })
+    }
+
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.channel.knock(limit)
     }
 
     fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {

@@ -1,8 +1,7 @@
-//! Orders over TEDAPI: leaves of the gateway's configuration, replaced in the bytes that were read just
-//! before.
+//! Orders over TEDAPI: what is sent for each over a channel that takes orders, and how it is read back.
 //!
-//! A configuration that is written wrongly can disable a house. Nothing is written that was not read from
-//! this gateway a moment ago, whole and with its hash, and nothing but the bytes of the leaves differs.
+//! Each is sent once. Settings are leaves of the configuration; islanding, dispatch and max backup are
+//! messages of their own, of which the first two show in the readings.
 
 use std::time::Duration;
 
@@ -11,155 +10,63 @@ use tokio::time::{Instant, timeout};
 
 use super::answers::TedapiAnswers;
 use super::channel::{Channel, Commands, Question};
-use super::frames::{self, Target, Updated};
-use super::leaf::{self, IfMissing, Leaf, LeafError};
+use super::commands;
+use super::configuration::{Read, judge};
+use super::frames::{self, Target};
+use super::wire::{BackupEvent, Backups, Envelope, SiteMessage};
 use super::{CONFIG_EVERY, TedapiLink};
+use crate::clock::unix_time;
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
-use crate::model::order::ExportRule;
-use crate::model::{
-    ErrorNote, Means, Obstacle, Order, OrderKind, Outcome, Present, Proof, RawPercent, Setpoint, Unable,
-};
+use crate::model::order::{BackupWindow, MaxBackup};
+use crate::model::{Adjustments, Means, Obstacle, Order, OrderKind, Outcome, Proof, Setpoint, Unable};
 
-/// Where the settings are in `config.json`. Reserve: raw scale.
-const RESERVE: [&str; 2] = ["site_info", "backup_reserve_percent"];
-const MODE: [&str; 1] = ["default_real_mode"];
-/// Inverted: `true` forbids to charge from the grid.
-const CHARGING: [&str; 2] = ["site_info", "disallow_charge_from_grid_with_solar_installed"];
-const EXPORT: [&str; 2] = ["site_info", "customer_preferred_export_rule"];
 const READ: &str = "the configuration read";
 const WRITE: &str = "the change of the configuration";
+const LIST: &str = "the list of backup events";
+/// A backup event that was to begin at once is this old, in seconds, when it is read back for the last time.
+const JUST_BEGUN: i64 = 600;
 
-/// Codes of `google.rpc.Status`. The file has another hash by now, so that nothing was written:
-const CONFLICTS: [i32; 2] = [9, 10];
-/// … and those that do not say whether anything was done: cancelled, unknown, deadline exceeded, internal,
-/// unavailable, data loss.
-const UNCLEAR: [i32; 6] = [1, 2, 4, 13, 14, 15];
+/// How long an order that the firmware does not have is not offered again: firmware changes.
+const LACKING: Duration = Duration::from_secs(3600);
 
-/// The configuration as it was read, and what its writer must show for having read it.
-#[derive(Debug)]
-struct Read {
-    text: String,
-    hash: Bytes,
+/// A gateway that takes orders, and when an order to it must have come to an end.
+struct Desk<'a> {
+    commands: &'a mut dyn Commands,
+    din: &'a str,
+    ends: Instant,
 }
 
-/// Why what was read must not be written back.
-#[derive(Debug, thiserror::Error)]
-enum Doubt {
-    #[error("it is not text")]
-    NoText,
-    #[error("it has no hash, so that the gateway could not notice that somebody else changes it")]
-    NoHash,
-    #[error("it is the configuration of another gateway ({0})")]
-    OtherGateway(String),
-    #[error(transparent)]
-    Leaf(#[from] LeafError),
-}
-
-impl Read {
-    fn of(blob: Bytes, hash: Bytes, din: &str) -> Result<Self, Doubt> {
-        if hash.is_empty() {
-            return Err(Doubt::NoHash);
-        }
-        let text = String::from_utf8(blob.into()).map_err(|_| Doubt::NoText)?;
-        let vin = leaf::text(&text, &["vin"])?;
-        match serde_json::from_str::<String>(vin) {
-            Ok(vin) if vin == din => Ok(Self { text, hash }),
-            _ => Err(Doubt::OtherGateway(vin.chars().take(64).collect())),
-        }
+impl Desk<'_> {
+    fn question<'a>(din: &'a str, payload: Envelope, what: &'a str) -> Question<'a> {
+        Question { din, target: Target::Gateway { din }, payload, what }
     }
 
-    /// The settings in it.
-    fn present(&self) -> Result<Present, Doubt> {
-        let word = |path: &[&str]| -> Result<Option<String>, Doubt> {
-            let text = leaf::find(&self.text, path)?.filter(|text| *text != "null");
-            let word = text.map(serde_json::from_str).transpose();
-            Ok(word.map_err(|_| LeafError::NoWord(path.join(".")))?)
-        };
-        let flag = |path: &[&str]| -> Result<bool, Doubt> {
-            let text = leaf::find(&self.text, path)?.filter(|text| *text != "null");
-            let flag = text.map(serde_json::from_str).transpose();
-            Ok(flag.map_err(|_| LeafError::NoFlag(path.join(".")))?.unwrap_or_default())
-        };
-        let reserve = leaf::find(&self.text, &RESERVE)?.map(|_| leaf::number(&self.text, &RESERVE));
-        Ok(Present {
-            reserve: reserve.transpose()?.map(RawPercent),
-            mode: word(&MODE)?,
-            charging: Some(!flag(&CHARGING)?),
-            // What gateways leave out is the default.
-            export: Some(word(&EXPORT)?.unwrap_or_else(|| ExportRule::BatteryAndSolar.word().into())),
-        })
+    /// Reads what must be known first. What is left of the time for the order itself is at least as much
+    /// again.
+    async fn read(&mut self, payload: Envelope, what: &str) -> Result<Bytes, LinkError> {
+        let half = self.ends.saturating_duration_since(Instant::now()) / 2;
+        let read = self.commands.read(Self::question(self.din, payload, what));
+        timeout(half, read).await.unwrap_or(Err(LinkError::Timeout(half)))
     }
 
-    /// The whole configuration with those settings.
-    fn with(&self, asked: &Setpoint) -> Result<Bytes, Doubt> {
-        let mut text = self.text.clone();
-        let mut set = |path: &[&str], leaf: Leaf, missing: IfMissing| -> Result<(), Doubt> {
-            text = leaf::set(&text, path, leaf, missing)?;
-            Ok(())
-        };
-        if let Some(reserve) = asked.reserve {
-            set(&RESERVE, Leaf::Number(reserve.raw().0), IfMissing::Refuse)?;
-        }
-        if let Some(mode) = asked.mode {
-            set(&MODE, Leaf::Word(mode.word()), IfMissing::Refuse)?;
-        }
-        if let Some(allowed) = asked.charging {
-            set(&CHARGING, Leaf::Flag(!allowed), IfMissing::Add)?;
-        }
-        if let Some(rule) = asked.export {
-            set(&EXPORT, Leaf::Word(rule.word()), IfMissing::Add)?;
-        }
-        Ok(text.into())
-    }
-}
-
-impl<C: Channel> TedapiLink<C> {
-    pub(super) fn means(&self, kind: OrderKind) -> Result<Means, Unable> {
-        let link = self.channel.takes_orders()?;
-        if self.known_din().is_none() {
-            return Err(Obstacle::NotReached.because("the gateway has not reported its DIN yet"));
-        }
-        match kind {
-            OrderKind::Islanding | OrderKind::Dispatch | OrderKind::Resume | OrderKind::MaxBackup => {
-                Err(unsupported())
-            }
-            _ if self.payloads.lacks_reserve() => Err(Obstacle::NoBattery.because(
-                "the gateway's configuration has no backup reserve: it has no battery, or none is set up",
-            )),
-            _ => Ok(Means { link, proves: Proof::Stored }),
-        }
+    /// Sends, once. `part`: of how many that are left to be sent.
+    async fn write(&mut self, payload: Envelope, what: &str, part: u32) -> Result<Bytes, LinkError> {
+        let left = self.ends.saturating_duration_since(Instant::now()) / part;
+        let write = self.commands.write(Self::question(self.din, payload, what));
+        timeout(left, write).await.unwrap_or(Err(LinkError::Timeout(left)))
     }
 
-    /// The DIN, unless another gateway may stand at the address by now.
-    fn known_din(&self) -> Option<String> {
-        self.payloads.din().filter(|_| self.confirmed).map(|din| din.to_string())
-    }
-
-    pub(super) async fn carry_out_once(&mut self, order: &Order, limit: Duration) -> Carried {
-        let began = Instant::now();
-        if let Err(unable) = self.means(order.kind()) {
-            return Carried::unable(unable);
-        }
-        let Some(din) = self.known_din() else {
-            return Carried::not_sent("not_reached", "its DIN is not known");
-        };
-        let Some(asked) = order.setpoint() else { return Carried::unable(unsupported()) };
-        let commands = match self.channel.commands() {
-            Ok(commands) => commands,
-            Err(unable) => return Carried::unable(unable),
-        };
-
-        // What is left for the write is at least as much again.
-        let read =
-            timeout(limit / 2, config(commands, &din)).await.unwrap_or(Err(LinkError::Timeout(limit / 2)));
+    /// Changes settings in the configuration.
+    async fn configure(&mut self, asked: &Setpoint) -> Carried {
+        let read = self.read(frames::config(), READ).await.and_then(frames::config_file);
         let (blob, hash) = match read {
             Ok(read) => read,
             Err(error) => return Carried::unread("the configuration", error),
         };
-        let prepared = Read::of(blob, hash, &din).and_then(|read| {
+        let prepared = Read::of(blob, hash, self.din).and_then(|read| {
             let present = read.present()?;
-            Ok((read.with(&asked)?, read.hash, present))
+            Ok((read.with(asked)?, read.hash, present))
         });
         let (changed, hash, present) = match prepared {
             Ok(prepared) => prepared,
@@ -171,32 +78,191 @@ impl<C: Channel> TedapiLink<C> {
             let already = "the configuration had it already; nothing was sent";
             return Carried::outcome(Outcome::Stored(already.into())).after(present);
         }
-
-        let payload = frames::config_update(changed, hash);
-        let question = Question { din: &din, target: Target::Gateway { din: &din }, payload, what: WRITE };
-        let left = limit.saturating_sub(began.elapsed());
-        let answer = timeout(left, commands.write(question)).await.unwrap_or(Err(LinkError::Timeout(left)));
-        let carried = match answer {
+        let carried = match self.write(frames::config_update(changed, hash), WRITE, 1).await {
             Ok(answer) => judge(frames::config_updated(answer)),
             Err(error) => Carried::failed(error),
         };
         carried.after(present)
     }
 
+    /// Sends a message of its own.
+    async fn command(
+        &mut self,
+        payload: Envelope,
+        order: &Order,
+        part: u32,
+        is_acknowledged: fn(&SiteMessage) -> bool,
+    ) -> Carried {
+        let what = order.to_string();
+        match self.write(payload, &what, part).await {
+            Ok(answer) => Carried::outcome(commands::judge(answer, order, is_acknowledged)),
+            Err(error) => Carried::failed(error),
+        }
+    }
+
+    async fn cancel_backup(&mut self, part: u32) -> Carried {
+        let order = Order::MaxBackup(MaxBackup::Cancel);
+        self.command(commands::cancel_backup(), &order, part, |message| message.backup_cancelled.is_some())
+            .await
+    }
+
+    /// A manual event that is there must be cancelled first.
+    async fn max_backup(&mut self, backup: MaxBackup) -> Carried {
+        let list = self.read(commands::list_backups(), LIST).await.and_then(commands::backups);
+        // Also one that has ended: gateways list those until they are cancelled.
+        let is_listed = match list {
+            Ok(list) => list.manual.is_some(),
+            Err(error) => return Carried::unread("the list of backup events", error),
+        };
+        let window = match backup {
+            MaxBackup::Schedule(window) => window,
+            MaxBackup::Cancel if is_listed => return self.cancel_backup(1).await,
+            MaxBackup::Cancel => {
+                let already = "the gateway has no manual backup event; nothing was sent";
+                return Carried::outcome(Outcome::Stored(already.into()));
+            }
+        };
+        if is_listed {
+            let cancelled = self.cancel_backup(2).await;
+            if !cancelled.is_accepted() {
+                return cancelled;
+            }
+        }
+        let order = Order::MaxBackup(backup);
+        let payload = commands::schedule_backup(window, unix_time() as i64);
+        let scheduled = self.command(payload, &order, 1, |message| message.backup_scheduled.is_some()).await;
+        match is_listed {
+            true => scheduled.half_done("the max backup that was there before has been cancelled"),
+            false => scheduled,
+        }
+    }
+}
+
+impl<C: Channel> TedapiLink<C> {
+    pub(super) fn means(&self, kind: OrderKind) -> Result<Means, Unable> {
+        let link = self.channel.takes_orders()?;
+        if self.known_din().is_none() {
+            return Err(Obstacle::NotReached.because("the gateway has not reported its DIN yet"));
+        }
+        if self.payloads.lacks_reserve() {
+            return Err(Obstacle::NoBattery.because(
+                "the gateway's configuration has no backup reserve: it has no battery, or none is set up",
+            ));
+        }
+        let lacks = |(lacked, since): &(OrderKind, Instant)| *lacked == kind && since.elapsed() < LACKING;
+        if self.lacks.iter().any(lacks) {
+            let why = "the gateway's firmware does not have this, as it said within the last hour";
+            return Err(Obstacle::Firmware.because(why));
+        }
+        let proves = match kind {
+            OrderKind::Islanding | OrderKind::Dispatch => Proof::InEffect,
+            OrderKind::Resume => Proof::Accepted,
+            _ => Proof::Stored,
+        };
+        Ok(Means { link, proves })
+    }
+
+    /// The DIN, unless another gateway may stand at the address by now.
+    fn known_din(&self) -> Option<String> {
+        self.payloads.din().filter(|_| self.confirmed).map(|din| din.to_string())
+    }
+
+    pub(super) async fn carry_out_once(&mut self, order: &Order, limit: Duration) -> Carried {
+        let carried = self.send(order, limit).await;
+        if let End::Outcome(Outcome::Refused(note)) = &carried.end
+            && note.kind == Obstacle::Firmware.word()
+        {
+            self.lacks.retain(|(lacked, _)| *lacked != order.kind());
+            self.lacks.push((order.kind(), Instant::now()));
+        }
+        carried
+    }
+
+    async fn send(&mut self, order: &Order, limit: Duration) -> Carried {
+        let ends = Instant::now() + limit;
+        if let Err(unable) = self.means(order.kind()) {
+            return Carried::unable(unable);
+        }
+        let Some(din) = self.known_din() else {
+            return Carried::not_sent("not_reached", "its DIN is not known");
+        };
+        let commands = match self.channel.commands() {
+            Ok(commands) => commands,
+            Err(unable) => return Carried::unable(unable),
+        };
+        let mut desk = Desk { commands, din: &din, ends };
+        match order {
+            Order::Islanding(way) => {
+                let is_done = |message: &SiteMessage| {
+                    message.island_mode_set.as_ref().is_some_and(|set| set.result == 1)
+                };
+                desk.command(commands::islanding(*way), order, 1, is_done).await
+            }
+            Order::Dispatch(dispatch) => {
+                let payload = commands::dispatch(Some((dispatch.watts(), dispatch.seconds())));
+                desk.command(payload, order, 1, |message| message.dispatched.is_some()).await
+            }
+            Order::Resume => {
+                desk.command(commands::dispatch(None), order, 1, |message| message.dispatched.is_some()).await
+            }
+            Order::MaxBackup(backup) => desk.max_backup(*backup).await,
+            _ => match order.setpoint() {
+                Some(asked) => desk.configure(&asked).await,
+                None => Carried::not_sent("charge_unknown", "the charge that is to be held is not known"),
+            },
+        }
+    }
+
     pub(super) async fn read_back_once(&mut self, order: &Order) -> ReadBack {
         let Some(din) = self.known_din() else { return ReadBack::default() };
-        let question = Question {
-            din: &din,
-            target: Target::Gateway { din: &din },
-            payload: frames::config(),
-            what: READ,
+        match order {
+            Order::MaxBackup(backup) => self.read_backups(*backup, &din).await,
+            // Whatever comes of them shows in the readings.
+            Order::Islanding(_) | Order::Dispatch(_) | Order::Resume => match self.poll_once().await {
+                Ok(source) => {
+                    let shown = order.shown_in(&source.readings(&Adjustments::default()));
+                    // Of a dispatch, only readings from before it was sent can say whether that is news.
+                    let shows = shown.filter(|_| order.is_state_of_contactor());
+                    ReadBack { shows, source: Some(source), ..ReadBack::default() }
+                }
+                Err(error) => ReadBack::failed(error),
+            },
+            _ => self.read_config(order, &din).await,
+        }
+    }
+
+    async fn read_backups(&mut self, asked: MaxBackup, din: &str) -> ReadBack {
+        let question = Desk::question(din, commands::list_backups(), LIST);
+        let list = match self.channel.commands() {
+            Ok(commands) => commands.read(question).await.and_then(commands::backups),
+            Err(_) => return ReadBack::default(),
         };
+        let manual = match list {
+            Ok(list) => manual(&list),
+            Err(error) => return ReadBack::failed(error),
+        };
+        let now = unix_time() as i64;
+        let (is_so, instead) = match (asked, &manual) {
+            (MaxBackup::Cancel, None) => (true, String::new()),
+            (MaxBackup::Cancel, Some(_)) => (false, "the gateway still lists a manual backup event".into()),
+            (MaxBackup::Schedule(_), None) => (false, "the gateway lists no manual backup event".into()),
+            (MaxBackup::Schedule(window), Some(event)) => {
+                let instead = format!("the gateway lists a manual backup event of {} s", event.seconds);
+                (is_that(window, event, now), instead)
+            }
+        };
+        let stored = || Outcome::Stored("the gateway's list of backup events reads back as asked".into());
+        ReadBack { shows: is_so.then(stored), instead: (!is_so).then_some(instead), ..ReadBack::default() }
+    }
+
+    async fn read_config(&mut self, order: &Order, din: &str) -> ReadBack {
+        let question = Desk::question(din, frames::config(), READ);
         let answer = self.channel.ask(question).await.and_then(frames::config_file);
         let (blob, hash) = match answer {
             Ok(answer) => answer,
             Err(error) => return ReadBack::failed(error),
         };
-        let read = Read::of(blob.clone(), hash, &din).and_then(|read| read.present());
+        let read = Read::of(blob.clone(), hash, din).and_then(|read| read.present());
         if let Err(error) = self.take(blob, READ, TedapiAnswers::accept_config).await {
             return ReadBack::failed(error);
         }
@@ -214,106 +280,18 @@ impl<C: Channel> TedapiLink<C> {
     }
 }
 
-fn unsupported() -> Unable {
-    Obstacle::NoLink.because("this version does not send it over TEDAPI v1r")
+/// The manual event in a list, unless it has ended: gateways list those until they are cancelled.
+fn manual(list: &Backups) -> Option<BackupEvent> {
+    let event = list.manual.as_ref()?.window.clone()?;
+    let ends = event.start.as_ref().map_or(0, |start| start.seconds).saturating_add(event.seconds.into());
+    (ends > unix_time() as i64).then_some(event)
 }
 
-async fn config(commands: &mut dyn Commands, din: &str) -> Result<(Bytes, Bytes), LinkError> {
-    let question = Question { din, target: Target::Gateway { din }, payload: frames::config(), what: READ };
-    frames::config_file(commands.read(question).await?)
-}
-
-/// What an answer to a change of the configuration says.
-fn judge(answer: Updated) -> Carried {
-    let refused = |code: i32, message: String| ErrorNote {
-        kind: "refused",
-        message: format!("the gateway reports: {message} (code {code})"),
+fn is_that(asked: BackupWindow, event: &BackupEvent, now: i64) -> bool {
+    let start = event.start.as_ref().map_or(0, |start| start.seconds);
+    let is_start = match asked.start() {
+        Some(asked) => start == asked,
+        None => (now - JUST_BEGUN..=now + JUST_BEGUN).contains(&start),
     };
-    match answer {
-        Updated::Acknowledged => Carried::outcome(Outcome::Accepted(
-            "the gateway acknowledged the change of its configuration".into(),
-        )),
-        Updated::Error { code, message } if CONFLICTS.contains(&code) => {
-            let note = ErrorNote { kind: "conflict", ..refused(code, message) };
-            Carried { end: End::NotExecuted(note), former: None, problem: None }
-        }
-        Updated::Error { code, message } if UNCLEAR.contains(&code) => {
-            Carried::outcome(Outcome::Unknown(ErrorNote { kind: "unclear", ..refused(code, message) }))
-        }
-        Updated::Error { code, message } => Carried::outcome(Outcome::Refused(refused(code, message))),
-        Updated::Unclear(why) => {
-            let message = format!("the gateway answered, but not as it should: {why}");
-            Carried::outcome(Outcome::Unknown(ErrorNote { kind: "unclear", message }))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::order::Mode;
-    use crate::model::{AppPercent, Reserve};
-
-    const DIN: &str = "1232100-00-E--TG1";
-    const CONFIG: &str = r#"{"vin":"1232100-00-E--TG1","site_info":{"backup_reserve_percent":24}}"#;
-
-    fn read(blob: &'static str, hash: &'static str) -> Result<Read, Doubt> {
-        Read::of(Bytes::from_static(blob.as_bytes()), Bytes::from_static(hash.as_bytes()), DIN)
-    }
-
-    #[test]
-    fn what_is_not_surely_this_gateways_configuration_is_left_alone() {
-        assert_eq!(read(CONFIG, "h").unwrap().present().unwrap().reserve, Some(RawPercent(24.0)));
-        assert!(matches!(read(CONFIG, ""), Err(Doubt::NoHash)));
-        assert!(matches!(read("{}", "h"), Err(Doubt::Leaf(LeafError::Missing(_)))));
-        for other in
-            [r#"{"vin":null}"#, r#"{"vin":"1232100-00-E--TG2"}"#, r#"{"vin":""}"#, r#"{"vin":["x"]}"#]
-        {
-            assert!(matches!(read(other, "h"), Err(Doubt::OtherGateway(_))), "{other}");
-        }
-        let not_text = Read::of(Bytes::from_static(b"\xff"), Bytes::from_static(b"h"), DIN);
-        assert!(matches!(not_text, Err(Doubt::NoText)));
-    }
-
-    #[test]
-    fn the_recorded_write_is_made_byte_for_byte_but_for_its_spaces() {
-        let asked = Setpoint { reserve: Reserve::new(AppPercent(33.0)), ..Setpoint::default() };
-        let changed = read(CONFIG, "h").unwrap().with(&asked).unwrap();
-        let expected = CONFIG.replace("24", "36.349999999999994");
-        assert_eq!(std::str::from_utf8(&changed).unwrap(), expected);
-    }
-
-    #[test]
-    fn settings_that_gateways_leave_out_are_added_and_read_as_their_default() {
-        let before = read(CONFIG, "h").unwrap();
-        let present = before.present().unwrap();
-        assert_eq!((present.charging, present.export.as_deref()), (Some(true), Some("battery_ok")));
-        assert_eq!(present.mode, None);
-
-        let asked =
-            Setpoint { charging: Some(false), export: Some(ExportRule::SolarOnly), ..Setpoint::default() };
-        let changed = before.with(&asked).unwrap();
-        let added = ",\"disallow_charge_from_grid_with_solar_installed\":true,\
-            \"customer_preferred_export_rule\":\"pv_only\"";
-        let expected = CONFIG.replace("24", &format!("24{added}"));
-        assert_eq!(std::str::from_utf8(&changed).unwrap(), expected);
-
-        // A mode that is not there is no default.
-        let asked = Setpoint { mode: Some(Mode::Backup), ..Setpoint::default() };
-        assert!(matches!(before.with(&asked), Err(Doubt::Leaf(LeafError::Missing(_)))));
-    }
-
-    #[test]
-    fn an_answer_proves_what_it_says_and_no_more() {
-        let word = |answer: Updated| match judge(answer).end {
-            End::Outcome(outcome) => outcome.word(),
-            End::NotExecuted(note) | End::NotYet(note) => note.kind,
-        };
-        let error = |code: i32| Updated::Error { code, message: "no".into() };
-        assert_eq!(word(Updated::Acknowledged), "accepted");
-        assert_eq!(word(Updated::Unclear("nothing".into())), "unknown");
-        assert_eq!(word(error(7)), "refused");
-        assert_eq!([word(error(9)), word(error(10))], ["conflict"; 2]);
-        assert_eq!([word(error(4)), word(error(13))], ["unknown"; 2]);
-    }
+    is_start && event.seconds == asked.seconds()
 }

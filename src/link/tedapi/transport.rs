@@ -13,6 +13,7 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::link::LinkError;
 use crate::link::https::{Call, Exchange, Https, secret_header};
+use crate::link::knock::Knock;
 use crate::link::login::Customer;
 use crate::link::login::Login;
 use crate::link::memory::Memory;
@@ -34,6 +35,11 @@ pub struct Request {
 /// Carries a request to a gateway and the body of a 200 back.
 pub trait Transport {
     fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>>;
+
+    /// Tries a bare connection, see [`Link::knock`](crate::link::Link::knock).
+    fn knock(&self, _limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        Box::pin(async { Knock::Untried })
+    }
 
     /// The customer API at the same address, if it is known how to use it.
     fn customer(&self) -> Option<Customer<'_>> {
@@ -85,6 +91,10 @@ impl Transport for HttpTransport {
             };
             self.https.exchange(call).await?.ok(&request.path, REFUSED)
         })
+    }
+
+    fn knock(&self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.https.knock(limit)
     }
 
     fn customer(&self) -> Option<Customer<'_>> {

@@ -38,6 +38,8 @@ pub struct Envelope {
     pub recipient: Option<Participant>,
     #[prost(message, optional, tag = "4")]
     pub common: Option<Common>,
+    #[prost(message, optional, tag = "5")]
+    pub site: Option<SiteMessage>,
     #[prost(message, optional, tag = "15")]
     pub files: Option<Files>,
     #[prost(message, optional, tag = "16")]
@@ -136,6 +138,111 @@ pub struct FirmwareVersion {
     /// Normally a raw 20-byte SHA-1; some firmware sends text.
     #[prost(bytes = "vec", tag = "2")]
     pub git_hash: Vec<u8>,
+}
+
+/// What a leader does with its site beside its configuration. Answers have no content, or one number.
+#[derive(Clone, PartialEq, Message)]
+pub struct SiteMessage {
+    #[prost(message, optional, tag = "3")]
+    pub set_island_mode: Option<SetIslandMode>,
+    #[prost(message, optional, tag = "4")]
+    pub island_mode_set: Option<IslandModeSet>,
+    #[prost(message, optional, tag = "37")]
+    pub dispatch: Option<DispatchBattery>,
+    #[prost(message, optional, tag = "38")]
+    pub dispatched: Option<Empty>,
+    #[prost(message, optional, tag = "45")]
+    pub schedule_backup: Option<ScheduleBackup>,
+    #[prost(message, optional, tag = "46")]
+    pub backup_scheduled: Option<Empty>,
+    #[prost(message, optional, tag = "47")]
+    pub cancel_backup: Option<Empty>,
+    #[prost(message, optional, tag = "48")]
+    pub backup_cancelled: Option<Empty>,
+    #[prost(message, optional, tag = "49")]
+    pub list_backups: Option<Empty>,
+    #[prost(message, optional, tag = "50")]
+    pub backups: Option<Backups>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct SetIslandMode {
+    /// [`ON_GRID`] or [`OFF_GRID`]; no other may be sent.
+    #[prost(int32, tag = "1")]
+    pub mode: i32,
+    /// Without it, the gateway acknowledges off grid and does not move the contactor.
+    #[prost(bool, tag = "2")]
+    pub force: bool,
+}
+
+pub const ON_GRID: i32 = 1;
+pub const OFF_GRID: i32 = 6;
+
+#[derive(Clone, PartialEq, Message)]
+pub struct IslandModeSet {
+    /// 1: done.
+    #[prost(int32, tag = "1")]
+    pub result: i32,
+}
+
+/// One of the two.
+#[derive(Clone, PartialEq, Message)]
+pub struct DispatchBattery {
+    #[prost(message, optional, tag = "1")]
+    pub resume: Option<Empty>,
+    #[prost(message, optional, tag = "2")]
+    pub power: Option<RealPower>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct RealPower {
+    /// + discharges, − charges.
+    #[prost(double, tag = "1")]
+    pub watts: f64,
+    #[prost(uint32, tag = "2")]
+    pub seconds: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ScheduleBackup {
+    #[prost(message, optional, tag = "1")]
+    pub window: Option<BackupEvent>,
+}
+
+/// When everything is kept for an outage.
+#[derive(Clone, PartialEq, Message)]
+pub struct BackupEvent {
+    #[prost(message, optional, tag = "1")]
+    pub start: Option<Timestamp>,
+    #[prost(uint32, tag = "2")]
+    pub seconds: u32,
+    #[prost(uint64, tag = "3")]
+    pub priority: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Timestamp {
+    /// Unix seconds.
+    #[prost(int64, tag = "1")]
+    pub seconds: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Backups {
+    #[prost(message, optional, tag = "1")]
+    pub manual: Option<ScheduleBackup>,
+    #[prost(message, repeated, tag = "2")]
+    pub others: Vec<NamedBackup>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct NamedBackup {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(message, optional, tag = "3")]
+    pub window: Option<BackupEvent>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use super::error::KeyState;
 use super::https::{Answer, Call, Exchange, Https};
+use super::knock::Knock;
 use super::login::Customer;
 use super::login::{Login, is_refusal};
 use super::memory::Memory;
@@ -84,7 +85,7 @@ impl<E: Exchange> SignedChannel<E> {
 
     async fn send(&mut self, question: Question<'_>) -> Result<Bytes, LinkError> {
         let Question { din, target, payload, what } = question;
-        let envelope = match payload.files.is_some() {
+        let envelope = match payload.files.is_some() || payload.site.is_some() {
             true => command(payload, din),
             false => address(payload, target),
         };
@@ -187,6 +188,10 @@ impl<E: Exchange> Channel for SignedChannel<E> {
 
     fn ask<'a>(&'a mut self, question: Question<'a>) -> LocalBoxFuture<'a, Result<Bytes, LinkError>> {
         Box::pin(self.send(question))
+    }
+
+    fn knock(&mut self, limit: Duration) -> LocalBoxFuture<'_, Knock> {
+        self.exchange.knock(limit)
     }
 
     fn customer(&self) -> Option<Customer<'_>> {

@@ -51,7 +51,7 @@ impl Exchange for Gateway {
         let mut script = self.0.borrow_mut();
         script.sent.push(call);
         let (status, body) = script.answers.pop_front().expect("an answer to every call");
-        let answer = Answer { status, retry_after: None, date: None, set_cookies: Vec::new(), body };
+        let answer = Answer { status, body, ..Answer::default() };
         Box::pin(async { Ok(answer) })
     }
 }

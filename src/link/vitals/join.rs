@@ -54,6 +54,8 @@ pub(super) fn devices(documents: &Documents) -> Vec<Devices<'_>> {
     let blocks = documents.system_status.at(&["battery_blocks"]).items().iter();
     let mut units: Vec<Devices<'_>> = blocks
         .enumerate()
+        // Null or a scalar in the list is no unit, and keeps the places of the others.
+        .filter(|(_, block)| block.is_object())
         .map(|(index, block)| {
             let serial = block.at(&["PackageSerialNumber"]).text().unwrap_or_default();
             Devices {

@@ -25,12 +25,14 @@ pub(in crate::link) fn meters(aggregates: &Value) -> Option<Meters> {
 
 fn meter(section: &Value) -> Meter {
     let reading = |key: &str| section.at(&[key]).number();
+    // The second names are those of older firmware.
+    let first = |keys: [&str; 2]| keys.into_iter().find_map(reading);
     Meter {
         power: reading("instant_power"),
         reactive_power: reading("instant_reactive_power"),
-        apparent_power: reading("instant_apparent_power"),
+        apparent_power: first(["instant_apparent_power", "instant_apparant_power"]),
         voltage: reading("instant_average_voltage"),
-        current: reading("instant_average_current"),
+        current: first(["instant_average_current", "instant_total_current"]),
         currents: ["i_a_current", "i_b_current", "i_c_current"].map(reading),
         frequency: reading("frequency"),
         imported: CounterSource::SiteMeter.counted(reading("energy_imported")),

@@ -17,7 +17,7 @@ use super::{Kind, Listener, Message, Place};
 use crate::live::fragments::{self, FRAGMENT};
 use crate::live::guard::Guarded;
 use crate::live::sessions::Life;
-use crate::live::{GoAway, Live, STOPPING, answer, goodbye, refuse, upgraded, welcome};
+use crate::live::{GoAway, Live, STOPPING, answer, at, goodbye, refuse, upgraded, welcome};
 use crate::slices::sliced;
 
 /// Rendering the first state takes a moment; more than this means that something is wrong.
@@ -28,13 +28,9 @@ const RETRY: &str = "retry: 2000\n\n";
 /// Registers the routes below `prefix`.
 pub(in crate::live) fn configure(config: &mut ServiceConfig, prefix: &str) {
     config
-        .route(&format!("{prefix}/ws/live"), web::get().to(socket))
-        .route(&format!("{prefix}/sse/live"), web::get().to(events))
-        .service(
-            web::resource([format!("{prefix}/api/live"), format!("{prefix}/api/live/")])
-                .route(web::get().to(state))
-                .route(web::head().to(state)),
-        );
+        .service(at(prefix, "/ws/live").route(web::get().to(socket)))
+        .service(at(prefix, "/sse/live").route(web::get().to(events)))
+        .service(at(prefix, "/api/live").route(web::get().to(state)).route(web::head().to(state)));
 }
 
 /// What a client that comes back says it has.

@@ -6,10 +6,23 @@ use crate::model::{ErrorNote, LinkKind};
 /// The most that reading back can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Proof {
+    /// Nothing more than that the gateway has acknowledged it.
+    Accepted,
     /// That the configuration has it.
     Stored,
     /// That the gateway acts on it.
     InEffect,
+}
+
+impl Proof {
+    /// A stable word: that of the outcome.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Stored => "stored",
+            Self::InEffect => "in_effect",
+        }
+    }
 }
 
 /// How an order would be carried out.

@@ -4,7 +4,9 @@
 //! configuration that reads back as asked is stored, and only what the gateway is seen to do is in effect.
 
 mod capability;
+mod evidence;
 mod lease;
+mod mark;
 mod outcome;
 mod record;
 mod request;
@@ -15,6 +17,7 @@ use std::fmt;
 
 pub use capability::{Capability, Means, Obstacle, Proof, Unable};
 pub use lease::{Lease, LeaseEnd, LeaseState};
+pub use mark::Mark;
 pub use outcome::{Outcome, Standing};
 pub use request::{Misread, Request};
 pub use setpoint::{Comparison, Present, Setpoint, Stands};

@@ -153,9 +153,9 @@ impl Setpoint {
 
     /// Whose value stands in `read`, of the one setting that this names: this, which was set, or `former`.
     pub fn stands(&self, former: &Self, read: &Present) -> Stands {
-        let is = |asked: &Self| -> Option<bool> {
+        let is = |asked: &Self, is_reserve: fn(Reserve, RawPercent) -> bool| -> Option<bool> {
             if let Some(reserve) = asked.reserve {
-                return read.reserve.map(|stored| reserve.still_stands_as(stored));
+                return read.reserve.map(|stored| is_reserve(reserve, stored));
             }
             let comparison = asked.compare(read);
             let is_unknown = (asked.mode.is_some() && read.mode.is_none())
@@ -163,7 +163,8 @@ impl Setpoint {
                 || (asked.export.is_some() && read.export.is_none());
             (!is_unknown).then_some(comparison.instead.is_empty())
         };
-        match (is(self), is(former)) {
+        // What was there before had been read, so that nothing was made of it on the way.
+        match (is(self, Reserve::still_stands_as), is(former, Reserve::is_about)) {
             (None, _) | (_, None) => Stands::Unknown,
             (Some(true), _) => Stands::Leased,
             (_, Some(true)) => Stands::Former,
@@ -250,6 +251,7 @@ mod tests {
         assert_eq!(leased.stands(&former, &at(90.3)), Stands::Leased);
         assert_eq!(leased.stands(&former, &at(20.2)), Stands::Former);
         assert_eq!(leased.stands(&former, &at(50.0)), Stands::Other);
+        assert_eq!(former.stands(&leased, &at(80.0)), Stands::Other, "90 was there before, not 80");
         assert_eq!(leased.stands(&former, &Present::default()), Stands::Unknown);
         let mode = |mode| Setpoint { mode: Some(mode), ..Setpoint::default() };
         assert_eq!(mode(Mode::Backup).stands(&mode(Mode::Autonomous), &present()), Stands::Former);

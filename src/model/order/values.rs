@@ -48,12 +48,16 @@ impl Reserve {
         (self.raw().0 - stored.0).abs() < Self::CLOSE
     }
 
-    /// Whether nobody can have changed it to `stored` after it was set to this: roundings are no change, nor
+    /// Whether `stored` differs from this by no more than roundings.
+    pub fn is_about(self, stored: RawPercent) -> bool {
+        (self.0.0 - stored.to_app_reserve().0).abs() <= Self::NO_CHANGE
+    }
+
+    /// Whether nobody can have changed it to `stored` after this was asked for: roundings are no change, nor
     /// is 80 where 81 to 99 was asked for.
     pub fn still_stands_as(self, stored: RawPercent) -> bool {
-        let is_close = |percent: f64| (percent - stored.to_app_reserve().0).abs() <= Self::NO_CHANGE;
         let is_capped = self.0.0 > Self::CAP && self.0.0 < 100.0;
-        is_close(self.0.0) || (is_capped && is_close(Self::CAP))
+        self.is_about(stored) || (is_capped && Self(AppPercent(Self::CAP)).is_about(stored))
     }
 }
 

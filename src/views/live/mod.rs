@@ -120,14 +120,19 @@ fn meters(meters: &Meters, site: &Site) -> Value {
         })
     };
     let side = |side: &Side| json!({ "frequency": side.frequency, "volts": side.voltages });
-    json!({
+    let mut shown = json!({
         "site": meter(&meters.site),
         "battery": meter(&meters.battery),
         "load": meter(&meters.load),
         "solar": meter(&meters.solar),
         "main": side(&site.main),
         "home": side(&site.home),
-    })
+    });
+    // Most sites have none, and clients need not know of it.
+    if let Some(generator) = &meters.generator {
+        shown["generator"] = meter(generator);
+    }
+    shown
 }
 
 fn strings(strings: &[SolarString]) -> Value {

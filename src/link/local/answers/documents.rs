@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::measured::measured;
 use super::{CustomerAnswers, Endpoint, vitals};
 use crate::link::json::{Look, Object, names, value_of};
 use crate::link::vitals::{Beside, Configured, Devices, lists, meters, watts};
@@ -28,7 +29,7 @@ pub(super) fn interpret(
     let alerts = alerts(vitals.as_ref(), &solar, &grid_status);
     let vitals = vitals.unwrap_or_default();
     let aggregates = aggregates(answers, &readings.power);
-    let meters = meters(&aggregates);
+    let meters = meters(&measured(aggregates.clone()));
     let documents = Documents {
         aggregates,
         strings,
@@ -36,7 +37,7 @@ pub(super) fn interpret(
         fans: Value::Null,
         system_status: system_status(answers),
         grid_status,
-        status: answers.parsed(Endpoint::Status),
+        status: status(answers),
         site_info: answers.parsed(Endpoint::SiteInfo),
         operation: answers.parsed(Endpoint::Operation),
         vitals,
@@ -68,6 +69,16 @@ fn aggregates(answers: &CustomerAnswers, shown: &Power) -> Value {
         }
     }
     aggregates
+}
+
+/// As received; clients count on two keys that older firmware does not have.
+fn status(answers: &CustomerAnswers) -> Value {
+    let mut status = answers.parsed(Endpoint::Status);
+    if let Some(status) = status.as_object_mut() {
+        status.entry("teg_type").or_insert_with(|| "unknown".into());
+        status.entry("can_reboot").or_insert(true.into());
+    }
+    status
 }
 
 /// As received; clients count on a list of battery blocks.
@@ -119,9 +130,9 @@ fn alerts(vitals: Option<&Value>, solar: &Value, grid_status: &Value) -> Vec<Str
             .filter_map(|(name, active)| active.is_true().then_some(name.as_str()))
             .collect(),
     };
-    alerts.extend(grid_status.at(&["grid_status"]).name());
-    if grid_status.at(&["grid_services_active"]).is_true() {
-        alerts.push("GridServicesActive");
+    match grid_status.at(&["grid_services_active"]).is_true() {
+        true => alerts.push("GridServicesActive"),
+        false => alerts.extend(grid_status.at(&["grid_status"]).name()),
     }
     let known = |name| if name == "SystemGridConnected" { "SystemConnectedToGrid" } else { name };
     let mut alerts: Vec<String> = alerts.into_iter().map(|name| known(name).to_owned()).collect();

@@ -4,6 +4,7 @@
 //! ("Basic LAN") answers the first three endpoints only; everything else stays unknown there.
 
 mod documents;
+mod measured;
 mod vitals;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::link::bounds::{self, Bounds, MOST_BATTERIES};
-use crate::link::json::{Look, Unusable, object};
+use crate::link::json::{self, Look, Unusable, object};
 use crate::model::{
     Adjustments, Answers, Charge, GridStatus, Interpretation, Number, NumberingMemory, Power, RawPercent,
     Readings,
@@ -197,7 +198,10 @@ impl CustomerAnswers {
         let text = |key: &str| value.at(&[key]).name().map(str::to_owned);
         match endpoint {
             Endpoint::Aggregates => {
-                let watts = |meter: &str| value.at(&[meter, "instant_power"]).number();
+                let watts = |meter: &str| {
+                    let section = value.at(&[meter]);
+                    section.at(&["instant_power"]).number().filter(|_| !measured::is_silent(section))
+                };
                 facts.power = Power {
                     site: watts("site"),
                     battery: watts("battery"),
@@ -227,7 +231,8 @@ impl CustomerAnswers {
             }
             Endpoint::Status => (facts.firmware, facts.din) = (text("version"), text("din")),
             Endpoint::Operation => {
-                (facts.mode, facts.reserve) = (text("real_mode"), percent("backup_reserve_percent"));
+                let mode = text("real_mode").or_else(|| text("mode"));
+                (facts.mode, facts.reserve) = (mode, percent("backup_reserve_percent"));
             }
             Endpoint::SiteInfo | Endpoint::SiteName => {
                 facts.site_name = text("site_name").or(facts.site_name.take());
@@ -254,7 +259,7 @@ impl CustomerAnswers {
     /// An answer, parsed; null where there is none.
     fn parsed(&self, endpoint: Endpoint) -> Value {
         let answer = self.answers[endpoint as usize].as_ref();
-        answer.and_then(|answer| serde_json::from_slice(answer).ok()).unwrap_or_default()
+        answer.and_then(|answer| json::parse(answer).ok()).unwrap_or_default()
     }
 }
 
@@ -267,17 +272,19 @@ impl Answers for CustomerAnswers {
         let facts = &self.facts;
         let power = adjustments.apply(facts.power);
         let charge = Charge { reported: facts.percent, ..facts.charge };
-        let hours = || charge.remaining?.over(power.load.filter(|load| load.as_f64() > 0.0)?);
         Readings {
             power,
             charge,
             grid: facts.grid,
+            // Nor of the contactor, nor what the batteries can do.
+            contactor_closed: None,
+            nameplate: None,
             reserve: facts.reserve,
             mode: facts.mode.clone(),
             // The customer API does not say.
             grid_charging: None,
             grid_export: None,
-            time_remaining: hours(),
+            time_remaining: charge.hours_at(power.load),
             site_name: facts.site_name.clone(),
             timezone: facts.timezone.clone(),
             firmware: facts.firmware.clone(),

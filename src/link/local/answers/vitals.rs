@@ -181,7 +181,8 @@ pub(super) fn document(devices: Devices) -> Value {
             let value = match vital.value {
                 None => Value::Null,
                 Some(Measured::Int(value)) => value.into(),
-                Some(Measured::Float(value)) => value.into(),
+                // Zero has no sign.
+                Some(Measured::Float(value)) => (value + 0.0).into(),
                 Some(Measured::Text(value)) => value.into(),
                 Some(Measured::Flag(value)) => value.into(),
             };

@@ -154,9 +154,12 @@ fn solar_section(parsed: &Parsed<'_>, power: Option<Number>, remote: &[Ct]) -> S
             .unwrap_or((None, "unknown"));
     let phases_y = ["A", "B", "C"].map(|ct| meter_y.at(&[&format!("METER_Y_CT{ct}_I")]).number());
     let flows_y = phases_y.iter().flatten().any(|current| !current.is_zero());
+    let works_y = !meter_y.at(&["isMIA"]).is_true() && legs_y.iter().flatten().any(|leg| !leg.is_zero());
     let (phases, current) = match remote {
         _ if flows_y => (phases_y, "current from Meter Y"),
         Some((phases, _)) => (phases, "current from Remote Meter"),
+        // At night a meter that works measures nothing.
+        None if works_y => (phases_y, "calculated current from power"),
         None => ([None; 3], "calculated current from power"),
     };
     let held = hold::of(parsed).map(|Hold { age, .. }| {

@@ -28,6 +28,8 @@ pub(super) struct ConfigFacts {
     pub grid_export: Option<String>,
     pub site_name: Option<String>,
     pub timezone: Option<String>,
+    /// W
+    pub nameplate: Option<f64>,
 }
 
 impl ConfigFacts {
@@ -50,6 +52,12 @@ impl ConfigFacts {
             grid_export: grid_export(config),
             site_name: owned(site.at(&["site_name"])),
             timezone: owned(site.at(&["timezone"])),
+            // In kW.
+            nameplate: site
+                .at(&["nominal_system_power_ac"])
+                .number()
+                .map(|kilowatts| kilowatts.as_f64() * 1000.0)
+                .filter(|watts| *watts > 0.0),
             powerwall3_units,
         }
     }
@@ -90,6 +98,7 @@ pub(super) struct StatusFacts {
     pub power: Power,
     pub charge: Charge,
     pub grid: Option<GridStatus>,
+    pub contactor_closed: Option<bool>,
     /// The gateway lost contact with its solar meter and may report 0 instead.
     pub solar_meter_silent: bool,
 }
@@ -118,9 +127,19 @@ impl StatusFacts {
                 reported: None,
             },
             grid: island_state(status).and_then(GridStatus::of_island_state),
+            contactor_closed: contactor_closed(status),
             solar_meter_silent: names(control.at(&["alerts", "active"]))
                 .any(|name| name == "SolarMeterComms"),
         }
+    }
+}
+
+/// What the contactor reports of itself, whatever alerts there are.
+fn contactor_closed(status: &Value) -> Option<bool> {
+    let contactor = status.at(&["esCan", "bus", "ISLANDER", "ISLAND_GridConnection", "ISLAND_GridConnected"]);
+    match contactor.name() {
+        Some(state) => Some(state == "ISLAND_GridConnected_Connected"),
+        None => status.at(&["control", "islanding", "contactorClosed"]).as_bool(),
     }
 }
 

@@ -222,16 +222,17 @@ impl Answers for TedapiAnswers {
             hold.apply(&mut power);
         }
         let power = adjustments.apply(power);
-        let hours = || status.charge.remaining?.over(power.load.filter(|load| load.as_f64() > 0.0)?);
         Readings {
             power,
             charge: status.charge,
             grid: status.grid,
+            contactor_closed: status.contactor_closed,
+            nameplate: config.nameplate,
             reserve: config.reserve,
             mode: config.mode.clone(),
             grid_charging: config.grid_charging,
             grid_export: config.grid_export.clone(),
-            time_remaining: hours(),
+            time_remaining: status.charge.hours_at(power.load),
             site_name: config.site_name.clone(),
             timezone: config.timezone.clone(),
             firmware: self.system.version.clone(),
@@ -277,6 +278,7 @@ impl Answers for TedapiAnswers {
             Part::Status => self.status.clone(),
             Part::Controller => self.controller.clone(),
             Part::Components => self.raw_components().or_else(|| self.controller.clone()),
+            Part::CloudStatus | Part::CloudInfo => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::TedapiAnswers;
 use super::signals::{family, serial, table};
-use crate::link::json::{Look, Object, serial_of, split_din};
+use crate::link::json::{self, Look, Object, serial_of, split_din};
 use crate::link::vitals::Configured;
 
 /// Parsed answers; `null` for those that are not there yet.
@@ -23,7 +23,7 @@ pub(super) struct Parsed<'a> {
 
 /// A document that was accepted once parses again; what was never there is null.
 fn parse(bytes: Option<&Bytes>) -> Value {
-    bytes.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
+    bytes.and_then(|bytes| json::parse(bytes).ok()).unwrap_or_default()
 }
 
 impl<'a> Parsed<'a> {

@@ -371,7 +371,7 @@ proptest! {
             reported: None,
         };
         match charge.state_of_energy() {
-            None => prop_assert!(full <= 0.0),
+            None => prop_assert!(full <= 0.0 || remaining < 0.0),
             Some(percent) => prop_assert!((percent.0 * full / 100.0 - remaining).abs() < 1e-3),
         }
     }

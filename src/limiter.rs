@@ -1,6 +1,8 @@
-//! Who has asked too much lately. Off unless configured; its memory is bounded.
+//! Who has asked too much lately: counts in windows, for clients or for whatever else asks. Its memory is
+//! bounded.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,21 +11,22 @@ use tokio::time::Instant;
 use crate::client::Client;
 use crate::settings::RateLimit;
 
-pub(super) struct Limiter {
+/// Counts what each of many asks.
+pub struct Limiter<K = Client> {
     limit: RateLimit,
-    /// Start of the window and requests within it, by client.
-    clients: Mutex<HashMap<Client, (Instant, u64)>>,
+    /// Start of the window and requests within it, by who asks.
+    clients: Mutex<HashMap<K, (Instant, u64)>>,
 }
 
-impl Limiter {
+impl<K: Eq + Hash + Clone> Limiter<K> {
     pub fn new(limit: RateLimit) -> Self {
         Self { limit, clients: Mutex::default() }
     }
 
     /// How long `client` has to wait; `None`: it may come. Counts nothing.
-    pub fn pause(&self, client: Client, now: Instant) -> Option<Duration> {
+    pub fn pause(&self, client: &K, now: Instant) -> Option<Duration> {
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let (start, made) = clients.get(&client)?;
+        let (start, made) = clients.get(client)?;
         let left = self.limit.window.saturating_sub(now.saturating_duration_since(*start));
         (*made >= self.limit.requests && !left.is_zero()).then_some(left)
     }
@@ -32,14 +35,14 @@ impl Limiter {
     ///
     /// # Errors
     /// If it is one too many, with the time until the next one may come.
-    pub fn admit(&self, client: Client, now: Instant) -> Result<(), Duration> {
+    pub fn admit(&self, client: K, now: Instant) -> Result<(), Duration> {
         let RateLimit { requests, window, most_clients } = self.limit;
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if clients.len() >= most_clients && !clients.contains_key(&client) {
             clients.retain(|_, (start, _)| now.saturating_duration_since(*start) < window);
             if clients.len() >= most_clients
                 && let Some(oldest) =
-                    clients.iter().min_by_key(|(_, (start, _))| *start).map(|(client, _)| *client)
+                    clients.iter().min_by_key(|(_, (start, _))| *start).map(|(client, _)| client.clone())
             {
                 clients.remove(&oldest);
             }

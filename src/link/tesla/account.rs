@@ -1,0 +1,362 @@
+//! One account at Tesla or at a provider: one source of tokens and one ledger, however many sites are read
+//! with it.
+//!
+//! A refresh token may be used once. So there is one refresh at a time, on a task of its own that no timeout
+//! of a caller can cut, and the new token is on the disk before anything is asked with it. What a site
+//! answers is left to the links.
+
+mod renewal;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use awc::http::{Method, header};
+use bytes::Bytes;
+use ring::digest::{SHA256, digest};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::error::TeslaError;
+use super::ledger::{Kept, Ledger, Purpose};
+use super::products::{Product, products};
+use super::region;
+use super::tokens::{Claims, TokenFile};
+use super::web::Authorities;
+use crate::clock::unix_time;
+use crate::files;
+use crate::link::https::{Answer, Call, secret_header};
+use crate::pause::{Growth, Pause};
+use crate::settings::{AccountConfig, Origin, Secret, TokenSource};
+
+pub use renewal::Renewer;
+
+/// A file larger than this is not one of ours.
+const LARGEST_FILE: usize = 64 << 10;
+/// An access token this close to its end is renewed before it is over.
+const SOON: Duration = Duration::from_secs(300);
+/// The list of sites serves all links for this long.
+const PRODUCTS_HOLD: Duration = Duration::from_secs(300);
+/// Sites that are gone all at once are looked for once.
+const ONE_LOOK: Duration = Duration::from_secs(2);
+/// Counts are written down no more often than this, and whenever something else is.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// Pauses between attempts to renew a token.
+const RENEW: Growth = Growth::Doubling { first: Duration::from_secs(10), longest: Duration::from_secs(600) };
+
+/// What to ask.
+pub struct Question<'a> {
+    pub purpose: Purpose,
+    pub method: Method,
+    /// From the root.
+    pub path: &'a str,
+    /// What it is called in messages.
+    pub what: &'a str,
+    pub body: Bytes,
+}
+
+impl<'a> Question<'a> {
+    pub fn get(purpose: Purpose, path: &'a str, what: &'a str) -> Self {
+        Self { purpose, method: Method::GET, path, what, body: Bytes::new() }
+    }
+}
+
+pub struct Account {
+    config: AccountConfig,
+    pub(super) authorities: Arc<Authorities>,
+    state: Mutex<State>,
+    /// Held while a token is renewed.
+    renewing: tokio::sync::Mutex<()>,
+    /// The sites of the account, and when they were asked for.
+    products: tokio::sync::Mutex<Option<(Instant, Arc<[Product]>)>>,
+}
+
+struct State {
+    /// Whether the files have been read.
+    recalled: bool,
+    file: TokenFile,
+    /// What was read or written last: a file that still says this brings nothing new.
+    text: String,
+    /// When the access token ends; `None`: unknown.
+    expires: Option<Instant>,
+    /// Digest of a refresh token that Tesla has refused for good.
+    refused: Option<String>,
+    /// What another region named, which counts more than what the file says.
+    base: Option<Origin>,
+    ledger: Ledger,
+    /// When the ledger was written last.
+    written: Option<Instant>,
+    /// After a token could not be renewed …
+    renewal: Pause,
+    /// … for this reason.
+    trouble: Option<TeslaError>,
+}
+
+impl Account {
+    pub fn new(config: AccountConfig) -> Arc<Self> {
+        let state = State {
+            recalled: false,
+            file: TokenFile::default(),
+            text: String::new(),
+            expires: None,
+            refused: None,
+            base: None,
+            ledger: Ledger::new(config.budget),
+            written: None,
+            renewal: Pause::new(RENEW, Instant::now()),
+            trouble: None,
+        };
+        Arc::new(Self {
+            authorities: Arc::new(Authorities::new(config.authorities.clone())),
+            config,
+            state: Mutex::new(state),
+            renewing: tokio::sync::Mutex::default(),
+            products: tokio::sync::Mutex::default(),
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The site that the token file names.
+    pub fn site_of_file(&self) -> Option<u64> {
+        self.state().file.site_id()
+    }
+
+    /// Whether the owner consented to orders; unknown counts as yes.
+    pub fn may_control(&self) -> bool {
+        let token = self.state().file.access_token();
+        token.is_none_or(|token| Claims::of(&token).may_control())
+    }
+
+    /// Reads the ledger, the first time, and the tokens.
+    async fn recall(&self) {
+        if self.state().recalled {
+            return;
+        }
+        if let Some(text) = read(self.config.ledger.clone()).await
+            && let Ok(kept) = serde_json::from_str::<Kept>(&text)
+        {
+            let mut state = self.state();
+            state.ledger.recall(&kept, Instant::now(), unix_time());
+            state.refused = kept.refused;
+            state.base = kept.base.and_then(|base| Origin::parse(&base).ok());
+        }
+        self.read_tokens().await;
+        self.state().recalled = true;
+    }
+
+    /// Takes over what somebody else wrote into the token file.
+    async fn read_tokens(&self) {
+        let TokenSource::File(path) = &self.config.source else { return };
+        let Some(text) = read(Some(path.clone())).await else { return };
+        let mut state = self.state();
+        if text == state.text {
+            return;
+        }
+        // A broken file is as good as none.
+        let Some(file) = TokenFile::parse(&text) else { return };
+        state.expires = file.access_token().and_then(|token| {
+            let left = Claims::of(&token).expires? - unix_time();
+            Some(Instant::now() + Duration::try_from_secs_f64(left).unwrap_or_default())
+        });
+        (state.file, state.text) = (file, text);
+        (state.trouble, state.renewal) = (None, Pause::new(RENEW, Instant::now()));
+    }
+
+    /// The API.
+    fn base(&self) -> Origin {
+        if let Some(base) = &self.config.base {
+            return base.clone();
+        }
+        let state = self.state();
+        let (access, refresh) = (state.file.access_token(), state.file.refresh_token());
+        let named = state.base.clone().or_else(|| state.file.audience());
+        let known = named.or_else(|| region::of_tokens(access.as_ref(), refresh.as_ref()));
+        known.unwrap_or_else(|| region::all()[0].clone())
+    }
+
+    /// Counts a request that is about to be sent.
+    async fn admit(&self, purpose: Purpose) -> Result<(), TeslaError> {
+        let is_due = {
+            let (mut state, now) = (self.state(), Instant::now());
+            state.ledger.admit(purpose, now, unix_time())?;
+            state.written.is_none_or(|written| now.saturating_duration_since(written) >= WRITE_EVERY)
+        };
+        if is_due {
+            self.write_ledger().await;
+        }
+        Ok(())
+    }
+
+    async fn write_ledger(&self) {
+        let Some(path) = &self.config.ledger else { return };
+        let text = {
+            let (mut state, now) = (self.state(), Instant::now());
+            let base = state.base.as_ref().map(Origin::to_string);
+            let mut kept = Kept { refused: state.refused.clone(), base, ..Kept::default() };
+            state.ledger.save(&mut kept, now, unix_time());
+            state.written = Some(now);
+            serde_json::to_string(&kept).unwrap_or_default()
+        };
+        // A failure is logged, and the file is written when it can be.
+        let _ = files::keep(path, "what was asked of Tesla", text).await;
+    }
+
+    /// Asks, with a token that is renewed once and in the region that is found out once if need be: neither
+    /// of the two answers that lead to this says that anything was done.
+    ///
+    /// # Errors
+    /// With whatever stands in the way.
+    pub async fn ask(self: &Arc<Self>, web: &Renewer, question: Question<'_>) -> Result<Answer, TeslaError> {
+        self.recall().await;
+        let (mut is_renewed, mut has_moved) = (false, false);
+        loop {
+            let (token, base) = (self.access(web).await?, self.base());
+            self.admit(question.purpose).await?;
+            let answer = web.wires().send(&base, call(&question, &token)?).await?;
+            if answer.status == 200 || answer.status == 201 {
+                return Ok(answer);
+            }
+            match TeslaError::of(&answer, question.what, &base.to_string()) {
+                TeslaError::Expired if !is_renewed => {
+                    self.expired(&token, &base)?;
+                    is_renewed = true;
+                }
+                TeslaError::Expired | TeslaError::LoginNeeded(_) => {
+                    return Err(self.refuse(&base).await);
+                }
+                TeslaError::WrongRegion(_) if !has_moved => {
+                    self.find_region(web, &token, &base).await?;
+                    has_moved = true;
+                }
+                TeslaError::Pause { left } => {
+                    self.state().ledger.heed(left, Instant::now());
+                    self.write_ledger().await;
+                    return Err(TeslaError::Pause { left });
+                }
+                error => return Err(error),
+            }
+        }
+    }
+
+    /// A token that is over is renewed before the next question; a pasted one cannot be.
+    fn expired(&self, token: &Secret, base: &Origin) -> Result<(), TeslaError> {
+        if matches!(self.config.source, TokenSource::Pasted(_)) {
+            return Err(TeslaError::TokenRefused(base.to_string()));
+        }
+        let mut state = self.state();
+        // Somebody else may have renewed it meanwhile.
+        if state.file.access_token().as_ref() == Some(token) {
+            state.expires = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Only a login helps: a token that was just renewed is refused as well, or Tesla says so. Nothing is
+    /// sent until there are other tokens.
+    async fn refuse(&self, base: &Origin) -> TeslaError {
+        if matches!(self.config.source, TokenSource::Pasted(_)) {
+            return TeslaError::TokenRefused(base.to_string());
+        }
+        {
+            let mut state = self.state();
+            state.expires = Some(Instant::now());
+            state.refused = state.file.refresh_token().map(|token| fingerprint(&token));
+        }
+        self.write_ledger().await;
+        TeslaError::LoginNeeded(super::error::LOG_IN.into())
+    }
+
+    /// Asks one region after the other where the account belongs.
+    async fn find_region(&self, web: &Renewer, token: &Secret, asked: &Origin) -> Result<(), TeslaError> {
+        let others = region::all().into_iter().filter(|base| base != asked);
+        for base in std::iter::once(asked.clone()).chain(others) {
+            let question = Question::get(Purpose::Slow, "/api/1/users/region", "region");
+            self.admit(question.purpose).await?;
+            let Ok(answer) = web.wires().send(&base, call(&question, token)?).await else { continue };
+            let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            let Some(found) = region::of_answer(&body, &base).filter(|_| answer.status == 200) else {
+                continue;
+            };
+            if let Some(set) = self.config.base.as_ref().filter(|set| **set != found) {
+                let what = format!("PW_FLEET_BASE (fleet_base) is {set}, and the account belongs to {found}");
+                return Err(TeslaError::SetUp(what));
+            }
+            log::info!(event = "tesla_region"; "the Tesla account belongs to {found}");
+            self.state().base = Some(found);
+            self.write_ledger().await;
+            return Ok(());
+        }
+        Err(TeslaError::WrongRegion(asked.to_string()))
+    }
+
+    /// The sites of the account: asked once for all links, or anew.
+    ///
+    /// # Errors
+    /// As [`Account::ask`].
+    pub async fn sites(self: &Arc<Self>, web: &Renewer, anew: bool) -> Result<Arc<[Product]>, TeslaError> {
+        let mut known = self.products.lock().await;
+        let holds = if anew { ONE_LOOK } else { PRODUCTS_HOLD };
+        if let Some((asked, list)) = &*known
+            && asked.elapsed() < holds
+        {
+            return Ok(list.clone());
+        }
+        let question = Question::get(Purpose::Live, "/api/1/products", "list of sites");
+        let list: Arc<[Product]> = products(&self.ask(web, question).await?.body)?.into();
+        *known = Some((Instant::now(), list.clone()));
+        Ok(list)
+    }
+
+    /// What was asked, for people and for metrics.
+    pub fn usage(&self) -> Usage {
+        let (state, now, unix) = (self.state(), Instant::now(), unix_time());
+        let provider = self.config.base.clone().unwrap_or_else(|| self.config.auth.clone());
+        Usage {
+            account: provider.host,
+            today: state.ledger.today(unix),
+            days: state.ledger.days().iter().map(|(day, count)| (day.clone(), *count)).collect(),
+            budget: state.ledger.budget(),
+            pause_left: state.ledger.pause_left(now),
+            login_needed: state.refused.is_some(),
+        }
+    }
+}
+
+/// What an account has asked.
+#[derive(Clone, Debug)]
+pub struct Usage {
+    /// Host of whoever gives the tokens. No secret and no name.
+    pub account: String,
+    pub today: super::ledger::Count,
+    pub days: Vec<(String, super::ledger::Count)>,
+    pub budget: Option<u64>,
+    pub pause_left: Option<Duration>,
+    pub login_needed: bool,
+}
+
+fn call(question: &Question<'_>, token: &Secret) -> Result<Call, TeslaError> {
+    let bearer = secret_header(&format!("Bearer {}", token.expose()));
+    let bearer = bearer.ok_or_else(|| TeslaError::LoginNeeded("the access token is damaged".into()))?;
+    let json = header::HeaderValue::from_static("application/json");
+    let only_reads = question.method == Method::GET;
+    let (method, path) = (question.method.clone(), question.path.to_owned().into());
+    let call = Call { method, path, headers: Vec::new(), body: question.body.clone(), only_reads };
+    Ok(call.with(header::AUTHORIZATION, bearer).with(header::CONTENT_TYPE, json))
+}
+
+/// What a token is called in files that hold none.
+fn fingerprint(token: &Secret) -> String {
+    let digest = digest(&SHA256, token.expose().as_bytes());
+    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn read(path: Option<std::path::PathBuf>) -> Option<String> {
+    let path = path?;
+    let read = tokio::task::spawn_blocking(move || files::read_text(&path, LARGEST_FILE)).await;
+    read.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! What an account has asked of Tesla: every request counted by kind and day, the operator's budget, the
+//! pace that Tesla allows, and the pause that it asked for. Survives restarts.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::error::TeslaError;
+use crate::pause::{Growth, Pause};
+
+/// Tesla allows 60 requests a minute; this leaves room for one that nobody foresaw.
+const MOST_PER_MINUTE: usize = 58;
+/// What can wait leaves room for what cannot.
+const MOST_SLOW_PER_MINUTE: usize = 55;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Days that are kept.
+const DAYS: usize = 40;
+/// Ten dollars a month are free: so many data requests a day.
+pub const FREE_PER_DAY: u64 = 160;
+/// An hour at most, whatever a clock says.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Readings.
+    Live,
+    /// Settings and identity, which can wait a minute.
+    Slow,
+    /// An order.
+    Command,
+    /// A token, which costs nothing.
+    Token,
+}
+
+/// Requests of one day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Count {
+    pub data: u64,
+    pub commands: u64,
+    pub tokens: u64,
+}
+
+impl Count {
+    /// By Tesla's list of prices; whether energy requests are billed at all, Tesla contradicts itself.
+    pub fn dollars(self) -> f64 {
+        (self.data * 2 + self.commands) as f64 / 1000.0
+    }
+
+    fn billed(self) -> u64 {
+        self.data + self.commands
+    }
+}
+
+/// As it is kept in a file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kept {
+    /// By day, UTC.
+    pub days: BTreeMap<String, Count>,
+    /// Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent_until: Option<f64>,
+    /// Digest of a refresh token that Tesla has refused for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// The base that another region named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Ledger {
+    budget: Option<u64>,
+    days: BTreeMap<String, Count>,
+    /// The requests of the last minute.
+    recent: VecDeque<Instant>,
+    pause: Pause,
+}
+
+impl Ledger {
+    pub fn new(budget: Option<u64>) -> Self {
+        let pause = Pause::new(Growth::constant(MINUTE), Instant::now());
+        Self { budget, days: BTreeMap::new(), recent: VecDeque::new(), pause }
+    }
+
+    /// Counts a request that is about to be sent, if it may be sent.
+    ///
+    /// # Errors
+    /// With how long to wait.
+    pub fn admit(&mut self, purpose: Purpose, now: Instant, unix: f64) -> Result<(), TeslaError> {
+        if purpose != Purpose::Token {
+            if let Some(left) = self.pause.left(now) {
+                return Err(TeslaError::Pause { left });
+            }
+            let today = self.today(unix).billed();
+            if let Some(limit) = self.budget.filter(|limit| today >= *limit) {
+                let left = Duration::from_secs_f64(86_400.0 - unix.rem_euclid(86_400.0));
+                return Err(TeslaError::Budget { limit, left: left.min(LONGEST_PAUSE) });
+            }
+            self.keep_pace(purpose, now)?;
+        }
+        let count = self.days.entry(day(unix)).or_default();
+        *match purpose {
+            Purpose::Live | Purpose::Slow => &mut count.data,
+            Purpose::Command => &mut count.commands,
+            Purpose::Token => &mut count.tokens,
+        } += 1;
+        while self.days.len() > DAYS {
+            self.days.pop_first();
+        }
+        Ok(())
+    }
+
+    fn keep_pace(&mut self, purpose: Purpose, now: Instant) -> Result<(), TeslaError> {
+        while self.recent.front().is_some_and(|sent| now.saturating_duration_since(*sent) >= MINUTE) {
+            self.recent.pop_front();
+        }
+        let most = if purpose == Purpose::Slow { MOST_SLOW_PER_MINUTE } else { MOST_PER_MINUTE };
+        if let Some(oldest) = self.recent.front().filter(|_| self.recent.len() >= most) {
+            return Err(TeslaError::Pause { left: (*oldest + MINUTE).saturating_duration_since(now) });
+        }
+        self.recent.push_back(now);
+        Ok(())
+    }
+
+    /// Asks nothing for `pause`, or for what is left if that is longer.
+    pub fn heed(&mut self, pause: Duration, now: Instant) {
+        self.pause.at_least(pause.min(LONGEST_PAUSE), now);
+    }
+
+    pub fn pause_left(&self, now: Instant) -> Option<Duration> {
+        self.pause.left(now)
+    }
+
+    pub fn today(&self, unix: f64) -> Count {
+        self.days.get(&day(unix)).copied().unwrap_or_default()
+    }
+
+    pub fn days(&self) -> &BTreeMap<String, Count> {
+        &self.days
+    }
+
+    pub fn budget(&self) -> Option<u64> {
+        self.budget
+    }
+
+    pub fn save(&self, kept: &mut Kept, now: Instant, unix: f64) {
+        kept.days.clone_from(&self.days);
+        kept.silent_until = self.pause_left(now).map(|left| unix + left.as_secs_f64());
+    }
+
+    /// Takes over what [`Ledger::save`] wrote. A clock that was set back makes a pause an hour at most.
+    pub fn recall(&mut self, kept: &Kept, now: Instant, unix: f64) {
+        for (day, count) in kept.days.iter().rev().take(DAYS) {
+            let own = self.days.entry(day.clone()).or_default();
+            own.data = own.data.max(count.data);
+            own.commands = own.commands.max(count.commands);
+            own.tokens = own.tokens.max(count.tokens);
+        }
+        let left = kept.silent_until.and_then(|until| Duration::try_from_secs_f64(until - unix).ok());
+        if let Some(left) = left {
+            self.heed(left, now);
+        }
+    }
+}
+
+/// `2026-09-24`, UTC.
+fn day(unix: f64) -> String {
+    let seconds = jiff::Timestamp::from_second(unix as i64).unwrap_or_default();
+    seconds.strftime("%Y-%m-%d").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const NOON: f64 = 1_790_000_000.0 - 1_790_000_000.0 % 86_400.0 + 43_200.0;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_minute_has_more_requests_than_tesla_allows_and_slow_ones_leave_room() {
+        let mut ledger = Ledger::new(None);
+        let (mut sent, start) = (0, Instant::now());
+        for tick in 0..600 {
+            let now = start + SECOND.mul_f64(f64::from(tick) * 0.1);
+            sent += usize::from(ledger.admit(Purpose::Slow, now, NOON).is_ok());
+        }
+        assert_eq!(sent, MOST_SLOW_PER_MINUTE);
+        let now = start + 59 * SECOND;
+        assert_eq!(ledger.admit(Purpose::Live, now, NOON), Ok(()));
+        assert!(ledger.admit(Purpose::Slow, now, NOON).is_err());
+        assert_eq!(ledger.admit(Purpose::Slow, start + 66 * SECOND, NOON), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_ends_with_the_day_and_tokens_are_free() {
+        let (mut ledger, now) = (Ledger::new(Some(2)), Instant::now());
+        ledger.admit(Purpose::Live, now, NOON).unwrap();
+        ledger.admit(Purpose::Command, now, NOON).unwrap();
+        let error = ledger.admit(Purpose::Live, now, NOON).unwrap_err();
+        assert_eq!(error, TeslaError::Budget { limit: 2, left: LONGEST_PAUSE });
+        ledger.admit(Purpose::Token, now, NOON).unwrap();
+        ledger.admit(Purpose::Live, now, NOON + 43_200.0).unwrap();
+        assert_eq!(ledger.today(NOON), Count { data: 1, commands: 1, tokens: 1 });
+        assert!((ledger.today(NOON).dollars() - 0.003).abs() < 1e-12);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restart_ends_neither_a_pause_nor_a_day() {
+        let (mut before, now) = (Ledger::new(Some(1)), Instant::now());
+        before.admit(Purpose::Live, now, NOON).unwrap();
+        before.heed(900 * SECOND, now);
+        let mut kept = Kept::default();
+        before.save(&mut kept, now, NOON);
+        let kept: Kept = serde_json::from_str(&serde_json::to_string(&kept).unwrap()).unwrap();
+
+        let mut after = Ledger::new(Some(1));
+        after.recall(&kept, now, NOON + 100.0);
+        assert_eq!(after.pause_left(now), Some(800 * SECOND));
+        let error = after.admit(Purpose::Live, now + 801 * SECOND, NOON + 901.0).unwrap_err();
+        assert_eq!(error.kind(), "budget");
+        // A clock that was set back.
+        let mut odd = Ledger::new(None);
+        odd.recall(&kept, now, 0.0);
+        assert_eq!(odd.pause_left(now), Some(LONGEST_PAUSE));
+    }
+}

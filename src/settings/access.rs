@@ -1,0 +1,371 @@
+//! Who may read and who may give orders: `PW_CONTROL_SECRET`, `tokens:` and `anonymous:` of the file.
+//! Comparing what a client sends is left to [`crate::control`].
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::load::{Reader, read_file};
+use super::problem::{Problems, nearest};
+use super::values::{self, Refusal};
+use super::{GatewaySettings, Secret};
+use crate::model::OrderKind;
+
+/// The name under which `PW_CONTROL_SECRET` stands in the journal.
+pub const CONTROL_SECRET: &str = "control secret";
+/// Variables with the secret of a token begin like this.
+const PREFIX: &str = "PW_TOKEN_";
+/// Bytes that a secret needs, so that no number of guesses finds it.
+const SHORTEST_SECRET: usize = 16;
+/// More than a house has clients.
+const MOST_TOKENS: usize = 100;
+
+const KEYS: [&str; 6] = ["name", "role", "gateways", "secret", SECRET_FILE, SECRET_ENV];
+const SECRET_FILE: &str = "secret_file";
+const SECRET_ENV: &str = "secret_env";
+const ROLES: &str = "viewer, operator or owner";
+
+/// What somebody may do. Each may do what the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Reads, the journal and orders as well; gives none.
+    Viewer,
+    /// Changes settings that a phone app changes: reserve, mode, charging, export, max backup.
+    Operator,
+    /// Everything: disconnects from the grid and sets the power of the battery as well.
+    Owner,
+}
+
+impl Role {
+    /// A stable word for the file and for bodies.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Owner => "owner",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let known = [Self::Viewer, Self::Operator, Self::Owner];
+        let role = known.into_iter().find(|role| role.word() == text);
+        role.ok_or_else(|| format!("{text:?} is not {ROLES}"))
+    }
+
+    /// Whether it may give orders of this kind.
+    pub fn may_order(self, kind: OrderKind) -> bool {
+        self >= Self::needed_for(kind)
+    }
+
+    /// The least role that may give orders of this kind.
+    pub fn needed_for(kind: OrderKind) -> Self {
+        match kind {
+            OrderKind::Reserve
+            | OrderKind::ReserveHold
+            | OrderKind::Mode
+            | OrderKind::Operation
+            | OrderKind::Charging
+            | OrderKind::Export
+            | OrderKind::MaxBackup => Self::Operator,
+            OrderKind::Islanding | OrderKind::Dispatch | OrderKind::Resume => Self::Owner,
+        }
+    }
+}
+
+/// A secret that somebody has been given, and what it is good for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    /// Stands in the journal beside what was done with it.
+    pub name: String,
+    pub role: Role,
+    /// The ids of the gateways that it is good for; `None`: all.
+    pub gateways: Option<Vec<String>>,
+    pub secret: Secret,
+}
+
+impl Token {
+    /// Whether it is good for the gateway `id`.
+    pub fn reaches(&self, id: &str) -> bool {
+        self.gateways.as_ref().is_none_or(|gateways| gateways.iter().any(|gateway| gateway == id))
+    }
+}
+
+/// Who may do what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Access {
+    /// Whether readings need no token: `anonymous: viewer`.
+    pub is_open: bool,
+    /// Empty: nobody gives orders.
+    pub tokens: Vec<Arc<Token>>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { is_open: true, tokens: Vec::new() }
+    }
+}
+
+impl Access {
+    /// One secret, whose owner may do everything.
+    pub fn owned_by(secret: Secret) -> Self {
+        Self { tokens: vec![Arc::new(owner(secret))], ..Self::default() }
+    }
+}
+
+fn owner(secret: Secret) -> Token {
+    Token { name: CONTROL_SECRET.to_owned(), role: Role::Owner, gateways: None, secret }
+}
+
+#[derive(Default, Deserialize)]
+struct AccessVariables {
+    pw_control_secret: Option<String>,
+    pw_anonymous: Option<String>,
+}
+
+impl Reader {
+    /// Who may do what; `gateways`: if they are all known.
+    pub(super) fn access(&mut self, gateways: Option<&[GatewaySettings]>) -> Access {
+        let raw: AccessVariables = self.variables();
+        let in_file = std::mem::take(&mut self.access_in_file);
+        let mut is_open =
+            self.value("PW_ANONYMOUS", raw.pw_anonymous, true, anonymous, |open| shown(*open).into());
+        if let Some((value, place)) = in_file.anonymous {
+            match value.as_str().ok_or_else(|| "expected viewer or none".to_owned()).and_then(anonymous) {
+                Ok(open) => {
+                    is_open = open;
+                    self.overrule("PW_ANONYMOUS", shown(open), &place);
+                }
+                Err(refusal) => self.problems.add(place, refusal),
+            }
+        }
+        let mut tokens = Vec::new();
+        if let Some(secret) = raw.pw_control_secret {
+            self.note("PW_CONTROL_SECRET", "", true);
+            tokens.push(owner(Secret::new(secret)));
+        }
+        let mut used = Vec::new();
+        if let Some((list, place)) = &in_file.tokens {
+            let ids = gateways.map(|known| known.iter().map(|one| one.facts.id.as_str()).collect::<Vec<_>>());
+            let file = TokenFile { ids: ids.as_deref(), secrets: &self.token_secrets };
+            tokens.extend(file.read(list, place, &mut used, &mut self.problems));
+            check_doubles(&tokens, place, &mut self.problems);
+        }
+        for (name, _) in self.token_secrets.iter().filter(|(name, _)| !used.contains(name)) {
+            self.warnings.push(format!("{name} has no effect: no token in the file says secret_env: {name}"));
+        }
+        if !is_open && tokens.is_empty() {
+            let what = "none: nobody could read, as there is no token; set PW_CONTROL_SECRET or tokens";
+            self.problems.add("PW_ANONYMOUS", what);
+        }
+        Access { is_open, tokens: tokens.into_iter().map(Arc::new).collect() }
+    }
+
+    /// Keeps a variable that only tokens of the file speak of. Whether it is one.
+    pub(super) fn takes_token_secret(&mut self, name: &str, text: &str) -> bool {
+        if !name.starts_with(PREFIX) {
+            return false;
+        }
+        match values::secret(text) {
+            Ok(secret) => {
+                self.token_secrets.extend(secret.map(|secret| (name.to_owned(), Secret::new(secret))));
+            }
+            Err(refusal) => self.problems.add(name, refusal),
+        }
+        true
+    }
+}
+
+fn anonymous(text: &str) -> Result<bool, Refusal> {
+    match text {
+        "viewer" => Ok(true),
+        "none" => Ok(false),
+        _ => Err(format!("{text:?} is neither viewer nor none")),
+    }
+}
+
+fn shown(is_open: bool) -> &'static str {
+    if is_open { "viewer" } else { "none" }
+}
+
+/// What reading tokens needs to know.
+struct TokenFile<'a> {
+    /// Of the gateways, if they are all known.
+    ids: Option<&'a [&'a str]>,
+    /// The variables that hold secrets of tokens.
+    secrets: &'a [(String, Secret)],
+}
+
+impl TokenFile<'_> {
+    /// Reads the list at `place`; the names of variables go into `used`.
+    fn read(&self, list: &Value, place: &str, used: &mut Vec<String>, problems: &mut Problems) -> Vec<Token> {
+        let entries = match list {
+            Value::Null => return Vec::new(),
+            Value::Array(entries) if entries.len() <= MOST_TOKENS => entries,
+            _ => {
+                problems.add(place, format!("expected a list of at most {MOST_TOKENS} tokens"));
+                return Vec::new();
+            }
+        };
+        let read = |(index, entry): (usize, &Value)| {
+            let place = format!("{place}[{index}]");
+            let Some(object) = entry.as_object() else {
+                problems.add(place, "expected an object with name, role and secret_file");
+                return None;
+            };
+            let mut entry = Entry { object, place: &place, problems };
+            entry.refuse_unknown_keys();
+            let (name, role) = (entry.name(), entry.role());
+            let gateways = entry.gateways(self.ids);
+            let secret = entry.secret(self.secrets, used);
+            Some(Token { name: name?, role: role?, gateways: gateways?, secret: secret? })
+        };
+        entries.iter().enumerate().filter_map(read).collect()
+    }
+}
+
+/// One token in the making. What is missing or wrong stands in `problems`.
+struct Entry<'a> {
+    object: &'a Map<String, Value>,
+    place: &'a str,
+    problems: &'a mut Problems,
+}
+
+impl Entry<'_> {
+    fn problem(&mut self, key: &str, what: impl Into<String>) {
+        self.problems.add(format!("{}.{key}", self.place), what);
+    }
+
+    fn refuse_unknown_keys(&mut self) {
+        for key in self.object.keys().filter(|key| !KEYS.contains(&key.as_str())) {
+            let hint = nearest(key, KEYS).map(|name| format!("; did you mean {name}?"));
+            let all = || format!("; known keys: {}", KEYS.join(", "));
+            self.problem(key, format!("unknown key{}", hint.unwrap_or_else(all)));
+        }
+    }
+
+    /// A text that is not empty; `None` if there is none, or something else.
+    fn text(&mut self, key: &str) -> Option<String> {
+        match self.object.get(key)? {
+            Value::Null => None,
+            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            _ => {
+                self.problem(key, "expected a text in quotes");
+                None
+            }
+        }
+    }
+
+    fn name(&mut self) -> Option<String> {
+        let Some(name) = self.text("name") else {
+            if !self.object.contains_key("name") {
+                self.problem("name", "missing");
+            }
+            return None;
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.len() > 64 || !name.chars().all(plain) {
+            self.problem("name", format!("{name:?} is not 1 to 64 of the characters A-Z a-z 0-9 _ - ."));
+            return None;
+        }
+        Some(name)
+    }
+
+    fn role(&mut self) -> Option<Role> {
+        match self.text("role") {
+            Some(text) => Role::parse(&text).map_err(|refusal| self.problem("role", refusal)).ok(),
+            None => {
+                if !self.object.contains_key("role") {
+                    self.problem("role", format!("missing: {ROLES}"));
+                }
+                None
+            }
+        }
+    }
+
+    /// `None` if it is wrong; `Some(None)`: all of them.
+    fn gateways(&mut self, ids: Option<&[&str]>) -> Option<Option<Vec<String>>> {
+        let list = match self.object.get("gateways") {
+            None | Some(Value::Null) => return Some(None),
+            Some(Value::Array(list)) if !list.is_empty() => list,
+            Some(_) => {
+                self.problem("gateways", "expected a list of ids of gateways, or nothing for all of them");
+                return None;
+            }
+        };
+        let mut gateways = Vec::new();
+        for id in list {
+            match id.as_str().filter(|id| ids.is_none_or(|ids| ids.contains(id))) {
+                Some(id) => gateways.push(id.to_owned()),
+                None => {
+                    let known = ids.map_or_else(String::new, |ids| format!(": {}", ids.join(", ")));
+                    self.problem("gateways", format!("{id} is not the id of a gateway{known}"));
+                }
+            }
+        }
+        (gateways.len() == list.len()).then_some(Some(gateways))
+    }
+
+    /// From the one place that is named.
+    fn secret(&mut self, secrets: &[(String, Secret)], used: &mut Vec<String>) -> Option<Secret> {
+        let places = ["secret", SECRET_FILE, SECRET_ENV].map(|key| (key, self.text(key)));
+        let mut given = places.into_iter().filter_map(|(key, text)| Some((key, text?)));
+        let (Some((key, text)), None) = (given.next(), given.next()) else {
+            self.problem("secret", "expected exactly one of secret_file, secret_env and secret");
+            return None;
+        };
+        let secret = match key {
+            SECRET_FILE => match read_file(Path::new(&text)) {
+                Ok(content) => match values::secret(&content) {
+                    Ok(secret) => secret.map(Secret::new).ok_or("it is empty".into()),
+                    Err(refusal) => Err(format!("{text:?} {refusal}")),
+                },
+                Err(error) => Err(format!("{text:?} cannot be read: {error}")),
+            },
+            SECRET_ENV => {
+                used.push(text.clone());
+                let found = secrets.iter().find(|(name, _)| *name == text);
+                // What does not begin like a name may be the secret itself.
+                found.map(|(_, secret)| secret.clone()).ok_or_else(|| match text.starts_with(PREFIX) {
+                    true => format!("{text} is not set, or empty"),
+                    false => format!("expected the name of a variable that begins with {PREFIX}"),
+                })
+            }
+            _ => match values::secret(&text) {
+                Ok(secret) => secret.map(Secret::new).ok_or("it is empty".into()),
+                Err(refusal) => Err(refusal),
+            },
+        };
+        let secret = secret.and_then(|secret| check(&secret).map(|()| secret));
+        secret.map_err(|refusal: Refusal| self.problem(key, refusal)).ok()
+    }
+}
+
+/// Whether it can be sent and cannot be guessed.
+fn check(secret: &Secret) -> Result<(), Refusal> {
+    if secret.expose().len() < SHORTEST_SECRET {
+        return Err(format!("a secret needs {SHORTEST_SECRET} characters, so that guessing finds none"));
+    }
+    match secret.expose().chars().any(char::is_control) {
+        true => Err("a secret is one line of text".into()),
+        false => Ok(()),
+    }
+}
+
+/// The journal must be able to say who it was.
+fn check_doubles(tokens: &[Token], place: &str, problems: &mut Problems) {
+    for (index, token) in tokens.iter().enumerate() {
+        for other in &tokens[..index] {
+            if other.name == token.name {
+                problems.add(place, format!("two tokens have the name {}", token.name));
+            } else if other.secret == token.secret {
+                problems.add(place, format!("{} and {} have the same secret", other.name, token.name));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "access/tests.rs"]
+mod tests;

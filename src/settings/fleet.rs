@@ -1,0 +1,125 @@
+//! What the link to FleetAPI needs: where it is, whose token it takes, and how often it may be asked.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Secret;
+use super::values::{self, Refusal};
+
+/// The file of pypowerwall with the tokens of an account.
+pub const TOKEN_FILE: &str = ".pypowerwall.fleetapi";
+/// Where Tesla gives tokens for FleetAPI.
+const TESLA_AUTH: &str = "fleet-auth.prd.vn.cloud.tesla.com";
+/// Tesla renews live values no more often than this, and counts each request.
+pub(super) const USUAL_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Scheme, host and port of an HTTPS server: `https://host[:port]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// Name or address, without port and without brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+impl Origin {
+    /// On the usual port.
+    pub fn of(host: &str) -> Self {
+        Self { host: host.to_owned(), port: 443 }
+    }
+
+    /// # Errors
+    /// If `text` is anything but `https://host[:port]`.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let refusal = || format!("{text:?} is not an address such as https://api.example.com");
+        let rest = text.strip_prefix("https://").ok_or_else(refusal)?.trim_end_matches('/');
+        if rest.contains(['/', '?', '#', '@', ' ']) {
+            return Err(refusal());
+        }
+        let (host, port) = values::host_and_port(rest).map_err(|_| refusal())?;
+        Ok(Self { host, port: port.unwrap_or(443) })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        match self.port {
+            443 => write!(f, "https://{host}"),
+            port => write!(f, "https://{host}:{port}"),
+        }
+    }
+}
+
+/// Where the token of an account comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TokenSource {
+    /// A provider's, which lives until it is withdrawn.
+    Pasted(Secret),
+    /// The file with access and refresh token that pypowerwall and this program share.
+    File(PathBuf),
+}
+
+/// What all links to one account share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountConfig {
+    pub source: TokenSource,
+    /// `PW_FLEET_BASE`: the API; `None`: the region of the token decides.
+    pub base: Option<Origin>,
+    /// `PW_FLEET_AUTH`: where tokens are renewed.
+    pub auth: Origin,
+    /// `PW_FLEET_CA`: authorities that count beside those of the system.
+    pub authorities: Option<PathBuf>,
+    /// `PW_FLEET_BUDGET`: the most requests of a day; `None`: as many as it takes.
+    pub budget: Option<u64>,
+    /// Where counts and cool-downs are kept over restarts; `None`: nowhere.
+    pub ledger: Option<PathBuf>,
+}
+
+/// One site of an account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FleetConfig {
+    pub account: AccountConfig,
+    /// `siteid`: which site; `None`: the one of the token file, or the only one of the account.
+    pub site: Option<u64>,
+    /// `interval`: how often the site is asked.
+    pub interval: Duration,
+}
+
+/// What all entries take over.
+#[derive(Clone, Default)]
+pub(super) struct FleetDefaults {
+    pub base: Option<Origin>,
+    pub auth: Option<Origin>,
+    pub token: Option<Secret>,
+    pub authorities: Option<PathBuf>,
+    pub budget: Option<u64>,
+    pub interval: Option<Duration>,
+    /// `PW_CLOUD_HYBRID`: whether every local gateway has the cloud as standby.
+    pub hybrid: bool,
+}
+
+impl FleetDefaults {
+    pub fn auth(&self) -> Origin {
+        self.auth.clone().unwrap_or_else(|| Origin::of(TESLA_AUTH))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_https_and_a_host_and_nothing_else() {
+        for (text, shown) in [
+            ("https://api.tessie.com", "https://api.tessie.com"),
+            ("https://api.tessie.com/", "https://api.tessie.com"),
+            ("https://127.0.0.1:8443", "https://127.0.0.1:8443"),
+        ] {
+            assert_eq!(Origin::parse(text).unwrap().to_string(), shown);
+        }
+        for odd in ["http://a.b", "a.b", "https://a.b/path", "https://", "https://u@a.b", "https://a.b?x"] {
+            assert!(Origin::parse(odd).is_err(), "{odd}");
+        }
+    }
+}

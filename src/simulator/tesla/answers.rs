@@ -1,0 +1,108 @@
+//! What a healthy cloud answers to each path.
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::CLIENT_ID;
+use super::state::{Cloud, Site, State};
+use crate::clock::unix_time;
+use crate::simulator::http::{Answer, Request};
+
+fn error(status: u16, word: &str) -> Answer {
+    Answer::new(status, json!({ "response": null, "error": word, "error_description": "" }).to_string())
+}
+
+fn response(value: &Value) -> Answer {
+    Answer::new(200, json!({ "response": value }).to_string())
+}
+
+pub(super) fn answer(cloud: &Cloud, request: &Request, is_home: bool) -> Answer {
+    let path = request.path.split('?').next().unwrap_or_default();
+    let mut state = cloud.state();
+    if path == "/oauth2/v3/token" {
+        return token(&mut state, request);
+    }
+    let bearer = request.authorization.as_deref().and_then(|text| text.strip_prefix("Bearer "));
+    let Some(until) = bearer.and_then(|token| state.access.get(token)) else {
+        return error(401, "invalid bearer token");
+    };
+    if *until <= Instant::now() {
+        return error(401, "token expired (401)");
+    }
+    if path == "/api/1/users/region" {
+        return response(&json!({ "region": "na", "fleet_api_base_url": cloud.home }));
+    }
+    if !is_home {
+        return error(421, "user out of region");
+    }
+    if !state.scopes.iter().any(|scope| scope == "energy_device_data") {
+        return error(403, "Unauthorized missing scopes energy_device_data");
+    }
+    match (request.method.as_str(), path) {
+        ("GET", "/api/1/products") => products(&state),
+        (method, path) => site(&state, method, path),
+    }
+}
+
+fn token(state: &mut State, request: &Request) -> Answer {
+    let body = String::from_utf8_lossy(&request.body).into_owned();
+    let field = |name: &str| {
+        let mut fields = body.split('&').filter_map(|field| field.split_once('='));
+        fields.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).unwrap_or_default()
+    };
+    if field("grant_type") != "refresh_token" {
+        return error(400, "unsupported_grant_type");
+    }
+    if field("client_id") != CLIENT_ID {
+        return error(401, "invalid_client");
+    }
+    match state.renew(&field("refresh_token")) {
+        Some((access, refresh)) => Answer::new(
+            200,
+            json!({
+                "access_token": access, "refresh_token": refresh, "id_token": "e30.e30.x",
+                "expires_in": state.life.as_secs(), "token_type": "Bearer",
+            })
+            .to_string(),
+        ),
+        None => error(401, "login_required"),
+    }
+}
+
+fn products(state: &State) -> Answer {
+    let mut list = vec![json!({ "vehicle_id": 3, "vin": "5YJ3SIMULATED" })];
+    list.extend(state.sites.iter().map(|site| {
+        json!({
+            "energy_site_id": site.id, "resource_type": "battery", "site_name": site.gateway.options().name,
+            "id": format!("STE{}", site.id), "gateway_id": site.gateway.din(),
+        })
+    }));
+    list.push(json!({ "resource_type": "wall_connector" }));
+    Answer::new(200, json!({ "response": list, "count": list.len() }).to_string())
+}
+
+fn site(state: &State, method: &str, path: &str) -> Answer {
+    let rest = path.strip_prefix("/api/1/energy_sites/").and_then(|rest| rest.split_once('/'));
+    let Some((id, what)) = rest else { return error(404, "not_found") };
+    let known = |site: &&Site| site.id.to_string() == id;
+    let Some(site) = state.sites.iter().find(known) else { return error(404, "not_found") };
+    let (mut live, mut info) = site.gateway.in_cloud();
+    let taken = unix_time() - state.lag.as_secs_f64();
+    let taken = jiff::Timestamp::from_millisecond((taken * 1000.0) as i64).unwrap_or_default();
+    live["timestamp"] =
+        jiff::tz::offset(-7).to_datetime(taken).strftime("%Y-%m-%dT%H:%M:%S-07:00").to_string().into();
+    for (key, value) in &state.instead {
+        if key == "live_status" {
+            live = value.clone();
+        } else if let Some(member) = live.get_mut(key) {
+            *member = value.clone();
+        } else if let Some(member) = info.get_mut(key) {
+            *member = value.clone();
+        }
+    }
+    match (method, what) {
+        ("GET", "live_status") => response(&live),
+        ("GET", "site_info") => response(&info),
+        _ => error(404, "not_found"),
+    }
+}

@@ -1,0 +1,191 @@
+//! Tesla's cloud, over real TLS on loopback: where tokens are renewed, two regions of FleetAPI, sites that
+//! are simulated gateways. What can go wrong with it does on demand.
+
+mod answers;
+mod server;
+mod state;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+use super::certificate;
+use super::handle::GatewayHandle;
+pub use state::{Asked, CloudFault};
+use state::{Cloud, Site};
+
+/// What the application is called at Tesla.
+pub const CLIENT_ID: &str = "simulated-client";
+
+/// A running cloud. It stops when this is dropped.
+pub struct TeslaHandle {
+    cloud: Arc<Cloud>,
+    /// Where tokens are renewed, and the region that the account belongs to.
+    pub addr: SocketAddr,
+    /// The region that it does not belong to.
+    pub elsewhere: SocketAddr,
+    /// PEM of the authority that vouches for it.
+    authority: String,
+    servers: [AbortHandle; 2],
+}
+
+impl TeslaHandle {
+    /// Listens on loopback. Runs on the current tokio runtime.
+    ///
+    /// # Errors
+    /// If no port is free, or no key can be made.
+    pub async fn start() -> io::Result<Self> {
+        let (tls, authority) = certificate::cloud_config().map_err(io::Error::other)?;
+        let home = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let other = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let (addr, elsewhere) = (home.local_addr()?, other.local_addr()?);
+        let cloud = Arc::new(Cloud::new(format!("https://{addr}")));
+        let serve = |listener, is_home| {
+            tokio::spawn(server::serve(cloud.clone(), tls.clone(), listener, is_home)).abort_handle()
+        };
+        let servers = [serve(home, true), serve(other, false)];
+        Ok(Self { cloud, addr, elsewhere, authority, servers })
+    }
+
+    /// Puts `gateway` into the account as site `id`.
+    pub fn add(&self, id: u64, gateway: &GatewayHandle) {
+        let gateway = gateway.gateway();
+        self.cloud.state().sites.push(Site { id, gateway });
+    }
+
+    /// Gives a site another number, as Tesla does now and then.
+    pub fn renumber(&self, from: u64, to: u64) {
+        for site in self.cloud.state().sites.iter_mut().filter(|site| site.id == from) {
+            site.id = to;
+        }
+    }
+
+    /// Writes the authority and a token file of pypowerwall into `folder`; the path of the authority.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn sign_in(&self, folder: &Path) -> io::Result<PathBuf> {
+        self.sign_in_at(folder, self.addr)
+    }
+
+    /// As [`TeslaHandle::sign_in`], for somebody who believes that the account belongs to the region at
+    /// `base`.
+    ///
+    /// # Errors
+    /// As [`TeslaHandle::sign_in`].
+    pub fn sign_in_at(&self, folder: &Path, base: SocketAddr) -> io::Result<PathBuf> {
+        let authority = folder.join("authority.pem");
+        std::fs::write(&authority, &self.authority)?;
+        let (access, refresh) = self.cloud.state().log_in();
+        let file = json!({
+            "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": "simulated-client-secret", "DOMAIN": "example.com",
+            "REDIRECT_URI": "https://example.com/access", "AUDIENCE": format!("https://{base}"),
+            "access_token": access, "refresh_token": refresh, "site_id": null,
+        });
+        std::fs::write(folder.join(".pypowerwall.fleetapi"), serde_json::to_string_pretty(&file)?)?;
+        Ok(authority)
+    }
+
+    /// A token as providers hand out, which lasts.
+    pub fn provider_token(&self) -> String {
+        let mut state = self.cloud.state();
+        let (access, _) = state.log_in();
+        access
+    }
+
+    /// The authority in PEM.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The variables that reach it with what [`TeslaHandle::sign_in`] wrote into `folder`.
+    pub fn environment(&self, folder: &Path) -> Vec<(String, String)> {
+        let file = folder.join("authority.pem");
+        [
+            ("PW_AUTH_PATH", folder.display().to_string()),
+            ("PW_FLEET_AUTH", format!("https://{}", self.addr)),
+            ("PW_FLEET_CA", file.display().to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// From now on `fault` is in every request whose path contains `part`.
+    pub fn set(&self, part: &str, fault: CloudFault) {
+        self.cloud.state().faults.push((part.to_owned(), fault, None));
+    }
+
+    /// `fault` is in the next `times` requests whose path contains `part`.
+    pub fn set_times(&self, part: &str, fault: CloudFault, times: u32) {
+        self.cloud.state().faults.push((part.to_owned(), fault, Some(times)));
+    }
+
+    /// Nothing is wrong any more.
+    pub fn heal(&self) {
+        self.cloud.state().faults.clear();
+    }
+
+    /// Every access token is over.
+    pub fn expire_tokens(&self) {
+        self.cloud.state().access.clear();
+    }
+
+    /// The owner withdrew the consent, or changed the password.
+    pub fn revoke(&self) {
+        let mut state = self.cloud.state();
+        state.access.clear();
+        state.refresh = None;
+    }
+
+    /// How long access tokens live from now on.
+    pub fn set_life(&self, life: Duration) {
+        self.cloud.state().life = life;
+    }
+
+    /// What the owner consents to from now on.
+    pub fn set_scopes(&self, scopes: &[&str]) {
+        self.cloud.state().scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+    }
+
+    /// How old values are when they are sent, from now on.
+    pub fn set_lag(&self, lag: Duration) {
+        self.cloud.state().lag = lag;
+    }
+
+    /// What a site reports instead of `key` from now on.
+    pub fn report_instead(&self, key: &str, value: Value) {
+        self.cloud.state().instead.insert(key.to_owned(), value);
+    }
+
+    /// Everything that was asked, in order.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.cloud.state().asked.clone()
+    }
+
+    /// How many requests there were whose path contains `part`.
+    pub fn requests(&self, part: &str) -> usize {
+        self.cloud.state().asked.iter().filter(|asked| asked.path.contains(part)).count()
+    }
+
+    /// Whether a refresh token was used a second time after its successor had been used.
+    pub fn reused(&self) -> u64 {
+        self.cloud.state().reused
+    }
+
+    /// All tokens that it ever gave out.
+    pub fn secrets(&self) -> Vec<String> {
+        self.cloud.state().given.clone()
+    }
+}
+
+impl Drop for TeslaHandle {
+    fn drop(&mut self) {
+        self.servers.iter().for_each(AbortHandle::abort);
+    }
+}
