@@ -54,6 +54,7 @@ async fn what_works_is_said_with_what_it_tells() {
         "customer API  works: ",
     ];
     assert_says(&both, true, &said);
+    assert_says(&both, true, &["lifetime energies counted by the meters of the customer API"]);
     assert_says(&both, true, &["v1r    not tried: it needs a registered RSA key", "nothing to do"]);
 
     let new = start(SiteKind::Powerwall3).await;

@@ -1,9 +1,10 @@
 //! Small files: read up to a limit, and written whole or not at all, for their owner only.
 //!
-//! What is kept in a file over restarts goes through [`keep`]; what the text means is left to
-//! them.
+//! What is kept in a file over restarts goes through [`keep`], under [`lock`] if other programs write it too;
+//! what the text means is left to them.
 
 mod keeping;
+mod lock;
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -11,6 +12,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 pub use keeping::{RETRY, What, keep, write_what_waits};
+pub use lock::{Lock, lock};
 
 use crate::clock::unix_time;
 

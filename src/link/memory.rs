@@ -1,7 +1,8 @@
 //! What must outlive a connection, an actor and the program: a gateway's session, its logins, and its
 //! cool-down.
 //!
-//! With a file, other processes of this program (`doctor`) share the same budget. The file holds credentials:
+//! With a file, other processes of this program (`doctor`) share the same budget: each change is read, made
+//! and written under the lock of the file. The file holds credentials:
 //! it is private from its first byte, and replaced as a whole.
 
 use std::collections::HashMap;
@@ -94,6 +95,14 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nobody else reads, changes and writes the file meanwhile.
+    async fn alone(&self) -> Option<files::Lock> {
+        match &self.file {
+            Some(file) => Some(files::lock(file).await),
+            None => None,
+        }
+    }
+
     /// Reads the file, the first time.
     pub async fn recall(self: &Arc<Self>) {
         if !self.state().recalled {
@@ -144,6 +153,7 @@ impl Memory {
     /// Heeds what `error` asks for.
     pub async fn heed(self: &Arc<Self>, error: &LinkError) {
         if let Some(pause) = silence::asked(error) {
+            let _alone = self.alone().await;
             self.read().await;
             self.state().silence.keep(pause, Instant::now());
             self.write().await;
@@ -155,6 +165,7 @@ impl Memory {
     }
 
     pub async fn keep_session(self: &Arc<Self>, session: Option<Session>) {
+        let _alone = self.alone().await;
         // What another process counted in the meantime must not be lost.
         self.read().await;
         {
@@ -172,6 +183,7 @@ impl Memory {
     /// # Errors
     /// If one is not allowed yet: [`LinkError::LoginBudget`].
     pub async fn spend_login(self: &Arc<Self>) -> Result<(), LinkError> {
+        let _alone = self.alone().await;
         self.read().await;
         {
             let (mut state, now) = (self.state(), Instant::now());
@@ -335,6 +347,20 @@ mod tests {
         fs::write(&file, "{").unwrap();
         assert!(matches!(service.spend_login().await, Err(LinkError::LoginBudget { .. })));
         assert_eq!(service.session(), Some(cookies()), "a file that broke makes nobody forget");
+    }
+
+    #[tokio::test]
+    async fn processes_that_log_in_at_the_same_moment_share_one_budget() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state");
+        let login = || async {
+            let process = Memory::new("home", Some(file.clone()));
+            process.spend_login().await.is_ok()
+        };
+        let allowed = futures_util::future::join_all((0..12).map(|_| login())).await;
+        assert_eq!(allowed.into_iter().filter(|allowed| *allowed).count(), 3);
+        let kept: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        assert_eq!(kept["logins"].as_array().unwrap().len(), 3, "nobody's login is forgotten");
     }
 
     #[tokio::test]

@@ -39,10 +39,10 @@ const MEASUREMENTS: [Measurement; 3] = [
 
 const ENERGIES: [Measurement; 2] = [
     ("powerwall_energy_imported_watthours_total", "Energy that a meter has counted inwards.", |meter| {
-        meter.imported
+        meter.imported.map(|counter| counter.energy)
     }),
     ("powerwall_energy_exported_watthours_total", "Energy that a meter has counted outwards.", |meter| {
-        meter.exported
+        meter.exported.map(|counter| counter.energy)
     }),
 ];
 

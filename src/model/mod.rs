@@ -28,8 +28,8 @@ pub use order::{
     Standing, Unable,
 };
 pub use site::{
-    DeviceSignals, Fan, Interpretation, Meter, Meters, Places, RemoteMeter, Side, Site, SolarString,
-    Temperature, Transformer, Unit, UnitFan, UnitKind, UnitTemperatures,
+    Counter, CounterSource, DeviceSignals, Fan, Interpretation, Meter, Meters, Places, RemoteMeter, Side,
+    Site, SolarString, Temperature, Transformer, Unit, UnitFan, UnitKind, UnitTemperatures,
 };
 pub use snapshot::{
     ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot, mode_name,

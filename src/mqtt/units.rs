@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{Number, Site, SolarString, Transformer, Unit};
+use crate::model::{Counter, Number, Site, SolarString, Transformer, Unit};
 
 /// More parts of a kind than any site has; the rest of what a gateway may claim is left out.
 pub(super) const MOST_PARTS: usize = 48;
@@ -111,8 +111,8 @@ impl Meter<'_> {
             ("voltage", float(ct.voltage), 2),
             ("current", float(ct.current), 2),
             ("power", float(ct.power), 1),
-            ("energy_imported", ct.imported(), 0),
-            ("energy_exported", ct.exported(), 0),
+            ("energy_imported", watt_hours(ct.imported()), 0),
+            ("energy_exported", watt_hours(ct.exported()), 0),
         ]
     }
 
@@ -136,6 +136,10 @@ pub(super) fn meters(site: &Site) -> Vec<Meter<'_>> {
     let transformers = named.flat_map(|meter| meter.transformers.iter().map(move |ct| (meter, ct)));
     let meters = transformers.map(|(meter, transformer)| Meter { din: &meter.din, transformer });
     meters.take(MOST_PARTS).collect()
+}
+
+fn watt_hours(counter: Option<Counter>) -> Option<f64> {
+    float(counter.map(|counter| counter.energy))
 }
 
 pub(super) fn float(number: Option<Number>) -> Option<f64> {

@@ -125,7 +125,7 @@ impl Values {
             ("battery_energy_imported", meters.battery.imported),
             ("battery_energy_exported", meters.battery.exported),
         ] {
-            self.put_number_of(topic, energy, 0);
+            self.put_number_of(topic, energy.map(|counter| counter.energy), 0);
         }
     }
 

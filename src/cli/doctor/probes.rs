@@ -101,6 +101,10 @@ fn described(source: &Arc<dyn Answers>) -> String {
     if let Some(firmware) = &readings.firmware {
         text += &format!("; firmware {firmware}");
     }
+    let counter = telemetry.site().meters.as_ref().and_then(|meters| meters.site.imported);
+    if let Some(counter) = counter {
+        text += &format!("; lifetime energies counted by {}", counter.source.words());
+    }
     if source.is_basic_lan() {
         text += "; Basic LAN: power, charge and grid status only";
     }

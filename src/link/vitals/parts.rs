@@ -6,8 +6,8 @@ use super::join::{Devices, package_of};
 use crate::link::json::{Look, serial_of};
 use crate::model::site::signals::SIGNALS;
 use crate::model::{
-    DeviceSignals, Documents, Fan, Meter, Meters, Number, RemoteMeter, Side, SolarString, Temperature,
-    Transformer,
+    CounterSource, DeviceSignals, Documents, Fan, Meter, Meters, Number, RemoteMeter, Side, SolarString,
+    Temperature, Transformer,
 };
 
 /// The meters in `/api/meters/aggregates`.
@@ -35,8 +35,8 @@ fn meter(section: &Value) -> Meter {
         current: first(["instant_average_current", "instant_total_current"]),
         currents: ["i_a_current", "i_b_current", "i_c_current"].map(reading),
         frequency: reading("frequency"),
-        imported: reading("energy_imported"),
-        exported: reading("energy_exported"),
+        imported: CounterSource::SiteMeter.counted(reading("energy_imported")),
+        exported: CounterSource::SiteMeter.counted(reading("energy_exported")),
     }
 }
 

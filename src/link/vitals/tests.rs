@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::model::{Counter, CounterSource};
 
 /// The site that these documents describe, if nothing else is known.
 fn site(vitals: Value, fans: Value, system_status: Value) -> Site {
@@ -76,4 +77,28 @@ fn kilowatts_become_watts_to_the_milliwatt() {
 fn the_start_of_a_gateway_is_a_time() {
     assert_eq!(started(&json!("2026-09-24 21:28:16 -0700")), Some(1_790_310_496));
     assert_eq!(started(&json!("yesterday")), None);
+}
+
+#[test]
+fn a_counter_says_what_it_was_read_from() {
+    let inverter = json!({
+        "PINV_LifetimeEnergyCharged": 700, "PINV_LifetimeEnergyDischarged": 600, "serialNumber": "A",
+    });
+    let vitals = json!({
+        "TEPINV--1--A": inverter,
+        "TRM--METER": { "TRM_CT0_EnergyImportedWs": 7200, "TRM_CT0_EnergyExportedWs": null },
+    });
+    let block = json!({ "PackageSerialNumber": "A", "energy_charged": 710, "energy_discharged": "much" });
+    let site = site(vitals, Value::Null, json!({ "battery_blocks": [block] }));
+    let unit = &site.units.unwrap()[0];
+    let counter = |energy: i64, source| Some(Counter { energy: Number::Int(energy), source });
+    assert_eq!(unit.charged, counter(710, CounterSource::BatteryBlock));
+    assert_eq!(unit.discharged, counter(600, CounterSource::Inverter), "a text is no energy");
+    let transformer = &site.remote_meters[0].transformers[0];
+    let watt_hours = Counter { energy: Number::Float(2.0), source: CounterSource::RemoteMeter };
+    assert_eq!((transformer.imported(), transformer.exported()), (Some(watt_hours), None));
+
+    let meters = meters(&json!({ "site": { "energy_imported": 0 }, "solar": {} })).unwrap();
+    assert_eq!(meters.site.imported, counter(0, CounterSource::SiteMeter), "0 is a count");
+    assert_eq!((meters.site.exported, meters.solar.exported), (None, None));
 }

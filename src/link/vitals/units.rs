@@ -5,7 +5,9 @@ use serde_json::Value;
 use super::join::Devices;
 use super::{Configured, UnitPower};
 use crate::link::json::{Look, serial_of};
-use crate::model::{Charge, Number, Places, Readings, Unit, UnitFan, UnitKind, UnitTemperatures};
+use crate::model::{
+    Charge, Counter, CounterSource, Number, Places, Readings, Unit, UnitFan, UnitKind, UnitTemperatures,
+};
 
 const POWERWALL3_PART: &str = "1707000";
 
@@ -76,8 +78,8 @@ fn one(unit: &Devices<'_>, vitals: &Value, configured: &Configured, is_attached:
         grid_state: text([(block, "pinv_grid_state"), (inverter, "PINV_GridState")]),
         charge_limit: pod.at(&["POD_available_charge_power"]).number(),
         discharge_limit: pod.at(&["POD_available_dischg_power"]).number(),
-        charged: first([(block, "energy_charged"), (inverter, "PINV_LifetimeEnergyCharged")]),
-        discharged: first([(block, "energy_discharged"), (inverter, "PINV_LifetimeEnergyDischarged")]),
+        charged: counter(block, "energy_charged", inverter, "PINV_LifetimeEnergyCharged"),
+        discharged: counter(block, "energy_discharged", inverter, "PINV_LifetimeEnergyDischarged"),
         alerts: alerts([pod, inverter, thermal]),
         places: Places {
             block: unit.block.map(|(index, _)| index),
@@ -86,6 +88,12 @@ fn one(unit: &Devices<'_>, vitals: &Value, configured: &Configured, is_attached:
         },
         ..Unit::default()
     }
+}
+
+/// The counter of its block, else that of its inverter.
+fn counter(block: &Value, block_key: &str, inverter: &Value, inverter_key: &str) -> Option<Counter> {
+    let of_block = CounterSource::BatteryBlock.counted(block.at(&[block_key]).number());
+    of_block.or_else(|| CounterSource::Inverter.counted(inverter.at(&[inverter_key]).number()))
 }
 
 /// The thermal controller of a Powerwall 2.

@@ -4,6 +4,7 @@
 //! it. All powers are watts and all energies watt-hours, whatever the protocol uses: each link converts once,
 //! in its own room.
 
+mod counter;
 mod parts;
 pub mod signals;
 mod unit;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use super::{Documents, Readings};
 
+pub use counter::{Counter, CounterSource};
 pub use parts::{Fan, Meter, Meters, RemoteMeter, Side, SolarString, Temperature, Transformer};
 pub use signals::DeviceSignals;
 pub use unit::{Places, Unit, UnitFan, UnitKind, UnitTemperatures};

@@ -1,5 +1,6 @@
 //! The parts of a site beside its batteries: meters, solar strings, fans, temperatures.
 
+use super::{Counter, CounterSource};
 use crate::model::Number;
 
 /// The meters of a site. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
@@ -30,10 +31,10 @@ pub struct Meter {
     pub currents: [Option<Number>; 3],
     /// Hz
     pub frequency: Option<Number>,
-    /// Wh over the life of the meter.
-    pub imported: Option<Number>,
-    /// Wh over the life of the meter.
-    pub exported: Option<Number>,
+    /// Over the life of the meter.
+    pub imported: Option<Counter>,
+    /// Over the life of the meter.
+    pub exported: Option<Counter>,
 }
 
 /// One side of the contactor between grid and home.
@@ -118,17 +119,17 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// Wh over the life of the meter.
-    pub fn exported(&self) -> Option<f64> {
-        self.exported_ws.map(watt_hours)
+    /// Over the life of the meter.
+    pub fn exported(&self) -> Option<Counter> {
+        counted(self.exported_ws)
     }
 
-    /// Wh over the life of the meter.
-    pub fn imported(&self) -> Option<f64> {
-        self.imported_ws.map(watt_hours)
+    /// Over the life of the meter.
+    pub fn imported(&self) -> Option<Counter> {
+        counted(self.imported_ws)
     }
 }
 
-fn watt_hours(watt_seconds: Number) -> f64 {
-    watt_seconds.as_f64() / 3600.0
+fn counted(watt_seconds: Option<Number>) -> Option<Counter> {
+    CounterSource::RemoteMeter.counted(watt_seconds.and_then(|energy| energy.over(Number::Int(3600))))
 }

@@ -1,5 +1,6 @@
 //! One battery: everything that the devices of a site report about it, under one number.
 
+use super::Counter;
 use crate::model::{Charge, Number};
 
 /// What kind of battery a unit is.
@@ -52,10 +53,10 @@ pub struct Unit {
     pub charge_limit: Option<Number>,
     /// W that it could give now.
     pub discharge_limit: Option<Number>,
-    /// Wh over its life.
-    pub charged: Option<Number>,
-    /// Wh over its life.
-    pub discharged: Option<Number>,
+    /// Over its life.
+    pub charged: Option<Counter>,
+    /// Over its life.
+    pub discharged: Option<Counter>,
     /// Names of what is active in its devices, sorted, each once.
     pub alerts: Vec<String>,
     /// Where the documents have it.

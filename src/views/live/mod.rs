@@ -115,8 +115,8 @@ fn meters(meters: &Meters, site: &Site) -> Value {
             "current": meter.current,
             "currents": meter.currents,
             "frequency": meter.frequency,
-            "imported_wh": meter.imported,
-            "exported_wh": meter.exported,
+            "imported_wh": meter.imported.map(|counter| counter.energy),
+            "exported_wh": meter.exported.map(|counter| counter.energy),
         })
     };
     let side = |side: &Side| json!({ "frequency": side.frequency, "volts": side.voltages });

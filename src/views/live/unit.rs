@@ -45,8 +45,8 @@ fn one(unit: &Unit) -> Value {
         "fans": unit.fans.iter().map(fan).collect::<Value>(),
         "charge_limit_w": unit.charge_limit,
         "discharge_limit_w": unit.discharge_limit,
-        "charged_wh": unit.charged,
-        "discharged_wh": unit.discharged,
+        "charged_wh": unit.charged.map(|counter| counter.energy),
+        "discharged_wh": unit.discharged.map(|counter| counter.energy),
         "alerts": unit.alerts,
     })
 }
