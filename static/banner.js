@@ -38,14 +38,14 @@ export class Banner {
     if (isOutage) {
       const one = cut.length === 1 ? gateway(state, cut[0]) : site;
       const since = this.#news.outageSince(cut[0]);
-      const told = [
+      const facts = [
         site.id === null ? cut.map((id) => nameOf(state, id)).join(", ") : null,
         lifeline(one),
         one.outlook?.what === "empty" ? `empty in ${duration(one.outlook.seconds)}` : null,
         since === null ? null : `since ${time(since, now)}`,
       ];
       say(node.firstElementChild, "Grid outage");
-      say(node.lastElementChild, told.filter(Boolean).join(" · "));
+      say(node.lastElementChild, facts.filter(Boolean).join(" · "));
       if (!this.isOutage && this.#sound) alarm();
     }
     this.isOutage = isOutage;

@@ -16,7 +16,7 @@ import { Trend } from "./trend.js";
 
 const HIDDEN = "pw_console_hidden_cards";
 const KIOSK = "pw_console_kiosk";
-/** What the feed does not tell is asked for now and then. */
+/** What the feed does not report is asked for now and then. */
 const ASIDE = 30_000;
 
 dress();
@@ -152,7 +152,7 @@ function drawTabs(state, everyone) {
   arrange($("sites"), wanted.map(tab));
 }
 
-/** Told by a sign beside the name. */
+/** Shown by a sign beside the name. */
 function trouble(site) {
   if (site.isOutage) return "alarm";
   if (site.freshness === "live") return null;

@@ -31,7 +31,7 @@ export class Flow {
   #picture = svg("svg", { class: "ribbons", "aria-hidden": "true" });
   #paths = new Map();
   #canvas = el("canvas", { class: "motes", "aria-hidden": "true" });
-  #told = el("ul", { class: "unseen", "aria-label": "Flows of power" });
+  #words = el("ul", { class: "unseen", "aria-label": "Flows of power" });
   #motes = new Motes(this.#canvas);
   #anchors = null;
   #unit = 16;
@@ -73,8 +73,8 @@ export class Flow {
     this.#tank = tank;
     const { solar, load, grid } = this.#stations;
     this.node = el("div", { class: "flow", role: "group", "aria-label": "Power flow" });
-    this.node.append(this.#picture, this.#canvas, solar.node, grid.node, load.node, tank.node, this.#told);
-    // Told after the browser has laid everything out: asking before that would make it do so twice.
+    this.node.append(this.#picture, this.#canvas, solar.node, grid.node, load.node, tank.node, this.#words);
+    // Runs after the browser has laid everything out: asking before that would make it do so twice.
     const sizes = new ResizeObserver(() => this.#measure());
     for (const node of [this.node, solar.node, grid.node, load.node, tank.node]) sizes.observe(node);
   }
@@ -97,7 +97,7 @@ export class Flow {
     }
     this.#fill(site, now, isAlive);
     show(this.#tank.node, site.hasBattery);
-    this.#tell(site);
+    this.#describe(site);
     this.#alive = isAlive;
     this.#lay();
   }
@@ -129,17 +129,17 @@ export class Flow {
   }
 
   /** The picture in words. */
-  #tell(site) {
+  #describe(site) {
     const said = SOURCES.map((of) => {
       const what = of === "solar" || of === "load" ? "" : ` ${doing(of, site).toLowerCase()}`;
       return `${NAMES[of]}${what} ${isNumber(site[of]) ? power(site[of]) : "unknown"}`;
     });
     said.push(`Charge ${isNumber(site.soe) ? percent(site.soe) : "unknown"}`);
     for (const { from, to, watts } of site.flows) said.push(`${power(watts)} from ${WORDS[from]} to ${WORDS[to]}`);
-    while (this.#told.children.length > said.length) this.#told.lastChild.remove();
+    while (this.#words.children.length > said.length) this.#words.lastChild.remove();
     said.forEach((words, index) => {
-      if (!this.#told.children[index]) this.#told.append(el("li"));
-      say(this.#told.children[index], words);
+      if (!this.#words.children[index]) this.#words.append(el("li"));
+      say(this.#words.children[index], words);
     });
   }
 

@@ -7,7 +7,7 @@ const TIED = "\u00a0";
 
 export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
-/** Watts without their sign, as number and unit: the direction is told by words and arrows. */
+/** Watts without their sign, as number and unit: words and arrows say the direction. */
 export function powerParts(watts) {
   if (!isNumber(watts)) return [UNKNOWN, ""];
   const size = Math.abs(watts);

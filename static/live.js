@@ -1,5 +1,5 @@
 // The connection to the service: whatever gets through of WebSocket, server-sent events and asking again and again;
-// opens it anew when it falls silent, goes on where it was cut, and keeps the state that the messages tell.
+// opens it anew when it falls silent, goes on where it was cut, and keeps the state that the messages describe.
 
 const SILENCE = 15_000; // the service says something at least every 5 s
 const SHORTEST = 500;
@@ -8,35 +8,35 @@ const POLL = 5_000;
 /** After this many failures in a row without a single message, the next way is tried. */
 const PATIENCE = 2;
 
-function socket(url, tell) {
+function socket(url, heed) {
   const address = new URL(url);
   address.protocol = address.protocol.replace("http", "ws");
   const opened = new WebSocket(address);
-  opened.onmessage = ({ data }) => tell.message(data);
-  opened.onclose = () => tell.end();
+  opened.onmessage = ({ data }) => heed.message(data);
+  opened.onclose = () => heed.end();
   return () => opened.close();
 }
 
-function events(url, tell) {
+function events(url, heed) {
   const opened = new EventSource(url);
-  const hear = ({ data }) => data && tell.message(data);
+  const hear = ({ data }) => data && heed.message(data);
   opened.onmessage = hear;
   for (const name of ["state", "change", "beat"]) opened.addEventListener(name, hear);
-  opened.onerror = () => tell.end();
+  opened.onerror = () => heed.end();
   return () => opened.close();
 }
 
-function polling(url, tell) {
+function polling(url, heed) {
   const over = new AbortController();
   const ask = async () => {
     const late = setTimeout(() => over.abort(), SILENCE);
     try {
       const answer = await fetch(url, { signal: over.signal, cache: "no-store" });
-      if (!answer.ok) return tell.end();
-      tell.message(await answer.text());
+      if (!answer.ok) return heed.end();
+      heed.message(await answer.text());
       timer = setTimeout(ask, POLL);
     } catch {
-      tell.end();
+      heed.end();
     } finally {
       clearTimeout(late);
     }
@@ -84,32 +84,32 @@ export function follow({ onState, onLink }) {
   let retry;
 
   function message(text) {
-    let told;
+    let news;
     try {
-      told = JSON.parse(text);
+      news = JSON.parse(text);
     } catch {
       return lose();
     }
-    if (told.type === "state") {
-      if (version !== null && told.version !== version) return location.reload();
-      version = told.version;
-      epoch = told.epoch;
-      live.state = told.state;
-    } else if (told.type === "change") {
-      if (told.seq <= sequence) return hear(told);
+    if (news.type === "state") {
+      if (version !== null && news.version !== version) return location.reload();
+      version = news.version;
+      epoch = news.epoch;
+      live.state = news.state;
+    } else if (news.type === "change") {
+      if (news.seq <= sequence) return hear(news);
       // Something was not heard: ask for it.
-      if (told.seq > sequence + 1) return lose();
-      for (const key of told.gone ?? []) delete live.state[key];
-      Object.assign(live.state, told.set);
-    } else if (told.type !== "beat") return;
-    if (told.type === "beat" && told.seq > sequence) return lose();
-    sequence = told.seq;
-    hear(told);
-    if (told.type !== "beat") onState(live);
+      if (news.seq > sequence + 1) return lose();
+      for (const key of news.gone ?? []) delete live.state[key];
+      Object.assign(live.state, news.set);
+    } else if (news.type !== "beat") return;
+    if (news.type === "beat" && news.seq > sequence) return lose();
+    sequence = news.seq;
+    hear(news);
+    if (news.type !== "beat") onState(live);
   }
 
-  function hear(told) {
-    at = told.at;
+  function hear(news) {
+    at = news.at;
     heardAt = performance.now();
     failures = 0;
     arm();

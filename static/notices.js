@@ -19,11 +19,11 @@ export class News {
       const status = part(state, id, "status");
       if (!status) continue;
       const before = this.#before.get(id) ?? {};
-      const tell = (text) => this.#news.push({ id, text, at: now });
-      if (isNumber(before.boot) && status.boot_at > before.boot + SAME_START) tell("gateway restarted");
+      const report = (text) => this.#news.push({ id, text, at: now });
+      if (isNumber(before.boot) && status.boot_at > before.boot + SAME_START) report("gateway restarted");
       if (before.firmware && status.firmware && before.firmware !== status.firmware)
-        tell(`firmware changed from ${before.firmware} to ${status.firmware}`);
-      if (isNumber(before.restarts) && status.restarts > before.restarts) tell("watching it was started anew");
+        report(`firmware changed from ${before.firmware} to ${status.firmware}`);
+      if (isNumber(before.restarts) && status.restarts > before.restarts) report("watching it was started anew");
       this.#before.set(id, {
         boot: status.boot_at ?? before.boot,
         firmware: status.firmware ?? before.firmware,

@@ -14,7 +14,7 @@ use crate::link::LinkError;
 use crate::link::knock::Knock;
 use crate::pause::Pause;
 
-/// A poll that is due sooner than this tells as much.
+/// A poll that is due sooner than this finds out as much.
 const SHORTEST: Duration = Duration::from_millis(200);
 /// Of an interval: a connection has failed before the next tick.
 const SHARE: f64 = 0.8;

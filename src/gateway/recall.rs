@@ -16,7 +16,7 @@ use crate::store::journal::{EntryId, Kind, Recorded};
 pub(super) const REACH: f64 = (Lease::LONGEST.as_secs() + 7_200) as f64;
 
 /// An order, as far as entries describe it.
-struct Told {
+struct Known {
     order: Order,
     at: f64,
     /// In seconds, and what was there before.
@@ -34,12 +34,12 @@ fn id(detail: &Value, key: &str) -> Option<OrderId> {
     OrderId::parse(detail[key].as_str()?)
 }
 
-impl Told {
+impl Known {
     fn of(recorded: &Recorded) -> Option<(OrderId, Self)> {
         let detail = &recorded.entry.detail;
         let kind = OrderKind::parse(detail["kind"].as_str()?)?;
         let former = Setpoint::of_value(&detail["former"]);
-        let told = Self {
+        let known = Self {
             order: Order::of_value(kind, &detail["value"])?,
             at: recorded.entry.at,
             lease: detail["lease"].as_u64().zip(former),
@@ -49,7 +49,7 @@ impl Told {
             has_ended: false,
             entry: recorded.id,
         };
-        Some((id(detail, "order")?, told))
+        Some((id(detail, "order")?, known))
     }
 
     fn takes_over(&mut self, recorded: &Recorded) {
@@ -84,32 +84,32 @@ impl Told {
 /// seconds.
 pub(super) fn left(entries: &[Recorded], now: f64) -> (Left, Vec<(OrderId, EntryId)>) {
     let mut order_of = Vec::new();
-    let mut told: HashMap<OrderId, Told> = HashMap::new();
+    let mut known: HashMap<OrderId, Known> = HashMap::new();
     for recorded in entries.iter().rev() {
         if recorded.entry.kind == Kind::Order {
-            if let Some((id, order)) = Told::of(recorded) {
+            if let Some((id, order)) = Known::of(recorded) {
                 order_of.push(id);
-                told.insert(id, order);
+                known.insert(id, order);
             }
-        } else if let Some(order) = id(&recorded.entry.detail, "order").and_then(|id| told.get_mut(&id)) {
+        } else if let Some(order) = id(&recorded.entry.detail, "order").and_then(|id| known.get_mut(&id)) {
             order.takes_over(recorded);
         }
     }
-    let unfinished: Vec<OrderId> = order_of.iter().copied().filter(|id| !told[id].is_final).collect();
-    let islanded = order_of.iter().rev().map(|id| &told[id]).find(|told| {
-        told.order.kind() == OrderKind::Islanding && told.outcome.as_deref() != Some("not_sent")
+    let unfinished: Vec<OrderId> = order_of.iter().copied().filter(|id| !known[id].is_final).collect();
+    let islanded = order_of.iter().rev().map(|id| &known[id]).find(|known| {
+        known.order.kind() == OrderKind::Islanding && known.outcome.as_deref() != Some("not_sent")
     });
     let left = Left {
-        islanded: islanded.map(|told| told.age(now)),
-        leases: order_of.iter().filter_map(|id| lease(*id, &order_of, &told, now)).collect(),
-        unfinished: unfinished.iter().map(|id| (*id, told[id].order.clone())).collect(),
+        islanded: islanded.map(|known| known.age(now)),
+        leases: order_of.iter().filter_map(|id| lease(*id, &order_of, &known, now)).collect(),
+        unfinished: unfinished.iter().map(|id| (*id, known[id].order.clone())).collect(),
     };
-    (left, unfinished.iter().map(|id| (*id, told[id].entry)).collect())
+    (left, unfinished.iter().map(|id| (*id, known[id].entry)).collect())
 }
 
 /// The lease of `id`, if it has not ended.
-fn lease(id: OrderId, order_of: &[OrderId], told: &HashMap<OrderId, Told>, now: f64) -> Option<LeftLease> {
-    let order = &told[&id];
+fn lease(id: OrderId, order_of: &[OrderId], known: &HashMap<OrderId, Known>, now: f64) -> Option<LeftLease> {
+    let order = &known[&id];
     let (seconds, former) = order.lease?;
     if order.has_ended || order.surely_did_nothing() {
         return None;
@@ -117,13 +117,13 @@ fn lease(id: OrderId, order_of: &[OrderId], told: &HashMap<OrderId, Told>, now: 
     let mut leased = order.order.setpoint()?;
     // What later orders have set is theirs.
     let place = order_of.iter().position(|other| *other == id)?;
-    let later = order_of[place + 1..].iter().map(|id| &told[id]);
+    let later = order_of[place + 1..].iter().map(|id| &known[id]);
     for other in later.filter(|other| other.restores != Some(id) && !other.surely_did_nothing()) {
         leased = other.order.setpoint().map_or(leased, |set| leased.without(&set));
     }
     let restoring: Vec<OrderId> =
-        order_of.iter().copied().filter(|other| told[other].restores == Some(id)).collect();
-    let by = restoring.last().copied().filter(|by| !told[by].is_final);
+        order_of.iter().copied().filter(|other| known[other].restores == Some(id)).collect();
+    let by = restoring.last().copied().filter(|by| !known[by].is_final);
     (!leased.is_empty()).then(|| LeftLease {
         order: id,
         leased,

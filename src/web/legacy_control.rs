@@ -199,7 +199,7 @@ fn json_answer(kind: OrderKind, seen: &Seen) -> HttpResponse {
     response
 }
 
-/// Tells when to come back, where somebody knows.
+/// Says when to come back, where that is known.
 fn mark(response: &mut HttpResponse, seen: &Seen) {
     if let Some(wait) = seen.retry_after {
         let seconds = (wait.as_secs() + 1).into();

@@ -216,7 +216,7 @@ fn reading(route: &Route) -> Value {
     }
     for (status, description) in route.also {
         let content = match (status, &route.answer) {
-            // How the service is, is told in the same shape when it is not well.
+            // A service that is not well answers in the same shape.
             (503, Answer::Service(_)) => json!({ "application/json": { "schema": schema(route) } }),
             _ => json!({ "application/json": { "schema": named("Error") } }),
         };

@@ -95,11 +95,11 @@ export function energy() {
     draw(canvas, series, { size, slot, count, steps, shown, pointed, now: context.now });
     let known = 0;
     for (let back = 0; back < count; back += 1) if (LINES.some((line) => !Number.isNaN(series.at(line, slot - back)))) known += 1;
-    say(readout, pointed === null ? `${known < count - 2 ? `${Math.round((known * STEP) / 60)} min so far, seen by this browser` : "Seen by this browser"}` : told(series, slot - Math.round((1 - pointed) * count)));
+    say(readout, pointed === null ? `${known < count - 2 ? `${Math.round((known * STEP) / 60)} min so far, seen by this browser` : "Seen by this browser"}` : inWords(series, slot - Math.round((1 - pointed) * count)));
     mark(canvas, "aria-label", `Course of the last ${RANGES.find(([, seconds]) => seconds === range)[0]}`);
   }
 
-  function told(series, slot) {
+  function inWords(series, slot) {
     const values = LINES.filter((line) => shown.has(line)).map((line) => {
       const value = series.at(line, slot);
       const text = Number.isNaN(value) ? UNKNOWN : line === "soe" ? percent(value) : line === "battery" || line === "grid" ? signed(value) : power(value);
