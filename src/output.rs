@@ -8,6 +8,7 @@ use actix_web::web::ServiceConfig;
 use futures_util::future::{LocalBoxFuture, ready};
 
 use crate::board::Board;
+use crate::connections::Connections;
 use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
@@ -28,6 +29,8 @@ pub struct Surroundings {
     pub accounts: Accounts,
     /// Who may do what.
     pub control: Arc<Control>,
+    /// What clients are connected by.
+    pub connections: Arc<Connections>,
     /// Makes pauses and names differ between runs.
     pub seed: u64,
     /// A client that takes nothing for this long is disconnected.

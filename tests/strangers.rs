@@ -200,6 +200,41 @@ async fn one_address_has_its_share_of_the_connections() {
     .unwrap();
 }
 
+/// What `/metrics` says of connections: open, refused, overdue.
+async fn counted(app: &Outputs) -> [u64; 3] {
+    let page = String::from_utf8(app.get("/metrics").await.body.to_vec()).unwrap();
+    ["", "_refused_total", "_overdue_total"].map(|what| {
+        let name = format!("powerwall_server_connections{what} ");
+        let value = page.lines().find_map(|line| line.strip_prefix(name.as_str()));
+        value.unwrap_or_else(|| panic!("no {name}in {page}")).parse().unwrap()
+    })
+}
+
+#[actix_web::test]
+async fn connections_that_are_refused_or_take_too_long_are_counted() {
+    let app = outputs(http(), Limits { per_client: 3, ..short() }).await;
+    // From this address comes the question for the page as well.
+    let before = counted(&app).await;
+    assert_eq!((before[1], before[2]), (0, 0));
+
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut stream = from(2, app.addr).await;
+        stream.write_all(b"GET /soe HT").await.unwrap();
+        held.push(stream);
+    }
+    assert_ne!(answer(&mut from(2, app.addr).await, "/livez").await, "HTTP/1.1 200 OK");
+    assert_eq!(counted(&app).await[1], 1);
+
+    timeout(PATIENCE, async {
+        while counted(&app).await[2] != 3 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("three connections took too long");
+}
+
 #[actix_web::test]
 async fn a_trusted_proxy_has_more_than_a_share() {
     let limits = Limits { per_client: 2, kept: 0, ..Limits::default() };

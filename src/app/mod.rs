@@ -115,7 +115,10 @@ impl Service {
         let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
         let memories = Memories::default();
         let control = Arc::new(Control::new(settings.access.clone(), journal.clone()));
+        let trusted = settings.http.trusted_proxies.clone();
+        let connections = Arc::new(Connections::new(limits, trusted, default_gateway()));
         let surroundings = Surroundings {
+            connections: connections.clone(),
             accounts: memories.accounts.clone(),
             frames: Arc::new(Frames::new(directory.clone())),
             broker: Arc::new(Board::new(settings.mqtt.initial_status())),
@@ -131,8 +134,6 @@ impl Service {
             let app = App::new().wrap_fn(web::front);
             routes.iter().fold(app, |app, routes| app.configure(|config| routes(config)))
         };
-        let trusted = settings.http.trusted_proxies.clone();
-        let connections = Arc::new(Connections::new(limits, trusted, default_gateway()));
         let server = listen::serve(app, listener, tls, connections.clone())?;
 
         let gateways = Arbiter::new();

@@ -28,6 +28,17 @@ pub enum Full {
     Service,
 }
 
+/// What is counted of connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionCounts {
+    /// Open now.
+    pub open: usize,
+    /// Cut because they took too long.
+    pub overdue: u64,
+    /// Turned away because there was no place.
+    pub refused: u64,
+}
+
 /// All connections of the service.
 #[derive(Debug)]
 pub struct Connections {
@@ -104,14 +115,12 @@ impl Connections {
         self.register().all.len()
     }
 
-    /// How many were cut because they took too long.
-    pub fn cut(&self) -> u64 {
-        self.cut.load(Relaxed)
-    }
-
-    /// How many found no place.
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Relaxed)
+    pub fn counts(&self) -> ConnectionCounts {
+        ConnectionCounts {
+            open: self.count(),
+            overdue: self.cut.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+        }
     }
 
     /// A place for a connection from `peer` to `local`.
@@ -144,11 +153,10 @@ impl Connections {
         }
         *register.by_client.entry(client).or_default() += 1;
         let connection = register.enter(Connection::new(client, self.ticks.clone(), None));
-        let is_noticed = register.is_gateway_noticed;
-        let is_house = !is_noticed && self.gateway == Some(peer.to_canonical()) && self.is_many(held + 1);
-        register.is_gateway_noticed |= is_house;
+        let may_be_house = self.gateway == Some(peer.to_canonical()) && !self.trusted.contains(peer);
+        let is_noticed = may_be_house && self.is_many(held + 1) && register.notice_gateway();
         drop(register);
-        if is_house && !self.trusted.contains(peer) {
+        if is_noticed {
             notice_house(client, held + 1, self.limits.per_client);
         }
         Ok(Place { connection, is_kept: false, all: self.clone() })
@@ -229,6 +237,11 @@ impl Register {
         }
     }
 
+    /// Whether this is the first time.
+    fn notice_gateway(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_gateway_noticed, true)
+    }
+
     fn may_complain(&mut self) -> bool {
         let now = Instant::now();
         let may = self.complained.is_none_or(|last| now.saturating_duration_since(last) >= LINE_EVERY);
@@ -306,7 +319,7 @@ mod tests {
             .map(|peer| admit(&connections, peer).unwrap())
             .into();
         assert_eq!(admit(&connections, "fd00::5").unwrap_err(), Full::Client, "one host may use a whole /64");
-        assert_eq!(connections.refused(), 3);
+        assert_eq!(connections.counts(), ConnectionCounts { open: 5, overdue: 0, refused: 3 });
     }
 
     #[test]
@@ -358,6 +371,14 @@ mod tests {
         assert!(!connections.register().is_gateway_noticed);
         let _house = several(&connections, "172.17.0.1", 2);
         assert!(connections.register().is_gateway_noticed);
+        assert!(!connections.register().notice_gateway(), "once");
+    }
+
+    #[test]
+    fn a_trusted_proxy_that_is_the_gateway_is_not_noticed() {
+        let connections = connections("172.17.0.1");
+        let _house = several(&connections, "172.17.0.1", 4);
+        assert!(!connections.register().is_gateway_noticed);
     }
 
     #[tokio::test(start_paused = true)]
@@ -372,7 +393,7 @@ mod tests {
         let took = start.elapsed();
         assert!(took >= LIMITS.idle && took <= LIMITS.idle + 4 * TICK, "{took:?}");
         tokio::time::sleep(LIMITS.idle).await;
-        assert_eq!(connections.cut(), 1, "once");
+        assert_eq!(connections.counts().overdue, 1, "once");
         watching.abort();
     }
 }

@@ -13,7 +13,7 @@ mod stream;
 
 use std::time::Duration;
 
-pub use admission::{Connections, Full, Place};
+pub use admission::{ConnectionCounts, Connections, Full, Place};
 pub use connection::{Connection, Handling, Lengthy};
 pub use network::default_gateway;
 pub use stream::{Watched, Wire};

@@ -2,6 +2,7 @@
 
 use super::exposition::Exposition;
 use crate::audience::{AudienceCounts, Cut, NoPlace};
+use crate::connections::ConnectionCounts;
 use crate::link::tesla::account::Usage;
 
 /// What the service counts of itself.
@@ -16,6 +17,7 @@ pub struct ServiceFigures {
     /// Memory in use; `None` where the system does not say.
     pub resident_bytes: Option<u64>,
     pub audience: AudienceCounts,
+    pub connections: ConnectionCounts,
     /// Clients that were disconnected because they did not take their answer.
     pub cuts: u64,
     /// What Tesla's cloud was asked, by account.
@@ -31,6 +33,7 @@ pub(super) fn put(page: &mut Exposition, service: &ServiceFigures) {
     }
     page.counter("powerwall_server_error_responses_total", "Answers with a status of 400 or more.")
         .sample(&[], service.errors as f64);
+    put_connections(page, &service.connections);
     let audience = &service.audience;
     page.gauge("powerwall_server_websocket_clients", "Clients that listen by WebSocket.")
         .sample(&[], audience.clients as f64);
@@ -72,6 +75,22 @@ pub(super) fn put(page: &mut Exposition, service: &ServiceFigures) {
         .sample(&[], service.started_at);
     page.gauge("process_resident_memory_bytes", "Memory in use.")
         .sample(&[], service.resident_bytes.map(|bytes| bytes as f64));
+}
+
+fn put_connections(page: &mut Exposition, connections: &ConnectionCounts) {
+    page.gauge("powerwall_server_connections", "Connections of clients that are open.")
+        .sample(&[], connections.open as f64);
+    page.counter(
+        "powerwall_server_connections_refused_total",
+        "Connections for which there was no place: those of the client's address, or all, were taken.",
+    )
+    .sample(&[], connections.refused as f64);
+    page.counter(
+        "powerwall_server_connections_overdue_total",
+        "Connections that were closed because a request, the client's taking of an answer, or nothing at all \
+         took too long.",
+    )
+    .sample(&[], connections.overdue as f64);
 }
 
 fn put_tesla(page: &mut Exposition, accounts: &[Usage]) {

@@ -42,8 +42,9 @@ use log::warn;
 use tokio::time::Instant;
 
 use crate::board::Board;
-use crate::client::Client;
+use crate::client::{Client, TrustedProxies};
 use crate::clock::unix_time;
+use crate::connections::{Connections, Limits};
 use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
@@ -74,6 +75,8 @@ pub struct State {
     pub accounts: Accounts,
     /// Who may do what.
     pub control: Arc<Control>,
+    /// What is counted of the connections that requests come over.
+    pub connections: Arc<Connections>,
     /// For the uptime.
     started: Instant,
     /// Unix seconds, for people.
@@ -109,6 +112,7 @@ impl State {
             mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
             accounts: Accounts::default(),
             control: Arc::new(Control::new(Access::default(), Journal::in_memory())),
+            connections: Arc::new(Connections::new(Limits::default(), TrustedProxies::default(), None)),
             started: Instant::now(),
             started_at,
             counters: Counters::new(started_at),
@@ -129,11 +133,12 @@ struct Web {
 
 /// Starts the output.
 pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output> {
-    let Surroundings { directory, frames, broker, control, accounts, .. } = surroundings;
+    let Surroundings { directory, frames, broker, control, accounts, connections, .. } = surroundings;
     let state =
         State::new(directory.clone(), frames.clone(), settings.http.clone(), settings.polling.clone());
     let (mqtt, control, accounts) = (broker.clone(), control.clone(), accounts.clone());
-    Box::new(Web { state: Data::new(State { mqtt, control, accounts, ..state }) })
+    let connections = connections.clone();
+    Box::new(Web { state: Data::new(State { mqtt, control, accounts, connections, ..state }) })
 }
 
 impl Output for Web {

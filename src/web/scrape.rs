@@ -22,6 +22,7 @@ pub(super) fn metrics(state: Data<State>, request: HttpRequest) -> Later {
         errors: state.counters.errors(),
         resident_bytes: resident_kilobytes().map(|kilobytes| kilobytes << 10),
         audience: state.frames.audience.counts(),
+        connections: state.connections.counts(),
         cuts: state.counters.cuts(),
         tesla: state.accounts.usage(),
     };

@@ -240,6 +240,8 @@ impl Outputs {
         let sessions = Arc::new(Sessions::new(limits.stall));
         let feed = Arc::new(Feed::new(1));
         let mut state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
+        let connections = Arc::new(Connections::new(limits, trusted, None));
+        state.connections = connections.clone();
         state.control = Arc::new(Control::new(access, Journal::in_memory()));
         let state = Data::new(state);
         let live = Data::new(Live {
@@ -258,7 +260,6 @@ impl Outputs {
                 .configure(|config| live::configure(config, &http.base_path))
                 .configure(|config| web::configure(config, &http.base_path))
         };
-        let connections = Arc::new(Connections::new(limits, trusted, None));
         actix_web::rt::spawn(connections.clone().watch());
         let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let addr = listener.local_addr().unwrap();

@@ -23,7 +23,7 @@ const ROUND: Duration = SECOND;
 /// A poll with a login and all that it may need takes less.
 const FIRST_POLL: Duration = Duration::from_secs(6);
 /// A first poll may take so many exchanges.
-pub const EXCHANGES: u32 = 3;
+const EXCHANGES: u32 = 3;
 /// Timers have a grain of a millisecond; some are armed one after the other.
 pub const GRAIN: Duration = Duration::from_millis(20);
 /// Beside polls, in any minute: the slow questions and the repetitions after failures …
@@ -124,6 +124,14 @@ pub struct Conduct {
     healthy_polls: u32,
 }
 
+/// A poll may take so many exchanges, each as long as one may take: with two links, those of both.
+pub fn exchanges(way: Way) -> u32 {
+    match way {
+        Way::Standby { .. } => 2 * EXCHANGES,
+        _ => EXCHANGES,
+    }
+}
+
 fn pause(pauses: &[u32], failures: u32) -> Duration {
     SECOND * pauses[(failures as usize).min(pauses.len() - 1)]
 }
@@ -141,6 +149,7 @@ impl Conduct {
                 Way::Tedapi(_) => EXTRA_REQUESTS,
                 Way::Local(_) => EXTRA_CUSTOMER_REQUESTS,
                 Way::Bearer | Way::V1r | Way::Pair => EXTRA_REQUESTS_OF_MANY,
+                Way::Standby { .. } => EXTRA_CUSTOMER_REQUESTS + EXTRA_REQUESTS_OF_MANY,
             },
             in_flight: 0,
             quiet_until: None,
@@ -190,7 +199,7 @@ impl Conduct {
         if role == Role::Login {
             self.login_begins(now)?;
         }
-        if role == Role::Meters && !matches!(self.way, Way::Local(_)) {
+        if role == Role::Meters && !self.way.polls_customer() {
             self.energies_begin(now)?;
         }
         while self.recent.front().is_some_and(|at| now - *at > 60 * SECOND) {
@@ -260,7 +269,7 @@ impl Conduct {
 
     /// Whether a request goes to an interface that is beside the one that polls use.
     fn is_of_customer(&self, role: Role) -> bool {
-        !matches!(self.way, Way::Local(_)) && matches!(role, Role::Meters | Role::Login)
+        !self.way.polls_customer() && matches!(role, Role::Meters | Role::Login)
     }
 
     fn login_begins(&mut self, now: Instant) -> Result<(), String> {
@@ -283,7 +292,7 @@ impl Conduct {
     /// `outcome` is `None` if the client went away.
     pub fn request_ends(&mut self, door: Door, role: Role, outcome: Option<&LinkError>, now: Instant) {
         self.in_flight -= 1;
-        if role == Role::Meters && !matches!(self.way, Way::Local(_)) {
+        if role == Role::Meters && !self.way.polls_customer() {
             self.energies_end(outcome, now);
         }
         match outcome {
@@ -291,6 +300,8 @@ impl Conduct {
                 let until = now + silence(*retry_after);
                 match self.is_of_customer(role) {
                     true => self.energies_from = Some((until, "a cool-down")),
+                    // Links that stand in for each other lead to one machine.
+                    false if matches!(self.way, Way::Standby { .. }) => self.quiet_doors = [Some(until); 2],
                     false => self.quiet_doors[door as usize] = Some(until),
                 }
             }
@@ -314,7 +325,7 @@ impl Conduct {
         match self.way {
             Way::Tedapi(_) => matches!(role, Role::Din | Role::Status | Role::Controller),
             Way::Local(_) => role == Role::Login,
-            Way::Bearer | Way::V1r | Way::Pair => false,
+            Way::Bearer | Way::V1r | Way::Pair | Way::Standby { .. } => false,
         }
     }
 
@@ -360,7 +371,7 @@ impl Conduct {
     /// Somebody has been waiting for too long.
     pub fn check(&self, timeout: Duration, now: Instant) -> Result<(), String> {
         match self.polling_since {
-            Some(since) if now > since + timeout * EXCHANGES + GRAIN => {
+            Some(since) if now > since + timeout * exchanges(self.way) + GRAIN => {
                 Err(format!("a poll has been under way for {:?}", now - since))
             }
             None => {
@@ -374,7 +385,7 @@ impl Conduct {
     /// While a gateway may be away, a bare connection is tried at every tick. Of two, both may want to be
     /// left alone.
     fn is_looked_for(&self, now: Instant) -> Result<(), String> {
-        let Some(since) = self.may_be_away.filter(|_| self.way != Way::Pair) else { return Ok(()) };
+        let Some(since) = self.may_be_away.filter(|_| !self.way.has_two_doors()) else { return Ok(()) };
         match now > since + self.interval * 2 + GRAIN {
             true => Err(format!("nobody has tried a connection for {:?}", now - since)),
             false => Ok(()),
@@ -394,7 +405,7 @@ impl Conduct {
                 self.next_poll = Window { earliest: now, latest };
             }
             Ended::Failed(error) => {
-                if self.way == Way::Pair && self.requests_of_poll == 0 {
+                if self.way.has_two_doors() && self.requests_of_poll == 0 {
                     // Both ways want to be left alone: what is promised counts from when one is asked.
                     self.healthy_polls = 0;
                 }

@@ -74,6 +74,12 @@ pub enum Defect {
     TriesConnectionsAtWill,
     /// One that is accepted is taken for one that is not.
     MissesTheReturn,
+    /// Where one link of several fails, no other one is asked.
+    NeverFailsOver,
+    /// A link that has failed is not used again while there is another one.
+    NeverFailsBack,
+    /// One link does not know that the machine wants to be left alone over another one.
+    KeepsSilenceToItself,
 }
 
 pub struct DefectiveTransport<T> {
@@ -195,6 +201,10 @@ impl DefectiveLink {
 impl Link for DefectiveLink {
     fn kind(&self) -> LinkKind {
         self.inner.kind()
+    }
+
+    fn patience(&self, exchange: Duration) -> Duration {
+        self.inner.patience(exchange)
     }
 
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn Answers>, LinkError>> {

@@ -20,6 +20,7 @@ mod orders;
 mod pair;
 mod run;
 mod signed;
+mod standby;
 mod wire;
 mod witness;
 mod world;
@@ -129,6 +130,8 @@ fn whatever_goes_wrong_every_gateway_is_treated_gently_shown_honestly_and_fresh_
             "a check says nothing of the LAN",
             "nobody there",
             "connection accepted",
+            "another link takes over",
+            "failback",
         ];
         for kind in kinds {
             assert!(seen.get(kind).is_some_and(|count| *count > 100), "{kind} was hardly seen: {seen:?}");
@@ -203,4 +206,7 @@ fn the_harness_reports_every_defect_that_is_put_in() {
     assert_found(Defect::NeverTriesConnections, "nobody has tried a connection");
     assert_found(Defect::TriesConnectionsAtWill, "bare connections within a minute");
     assert_found(Defect::MissesTheReturn, "after it returned it is still");
+    assert_found(Defect::NeverFailsOver, "works and does not carry on");
+    assert_found(Defect::NeverFailsBack, "works again and is not used");
+    assert_found(Defect::KeepsSilenceToItself, "wants to be left alone");
 }

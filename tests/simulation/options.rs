@@ -70,7 +70,7 @@ impl Spell {
     /// Whether polls of a gateway that is reached this way notice it.
     pub fn touches_polls(&self, way: Way) -> bool {
         let of_energies = match way {
-            Way::Local(_) => false,
+            Way::Local(_) | Way::Standby { .. } => false,
             Way::Tedapi(_) => matches!(self.role, Some(Role::Meters | Role::Login)),
             Way::Bearer | Way::V1r | Way::Pair => self.role == Some(Role::Meters),
         };
@@ -127,11 +127,25 @@ pub enum Way {
     V1r,
     /// V1r with Wi-Fi beside it.
     Pair,
+    /// The customer API over the LAN and TEDAPI over Wi-Fi, as links that stand in for each other.
+    Standby {
+        local_first: bool,
+    },
 }
 
 impl Way {
     pub fn is_signed(self) -> bool {
         matches!(self, Self::V1r | Self::Pair)
+    }
+
+    /// Whether polls may go over the customer API.
+    pub fn polls_customer(self) -> bool {
+        matches!(self, Self::Local(_) | Self::Standby { .. })
+    }
+
+    /// Whether there are two addresses, so that trouble at one is no trouble of the gateway.
+    pub fn has_two_doors(self) -> bool {
+        matches!(self, Self::Pair | Self::Standby { .. })
     }
 }
 
@@ -225,16 +239,18 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
             Way::V1r,
             Way::Pair,
             Way::Pair,
+            Way::Standby { local_first: true },
+            Way::Standby { local_first: false },
         ],
     );
     let kind = match way {
-        Way::Tedapi(_) | Way::Local(_) => {
+        Way::Tedapi(_) | Way::Local(_) | Way::Standby { .. } => {
             pick(rng, &[SiteKind::Powerwall2, SiteKind::Powerwall3, SiteKind::Inverter])
         }
         Way::Bearer => SiteKind::Inverter,
         Way::V1r | Way::Pair => pick(rng, &[SiteKind::Powerwall2, SiteKind::Powerwall3]),
     };
-    let energies = !matches!(way, Way::Local(_)) && rng.random_bool(0.5);
+    let energies = !way.polls_customer() && rng.random_bool(0.5);
     let roles: &[Role] = match way {
         Way::Tedapi(_) if !energies => {
             &[Role::Config, Role::Components, Role::SystemInfo, Role::Controller, Role::Status, Role::Din]
@@ -251,6 +267,17 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
             Role::Order,
         ],
         Way::Local(_) => &[Role::Login, Role::Meters, Role::Customer, Role::Order],
+        Way::Standby { .. } => &[
+            Role::Config,
+            Role::Components,
+            Role::Controller,
+            Role::Status,
+            Role::Din,
+            Role::Login,
+            Role::Meters,
+            Role::Customer,
+            Role::Order,
+        ],
     };
     let latency = pick(rng, &[5..6, 20..200, 200..900]);
     let mut spells = Vec::new();
@@ -272,13 +299,15 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
         let from = Duration::from_secs(at) + random_seconds(rng, 0, 1);
         let door = match (way, trouble) {
             (_, Trouble::Reboot { .. }) => None,
-            (Way::Pair, _) => pick(rng, &[None, Some(Door::Lan), Some(Door::Lan), Some(Door::Wifi)]),
+            (Way::Pair | Way::Standby { .. }, _) => {
+                pick(rng, &[None, Some(Door::Lan), Some(Door::Lan), Some(Door::Wifi)])
+            }
             _ => None,
         };
         spells.push(Spell { from, until: from + lasts, role, door, trouble });
         let rest = match way {
             // While one of two ways rests, it is in for the next trouble.
-            Way::Pair => pick(rng, &[1, 1, 10, 120, 900]),
+            Way::Pair | Way::Standby { .. } => pick(rng, &[1, 1, 10, 120, 900]),
             _ => pick(rng, &[10, 120, 900, 900, 2400]),
         };
         at += lasts.as_secs() + 2 + rng.random_range(0..rest);

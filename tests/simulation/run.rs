@@ -18,6 +18,7 @@ use powerwall_server::link::local::LocalLink;
 use powerwall_server::link::login::{Customer, Login};
 use powerwall_server::link::memory::{Memories, Memory};
 use powerwall_server::link::pair::Pair;
+use powerwall_server::link::standby::Standby;
 use powerwall_server::link::tedapi::TedapiLink;
 use powerwall_server::link::tedapi::bearer::BearerTransport;
 use powerwall_server::link::tedapi::channel::{Channel, FrameChannel};
@@ -27,7 +28,7 @@ use powerwall_server::link::v1r::SignedChannel;
 use powerwall_server::link::{Link, LinkError};
 use powerwall_server::model::{Adjustments, Aggregate, GatewayFacts, LinkKind};
 use powerwall_server::settings::{
-    CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, PollingSettings, QuerySet, Secret,
+    AuthMode, CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, PollingSettings, QuerySet, Secret,
 };
 use powerwall_server::supervisor::{Configure, LinkFactory, Supervisor};
 use tokio::task::LocalSet;
@@ -39,6 +40,7 @@ use crate::options::{Door, Event, Options, SECOND, SitePlan, Way};
 use crate::orders;
 use crate::pair::{Place, Watched, Ways};
 use crate::signed::WeakKey;
+use crate::standby::{Member, Members, defective};
 use crate::wire::Wire;
 use crate::witness::{LOOK, Listener, Witness};
 use crate::world::{Happened, WatchedLink, World};
@@ -105,6 +107,18 @@ fn link(
     let wire = |door| DefectiveTransport { inner: Wire::new(world.clone(), leads_to, door, limit), defect };
     let customer = || Login::customer(&Secret::new("ATED1"), None, memory.clone());
     let plan = &world.options.sites[leads_to];
+    let local = |auth_mode| {
+        let access = LocalConfig {
+            host: "192.168.91.1".into(),
+            port: 443,
+            email: "owner@example.com".into(),
+            password: Secret::new("ATED1"),
+            auth_mode,
+            timezone: "America/Los_Angeles".into(),
+            certificate: CertificatePolicy::Off,
+        };
+        Box::new(LocalLink::over("home", wire(Door::Lan), &access, memory.clone()))
+    };
     let link: Box<dyn Link> = match plan.way {
         Way::Tedapi(set) => {
             let transport = WithCustomer { inner: wire(Door::Wifi), login: plan.energies.then(customer) };
@@ -132,17 +146,21 @@ fn link(
             let pair = watched(pair, Place::Pair(defect), &ways, world, leads_to);
             tedapi(pair, QuerySet::V2024_06, plan)
         }
-        Way::Local(auth_mode) => {
-            let access = LocalConfig {
-                host: "192.168.91.1".into(),
-                port: 443,
-                email: "owner@example.com".into(),
-                password: Secret::new("ATED1"),
-                auth_mode,
-                timezone: "America/Los_Angeles".into(),
-                certificate: CertificatePolicy::Off,
-            };
-            Box::new(LocalLink::over("home", wire(Door::Lan), &access, memory.clone()))
+        Way::Local(auth_mode) => local(auth_mode),
+        Way::Standby { local_first } => {
+            let lan = Box::new(Careful::new(local(AuthMode::Cookie), memory.clone()));
+            let wifi = FrameChannel::new(wire(Door::Wifi), LinkKind::Tedapi);
+            let wifi = tedapi(wifi, QuerySet::V2024_06, plan);
+            let wifi = Box::new(Careful::new(wifi, Memory::new("", None)));
+            let mut members: Vec<Box<dyn Link>> = vec![
+                Member::boxed(lan, Door::Lan, world, leads_to),
+                Member::boxed(wifi, Door::Wifi, world, leads_to),
+            ];
+            if !local_first {
+                members.reverse();
+            }
+            world.site(leads_to).members = Members::new(local_first);
+            return Box::new(Standby::new("home", defective(members, defect), limit));
         }
     };
     Box::new(Careful::new(link, memory))

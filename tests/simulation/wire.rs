@@ -281,7 +281,7 @@ impl Exchange for Wire {
                 self.world.demand(self.site, kept);
             }
             let answer = |answers: &mut Answers, stamp, whole| match way {
-                Way::Local(_) => answers.customer(&call, stamp),
+                Way::Local(_) | Way::Standby { .. } => answers.customer(&call, stamp),
                 _ => answers.call(&call, way, arrived, stamp, whole),
             };
             let outcome = self.carry(role, &call.path, answer).await;

@@ -141,6 +141,10 @@ impl Witness {
             self.world.demand(site, kept);
             let kept = self.world.site(site).orders.check(must_be_fresh, now);
             self.world.demand(site, kept);
+            let (well, period) =
+                (self.world.well_for(site), self.world.options.interval * 4 + timeouts[site] * 8);
+            let kept = self.world.site(site).members.is_where_it_should_be(well, period, now);
+            self.world.demand(site, kept);
             let freshness = snapshot.freshness(now);
             let class = match freshness {
                 Freshness::Live => 0,

@@ -20,6 +20,7 @@ use crate::answers::Answers;
 use crate::conduct::{Conduct, Ended};
 use crate::options::{Door, Options, Spell, Trouble, Way};
 use crate::orders::Ledger;
+use crate::standby::Members;
 
 /// How many of the last events a report shows.
 const TAIL: usize = 60;
@@ -62,6 +63,8 @@ pub struct Site {
     pub rng: StdRng,
     pub conduct: Conduct,
     pub orders: Ledger,
+    /// Of a gateway with links that stand in for each other.
+    pub members: Members,
     /// How many of its restarts have happened.
     restarts: usize,
 }
@@ -86,6 +89,7 @@ impl World {
                 rng: StdRng::seed_from_u64(options.seed.wrapping_mul(31) + index as u64),
                 conduct: Conduct::new(options.interval, plan.way, started),
                 orders: Ledger::default(),
+                members: Members::default(),
                 restarts: 0,
             })
         });
@@ -188,11 +192,18 @@ impl World {
         spells.any(|spell| spell.touches_polls(plan.way) && spell.from <= now && now < spell.until)
     }
 
+    /// For how long nothing at all has been wrong.
+    pub fn well_for(&self, site: usize) -> Duration {
+        let now = self.since();
+        let begun = self.options.sites[site].spells.iter().filter(|spell| spell.from <= now);
+        begun.map(|spell| spell.until).max().map_or(now, |until| now.saturating_sub(until))
+    }
+
     /// Since when a gateway with one way is back that was not there at all, if nothing has been wrong since.
     pub fn back_since(&self, site: usize) -> Option<Duration> {
         let (now, plan) = (self.since(), &self.options.sites[site]);
         let last = plan.spells.iter().rfind(|spell| spell.from <= now)?;
-        let was_away = last.trouble == Trouble::Unreachable && plan.way != Way::Pair;
+        let was_away = last.trouble == Trouble::Unreachable && !plan.way.has_two_doors();
         (was_away && last.until <= now).then_some(last.until)
     }
 
@@ -289,6 +300,10 @@ impl Link for WatchedLink {
         self.inner.kind()
     }
 
+    fn patience(&self, exchange: Duration) -> Duration {
+        self.inner.patience(exchange)
+    }
+
     fn poll(&mut self) -> LocalBoxFuture<'_, Result<Arc<dyn model::Answers>, LinkError>> {
         Box::pin(async {
             let now = Instant::now();
@@ -302,10 +317,15 @@ impl Link for WatchedLink {
                 kept
             };
             self.world.demand(self.site, kept);
+            self.world.site(self.site).members.poll_begins();
             let link = (&self.world, self.site, self.limit);
-            let exchanges = crate::conduct::EXCHANGES;
+            let exchanges = crate::conduct::exchanges(self.world.options.sites[self.site].way);
             let mut watch = Watch { link, is_poll: true, exchanges, began: now, ended: false };
             let outcome = self.inner.poll().await;
+            if let (Way::Standby { .. }, Err(error)) = (self.world.options.sites[self.site].way, &outcome) {
+                let kept = self.world.site(self.site).members.judge(error);
+                self.world.demand(self.site, kept);
+            }
             watch.end(match &outcome {
                 Ok(source) if Telemetry::new(source.clone(), Adjustments::default()).is_meaningful() => {
                     Ended::Good
