@@ -74,13 +74,13 @@ pub fn pieces(render: impl Render) -> impl Stream<Item = Result<Bytes, Unfinishe
     stream::try_unfold(Some(render), |render| async {
         let Some(mut render) = render else { return Ok(None) };
         let piece = in_turn(move || {
-            let mut out = BytesMut::with_capacity(PIECE);
-            while out.len() < PIECE {
-                if !render.part(&mut out) {
-                    return (out.freeze(), None);
-                }
+            let mut out = BytesMut::with_capacity(2 * PIECE);
+            let mut is_more = true;
+            while is_more && out.len() < PIECE {
+                is_more = render.part(&mut out);
             }
-            (out.freeze(), Some(render))
+            // A client that does not read keeps its piece for long: none of the room that `out` grew by.
+            (Bytes::copy_from_slice(&out), is_more.then_some(render))
         });
         piece.await.map(Some)
     })
