@@ -45,7 +45,10 @@ pub(super) fn data(telemetry: &Telemetry) -> Bytes {
         "time_remaining": readings.time_remaining,
         "system_status": documents.system_status,
         "fan_speeds": documents.fans,
-        "networks": null,
+        "networks": match documents.networks {
+            Value::Null => Value::Null,
+            ref reported => super::customer::networks(reported),
+        },
         "powerwalls": null,
         "meters": null,
         "solars": null,
@@ -182,7 +185,8 @@ pub fn around(sum: &Aggregate, at: Moment, zeros: bool) -> (Bytes, Bytes) {
         "missing": sum.missing,
     });
     if zeros {
-        [&mut head, &mut tail].map(with_zeros);
+        with_zeros(&mut head);
+        with_zeros(&mut tail);
     }
     let mut head = serde_json::to_vec(&head).unwrap_or_default();
     head.truncate(head.len().saturating_sub(b"}}".len()));
