@@ -159,8 +159,8 @@ pub fn with_zeros(sum: &mut Value) {
     unknown.for_each(|(_, value)| *value = 0.into());
 }
 
-/// The sum over all gateways: what stands before and behind the statuses of those that are in it or known; with
-/// `zeros` as clients that cannot read null had it.
+/// The sum over all gateways: what stands before and behind the statuses of those that are in it or known;
+/// with `zeros` as clients that cannot read null had it.
 pub fn around(sum: &Aggregate, at: Moment, zeros: bool) -> (Bytes, Bytes) {
     let mut head = json!({
         "total_battery_percent_raw": sum.state_of_energy,
