@@ -2,6 +2,7 @@
 //! by all readers. In a fleet nothing is kept, because that would take more memory than everything else.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -32,6 +33,8 @@ pub struct Frames {
     gateways: Mutex<HashMap<String, (Key, Bytes)>>,
     /// Bodies about all gateways of a house, by their names.
     bodies: Mutex<HashMap<&'static str, Body>>,
+    /// Whether a sum has 0 where it is unknown, as the settings say.
+    zeros: AtomicBool,
     /// Who they are sent to.
     pub audience: Arc<Audience>,
 }
@@ -54,8 +57,15 @@ impl Frames {
             origin: Instant::now(),
             gateways: Mutex::default(),
             bodies: Mutex::default(),
+            zeros: AtomicBool::default(),
             audience: Arc::default(),
         }
+    }
+
+    /// Has sums show 0 for what is unknown, for clients that cannot read null; or no longer.
+    pub fn put_zeros(&self, zeros: bool) {
+        self.zeros.store(zeros, Ordering::Relaxed);
+        lock(&self.bodies).clear();
     }
 
     /// This moment on both clocks.
@@ -97,7 +107,7 @@ impl Frames {
     /// The sum over all gateways, with the statuses of the selected ones.
     pub fn aggregate(self: &Arc<Self>, selection: Selection) -> Listing {
         let sum = self.directory.aggregate.read();
-        self.statuses(status::around(&sum, Self::moment()), selection)
+        self.statuses(status::around(&sum, Self::moment(), self.zeros.load(Ordering::Relaxed)), selection)
     }
 
     fn statuses(self: &Arc<Self>, around: (Bytes, Bytes), selection: Selection) -> Listing {

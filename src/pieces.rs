@@ -4,6 +4,7 @@
 //! A body exists nowhere as a whole: what one client holds is a piece and a place in the list. What is in a
 //! body is the business of the implementations of [`Render`].
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
@@ -12,6 +13,7 @@ use futures_util::stream::{self, Stream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::directory::{Entry, Selection};
+use crate::slices::SLICE;
 
 /// A piece is at least this long, unless it is the last: it ends with the part that makes it so.
 const PIECE: usize = 4 << 10;
@@ -69,20 +71,25 @@ pub async fn in_turn<T: Send + 'static>(
     outcome.await.map_err(|_| Unfinished)
 }
 
-/// Piece by piece, each rendered when the one before it was taken.
+/// Piece by piece, each rendered when the one before it was taken. A client that does not read keeps what is
+/// left of its piece for long, and nothing else: each slice of it is an allocation of its own.
 pub fn pieces(render: impl Render) -> impl Stream<Item = Result<Bytes, Unfinished>> {
-    stream::try_unfold(Some(render), |render| async {
-        let Some(mut render) = render else { return Ok(None) };
-        let piece = in_turn(move || {
-            let mut out = BytesMut::with_capacity(PIECE);
-            while out.len() < PIECE {
-                if !render.part(&mut out) {
-                    return (out.freeze(), None);
+    let begin = (Some(render), VecDeque::new());
+    stream::try_unfold(begin, |(mut render, mut slices): (_, VecDeque<Bytes>)| async {
+        while slices.is_empty() {
+            let Some(mut unfinished) = render.take() else { return Ok(None) };
+            let piece = in_turn(move || {
+                let mut out = BytesMut::with_capacity(2 * PIECE);
+                let mut is_more = true;
+                while is_more && out.len() < PIECE {
+                    is_more = unfinished.part(&mut out);
                 }
-            }
-            (out.freeze(), Some(render))
-        });
-        piece.await.map(Some)
+                let slices: VecDeque<_> = out.chunks(SLICE).map(Bytes::copy_from_slice).collect();
+                (is_more.then_some(unfinished), slices)
+            });
+            (render, slices) = piece.await?;
+        }
+        Ok(slices.pop_front().map(|slice| (slice, (render, slices))))
     })
 }
 

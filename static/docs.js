@@ -21,6 +21,11 @@ function resolve(document_, value) {
   return value.$ref.slice(2).split("/").reduce((part, key) => part[key], document_);
 }
 
+/** Whether a route cannot be had without a token, whatever the settings. */
+const needsToken = (operation) => (
+  Boolean(operation.security) && operation.security.every((scheme) => Object.keys(scheme).length > 0)
+);
+
 /** What a schema says, in a few words. */
 function shape(document_, referred) {
   const schema = resolve(document_, referred);
@@ -88,7 +93,10 @@ function trial(path, method, operation) {
     return element("label", {}, parameter.name, input);
   });
   const token = element("input", { type: "password", autocomplete: "off", size: 20 });
-  if (operation.security) fields.push(element("label", {}, "control token", token));
+  if (operation.security) {
+    const name = needsToken(operation) ? "token" : "token, if reading needs one";
+    fields.push(element("label", {}, name, token));
+  }
   const line = element("pre");
   const outcome = element("pre", { hidden: true });
   const button = element("button", { type: "button" }, "Try it");
@@ -104,7 +112,7 @@ function trial(path, method, operation) {
   }
 
   function show() {
-    const guard = operation.security ? " -H 'Authorization: Bearer <control secret>'" : "";
+    const guard = needsToken(operation) || token.value ? " -H 'Authorization: Bearer <token>'" : "";
     line.textContent = `curl${method === "post" ? " -X POST" : ""}${guard} '${address().replaceAll("'", "%27")}'`;
   }
 
@@ -130,7 +138,7 @@ function trial(path, method, operation) {
     }
   }
 
-  for (const input of inputs.values()) input.addEventListener("input", show);
+  for (const input of [...inputs.values(), token]) input.addEventListener("input", show);
   button.addEventListener("click", ask);
   show();
   const isFeed = "101" in operation.responses;

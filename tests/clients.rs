@@ -21,7 +21,7 @@ fn outputs(freshness: Freshness) -> Outputs {
 }
 
 /// With the zeros that some clients cannot do without.
-fn faces_with_zeros(freshness: Freshness) -> Outputs {
+fn outputs_with_zeros(freshness: Freshness) -> Outputs {
     let adjustments = Adjustments { legacy_zeros: true, ..Adjustments::default() };
     Outputs::polled_with(vec![adjusted(freshness, adjustments)], adjustments)
 }
@@ -201,7 +201,7 @@ async fn powerwall_tv_finds_what_it_needs() {
     assert!(outputs.json("/api/system_status/grid_status").await["grid_status"].is_string());
     assert!(outputs.json("/api/site_info").await["site_name"].is_string());
 
-    let zeros = faces_with_zeros(Live);
+    let zeros = outputs_with_zeros(Live);
     let meters = zeros.json("/api/meters/aggregates").await;
     assert!(needed_by_powerwall_tv(&meters).is_empty());
     let before = recorded("proxy-t97-tedapi_fresh")["/aggregates"]["json"].clone();
@@ -223,8 +223,34 @@ async fn a_display_on_a_microcontroller_reads_five_numbers_or_keeps_the_last_one
     assert_eq!(five_floats(line), Some(vec![-2100.0, 900.0, 6500.0, -3500.0, 24.07]));
     let expired = outputs(Expired).get("/csv").await;
     assert_eq!(five_floats(std::str::from_utf8(&expired.body).unwrap()), None, "it shows no zeros");
-    let zeros = faces_with_zeros(Expired).get("/csv").await;
+    let zeros = outputs_with_zeros(Expired).get("/csv").await;
     assert_eq!(zeros.body, "0.00,0.00,0.00,0.00,0.00\n");
+}
+
+/// Zeros in every place or in none: a client that cannot read null reads all of these.
+#[actix_web::test]
+async fn sums_have_the_old_zeros_too_and_an_unknown_grid_is_never_down() {
+    for (outputs, unknown) in [(outputs(Expired), Value::Null), (outputs_with_zeros(Expired), 0.into())] {
+        for path in ["/api/aggregate", "/api/aggregate/power", "/api/aggregate/soe", "/api/aggregate/battery"]
+        {
+            let sum = outputs.json(path).await;
+            let members = sum.as_object().unwrap().iter().filter(|(key, _)| {
+                ["total_", "percentage", "raw_", "battery", "site", "load", "solar", "grid"]
+                    .iter()
+                    .any(|start| key.starts_with(start) && *key != "grid_status")
+            });
+            for (key, value) in members {
+                assert_eq!(*value, unknown, "{key} of {path}");
+            }
+            assert_eq!(sum.get("grid_status").unwrap_or(&Value::Null), &Value::Null, "{path}");
+        }
+        let json = outputs.json("/json").await;
+        assert!(json["grid_status"].is_null(), "{json}");
+        let line = outputs.get("/csv/v2").await;
+        let columns =
+            String::from_utf8_lossy(&line.body).trim_end().split(',').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(columns[5], "", "the grid in {columns:?}");
+    }
 }
 
 /// The check of an installation that Powerwall-Dashboard ships cuts these out of the text, the last one it

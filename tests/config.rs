@@ -176,8 +176,8 @@ fn the_example_of_a_configuration_file_has_no_mistake() {
     assert_eq!(settings.gateways.len(), 3);
 }
 
-/// What Home Assistant writes into the add-on's /data/options.json is a configuration file, with every key that its
-/// form offers.
+/// What Home Assistant writes into the add-on's /data/options.json is a configuration file, with every key of
+/// its form.
 #[test]
 fn the_options_of_the_home_assistant_add_on_are_a_configuration_file() {
     let add_on: Value = serde_norway::from_str(&text("home-assistant/addon/config.yaml")).unwrap();

@@ -332,6 +332,14 @@ async fn the_service_shows_a_powerwall_2_and_a_powerwall_3_over_its_wired_lan() 
     assert!(get("/aggregates").await["battery"]["energy_exported"].is_number());
     assert_eq!(get("/api/operation").await["real_mode"], "self_consumption");
     assert_eq!(get("/api/system_status").await["battery_blocks"].as_array().unwrap().len(), 2);
+    let networks = until("/api/networks", |body| !body.as_array().unwrap().is_empty()).await;
+    assert_eq!(networks[0]["network_name"], "ethernet_tesla_internal_default");
+    assert_eq!(networks[1]["iface_network_info"]["signal_strength"], 71);
+    let text = networks.to_string();
+    assert!(!text.contains("The Nest") && !text.contains("02:00:00"), "open to everybody: {text}");
+    assert_eq!(get("/api/system/networks").await, networks);
+    assert_eq!(get("/api/gateways/home").await["data"]["networks"], networks);
+    assert_eq!(get("/api/gateways/new").await["data"]["networks"], Value::Null);
     assert_eq!(get("/tedapi/status").await["error"].as_str().unwrap().split(' ').next(), Some("TEDAPI"));
     let health = get("/health/gateways").await;
     let links = health["gateways"].as_array().unwrap().iter().map(|one| &one["links"][0]["kind"]);

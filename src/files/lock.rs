@@ -1,8 +1,8 @@
 //! One program at a time, for a file that several read, change and write.
 //!
-//! Such a file is replaced and never written in place, so the lock is on the file that stands at its path, and
-//! who gets it looks whether that one still stands there. Before there is a file it is on the folder. No other
-//! file is needed, and a program that dies lets go.
+//! Such a file is replaced and never written in place, so the lock is on the file at its path, and whoever
+//! gets it checks that the same file is still there. Before there is a file, the lock is on the folder. No
+//! other file is needed, and the system releases the lock of a program that dies.
 
 #[cfg(unix)]
 use std::fs;
@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-/// Others hold the lock while two small files are read and written. Who holds it longer than this was stopped,
-/// and must not stop everybody else.
+/// Others hold the lock while two small files are read and written. Whoever holds it longer than this was
+/// stopped, and must not stop everybody else.
 const PATIENCE: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_millis(10);
 

@@ -14,6 +14,8 @@ pub enum Unusable {
     NotJson(String),
     #[error("it is JSON, but not an object")]
     NotAnObject,
+    #[error("it is JSON, but not a list")]
+    NotAList,
     #[error("it has no meters")]
     NoMeters,
     #[error("it is not a list of devices: {0}")]
@@ -61,6 +63,17 @@ pub(super) fn object(bytes: &Bytes, bounds: &Bounds) -> Result<Value, Unusable> 
     match document(bytes, bounds)? {
         value @ Value::Object(_) => Ok(value),
         _ => Err(Unusable::NotAnObject),
+    }
+}
+
+/// A list, or null, which some firmware has for an empty one.
+///
+/// # Errors
+/// If it is neither, or too large.
+pub(super) fn list(bytes: &Bytes, bounds: &Bounds) -> Result<Value, Unusable> {
+    match document(bytes, bounds)? {
+        value @ (Value::Array(_) | Value::Null) => Ok(value),
+        _ => Err(Unusable::NotAList),
     }
 }
 

@@ -183,6 +183,8 @@ pub struct Documents {
     pub site_info: Value,
     /// `/api/operation`, reserve on the raw scale.
     pub operation: Value,
+    /// `/api/networks`: how the gateway is connected.
+    pub networks: Value,
 }
 
 /// How many bodies can be rendered from one telemetry.

@@ -33,6 +33,10 @@ pub(super) fn at(path: &str, scene: &Scene<'_>, firmware: &str) -> Option<Value>
             json!({ "site_name": scene.name, "timezone": "America/Los_Angeles" })
         }
         "/api/solar_powerwall" => scene.solar_powerwall(),
+        "/api/networks" => json!([
+            network("ethernet_tesla_internal_default", "EthType", "192.168.90.2", 0),
+            network("The Nest", "WifiType", "192.168.1.20", 71),
+        ]),
         "/api/sitemaster" => json!({
             "status": "StatusUp", "running": true, "connected_to_tesla": true, "power_supply_mode": false,
             "can_reboot": "Yes",
@@ -40,6 +44,20 @@ pub(super) fn at(path: &str, scene: &Scene<'_>, firmware: &str) -> Option<Value>
         "/api/troubleshooting/problems" => json!({ "problems": [] }),
         "/api/auth/toggle/supported" => json!({ "toggle_auth_supported": true }),
         _ => return None,
+    })
+}
+
+/// How the gateway is connected one way.
+fn network(name: &str, interface: &str, ip: &str, signal: u32) -> Value {
+    json!({
+        "network_name": name, "interface": interface, "enabled": true, "dhcp": true,
+        "extra_ips": [{ "ip": ip, "netmask": 24 }], "active": true, "primary": signal == 0,
+        "lastTeslaConnected": true, "lastInternetConnected": true,
+        "iface_network_info": {
+            "network_name": name, "ip_networks": [{ "IP": ip, "Mask": "////AA==" }], "gateway": "192.168.1.1",
+            "interface": interface, "state": "DeviceStateReady", "state_reason": "DeviceStateReasonNone",
+            "signal_strength": signal, "hw_address": "02:00:00:00:00:01",
+        },
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use log::info;
+use tokio::time::Instant;
 
 use crate::aggregator::Aggregator;
 use crate::board::Board;
@@ -168,10 +169,11 @@ impl Supervisor {
 }
 
 /// The snapshot of a gateway whose settings changed. It forgets what was read under the old ones; but a
-/// gateway that asked for a cool-down gets it, unless another one answers now. Its units keep their numbers.
+/// gateway that asked for a cool-down gets the rest of it, unless another one answers now. Its units keep their numbers.
 fn starting_over(initial: Snapshot, before: &Snapshot) -> Snapshot {
     let address = |snapshot: &Snapshot| (snapshot.gateway.host.clone(), snapshot.gateway.port);
-    let silent = before.health.cooldown_until.is_some() && address(&initial) == address(before);
+    let is_quiet = before.health.cooldown_until.is_some_and(|until| Instant::now() < until);
+    let silent = is_quiet && address(&initial) == address(before);
     let health = if silent { before.health.clone() } else { initial.health };
     let numbering = before.numbering.clone();
     Snapshot { sequence: before.sequence + 1, health, numbering, ..initial }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::redact::{MASK, redacted};
 use crate::model::{Documents, RawPercent, Readings};
 
 /// `/api/system_status/soe`: app scale, with the raw value beside it.
@@ -36,6 +37,21 @@ pub(super) fn powerwalls(readings: &Readings, documents: &Documents) -> Value {
         reported.into_iter().map(|key| (key.to_owned(), block[key].clone())).collect::<Map<_, _>>()
     });
     json!({ "powerwalls": units.map(Value::Object).collect::<Value>(), "gateway_din": readings.din })
+}
+
+/// `/api/networks`: how the gateway is connected, without what strangers must not read; empty where it does
+/// not say. The name of a Wi-Fi network is its SSID.
+pub(super) fn networks(reported: &Value) -> Value {
+    let mut networks = redacted(reported);
+    let Value::Array(list) = &mut networks else { return json!([]) };
+    for network in list.iter_mut().filter(|network| network["interface"] == "WifiType") {
+        for name in ["/network_name", "/iface_network_info/network_name"] {
+            if let Some(name) = network.pointer_mut(name) {
+                *name = MASK.into();
+            }
+        }
+    }
+    networks
 }
 
 /// Numbers that the server before had as 0 where a gateway does not report them.

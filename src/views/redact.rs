@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-const MASK: &str = "**********";
+pub(super) const MASK: &str = "**********";
 
 /// Words of key names whose values are hidden whole; several words stand one behind the other in the name.
 const PRIVATE: [&str; 48] = [

@@ -45,7 +45,10 @@ pub(super) fn data(telemetry: &Telemetry) -> Bytes {
         "time_remaining": readings.time_remaining,
         "system_status": documents.system_status,
         "fan_speeds": documents.fans,
-        "networks": null,
+        "networks": match documents.networks {
+            Value::Null => Value::Null,
+            ref reported => super::customer::networks(reported),
+        },
         "powerwalls": null,
         "meters": null,
         "solars": null,
@@ -148,9 +151,18 @@ pub fn put_by_id(out: &mut BytesMut, id: &str, body: &[u8]) {
     out.put_slice(body);
 }
 
-/// The sum over all gateways: what stands before and behind the statuses of those that are in it or known.
-pub fn around(sum: &Aggregate, at: Moment) -> (Bytes, Bytes) {
-    let head = json!({
+/// Puts 0 in place of every unknown number of a sum, for clients that cannot read null.
+pub fn with_zeros(sum: &mut Value) {
+    let members = sum.as_object_mut().into_iter().flatten();
+    // A zero would read as a power cut.
+    let unknown = members.filter(|(key, value)| value.is_null() && *key != "grid_status");
+    unknown.for_each(|(_, value)| *value = 0.into());
+}
+
+/// The sum over all gateways: what stands before and behind the statuses of those that are in it or known;
+/// with `zeros` as clients that cannot read null had it.
+pub fn around(sum: &Aggregate, at: Moment, zeros: bool) -> (Bytes, Bytes) {
+    let mut head = json!({
         "total_battery_percent_raw": sum.state_of_energy,
         "total_battery_percent": sum.app_percent(),
         "total_battery_capacity": sum.capacity,
@@ -165,13 +177,17 @@ pub fn around(sum: &Aggregate, at: Moment) -> (Bytes, Bytes) {
         "num_degraded": sum.stale.len(),
         "gateways": {},
     });
-    let tail = json!({
+    let mut tail = json!({
         "timestamp": at.unix,
         "total_energy_remaining": sum.energy_remaining,
         "contributors": sum.contributors,
         "stale": sum.stale,
         "missing": sum.missing,
     });
+    if zeros {
+        with_zeros(&mut head);
+        with_zeros(&mut tail);
+    }
     let mut head = serde_json::to_vec(&head).unwrap_or_default();
     head.truncate(head.len().saturating_sub(b"}}".len()));
     let mut tail = serde_json::to_vec(&tail).unwrap_or_default();

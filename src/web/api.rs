@@ -89,8 +89,7 @@ pub(super) fn aggregate(state: Data<State>, request: HttpRequest) -> Later {
 /// A sum; what is unknown is 0 for clients that cannot read null.
 fn sum(state: &State, mut shape: Value) -> HttpResponse {
     if state.polling.load().adjustments.legacy_zeros {
-        let values = shape.as_object_mut().into_iter().flat_map(|shape| shape.values_mut());
-        values.filter(|value| value.is_null()).for_each(|value| *value = 0.into());
+        status::with_zeros(&mut shape);
     }
     shape["timestamp"] = unix_time().into();
     json_value(StatusCode::OK, &shape)

@@ -1,4 +1,4 @@
-//! The HTTP face: every route, what it answers in every state, and nothing that waits for a gateway.
+//! The HTTP output: every route, what it answers in every state, and nothing that waits for a gateway.
 
 mod about_gateway;
 mod access;
@@ -100,6 +100,7 @@ impl State {
         polling: PollingSettings,
     ) -> Self {
         let started_at = unix_time();
+        frames.put_zeros(polling.adjustments.legacy_zeros);
         Self {
             directory,
             frames,
@@ -155,6 +156,7 @@ impl Output for Web {
             warn!(event = "configuration"; "address, port, base path and origins change with the next start \
                 only");
         }
+        self.state.frames.put_zeros(settings.polling.adjustments.legacy_zeros);
         self.state.polling.store(Arc::new(settings.polling.clone()));
         Box::pin(ready(()))
     }

@@ -145,8 +145,10 @@ pub(super) const ROUTES: &[Route] = &[
         .shows("Operation"),
     view("/api/powerwalls", View::Powerwalls, "{}", "The units of the site")
         .better("the units of this site, not a sample of another"),
-    fixed_of_gateway("/api/networks", "[]", "Not reported by the link"),
-    fixed_of_gateway("/api/system/networks", "[]", "Not reported by the link"),
+    view("/api/networks", View::Networks, "[]", "How the gateway is connected; only the customer API has it")
+        .better("what is private is masked: hardware addresses, and the SSID of a Wi-Fi network"),
+    view("/api/system/networks", View::Networks, "[]", "As /api/networks")
+        .better("what is private is masked, as in `/api/networks`"),
     gateway("/api/system/update/status", about_gateway::update_status, "Firmware update")
         .shows("UpdateStatus"),
     fixed_of_gateway("/api/solars", "[]", "Not reported by the link"),

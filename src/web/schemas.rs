@@ -53,6 +53,7 @@ pub(super) const fn of_view(view: View) -> &'static str {
         View::MetersSite => "SiteMeters",
         View::MetersSolar => "SolarMeters",
         View::Powerwalls => "Powerwalls",
+        View::Networks => "Networks",
         View::TedapiConfig
         | View::TedapiStatus
         | View::TedapiController

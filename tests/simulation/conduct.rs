@@ -545,12 +545,13 @@ impl Conduct {
         // Nor when one of two ways wanted a cool-down; that of the whole gateway is kept.
         self.quiet_doors = [None; 2];
         self.paced.clear();
-        if let Some(Ended::Failed(error)) = &self.last_poll
-            && matches!(
-                error,
+        let wants_silence = matches!(
+            &self.last_poll,
+            Some(Ended::Failed(
                 LinkError::RateLimited { .. } | LinkError::Busy { .. } | LinkError::Silence { .. }
-            )
-        {
+            ))
+        );
+        if wants_silence || self.quiet_until.is_some_and(|until| now < until) {
             self.failures = self.consecutive;
             return;
         }

@@ -143,6 +143,13 @@ fn fault(rng: &mut StdRng) -> Option<OrderFault> {
     }
 }
 
+/// Whether `shown` is what a gateway makes of `set`, raw scale: an app percent of 81 to 99 is stored as 80.
+fn is_no_change(set: f64, shown: f64) -> bool {
+    const EIGHTY: f64 = 80.0 * 0.95 + 5.0;
+    let is_cut = set > EIGHTY + NO_CHANGE && set < 100.0 - NO_CHANGE;
+    (shown - set).abs() < NO_CHANGE || is_cut && (shown - EIGHTY).abs() < NO_CHANGE
+}
+
 impl Ledger {
     fn of(&mut self, raw: f64) -> Option<&mut Ordered> {
         // A restored value is one that was ordered before.
@@ -196,7 +203,7 @@ impl Ledger {
         if !may_arrive {
             return Err(format!("an order reaches the gateway again after {:?}", ordered.answers));
         }
-        let is_own = |leased: f64| shown.iter().any(|raw| (raw - leased).abs() < NO_CHANGE);
+        let is_own = |leased: f64| shown.iter().any(|raw| is_no_change(leased, *raw));
         if ordered.restores.is_some_and(|leased| !is_own(leased)) {
             return Err(format!("a lease ends over what somebody else has set: {shown:?}"));
         }
@@ -231,9 +238,13 @@ impl Ledger {
         }
     }
 
-    /// The program was killed: nobody follows the orders that it knew of.
+    /// The program was killed: nobody follows the orders that it knew of. What the journal does not have was
+    /// not sent, and nobody says more about it.
     pub fn killed(&mut self) {
-        self.ordered.iter_mut().filter(|ordered| !ordered.is_final).for_each(|order| order.is_orphan = true);
+        for ordered in self.ordered.iter_mut().filter(|ordered| !ordered.is_final) {
+            ordered.is_orphan = true;
+            ordered.is_final = !ordered.recorded;
+        }
     }
 
     /// The gateway answers an order.

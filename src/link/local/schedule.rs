@@ -30,7 +30,7 @@ fn rhythm(endpoint: Endpoint) -> (Duration, Duration) {
         Endpoint::SystemStatus | Endpoint::Vitals | Endpoint::SolarPowerwall => (30, 300),
         Endpoint::Operation => (60, 3600),
         Endpoint::Status => (300, 86_400),
-        Endpoint::SiteInfo | Endpoint::SiteName => (3600, 86_400),
+        Endpoint::SiteInfo | Endpoint::SiteName | Endpoint::Networks => (3600, 86_400),
     };
     (every * SECOND, shown * SECOND)
 }

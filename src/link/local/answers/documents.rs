@@ -40,6 +40,7 @@ pub(super) fn interpret(
         status: status(answers),
         site_info: answers.parsed(Endpoint::SiteInfo),
         operation: answers.parsed(Endpoint::Operation),
+        networks: answers.parsed(Endpoint::Networks),
         vitals,
     };
     let configured = Configured::default();

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::link::bounds::{self, Bounds, MOST_BATTERIES};
-use crate::link::json::{self, Look, Unusable, object};
+use crate::link::json::{self, Look, Unusable, list, object};
 use crate::model::{
     Adjustments, Answers, Charge, GridStatus, Interpretation, Number, NumberingMemory, Power, RawPercent,
     Readings,
@@ -36,10 +36,12 @@ pub enum Endpoint {
     Vitals,
     /// Solar strings and alerts where there are no vitals.
     SolarPowerwall,
+    /// How the gateway itself is connected.
+    Networks,
 }
 
 impl Endpoint {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Aggregates,
         Self::GridStatus,
         Self::StateOfEnergy,
@@ -50,6 +52,7 @@ impl Endpoint {
         Self::SiteName,
         Self::Vitals,
         Self::SolarPowerwall,
+        Self::Networks,
     ];
 
     pub fn path(self) -> &'static str {
@@ -64,6 +67,7 @@ impl Endpoint {
             Self::SiteName => "/api/site_info/site_name",
             Self::Vitals => "/api/devices/vitals",
             Self::SolarPowerwall => "/api/solar_powerwall",
+            Self::Networks => "/api/networks",
         }
     }
 
@@ -157,6 +161,7 @@ impl CustomerAnswers {
                 vitals::decode(&answer)?;
                 Value::Null
             }
+            Endpoint::Networks => list(&answer, endpoint.bounds())?,
             _ => object(&answer, endpoint.bounds())?,
         };
         bounds::count(value.at(&["battery_blocks"]).items().len(), MOST_BATTERIES, "batteries")?;
@@ -238,7 +243,7 @@ impl CustomerAnswers {
                 facts.site_name = text("site_name").or(facts.site_name.take());
                 facts.timezone = text("timezone").or(facts.timezone.take());
             }
-            Endpoint::Vitals | Endpoint::SolarPowerwall => {}
+            Endpoint::Vitals | Endpoint::SolarPowerwall | Endpoint::Networks => {}
         }
     }
 

@@ -266,6 +266,7 @@ impl Answers for TedapiAnswers {
             site_info: site_documents::site_info(&parsed),
             operation: site_documents::operation(&parsed),
             vitals,
+            ..Documents::default()
         };
         let configured = parsed::configured(&parsed.config);
         let beside = vitals::Beside { readings, meters, alerts, configured, power: unit_power };
