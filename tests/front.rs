@@ -126,6 +126,14 @@ async fn other_names_for_this_machine_are_refused_if_the_settings_say_so() {
         ("[::1]:8675", 200),
         ("evil.example", 421),
         ("wall.local.evil.example", 421),
+        ("[::1]", 200),
+        ("[::1]junk", 421),
+        ("[::1]evil.example:80", 421),
+        ("[::1", 421),
+        ("[wall.local]", 421),
+        ("127.0.0.1:evil", 421),
+        ("localhost:1.evil.example", 421),
+        ("wall.local:80:80", 421),
     ] {
         assert_eq!(app.send(Method::GET, "/soe", &[("host", host)]).await.status, expected, "{host}");
     }

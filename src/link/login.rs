@@ -75,13 +75,14 @@ impl Login {
         let mut answer = exchange.exchange(first).await?;
         if is_refusal(&answer) && (!was_held || self.forget().await) {
             answer = self.authorized(exchange, call).await?;
+            self.judge(&answer);
         }
-        self.judge(&answer);
         answer.ok(&call.path, self.hint)
     }
 
-    /// A token that was given a moment ago and is refused has nothing to do with logging in: another login
-    /// would not help.
+    /// Judges the answer to the first request with a new token. If that is refused, logging in has nothing to
+    /// do with it, and another login would not help. An old token that is refused meanwhile proves nothing, and
+    /// makes the doubt no longer.
     pub fn judge(&self, answer: &Answer) {
         if is_refusal(answer) {
             self.doubted.set(Some(Instant::now()));
@@ -175,6 +176,7 @@ pub(super) fn bearer(answer: &[u8]) -> Option<Secret> {
 pub(super) fn is_refusal(answer: &Answer) -> bool {
     matches!(answer.status, 401 | 403)
 }
+
 /// The customer API of a gateway.
 #[derive(Clone, Copy)]
 pub struct Customer<'a> {
@@ -183,4 +185,63 @@ pub struct Customer<'a> {
     pub login: &'a Login,
     /// Whether it may be logged in to for this alone. Otherwise only a token that is there is used.
     pub may_log_in: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use futures_util::future::LocalBoxFuture;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::link::knock::Knock;
+
+    /// Gives tokens, and accepts none of them for a while.
+    #[derive(Default)]
+    struct Gateway {
+        accepts_tokens: Cell<bool>,
+        logins: RefCell<Vec<Instant>>,
+    }
+
+    impl Exchange for Gateway {
+        fn knock(&self, _: Duration) -> LocalBoxFuture<'_, Knock> {
+            Box::pin(async { Knock::Untried })
+        }
+
+        fn exchange(&self, call: Call) -> LocalBoxFuture<'_, Result<Answer, LinkError>> {
+            let answer = |status, body: String| Answer { status, body: body.into(), ..Answer::default() };
+            let mut logins = self.logins.borrow_mut();
+            let newest = format!("Bearer {}", logins.len());
+            let answer = if call.path == PATH {
+                logins.push(Instant::now());
+                answer(200, format!("{{\"token\":\"{}\"}}", logins.len()))
+            } else if self.accepts_tokens.get() && call.headers.iter().any(|(_, value)| *value == *newest) {
+                answer(200, String::new())
+            } else {
+                answer(401, String::new())
+            };
+            Box::pin(async { Ok(answer) })
+        }
+    }
+
+    /// A gateway that has started again knows no token of before, and the pauses after refusals are shorter
+    /// than the doubt.
+    #[tokio::test(start_paused = true)]
+    async fn a_doubt_ends_while_the_old_token_goes_on_being_refused() {
+        let (gateway, login) =
+            (Gateway::default(), Login::installer(&Secret::new("x"), None, Memory::new("", None)));
+        let ask = async || login.send(&gateway, &Call::get("/tedapi/din")).await;
+        assert!(ask().await.is_err());
+        let began = Instant::now();
+        gateway.accepts_tokens.set(true);
+        gateway.logins.borrow_mut().push(began); // somebody else's, so that the token is not the newest
+        while began.elapsed() < DOUBT {
+            assert!(ask().await.is_err());
+            assert_eq!(gateway.logins.borrow().len(), 2, "another login would not help");
+            advance(Duration::from_secs(300)).await;
+        }
+        ask().await.unwrap();
+        assert_eq!(gateway.logins.borrow().len(), 3);
+    }
 }

@@ -4,7 +4,7 @@
 //! Paths of the table are answered right here; the rest goes on to actix-web's router.
 
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -192,12 +192,19 @@ fn is_known_host(state: &State, request: &ServiceRequest) -> bool {
     let Some(host) = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()) else {
         return false;
     };
-    let name = match host.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    let name = name.to_ascii_lowercase();
+    let Some(name) = name_in(host).map(str::to_ascii_lowercase) else { return false };
     name == "localhost" || name.parse::<IpAddr>().is_ok() || hosts.contains(&name)
+}
+
+/// The name or address in a `Host` header. `None`: it is none, because something else stands beside name and
+/// port.
+fn name_in(host: &str) -> Option<&str> {
+    let (name, rest) = match host.strip_prefix('[') {
+        Some(v6) => v6.split_once(']').filter(|(address, _)| address.parse::<Ipv6Addr>().is_ok())?,
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let is_port = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit());
+    (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port)).then_some(name)
 }
 
 /// A page that may read.

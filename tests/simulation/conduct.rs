@@ -431,6 +431,8 @@ impl Conduct {
     /// Whether a poll that was not even sent had a reason.
     fn is_excused(&mut self, ended: &Ended, now: Instant) -> Result<(), String> {
         match ended {
+            // Why links of which one stands in for the other rest is known between them.
+            Ended::Failed(LinkError::Silence { .. }) if matches!(self.way, Way::Standby { .. }) => Ok(()),
             Ended::Failed(LinkError::Silence { .. })
                 if [self.quiet_until, self.quiet_doors[0], self.quiet_doors[1]]
                     .into_iter()

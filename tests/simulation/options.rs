@@ -251,7 +251,15 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
         Way::V1r | Way::Pair => pick(rng, &[SiteKind::Powerwall2, SiteKind::Powerwall3]),
     };
     let energies = !way.polls_customer() && rng.random_bool(0.5);
-    let roles: &[Role] = match way {
+    let roles = roles(way, energies);
+    let latency = pick(rng, &[5..6, 20..200, 200..900]);
+    let spells = spells(rng, way, roles, length);
+    SitePlan { kind, way, energies, latency, spells }
+}
+
+/// What may go wrong with a gateway that is reached this way.
+fn roles(way: Way, energies: bool) -> &'static [Role] {
+    match way {
         Way::Tedapi(_) if !energies => {
             &[Role::Config, Role::Components, Role::SystemInfo, Role::Controller, Role::Status, Role::Din]
         }
@@ -278,8 +286,11 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
             Role::Customer,
             Role::Order,
         ],
-    };
-    let latency = pick(rng, &[5..6, 20..200, 200..900]);
+    }
+}
+
+/// What goes wrong, one after the other.
+fn spells(rng: &mut StdRng, way: Way, roles: &[Role], length: u64) -> Vec<Spell> {
     let mut spells = Vec::new();
     // One in four has a good day.
     let mut at = if rng.random_bool(0.25) { length } else { rng.random_range(0..length.min(1800)) };
@@ -312,7 +323,7 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
         };
         at += lasts.as_secs() + 2 + rng.random_range(0..rest);
     }
-    SitePlan { kind, way, energies, latency, spells }
+    spells
 }
 
 /// What only signed requests are answered with.

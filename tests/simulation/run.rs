@@ -239,80 +239,109 @@ pub fn live(options: &Options, defect: Option<Defect>) -> Outcome {
     LocalSet::new().block_on(&runtime, house)
 }
 
-async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
-    let options = &world.options;
-    set_unix_time(WALL_CLOCK);
-    let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
-    let polling = PollingSettings {
-        islanding_cooldown: Duration::from_secs(30),
-        interval: options.interval,
-        cache_ttl: options.cache_ttl,
-        graceful_degradation: options.graceful,
-        adjustments: Adjustments::default(),
-        memory: None,
-    };
-    let mut timeouts = [options.timeout; 3];
-    let gateways =
-        |timeouts: &[_]| timeouts.iter().enumerate().map(|(site, timeout)| gateway(site, *timeout)).collect();
-    let connect = connect(world.clone(), defect);
-    let supervisor =
-        Supervisor::new(gateways(&timeouts), polling.clone(), directory.clone(), connect, options.seed)
+/// A house in which somebody lives: the actors, and how they are configured.
+struct House {
+    world: Arc<World>,
+    directory: Arc<Directory>,
+    supervisor: Addr<Supervisor>,
+    polling: PollingSettings,
+    /// A gateway with another one is a gateway whose settings have changed.
+    timeouts: [Duration; 3],
+}
+
+impl House {
+    fn new(world: &Arc<World>, defect: Option<Defect>) -> Self {
+        let options = &world.options;
+        let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
+        let polling = PollingSettings {
+            islanding_cooldown: Duration::from_secs(30),
+            interval: options.interval,
+            cache_ttl: options.cache_ttl,
+            graceful_degradation: options.graceful,
+            adjustments: Adjustments::default(),
+            memory: None,
+        };
+        let timeouts = [options.timeout; 3];
+        let connect = connect(world.clone(), defect);
+        let gateways = configured(&timeouts);
+        let supervisor = Supervisor::new(gateways, polling.clone(), directory.clone(), connect, options.seed)
             .with_order_log(Arc::new(orders::Journal::new(world.clone(), defect)))
             .with_order_ids(orders::ids(options.seed))
             .start();
+        Self { world: world.clone(), directory, supervisor, polling, timeouts }
+    }
+
+    async fn configure(&self) {
+        let change = Configure(configured(&self.timeouts), self.polling.clone());
+        self.supervisor.send(change).await.unwrap();
+    }
+
+    /// The settings of a gateway are about to be others.
+    fn change(&mut self, site: usize) {
+        self.timeouts[site] += SECOND / 10;
+        self.world.site(site).conduct.stopped(Instant::now());
+    }
+
+    async fn happens(&mut self, event: &Event) {
+        let (world, directory) = (self.world.clone(), self.directory.clone());
+        world.note(3, Happened::Event(format!("{event:?}")));
+        match *event {
+            Event::WallClock(by) => set_unix_time(powerwall_server::clock::unix_time() + by),
+            Event::GatewayClock(site, by) => world.site(site).answers.skip(by),
+            Event::Order(site, percent) => orders::give(&world, &directory, site, percent, None),
+            Event::Lease(site, percent, seconds) => {
+                orders::give(&world, &directory, site, percent, Some(SECOND * seconds as u32));
+            }
+            Event::Somebody(site, percent) => {
+                let raw = percent * 0.95 + 5.0;
+                world.site(site).answers.somebody_sets_reserve(raw);
+            }
+            Event::Killed => {
+                for (site, entry) in directory.entries().iter().enumerate() {
+                    entry.forget_orders();
+                    world.site(site).orders.killed();
+                    self.change(site);
+                }
+                self.configure().await;
+            }
+            Event::OrderFault(site, fault) => world.site(site).answers.set_order_fault(fault),
+            Event::Reconfigure(site) => {
+                self.change(site);
+                self.configure().await;
+            }
+        }
+    }
+}
+
+fn configured(timeouts: &[Duration; 3]) -> Vec<GatewaySettings> {
+    timeouts.iter().enumerate().map(|(site, timeout)| gateway(site, *timeout)).collect()
+}
+
+async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
+    set_unix_time(WALL_CLOCK);
+    let mut house = House::new(world, defect);
+    let directory = house.directory.clone();
     let witness = Arc::new(Witness::new(world.clone(), directory.clone()));
     // The boards stand once the Supervisor has started, which is before it takes a message.
-    supervisor.send(Configure(gateways(&timeouts), polling.clone())).await.unwrap();
+    house.configure().await;
     for (site, entry) in directory.entries().iter().enumerate() {
         entry.board.subscribe(Listener { witness: witness.clone(), site }.start().recipient());
     }
     if let Some(defect @ (Defect::SumsTheMissing | Defect::HidesTheMissing)) = defect {
-        tokio::task::spawn_local(sum_wrongly(directory.clone(), defect));
+        tokio::task::spawn_local(sum_wrongly(directory, defect));
     }
-    let mut events = options.events.iter().peekable();
-    let end = world.started + options.length;
+    let mut events = world.options.events.iter().peekable();
+    let end = world.started + world.options.length;
     let mut next_look = world.started + LOOK;
-    while next_look <= end {
-        let next_event = events.peek().map(|(at, _)| world.started + *at);
-        match next_event.filter(|at| *at < next_look) {
-            Some(at) => {
-                sleep_until(at).await;
-                let (_, event) = events.next().unwrap();
-                world.note(3, Happened::Event(format!("{event:?}")));
-                match *event {
-                    Event::WallClock(by) => set_unix_time(powerwall_server::clock::unix_time() + by),
-                    Event::GatewayClock(site, by) => world.site(site).answers.skip(by),
-                    Event::Order(site, percent) => orders::give(world, &directory, site, percent, None),
-                    Event::Lease(site, percent, seconds) => {
-                        orders::give(world, &directory, site, percent, Some(SECOND * seconds as u32));
-                    }
-                    Event::Somebody(site, percent) => {
-                        let raw = percent * 0.95 + 5.0;
-                        world.site(site).answers.somebody_sets_reserve(raw);
-                    }
-                    Event::Killed => {
-                        for (site, entry) in directory.entries().iter().enumerate() {
-                            entry.forget_orders();
-                            world.site(site).orders.killed();
-                            timeouts[site] += SECOND / 10;
-                            world.site(site).conduct.stopped(Instant::now());
-                        }
-                        supervisor.send(Configure(gateways(&timeouts), polling.clone())).await.unwrap();
-                    }
-                    Event::OrderFault(site, fault) => world.site(site).answers.set_order_fault(fault),
-                    Event::Reconfigure(site) => {
-                        timeouts[site] += SECOND / 10;
-                        world.site(site).conduct.stopped(Instant::now());
-                        supervisor.send(Configure(gateways(&timeouts), polling.clone())).await.unwrap();
-                    }
-                }
+    while next_look <= end && !world.is_violated() {
+        match events.next_if(|(at, _)| world.started + *at < next_look) {
+            Some((at, event)) => {
+                sleep_until(world.started + *at).await;
+                house.happens(event).await;
             }
             None => {
                 sleep_until(next_look).await;
-                witness.look(&timeouts);
-                if world.is_violated() {
-                    break;
-                }
+                witness.look(&house.timeouts);
                 next_look += LOOK;
             }
         }

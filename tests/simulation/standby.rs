@@ -133,7 +133,14 @@ impl Members {
     }
 
     /// After a poll that failed.
-    pub fn judge(&self, error: &LinkError) -> Result<(), String> {
+    pub fn judge(&self, error: &LinkError, now: Instant) -> Result<(), String> {
+        let rest = self.sides.iter().all(|side| side.is_silenced && side.rests(now).is_some());
+        if matches!(error, LinkError::Silence { .. })
+            && self.sides.iter().all(|side| !side.was_asked)
+            && !rest
+        {
+            return Err("it keeps a cool-down that nobody asked for".into());
+        }
         let idle = self.sides.iter().position(|side| side.is_trusted() && !side.was_asked);
         match idle {
             Some(side) => {

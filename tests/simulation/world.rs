@@ -323,7 +323,7 @@ impl Link for WatchedLink {
             let mut watch = Watch { link, is_poll: true, exchanges, began: now, ended: false };
             let outcome = self.inner.poll().await;
             if let (Way::Standby { .. }, Err(error)) = (self.world.options.sites[self.site].way, &outcome) {
-                let kept = self.world.site(self.site).members.judge(error);
+                let kept = self.world.site(self.site).members.judge(error, Instant::now());
                 self.world.demand(self.site, kept);
             }
             watch.end(match &outcome {

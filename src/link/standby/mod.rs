@@ -1,7 +1,7 @@
 //! A link made of several, in order of preference: the best one that works carries the readings.
 //!
 //! When the active link fails, the next one is polled within the same poll. Links that are not active are
-//! checked again and again with pauses that grow, and a better one takes over as soon as its check succeeds;
+//! checked again and again with pauses that grow, and a better one takes over with the poll after its check;
 //! nothing is given up for good. A check also brings what the active link cannot know ([`supplement`]). What
 //! is asked, and what an answer means, is left to the links.
 //!
@@ -153,6 +153,9 @@ pub struct Standby {
     members: Vec<Member>,
     /// Which one carries the readings.
     active: usize,
+    /// A better one whose check succeeded. It takes over with the next poll and not before: what a check reads
+    /// is of another moment than the readings that it would replace.
+    returning: Option<usize>,
     /// Limit of one exchange.
     exchange: Duration,
 }
@@ -161,7 +164,7 @@ impl Standby {
     /// `links` in order of preference, at least one.
     pub fn new(gateway: impl Into<String>, links: Vec<Box<dyn Link>>, exchange: Duration) -> Self {
         let members = links.into_iter().map(Member::new).collect();
-        Self { gateway: gateway.into(), members, active: 0, exchange }
+        Self { gateway: gateway.into(), members, active: 0, returning: None, exchange }
     }
 
     fn use_member(&mut self, place: usize) {
@@ -187,12 +190,13 @@ impl Standby {
         }
     }
 
-    /// In which order a poll asks: the active one, then those that can be expected to answer. Should none of
-    /// them be there, the preferred one that may be asked at all: the pause between polls is the gateway's
-    /// then.
-    fn order(&self, now: Instant) -> Vec<usize> {
-        let others = (0..self.members.len()).filter(|place| *place != self.active);
-        let order = std::iter::once(self.active).chain(others);
+    /// In which order a poll asks: one that returns, the active one, then those that can be expected to
+    /// answer. Should none of them be there, the preferred one that may be asked at all: the pause between
+    /// polls is the gateway's then.
+    fn order(&mut self, now: Instant) -> Vec<usize> {
+        let first: Vec<usize> = self.returning.take().into_iter().chain([self.active]).collect();
+        let others = (0..self.members.len()).filter(|place| !first.contains(place));
+        let order = first.iter().copied().chain(others);
         let may_be_asked: Vec<usize> = order.filter(|place| self.members[*place].may_be_asked(now)).collect();
         let trusted: Vec<usize> =
             may_be_asked.iter().copied().filter(|place| self.members[*place].is_trusted()).collect();
@@ -276,7 +280,8 @@ impl Standby {
     async fn check(&mut self) -> Option<Refreshed> {
         let now = Instant::now();
         let others = || (0..self.members.len()).filter(|place| *place != self.active);
-        let unfinished = others().find(|place| self.members[*place].may_refresh);
+        let unfinished =
+            others().find(|place| self.members[*place].may_refresh && self.members[*place].may_be_asked(now));
         let due = || {
             let due = others().filter(|place| !self.members[*place].pause.rests(now));
             due.min_by_key(|place| self.members[*place].pause.until())
@@ -288,7 +293,7 @@ impl Standby {
                 self.bind(place);
                 let outcome = self.members[place].poll(self.exchange).await;
                 if outcome.is_ok() && place < self.active {
-                    self.use_member(place);
+                    self.returning = Some(place);
                 }
                 (place, outcome.err())
             }
@@ -299,8 +304,9 @@ impl Standby {
             log::debug!(gateway = id.as_str(); "gateway {id}: the check of {link} failed: {error}");
         }
         let answers = self.members[self.active].newest.as_ref().map(|(answers, _)| answers.clone());
-        let more =
-            self.members.iter().enumerate().any(|(at, member)| at != self.active && member.may_refresh);
+        let more = self.members.iter().enumerate().any(|(at, member)| {
+            at != self.active && member.may_refresh && member.may_be_asked(Instant::now())
+        });
         let source = answers.map(|answers| self.supplemented(answers));
         Some(Refreshed { source, problem: None, more })
     }
@@ -323,6 +329,10 @@ impl Link for Standby {
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
         Box::pin(async {
             let active = self.active;
+            // Another link may have been asked for a cool-down, which holds for this one, too.
+            if !self.members[active].may_be_asked(Instant::now()) {
+                return Refreshed::default();
+            }
             let refreshed = self.members[active].link.refresh().await;
             if let Some(problem) = &refreshed.problem {
                 self.share_silence(active, problem);

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Member, Standby};
 use crate::link::order::{Carried, ReadBack};
 use crate::model::{Adjustments, Means, Obstacle, Order, OrderKind, Unable};
@@ -11,6 +13,10 @@ use crate::model::{Adjustments, Means, Obstacle, Order, OrderKind, Unable};
 impl Member {
     fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
         let means = self.link.can_take(kind)?;
+        if !self.may_be_asked(Instant::now()) {
+            let why = format!("{} is left alone for a while, as the gateway asked", means.link.name());
+            return Err(Obstacle::NotReached.because(why));
+        }
         match (&self.last_error, &self.newest) {
             (None, Some(_)) => Ok(means),
             (Some(error), _) => {
@@ -71,6 +77,9 @@ impl Standby {
 
     pub(super) async fn read_back_once(&mut self, order: &Order) -> ReadBack {
         let place = self.by(order.kind()).map_or(self.active, |(place, _)| place);
+        if !self.members[place].may_be_asked(Instant::now()) {
+            return ReadBack::default();
+        }
         let mut read = self.members[place].link.read_back(order).await;
         if let Some(error) = &read.problem {
             self.share_silence(place, error);
