@@ -178,7 +178,7 @@ async fn no_secret_is_said_anywhere() {
     gateways.push(home);
     let customer = gateway("customer", password, None).await;
     let (wired, lan) = (gateway("wired", password, None).await, gateway("lan", password, None).await);
-    let (broker_port, told_broker) = mute_broker().await;
+    let (broker_port, broker_heard) = mute_broker().await;
     let broker_port = broker_port.to_string();
     // Nobody answers there, so that every other way to a gateway fails as well.
     let nobody = "127.0.0.1:9";
@@ -275,8 +275,8 @@ async fn no_secret_is_said_anywhere() {
         assert_eq!(outcome.code, Some(2));
         said.add("check-config with mistakes", outcome.stdout + &outcome.stderr);
     }
-    let told_broker = String::from_utf8_lossy(&told_broker.lock().unwrap()).into_owned();
-    assert!(told_broker.contains(canary("MQTT_PASSWORD")), "the password goes where it belongs");
+    let broker_heard = String::from_utf8_lossy(&broker_heard.lock().unwrap()).into_owned();
+    assert!(broker_heard.contains(canary("MQTT_PASSWORD")), "the password goes where it belongs");
     said.holds_no_canary();
 }
 

@@ -330,28 +330,28 @@ async fn compare(
 }
 
 #[actix_web::test]
-async fn a_fresh_gateway_is_told_as_before() {
+async fn a_fresh_gateway_is_shown_as_before() {
     let golden = recorded("server-0.13.0-one-fresh");
     let lists = [(ALWAYS, true), (WITH_DATA, true), (FRESH, true)];
     compare(&golden, &outputs(Freshness::Live), |_| false, &lists).await;
 }
 
 #[actix_web::test]
-async fn a_gateway_that_missed_a_poll_is_told_as_before_but_for_the_sum() {
+async fn a_gateway_that_missed_a_poll_is_shown_as_before_but_for_the_sum() {
     let golden = recorded("server-0.13.0-one-stale");
     let lists = [(ALWAYS, false), (WITH_DATA, false), (STALE, true)];
     compare(&golden, &outputs(Freshness::Stale), |_| false, &lists).await;
 }
 
 #[actix_web::test]
-async fn an_expired_gateway_is_told_as_before_but_for_invented_values() {
+async fn an_expired_gateway_is_shown_as_before_but_for_invented_values() {
     let golden = recorded("server-0.13.0-one-expired");
     let lists = [(ALWAYS, false), (WITHOUT_DATA, true), (EXPIRED, true)];
     compare(&golden, &outputs(Freshness::Expired), |_| false, &lists).await;
 }
 
 #[actix_web::test]
-async fn a_gateway_that_never_answered_is_told_as_before_but_for_invented_values() {
+async fn a_gateway_that_never_answered_is_shown_as_before_but_for_invented_values() {
     let mut snapshot = default_gateway(Freshness::Never);
     std::sync::Arc::make_mut(&mut snapshot.gateway).host = Some("127.0.0.1:8499".into());
     snapshot.health = Health::default();

@@ -45,7 +45,7 @@ fn assert_says(diagnosis: &Diagnosis, healthy: bool, phrases: &[&str]) {
 }
 
 #[actix_web::test]
-async fn what_works_is_said_with_what_it_tells() {
+async fn what_works_is_said_with_what_it_reports() {
     let old = start(SiteKind::Powerwall2).await;
     let both = diagnosis(&old, json!({ "gw_pwd": "SIMULATED1", "password": "ATED1" })).await;
     let said = [
@@ -187,7 +187,7 @@ async fn a_scan_finds_gateways_and_nothing_else() {
 
 /// The program itself: what it exits with, and that a host on the command line is the one that is meant.
 #[actix_web::test]
-async fn exit_codes_tell_scripts_how_it_went() {
+async fn exit_codes_say_how_it_went() {
     let gateway = start(SiteKind::Powerwall2).await;
     let folder = tempfile::tempdir().unwrap();
     let port = gateway.addr.port().to_string();

@@ -276,7 +276,7 @@ impl Events {
 }
 
 #[actix_web::test]
-async fn server_sent_events_tell_the_same_and_go_on_after_the_last_one_seen() {
+async fn server_sent_events_say_the_same_and_go_on_after_the_last_one_seen() {
     let outputs = one_gateway().await;
     let mut events = Events::of(&outputs, "/sse/live", None).await;
     let (name, id, state) = events.next().await.unwrap();

@@ -100,7 +100,7 @@ async fn who_must_log_in_may_and_learns_nothing() {
 }
 
 #[actix_web::test]
-async fn one_client_that_asks_too_much_is_told_when_to_come_back() {
+async fn one_client_that_asks_too_much_learns_when_to_come_back() {
     let limit = RateLimit { requests: 3, window: Duration::from_secs(3600), most_clients: 10 };
     let app = outputs(HttpSettings { rate_limit: Some(limit), ..http() }).await;
     for _ in 0..3 {

@@ -44,7 +44,7 @@ async fn the_first_frame_is_what_a_request_would_get() {
 }
 
 #[actix_web::test]
-async fn every_change_is_told_at_once() {
+async fn every_change_is_sent_at_once() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     let outputs = Outputs::of(vec![snapshot("home", &telemetry, Live)]);
     let mut client = connect(outputs.addr, "/ws/gateway/home", None).await.unwrap();

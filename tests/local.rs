@@ -207,7 +207,7 @@ async fn a_gateway_that_limits_logins_is_left_alone() {
 }
 
 #[actix_web::test]
-async fn basic_lan_is_told_apart_and_never_asked_for_what_it_lacks() {
+async fn basic_lan_is_recognized_and_never_asked_for_what_it_lacks() {
     let (gateway, folder) = (start(SiteKind::Powerwall3).await, tempfile::tempdir().unwrap());
     let mut link = connect_lazily(&settings(&gateway, folder.path()));
     let telemetry = everything(&mut *link).await;

@@ -186,7 +186,7 @@ async fn stored_is_not_called_in_effect() {
 }
 
 #[actix_web::test]
-async fn a_refusal_is_told_as_what_it_is() {
+async fn a_refusal_is_shown_as_what_it_is() {
     for mut house in both().await {
         house.wifi.set_order_fault(Some(OrderFault::Refused));
         let carried = house.order(50.0).await;

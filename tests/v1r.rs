@@ -152,7 +152,7 @@ async fn followers_are_asked_over_wifi_only_because_the_leader_would_answer_for_
 }
 
 #[actix_web::test]
-async fn every_state_of_a_registration_is_told_apart() {
+async fn every_state_of_a_registration_is_distinguished() {
     let house = House::build(SiteKind::Powerwall3).await;
     let mut link = link(&house.lan_only());
     let key_error = |error: LinkError, expected: KeyState| {
@@ -191,19 +191,19 @@ async fn every_state_of_a_registration_is_told_apart() {
 async fn clocks_that_differ_are_named_with_the_difference() {
     let house = House::build(SiteKind::Powerwall2).await;
     let mut link = link(&house.lan_only());
-    for (ahead, tells_time, expected) in [
+    for (ahead, sends_date, expected) in [
         (60, true, "s behind the gateway's"),
         (-60, true, "s ahead of the gateway's"),
         (60, false, "clock is behind the gateway's"),
         (-60, false, "clock is ahead of the gateway's"),
     ] {
-        house.lan.lan().unwrap().set_clock(ahead, tells_time);
+        house.lan.lan().unwrap().set_clock(ahead, sends_date);
         let error = link.poll().await.unwrap_err();
         assert_eq!(error.kind(), "clock_skew");
         assert!(error.to_string().contains(expected), "{error}");
         let names_seconds =
             ["59 s", "60 s", "61 s"].iter().any(|seconds| error.to_string().contains(seconds));
-        assert_eq!(names_seconds, tells_time, "{error}");
+        assert_eq!(names_seconds, sends_date, "{error}");
     }
     house.lan.lan().unwrap().set_clock(1, true);
     link.poll().await.unwrap();
@@ -394,7 +394,7 @@ async fn until(service: &Service, what: &str, is_so: impl Fn(&Value, &Value) -> 
 }
 
 #[actix_web::test]
-async fn the_service_tells_of_both_ways_and_which_one_it_uses() {
+async fn the_service_shows_both_ways_and_which_one_it_uses() {
     let house = House::build(SiteKind::Powerwall3).await;
     let folder = tempfile::tempdir().unwrap();
     let variables = [

@@ -167,7 +167,7 @@ async fn a_new_sum_is_shown_at_once() {
 }
 
 #[actix_web::test]
-async fn health_tells_how_everything_is() {
+async fn health_says_how_everything_is() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;
     let of = |states: &[Freshness]| {
         let named = states.iter().enumerate();

@@ -109,9 +109,9 @@ impl Publication {
             if let Some(telemetry) = &telemetry {
                 self.learn(&snapshot, telemetry, now);
             }
-            self.tell_announcements(&snapshot.gateway, now, settings, outbox)?;
+            self.put_announcements(&snapshot.gateway, now, settings, outbox)?;
         }
-        self.tell_values(&snapshot.gateway, freshness, telemetry.as_deref(), settings, outbox)?;
+        self.put_values(&snapshot.gateway, freshness, telemetry.as_deref(), settings, outbox)?;
         self.shown = Some(shown);
         Ok(())
     }
@@ -178,7 +178,7 @@ impl Publication {
         }
     }
 
-    fn tell_announcements(
+    fn put_announcements(
         &mut self,
         facts: &GatewayFacts,
         now: Instant,
@@ -206,7 +206,7 @@ impl Publication {
         Ok(())
     }
 
-    fn tell_values(
+    fn put_values(
         &mut self,
         facts: &GatewayFacts,
         freshness: Freshness,

@@ -28,7 +28,7 @@ pub struct Lan {
     /// The gateway's clock minus the true one, seconds.
     clock_offset: AtomicI64,
     /// Whether answers carry the time.
-    tells_time: AtomicBool,
+    sends_date: AtomicBool,
     /// Whether a key that nobody registered gets an empty answer instead of a fault.
     is_silent_on_unknown_keys: AtomicBool,
 }
@@ -40,7 +40,7 @@ impl Lan {
             keys: Mutex::default(),
             token: AtomicU64::new(1),
             clock_offset: AtomicI64::new(0),
-            tells_time: true.into(),
+            sends_date: true.into(),
             is_silent_on_unknown_keys: false.into(),
         }
     }
@@ -65,10 +65,10 @@ impl Lan {
         self.is_silent_on_unknown_keys.store(true, Ordering::Relaxed);
     }
 
-    /// Sets the gateway's clock, in seconds ahead of the true one. `tells_time`: whether answers have a date.
-    pub fn set_clock(&self, ahead: i64, tells_time: bool) {
+    /// Sets the gateway's clock, in seconds ahead of the true one. `sends_date`: whether answers have a date.
+    pub fn set_clock(&self, ahead: i64, sends_date: bool) {
         self.clock_offset.store(ahead, Ordering::Relaxed);
-        self.tells_time.store(tells_time, Ordering::Relaxed);
+        self.sends_date.store(sends_date, Ordering::Relaxed);
     }
 
     /// Tokens that were given no longer hold.
@@ -90,8 +90,8 @@ impl Lan {
         &self.customer_password
     }
 
-    pub(super) fn tells_time(&self) -> bool {
-        self.tells_time.load(Ordering::Relaxed)
+    pub(super) fn sends_date(&self) -> bool {
+        self.sends_date.load(Ordering::Relaxed)
     }
 
     /// What time it is there, in seconds since 1970.

@@ -62,7 +62,7 @@ pub(super) fn answer(lan: &Lan, gateway: &Gateway, request: &Request) -> (Role, 
         },
         _ => (Role::Other, Answer::new(404, "")),
     };
-    if lan.tells_time()
+    if lan.sends_date()
         && let Ok(now) = jiff::Timestamp::from_second(lan.now() as i64)
     {
         answer.headers += &format!("Date: {}\r\n", now.strftime("%a, %d %b %Y %H:%M:%S GMT"));

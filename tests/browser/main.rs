@@ -72,7 +72,7 @@ async fn every_page_shows_every_state() {
 }
 
 #[actix_web::test]
-async fn flows_are_told_in_numbers_words_and_motion() {
+async fn flows_are_shown_in_numbers_words_and_motion() {
     let Some(browser) = Browser::start().await else { return };
     let stage = Stage::start().await;
     let page = shown(&browser, &stage, "/", scenes::sunny()).await;
@@ -237,7 +237,7 @@ async fn sites_can_be_looked_at_one_by_one() {
 }
 
 #[actix_web::test]
-async fn restarts_new_firmware_and_names_with_markup_are_told_as_text() {
+async fn restarts_new_firmware_and_names_with_markup_are_shown_as_text() {
     let Some(browser) = Browser::start().await else { return };
     let stage = Stage::start().await;
     for path in ["/", "/console"] {

@@ -149,7 +149,7 @@ async fn a_gateway_is_offline_when_its_data_expires_and_not_before() {
 }
 
 #[actix_web::test]
-async fn a_broker_that_restarts_is_told_everything_again() {
+async fn a_broker_that_restarts_is_sent_everything_again() {
     let Some(mut broker) = Broker::start(Options::default()).await else { return };
     let gateway = gateway("home", SiteKind::Powerwall3).await;
     let program = serve(&[&gateway], broker.port, &[]).await;
@@ -177,7 +177,7 @@ async fn a_broker_that_restarts_is_told_everything_again() {
 }
 
 #[actix_web::test]
-async fn home_assistant_is_told_everything_when_it_starts() {
+async fn home_assistant_is_sent_everything_when_it_starts() {
     let Some(broker) = Broker::start(Options::default()).await else { return };
     let gateway = gateway("home", SiteKind::Powerwall2).await;
     let program = serve(&[&gateway], broker.port, &[]).await;

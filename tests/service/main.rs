@@ -224,7 +224,7 @@ async fn it_stops_in_order_whatever_the_gateways_do() {
 }
 
 #[actix_web::test]
-async fn settings_are_read_again_when_it_is_told_to() {
+async fn settings_are_read_again_on_sighup() {
     let (home, cabin) =
         (gateway("home", SiteKind::Powerwall3).await, gateway("cabin", SiteKind::Powerwall2).await);
     let mut file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();

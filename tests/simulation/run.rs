@@ -333,7 +333,7 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
     let mut events = world.options.events.iter().peekable();
     let end = world.started + world.options.length;
     let mut next_look = world.started + LOOK;
-    while next_look <= end && !world.is_violated() {
+    while next_look <= end {
         match events.next_if(|(at, _)| world.started + *at < next_look) {
             Some((at, event)) => {
                 sleep_until(world.started + *at).await;
@@ -342,6 +342,9 @@ async fn inhabit(world: &Arc<World>, defect: Option<Defect>) -> Arc<Witness> {
             None => {
                 sleep_until(next_look).await;
                 witness.look(&house.timeouts);
+                if world.is_violated() {
+                    break;
+                }
                 next_look += LOOK;
             }
         }

@@ -44,14 +44,14 @@ pub(in crate::link) fn strings(vitals: &Value) -> Value {
 pub(in crate::link) fn temps(vitals: &Value) -> Value {
     let Some(devices) = vitals.as_object() else { return Value::Null };
     let pack = |block: &Value| block.get("HVP_PackTempMax").cloned();
-    let packs_tell = devices
+    let packs_report = devices
         .iter()
         .any(|(key, block)| key.starts_with("TEPOD") && pack(block).is_some_and(|v| !v.is_null()));
     let mut temps = Object::default();
     for (key, block) in devices {
         if key.starts_with("TETHC") {
             temps.set(key.as_str(), block.at(&["THC_AmbientTemp"]).clone());
-        } else if let Some(temperature) = pack(block).filter(|_| packs_tell && key.starts_with("TEPOD")) {
+        } else if let Some(temperature) = pack(block).filter(|_| packs_report && key.starts_with("TEPOD")) {
             temps.set(key.as_str(), temperature);
         }
     }

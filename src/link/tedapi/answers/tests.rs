@@ -200,7 +200,7 @@ fn at_path<'a>(value: &'a Value, path: &str) -> &'a Value {
 }
 
 #[test]
-fn the_older_and_the_newer_answers_tell_the_same() {
+fn the_older_and_the_newer_answers_report_the_same() {
     // The newer query set has the synchroniser among the components instead of on the bus.
     let golden = golden();
     let mut input = golden["pw2_two_units_tepod"]["input"].clone();
