@@ -81,8 +81,8 @@ impl Login {
     }
 
     /// Judges the answer to the first request with a new token. If that is refused, logging in has nothing to
-    /// do with it, and another login would not help. An old token that is refused meanwhile proves nothing, and
-    /// makes the doubt no longer.
+    /// do with it, and another login would not help. An old token that is refused meanwhile proves nothing,
+    /// and makes the doubt no longer.
     pub fn judge(&self, answer: &Answer) {
         if is_refusal(answer) {
             self.doubted.set(Some(Instant::now()));

@@ -153,8 +153,8 @@ pub struct Standby {
     members: Vec<Member>,
     /// Which one carries the readings.
     active: usize,
-    /// A better one whose check succeeded. It takes over with the next poll and not before: what a check reads
-    /// is of another moment than the readings that it would replace.
+    /// A better one whose check succeeded. It takes over with the next poll and not before: what a check
+    /// reads is of another moment than the readings that it would replace.
     returning: Option<usize>,
     /// Limit of one exchange.
     exchange: Duration,
