@@ -4,8 +4,8 @@
 //! The meters are asked at every poll, and they alone decide whether the session is still good: a gateway
 //! refuses single endpoints to customers, and logging in again for each of those is how clients get locked
 //! out. A Powerwall 3 over its wired LAN answers three endpoints only (Basic LAN); it is recognised by its
-//! 404 on the status, and asked for that again now and then, so that no verdict is final. Where the meters are
-//! open to everybody, as before firmware 20.49, other refusals decide ([`open_meters`]).
+//! 404 on the status, and asked for that again now and then, so that no verdict is final. Where the meters
+//! are open to everybody, as before firmware 20.49, other refusals decide ([`open_meters`]).
 
 pub mod answers;
 mod open_meters;
