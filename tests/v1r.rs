@@ -11,6 +11,7 @@ use powerwall_server::link::{Link, LinkError, connect_lazily};
 use powerwall_server::model::{LinkHealth, LinkKind, Telemetry};
 use powerwall_server::settings::{Inputs, RsaKey, Settings};
 use powerwall_server::simulator::{Fault, GatewayHandle, Registration, Role, SiteKind, SiteOptions};
+use powerwall_server::views::View;
 use serde_json::{Value, json};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r");
@@ -136,6 +137,9 @@ async fn followers_are_asked_over_wifi_only_because_the_leader_would_answer_for_
     assert_eq!(house.lan.counters().requests(Role::Components), 1);
     let remark = alone.remark().unwrap();
     assert_eq!(remark.matches("1707000-").count(), 1, "the unseen unit is named: {remark}");
+    let freq: Value = serde_json::from_slice(&telemetry.view(View::Freq)).unwrap();
+    let unseen = ["PackageSerialNumber", "PackagePartNumber", "v_out"].map(|key| &freq[format!("PW2_{key}")]);
+    assert_eq!(unseen, [&json!("TG2600001B2"), &json!("1707000-11-M"), &Value::Null]);
 
     let mut both = link(&house.both());
     let telemetry = everything(&mut *both).await;

@@ -47,7 +47,7 @@ pub(super) fn freq(site: &Site, documents: &Documents) -> Value {
         set("PINV_Fout", json!(unit.frequency));
         set("PINV_VSplit1", json!(unit.legs[0]));
         set("PINV_VSplit2", json!(unit.legs[1]));
-        set("PackagePartNumber", block("PackagePartNumber"));
+        set("PackagePartNumber", json!(unit.part));
         set("PackageSerialNumber", json!(unit.serial));
         set("p_out", json!(unit.power));
         for key in ["q_out", "v_out", "f_out", "i_out"] {
@@ -109,7 +109,7 @@ fn put_pod(pod: &mut Map<String, Value>, unit: &Unit, entries: &Entries<'_>, zer
     if let Some(number) = unit.attached_to {
         set("attached_to", format!("PW{number}").into());
     }
-    set("PackagePartNumber", block("PackagePartNumber"));
+    set("PackagePartNumber", json!(unit.part));
     set("PackageSerialNumber", json!(unit.serial));
     set("Type", unit.configured_type.as_deref().map_or_else(|| block("Type"), Value::from));
     set("pinv_state", block("pinv_state"));

@@ -33,7 +33,15 @@ const DOCUMENTS: [(&str, View, &[&str]); 6] = [
     (
         "/api/system_status",
         View::SystemStatus,
-        &["/nominal_full_pack_energy", "/nominal_energy_remaining", "/battery_blocks/1/PackageSerialNumber"],
+        &[
+            "/nominal_full_pack_energy",
+            "/nominal_energy_remaining",
+            "/battery_blocks/0/PackagePartNumber",
+            "/battery_blocks/1/PackagePartNumber",
+            "/battery_blocks/1/PackageSerialNumber",
+            "/battery_blocks/2/PackagePartNumber",
+            "/battery_blocks/2/PackageSerialNumber",
+        ],
     ),
     ("/api/site_info", View::SiteInfo, &["/site_name"]),
 ];

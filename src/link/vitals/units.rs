@@ -50,7 +50,8 @@ fn one(unit: &Devices<'_>, vitals: &Value, configured: &Configured, is_attached:
         texts.next().map(str::to_owned)
     };
 
-    let part = block.at(&["PackagePartNumber"]).text().or_else(|| part_of(unit)).map(str::to_owned);
+    let part = block.at(&["PackagePartNumber"]).text().or_else(|| part_of(unit, configured));
+    let part = part.map(str::to_owned);
     let configured_type = configured.types.iter().find(|(serial, _)| serial == unit.serial);
     let configured_type = configured_type.map(|(_, kind)| kind.clone());
     let own_type = block.at(&["Type"]).text().unwrap_or_default();
@@ -103,10 +104,14 @@ fn thermal<'a>(vitals: &'a Value, serial: &str) -> Option<&'a Value> {
     devices.find(|(key, _)| is_it(key)).map(|(_, device)| device)
 }
 
-/// The part number in the key `TYPE--part--serial` of its device.
-fn part_of<'a>(unit: &Devices<'a>) -> Option<&'a str> {
-    let (key, _) = unit.pod.or(unit.inverter)?;
-    key.split("--").nth(1)
+/// The part number in the key `TYPE--part--serial` of its device; that of a follower which nobody can ask is in
+/// its DIN.
+fn part_of<'a>(unit: &Devices<'a>, configured: &'a Configured) -> Option<&'a str> {
+    if let Some((key, _)) = unit.pod.or(unit.inverter) {
+        return key.split("--").nth(1);
+    }
+    let din = configured.powerwall3.iter().find(|din| serial_of(din) == unit.serial)?;
+    din.split_once("--").map(|(part, _)| part)
 }
 
 fn kind(is_attached: bool, configured: Option<&str>, own: &str, part: Option<&str>) -> UnitKind {
