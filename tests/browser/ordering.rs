@@ -147,9 +147,13 @@ async fn a_reserve_that_is_set_on_the_console_is_seen_in_effect() {
          kind.dispatchEvent(new Event('change')); })()",
     )
     .await;
-    page.until("document.querySelectorAll('.journal li[data-of=order]').length === 2").await;
-    page.until("document.querySelector('.journal li').innerText.includes('40')").await;
-    assert_eq!(page.value("document.querySelectorAll('.journal li:not([data-of=order])').length").await, 0);
+    page.until(
+        "(() => { const all = [...document.querySelectorAll('.journal li')]; return all.length === 2 && \
+         all.every((one) => one.dataset.of === 'order'); })()",
+    )
+    .await;
+    let newest = page.text(".journal li").await;
+    assert!(newest.contains("Backup reserve: 40 % for 2 h"), "{newest}");
 }
 
 #[actix_web::test]
