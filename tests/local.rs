@@ -320,8 +320,10 @@ async fn the_service_shows_a_powerwall_2_and_a_powerwall_3_over_its_wired_lan() 
         };
         tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it comes to pass")
     };
-    let old_one = until("/api/gateways/home", |body| !body["data"]["site_info"].is_null()).await;
-    let new_one = until("/api/gateways/new", |body| body["gateway"]["basic_lan"] == true).await;
+    let is_complete = |body: &Value| body["online"] == true && !body["data"]["site_info"].is_null();
+    let old_one = until("/api/gateways/home", is_complete).await;
+    let is_basic = |body: &Value| body["online"] == true && body["gateway"]["basic_lan"] == true;
+    let new_one = until("/api/gateways/new", is_basic).await;
     let modes = [&old_one, &new_one].map(|one| one["data"]["connection_mode"].as_str().unwrap().to_owned());
     assert_eq!(modes, ["Local", "Basic LAN"]);
     for one in [&old_one, &new_one] {
@@ -332,7 +334,7 @@ async fn the_service_shows_a_powerwall_2_and_a_powerwall_3_over_its_wired_lan() 
     assert!(get("/aggregates").await["battery"]["energy_exported"].is_number());
     assert_eq!(get("/api/operation").await["real_mode"], "self_consumption");
     assert_eq!(get("/api/system_status").await["battery_blocks"].as_array().unwrap().len(), 2);
-    let networks = until("/api/networks", |body| !body.as_array().unwrap().is_empty()).await;
+    let networks = until("/api/networks", |body| body[0].is_object()).await;
     assert_eq!(networks[0]["network_name"], "ethernet_tesla_internal_default");
     assert_eq!(networks[1]["iface_network_info"]["signal_strength"], 71);
     let text = networks.to_string();

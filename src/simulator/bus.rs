@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::day::Grid;
+use super::day::{Grid, rounded};
 use super::scene::{PACKAGE_PART, PVAC_PART, SYNC_PART, Scene, SiteKind};
 
 /// Slots for `count` devices, with none in them.
@@ -94,7 +94,7 @@ impl Scene<'_> {
         json!({
             "PINV_Status": {
                 "isMIA": false, "PINV_State": "PINV_GridFollowing", "PINV_GridState": "Grid_Compliant",
-                "PINV_Pout": (self.flow.battery * 0.5).round() / 1000.0, "PINV_Vout": 243.0,
+                "PINV_Pout": rounded(self.flow.battery * 0.5 / 1000.0, 1000.0), "PINV_Vout": 243.0,
                 "PINV_Fout": 60.01,
             },
             "PINV_AcMeasurements": { "isMIA": false, "PINV_VSplit1": 121.5, "PINV_VSplit2": 121.5 },
@@ -123,7 +123,7 @@ impl Scene<'_> {
         };
         let mut readings = Map::from_iter([("isMIA".to_owned(), Value::Bool(false))]);
         for (ct, share) in [("A", 0.5), ("B", 0.5), ("C", 0.0)] {
-            let watts = (power * share * 10.0).round() / 10.0;
+            let watts = rounded(power * share, 10.0);
             readings.insert(format!("METER_{meter}_CT{ct}_InstRealPower"), json!(watts));
             readings.insert(format!("METER_{meter}_CT{ct}_I"), json!((watts.abs() / 1.214).round() / 100.0));
         }

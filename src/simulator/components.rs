@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::day::rounded;
 use super::scene::{
     EXPANSION_PART, MODULE_PART, PACKAGE_PART, POWERWALL3_PART, PVAC_PART, SYNC_PART, Scene, SiteKind,
 };
@@ -98,7 +99,7 @@ impl Scene<'_> {
 
     fn power_conversion(&self, unit: usize) -> Value {
         let units = self.units().len().max(1) as f64;
-        let battery = (self.flow.battery / units).round();
+        let battery = rounded(self.flow.battery / units, 1.0);
         // The sun shines on the leader's roof.
         let sun = if unit == 0 { self.flow.solar } else { 0.0 };
         let mut pch = json!({

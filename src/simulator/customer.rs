@@ -1,11 +1,13 @@
 //! The customer API of a simulated gateway: who may log in how often, what a session is worth, and what is
 //! there.
 //!
-//! Sessions are compared byte for byte, so that a client that re-encodes cookies is found out.
+//! Cookies are read as a gateway reads them: of several with one name the first counts, and its value is
+//! compared byte for byte, so that a client that re-encodes cookies is found out.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use actix_web::web::Query;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -41,7 +43,7 @@ pub struct LoginLimit {
     pub window: Duration,
 }
 
-const BASIC: [&str; 3] =
+pub(super) const BASIC: [&str; 3] =
     ["/api/meters/aggregates", "/api/system_status/grid_status", "/api/system_status/soe"];
 /// Firmware from here on has no vitals.
 const NO_VITALS_SINCE: (u32, u32) = (23, 44);
@@ -153,11 +155,11 @@ impl CustomerState {
     }
 
     fn is_session(&self, request: &CustomerRequest<'_>) -> bool {
+        let sent = |name| cookie(request.cookie.unwrap_or_default(), name);
+        let token = request.authorization.and_then(|value| value.strip_prefix("Bearer "));
         self.sessions.iter().any(|([auth, user], given)| {
-            let cookies = format!("AuthCookie={auth}; UserRecord={user}");
-            let token = format!("Bearer {auth}");
-            given.elapsed() < self.lifetime
-                && (request.cookie == Some(&cookies) || request.authorization == Some(&token))
+            let has_cookies = sent("AuthCookie") == Some(auth) && sent("UserRecord") == Some(user);
+            given.elapsed() < self.lifetime && (has_cookies || token == Some(auth))
         })
     }
 
@@ -214,17 +216,20 @@ impl CustomerState {
     }
 }
 
+/// The first cookie of that name in a header.
+fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    let mut cookies = header.split(';').filter_map(|cookie| cookie.trim().split_once('='));
+    cookies.find(|(found, _)| *found == name).map(|(_, value)| value)
+}
+
 /// User, password and e-mail of a login, as JSON or as a form.
-fn credentials(body: &[u8]) -> Option<(String, String, String)> {
+pub(super) fn credentials(body: &[u8]) -> Option<(String, String, String)> {
     if let Ok(document) = serde_json::from_slice::<Value>(body) {
         let text = |key: &str| document.get(key).and_then(Value::as_str).map(str::to_owned);
         return Some((text("username")?, text("password")?, text("email").unwrap_or_default()));
     }
-    let form = std::str::from_utf8(body).ok()?;
-    let text = |key: &str| {
-        let mut pairs = form.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(name, _)| *name == key).map(|(_, value)| value.to_owned())
-    };
+    let form = Query::<HashMap<String, String>>::from_query(std::str::from_utf8(body).ok()?).ok()?;
+    let text = |key: &str| form.get(key).cloned();
     Some((text("username")?, text("password")?, text("email").unwrap_or_default()))
 }
 

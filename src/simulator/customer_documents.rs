@@ -4,7 +4,8 @@ use bytes::Bytes;
 use prost::Message;
 use serde_json::{Map, Value, json};
 
-use super::day::{Counted, Grid};
+use super::day::{Counted, Grid, rounded};
+use super::installation_documents;
 use super::scene::{MODULE_PART, PACKAGE_PART, PVAC_PART, SYNC_PART, Scene, SiteKind};
 use crate::link::local::answers::wire::{
     Attributes, Connected, Device, DeviceWithVitals, Devices, Ecu, Generator, Kind, Measured, Meter,
@@ -43,7 +44,7 @@ pub(super) fn at(path: &str, scene: &Scene<'_>, firmware: &str) -> Option<Value>
         }),
         "/api/troubleshooting/problems" => json!({ "problems": [] }),
         "/api/auth/toggle/supported" => json!({ "toggle_auth_supported": true }),
-        _ => return None,
+        _ => return installation_documents::at(path, scene),
     })
 }
 
@@ -58,6 +59,18 @@ fn network(name: &str, interface: &str, ip: &str, signal: u32) -> Value {
             "interface": interface, "state": "DeviceStateReady", "state_reason": "DeviceStateReasonNone",
             "signal_strength": signal, "hw_address": "02:00:00:00:00:01",
         },
+    })
+}
+
+/// The section of a meter that there is none of, as gateways report it.
+fn never_heard_of() -> Value {
+    json!({
+        "last_communication_time": NEVER, "instant_power": 0, "instant_reactive_power": 0,
+        "instant_apparent_power": 0, "frequency": 0, "energy_exported": 0, "energy_imported": 0,
+        "instant_average_voltage": 0, "instant_average_current": 0, "i_a_current": 0, "i_b_current": 0,
+        "i_c_current": 0, "last_phase_voltage_communication_time": NEVER,
+        "last_phase_power_communication_time": NEVER, "last_phase_energy_communication_time": NEVER,
+        "timeout": 1_500_000_000, "instant_total_current": 0,
     })
 }
 
@@ -87,10 +100,11 @@ impl Scene<'_> {
                 "instant_reactive_power": -439,
                 "instant_apparent_power": power.hypot(439.0), "frequency": 60.01, "energy_exported": exported,
                 "energy_imported": imported, "instant_average_voltage": volts,
-                "instant_average_current": (power / volts * 100.0).round() / 100.0, "i_a_current": 0,
+                "instant_average_current": rounded(power / volts, 100.0), "i_a_current": 0,
                 "i_b_current": 0, "i_c_current": 0, "last_phase_voltage_communication_time": NEVER,
                 "last_phase_power_communication_time": NEVER, "last_phase_energy_communication_time": NEVER,
-                "timeout": 1_500_000_000, "num_meters_aggregated": 1, "instant_total_current": power / volts,
+                "timeout": 1_500_000_000, "num_meters_aggregated": 1,
+                "instant_total_current": power / volts + 0.0,
             })
         };
         // What was counted before the simulated day.
@@ -100,9 +114,10 @@ impl Scene<'_> {
             "load": section(flow.load, 210.2, energies.load, 1_120_000, 0),
             "solar": section(flow.solar, 242.4, energies.solar, 0, 257_720),
         });
-        if self.has_battery() {
-            aggregates["battery"] = section(flow.battery, 242.9, energies.battery, 161_080, 136_540);
-        }
+        aggregates["battery"] = match self.has_battery() {
+            true => section(flow.battery, 242.9, energies.battery, 161_080, 136_540),
+            false => never_heard_of(),
+        };
         aggregates
     }
 
@@ -116,7 +131,7 @@ impl Scene<'_> {
                 "pinv_state": "PINV_GridFollowing", "pinv_grid_state": "Grid_Compliant",
                 "nominal_energy_remaining": (self.flow.energy * share).round() as i64,
                 "nominal_full_pack_energy": (self.capacity() as f64 * share) as i64,
-                "p_out": (self.flow.battery * share).round(), "q_out": 30, "v_out": 243.1, "f_out": 60.01,
+                "p_out": rounded(self.flow.battery * share, 1.0), "q_out": 30, "v_out": 243.1, "f_out": 60.01,
                 "i_out": -7.4, "energy_charged": 3_100_000, "energy_discharged": 2_900_000, "off_grid": false,
                 "vf_mode": false, "wobble_detected": false, "charge_power_clamped": false,
                 "backup_ready": true,
@@ -166,7 +181,7 @@ impl Scene<'_> {
         let string = |number: u8, connected: bool, volts: f64, watts: f64| {
             json!({
                 "string_id": number, "connected": connected, "measured_voltage": volts,
-                "current": (watts / volts * 100.0).round() / 100.0, "measured_power": watts,
+                "current": rounded(watts / volts, 100.0), "measured_power": watts,
             })
         };
         json!({
@@ -217,7 +232,7 @@ impl Scene<'_> {
             });
             add("TEPOD", MODULE_PART, &module, &parent, 226, pod);
             let inverter = json!({
-                "PINV_Pout": (self.flow.battery * share).round() / 1000.0, "PINV_Vout": 243.1,
+                "PINV_Pout": rounded(self.flow.battery * share / 1000.0, 1000.0), "PINV_Vout": 243.1,
                 "PINV_Fout": 60.01,
                 "PINV_VSplit1": 121.5, "PINV_VSplit2": 121.6, "PINV_State": "PINV_GridFollowing",
                 "PINV_GridState": "Grid_Compliant", "alerts": ["PINV_a067_overvoltageNeutralChassis"],
@@ -230,7 +245,7 @@ impl Scene<'_> {
         for (letter, volts, watts) in
             [('A', 300.0, half), ('B', 310.0, half), ('C', -2.0, 0.0), ('D', 0.5, 0.0)]
         {
-            pvac[format!("PVAC_PVCurrent_{letter}")] = json!((watts / volts * 100.0).round() / 100.0);
+            pvac[format!("PVAC_PVCurrent_{letter}")] = json!(rounded(watts / volts, 100.0));
             pvac[format!("PVAC_PVMeasuredVoltage_{letter}")] = json!(volts);
             pvac[format!("PVAC_PVMeasuredPower_{letter}")] = json!(watts);
             pvac[format!("PVAC_PvState_{letter}")] = json!("PV_Active");

@@ -204,7 +204,12 @@ impl Day {
 
 /// Gateways report tenths of watts.
 fn round(watts: f64) -> f64 {
-    (watts * 10.0).round() / 10.0
+    rounded(watts, 10.0)
+}
+
+/// `value` in whole parts of a unit, of which it has `parts`. A zero has no sign.
+pub(super) fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts + 0.0
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::answers::{Addressee, Firmware, Question};
 use super::certificate;
 use super::cloud_documents;
 use super::customer::{CustomerAnswer, CustomerRequest, CustomerState};
+use super::customer_documents;
 use super::day::{Day, Equipment};
 use super::faults::{Counters, Fault, Role};
 use super::lan::Lan;
@@ -368,6 +369,12 @@ impl Gateway {
     pub fn meters(&self) -> Value {
         let living = self.house.living();
         self.scene(&living).meters()
+    }
+
+    /// What the customer API has at `path`, for who may see it.
+    pub fn customer_document(&self, path: &str) -> Option<Value> {
+        let living = self.house.living();
+        customer_documents::at(path, &self.scene(&living), &living.firmware.version)
     }
 
     /// As Tesla's cloud reports the site: `live_status`, `site_info`.

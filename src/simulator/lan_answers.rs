@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use prost::Message;
 use prost::bytes::Bytes;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::answers::Question;
+use super::customer::{BASIC, credentials};
 use super::faults::Role;
 use super::gateway::Gateway;
 use super::http::{Answer, DENIED, Request};
@@ -32,9 +33,10 @@ pub(super) fn answer(lan: &Lan, gateway: &Gateway, request: &Request) -> (Role, 
     };
     let (role, mut answer) = match (request.method.as_str(), path) {
         ("POST", "/api/login/Basic") => {
-            let login: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-            let is_customer = login["username"] == "customer" && login["email"].is_string();
-            match is_customer && login["password"] == *lan.customer_password() {
+            let login = credentials(&request.body);
+            match login
+                .is_some_and(|(user, password, _)| user == "customer" && password == lan.customer_password())
+            {
                 true => {
                     let token = json!({ "token": lan.current_token(), "roles": ["Home_Owner"] });
                     (Role::Login, Answer::new(200, token.to_string()))
@@ -49,11 +51,14 @@ pub(super) fn answer(lan: &Lan, gateway: &Gateway, request: &Request) -> (Role, 
                 false => (Role::Din, refused(401)),
             }
         }
-        ("GET", "/api/meters/aggregates") => {
+        ("GET", basic) if BASIC.contains(&basic) => {
+            let role = if basic == BASIC[0] { Role::Meters } else { Role::Customer };
             let expected = format!("Bearer {}", lan.current_token());
-            match request.authorization.as_deref() == Some(&expected) {
-                true => (Role::Meters, Answer::new(200, gateway.meters().to_string())),
-                false => (Role::Meters, refused(401)),
+            match gateway.customer_document(basic) {
+                Some(document) if request.authorization.as_deref() == Some(&expected) => {
+                    (role, Answer::new(200, document.to_string()))
+                }
+                _ => (role, refused(401)),
             }
         }
         ("POST", "/tedapi/v1r") => match signed(lan, gateway, request.body.clone()) {

@@ -20,6 +20,7 @@ mod gateway;
 mod handle;
 mod http;
 mod in_memory;
+mod installation_documents;
 mod lan;
 mod lan_answers;
 mod orders;

@@ -169,8 +169,8 @@ impl Supervisor {
 }
 
 /// The snapshot of a gateway whose settings changed. It forgets what was read under the old ones; but a
-/// gateway that asked for a cool-down gets the rest of it, unless another one answers now. Its units keep
-/// their numbers.
+/// gateway that asked for a cool-down gets its rest, unless another one answers now. Its units keep their
+/// numbers.
 fn starting_over(initial: Snapshot, before: &Snapshot) -> Snapshot {
     let address = |snapshot: &Snapshot| (snapshot.gateway.host.clone(), snapshot.gateway.port);
     let is_quiet = before.health.cooldown_until.is_some_and(|until| Instant::now() < until);

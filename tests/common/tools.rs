@@ -20,6 +20,20 @@ pub fn required_tool(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(MORE_FOLDERS.iter().map(PathBuf::from));
     let found = folders.map(|folder| folder.join(name)).find(|program| program.is_file());
+    said_if_missing(name, found)
+}
+
+/// Where Python finds the package `name`, as `.ci/tools` installs it; `None` if the test has to be skipped.
+///
+/// # Panics
+/// As [`required_tool`].
+pub fn required_python(name: &str) -> Option<PathBuf> {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/python"));
+    let found = folder.join(name).is_dir().then_some(folder);
+    said_if_missing(name, found)
+}
+
+fn said_if_missing(name: &str, found: Option<PathBuf>) -> Option<PathBuf> {
     if found.is_none() {
         let required =
             std::env::var_os("REQUIRE_TOOLS").is_some_and(|value| !value.is_empty() && value != "0");
