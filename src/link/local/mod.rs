@@ -4,9 +4,11 @@
 //! The meters are asked at every poll, and they alone decide whether the session is still good: a gateway
 //! refuses single endpoints to customers, and logging in again for each of those is how clients get locked
 //! out. A Powerwall 3 over its wired LAN answers three endpoints only (Basic LAN); it is recognised by its
-//! 404 on the status, and asked for that again now and then, so that no verdict is final.
+//! 404 on the status, and asked for that again now and then, so that no verdict is final. Where the meters are
+//! open to everybody, as before firmware 20.49, other refusals decide ([`open_meters`]).
 
 pub mod answers;
+mod open_meters;
 mod orders;
 mod schedule;
 pub mod session;
@@ -28,6 +30,7 @@ use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{Answers, LinkKind, Means, Order, OrderKind, Unable};
 use crate::settings::LocalConfig;
 use answers::{CustomerAnswers, Doubt, Endpoint};
+use open_meters::OpenMeters;
 use schedule::{CONFIRM_EVERY, Schedule};
 
 /// Firmware from here on has no vitals.
@@ -60,6 +63,8 @@ pub struct LocalLink<X> {
     is_unconfirmed: bool,
     /// When an order was refused that the customer may not give.
     forbidden: Option<Instant>,
+    /// Whether the meters are open to everybody, so that a login is owed to something else.
+    open_meters: OpenMeters,
 }
 
 impl LocalLink<Https> {
@@ -83,6 +88,7 @@ impl<X: Exchange> LocalLink<X> {
             doubted: None,
             is_unconfirmed: false,
             forbidden: None,
+            open_meters: OpenMeters::new(Instant::now()),
         }
     }
 
@@ -118,8 +124,14 @@ impl<X: Exchange> LocalLink<X> {
         match self.ask(Endpoint::Aggregates, session.as_ref()).await {
             Err(LinkError::Refused { .. }) if session.is_none() => {}
             Err(LinkError::Refused { .. }) if !self.is_in_doubt() => self.memory.keep_session(None).await,
-            outcome => return outcome,
+            outcome => {
+                if outcome.is_ok() && session.is_none() {
+                    self.open_meters.found();
+                }
+                return outcome;
+            }
         }
+        self.open_meters.refuted();
         let session = self.log_in().await?;
         let outcome = self.ask(Endpoint::Aggregates, Some(&session)).await;
         if matches!(outcome, Err(LinkError::Refused { .. })) {
@@ -200,6 +212,9 @@ impl<X: Exchange> LocalLink<X> {
         let now = Instant::now();
         match outcome {
             Ok(()) => {
+                if endpoint != Endpoint::Status && session.is_some() {
+                    self.open_meters.session_is_good(now);
+                }
                 if endpoint == Endpoint::Status {
                     self.set_surface(Surface::Full);
                     if before.is_some() && self.answers.firmware() != before {
@@ -227,6 +242,7 @@ impl<X: Exchange> LocalLink<X> {
                 log::debug!(gateway = id, status = status; "gateway {id}: {path} is refused (HTTP {status})");
                 self.answers.forget(endpoint);
                 self.schedule.refused(endpoint, now);
+                self.open_meters.refused(session.is_some());
                 Ok(())
             }
             // All of the gateway is left alone then; an endpoint that is always busy must not cause that
@@ -269,12 +285,20 @@ impl<X: Exchange> Link for LocalLink<X> {
 
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
         Box::pin(async {
-            let Some(endpoint) = self.due(Instant::now()) else { return Refreshed::default() };
-            let problem = self.refresh_once(endpoint).await.err();
+            let now = Instant::now();
+            // An exchange of its own: a poll that falls due waits for one at most.
+            let problem = match self.open_meters.takes_login(now) {
+                true => self.log_in().await.err(),
+                false => {
+                    let Some(endpoint) = self.due(now) else { return Refreshed::default() };
+                    self.refresh_once(endpoint).await.err()
+                }
+            };
+            let now = Instant::now();
             Refreshed {
                 source: problem.is_none().then(|| self.source()),
                 problem,
-                more: self.due(Instant::now()).is_some(),
+                more: self.open_meters.wants_login(now) || self.due(now).is_some(),
             }
         })
     }

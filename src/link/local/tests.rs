@@ -52,7 +52,9 @@ impl Exchange for Gateway {
         let path = &*call.path;
         // The oldest firmware is open to everybody.
         let is_open = script.firmware.starts_with("1.");
-        let is_stranger = call.headers.is_empty() && !is_open;
+        // Before 20.49, only the meters are.
+        let is_metered = script.firmware.starts_with("20.") && path == "/api/meters/aggregates";
+        let is_stranger = call.headers.is_empty() && !is_open && !is_metered;
         let text = match path {
             "/api/login/Basic" => r#"{"token":"t"}"#.to_owned(),
             "/api/meters/aggregates" => {
@@ -65,6 +67,7 @@ impl Exchange for Gateway {
                 let serial = if script.is_other { "T2" } else { "T1" };
                 format!(r#"{{"version":"{}","din":"1232100-00-E--{serial}"}}"#, script.firmware)
             }
+            "/api/networks" => "[]".to_owned(),
             "/api/site_info" if !script.is_other => r#"{"site_name":"Home"}"#.to_owned(),
             "/api/system_status" => {
                 let serial = if script.is_other { "B" } else { "A" };
@@ -254,6 +257,23 @@ async fn firmware_that_is_open_to_everybody_needs_no_login() {
     let documents = interpreted(&*bench.answers(), &Adjustments::default()).documents;
     assert!(documents.system_status.is_object());
     assert_eq!(bench.script().count("/api/login/Basic"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn firmware_with_open_meters_gets_its_one_login_and_a_wrong_password_few() {
+    let mut bench = Bench::new("20.40.3 a");
+    bench.run(24 * 3600 * SECOND).await;
+    let documents = interpreted(&*bench.answers(), &Adjustments::default()).documents;
+    assert!(documents.system_status.is_object() && documents.operation.is_object());
+    assert_eq!(bench.script().count("/api/login/Basic"), 1);
+
+    let mut bench = Bench::new("20.40.3 a");
+    bench.script().status.insert("/api/login/Basic", 401);
+    bench.run(24 * 3600 * SECOND).await;
+    assert!(interpreted(&*bench.answers(), &Adjustments::default()).documents.aggregates.is_object());
+    let logins = bench.minutes("/api/login/Basic");
+    assert!(logins.len() >= 5 && logins.len() <= 9, "{logins:?}");
+    assert!(logins.windows(2).all(|pair| pair[1] - pair[0] >= 9), "{logins:?}");
 }
 
 #[tokio::test(start_paused = true)]
