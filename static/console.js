@@ -1,6 +1,8 @@
 // The console: every panel for the chosen gateway or for all, from the live feed.
 
 import { Banner } from "./banner.js";
+import { control } from "./control/card.js";
+import { journal } from "./control/journal.js";
 import { arrange, el, mark, say, show } from "./dom.js";
 import { Flow } from "./flow.js";
 import { hang } from "./kiosk.js";
@@ -35,7 +37,9 @@ function flowPanel() {
   return { id: "power-flow", title: "Power flow", node: flow.node, draw };
 }
 
-const panels = [flowPanel(), energy(), units(), alerts(), health(), strings(), gateways(), meters(), temps(), fans(), mqtt()];
+let soon = null;
+const ordering = [control(drawSoon), journal(drawSoon)].filter(Boolean);
+const panels = [flowPanel(), energy(), units(), alerts(), health(), strings(), gateways(), meters(), temps(), fans(), mqtt(), ...ordering];
 const cards = new Map();
 for (const panel of panels) {
   const card = el("section", { class: panel.isWide ? "card wide" : "card", "data-card": panel.id, "aria-label": panel.title }, el("h2", null, panel.title), panel.node);
@@ -213,7 +217,6 @@ async function askAside() {
   draw();
 }
 
-let soon = null;
 function drawSoon() {
   soon ??= setTimeout(() => {
     soon = null;

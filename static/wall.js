@@ -1,6 +1,7 @@
 // The display on the wall: one site or all of them, as large as the screen allows.
 
 import { Banner } from "./banner.js";
+import { orderLines } from "./control/wall.js";
 import { arrange, el, icon, mark, say, show, vary } from "./dom.js";
 import { Flow } from "./flow.js";
 import { age, isNumber, percent, power, time } from "./format.js";
@@ -117,6 +118,7 @@ function draw() {
   flow.node.classList.toggle("aged", !isAlive);
   flow.draw(site, now, isAlive);
   banner.draw(site, live, now);
+  orderLines($("orders"), site.id === null ? everyone : [site.id], live.state, now);
   drawTiles(live, now);
   document.body.dataset.ready = "yes";
 }

@@ -358,6 +358,52 @@ async fn pages_made_on_the_spot_run_nothing() {
     }
 }
 
+/// What a page may contain of scripts and styles: references, nothing between the tags and no attribute.
+fn has_nothing_inline(page: &str) -> bool {
+    let scripts = page.split("<script").skip(1).all(|script| {
+        let (head, rest) = script.split_once('>').unwrap_or_default();
+        head.contains(" src=") && rest.starts_with("</script>")
+    });
+    let tags = page.split('<').skip(1).filter_map(|tag| tag.split('>').next());
+    let attributes = tags.flat_map(str::split_whitespace).filter_map(|part| part.split_once('='));
+    let is_inline = |name: &str| name == "style" || name.starts_with("on");
+    let are_plain = attributes.into_iter().all(|(name, value)| {
+        !is_inline(&name.to_ascii_lowercase()) && !value.to_ascii_lowercase().contains("javascript:")
+    });
+    scripts && are_plain && !page.contains("<style")
+}
+
+#[actix_web::test]
+async fn no_page_has_a_script_in_it_or_makes_one_of_text() {
+    let app = Outputs::of(Vec::new());
+    let document: Value = app.json("/openapi.json").await;
+    let is_page = |route: &Value| {
+        route["get"]["responses"]["200"]["content"]
+            .as_object()
+            .is_some_and(|content| content.keys().any(|kind| kind.starts_with("text/html")))
+    };
+    let rows = document["paths"].as_object().unwrap().iter().filter(|(_, route)| is_page(route));
+    let pages: Vec<&String> = rows.map(|(path, _)| path).collect();
+    for expected in ["/", "/index.html", "/kiosk", "/console", "/example", "/help", "/docs", "/redoc"] {
+        assert!(pages.iter().any(|path| *path == expected), "{expected} is a page: {pages:?}");
+    }
+    for path in pages {
+        let answer = app.get(path).await;
+        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+        let policy = answer.header("content-security-policy").expect(path);
+        for rule in ["require-trusted-types-for 'script'", "trusted-types 'none'", "base-uri 'none'"] {
+            assert!(policy.split("; ").any(|one| one == rule), "{path}: {rule} is not in {policy}");
+        }
+        assert!(policy.starts_with("default-src '") && !policy.contains("unsafe"), "{path}: {policy}");
+        assert!(has_nothing_inline(std::str::from_utf8(&answer.body).unwrap()), "{path}");
+    }
+    for odd in
+        ["<script>1</script>", "<p style='a'>", "<a onclick=\"b\">", "<style>", "<a href=\"JavaScript:b\">"]
+    {
+        assert!(!has_nothing_inline(odd), "{odd}");
+    }
+}
+
 #[actix_web::test]
 async fn other_origins_read_as_far_as_the_settings_allow() {
     let telemetry = telemetry(SiteKind::Powerwall3).await;

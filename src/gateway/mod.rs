@@ -390,6 +390,7 @@ impl GatewayActor {
 
     fn publish(&mut self) {
         self.newest.health.leases = self.orders.book.leases(|leases| leases.shown()).into();
+        self.newest.health.pending = self.orders.book.pending().into();
         self.newest.sequence += 1;
         self.board.publish(Arc::new(self.newest.clone()));
     }

@@ -280,6 +280,17 @@ impl OrderBook {
         work(&mut self.book().leases)
     }
 
+    /// What was ordered and has not come about as far as anybody has seen, the oldest first.
+    pub fn pending(&self) -> Vec<Order> {
+        let book = self.book();
+        let is_open = |one: &&Watched| {
+            !matches!(one.standing.borrow().outcome, Some(Outcome::Stored(_) | Outcome::InEffect(_)))
+        };
+        let watched = book.watched.iter().filter(is_open).map(|one| &one.order);
+        let waiting = book.underway.iter().chain(&book.waiting).map(|one| &one.order);
+        watched.chain(waiting).cloned().collect()
+    }
+
     /// When an order to move the contactor was sent last.
     pub fn islanded(&self) -> Option<Instant> {
         self.book().islanded

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::order::Lease;
+use super::order::{Lease, Order};
 use super::{Capability, FailureTally, Freshness, NumberingMemory, PollTimes, Telemetry, Ttl};
 
 /// What may be shown of a gateway's configuration. Holds no secret and no path.
@@ -177,6 +177,8 @@ pub struct Health {
     pub links: Vec<LinkHealth>,
     /// What orders it takes at present, and what stands in the way of the others. Empty: not polled yet.
     pub capabilities: Arc<[Capability]>,
+    /// Orders that wait, are under way, or have not been seen stored or in effect yet; the oldest first.
+    pub pending: Arc<[Order]>,
     /// What holds for a time only, and what is being restored.
     pub leases: Arc<[Lease]>,
 }

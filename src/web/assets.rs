@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -27,6 +27,15 @@ const KIOSK: &str = "kiosk";
 /// Where the pages say what the settings decide.
 const STYLE: &str = r#"data-style="clear""#;
 const NO_KIOSK: &str = r#"data-kiosk="no""#;
+
+/// A page keeps no way into another one that it opens, nor that one into it, whatever their origins. Browsers
+/// heed it over HTTPS and on this machine.
+const ALONE: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("cross-origin-opener-policy"),
+    HeaderValue::from_static("noopener-allow-popups"),
+);
+/// No text becomes markup or a script: not even a script of ours can make a policy that would let it.
+pub(super) const TRUSTED_TYPES: &str = "require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// What is served below `/static/`, and the pages.
 pub(super) struct Assets {
@@ -68,7 +77,7 @@ impl Assets {
         }
         let policy = format!(
             "default-src 'self'; script-src 'self'; style-src 'self'; object-src 'none'; base-uri 'none'; \
-             form-action 'none'; frame-ancestors {}",
+             form-action 'none'; {TRUSTED_TYPES}; frame-ancestors {}",
             http.frame_ancestors
         );
         let seconds = http.browser_cache.as_secs();
@@ -178,6 +187,9 @@ fn serve(state: &State, request: &HttpRequest, path: &str) -> HttpResponse {
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CONTENT_SECURITY_POLICY, state.assets.policy.clone()))
         .insert_header((header::REFERRER_POLICY, "no-referrer"));
+    if asset.is_page {
+        response.insert_header(ALONE);
+    }
     if is_known {
         return response.finish();
     }

@@ -92,7 +92,10 @@ fn with_headers(status: StatusCode, content_type: HeaderValue) -> HttpResponseBu
 
 /// A page of text and links: nothing in it may run or be fetched.
 pub(super) fn page(mut response: HttpResponse) -> HttpResponse {
-    let policy = HeaderValue::from_static("default-src 'none'; base-uri 'none'; form-action 'none'");
+    let policy = HeaderValue::from_static(
+        "default-src 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; \
+         trusted-types 'none'",
+    );
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }

@@ -7,6 +7,7 @@ mod common;
 mod chromium;
 mod docs;
 mod hours;
+mod ordering;
 mod palette;
 #[path = "../service/program.rs"]
 #[allow(dead_code, reason = "another test program uses the rest")]

@@ -113,10 +113,11 @@ impl Sections {
             }
             (_, None) => Vec::new(),
         };
-        let about = vec![
+        let mut about = vec![
             (key("status"), bytes(&view::status(snapshot, freshness, at))),
             (key("links"), bytes(&view::links(snapshot, at))),
         ];
+        about.extend(view::orders(snapshot, at).map(|orders| (key("orders"), bytes(&orders))));
         self.gateways.insert(id.clone(), Gateway { seen, telemetry, about, data });
     }
 }

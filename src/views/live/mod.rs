@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::status::{self, Moment};
+use crate::model::order::{Lease, LeaseState};
 use crate::model::{
-    Aggregate, ErrorNote, Fan, Freshness, GridStatus, LinkHealth, Meter, Meters, RawPercent, Readings, Side,
-    Site, Snapshot, SolarString, Temperature,
+    Aggregate, ErrorNote, Fan, Freshness, GridStatus, LinkHealth, Meter, Meters, Order, RawPercent, Readings,
+    Side, Site, Snapshot, SolarString, Temperature,
 };
 
 /// Alerts about something done.
@@ -73,6 +74,23 @@ pub fn links(snapshot: &Snapshot, at: Moment) -> Value {
         })
     };
     links.iter().map(link).collect()
+}
+
+/// What was ordered and has not come about yet, and what holds for a time only. `None`: neither. Everybody
+/// who may read sees it, so that it has no name, no address and nothing of the past.
+pub fn orders(snapshot: &Snapshot, at: Moment) -> Option<Value> {
+    let health = &snapshot.health;
+    let pending = |order: &Order| json!({ "order": order.kind().word(), "value": order.value() });
+    let pending: Vec<Value> = health.pending.iter().map(pending).collect();
+    let holds = health.leases.iter().filter(|lease| lease.state == LeaseState::Holds);
+    let leased = |lease: &Lease| {
+        // To the second, because a wall clock that is set by a little moves no end.
+        let until = at.unix_of(lease.ends).round();
+        json!({ "settings": lease.leased.value(), "until": until })
+    };
+    let leased: Vec<Value> = holds.map(leased).collect();
+    let is_quiet = pending.is_empty() && leased.is_empty();
+    (!is_quiet).then(|| json!({ "pending": pending, "leased": leased }))
 }
 
 /// The sections of a site, by name; without those of which nothing is known yet.

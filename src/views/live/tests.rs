@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::link::tedapi::answers::TedapiAnswers;
-use crate::model::{Adjustments, GatewayFacts, LinkKind, Reading, Telemetry, Ttl};
+use crate::model::order::{LeaseEnd, Mode, Reserve};
+use crate::model::{Adjustments, AppPercent, GatewayFacts, LinkKind, OrderId, Reading, Telemetry, Ttl};
 use crate::views::tests::telemetry;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -112,6 +113,33 @@ fn a_status_has_times_and_no_ages() {
     let in_use =
         |ways: &Value| ways.as_array().unwrap().iter().map(|way| way["in_use"].clone()).collect::<Vec<_>>();
     assert_eq!(in_use(&ways), [false, true, false]);
+}
+
+#[test]
+fn orders_are_shown_with_their_target_and_end_and_with_nobody_s_name() {
+    let now = Instant::now() + 1000 * SECOND;
+    let mut snapshot = snapshot("home", None);
+    let later = |seconds: u32| Moment { now: now + seconds * SECOND, unix: 5000.2 + f64::from(seconds) };
+    assert_eq!(orders(&snapshot, later(0)), None, "nothing is ordered");
+    let reserve = |percent| Order::Reserve(Reserve::new(AppPercent(percent)).unwrap());
+    let lease = Lease {
+        order: OrderId::new(7),
+        leased: reserve(40.0).setpoint().unwrap(),
+        former: reserve(20.0).setpoint().unwrap(),
+        ends: now + 7200 * SECOND,
+        state: LeaseState::Holds,
+    };
+    let ended = Lease { state: LeaseState::Ended(LeaseEnd::Restored("by somebody".into())), ..lease.clone() };
+    snapshot.health.leases = vec![ended].into();
+    assert_eq!(orders(&snapshot, later(0)), None, "what is over is no longer shown");
+    snapshot.health.leases = vec![lease].into();
+    snapshot.health.pending = vec![Order::Mode(Mode::Backup)].into();
+    let expected = json!({
+        "pending": [{ "order": "mode", "value": "backup" }],
+        "leased": [{ "settings": { "reserve": 40.0 }, "until": 12_200.0 }],
+    });
+    assert_eq!(orders(&snapshot, later(0)), Some(expected.clone()));
+    assert_eq!(orders(&snapshot, later(7)), Some(expected), "the clock alone changes nothing");
 }
 
 #[test]

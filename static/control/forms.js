@@ -1,0 +1,108 @@
+// The fields of each order, made for what a gateway can take.
+
+import { el, mark, say, show } from "../dom.js";
+import { CHOICES, named, valued } from "./words.js";
+
+const SPANS = [
+  ["", "until changed"],
+  [1800, "for 30 min"],
+  [3600, "for 1 h"],
+  [7200, "for 2 h"],
+  [14_400, "for 4 h"],
+  [28_800, "for 8 h"],
+  [86_400, "for 24 h"],
+];
+const LASTING = SPANS.slice(1);
+
+const select = (label, choices) => el("select", { "aria-label": label }, choices.map(([value, text]) => el("option", { value }, text)));
+const number = (label, attributes) => el("input", { type: "number", inputmode: "numeric", required: true, "aria-label": label, ...attributes });
+
+/** A setting with its present value, a new one, and for how long. */
+function setting(kind, input, read) {
+  const span = select(`${named(kind)}, for how long`, SPANS);
+  const body = () => (span.value === "" ? { value: read() } : { value: read(), for_seconds: Number(span.value) });
+  return { fields: [input, span], buttons: [["Set", kind, body]] };
+}
+
+function choice(kind, parse = (text) => text) {
+  const input = select(named(kind), [["", "Choose"], ...Object.entries(CHOICES[kind])]);
+  input.required = true;
+  return setting(kind, input, () => parse(input.value));
+}
+
+function reserve() {
+  const input = number(named("reserve"), { min: 0, max: 100, step: 1, placeholder: "%" });
+  return setting("reserve", input, () => Number(input.value));
+}
+
+function backup() {
+  const lasts = select("Max backup, for how long", LASTING);
+  return {
+    fields: [lasts],
+    buttons: [["Start", "max_backup", () => ({ value: Number(lasts.value) })], ["Cancel", "max_backup", () => ({ value: "cancel" })]],
+  };
+}
+
+function dispatch() {
+  const way = select("Charge or discharge", [["1", "Discharge"], ["-1", "Charge"]]);
+  const kilowatts = number("Kilowatts", { min: 0, max: 1000, step: 0.1, placeholder: "kW", inputmode: "decimal" });
+  const lasts = select("Battery power, for how long", LASTING);
+  const body = () => ({ power_watts: Math.round(Number(way.value) * Number(kilowatts.value) * 1000), duration_seconds: Number(lasts.value) });
+  return { fields: [way, kilowatts, lasts], buttons: [["Run", "dispatch", body]] };
+}
+
+/** `danger`: what is asked before an order of this kind goes out, whatever the server thinks of it. */
+const FORMS = {
+  reserve,
+  reserve_hold: () => ({ fields: [], buttons: [["Hold", "reserve_hold", () => ({})]] }),
+  mode: () => choice("mode"),
+  grid_charging: () => choice("grid_charging", (text) => text === "true"),
+  grid_export: () => choice("grid_export"),
+  max_backup: backup,
+  islanding: () => ({
+    fields: [],
+    buttons: [
+      ["Disconnect", "islanding", () => ({ value: "off_grid" }), "This disconnects the house from the grid."],
+      ["Reconnect", "islanding", () => ({ value: "on_grid" })],
+    ],
+  }),
+  dispatch,
+  resume: () => ({ fields: [], buttons: [["Resume", "resume", () => ({})]] }),
+};
+
+/** The orders that have a form, in the order of the card. */
+export const KINDS = Object.keys(FORMS);
+
+/** One line of the card; `give(action, body, danger)` when a button is pressed. */
+export class Line {
+  #now = el("span", { class: "present" });
+  #why = el("p", { class: "why" });
+  #form;
+
+  constructor(kind, give) {
+    this.kind = kind;
+    const { fields, buttons } = FORMS[kind]();
+    const made = buttons.map(([text, action, body, danger]) => {
+      const button = el("button", { type: "submit", class: danger ? "push danger" : "push" }, text);
+      button.addEventListener("click", (event) => {
+        event.preventDefault();
+        if (text === "Cancel" || this.#form.reportValidity()) give(action, body(), danger ?? null);
+      });
+      return button;
+    });
+    this.#form = el("form", { on: { submit: (event) => event.preventDefault() } }, fields, made);
+    this.node = el("div", { class: "order", "data-order": kind }, el("div", { class: "heading" }, el("b", null, named(kind)), this.#now), this.#form, this.#why);
+  }
+
+  /** `capability` says whether the gateway can; `why` is another reason not to offer it. */
+  draw(capability, present, { isOffered, isBusy }) {
+    say(this.#now, this.kind in present ? valued(this.kind, present[this.kind]) : "");
+    const isAble = capability.can && isOffered;
+    show(this.#form, isAble);
+    show(this.node, isAble || !capability.can || this.kind in present);
+    for (const button of this.#form.querySelectorAll("button")) button.disabled = isBusy;
+    say(this.#why, capability.can ? "" : (capability.message ?? "Not possible at present"));
+    show(this.#why, !capability.can);
+    mark(this.node, "data-able", String(isAble));
+  }
+}
