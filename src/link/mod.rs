@@ -13,6 +13,7 @@ pub mod knock;
 pub mod local;
 pub mod login;
 pub mod look;
+mod measured;
 pub mod memory;
 pub mod order;
 pub mod pair;

@@ -69,8 +69,9 @@ struct Asked<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Asked<'a> {
     fn of(request: &'a HttpRequest) -> Self {
-        let parameters = request.query_string().split('&').filter(|one| !one.is_empty());
-        Self(parameters.map(|one| one.split_once('=').unwrap_or((one, ""))).collect())
+        let parameters = request.query_string().split('&').filter_map(|one| one.split_once('='));
+        // A form sends its empty fields as well.
+        Self(parameters.filter(|(_, value)| !value.is_empty()).collect())
     }
 
     fn get(&self, key: &str) -> Option<&'a str> {

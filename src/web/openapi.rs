@@ -170,6 +170,7 @@ fn in_path(route: &Route) -> impl Iterator<Item = Value> {
         let (pattern, example) = match name {
             "id" => ("^[A-Za-z0-9_-]{1,64}$", "home"),
             "path" => ("^[a-z_/]+$", "system_status/soe"),
+            "action" => ("^[a-z_]+$", "reserve"),
             _ => ("^[A-Za-z0-9._/-]+$", "docs.js"),
         };
         let schema = json!({ "type": "string", "pattern": pattern });

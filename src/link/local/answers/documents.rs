@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::measured::measured;
 use super::{CustomerAnswers, Endpoint, vitals};
 use crate::link::json::{Look, Object, names, value_of};
+use crate::link::measured::measured;
 use crate::link::vitals::{Beside, Configured, Devices, lists, meters, watts};
 use crate::model::{Documents, Interpretation, Number, NumberingMemory, Power, Readings};
 

@@ -4,7 +4,6 @@
 //! ("Basic LAN") answers the first three endpoints only; everything else stays unknown there.
 
 mod documents;
-mod measured;
 mod vitals;
 
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use serde_json::Value;
 
 use crate::link::bounds::{self, Bounds, MOST_BATTERIES};
 use crate::link::json::{self, Look, Unusable, list, object};
+use crate::link::measured;
 use crate::model::{
     Adjustments, Answers, Charge, GridStatus, Interpretation, Number, NumberingMemory, Power, RawPercent,
     Readings,

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::link::bounds;
 use crate::link::json::{Look, Unusable, object};
+use crate::link::measured::is_silent;
 use crate::model::Number;
 
 const METERS: [&str; 4] = ["site", "battery", "load", "solar"];
@@ -69,7 +70,10 @@ impl Energies {
         if METERS.iter().all(|meter| !document.at(&[meter]).is_object()) {
             return Err(Unusable::NoMeters);
         }
-        for (meter, [exported, imported]) in METERS.iter().zip(&mut self.counters) {
+        // What was never heard of has counted nothing.
+        let heard =
+            METERS.iter().zip(&mut self.counters).filter(|(meter, _)| !is_silent(document.at(&[meter])));
+        for (meter, [exported, imported]) in heard {
             exported.take(document.at(&[meter, "energy_exported"]));
             imported.take(document.at(&[meter, "energy_imported"]));
         }
