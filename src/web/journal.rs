@@ -20,7 +20,7 @@ use crate::model::OrderId;
 use crate::settings::Token;
 use crate::store::journal::{EntryId, Filter, JournalError, Kind, Recorded};
 
-const CSV: HeaderValue = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
+pub(super) const CSV: &str = "text/csv; charset=utf-8; header=present";
 /// Of a page, unless the client says so itself.
 const USUAL: usize = 100;
 const MOST_ORDERS: usize = 100;
@@ -145,7 +145,11 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Ref
     let entries = state.control.ordered.journal().read(&filter).await?;
     let next = entries.last().map(|last| last.id.0).filter(|_| entries.len() == limit);
     if csv.is_some() {
-        return Ok(with_next(body(StatusCode::OK, CSV, table(&entries).into()), next, request));
+        return Ok(with_next(
+            body(StatusCode::OK, HeaderValue::from_static(CSV), table(&entries).into()),
+            next,
+            request,
+        ));
     }
     let list: Vec<Value> = entries.iter().map(entry).collect();
     Ok(with_next(json_value(StatusCode::OK, &json!({ "entries": list, "next": next })), next, request))

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::plumbing::json as answered;
 use super::route::{Answer, Content, Guard, Route};
-use super::{State, schemas};
+use super::{State, journal, schemas};
+use crate::store::journal::Kind;
 
 /// Of the text format that Prometheus scrapes.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -178,13 +179,29 @@ fn in_path(route: &Route) -> impl Iterator<Item = Value> {
     })
 }
 
+/// What a parameter behind the question mark may be.
+fn in_query_schema(path: &str, name: &str) -> Value {
+    let schema = match (path, name) {
+        ("/api/orders", "limit") => json!({ "type": "integer", "minimum": 1, "maximum": 100 }),
+        ("/api/journal", "limit") => json!({ "type": "integer", "minimum": 1, "maximum": 1000 }),
+        (_, "limit") => return json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX }),
+        (_, "before") => json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX }),
+        (_, "since" | "until") => json!({ "type": "number" }),
+        (_, "kind") => {
+            let kinds = Kind::ALL.map(Kind::name).join("|");
+            json!({ "type": "string", "pattern": format!("^({kinds})(,({kinds}))*$") })
+        }
+        (_, "format") => json!({ "const": "csv" }),
+        _ => return json!({ "type": "string" }),
+    };
+    // Without a value they mean nothing.
+    json!({ "anyOf": [schema, { "const": "" }] })
+}
+
 fn reading(route: &Route) -> Value {
     let in_path = in_path(route);
     let in_query = route.parameters.iter().map(|(name, description)| {
-        let schema = match *name {
-            "limit" => json!({ "type": "integer", "minimum": 1 }),
-            _ => json!({ "type": "string" }),
-        };
+        let schema = in_query_schema(route.path, name);
         json!({ "name": name, "in": "query", "description": description, "schema": schema })
     });
     let parameters: Vec<Value> = in_path.chain(in_query).collect();
@@ -203,7 +220,11 @@ fn reading(route: &Route) -> Value {
             refer(&mut responses, &["Forbidden", "Full"]);
         }
         content => {
-            responses.insert("200".into(), good(content, schema(route)));
+            let mut answer = good(content, schema(route));
+            if route.parameters.iter().any(|(name, _)| *name == "format") {
+                answer["content"][journal::CSV] = json!({ "schema": { "type": "string" } });
+            }
+            responses.insert("200".into(), answer);
         }
     }
     if matches!(route.content, Content::File(_)) {
