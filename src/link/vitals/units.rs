@@ -104,7 +104,7 @@ fn thermal<'a>(vitals: &'a Value, serial: &str) -> Option<&'a Value> {
     devices.find(|(key, _)| is_it(key)).map(|(_, device)| device)
 }
 
-/// The part number in the key `TYPE--part--serial` of its device, else, for a follower that nobody can ask, in
+/// The part number in the key `TYPE--part--serial` of its device; for a follower that nobody can ask, that in
 /// its DIN.
 fn part_of<'a>(unit: &Devices<'a>, configured: &'a Configured) -> Option<&'a str> {
     if let Some((key, _)) = unit.pod.or(unit.inverter) {
