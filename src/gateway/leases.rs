@@ -55,6 +55,9 @@ struct Held {
     ends: Instant,
     /// Whether what was set has been read: from then on, anything else is somebody else's.
     was_seen: bool,
+    /// When what looked like somebody else's change was read once more. That may settle nothing, and readings
+    /// go on to show it.
+    verified: Option<Instant>,
     phase: Phase,
 }
 
@@ -135,7 +138,15 @@ impl Leases {
             let former = former.overlaid(&inherited);
             self.news.push(LeaseNews { order, event: LeaseEvent::Holds { former } });
             let (ends, phase) = (now + lasts, Phase::Holds { check: None });
-            self.held.push(Held { order, leased: *asked, former, ends, was_seen: false, phase });
+            self.held.push(Held {
+                order,
+                leased: *asked,
+                former,
+                ends,
+                was_seen: false,
+                verified: None,
+                phase,
+            });
         }
     }
 
@@ -147,7 +158,15 @@ impl Leases {
             0 => Phase::Holds { check: None },
             _ => Phase::Restores(restoring),
         };
-        self.held.push(Held { order, leased, former, ends: now + left, was_seen: false, phase });
+        self.held.push(Held {
+            order,
+            leased,
+            former,
+            ends: now + left,
+            was_seen: false,
+            verified: None,
+            phase,
+        });
     }
 
     fn end_where(&mut self, which: impl Fn(&Held) -> bool, end: &LeaseEnd) {
@@ -167,7 +186,10 @@ impl Leases {
         let due = self.held.iter_mut().find(|held| held.wake().is_some_and(|wake| wake <= now))?;
         // The next time is later, whatever comes of this one.
         match &mut due.phase {
-            Phase::Holds { check } => *check = None,
+            Phase::Holds { check } => {
+                *check = None;
+                due.verified = Some(now);
+            }
             Phase::Restores(restoring) => {
                 restoring.next = now + READ_AGAIN;
                 restoring.since.get_or_insert(now);
@@ -237,6 +259,7 @@ impl Leases {
     /// is to be verified.
     pub fn seen(&mut self, present: &Present, now: Instant) {
         for held in &mut self.held {
+            let earliest = held.verified.map_or(now, |verified| now.max(verified + READ_AGAIN));
             let Phase::Holds { check } = &mut held.phase else { continue };
             let stands: Vec<Stands> = held
                 .leased
@@ -246,7 +269,7 @@ impl Leases {
             held.was_seen |= stands.iter().all(|stands| *stands == Stands::Leased);
             let is_changed = stands.iter().any(|stands| matches!(stands, Stands::Former | Stands::Other));
             if held.was_seen && is_changed {
-                check.get_or_insert(now);
+                check.get_or_insert(earliest);
             }
         }
     }

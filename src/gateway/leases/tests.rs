@@ -191,3 +191,22 @@ async fn a_lease_outlives_the_program() {
     leases.due(now);
     assert_eq!(leases.checked(id(1), Some(&at(80.0)), now), Step::Restore(reserve(20.0)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_cannot_be_verified_is_not_looked_at_again_and_again() {
+    let start = Instant::now();
+    let mut leases = one(start);
+    leases.seen(&at(80.0), start);
+    let mut looks = 0;
+    for second in 0..300 {
+        let now = start + Duration::from_secs(second);
+        leases.seen(&at(50.0), now);
+        while leases.due(now).is_some() {
+            looks += 1;
+            assert!(looks <= 5, "one a minute");
+            assert_eq!(leases.checked(id(1), None, now), Step::Wait);
+            leases.seen(&at(50.0), now);
+        }
+    }
+    assert_eq!(looks, 5);
+}
