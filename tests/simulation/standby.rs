@@ -38,11 +38,18 @@ struct Side {
     is_there_again: bool,
     /// It was asked in the present poll.
     was_asked: bool,
+    /// It was worth asking when the present poll began.
+    was_trusted: bool,
 }
 
 impl Side {
     fn rests(&self, now: Instant) -> Option<Duration> {
         self.rests_until?.checked_duration_since(now).filter(|early| !early.is_zero())
+    }
+
+    /// Its last poll succeeded, and nobody has asked it to be silent since.
+    fn has_worked(&self) -> bool {
+        self.failures == 0 && !self.is_silenced
     }
 
     fn is_trusted(&self) -> bool {
@@ -66,7 +73,9 @@ impl Members {
     }
 
     pub fn poll_begins(&mut self) {
-        self.sides.iter_mut().for_each(|side| side.was_asked = false);
+        for side in &mut self.sides {
+            (side.was_asked, side.was_trusted) = (false, side.is_trusted());
+        }
     }
 
     fn begins(&mut self, door: Door, now: Instant) -> Result<(), String> {
@@ -76,7 +85,8 @@ impl Members {
         let Some(early) = side.rests(now) else { return Ok(()) };
         match side.is_silenced {
             true => Err(format!("{door:?} is asked {early:?} too early, and wants to be left alone")),
-            false if !side.is_trusted() && other.is_trusted() => {
+            // In need is whoever has found nothing worth asking when the poll began, or since.
+            false if !side.is_trusted() && (other.was_trusted || other.has_worked()) => {
                 Err(format!("{door:?} is checked {early:?} before its pause is over"))
             }
             false => Ok(()),
@@ -87,7 +97,8 @@ impl Members {
     fn ends(&mut self, door: Door, outcome: Result<(), &LinkError>, now: Instant) -> Option<&'static str> {
         let (this, other) = (door as usize, 1 - door as usize);
         let Err(error) = outcome else {
-            self.sides[this] = Side { was_asked: true, ..Side::default() };
+            let was_trusted = self.sides[this].was_trusted;
+            self.sides[this] = Side { was_asked: true, was_trusted, ..Side::default() };
             let before = self.carrier;
             let is_needed = self.sides[other].was_asked && self.sides[other].failures > 0;
             if is_needed || before.is_none() || this == self.preferred {

@@ -275,40 +275,46 @@ impl Standby {
         LinkError::Silence { left }
     }
 
-    /// Fetches slow data of a link that was checked, or checks the one that has been waiting longest, if one
-    /// is due.
-    async fn check(&mut self) -> Option<Refreshed> {
-        let now = Instant::now();
-        let others = || (0..self.members.len()).filter(|place| *place != self.active);
-        let unfinished =
-            others().find(|place| self.members[*place].may_refresh && self.members[*place].may_be_asked(now));
-        let due = || {
-            let due = others().filter(|place| !self.members[*place].pause.rests(now));
-            due.min_by_key(|place| self.members[*place].pause.until())
-        };
-        let (place, problem) = match unfinished {
-            Some(place) => (place, self.members[place].refresh().await),
-            None => {
-                let place = due()?;
-                self.bind(place);
-                let outcome = self.members[place].poll(self.exchange).await;
-                if outcome.is_ok() && place < self.active {
-                    self.returning = Some(place);
-                }
-                (place, outcome.err())
-            }
-        };
+    fn others(&self) -> impl Iterator<Item = usize> {
+        let active = self.active;
+        (0..self.members.len()).filter(move |place| *place != active)
+    }
+
+    /// The link that is not active and has been waiting longest for its check, if that is due.
+    fn due(&self, now: Instant) -> Option<usize> {
+        let due = self.others().filter(|place| !self.members[*place].pause.rests(now));
+        due.min_by_key(|place| self.members[*place].pause.until())
+    }
+
+    /// One that was checked, and has slow data to fetch.
+    fn unfinished(&self, now: Instant) -> Option<usize> {
+        self.others().find(|place| {
+            let member = &self.members[*place];
+            member.may_refresh && member.may_be_asked(now)
+        })
+    }
+
+    async fn check(&mut self, place: usize) -> Refreshed {
+        self.bind(place);
+        let outcome = self.members[place].poll(self.exchange).await;
+        if outcome.is_ok() && place < self.active {
+            self.returning = Some(place);
+        }
+        self.asked_aside(place, outcome.err())
+    }
+
+    /// After an exchange of a link that is not active: what is shown with what it knows. That something went
+    /// wrong there concerns nobody who reads.
+    fn asked_aside(&mut self, place: usize, problem: Option<LinkError>) -> Refreshed {
         if let Some(error) = problem {
             self.share_silence(place, &error);
             let (id, link) = (&self.gateway, self.members[place].link.kind().name());
             log::debug!(gateway = id.as_str(); "gateway {id}: the check of {link} failed: {error}");
         }
         let answers = self.members[self.active].newest.as_ref().map(|(answers, _)| answers.clone());
-        let more = self.members.iter().enumerate().any(|(at, member)| {
-            at != self.active && member.may_refresh && member.may_be_asked(Instant::now())
-        });
         let source = answers.map(|answers| self.supplemented(answers));
-        Some(Refreshed { source, problem: None, more })
+        // What the active link has to fetch, if nothing else.
+        Refreshed { source, problem: None, more: true }
     }
 }
 
@@ -325,26 +331,37 @@ impl Link for Standby {
         Box::pin(self.poll_in_order())
     }
 
-    /// What the active link has to fetch goes first; then the others are checked.
+    /// A check that is due goes first, because a link with slow data for every pause between two polls, or
+    /// with a fault there, would never leave room for it. Then comes what the active link has to fetch, and
+    /// then what the others have.
     fn refresh(&mut self) -> LocalBoxFuture<'_, Refreshed> {
         Box::pin(async {
-            let active = self.active;
+            let (active, now) = (self.active, Instant::now());
             // Another link may have been asked for a cool-down, which holds for this one, too.
-            if !self.members[active].may_be_asked(Instant::now()) {
+            if !self.members[active].may_be_asked(now) {
                 return Refreshed::default();
+            }
+            if let Some(due) = self.due(now) {
+                return self.check(due).await;
             }
             let refreshed = self.members[active].link.refresh().await;
             if let Some(problem) = &refreshed.problem {
                 self.share_silence(active, problem);
-            }
-            if let Some(answers) = refreshed.source {
-                self.members[active].newest = Some((answers.clone(), Instant::now()));
-                return Refreshed { source: Some(self.supplemented(answers)), ..refreshed };
-            }
-            if refreshed.problem.is_some() || refreshed.more {
                 return refreshed;
             }
-            self.check().await.unwrap_or(refreshed)
+            let unfinished = self.unfinished(Instant::now());
+            let more = refreshed.more || unfinished.is_some();
+            match (refreshed.source, unfinished) {
+                (Some(answers), _) => {
+                    self.members[active].newest = Some((answers.clone(), Instant::now()));
+                    Refreshed { source: Some(self.supplemented(answers)), problem: None, more }
+                }
+                (None, Some(place)) if !refreshed.more => {
+                    let problem = self.members[place].refresh().await;
+                    self.asked_aside(place, problem)
+                }
+                (None, _) => Refreshed { source: None, problem: None, more },
+            }
         })
     }
 
