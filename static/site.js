@@ -48,6 +48,7 @@ export function gateway(state, id) {
     reserve: orNull(energy.reserve),
     mode: orNull(energy.mode),
     gridState: orNull(energy.grid),
+    generator: part(state, id, "meters")?.generator ?? null,
     hasBattery: status.kind !== "inverter",
     freshness: status.freshness ?? "never",
     takenAt: orNull(status.taken_at),
@@ -75,6 +76,14 @@ function sharedGrid(state, contributors, worst) {
   return worst === "UP" || states.every((state) => state === worst) ? worst : null;
 }
 
+/** The generators of all who have one; its power is unknown if that of one of them is. */
+function sharedGenerator(state, contributors) {
+  const meters = contributors.map((id) => part(state, id, "meters")?.generator).filter(Boolean);
+  if (meters.length === 0) return null;
+  const isKnown = meters.every(({ power }) => isNumber(power));
+  return { power: isKnown ? meters.reduce((sum, { power }) => sum + power, 0) : null };
+}
+
 /** All gateways together. */
 export function total(state) {
   const everyone = ids(state);
@@ -91,6 +100,7 @@ export function total(state) {
     capacity: orNull(sum.capacity_wh),
     reserve: sharedReserve(state, contributors),
     mode: null,
+    generator: sharedGenerator(state, contributors),
     gridState: sharedGrid(state, contributors, orNull(sum.grid)),
     hasBattery: everyone.length === 0 || everyone.some((id) => part(state, id, "status")?.kind !== "inverter"),
     freshness: sum.freshness ?? "never",

@@ -9,10 +9,12 @@ use std::time::Duration;
 use log::{error, info, warn};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::ordering::{self, Asked};
 use super::reload::Reload;
 use super::signals::{Order, Orders};
 use super::{Service, StartError, logging};
 use crate::cli::scan::{self, Network};
+use crate::cli::wish::{Typed, Wish};
 use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, doctor, healthcheck};
 use crate::settings::{Inputs, LoggingSettings, Problems, RsaKey, Settings};
 use crate::simulator::{Counters, Fleet, demo_sites};
@@ -56,6 +58,20 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Doctor { gateway } => diagnose(&flags, gateway.as_deref()),
         Command::Scan { networks, gateway_port, patience, public, json } => {
             look_around(&networks, public, gateway_port, Duration::from_secs(patience), json)
+        }
+        Command::Get { at, json } => {
+            with_settings(&inputs(&flags), |settings| ordering::run(settings, &at, &Asked::Control { json }))
+        }
+        Command::Set { order, value, mode, lasts, confirm, wait, at } => {
+            match Wish::read(order, &Typed { value, mode, lasts, is_confirmed: confirm }) {
+                Ok(wish) => with_settings(&inputs(&flags), |settings| {
+                    ordering::run(settings, &at, &Asked::Order { wish, wait })
+                }),
+                Err(why) => {
+                    eprintln!("{why}");
+                    ExitCode::from(MISCONFIGURED)
+                }
+            }
         }
         Command::Healthcheck { url: Some(url) } => check_health(&url),
         Command::Healthcheck { url: None } => with_settings(&flags.inputs(environment()), |settings| {
@@ -258,7 +274,7 @@ fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Serv
         }
         let service = match Service::start(&settings, rand::random()) {
             Ok(service) => service,
-            Err(error @ StartError::Tls(_)) => return misconfigured(&error),
+            Err(error @ (StartError::Tls(_) | StartError::InUse(_))) => return misconfigured(&error),
             Err(error) => return failed("powerwall-server", &error),
         };
         let (version, gateways) = (env!("CARGO_PKG_VERSION"), settings.gateways.len());

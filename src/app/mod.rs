@@ -3,6 +3,8 @@
 pub mod commands;
 pub mod listen;
 mod logging;
+mod lone;
+mod ordering;
 mod reload;
 mod repeats;
 mod signals;
@@ -10,6 +12,7 @@ mod storage;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +39,7 @@ use crate::store::journal::Journal;
 use crate::supervisor::{Configure, LinkFactory, Supervisor};
 use crate::tls::{TlsError, server_config};
 use crate::{live, mqtt, observer, web};
+use lone::Lone;
 
 /// Everything that shows or sends on what the boards hold. What answers requests is asked in this order.
 const OUTPUTS: [Start; 4] = [live::start, web::start, mqtt::start, observer::start];
@@ -60,6 +64,11 @@ pub enum StartError {
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(
+        "another powerwall-server uses {0}; stop it, or give this one folders of its own with PW_AUTH_PATH and \
+         PW_TIMESERIES_PATH"
+    )]
+    InUse(PathBuf),
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
 }
@@ -82,6 +91,8 @@ pub struct Service {
     serving: JoinHandle<io::Result<()>>,
     /// Cuts connections that take too long.
     watching: JoinHandle<()>,
+    /// Keeps other services from the folders of this one.
+    _lone: Lone,
 }
 
 impl Service {
@@ -109,6 +120,7 @@ impl Service {
         let address = SocketAddr::new(settings.http.bind, settings.http.port);
         let listener = listen::bind(address).map_err(|source| StartError::Listen { address, source })?;
         let addr = listener.local_addr()?;
+        let lone = Lone::take(settings)?;
 
         let journal = storage::journal(settings.store.as_deref())?;
         storage::check(settings.polling.memory.clone());
@@ -154,6 +166,7 @@ impl Service {
             server: server.handle(),
             serving: actix::spawn(server),
             watching: actix::spawn(connections.watch()),
+            _lone: lone,
         })
     }
 

@@ -15,8 +15,13 @@ use crate::tls::any_certificate;
 
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Where the service with these settings can be asked.
+/// Where the service with these settings is asked whether it is alive.
 pub fn url(http: &HttpSettings) -> String {
+    format!("{}/livez", base(http))
+}
+
+/// Where the service with these settings can be asked.
+pub fn base(http: &HttpSettings) -> String {
     // Listening everywhere includes this machine.
     let host = match http.bind {
         IpAddr::V4(address) if address.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -24,7 +29,7 @@ pub fn url(http: &HttpSettings) -> String {
         address => address,
     };
     let scheme = if http.tls.is_some() { "https" } else { "http" };
-    format!("{scheme}://{}{}/livez", std::net::SocketAddr::new(host, http.port), http.base_path)
+    format!("{scheme}://{}{}", std::net::SocketAddr::new(host, http.port), http.base_path)
 }
 
 /// Whether `url` answers 200 within three seconds.

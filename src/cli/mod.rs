@@ -4,9 +4,14 @@ pub mod check_config;
 pub mod doctor;
 pub mod healthcheck;
 pub mod scan;
+pub mod service;
+pub mod wish;
+
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::model::OrderKind;
 use crate::settings::Inputs;
 
 /// Watches any number of Tesla Powerwall systems and serves them over REST, WebSocket and MQTT.
@@ -64,12 +69,57 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the settings of a gateway and what it can be ordered to do.
+    Get {
+        #[command(flatten)]
+        at: At,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give an order: set reserve 20 --for 2h, set mode backup, set grid_charging off, set max_backup 4h, set
+    /// islanding off_grid --confirm, set dispatch 3000 --for 30m, set resume. Exit code 0: stored or in effect;
+    /// 3: accepted or still under way; 1: not done.
+    Set {
+        #[arg(value_name = "ORDER", value_parser = wish::order)]
+        order: OrderKind,
+        #[arg(value_name = "VALUE", allow_negative_numbers = true)]
+        value: Option<String>,
+        /// With a reserve: the mode, in the same order.
+        #[arg(long)]
+        mode: Option<String>,
+        /// For how long, for example 90s, 30m, 2h or 1d; then the former state is ordered back.
+        #[arg(long = "for", value_name = "DURATION", value_parser = wish::duration)]
+        lasts: Option<Duration>,
+        /// It is known to be dangerous.
+        #[arg(long)]
+        confirm: bool,
+        /// Seconds to wait for what becomes of it.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=60))]
+        wait: u64,
+        #[command(flatten)]
+        at: At,
+    },
     /// Ask the running service whether it is alive; exit code 0 or 1.
     Healthcheck {
         /// Address to ask, instead of the one in the settings.
         #[arg(long)]
         url: Option<String>,
     },
+}
+
+/// Which gateway, and how the service is asked.
+#[derive(Args, Debug, Default, PartialEq)]
+pub struct At {
+    /// Which gateway; may be left out if there is one only.
+    #[arg(long, value_name = "ID")]
+    pub gateway: Option<String>,
+    /// Address of the service, instead of the one in the settings.
+    #[arg(long)]
+    pub url: Option<String>,
+    /// File with a token, instead of PW_CONTROL_SECRET.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<String>,
 }
 
 fn speed(text: &str) -> Result<f64, String> {

@@ -67,6 +67,28 @@ fn attempt(_: &Path) -> io::Result<Option<File>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// The name of the file by which a program shows that a folder is in use.
+const IN_USE: &str = "powerwall-server.lock";
+
+/// A folder that nobody else uses until this is dropped, or the program has died.
+#[must_use]
+pub struct FolderLock(#[allow(dead_code, reason = "it is what holds the lock")] File);
+
+/// Takes `folder`; `None` while another program, or somebody else in this one, has it.
+///
+/// # Errors
+/// If nothing can be written there, or the file system knows no locks.
+pub fn take_folder(folder: &Path) -> io::Result<Option<FolderLock>> {
+    std::fs::create_dir_all(folder)?;
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).open(folder.join(IN_USE))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(FolderLock(file))),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// The regular file at `path`, or its folder, which is made if it is missing.
 #[cfg(unix)]
 fn target(path: &Path) -> io::Result<std::path::PathBuf> {

@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 pub use keeping::{RETRY, What, keep, write_what_waits};
-pub use lock::{Lock, lock};
+pub use lock::{FolderLock, Lock, lock, take_folder};
 
 use crate::clock::unix_time;
 

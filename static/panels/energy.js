@@ -1,8 +1,8 @@
 // The four powers and the charge, now and lately.
 
-import { el, icon, mark, say } from "../dom.js";
+import { el, icon, mark, say, show } from "../dom.js";
 import { isNumber, percent, power, powerParts, signed, time, UNKNOWN } from "../format.js";
-import { doing, NAMES, SOURCES } from "../site.js";
+import { doing, isFlowing, NAMES, SOURCES } from "../site.js";
 import { LINES, STEP } from "../trend.js";
 
 const RANGES = [["30 min", 1800], ["1 h", 3600], ["3 h", 10_800], ["6 h", 21_600], ["12 h", 43_200], ["24 h", 86_400]];
@@ -27,7 +27,9 @@ export function energy() {
     const label = el("span", { class: "label" }, icon(of), NAMES[of]);
     return el("div", { class: `now of-${of}`, "data-of": of }, label, el("span", { class: "value" }, number, unit), what);
   });
-  const nows = el("div", { class: "nows" }, cards);
+  const generator = { number: el("b"), unit: el("i"), what: el("span") };
+  generator.card = el("div", { class: "now", "data-of": "generator" }, el("span", { class: "label" }, "Generator"), el("span", { class: "value" }, generator.number, generator.unit), generator.what);
+  const nows = el("div", { class: "nows" }, cards, generator.card);
   let range = remembered();
   let wanted = true;
   const shown = new Set(LINES);
@@ -124,6 +126,14 @@ export function energy() {
         const charge = isNumber(site.soe) ? ` · ${percent(site.soe)}` : "";
         const own = site.selfPowered === null ? "" : `Self-powered ${percent(site.selfPowered)}`;
         say(figures[of].what, { solar: "", load: own, battery: doing(of, site) + charge, grid: doing(of, site) }[of]);
+      }
+      show(generator.card, site.generator !== null);
+      if (site.generator !== null) {
+        const { power: watts = null } = site.generator;
+        const [number, unit] = powerParts(watts);
+        say(generator.number, number);
+        say(generator.unit, unit);
+        say(generator.what, !isNumber(watts) ? "Unknown" : isFlowing(watts) ? "Running" : "Off");
       }
       cards[2].hidden = !site.hasBattery;
       cards[3].toggleAttribute("data-bad", site.isOutage);

@@ -120,6 +120,28 @@ async fn flows_are_shown_in_numbers_words_and_motion() {
 }
 
 #[actix_web::test]
+async fn a_generator_is_shown_where_there_is_one() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::start().await;
+    let with = |power: Value| json!({ "meters": { "generator": { "power": power } } });
+    let alone = |power: Value| scenes::house(&[("home", "Home", with(power))], json!({}));
+    let card = ".now[data-of=generator]";
+    let page = shown(&browser, &stage, "/console", alone(json!(3200))).await;
+    assert_eq!(page.text(card).await.split_whitespace().collect::<String>(), "Generator3.20kWRunning");
+    stage.show(alone(json!(0)));
+    page.until("document.querySelector('.now[data-of=generator]').innerText.includes('Off')").await;
+    stage.show(alone(Value::Null));
+    page.until("document.querySelector('.now[data-of=generator]').innerText.includes('Unknown')").await;
+    stage.show(scenes::sunny());
+    page.until("document.querySelector('.now[data-of=generator]').hidden").await;
+    // Of several sites, those that have one.
+    let two = [("home", "Home", with(json!(1200))), ("barn", "Barn", json!({}))];
+    stage.show(scenes::house(&two, json!({ "contributors": ["home", "barn"] })));
+    page.until("document.querySelector('.now[data-of=generator]').innerText.includes('1.20')").await;
+    page.is_clean(&stage.host());
+}
+
+#[actix_web::test]
 async fn an_outage_is_the_largest_thing_on_the_screen() {
     let Some(browser) = Browser::start().await else { return };
     let stage = Stage::start().await;

@@ -143,6 +143,10 @@ impl Witness {
             self.world.demand(site, kept);
             let (well, period) =
                 (self.world.well_for(site), self.world.options.interval * 4 + timeouts[site] * 8);
+            let well = match self.world.site(site).conduct.asked_more_for(now) {
+                Some(asked) => well.min(asked),
+                None => well,
+            };
             let kept = self.world.site(site).members.is_where_it_should_be(well, period, now);
             self.world.demand(site, kept);
             let freshness = snapshot.freshness(now);

@@ -256,6 +256,14 @@ impl<C: Channel> TedapiLink<C> {
         outcome.unwrap_or(false)
     }
 
+    async fn fetch_config(&mut self, din: &str) -> Result<(), LinkError> {
+        let what = "the configuration read";
+        let target = Target::Gateway { din };
+        let question = Question { din, target, payload: frames::config(), what };
+        let answer = frames::config_answer(self.channel.ask(question).await?)?;
+        self.take(answer, what, TedapiAnswers::accept_config).await
+    }
+
     /// Whether there is something new.
     async fn refresh_once(&mut self, slow: Slow) -> Result<bool, LinkError> {
         let Some(din) = self.payloads.din().cloned() else { return Ok(false) };
@@ -263,11 +271,11 @@ impl<C: Channel> TedapiLink<C> {
         match slow {
             Slow::Config => {
                 self.config.begin(now);
-                let what = "the configuration read";
-                let target = Target::Gateway { din: &din };
-                let question = Question { din: &din, target, payload: frames::config(), what };
-                let answer = frames::config_answer(self.channel.ask(question).await?)?;
-                self.take(answer, what, TedapiAnswers::accept_config).await?;
+                let read = self.fetch_config(&din).await;
+                if matches!(read, Err(LinkError::Malformed { .. })) {
+                    self.payloads.do_without_config();
+                }
+                read?;
                 self.doubt_din();
                 self.config.succeeded_for(CONFIG_EVERY, now);
                 self.know_units(now);

@@ -274,6 +274,21 @@ async fn a_unit_that_the_gateway_does_not_serve_is_left_alone_for_ten_minutes() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_a_configuration_that_cannot_be_read_is_not_waited_for() {
+    let vitals = |bench: &Bench| interpreted(&bench.link.payloads, &Adjustments::default()).documents.vitals;
+    for (error, is_waited_for) in [
+        (LinkError::Timeout(Duration::from_secs(5)), true),
+        (LinkError::Malformed { what: "it".into(), why: "type".into() }, false),
+    ] {
+        let mut bench = Bench::new(0, QuerySet::V2024_06);
+        bench.fail(Asked::Config, error);
+        bench.run(1).await;
+        assert_eq!(vitals(&bench).is_null(), is_waited_for);
+        assert_eq!(vitals(&bench)[format!("STSTSM--{DIN}")].is_null(), is_waited_for);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_slow_question_is_reported_and_keeps_what_was_known() {
     let mut bench = Bench::new(1, QuerySet::V2024_06);
     bench.run(1).await;

@@ -55,6 +55,8 @@ pub struct TedapiAnswers {
     din: Option<Arc<str>>,
     /// `config.json`.
     config: Option<Bytes>,
+    /// Whether it was read and made no sense, so that nobody waits for it.
+    config_is_unreadable: bool,
     /// What is needed of the configuration at every poll.
     config_facts: Arc<ConfigFacts>,
     /// The newest of the basic and the full controller answer: the full one contains the basic one.
@@ -154,6 +156,12 @@ impl TedapiAnswers {
         self.components
             .retain(|(din, _)| self.config_facts.powerwall3_units.iter().any(|unit| **unit == **din));
         Ok(())
+    }
+
+    /// The gateway answers the question for `config.json`, and not with one that can be read: what can be shown
+    /// without it is shown from now on.
+    pub fn do_without_config(&mut self) {
+        self.config_is_unreadable = true;
     }
 
     /// The answer of the components query of the Powerwall 3 unit `din`.

@@ -46,9 +46,9 @@ impl<'a> Parsed<'a> {
         Self { payloads, config, status, controller, units }
     }
 
-    /// DIN of the gateway as its configuration reports it.
+    /// DIN of the gateway as its configuration reports it; else as it reports it itself.
     pub fn vin(&self) -> Option<&str> {
-        self.config.at(&["vin"]).name()
+        self.config.at(&["vin"]).name().or(self.payloads.din.as_deref().filter(|_| !self.config.is_object()))
     }
 
     /// The vitals key of the gateway.

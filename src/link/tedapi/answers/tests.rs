@@ -200,6 +200,37 @@ fn at_path<'a>(value: &'a Value, path: &str) -> &'a Value {
 }
 
 #[test]
+fn a_site_whose_configuration_cannot_be_read_keeps_what_its_controller_reports() {
+    let golden = golden();
+    let input = &golden["pw2_two_units_tepod"]["input"];
+    let whole = interpreted(&payloads(input), &Adjustments::default());
+    let mut without = TedapiAnswers::new("192.168.91.1");
+    without.set_din(input["config"]["vin"].as_str().unwrap());
+    without.accept_controller(Bytes::from(input["device_controller"].to_string())).unwrap();
+    let shown = |answers: &TedapiAnswers| interpreted(answers, &Adjustments::default());
+    // It may come with the next answer, and it is what orders the units.
+    let soon = shown(&without);
+    assert!(soon.documents.vitals.is_null() && soon.site.units.unwrap_or_default().is_empty());
+
+    assert!(without.accept_config(Bytes::from_static(b"{\"vin\":")).is_err());
+    without.do_without_config();
+    let now = shown(&without);
+    let keys =
+        |documents: &Documents| documents.vitals.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&now.documents), keys(&whole.documents));
+    assert_eq!(now.documents.strings, whole.documents.strings);
+    assert_eq!(now.documents.temps, whole.documents.temps);
+    assert_eq!(
+        now.documents.system_status["battery_blocks"],
+        whole.documents.system_status["battery_blocks"]
+    );
+    assert_eq!(
+        (now.site.units.as_ref().map(|units| units.len()), now.site.strings),
+        (Some(2), whole.site.strings)
+    );
+}
+
+#[test]
 fn the_older_and_the_newer_answers_report_the_same() {
     // The newer query set has the synchroniser among the components instead of on the bus.
     let golden = golden();

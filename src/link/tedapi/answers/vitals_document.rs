@@ -44,9 +44,11 @@ const ISLAND_KEYS: [&str; 24] = [
     "ISLAND_VL3N_Main",
 ];
 
-/// The document, or null while the configuration or the controller's answer is missing.
+/// The document, or null while the controller's answer is missing. The configuration is waited for, because it
+/// orders the units, unless it cannot be read.
 pub(super) fn vitals(parsed: &Parsed<'_>) -> Value {
-    if !parsed.config.is_object() || !parsed.controller.is_object() {
+    let has_config = parsed.config.is_object() || parsed.payloads.config_is_unreadable;
+    if !has_config || !parsed.controller.is_object() {
         return Value::Null;
     }
     let bus = parsed.controller.at(&["esCan", "bus"]);
