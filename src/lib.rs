@@ -21,6 +21,7 @@ pub mod directory;
 pub mod files;
 pub mod frames;
 pub mod gateway;
+pub mod history;
 pub mod limiter;
 pub mod link;
 pub mod live;

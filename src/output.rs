@@ -15,6 +15,7 @@ use crate::frames::Frames;
 use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::settings::Settings;
+use crate::store::history::History;
 use crate::store::journal::Journal;
 
 /// What outputs share.
@@ -25,6 +26,8 @@ pub struct Surroundings {
     pub broker: Arc<Board<BrokerStatus>>,
     /// What happened, kept over restarts.
     pub journal: Journal,
+    /// What the gateways reported, kept over restarts.
+    pub history: History,
     /// What Tesla's cloud was asked.
     pub accounts: Accounts,
     /// Who may do what.

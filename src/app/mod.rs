@@ -38,11 +38,11 @@ use crate::settings::{LoggingSettings, Settings};
 use crate::store::journal::Journal;
 use crate::supervisor::{Configure, LinkFactory, Supervisor};
 use crate::tls::{TlsError, server_config};
-use crate::{live, mqtt, observer, web};
+use crate::{history, live, mqtt, observer, web};
 use lone::Lone;
 
 /// Everything that shows or sends on what the boards hold. What answers requests is asked in this order.
-const OUTPUTS: [Start; 4] = [live::start, web::start, mqtt::start, observer::start];
+const OUTPUTS: [Start; 5] = [live::start, web::start, mqtt::start, observer::start, history::start];
 
 /// Two serve a house, and a small computer keeps its other cores.
 const WORKERS: usize = 2;
@@ -122,7 +122,7 @@ impl Service {
         let addr = listener.local_addr()?;
         let lone = Lone::take(settings)?;
 
-        let journal = storage::journal(settings.store.as_deref())?;
+        let (journal, history) = storage::open(settings.store.as_deref(), &settings.history)?;
         storage::check(settings.polling.memory.clone());
         let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
         let memories = Memories::default();
@@ -135,6 +135,7 @@ impl Service {
             frames: Arc::new(Frames::new(directory.clone())),
             broker: Arc::new(Board::new(settings.mqtt.initial_status())),
             journal: journal.clone(),
+            history,
             control: control.clone(),
             directory: directory.clone(),
             seed,

@@ -9,19 +9,23 @@ use tokio::task::spawn_blocking;
 
 use crate::files;
 use crate::store::Store;
+use crate::store::history::{History, Keeping};
 use crate::store::journal::Journal;
 
-/// The journal in `file`, or in memory. A file that cannot be used is logged, and used as soon as it can be.
-pub(super) fn journal(file: Option<&Path>) -> io::Result<Journal> {
+/// Journal and history in `file`; without one, the journal in memory and no history. A file that cannot be
+/// used is logged, and used as soon as it can be.
+pub(super) fn open(file: Option<&Path>, keeping: &Keeping) -> io::Result<(Journal, History)> {
     let Some(file) = file else {
         info!(
             event = "not_kept";
-            "the journal is in memory and is lost when this program ends; to keep it, set PW_TIMESERIES_PATH \
-             or mount a folder at /data in the container",
+            "the journal is in memory and is lost when this program ends, and no history is recorded; \
+             to keep them, set PW_TIMESERIES_PATH or mount a folder at /data in the container",
         );
-        return Ok(Journal::in_memory());
+        return Ok((Journal::in_memory(), History::off()));
     };
-    Ok(Journal::kept_in(&Store::open(file.to_owned())?))
+    let store = Store::open(file.to_owned())?;
+    let journal = Journal::kept_in(&store);
+    Ok((journal, History::kept_in(file, &store, keeping)?))
 }
 
 /// Says so if nothing can be written into the folder of `PW_AUTH_PATH`; holds up nobody.

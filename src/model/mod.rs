@@ -28,8 +28,9 @@ pub use order::{
     Standing, Unable,
 };
 pub use site::{
-    Counter, CounterSource, DeviceSignals, Fan, Interpretation, Meter, Meters, Places, RemoteMeter, Side,
-    Site, SolarString, Temperature, Transformer, Unit, UnitFan, UnitKind, UnitTemperatures,
+    BlockSignals, Counter, CounterSource, DeviceSignals, Fan, Interpretation, Meter, Meters, Places,
+    RemoteMeter, Side, Site, SolarString, Temperature, Transformer, Unit, UnitFan, UnitKind,
+    UnitTemperatures,
 };
 pub use snapshot::{
     ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot, mode_name,

@@ -268,13 +268,18 @@ impl Telemetry {
         self.site.get_or_init(|| self.derived(|derived| derived.site.clone()))
     }
 
-    /// Names of everything that is active, sorted, each once; `None`: nobody knows. For a short look: where
-    /// nobody has asked for the site, all of it but these names is dropped again.
-    pub fn alerts(&self) -> Option<Vec<String>> {
+    /// What `take` finds in the site. For a short look: where nobody has asked for the site, all of it is
+    /// dropped again.
+    pub fn look<T>(&self, take: impl FnOnce(&Site) -> T) -> T {
         if let Some(site) = self.site.get() {
-            return site.alerts.clone();
+            return take(site);
         }
-        self.answers.interpret(&self.readings, &self.adjustments, &self.memory).site.alerts
+        take(&self.answers.interpret(&self.readings, &self.adjustments, &self.memory).site)
+    }
+
+    /// Names of everything that is active, sorted, each once; `None`: nobody knows. As [`Telemetry::look`].
+    pub fn alerts(&self) -> Option<Vec<String>> {
+        self.look(|site| site.alerts.clone())
     }
 
     /// The documents of the customer API, kept for a while by this telemetry and for as long as the caller

@@ -133,6 +133,7 @@ impl Settings {
         let mut http = reader.http();
         let logging = reader.logging();
         let store = reader.store();
+        let history = reader.history();
         let mqtt = reader.mqtt();
         let before = reader.problems.0.len();
         let gateways = reader.gateways(&mut http);
@@ -160,6 +161,7 @@ impl Settings {
             mqtt,
             logging,
             store,
+            history,
             warnings: reader.warnings,
             effective: reader.effective,
         })

@@ -5,6 +5,7 @@ pub mod access;
 mod credentials;
 mod fleet;
 mod gateways;
+mod history;
 mod http;
 mod links;
 mod load;
@@ -40,6 +41,7 @@ pub use ways::Ways;
 
 use crate::client::TrustedProxies;
 use crate::model::{Adjustments, GatewayFacts, Ttl};
+use crate::store::history::Keeping;
 pub use crate::tls::CertificatePolicy;
 
 /// Everything the operator decided, validated.
@@ -52,8 +54,11 @@ pub struct Settings {
     pub access: Access,
     pub mqtt: MqttSettings,
     pub logging: LoggingSettings,
-    /// `PW_TIMESERIES_PATH`: the SQLite file of the journal; `None`: it lives in memory.
+    /// `PW_TIMESERIES_PATH`: the SQLite file of journal and history; `None`: the journal lives in memory, and
+    /// no history is kept.
     pub store: Option<PathBuf>,
+    /// `PW_TIMESERIES_…`: what of the history is kept in the same file.
+    pub history: Keeping,
     /// What the operator should know although it does not stop the start: settings without effect,
     /// look-alikes.
     pub warnings: Vec<String>,

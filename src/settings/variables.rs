@@ -17,7 +17,6 @@ pub enum Effect {
 use Effect::{Live, None, Private, Secret};
 
 const HTTP: &str = "everything is asked over HTTP/1.1, as that switch would have it";
-const HISTORY: &str = "this version keeps no history yet";
 const CONTROL: &str = "this version only reads";
 const BUILT_IN: &str = "built in: every gateway is polled, paused and recovered on its own";
 
@@ -89,10 +88,11 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_TRUSTED_PROXIES", Live),
     ("PW_CONNECTIONS_PER_ADDRESS", Live),
     ("PW_LIVE_CLIENTS_PER_ADDRESS", Live),
-    ("PW_TIMESERIES_RETENTION", None(HISTORY)),
-    ("PW_TIMESERIES_DAILY_RETENTION", None(HISTORY)),
-    ("PW_TIMESERIES_SIGNAL_RETENTION", None(HISTORY)),
-    ("PW_TIMESERIES_SIGNAL_INTERVAL", None(HISTORY)),
+    ("PW_TIMESERIES_RETENTION", Live),
+    ("PW_TIMESERIES_DAILY_RETENTION", Live),
+    ("PW_TIMESERIES_SIGNAL_RETENTION", Live),
+    ("PW_TIMESERIES_SIGNAL_INTERVAL", Live),
+    ("PW_TIMESERIES_MAX_MB", Live),
     ("PW_TIMESERIES_PATH", Live),
     ("PW_CONFIG", Live),
     ("PW_GATEWAYS", Secret),

@@ -17,11 +17,11 @@ const CHECKED_AS_A_WHOLE: u64 = 32 << 20;
 /// Damaged files that are kept beside the good one. Who has this many has a disk that is dying.
 const MOST_SET_ASIDE: usize = 3;
 /// Another program that writes into the same file gets this long to finish.
-const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(5);
 /// The write-ahead log is cut to this size when it has been larger.
 const LARGEST_LOG: i64 = 4 << 20;
 /// Memory for pages of the file, in KiB.
-const CACHE: i64 = 1024;
+pub(super) const CACHE: i64 = 1024;
 
 /// What a change must survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ struct Open {
 }
 
 /// Device and number of a file.
-type Identity = Option<(u64, u64)>;
+pub(super) type Identity = Option<(u64, u64)>;
 
 /// What a failure means.
 enum Failure {
@@ -301,15 +301,22 @@ fn judge(error: &rusqlite::Error) -> Failure {
     }
 }
 
+/// Why something failed, for the person who must act.
+pub(super) fn reason(error: &rusqlite::Error) -> String {
+    match judge(error) {
+        Failure::Damaged(why) | Failure::Other { why, .. } => why,
+    }
+}
+
 #[cfg(unix)]
-fn identity(path: &Path) -> Identity {
+pub(super) fn identity(path: &Path) -> Identity {
     use std::os::unix::fs::MetadataExt;
 
     fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 #[cfg(not(unix))]
-fn identity(_: &Path) -> Identity {
+pub(super) fn identity(_: &Path) -> Identity {
     None
 }
 

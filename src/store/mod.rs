@@ -1,10 +1,13 @@
 //! One SQLite file, on a thread of its own: nothing that serves anybody waits for a disk.
 //!
 //! The store opens the file, brings its tables up to date, survives a full or read-only disk and sets a
-//! damaged file aside. What the tables hold is the business of its parts: the [`journal`].
+//! damaged file aside. What the tables hold is the business of its parts: the [`journal`] and the
+//! [`history`].
 
 mod database;
+pub mod history;
 pub mod journal;
+mod reader;
 mod schema;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -17,6 +20,7 @@ use std::time::Duration;
 
 pub use database::{Database, Durability};
 use log::error;
+pub use reader::Reader;
 
 /// Jobs that wait for the store at most.
 const MOST_JOBS: usize = 256;
@@ -53,8 +57,11 @@ pub trait Part: Send + 'static {
     fn tidy(&mut self, database: &mut Database);
 }
 
-enum Job {
-    Run(Box<dyn FnOnce(&mut Database) + Send>),
+/// Something to be done by the thread that has the `W`.
+type Job<W> = Box<dyn FnOnce(&mut W) + Send>;
+
+enum Task {
+    Run(Job<Database>),
     Attach(Box<dyn Part>),
 }
 
@@ -62,7 +69,7 @@ enum Job {
 #[derive(Clone)]
 pub struct Store {
     /// Bounded: what finds no place in it is refused.
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<Task>,
 }
 
 impl Store {
@@ -87,7 +94,7 @@ impl Store {
     /// Gives `part` its rounds, the first one now.
     pub fn attach(&self, part: impl Part) {
         // Parts are attached before there is anything else to do.
-        if self.jobs.try_send(Job::Attach(Box::new(part))).is_err() {
+        if self.jobs.try_send(Task::Attach(Box::new(part))).is_err() {
             error!(event = "store"; "the store cannot be started");
         }
     }
@@ -101,24 +108,8 @@ impl Store {
         &self,
         job: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let store = self.clone();
-        // On the blocking pool, because the disk is measured with the clock of the machine, not with tokio's.
-        let waiting = tokio::task::spawn_blocking(move || {
-            let (reply, answer) = sync_channel(1);
-            let given_up = Arc::new(AtomicBool::new(false));
-            let is_unwanted = given_up.clone();
-            store.post(move |database| {
-                if !is_unwanted.load(Ordering::Acquire) {
-                    // Nobody may be waiting any more.
-                    let _ = reply.try_send(job(database));
-                }
-            })?;
-            answer.recv_timeout(PATIENCE).unwrap_or_else(|error| {
-                given_up.store(true, Ordering::Release);
-                Err(if error == RecvTimeoutError::Timeout { StoreError::Late } else { StoreError::Gone })
-            })
-        });
-        waiting.await.unwrap_or(Err(StoreError::Gone))
+        let jobs = self.jobs.clone();
+        answered(move |job| posted(&jobs, Task::Run(job)), job, || {}).await
     }
 
     /// Has `job` done some time.
@@ -126,15 +117,47 @@ impl Store {
     /// # Errors
     /// If there is too much to do already.
     pub fn post(&self, job: impl FnOnce(&mut Database) + Send + 'static) -> Result<(), StoreError> {
-        self.jobs.try_send(Job::Run(Box::new(job))).map_err(|error| match error {
-            std::sync::mpsc::TrySendError::Full(_) => StoreError::Busy,
-            std::sync::mpsc::TrySendError::Disconnected(_) => StoreError::Gone,
-        })
+        posted(&self.jobs, Task::Run(Box::new(job)))
     }
 }
 
+/// Puts `job` into the queue.
+fn posted<J>(jobs: &SyncSender<J>, job: J) -> Result<(), StoreError> {
+    jobs.try_send(job).map_err(|error| match error {
+        std::sync::mpsc::TrySendError::Full(_) => StoreError::Busy,
+        std::sync::mpsc::TrySendError::Disconnected(_) => StoreError::Gone,
+    })
+}
+
+/// Has `job` done by the thread that `post` reaches, and waits for what it brings. `give_up` is called when
+/// patience ends.
+async fn answered<W: 'static, T: Send + 'static>(
+    post: impl FnOnce(Job<W>) -> Result<(), StoreError> + Send + 'static,
+    job: impl FnOnce(&mut W) -> Result<T, StoreError> + Send + 'static,
+    give_up: impl FnOnce() + Send + 'static,
+) -> Result<T, StoreError> {
+    // On the blocking pool, because the disk is measured with the clock of the machine, not with tokio's.
+    let waiting = tokio::task::spawn_blocking(move || {
+        let (reply, answer) = sync_channel(1);
+        let given_up = Arc::new(AtomicBool::new(false));
+        let is_unwanted = given_up.clone();
+        post(Box::new(move |worker| {
+            if !is_unwanted.load(Ordering::Acquire) {
+                // Nobody may be waiting any more.
+                let _ = reply.try_send(job(worker));
+            }
+        }))?;
+        answer.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+            given_up.store(true, Ordering::Release);
+            give_up();
+            Err(if error == RecvTimeoutError::Timeout { StoreError::Late } else { StoreError::Gone })
+        })
+    });
+    waiting.await.unwrap_or(Err(StoreError::Gone))
+}
+
 /// The store's thread.
-fn work(mut database: Database, jobs: &Receiver<Job>, round: Duration) {
+fn work(mut database: Database, jobs: &Receiver<Task>, round: Duration) {
     let mut parts: Vec<Box<dyn Part>> = Vec::new();
     let mut done = 0;
     loop {
@@ -143,8 +166,8 @@ fn work(mut database: Database, jobs: &Receiver<Job>, round: Duration) {
         let is_round = job.is_err() || done >= JOBS_IN_A_ROUND;
         let sound = panic::catch_unwind(AssertUnwindSafe(|| {
             match job {
-                Ok(Job::Run(job)) => job(&mut database),
-                Ok(Job::Attach(mut part)) => {
+                Ok(Task::Run(job)) => job(&mut database),
+                Ok(Task::Attach(mut part)) => {
                     part.tidy(&mut database);
                     parts.push(part);
                 }

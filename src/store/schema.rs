@@ -5,8 +5,12 @@
 
 use rusqlite::Connection;
 
+use super::history::tables;
+
 /// The n-th step leads from version n to version n + 1. Steps are added, never changed.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[JOURNAL, tables::OF_BEFORE, tables::OURS];
+
+const JOURNAL: &str = "
     CREATE TABLE journal (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         at REAL NOT NULL,
@@ -18,7 +22,7 @@ const STEPS: &[&str] = &["
     CREATE INDEX journal_kind ON journal (kind, id);
     CREATE INDEX journal_gateway ON journal (gateway, id);
     CREATE INDEX journal_about ON journal (about) WHERE about IS NOT NULL;
-"];
+";
 
 /// The version that this program writes.
 pub(super) const VERSION: i64 = STEPS.len() as i64;
@@ -35,4 +39,20 @@ pub(super) fn migrate(connection: &mut Connection, version: i64) -> rusqlite::Re
     }
     change.pragma_update(None, "user_version", VERSION)?;
     change.commit()
+}
+
+/// Empty tables, for this connection alone, in the place of those that the file does not have yet.
+pub(super) fn stand_in(connection: &Connection) -> rusqlite::Result<()> {
+    let statements = [tables::OF_BEFORE, tables::OURS].into_iter().flat_map(|step| step.split(';'));
+    for statement in statements.map(str::trim).filter(|statement| statement.starts_with("CREATE TABLE")) {
+        let rest = statement.trim_start_matches("CREATE TABLE").trim_start();
+        let rest = rest.trim_start_matches("IF NOT EXISTS").trim_start();
+        let name = rest.split(|character: char| character.is_whitespace() || character == '(').next();
+        let is_there = "SELECT count(*) FROM main.sqlite_master WHERE type = 'table' AND name = ?1";
+        let is_there: i64 = connection.query_row(is_there, [name], |row| row.get(0))?;
+        if is_there == 0 {
+            connection.execute_batch(&format!("CREATE TEMP TABLE {rest}"))?;
+        }
+    }
+    Ok(())
 }

@@ -44,7 +44,8 @@ async fn the_history_of_the_server_before_is_opened_as_it_is() {
     let tables = || {
         let connection = Connection::open(&path).unwrap();
         let query = "SELECT name, sql FROM sqlite_master
-             WHERE name NOT LIKE '%journal%' AND name <> 'sqlite_sequence' ORDER BY name";
+             WHERE name NOT LIKE '%journal%' AND name NOT LIKE '%history%' AND name <> 'sqlite_sequence'
+             ORDER BY name";
         let mut statement = connection.prepare(query).unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let tables: Vec<(String, Option<String>)> = rows.map(Result::unwrap).collect();

@@ -29,6 +29,7 @@ mod shape;
 mod stats;
 mod table;
 mod tesla;
+mod timeseries;
 mod without_data;
 
 use std::sync::{Arc, OnceLock};
@@ -53,6 +54,7 @@ use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::output::{Output, Routes, Surroundings};
 use crate::settings::{Access, HttpSettings, MqttSettings, PollingSettings, Settings};
+use crate::store::history::History;
 use crate::store::journal::Journal;
 use assets::Assets;
 use compression::Compressor;
@@ -77,6 +79,10 @@ pub struct State {
     pub control: Arc<Control>,
     /// What is counted of the connections that requests come over.
     pub connections: Arc<Connections>,
+    /// What the gateways reported.
+    pub history: History,
+    /// What is in its file, counted a minute ago at most.
+    counted: timeseries::Counted,
     /// For the uptime.
     started: Instant,
     /// Unix seconds, for people.
@@ -114,6 +120,8 @@ impl State {
             accounts: Accounts::default(),
             control: Arc::new(Control::new(Access::default(), Journal::in_memory())),
             connections: Arc::new(Connections::new(Limits::default(), TrustedProxies::default(), None)),
+            history: History::off(),
+            counted: timeseries::Counted::default(),
             started: Instant::now(),
             started_at,
             counters: Counters::new(started_at),
@@ -134,12 +142,13 @@ struct Web {
 
 /// Starts the output.
 pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output> {
-    let Surroundings { directory, frames, broker, control, accounts, connections, .. } = surroundings;
+    let Surroundings { directory, frames, broker, control, accounts, connections, history, .. } =
+        surroundings;
     let state =
         State::new(directory.clone(), frames.clone(), settings.http.clone(), settings.polling.clone());
     let (mqtt, control, accounts) = (broker.clone(), control.clone(), accounts.clone());
-    let connections = connections.clone();
-    Box::new(Web { state: Data::new(State { mqtt, control, accounts, connections, ..state }) })
+    let (connections, history) = (connections.clone(), history.clone());
+    Box::new(Web { state: Data::new(State { mqtt, control, accounts, connections, history, ..state }) })
 }
 
 impl Output for Web {

@@ -15,12 +15,13 @@ use crate::store::journal::Kind;
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The first word that fits the beginning of a path says which chapter the route is in.
-const CHAPTERS: [(&str, &str); 22] = [
+const CHAPTERS: [(&str, &str); 23] = [
     ("/api/gateways", "All gateways"),
     ("/api/aggregate", "All gateways"),
     ("/ws/", "Feeds"),
     ("/sse/", "Feeds"),
     ("/api/live", "Feeds"),
+    ("/api/timeseries", "History"),
     ("/api/mqtt", "Service"),
     ("/api/orders", "Orders"),
     ("/api/journal", "Orders"),
@@ -184,6 +185,23 @@ fn in_query_schema(path: &str, name: &str) -> Value {
     let schema = match (path, name) {
         ("/api/orders", "limit") => json!({ "type": "integer", "minimum": 1, "maximum": 100 }),
         ("/api/journal", "limit") => json!({ "type": "integer", "minimum": 1, "maximum": 1000 }),
+        ("/api/timeseries/samples", "limit") => {
+            return json!({ "type": "integer", "minimum": 1, "maximum": 10_000 });
+        }
+        (_, "days") => return json!({ "type": "integer", "minimum": 1, "maximum": 366 }),
+        ("/api/timeseries/trend", "hours") => {
+            return json!({ "type": "integer", "minimum": 1, "maximum": 168 });
+        }
+        ("/api/timeseries/signal_trend", "hours") => {
+            return json!({ "type": "integer", "minimum": 1, "maximum": 87_840 });
+        }
+        (_, "resolution") => return json!({ "enum": ["auto", "raw", "daily"] }),
+        ("/api/timeseries/signal_trend", "start" | "end") => {
+            return json!({ "type": "number", "minimum": 0, "maximum": 4_102_444_800_u64 });
+        }
+        ("/api/timeseries/daily", "start" | "end") => return json!({ "type": "string", "format": "date" }),
+        (_, "start" | "end") => return json!({ "type": "number" }),
+        (_, "fit") => return json!({ "type": "boolean" }),
         (_, "limit") => return json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX }),
         (_, "before") => json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX }),
         (_, "since" | "until") => json!({ "type": "number" }),
@@ -240,6 +258,7 @@ fn reading(route: &Route) -> Value {
         let content = match (status, &route.answer) {
             // A service that is not well answers in the same shape.
             (503, Answer::Service(_)) => json!({ "application/json": { "schema": schema(route) } }),
+            (422, _) => json!({ "application/json": { "schema": named("WrongParameter") } }),
             _ => json!({ "application/json": { "schema": named("Error") } }),
         };
         responses.insert(status.to_string(), json!({ "description": description, "content": content }));

@@ -6,8 +6,8 @@
 use super::fleet::{AFTER, LIMIT, PAGE_ERRORS, PAGED};
 use super::orders;
 use super::route::{
-    Answer, Content, Guard, Route, fixed, fixed_of_gateway, fleet, gateway, orders_only, routed, service,
-    view, zeroable,
+    Answer, Content, Guard, Route, fixed, fixed_of_gateway, fleet, gateway, history, orders_only, routed,
+    service, view, zeroable,
 };
 use super::without_data::{
     INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS, TEDAPI_HINT,
@@ -15,6 +15,7 @@ use super::without_data::{
 };
 use super::{
     about_gateway, api, assets, docs, health, journal, legacy_control, openapi, scrape, stats, tesla,
+    timeseries,
 };
 use crate::views::View;
 
@@ -23,6 +24,10 @@ const HEALTH_ERRORS: &[(u16, &str)] =
 const NO_ENERGY: &str = "over TEDAPI the energy counters come from the gateway's customer API, every two \
     minutes; null, not 0, while it does not report them";
 const AS_PROXY: &str = "null without data, as the proxy has it";
+const DAYS: &str = "what is unknown is null, and there is a row all the same; energy by the counters of the \
+    gateway where it has them, else over gaps of five polls at most; 503 while the file cannot be read";
+const UNITS: &str = "units have the numbers that they have in every body; of a gateway that was not heard of \
+    since the start, powerwall is null";
 const UNKNOWN: &str = "unknown is null, not 0";
 const EMPTY_COLUMN: &str = "unknown is an empty column, not 0.00; the reserve is rounded, not cut off";
 const FROM_MEMORY: &str = "from the last poll, also while the gateway is away; private values are masked";
@@ -266,6 +271,40 @@ pub(super) const ROUTES: &[Route] = &[
     fleet("/api/aggregate/strings", api::strings, "The strings of every gateway").shows("StringsByGateway"),
     fleet("/api/aggregate/alerts", api::alerts, "The alerts of every gateway").shows("AlertsByGateway"),
     fleet("/api/aggregate/vitals", api::vitals, "The vitals of every gateway").shows("VitalsByGateway"),
+    // What was recorded.
+    history("/api/timeseries/daily", timeseries::daily, "Energy by day and gateway, kWh, the newest first")
+        .asked_with(timeseries::OF_DAILY)
+        .better(DAYS)
+        .shows("DailyEnergy"),
+    history("/api/timeseries/today", timeseries::today, "Energy of today by gateway, kWh, by its own clock")
+        .better(DAYS)
+        .shows("TodaysEnergy"),
+    history("/api/timeseries/trend", timeseries::trend, "Power over time as means, summed over the gateways")
+        .asked_with(timeseries::OF_TREND)
+        .better(
+            "the sum of the configured gateways; a point names those of which something is missing; hours \
+            count back from end; start after end is refused",
+        )
+        .shows("PowerTrend"),
+    history("/api/timeseries/samples", timeseries::samples, "Power of every poll, W")
+        .asked_with(timeseries::OF_SAMPLES)
+        .better("what a gateway did not report is null; the others of its values are there")
+        .shows("PowerSamples"),
+    history(
+        "/api/timeseries/signals",
+        timeseries::signals,
+        "Temperatures and fans that are recorded, by device",
+    )
+    .asked_with(timeseries::OF_SIGNALS)
+    .better(UNITS)
+    .shows("Signals"),
+    history("/api/timeseries/signal_trend", timeseries::signal_trend, "Their values, as means or by day")
+        .asked_with(timeseries::OF_SIGNAL_TREND)
+        .better(UNITS)
+        .shows("SignalTrend"),
+    history("/api/timeseries/status", timeseries::status, "How recording goes, and how much there is")
+        .better("counts are up to a minute old; also slots, recovered intervals and incomplete samples")
+        .shows("HistoryStatus"),
     // The service.
     service(
         "/health",
@@ -406,19 +445,10 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 /// What the servers before ours have and this one does not have yet.
-pub(super) const NOT_YET: &[(&str, &str)] = &[
-    ("/history", HISTORY),
-    ("/api/timeseries/daily", HISTORY),
-    ("/api/timeseries/today", HISTORY),
-    ("/api/timeseries/trend", HISTORY),
-    ("/api/timeseries/samples", HISTORY),
-    ("/api/timeseries/status", HISTORY),
-    ("/api/timeseries/signals", HISTORY),
-    ("/api/timeseries/signal_trend", HISTORY),
-    ("/api/tesla/time_of_use_settings", TARIFF),
-];
+pub(super) const NOT_YET: &[(&str, &str)] =
+    &[("/history", HISTORY), ("/api/tesla/time_of_use_settings", TARIFF)];
 
-const HISTORY: &str = "no history is kept yet";
+const HISTORY: &str = "the history has no page yet";
 const TARIFF: &str = "tariffs are not written yet";
 
 /// What the servers before ours have and this one will not have.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::views::View;
 
 /// Schemas by name.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     include_str!("schemas/quantities.json"),
     include_str!("schemas/customer.json"),
     include_str!("schemas/facts.json"),
@@ -17,6 +17,7 @@ const FILES: [&str; 7] = [
     include_str!("schemas/service.json"),
     include_str!("schemas/live.json"),
     include_str!("schemas/orders.json"),
+    include_str!("schemas/history.json"),
 ];
 
 /// All of them.
@@ -103,7 +104,7 @@ mod tests {
             FILES.iter().map(|file| serde_json::from_str(file).unwrap()).collect();
         let schemas = all();
         assert_eq!(schemas.len(), parsed.iter().map(Map::len).sum::<usize>(), "a name twice");
-        let mut used = HashSet::from(["Error", "OrderRefused"]);
+        let mut used = HashSet::from(["Error", "OrderRefused", "WrongParameter"]);
         schemas.values().for_each(|schema| references(schema, &mut used));
         for route in ROUTES {
             used.extend([route.shows, route.confirms].iter().filter(|name| !name.is_empty()));

@@ -34,6 +34,7 @@ use powerwall_server::settings::{
     Access, AllowedOrigins, HttpSettings, Inputs, PollingSettings, Secret, Settings, Style,
 };
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
+use powerwall_server::store::history::History;
 use powerwall_server::store::journal::Journal;
 use powerwall_server::web::{self, State};
 use serde_json::Value;
@@ -227,12 +228,28 @@ impl Outputs {
         Self::start(snapshots, http(), polling, Access::default(), Limits::default())
     }
 
+    /// Outputs that show what is in `history`.
+    pub fn recorded(snapshots: Vec<Snapshot>, history: History) -> Self {
+        Self::serve(snapshots, http(), polling(), Access::default(), Limits::default(), history)
+    }
+
     fn start(
         snapshots: Vec<Snapshot>,
         http: HttpSettings,
         polling: PollingSettings,
         access: Access,
         limits: Limits,
+    ) -> Self {
+        Self::serve(snapshots, http, polling, access, limits, History::off())
+    }
+
+    fn serve(
+        snapshots: Vec<Snapshot>,
+        http: HttpSettings,
+        polling: PollingSettings,
+        access: Access,
+        limits: Limits,
+        history: History,
     ) -> Self {
         let directory = directory(snapshots);
         let trusted = http.trusted_proxies.clone();
@@ -242,6 +259,7 @@ impl Outputs {
         let mut state = State::new(directory.clone(), frames.clone(), http.clone(), polling);
         let connections = Arc::new(Connections::new(limits, trusted, None));
         state.connections = connections.clone();
+        state.history = history;
         state.control = Arc::new(Control::new(access, Journal::in_memory()));
         let state = Data::new(state);
         let live = Data::new(Live {

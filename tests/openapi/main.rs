@@ -11,6 +11,8 @@ use links::{Home, homes};
 use powerwall_server::model::Freshness::{self, Expired, Live, Never, Stale};
 use powerwall_server::model::{Adjustments, Health, Snapshot};
 use powerwall_server::settings::HttpSettings;
+use powerwall_server::store::Store;
+use powerwall_server::store::history::{History, Keep, Keeping};
 use schemas::Schemas;
 use serde_json::Value;
 
@@ -196,4 +198,49 @@ async fn the_viewer_finds_its_files_however_it_is_asked_for() {
     }
     assert!(bytes < 15_000, "{bytes}");
     assert_eq!(outputs.json("/openapi.json").await["servers"][0]["url"], "/powerwall");
+}
+
+#[actix_web::test]
+async fn the_history_is_answered_as_documented_in_every_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("timeseries.db");
+    std::fs::copy("tests/fixtures/timeseries-0.13.0.db", &path).unwrap();
+    let store = Store::open(path.clone()).unwrap();
+    let keeping = Keeping { samples: Keep::Forever, signals: Keep::Forever, ..Keeping::default() };
+    let history = History::kept_in(&path, &store, &keeping).unwrap();
+    let home = &homes().await[0];
+    let snapshots = ["site-1", "site-2"].map(|id| gateway(id, home, Live));
+    let outputs = Outputs::recorded(snapshots.into(), history);
+    let document = outputs.json("/openapi.json").await;
+    let (mut schemas, mut found) = (Schemas::new(&document), Vec::new());
+    let window = "start=1795653120&end=1795653900";
+    for (path, query, status) in [
+        ("daily", "start=2026-11-20&end=2026-11-30", 200),
+        ("daily", "days=0", 422),
+        ("daily", "start=2026-11-31", 422),
+        ("daily", "start=2026-11-30&end=2026-11-20", 422),
+        ("today", "", 200),
+        ("trend", window, 200),
+        ("trend", "start=2&end=1", 422),
+        ("trend", "start=inf", 422),
+        ("trend", "fit=perhaps", 422),
+        ("trend", "fit=true", 200),
+        ("samples", window, 200),
+        ("samples", "start=NaN", 200),
+        ("samples", "limit=10001", 422),
+        ("status", "", 200),
+        ("signals", "", 200),
+        ("signal_trend", window, 200),
+        ("signal_trend", &format!("{window}&resolution=daily"), 200),
+        ("signal_trend", "resolution=hourly", 422),
+        ("signal_trend", "end=4102444801", 422),
+        ("signal_trend", "hours=many", 422),
+    ] {
+        let route = format!("/api/timeseries/{path}");
+        let answer = outputs.get(&format!("{route}?{query}")).await;
+        assert_eq!(answer.status, status, "{route}?{query}");
+        let operation = &document["paths"][&route]["get"];
+        fits(&document, &mut schemas, operation, &answer, &format!("{route}?{query}"), &mut found);
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }

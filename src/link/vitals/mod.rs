@@ -64,6 +64,7 @@ pub(super) fn interpret(
         fans: parts::fans(&documents.fans, &numbering.fans),
         temperatures: parts::temperatures(&documents.temps, &devices),
         devices: parts::signals(&documents),
+        blocks: parts::block_signals(&documents),
         remote_meters: parts::remote_meters(vitals),
         alerts: (vitals.is_object() || !alerts.is_empty()).then_some(alerts),
         uptime: documents.status.at(&["up_time_seconds"]).text().map(str::to_owned),

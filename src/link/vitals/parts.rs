@@ -6,8 +6,8 @@ use super::join::{Devices, package_of};
 use crate::link::json::{Look, serial_of};
 use crate::model::site::signals::SIGNALS;
 use crate::model::{
-    CounterSource, DeviceSignals, Documents, Fan, Meter, Meters, Number, RemoteMeter, Side, SolarString,
-    Temperature, Transformer,
+    BlockSignals, CounterSource, DeviceSignals, Documents, Fan, Meter, Meters, Number, RemoteMeter, Side,
+    SolarString, Temperature, Transformer,
 };
 
 /// The meters in `/api/meters/aggregates`.
@@ -171,6 +171,35 @@ pub(super) fn signals(documents: &Documents) -> Vec<DeviceSignals> {
         }
     }
     devices
+}
+
+/// Every block that reports one of the signals. The fans win over the vitals; the solar inverter of a unit
+/// that has an inverter of its own reports the same fans again and is left out.
+pub(super) fn block_signals(documents: &Documents) -> Vec<BlockSignals> {
+    let sources = [&documents.fans, &documents.vitals];
+    let blocks = || sources.into_iter().filter_map(Value::as_object).flatten();
+    let mut found: Vec<BlockSignals> = Vec::new();
+    for (key, block) in blocks() {
+        let serial = serial_in(key, block);
+        let own_inverter =
+            |(key, block): (&String, &Value)| key.starts_with("TEPINV--") && serial_in(key, block) == serial;
+        if key.starts_with("PVAC--") && blocks().any(own_inverter) {
+            continue;
+        }
+        let values = std::array::from_fn(|place| block.at(&[SIGNALS[place].field]).as_f64());
+        match found.iter_mut().find(|known| known.key == *key) {
+            Some(known) => {
+                for (known, value) in known.values.iter_mut().zip(values) {
+                    *known = known.or(value);
+                }
+            }
+            None if values.iter().any(Option::is_some) => {
+                found.push(BlockSignals { key: key.clone(), values });
+            }
+            None => {}
+        }
+    }
+    found
 }
 
 /// The serial of the device that a block of the vitals is about.

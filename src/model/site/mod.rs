@@ -15,7 +15,7 @@ use super::{Documents, Readings};
 
 pub use counter::{Counter, CounterSource};
 pub use parts::{Fan, Meter, Meters, RemoteMeter, Side, SolarString, Temperature, Transformer};
-pub use signals::DeviceSignals;
+pub use signals::{BlockSignals, DeviceSignals};
 pub use unit::{Places, Unit, UnitFan, UnitKind, UnitTemperatures};
 
 /// One installation at one moment.
@@ -39,6 +39,8 @@ pub struct Site {
     pub temperatures: Option<Vec<Temperature>>,
     /// Temperatures and fans by the serial of the device that measured them.
     pub devices: Vec<DeviceSignals>,
+    /// The same, block by block under the keys of the vitals.
+    pub blocks: Vec<BlockSignals>,
     /// Tesla's meters outside the gateway.
     pub remote_meters: Vec<RemoteMeter>,
     /// Names of everything that is active, sorted, each once.

@@ -20,6 +20,30 @@ impl SignalGroup {
         }
     }
 
+    pub const ALL: [Self; 3] = [Self::Temperature, Self::FanSpeed, Self::FanDuty];
+
+    /// A stable word.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Temperature => "temperature",
+            Self::FanSpeed => "fan_speed",
+            Self::FanDuty => "fan_duty",
+        }
+    }
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Temperature => "Powerwall temperatures",
+            Self::FanSpeed => "Fan speed",
+            Self::FanDuty => "Fan duty cycle",
+        }
+    }
+
+    /// Whether a picture of it begins at 0.
+    pub fn is_zero_based(self) -> bool {
+        self != Self::Temperature
+    }
+
     /// Digits worth showing behind the point.
     pub fn decimals(self) -> usize {
         match self {
@@ -71,6 +95,15 @@ pub static SIGNALS: [Signal; 11] = [
     signal(["fan_b_duty", "PCH_FanDuty_B", "Fan B duty", "fan/b/duty", "mdi:percent"], FanDuty),
 ];
 
+/// What one block of the vitals, or of the fans, reports: stored series hang on its key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlockSignals {
+    /// `TYPE--part--serial`
+    pub key: String,
+    /// At the place of each of [`SIGNALS`] its value, if there is one.
+    pub values: [Option<f64>; SIGNALS.len()],
+}
+
 /// What one device measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceSignals {
@@ -81,6 +114,16 @@ pub struct DeviceSignals {
 
 impl DeviceSignals {
     pub fn known(&self) -> impl Iterator<Item = (&'static Signal, f64)> {
-        SIGNALS.iter().zip(self.values).filter_map(|(signal, value)| Some((signal, value?)))
+        known(self.values)
     }
+}
+
+impl BlockSignals {
+    pub fn known(&self) -> impl Iterator<Item = (&'static Signal, f64)> {
+        known(self.values)
+    }
+}
+
+fn known(values: [Option<f64>; SIGNALS.len()]) -> impl Iterator<Item = (&'static Signal, f64)> {
+    SIGNALS.iter().zip(values).filter_map(|(signal, value)| Some((signal, value?)))
 }

@@ -1,0 +1,133 @@
+//! The days of the history: which one a moment is in, and how energy is added to one.
+//!
+//! A day stands twice in the file: in a table of ours, which knows what is unknown, and, once nothing in it
+//! is unknown, in that of pypowerwall-server 0.13. Where that server has written since, its row is taken
+//! over first: it was the one that measured.
+
+use jiff::tz::TimeZone;
+use rusqlite::types::Value as Sql;
+use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter};
+
+use super::batch::{FLOWS, Source, Sum};
+use crate::model::energy::{Flow, Flows};
+
+/// A day at a site.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Day {
+    /// `2026-11-25`
+    pub name: String,
+    /// When the next one begins, Unix seconds.
+    pub end: f64,
+}
+
+impl Day {
+    /// The day that `at` is in, where the clocks show the time of `zone`.
+    pub fn of(at: f64, zone: &TimeZone) -> Option<Self> {
+        let at = jiff::Timestamp::from_second(at.floor() as i64).ok()?;
+        let date = at.to_zoned_datetime(zone.clone()).date();
+        let next = date.tomorrow().ok()?.to_zoned_datetime(zone.clone()).ok()?;
+        Some(Self { name: date.to_string(), end: next.timestamp().as_second() as f64 })
+    }
+}
+
+/// The columns with the energy of each flow, and then those with its seconds.
+pub(super) fn columns() -> String {
+    let seconds = FLOWS.map(|flow| format!("{flow}_s"));
+    [FLOWS.join(", "), seconds.join(", ")].join(", ")
+}
+
+/// The values of these columns.
+pub(super) fn values(sum: &Sum) -> impl Iterator<Item = Sql> {
+    let energy = sum.energy.0.into_iter().map(Sql::from);
+    energy.chain(sum.seconds.0.into_iter().map(Sql::from))
+}
+
+/// The sum in a row that begins with these columns and goes on with `ways`.
+pub(super) fn sum_in(row: &Row<'_>) -> rusqlite::Result<Sum> {
+    let mut sum = Sum { ways: row.get(12)?, ..Sum::default() };
+    for (place, flow) in Flow::ALL.into_iter().enumerate() {
+        sum.energy[flow] = row.get(place)?;
+        sum.seconds[flow] = row.get(place + 6)?;
+    }
+    Ok(sum)
+}
+
+/// A day of the server before.
+struct Theirs {
+    /// Wh
+    energy: Flows<Option<f64>>,
+    last: Option<f64>,
+    updated: f64,
+}
+
+/// Adds `sum` to the day `day` of the gateway with this id and number. `last`: when it was measured last.
+pub(super) fn add(
+    change: &Transaction<'_>,
+    (id, gateway): (&str, i64),
+    day: &str,
+    sum: &Sum,
+    last: Option<f64>,
+    now: f64,
+) -> rusqlite::Result<()> {
+    let query = format!(
+        "SELECT {}, ways, last, mirrored FROM history_days WHERE gateway = ?1 AND day = ?2",
+        columns()
+    );
+    let ours = |row: &Row<'_>| Ok((sum_in(row)?, row.get(13)?, row.get(14)?));
+    let ours: Option<(Sum, Option<f64>, Option<f64>)> =
+        change.prepare_cached(&query)?.query_row(params![gateway, day], ours).optional()?;
+    let (mut whole, mut known, mirrored) = ours.unwrap_or_default();
+    if let Some(theirs) = theirs(change, id, day)?.filter(|theirs| mirrored != Some(theirs.updated)) {
+        let taken_over = Flow::ALL.iter().fold(0, |ways, flow| ways | Source::TakenOver.bit(*flow));
+        whole = Sum { energy: theirs.energy, ways: whole.ways | taken_over, ..whole };
+        known = theirs.last;
+    }
+    whole.add_all(sum);
+    let last = last.or(known);
+    let is_complete = whole.energy.0.iter().all(Option::is_some);
+    if is_complete {
+        write_theirs(change, (id, day), &whole.energy, last, now)?;
+    }
+    let query = format!(
+        "INSERT OR REPLACE INTO history_days
+             (gateway, day, {}, ways, last, updated, mirrored) VALUES ({})",
+        columns(),
+        ["?"; 18].join(", "),
+    );
+    let key = [gateway.into(), Sql::from(day.to_owned())];
+    let mirrored = is_complete.then_some(now);
+    let rest = [whole.ways.into(), last.into(), now.into(), mirrored.into()];
+    let values = key.into_iter().chain(values(&whole)).chain(rest);
+    change.prepare_cached(&query)?.execute(params_from_iter(values)).map(|_| ())
+}
+
+fn theirs(change: &Transaction<'_>, id: &str, day: &str) -> rusqlite::Result<Option<Theirs>> {
+    let query = "SELECT solar_kwh, home_kwh, battery_charge_kwh, battery_discharge_kwh, grid_import_kwh,
+             grid_export_kwh, last_sample_ts, updated_at
+         FROM daily_energy WHERE gateway_id = ?1 AND day = ?2";
+    let read = |row: &Row<'_>| {
+        let mut energy = Flows::default();
+        for (place, flow) in Flow::ALL.into_iter().enumerate() {
+            energy[flow] = Some(row.get::<_, f64>(place)? * 1000.0);
+        }
+        Ok(Theirs { energy, last: row.get(6)?, updated: row.get(7)? })
+    };
+    change.prepare_cached(query)?.query_row([id, day], read).optional()
+}
+
+fn write_theirs(
+    change: &Transaction<'_>,
+    (id, day): (&str, &str),
+    energy: &Flows<Option<f64>>,
+    last: Option<f64>,
+    now: f64,
+) -> rusqlite::Result<()> {
+    let query = "INSERT OR REPLACE INTO daily_energy
+             (gateway_id, day, solar_kwh, home_kwh, battery_charge_kwh, battery_discharge_kwh,
+              grid_import_kwh, grid_export_kwh, last_sample_ts, updated_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    let key = [id, day].map(|text| Sql::from(text.to_owned()));
+    let energy = energy.0.iter().map(|energy| Sql::from(energy.map(|energy| energy / 1000.0)));
+    let values = key.into_iter().chain(energy).chain([last.into(), now.into()]);
+    change.prepare_cached(query)?.execute(params_from_iter(values)).map(|_| ())
+}

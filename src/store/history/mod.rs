@@ -1,0 +1,137 @@
+//! The history in the file: its tables, what is written into them, for how long it stays, and what can be
+//! asked of it. What is worth recording, and what readings mean, is decided by who gives a [`batch`].
+
+pub mod batch;
+mod days;
+mod keeping;
+pub mod queries;
+mod recall;
+mod retention;
+mod signals;
+pub(in crate::store) mod tables;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use rusqlite::Connection;
+
+use super::{Durability, Reader, Store, StoreError};
+use crate::clock::unix_time;
+use batch::Batch;
+pub use keeping::{Keep, Keeping};
+pub use recall::Recalled;
+use retention::Retention;
+
+/// The history, for who records it and for who asks. A handle: clones share one history.
+#[derive(Clone)]
+pub struct History {
+    /// `None`: there is no file, and nothing is recorded.
+    file: Option<File>,
+    keeping: Arc<ArcSwap<Keeping>>,
+    tally: Arc<Tally>,
+}
+
+#[derive(Clone)]
+struct File {
+    path: PathBuf,
+    store: Store,
+    reader: Reader,
+}
+
+/// How recording goes.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Batches that could not be written; each is tried again.
+    pub failures: AtomicU64,
+    /// Samples that found no room in memory while the file could not be written.
+    pub rejections: AtomicU64,
+    /// Samples that wait to be written.
+    pub waiting: AtomicU64,
+}
+
+impl History {
+    /// Nothing is kept.
+    pub fn off() -> Self {
+        Self { file: None, keeping: Arc::default(), tally: Arc::default() }
+    }
+
+    /// The history in the file at `path`, which is written by `store`.
+    ///
+    /// # Errors
+    /// If the system gives no thread for those who ask.
+    pub fn kept_in(path: &Path, store: &Store, keeping: &Keeping) -> std::io::Result<Self> {
+        let keeping = Arc::new(ArcSwap::from_pointee(keeping.clone()));
+        let reader = Reader::of(path.to_owned())?;
+        store.attach(Retention::new(keeping.clone()));
+        let file = File { path: path.to_owned(), store: store.clone(), reader };
+        Ok(Self { file: Some(file), keeping, tally: Arc::default() })
+    }
+
+    /// What is kept at present.
+    pub fn keeping(&self) -> Arc<Keeping> {
+        self.keeping.load_full()
+    }
+
+    /// Keeps something else from now on.
+    pub fn keep(&self, keeping: Keeping) {
+        self.keeping.store(Arc::new(keeping));
+    }
+
+    /// Whether anything is recorded.
+    pub fn is_on(&self) -> bool {
+        self.file.is_some() && self.keeping.load().is_on()
+    }
+
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The file, if there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(|file| file.path.as_path())
+    }
+
+    /// Where a former run ended with the gateway `id`.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn recall(&self, id: &str) -> Result<Recalled, StoreError> {
+        let Some(file) = &self.file else { return Ok(Recalled::default()) };
+        let id = id.to_owned();
+        // By the connection that writes: it makes the tables, and has seen whatever was written last.
+        file.store.ask(move |database| database.read(|connection| Recalled::read(connection, &id))).await
+    }
+
+    /// Adds `batch` to the file, unless it is there already.
+    ///
+    /// # Errors
+    /// If it cannot be written. With [`StoreError::Late`] it may be written all the same; giving the same
+    /// batch once more is safe after any error.
+    pub async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let written = file
+            .store
+            .ask(move |database| database.write(Durability::Crash, |change| batch.write(change, unix_time())))
+            .await;
+        if written.is_err() {
+            self.tally.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        written
+    }
+
+    /// What `query` finds in the file; its default without a file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or it takes too long.
+    pub async fn ask<T: Default + Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.file {
+            Some(file) => file.reader.ask(query).await,
+            None => Ok(T::default()),
+        }
+    }
+}

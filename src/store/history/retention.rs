@@ -1,0 +1,130 @@
+//! What becomes too old or too much is removed, a little at a time: a clock that jumps ahead must not empty
+//! the history, and recording must not wait for it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rusqlite::{Transaction, params};
+
+use super::keeping::{Keep, Keeping};
+use crate::clock::unix_time;
+use crate::store::{Database, Durability, Part, StoreError};
+
+/// Every so many rounds of the store: once a minute.
+const ROUNDS: u32 = 6;
+/// Rows of a table that are removed at once: of a hundred gateways, more than are added in the same time.
+const AT_ONCE: u32 = 10_000;
+/// Pages that are given back at once.
+const PAGES_AT_ONCE: u32 = 2_000;
+const DAY: f64 = 86_400.0;
+
+pub(super) struct Retention {
+    keeping: Arc<ArcSwap<Keeping>>,
+    /// Rounds until it is due again.
+    wait: u32,
+}
+
+impl Retention {
+    pub fn new(keeping: Arc<ArcSwap<Keeping>>) -> Self {
+        Self { keeping, wait: 0 }
+    }
+}
+
+impl Part for Retention {
+    fn tidy(&mut self, database: &mut Database) {
+        if self.wait > 0 {
+            self.wait -= 1;
+            return;
+        }
+        self.wait = ROUNDS - 1;
+        let keeping = self.keeping.load_full();
+        if keeping.is_on() {
+            // Has been logged, and is tried again a minute later.
+            let _ = prune(database, &keeping, unix_time());
+        }
+    }
+}
+
+pub(super) fn prune(database: &mut Database, keeping: &Keeping, now: f64) -> Result<(), StoreError> {
+    database.write(Durability::Crash, |change| {
+        if let Some(limit) = keeping.samples.limit() {
+            remove_samples(change, now - limit.as_secs_f64())?;
+        }
+        if let Some(limit) = keeping.days.limit() {
+            remove_days(change, now - limit.as_secs_f64())?;
+        }
+        // What was recorded before recording was switched off ages all the same.
+        let signals =
+            if keeping.signals == Keep::Never { Keeping::default().signals } else { keeping.signals };
+        if let Some(limit) = signals.limit() {
+            remove_signals(change, now - limit.as_secs_f64())?;
+        }
+        let Some(most) = keeping.most_bytes else { return Ok(()) };
+        if bytes(change)? > most {
+            remove_oldest(change)?;
+        }
+        Ok(())
+    })?;
+    database.read(|connection| {
+        let query = format!("PRAGMA incremental_vacuum({PAGES_AT_ONCE})");
+        let mut statement = connection.prepare(&query)?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+        Ok(())
+    })
+}
+
+/// Bytes of the pages that hold something.
+fn bytes(change: &Transaction<'_>) -> rusqlite::Result<u64> {
+    let pragma = |name: &str| -> rusqlite::Result<u64> {
+        let value: i64 = change.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?;
+        Ok(value.unsigned_abs())
+    };
+    Ok((pragma("page_count")?.saturating_sub(pragma("freelist_count")?)) * pragma("page_size")?)
+}
+
+fn remove_samples(change: &Transaction<'_>, before: f64) -> rusqlite::Result<()> {
+    let theirs = "DELETE FROM samples WHERE rowid IN
+         (SELECT rowid FROM samples WHERE ts < ?1 ORDER BY ts LIMIT ?2)";
+    change.execute(theirs, params![before, AT_ONCE])?;
+    let ours = "DELETE FROM history_samples WHERE (gateway, at) IN
+         (SELECT gateway, at FROM history_samples WHERE at < ?1 LIMIT ?2)";
+    change.execute(ours, params![before, AT_ONCE]).map(|_| ())
+}
+
+/// Days go by their names in UTC, as with the server before.
+fn remove_days(change: &Transaction<'_>, before: f64) -> rusqlite::Result<()> {
+    let Ok(before) = jiff::Timestamp::from_second(before as i64) else { return Ok(()) };
+    let day = before.strftime("%Y-%m-%d").to_string();
+    for table in ["daily_energy", "history_days", "device_daily"] {
+        change.execute(&format!("DELETE FROM {table} WHERE day < ?1"), [&day])?;
+    }
+    Ok(())
+}
+
+/// A series without a value left goes with its last one: looked for where something was removed only.
+fn remove_signals(change: &Transaction<'_>, before: f64) -> rusqlite::Result<()> {
+    let query = "DELETE FROM device_samples WHERE (series_id, ts) IN
+         (SELECT series_id, ts FROM device_samples WHERE ts < ?1 ORDER BY ts LIMIT ?2)";
+    if change.execute(query, params![before, AT_ONCE])? > 0 {
+        let query = "DELETE FROM device_series AS series WHERE
+             NOT EXISTS (SELECT 1 FROM device_samples AS kept WHERE kept.series_id = series.series_id)
+             AND NOT EXISTS (SELECT 1 FROM device_daily AS kept WHERE kept.series_id = series.series_id)";
+        change.execute(query, [])?;
+    }
+    Ok(())
+}
+
+/// The oldest day of power, or the oldest day of signals where there is more of these. Slots and days stay.
+fn remove_oldest(change: &Transaction<'_>) -> rusqlite::Result<()> {
+    let oldest = |query: &str| change.query_row(query, [], |row| row.get::<_, Option<f64>>(0));
+    let power = oldest("SELECT min(ts) FROM samples")?;
+    let ours = oldest("SELECT min(at) FROM history_samples")?;
+    let signals = oldest("SELECT min(ts) FROM device_samples")?;
+    let first = [power, ours, signals].into_iter().flatten().reduce(f64::min);
+    if let Some(first) = first {
+        remove_samples(change, first + DAY)?;
+        remove_signals(change, first + DAY)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! Temperatures and fans: which are recorded, and their values.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::web::Data;
+use serde_json::{Map, Value, json};
+
+use super::super::State;
+use super::super::route::Later;
+use super::asked::{Asked, Wrong};
+use super::{Unanswered, answered, zone_of};
+use crate::clock::unix_time;
+use crate::model::site::signals::{SIGNALS, Signal, SignalGroup};
+use crate::model::{Telemetry, Unit};
+use crate::pieces;
+use crate::store::history::queries::signals::{Extent, Found, Point, Resolution, Selection, Series, Window};
+
+/// 2100-01-01: no time is later.
+const LATEST: f64 = 4_102_444_800.0;
+/// Clocks may differ by this.
+const AHEAD: f64 = 300.0;
+const HOUR: f64 = 3600.0;
+
+/// What a unit is called, and where it stands in a list.
+type Label = (String, i64);
+/// The labels of units, by gateway and serial.
+type Labels = HashMap<String, HashMap<String, Label>>;
+
+pub(in crate::web) fn signals(state: Data<State>, request: HttpRequest) -> Later {
+    Box::pin(async move { answered(listed(&state, &request).await) })
+}
+
+async fn listed(state: &State, request: &HttpRequest) -> Result<Value, Unanswered> {
+    let asked = Asked::of(request);
+    let keeping = state.history.keeping();
+    let is_on = state.history.is_on();
+    let selection = Selection { gateway: asked.text("gateway").map(str::to_owned), ..Selection::default() };
+    let series = match is_on {
+        true => state.history.ask(move |connection| selection.extents(connection)).await?,
+        false => Vec::new(),
+    };
+    let labels = labels(state, series.iter().map(|(series, _)| series)).await;
+    let list: Vec<Value> = series
+        .iter()
+        .map(|(series, extent)| {
+            let Extent { first, last, first_day, last_day } = extent;
+            let mut document = named(series);
+            document.extend(members(json!({
+                "first_ts": first, "last_ts": last, "first_day": first_day, "last_day": last_day,
+            })));
+            labelled(document, series, &labels)
+        })
+        .collect();
+    Ok(json!({
+        "enabled": is_on,
+        "signals_enabled": is_on && keeping.signals.is_recorded(),
+        "interval_seconds": keeping.signal_interval.as_secs(),
+        "metrics": metrics(),
+        "groups": groups(),
+        "series": list,
+    }))
+}
+
+/// Every kind of signal. In a group, they stand in the order of the catalogue.
+fn metrics() -> Map<String, Value> {
+    let order = |signal: &Signal| {
+        let group = SIGNALS.iter().filter(|other| other.group == signal.group);
+        10 * (1 + group.take_while(|other| other.id != signal.id).count())
+    };
+    let document = |signal: &Signal| {
+        json!({
+            "signals": [signal.field], "label": signal.label, "unit": signal.group.unit(),
+            "group": signal.group.id(), "order": order(signal),
+        })
+    };
+    SIGNALS.iter().map(|signal| (signal.id.to_owned(), document(signal))).collect()
+}
+
+fn groups() -> Map<String, Value> {
+    let document = |(place, group): (usize, SignalGroup)| {
+        let shown = json!({
+            "label": group.label(), "order": 10 * (place + 1), "zero_based": group.is_zero_based(),
+            "decimals": group.decimals(),
+        });
+        (group.id().to_owned(), shown)
+    };
+    SignalGroup::ALL.into_iter().enumerate().map(document).collect()
+}
+
+pub(in crate::web) fn signal_trend(state: Data<State>, request: HttpRequest) -> Later {
+    Box::pin(async move { answered(shown(&state, &request).await) })
+}
+
+async fn shown(state: &State, request: &HttpRequest) -> Result<Value, Unanswered> {
+    let asked = Asked::of(request);
+    let now = unix_time();
+    let (start, end) = (asked.within("start", (0.0, LATEST))?, asked.within("end", (0.0, LATEST))?);
+    let hours = asked.integer("hours", (1, 87_840), 24)?;
+    let resolution = resolution(&asked)?;
+    let end = end.unwrap_or(now + AHEAD);
+    let start = start.unwrap_or(end - hours as f64 * HOUR);
+    let (start, end) = (start.min(end), start.max(end));
+    let selection = Selection {
+        gateway: asked.text("gateway").map(str::to_owned),
+        metrics: asked.list("metrics"),
+        devices: asked.list("devices"),
+    };
+    let is_on = state.history.is_on();
+    let interval = state.history.keeping().signal_interval.as_secs_f64();
+    let window = Window { start, end, now, interval, resolution };
+    let snapshots = state.directory.snapshots();
+    let zones =
+        snapshots.iter().filter_map(|snapshot| Some((snapshot.gateway.id.clone(), zone_of(snapshot)?)));
+    let zones: HashMap<String, String> = zones.collect();
+    let found = match is_on {
+        true => state.history.ask(move |connection| selection.values(connection, &window, &zones)).await?,
+        false => Found::default(),
+    };
+    let labels = labels(state, found.series.iter().map(|(series, _)| series)).await;
+    let list: Vec<Value> = found
+        .series
+        .iter()
+        .map(|(series, points)| {
+            let mut document = named(series);
+            document.insert("points".into(), points.iter().map(point).collect());
+            labelled(document, series, &labels)
+        })
+        .collect();
+    let resolution = found.resolution.map(|(resolution, _)| match resolution {
+        Resolution::Raw => "raw",
+        Resolution::Daily => "daily",
+    });
+    Ok(json!({
+        "enabled": is_on, "start": start, "end": end, "resolution": resolution,
+        "bucket_seconds": found.resolution.map(|(_, seconds)| seconds), "series": list,
+    }))
+}
+
+fn resolution(asked: &Asked) -> Result<Option<Resolution>, Wrong> {
+    match asked.text("resolution") {
+        None | Some("auto") => Ok(None),
+        Some("raw") => Ok(Some(Resolution::Raw)),
+        Some("daily") => Ok(Some(Resolution::Daily)),
+        Some(other) => Err(Wrong::literal("resolution", other, "'auto', 'raw' or 'daily'")),
+    }
+}
+
+fn point(point: &Point) -> Value {
+    let mut document = members(json!({ "ts": point.at }));
+    if let Some(day) = &point.day {
+        document.insert("day".into(), json!(day));
+    }
+    document.extend(members(json!({
+        "avg": point.mean, "min": point.least, "max": point.most, "n": point.count,
+    })));
+    document.into()
+}
+
+fn members(document: Value) -> Map<String, Value> {
+    match document {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+/// A series as every list begins with it.
+fn named(series: &Series) -> Map<String, Value> {
+    let signal = SIGNALS.iter().find(|signal| signal.id == series.metric);
+    members(json!({
+        "gateway": series.gateway, "device": series.device, "metric": series.metric,
+        "unit": signal.map(|signal| signal.group.unit()), "label": signal.map(|signal| signal.label),
+    }))
+}
+
+fn labelled(mut document: Map<String, Value>, series: &Series, labels: &Labels) -> Value {
+    let label = labels.get(&series.gateway).and_then(|labels| labels.get(serial_in(&series.device)));
+    document.insert("powerwall".into(), json!(label.map(|(name, _)| name)));
+    document.insert("powerwall_order".into(), json!(label.map(|(_, order)| order)));
+    document.into()
+}
+
+fn serial_in(key: &str) -> &str {
+    key.rsplit("--").next().unwrap_or(key)
+}
+
+/// What the devices of `series` are called, as far as their gateways have been heard of.
+async fn labels(state: &State, series: impl Iterator<Item = &Series>) -> Labels {
+    let mut serials: HashMap<String, Vec<String>> = HashMap::new();
+    for series in series {
+        let of_gateway = serials.entry(series.gateway.clone()).or_default();
+        of_gateway.push(serial_in(&series.device).to_owned());
+    }
+    let mut labels = Labels::new();
+    for (id, serials) in serials {
+        let snapshot = state.directory.get(&id).map(|entry| entry.board.read());
+        let reading = snapshot.as_ref().and_then(|snapshot| snapshot.reading.as_ref());
+        let Some(telemetry) = reading.map(|reading| reading.telemetry.clone()) else { continue };
+        let named = pieces::in_turn(move || of_units(&telemetry, serials)).await;
+        labels.extend(named.ok().map(|named| (id, named)));
+    }
+    labels
+}
+
+/// Units by their numbers, expansions behind the unit they are attached to, and then what is none of these.
+fn of_units(telemetry: &Arc<Telemetry>, mut serials: Vec<String>) -> HashMap<String, Label> {
+    let units: Vec<(String, Option<usize>, usize)> = telemetry.look(|site| {
+        let units = site.units.iter().flatten();
+        units.map(|unit: &Unit| (unit.serial.clone(), unit.attached_to, unit.number)).collect()
+    });
+    let mut labels = HashMap::new();
+    let mut expansions: HashMap<usize, usize> = HashMap::new();
+    let mut last = 0;
+    for (serial, attached_to, number) in units {
+        last = last.max(number);
+        let label = match attached_to {
+            Some(leader) => {
+                let count = expansions.entry(leader).and_modify(|count| *count += 1).or_insert(1);
+                (format!("PW{leader} Exp {count}"), (leader * 100 + *count) as i64)
+            }
+            None => (format!("PW{number}"), number as i64 * 100),
+        };
+        labels.insert(serial, label);
+    }
+    serials.sort();
+    for serial in serials {
+        labels.entry(serial).or_insert_with(|| {
+            last += 1;
+            (format!("PW{last}"), last as i64 * 100)
+        });
+    }
+    labels
+}

@@ -1,0 +1,270 @@
+//! The history over real sockets: a file of pypowerwall-server 0.13 opened, answered as it answered, and
+//! continued; recording of simulated gateways from poll to answer.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::{Outputs, settings};
+use powerwall_server::app::Service;
+use powerwall_server::model::Snapshot;
+use powerwall_server::settings::Settings;
+use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
+use powerwall_server::store::Store;
+use powerwall_server::store::history::{History, Keeping};
+use rusqlite::Connection;
+use serde_json::{Map, Value};
+
+const GOLDEN: &str = "tests/fixtures/timeseries-0.13.0.db";
+
+/// What the server before answered from this file, by path with query.
+fn recorded() -> Map<String, Value> {
+    let text = std::fs::read_to_string("tests/fixtures/timeseries-0.13.0-answers.json").unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn copy(folder: &Path) -> PathBuf {
+    let path = folder.join("ts.db");
+    std::fs::copy(GOLDEN, &path).unwrap();
+    path
+}
+
+/// Keeps everything: the file is of a day that is not today.
+fn for_ever() -> Keeping {
+    use powerwall_server::store::history::Keep;
+
+    Keeping { samples: Keep::Forever, signals: Keep::Forever, ..Keeping::default() }
+}
+
+fn never_polled(id: &str) -> Snapshot {
+    use common::ttl;
+    use powerwall_server::model::GatewayFacts;
+
+    let name = id.replace("site-", "Site ");
+    let timezone = Some("America/Los_Angeles".to_owned());
+    let facts = GatewayFacts { id: id.to_owned(), name, timezone, ..GatewayFacts::default() };
+    Snapshot::initial(std::sync::Arc::new(facts), ttl())
+}
+
+/// Numbers that differ by a rounding are the same: sums of floats depend on their order.
+fn differ(is: &Value, should: &Value, place: &str, found: &mut Vec<String>) {
+    match (is, should) {
+        (Value::Number(one), Value::Number(other)) => {
+            let (one, other) = (one.as_f64().unwrap(), other.as_f64().unwrap());
+            if (one - other).abs() > 1e-9 * other.abs().max(1.0) {
+                found.push(format!("{place}: {one} instead of {other}"));
+            }
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            for (key, should) in other {
+                differ(one.get(key).unwrap_or(&Value::Null), should, &format!("{place}.{key}"), found);
+            }
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (index, (is, should)) in one.iter().zip(other).enumerate() {
+                differ(is, should, &format!("{place}[{index}]"), found);
+            }
+        }
+        _ if is == should => {}
+        _ => found.push(format!("{place}: {is} instead of {should}")),
+    }
+}
+
+#[actix_web::test]
+async fn the_file_of_the_server_before_is_answered_as_it_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = copy(folder.path());
+    let store = Store::open(path.clone()).unwrap();
+    let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+    let sites = ["site-1", "site-2", "site-3"].map(never_polled);
+    let outputs = Outputs::recorded(sites.into(), history);
+    let mut found = Vec::new();
+    let mut asked = 0;
+    for (path, expected) in recorded() {
+        let no_window = path == "/api/timeseries/signal_trend?metrics=nope";
+        // N53: a window that ends before it begins is a mistake, not nothing.
+        let backwards = path == "/api/timeseries/trend?start=1795653813.315938&end=1795653120.373557";
+        // Without a window, the newest days are counted back from today.
+        let of_today = path.contains("daily") && !path.contains("start") && !path.contains("days=0");
+        if backwards || of_today || no_window {
+            continue;
+        }
+        let answer = outputs.get(&path).await;
+        asked += 1;
+        let status = expected["status"].as_u64().unwrap();
+        assert_eq!(u64::from(answer.status), status, "{path}");
+        let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+        let mut expected = expected["json"].clone();
+        if path.contains("status") {
+            // Ours keeps more in the file, and the test keeps everything.
+            for other in ["db_size_bytes", "retention_seconds", "signal_retention_seconds"] {
+                assert!(body[other].is_number(), "{other}");
+                body.as_object_mut().unwrap().remove(other);
+                expected.as_object_mut().unwrap().remove(other);
+            }
+        }
+        if let Some(expected) = expected.as_object_mut().filter(|_| path.contains("/trend")) {
+            // When it was asked.
+            expected.remove("last_updated");
+        }
+        if path.contains("/signal") {
+            // No unit has a number before its gateway was heard of.
+            for series in expected["series"].as_array_mut().into_iter().flatten() {
+                series["powerwall"] = Value::Null;
+                series["powerwall_order"] = Value::Null;
+            }
+        }
+        differ(&body, &expected, &path, &mut found);
+    }
+    assert!(asked > 10, "{asked}");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    let answer = outputs.get("/api/timeseries/trend?start=1795653813.3&end=1795653120.3").await;
+    assert_eq!(answer.status, 422);
+    drop(store);
+}
+
+#[actix_web::test]
+async fn a_trend_says_who_is_missing_and_leaves_out_who_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = copy(folder.path());
+    let store = Store::open(path.clone()).unwrap();
+    let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+    let window = "/api/timeseries/trend?start=1795653120.373557&end=1795653813.315938";
+    let all = Outputs::recorded(["site-1", "site-3"].map(never_polled).into(), history.clone());
+    let all = all.json(window).await;
+    assert_eq!(all["points"][0].get("missing"), None, "{all}");
+    let one = Outputs::recorded(["site-1", "site-2"].map(never_polled).into(), history);
+    let one = one.json(window).await;
+    assert_eq!(one["points"][0]["missing"], serde_json::json!(["site-2"]));
+    let of_one = &recorded()[&format!("{window}&gateway=site-1")]["json"]["points"][0]["solar_kw"];
+    assert_eq!(&one["points"][0]["solar_kw"], of_one, "site-3 is not configured any more");
+}
+
+async fn start(settings: &Settings) -> Service {
+    Service::start(settings, 1).unwrap()
+}
+
+async fn get(service: &Service, path: &str) -> Value {
+    let mut response =
+        awc::Client::default().get(format!("http://{}{path}", service.addr)).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 200, "{path}");
+    serde_json::from_slice(&response.body().limit(16 << 20).await.unwrap()).unwrap()
+}
+
+/// Waits until `condition` holds; a test that waits in vain is ended from outside.
+async fn eventually(condition: impl AsyncFn() -> bool) {
+    while !condition().await {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn count(path: &Path, table: &str) -> i64 {
+    let connection = Connection::open(path).unwrap();
+    connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+#[actix_web::test]
+async fn what_a_gateway_reports_is_recorded_and_survives_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let gateway = GatewayHandle::start(SiteOptions::new("home", "Home", SiteKind::Powerwall3)).await.unwrap();
+    let variables = [("PW_TIMESERIES_PATH", path.to_str().unwrap()), ("PW_CACHE_EXPIRE", "1")];
+    let settings = settings(&[&gateway], &variables);
+    let service = start(&settings).await;
+    let waiting = async || get(&service, "/api/timeseries/status").await["writes_pending"].as_u64().unwrap();
+    eventually(async || waiting().await >= 3).await;
+    // What waits is written when the program ends in order.
+    service.stop().await;
+    assert!(count(&path, "samples") >= 3);
+    assert_eq!(count(&path, "integration_state"), 1);
+
+    let service = start(&settings).await;
+    let today = get(&service, "/api/timeseries/today").await;
+    let row = &today["gateways"]["home"];
+    assert!(row["home_kwh"].as_f64().unwrap() > 0.0, "{today}");
+    let samples = get(&service, "/api/timeseries/samples").await;
+    assert!(samples["count"].as_u64().unwrap() >= 3, "{samples}");
+    let days = get(&service, "/api/timeseries/daily").await;
+    assert_eq!(&days["days"][0]["gateways"]["home"], row);
+    service.stop().await;
+}
+
+/// What pypowerwall-server 0.13 does with the file when it starts and records: its own statements.
+fn taken_back(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    let sound: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(sound, "ok");
+    let tables = Connection::open(GOLDEN).unwrap();
+    let mut statement = tables.prepare("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").unwrap();
+    let schema: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    for sql in schema {
+        let name = sql.split_whitespace().nth(2).unwrap();
+        let here = "SELECT sql FROM sqlite_master WHERE name = ?1";
+        let here: String = connection.query_row(here, [name], |row| row.get(0)).unwrap();
+        assert_eq!(here, sql, "{name}");
+    }
+    let insert = "INSERT OR REPLACE INTO samples (gateway_id, ts, solar_w, home_w, battery_charge_w,
+        battery_discharge_w, grid_import_w, grid_export_w, soe) VALUES ('site-1', 2e9, 1, 1, 1, 1, 1, 1, 50)";
+    connection.execute(insert, []).unwrap();
+    let day = "INSERT INTO daily_energy (gateway_id, day, home_kwh, updated_at)
+        VALUES ('site-1', '2033-05-18', 1, 2e9)
+        ON CONFLICT (gateway_id, day) DO UPDATE SET home_kwh = home_kwh + excluded.home_kwh";
+    connection.execute(day, []).unwrap();
+}
+
+#[actix_web::test]
+async fn the_file_of_the_server_before_is_continued_without_counting_twice_and_can_be_taken_back() {
+    use powerwall_server::model::energy::ledger::{Ledger, Reading};
+    use powerwall_server::model::energy::{Flow, Flows};
+    use powerwall_server::store::history::batch::{Added, Batch, Sample};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = copy(folder.path());
+    let store = Store::open(path.clone()).unwrap();
+    let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+    let last = 1_795_653_813.290_674;
+    let recalled = history.recall("site-1").await.unwrap().state.unwrap();
+    assert_eq!((recalled.at, recalled.power[Flow::Solar]), (last, Some(4490.2)));
+    // Five seconds on with the same power, and then an hour without a poll.
+    let mut ledger = Ledger::resumed(recalled.clone());
+    let mut added = Added { zone: jiff::tz::TimeZone::get("America/Los_Angeles").ok(), ..Added::default() };
+    for (seconds, at) in [(5, last + 5.0), (3605, last + 3605.0)] {
+        let reading = Reading {
+            at,
+            clock: Duration::from_secs(seconds),
+            power: recalled.power,
+            counters: Flows::default(),
+            din: None,
+        };
+        added.book(ledger.take(&reading, 5.0));
+        added.samples.push(Sample { at, power: recalled.power, soe: Some(50.0) });
+    }
+    added.state = ledger.state();
+    let batch = Batch { run: 1, number: 1, added: [("site-1".to_owned(), added)].into() };
+    let batch = std::sync::Arc::new(batch);
+    for _ in 0..2 {
+        history.write(batch.clone()).await.unwrap();
+    }
+    let outputs = Outputs::recorded(["site-1", "site-3"].map(never_polled).into(), history);
+    let range = "/api/timeseries/daily?start=2026-11-25&end=2026-11-26";
+    let days = outputs.json(range).await;
+    let before = &recorded()[range]["json"]["days"][0]["gateways"];
+    let solar = |days: &Value| days["site-1"]["solar_kwh"].as_f64().unwrap();
+    let more = solar(&days["days"][0]["gateways"]) - solar(before);
+    assert!((more - 4490.2 * 5.0 / 3.6e6).abs() < 1e-9, "{more}: five seconds, and not an hour");
+    assert_eq!(days["days"][0]["gateways"]["site-3"], before["site-3"], "nothing was added there");
+    drop(outputs);
+    drop(store);
+    taken_back(&path);
+}
+
+#[actix_web::test]
+async fn without_a_file_nothing_is_recorded_and_every_route_says_so() {
+    let outputs = Outputs::of(vec![never_polled("home")]);
+    for route in ["daily", "today", "trend", "samples", "status", "signals", "signal_trend"] {
+        let body = outputs.json(&format!("/api/timeseries/{route}")).await;
+        assert_eq!(body["enabled"], false, "{route}");
+    }
+}
