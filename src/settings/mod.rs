@@ -6,11 +6,13 @@ mod credentials;
 mod fleet;
 mod gateways;
 mod http;
+mod item;
 mod links;
 mod load;
 mod logging;
 pub mod modes;
 mod mqtt;
+pub mod notify;
 mod problem;
 pub mod rsa_key;
 pub mod secret;
@@ -32,6 +34,7 @@ pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rCo
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
 pub use mqtt::{BrokerTls, Layout, MqttSettings};
+pub use notify::{Happening, NotifyKind, NotifyTarget, QuietHours};
 pub use problem::{Problem, Problems};
 pub use rsa_key::RsaKey;
 pub use secret::Secret;
@@ -50,6 +53,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// `PW_CONTROL_SECRET`, `tokens`, `anonymous`: who may read and who may give orders.
     pub access: Access,
+    /// `notify`: who is notified of what.
+    pub notify: Vec<NotifyTarget>,
     pub mqtt: MqttSettings,
     pub logging: LoggingSettings,
     /// `PW_TIMESERIES_PATH`: the SQLite file of the journal; `None`: it lives in memory.
