@@ -137,7 +137,7 @@ impl Notifier {
             match entry {
                 Some(Ok(entry)) => actor.notify(&entry),
                 Some(Err(missed)) => {
-                    warn!(event = "notify"; "{missed} entries of the journal came too fast for notifications");
+                    warn!(event = "notify"; "{missed} entries of the journal came too fast to be sent");
                 }
                 None => return,
             }

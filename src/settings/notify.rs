@@ -323,7 +323,8 @@ mod tests {
             ),
             (
                 json!({
-                    "name": "a", "kind": "ntfy", "url": "https://a/b", "quiet": { "from": "25:00", "to": "7:00" }
+                    "name": "a", "kind": "ntfy", "url": "https://a/b",
+                    "quiet": { "from": "25:00", "to": "7:00" }
                 }),
                 "from is a time of day",
             ),
