@@ -28,6 +28,7 @@ pub mod live;
 pub mod metrics;
 pub mod model;
 pub mod mqtt;
+pub mod notify;
 pub mod observer;
 pub mod output;
 pub mod pause;

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use powerwall_server::app::commands;
 use powerwall_server::cli::Cli;
 
 fn main() -> ExitCode {
-    commands::run(Cli::parse())
+    commands::run(Cli::read())
 }

@@ -278,6 +278,32 @@ async fn ten_orders_a_minute_are_enough_and_repeats_do_not_count() {
 }
 
 #[actix_web::test]
+async fn backup_events_are_listed_as_the_gateway_lists_them_and_no_reading_changes_them() {
+    let house = House::new().await;
+    let path = "/control/max_backup";
+    let before = house.until(path, |list| list.get("error").is_none()).await;
+    assert!(before["manual_backup"].is_null(), "{before}");
+    let others = &before["backup_events"];
+    assert_eq!((&others[0]["id"], &others[0]["name"]), (&json!("storm-1"), &json!("Storm Watch")));
+    assert_eq!(&others[0]["duration_seconds"], 3600);
+    let scheduled = house.post(path, OWNER, json!({ "value": 7200 })).await;
+    assert_eq!(scheduled.status, 200, "{}", scheduled.text);
+    let listed = house.until(path, |list| list["manual_backup"].is_object()).await;
+    let manual = &listed["manual_backup"];
+    assert_eq!((&manual["duration_seconds"], &manual["active"]), (&json!(7200), &json!(true)));
+    assert_eq!(manual["end_time"].as_i64().unwrap() - manual["start_time"].as_i64().unwrap(), 7200);
+    let orders = house.home.orders().received;
+    assert_eq!(house.get(&format!("{path}?token={OWNER}"), OWNER).await.json()["manual_backup"], *manual);
+    assert_eq!(house.home.orders().received, orders);
+    let control = house.get("/api/gateways/home/control", OWNER).await.json();
+    assert_eq!(control["max_backup"]["manual_backup"], *manual);
+    assert!(house.get("/api/gateways/lake/control", OWNER).await.json()["max_backup"].is_null());
+    let cancelled = house.post(path, OWNER, json!({ "value": "cancel" })).await;
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text);
+    house.until(path, |list| list["manual_backup"].is_null()).await;
+}
+
+#[actix_web::test]
 async fn clients_of_the_servers_before_find_what_they_know() {
     let house = House::new().await;
     // As ha-pypowerwall: JSON with the token in the header.

@@ -169,16 +169,19 @@ async fn a_scan_finds_gateways_and_nothing_else() {
     let second = Duration::from_secs(1);
     let found = scan(&networks, old.addr.port(), second).await;
     assert_eq!(found.len(), 1, "{found:?}");
-    let reported = report(&found);
+    let reported = report(&found, old.addr.port());
     assert!(reported.contains("127.0.0.1") && reported.contains("1232100-00-J--TG2600001A1"), "{reported}");
-    assert!(reported.contains("PW_HOST=127.0.0.1 and PW_PASSWORD"), "{reported}");
+    assert!(
+        reported.contains(&format!("PW_HOST=127.0.0.1:{} and PW_PASSWORD", old.addr.port())),
+        "{reported}"
+    );
     let document = document(&found);
     assert_eq!(
         (&document[0]["ip"], &document[0]["firmware"]),
         (&json!("127.0.0.1"), &json!("26.26.11 c4db63ce"))
     );
-    assert!(report(&scan(&networks, new.addr.port(), second).await).contains("Powerwall 3"));
-    assert!(report(&scan(&networks, 1, second).await).contains("No gateway found"));
+    assert!(report(&scan(&networks, new.addr.port(), second).await, 443).contains("Powerwall 3"));
+    assert!(report(&scan(&networks, 1, second).await, 1).contains("No gateway found"));
     for gateway in [&old, &new] {
         assert_eq!(gateway.counters().requests(Role::Login), 0);
         assert!(gateway.counters().all_requests() <= 2, "two questions at most");

@@ -49,6 +49,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Simulate { gateways, rsa_key } => simulate(gateways, rsa_key),
         Command::CheckConfig => with_settings(&inputs(&flags), |settings| {
             println!("{}", check_config::report(&settings));
+            if settings.gateways.is_empty() {
+                eprintln!("\n{NO_GATEWAYS}");
+                return ExitCode::from(MISCONFIGURED);
+            }
             let certificate = settings.http.tls.as_ref();
             match certificate.map(|files| server_config(&files.certificate, &files.key)).transpose() {
                 Ok(_) => ExitCode::SUCCESS,
@@ -124,7 +128,7 @@ fn look_around(networks: &[String], public: bool, port: u16, patience: Duration,
     let found = actix::System::new().block_on(scan::scan(&networks, port, patience));
     match json {
         true => println!("{:#}", scan::document(&found)),
-        false => print!("{}", scan::report(&found)),
+        false => print!("{}", scan::report(&found, port)),
     }
     if found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
@@ -280,13 +284,17 @@ fn keep_running(inputs: &Inputs, settings: Settings, announce: impl FnOnce(&Serv
         let (version, gateways) = (env!("CARGO_PKG_VERSION"), settings.gateways.len());
         info!(
             event = "started", version = version, gateways = gateways;
-            "powerwall-server {version} listens on {} and watches {gateways} gateways", service.addr,
+            "powerwall-server {version} listens on {} and watches {}", service.addr, counted(gateways),
         );
         announce(&service);
         let code = obey(&mut orders, inputs, &service).await;
         service.stop().await;
         code
     })
+}
+
+fn counted(gateways: usize) -> String {
+    if gateways == 1 { "1 gateway".into() } else { format!("{gateways} gateways") }
 }
 
 /// Many systems allow a program 1,024 files unless it asks for more, and every client needs two.
@@ -329,7 +337,7 @@ async fn apply(loaded: Result<Settings, Problems>, service: &Service) {
         }
         Ok(settings) => {
             let gateways = settings.gateways.len();
-            info!(event = "reloaded", gateways = gateways; "reloading the settings: {gateways} gateways");
+            info!(event = "reloaded", gateways = gateways; "reloading the settings: {}", counted(gateways));
             for warning in &settings.warnings {
                 warn!(event = "configuration"; "{warning}");
             }

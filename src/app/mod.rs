@@ -38,11 +38,12 @@ use crate::settings::{LoggingSettings, Settings};
 use crate::store::journal::Journal;
 use crate::supervisor::{Configure, LinkFactory, Supervisor};
 use crate::tls::{TlsError, server_config};
-use crate::{history, live, mqtt, observer, web};
+use crate::{history, live, mqtt, notify, observer, web};
 use lone::Lone;
 
 /// Everything that shows or sends on what the boards hold. What answers requests is asked in this order.
-const OUTPUTS: [Start; 5] = [live::start, web::start, mqtt::start, observer::start, history::start];
+const OUTPUTS: [Start; 6] =
+    [live::start, web::start, mqtt::start, observer::start, notify::start, history::start];
 
 /// Two serve a house, and a small computer keeps its other cores.
 const WORKERS: usize = 2;
@@ -65,8 +66,8 @@ pub enum StartError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(
-        "another powerwall-server uses {0}; stop it, or give this one folders of its own with PW_AUTH_PATH and \
-         PW_TIMESERIES_PATH"
+        "another powerwall-server uses {0}; stop it, or give this one folders of its own with PW_AUTH_PATH \
+         and PW_TIMESERIES_PATH"
     )]
     InUse(PathBuf),
     #[error("cannot start: {0}")]

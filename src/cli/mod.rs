@@ -9,20 +9,48 @@ pub mod wish;
 
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::model::OrderKind;
 use crate::settings::Inputs;
 
 /// Watches any number of Tesla Powerwall systems and serves them over REST, WebSocket and MQTT.
 #[derive(Debug, Parser)]
-#[command(name = "powerwall-server", version, disable_help_subcommand = true)]
+#[command(name = "powerwall-server", version)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
     pub flags: Flags,
 }
+
+impl Cli {
+    /// Reads the command line; ends the program if it is none, or asks for help.
+    pub fn read() -> Self {
+        let matches = command().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The command line, with the help of each command about what counts there.
+fn command() -> clap::Command {
+    let mut command = Cli::command();
+    // Only then do the commands have the flags that are taken everywhere.
+    command.build();
+    for (name, counting) in [("demo", &DEMO_FLAGS[..]), ("simulate", &[]), ("scan", &[]), ("help", &[])] {
+        command = command.mut_subcommand(name, |command| {
+            command.mut_args(|flag| {
+                let is_setting = flag.get_help().is_some_and(|help| help.to_string().contains("(PW_"));
+                let counts = !is_setting || counting.contains(&flag.get_id().as_str());
+                flag.hide(!counts)
+            })
+        });
+    }
+    command
+}
+
+/// The flags for settings that a demo takes.
+const DEMO_FLAGS: [&str; 4] = ["port", "bind_address", "cache_expire", "debug"];
 
 #[derive(Debug, PartialEq, Subcommand)]
 pub enum Command {
@@ -78,8 +106,8 @@ pub enum Command {
         json: bool,
     },
     /// Give an order: set reserve 20 --for 2h, set mode backup, set grid_charging off, set max_backup 4h, set
-    /// islanding off_grid --confirm, set dispatch 3000 --for 30m, set resume. Exit code 0: stored or in effect;
-    /// 3: accepted or still under way; 1: not done.
+    /// islanding off_grid --confirm, set dispatch 3000 --for 30m, set resume. Exit code 0: stored or in
+    /// effect; 3: accepted or still under way; 1: not done.
     Set {
         #[arg(value_name = "ORDER", value_parser = wish::order)]
         order: OrderKind,

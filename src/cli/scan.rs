@@ -163,7 +163,7 @@ pub fn usual_networks() -> Result<Vec<Network>, ScanError> {
 }
 
 /// For people: what was found, and with which settings it is reached.
-pub fn report(found: &[Found]) -> String {
+pub fn report(found: &[Found], port: u16) -> String {
     let mut report = String::new();
     for Found { address, seen } in found {
         let (what, settings) = match seen {
@@ -181,10 +181,12 @@ pub fn report(found: &[Found]) -> String {
             Seen::Guarded => ("gateway; it reports more after a login".into(), "PW_PASSWORD"),
             Seen::Stranger => continue,
         };
+        let host = if port == 443 { address.to_string() } else { format!("{address}:{port}") };
         let _ = writeln!(
             report,
-            "{address:<15}  {what}\n{:17}reach it with PW_HOST={address} and {settings}",
-            ""
+            "{address:<15}  {what}\n{:17}reach it with PW_HOST={host} and {settings}; to try the password:\n\
+             {:17}powerwall-server doctor --host {host}",
+            "", ""
         );
     }
     if found.is_empty() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Adjustments, Interpretation, NumberingMemory, Readings};
+use super::{Adjustments, BackupEvents, Interpretation, NumberingMemory, Readings};
 
 /// A part of what a gateway answered, as it sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,12 @@ pub trait Answers: fmt::Debug + Send + Sync {
 
     /// An answer as it was received; `None` where the protocol has no such part, or it has not come yet.
     fn raw(&self, _part: Part) -> Option<Bytes> {
+        None
+    }
+
+    /// When the battery is kept full for an outage; `None`: the link cannot ask, or has not been answered
+    /// yet.
+    fn backup_events(&self) -> Option<Arc<BackupEvents>> {
         None
     }
 

@@ -4,6 +4,7 @@
 
 pub mod aggregate;
 pub mod answers;
+pub mod backup;
 pub mod broker;
 pub mod energy;
 pub mod freshness;
@@ -19,6 +20,7 @@ pub mod units;
 
 pub use aggregate::Aggregate;
 pub use answers::{Answers, Part};
+pub use backup::{BackupEvent, BackupEvents, NamedBackup};
 pub use broker::BrokerStatus;
 pub use freshness::{Freshness, Ttl};
 pub use number::Number;

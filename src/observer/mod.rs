@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use log::warn;
+use log::{info, warn};
 use tokio::time::Instant;
 
 use crate::directory::{Directory, Entry as Gateway};
@@ -19,7 +19,7 @@ use crate::model::Telemetry;
 use crate::output::{Output, Surroundings};
 use crate::pause::Pause;
 use crate::settings::{RateLimit, Settings};
-use crate::store::journal::{Entry, Journal};
+use crate::store::journal::{Entry, Journal, Kind};
 use crate::supervise::{self, Kept, Name};
 use observed::Observed;
 use recall::Recalled;
@@ -28,6 +28,8 @@ use recall::Recalled;
 const ROUND: Duration = Duration::from_secs(1);
 /// Alerts have to be worked out of all that a gateway answered: of so many gateways in a round, in turn.
 const LOOKS_IN_A_ROUND: usize = 4;
+/// … and of each not more often than this: an alert lasts longer.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// A gateway that reports something else with every poll must not fill the journal.
 const MOST_ENTRIES: RateLimit =
     RateLimit { requests: 300, window: Duration::from_secs(3600), most_clients: 10_000 };
@@ -57,6 +59,8 @@ struct Watched {
     observed: Option<Observed>,
     /// Whether its alerts are to be worked out.
     awaits_look: bool,
+    /// When its alerts may be worked out again.
+    next_look: Instant,
 }
 
 /// Looks at every board, once a second.
@@ -105,7 +109,8 @@ impl Observer {
             watched.version = Some(version);
             let snapshot = watched.gateway.board.glance();
             entries.extend(observed.see(&snapshot, now));
-            if !watched.awaits_look && snapshot.health.consecutive_failures == 0 {
+            let is_due = !watched.awaits_look && now >= watched.next_look;
+            if is_due && snapshot.health.consecutive_failures == 0 {
                 watched.awaits_look = true;
                 self.looks.push_back(id.clone());
             }
@@ -130,6 +135,7 @@ impl Observer {
                 version: None,
                 observed: None,
                 awaits_look: false,
+                next_look: Instant::now(),
             });
         }
     }
@@ -159,7 +165,7 @@ impl Observer {
             && let Some(id) = self.looks.pop_front()
         {
             let Some(watched) = self.gateways.get_mut(&id) else { continue };
-            watched.awaits_look = false;
+            (watched.awaits_look, watched.next_look) = (false, Instant::now() + LOOK_EVERY);
             let snapshot = watched.gateway.board.glance();
             telemetries.extend(snapshot.telemetry(Instant::now()).map(|telemetry| (id, telemetry.clone())));
         }
@@ -187,6 +193,7 @@ impl Observer {
 
     fn write(&self, entries: Vec<Entry>, now: Instant) {
         for entry in entries {
+            log_grid(&entry);
             let gateway = entry.gateway.clone().unwrap_or_default();
             let was_full = self.written.pause(&gateway, now).is_some();
             match self.written.admit(gateway.clone(), now) {
@@ -199,6 +206,22 @@ impl Observer {
                 ),
             }
         }
+    }
+}
+
+/// Nobody should have to look into the journal to see why a house went dark.
+fn log_grid(entry: &Entry) {
+    let gateway = entry.gateway.as_deref().unwrap_or_default();
+    match (entry.kind, entry.detail["state"].as_str()) {
+        (Kind::Grid, Some("began")) => {
+            let what = "the home is cut off from the grid";
+            warn!(gateway = gateway, event = "grid_outage"; "gateway {gateway}: {what}");
+        }
+        (Kind::Grid, _) => {
+            let what = "the home is connected to the grid again";
+            info!(gateway = gateway, event = "grid_back"; "gateway {gateway}: {what}");
+        }
+        _ => {}
     }
 }
 

@@ -19,6 +19,10 @@ const OUTAGE: Duration = Duration::from_secs(60);
 const MOST_ALERTS: usize = 200;
 /// Characters of a text in an entry.
 const LONGEST_TEXT: usize = 300;
+/// App percent below which a battery is low.
+const LOW: f64 = 20.0;
+/// App percent from which it is not low any more, so that one event does not become many.
+const LOW_NO_MORE: f64 = 25.0;
 /// Gateways report this as an alert while the grid's operator uses the battery.
 const GRID_SERVICES: &str = "GridServicesActive";
 
@@ -43,6 +47,7 @@ impl Observed {
         let is_good = snapshot.health.consecutive_failures == 0 && snapshot.reading.is_some();
         if is_good {
             entries.extend(self.see_grid(snapshot));
+            entries.extend(self.see_charge(snapshot));
             entries.extend(self.see_firmware(snapshot));
             entries.extend(self.see_links(snapshot));
         }
@@ -81,6 +86,26 @@ impl Observed {
             GridStatus::Syncing => return None,
         };
         self.see_state(Kind::Grid, is_cut_off, |known| &mut known.grid)
+    }
+
+    /// A battery that is low is news only while nothing can charge it but the sun.
+    fn see_charge(&mut self, snapshot: &Snapshot) -> Option<Entry> {
+        let readings = &snapshot.reading.as_ref()?.telemetry.readings;
+        let is_cut_off = match readings.grid? {
+            GridStatus::Up => false,
+            GridStatus::Down => true,
+            GridStatus::Syncing => return None,
+        };
+        let charge = readings.charge.state_of_energy().map(|raw| raw.to_app_clamped().0);
+        let was_low = self.known.low_charge.is_some_and(|state| state.is_on);
+        let is_low = match charge {
+            _ if !is_cut_off => false,
+            Some(percent) => percent < if was_low { LOW_NO_MORE } else { LOW },
+            None => return None,
+        };
+        // The first that is seen is news, too: it may be the last.
+        self.known.low_charge.get_or_insert(State { is_on: false, since: None });
+        self.see_state(Kind::LowCharge, is_low, |known| &mut known.low_charge)
     }
 
     fn see_firmware(&mut self, snapshot: &Snapshot) -> Option<Entry> {

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::store::journal::{Filter, Journal, Kind};
 
 /// What observers write.
-pub(super) const KINDS: [Kind; 6] =
-    [Kind::Outage, Kind::Grid, Kind::Alert, Kind::Firmware, Kind::Link, Kind::GridServices];
+pub(super) const KINDS: [Kind; 7] =
+    [Kind::Outage, Kind::Grid, Kind::Alert, Kind::Firmware, Kind::Link, Kind::GridServices, Kind::LowCharge];
 
 /// The last that was written of each thing; `None`: nothing.
 #[derive(Debug, Default, PartialEq)]
@@ -19,6 +19,8 @@ pub(super) struct Recalled {
     /// Whether the home was cut off from the grid.
     pub grid: Option<State>,
     pub grid_services: Option<State>,
+    /// Whether the battery was low while the home was cut off.
+    pub low_charge: Option<State>,
     pub firmware: Option<String>,
     /// The words of the links that were in use.
     pub links: Option<Vec<String>>,
@@ -51,6 +53,7 @@ impl Recalled {
                 Kind::Outage => _ = recalled.outage.get_or_insert(state),
                 Kind::Grid => _ = recalled.grid.get_or_insert(state),
                 Kind::GridServices => _ = recalled.grid_services.get_or_insert(state),
+                Kind::LowCharge => _ = recalled.low_charge.get_or_insert(state),
                 Kind::Firmware if recalled.firmware.is_none() => {
                     recalled.firmware = detail["to"].as_str().map(str::to_owned);
                 }

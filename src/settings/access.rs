@@ -1,16 +1,16 @@
 //! Who may read and who may give orders: `PW_CONTROL_SECRET`, `tokens:` and `anonymous:` of the file.
 //! Comparing what a client sends is left to [`crate::control`].
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::load::{Reader, read_file};
-use super::problem::{Problems, nearest};
+use super::item::Item;
+use super::load::Reader;
+use super::problem::Problems;
 use super::values::{self, Refusal};
-use super::{GatewaySettings, Secret};
+use super::{GatewaySettings, Secret, notify};
 use crate::model::OrderKind;
 
 /// The name under which `PW_CONTROL_SECRET` stands in the journal.
@@ -22,9 +22,9 @@ const SHORTEST_SECRET: usize = 16;
 /// More than a house has clients.
 const MOST_TOKENS: usize = 100;
 
-const KEYS: [&str; 6] = ["name", "role", "gateways", "secret", SECRET_FILE, SECRET_ENV];
-const SECRET_FILE: &str = "secret_file";
-const SECRET_ENV: &str = "secret_env";
+const KEYS: [&str; 6] = ["name", "role", "gateways", SECRET[0], SECRET[1], SECRET[2]];
+/// Where the secret of a token may be.
+const SECRET: [&str; 3] = ["secret", "secret_file", "secret_env"];
 const ROLES: &str = "viewer, operator or owner";
 
 /// What somebody may do. Each may do what the ones before it may.
@@ -148,11 +148,12 @@ impl Reader {
         let mut used = Vec::new();
         if let Some((list, place)) = &in_file.tokens {
             let ids = gateways.map(|known| known.iter().map(|one| one.facts.id.as_str()).collect::<Vec<_>>());
-            let file = TokenFile { ids: ids.as_deref(), secrets: &self.token_secrets };
+            let file = TokenFile { ids: ids.as_deref(), secrets: &self.named_secrets };
             tokens.extend(file.read(list, place, &mut used, &mut self.problems));
             check_doubles(&tokens, place, &mut self.problems);
         }
-        for (name, _) in self.token_secrets.iter().filter(|(name, _)| !used.contains(name)) {
+        let unused = |name: &String| name.starts_with(PREFIX) && !used.contains(name);
+        for (name, _) in self.named_secrets.iter().filter(|(name, _)| unused(name)) {
             self.warnings.push(format!("{name} has no effect: no token in the file says secret_env: {name}"));
         }
         if !is_open && tokens.is_empty() {
@@ -162,14 +163,14 @@ impl Reader {
         Access { is_open, tokens: tokens.into_iter().map(Arc::new).collect() }
     }
 
-    /// Keeps a variable that only tokens of the file speak of. Whether it is one.
-    pub(super) fn takes_token_secret(&mut self, name: &str, text: &str) -> bool {
-        if !name.starts_with(PREFIX) {
+    /// Keeps a variable that only entries of the file speak of. Whether it is one.
+    pub(super) fn takes_named_secret(&mut self, name: &str, text: &str) -> bool {
+        if !name.starts_with(PREFIX) && !name.starts_with(notify::PREFIX) {
             return false;
         }
         match values::secret(text) {
             Ok(secret) => {
-                self.token_secrets.extend(secret.map(|secret| (name.to_owned(), Secret::new(secret))));
+                self.named_secrets.extend(secret.map(|secret| (name.to_owned(), Secret::new(secret))));
             }
             Err(refusal) => self.problems.add(name, refusal),
         }
@@ -214,131 +215,26 @@ impl TokenFile<'_> {
                 problems.add(place, "expected an object with name, role and secret_file");
                 return None;
             };
-            let mut entry = Entry { object, place: &place, problems };
-            entry.refuse_unknown_keys();
-            let (name, role) = (entry.name(), entry.role());
-            let gateways = entry.gateways(self.ids);
-            let secret = entry.secret(self.secrets, used);
+            let mut item = Item { object, place: &place, problems };
+            item.refuse_unknown_keys(&KEYS);
+            let (name, role) = (item.name(), role(&mut item));
+            let gateways = item.gateways(self.ids);
+            let secret = item.secret(SECRET, (PREFIX, self.secrets, used), check);
             Some(Token { name: name?, role: role?, gateways: gateways?, secret: secret? })
         };
         entries.iter().enumerate().filter_map(read).collect()
     }
 }
 
-/// One token in the making. What is missing or wrong stands in `problems`.
-struct Entry<'a> {
-    object: &'a Map<String, Value>,
-    place: &'a str,
-    problems: &'a mut Problems,
-}
-
-impl Entry<'_> {
-    fn problem(&mut self, key: &str, what: impl Into<String>) {
-        self.problems.add(format!("{}.{key}", self.place), what);
-    }
-
-    fn refuse_unknown_keys(&mut self) {
-        for key in self.object.keys().filter(|key| !KEYS.contains(&key.as_str())) {
-            let hint = nearest(key, KEYS).map(|name| format!("; did you mean {name}?"));
-            let all = || format!("; known keys: {}", KEYS.join(", "));
-            self.problem(key, format!("unknown key{}", hint.unwrap_or_else(all)));
+fn role(item: &mut Item<'_>) -> Option<Role> {
+    match item.text("role") {
+        Some(text) => Role::parse(&text).map_err(|refusal| item.problem("role", refusal)).ok(),
+        None => {
+            if !item.object.contains_key("role") {
+                item.problem("role", format!("missing: {ROLES}"));
+            }
+            None
         }
-    }
-
-    /// A text that is not empty; `None` if there is none, or something else.
-    fn text(&mut self, key: &str) -> Option<String> {
-        match self.object.get(key)? {
-            Value::Null => None,
-            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-            _ => {
-                self.problem(key, "expected a text in quotes");
-                None
-            }
-        }
-    }
-
-    fn name(&mut self) -> Option<String> {
-        let Some(name) = self.text("name") else {
-            if !self.object.contains_key("name") {
-                self.problem("name", "missing");
-            }
-            return None;
-        };
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.len() > 64 || !name.chars().all(plain) {
-            self.problem("name", format!("{name:?} is not 1 to 64 of the characters A-Z a-z 0-9 _ - ."));
-            return None;
-        }
-        Some(name)
-    }
-
-    fn role(&mut self) -> Option<Role> {
-        match self.text("role") {
-            Some(text) => Role::parse(&text).map_err(|refusal| self.problem("role", refusal)).ok(),
-            None => {
-                if !self.object.contains_key("role") {
-                    self.problem("role", format!("missing: {ROLES}"));
-                }
-                None
-            }
-        }
-    }
-
-    /// `None` if it is wrong; `Some(None)`: all of them.
-    fn gateways(&mut self, ids: Option<&[&str]>) -> Option<Option<Vec<String>>> {
-        let list = match self.object.get("gateways") {
-            None | Some(Value::Null) => return Some(None),
-            Some(Value::Array(list)) if !list.is_empty() => list,
-            Some(_) => {
-                self.problem("gateways", "expected a list of ids of gateways, or nothing for all of them");
-                return None;
-            }
-        };
-        let mut gateways = Vec::new();
-        for id in list {
-            match id.as_str().filter(|id| ids.is_none_or(|ids| ids.contains(id))) {
-                Some(id) => gateways.push(id.to_owned()),
-                None => {
-                    let known = ids.map_or_else(String::new, |ids| format!(": {}", ids.join(", ")));
-                    self.problem("gateways", format!("{id} is not the id of a gateway{known}"));
-                }
-            }
-        }
-        (gateways.len() == list.len()).then_some(Some(gateways))
-    }
-
-    /// From the one place that is named.
-    fn secret(&mut self, secrets: &[(String, Secret)], used: &mut Vec<String>) -> Option<Secret> {
-        let places = ["secret", SECRET_FILE, SECRET_ENV].map(|key| (key, self.text(key)));
-        let mut given = places.into_iter().filter_map(|(key, text)| Some((key, text?)));
-        let (Some((key, text)), None) = (given.next(), given.next()) else {
-            self.problem("secret", "expected exactly one of secret_file, secret_env and secret");
-            return None;
-        };
-        let secret = match key {
-            SECRET_FILE => match read_file(Path::new(&text)) {
-                Ok(content) => match values::secret(&content) {
-                    Ok(secret) => secret.map(Secret::new).ok_or("it is empty".into()),
-                    Err(refusal) => Err(format!("{text:?} {refusal}")),
-                },
-                Err(error) => Err(format!("{text:?} cannot be read: {error}")),
-            },
-            SECRET_ENV => {
-                used.push(text.clone());
-                let found = secrets.iter().find(|(name, _)| *name == text);
-                // What does not begin like a name may be the secret itself.
-                found.map(|(_, secret)| secret.clone()).ok_or_else(|| match text.starts_with(PREFIX) {
-                    true => format!("{text} is not set, or empty"),
-                    false => format!("expected the name of a variable that begins with {PREFIX}"),
-                })
-            }
-            _ => match values::secret(&text) {
-                Ok(secret) => secret.map(Secret::new).ok_or("it is empty".into()),
-                Err(refusal) => Err(refusal),
-            },
-        };
-        let secret = secret.and_then(|secret| check(&secret).map(|()| secret));
-        secret.map_err(|refusal: Refusal| self.problem(key, refusal)).ok()
     }
 }
 

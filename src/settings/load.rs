@@ -32,7 +32,7 @@ pub struct Inputs {
 const LARGEST_FILE: usize = 1 << 20;
 const MASKED: &str = "**********";
 /// The keys of the file, at the top.
-const FILE_KEYS: [&str; 4] = ["server", "gateways", "tokens", "anonymous"];
+const FILE_KEYS: [&str; 5] = ["server", "gateways", "tokens", "anonymous", "notify"];
 
 /// How all gateways are polled.
 #[derive(Default, Deserialize)]
@@ -103,8 +103,10 @@ pub(super) struct Reader {
     home: Option<String>,
     /// What the file says of access, until the gateways are known.
     pub(super) access_in_file: AccessInFile,
-    /// The variables `PW_TOKEN_…`.
-    pub(super) token_secrets: Vec<(String, Secret)>,
+    /// What the file says of notifications, until the gateways are known.
+    pub(super) notify_in_file: Option<(Value, String)>,
+    /// The variables `PW_TOKEN_…` and `PW_NOTIFY_…`, of which only the file speaks.
+    pub(super) named_secrets: Vec<(String, Secret)>,
 }
 
 impl Settings {
@@ -140,6 +142,7 @@ impl Settings {
         // A gateway with a mistake is not among them, and no reason to blame a token.
         let known = (reader.problems.0.len() == before).then_some(gateways.as_slice());
         let access = reader.access(known);
+        let notify = reader.notify(known);
         mqtt.check_ids(&gateways, &mut reader.problems);
         for gateway in &gateways {
             if let LinkConfig::Unsupported(kind) = &gateway.link {
@@ -158,6 +161,7 @@ impl Settings {
             polling,
             http,
             access,
+            notify,
             mqtt,
             logging,
             store,
@@ -178,12 +182,13 @@ impl Reader {
             ways: Vec::new(),
             home: None,
             access_in_file: AccessInFile::default(),
-            token_secrets: Vec::new(),
+            notify_in_file: None,
+            named_secrets: Vec::new(),
         };
         let environment = &inputs.environment;
         reader.home = environment.iter().find(|(name, _)| name == "HOME").map(|(_, home)| home.clone());
         for (name, text) in environment {
-            if !reader.takes_token_secret(name, text) {
+            if !reader.takes_named_secret(name, text) {
                 reader.take_variable(name, text, environment);
             }
         }
@@ -593,6 +598,7 @@ impl Reader {
             Some((value.clone(), format!("{place}: {key}")))
         };
         self.access_in_file = AccessInFile { tokens: given("tokens"), anonymous: given("anonymous") };
+        self.notify_in_file = given("notify");
         if let Some(server) = document.get("server").filter(|server| !server.is_null()) {
             self.server(server, &format!("{place}: server"), http);
         }

@@ -7,11 +7,13 @@ mod fleet;
 mod gateways;
 mod history;
 mod http;
+mod item;
 mod links;
 mod load;
 mod logging;
 pub mod modes;
 mod mqtt;
+pub mod notify;
 mod problem;
 pub mod rsa_key;
 pub mod secret;
@@ -33,6 +35,7 @@ pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rCo
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
 pub use mqtt::{BrokerTls, Layout, MqttSettings};
+pub use notify::{Happening, NotifyKind, NotifyTarget, QuietHours};
 pub use problem::{Problem, Problems};
 pub use rsa_key::RsaKey;
 pub use secret::Secret;
@@ -52,6 +55,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// `PW_CONTROL_SECRET`, `tokens`, `anonymous`: who may read and who may give orders.
     pub access: Access,
+    /// `notify`: who is notified of what.
+    pub notify: Vec<NotifyTarget>,
     pub mqtt: MqttSettings,
     pub logging: LoggingSettings,
     /// `PW_TIMESERIES_PATH`: the SQLite file of journal and history; `None`: the journal lives in memory, and

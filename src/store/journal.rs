@@ -10,6 +10,7 @@ use log::warn;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, Transaction, params, params_from_iter};
 use serde_json::Value;
+use tokio::sync::broadcast;
 
 use super::{Database, Durability, Part, Store, StoreError};
 use crate::clock::unix_time;
@@ -24,6 +25,8 @@ const LONGEST: f64 = 400.0 * 86_400.0;
 const REMOVED_AT_ONCE: u32 = 500;
 /// Bytes of the detail of one entry.
 const LARGEST_DETAIL: usize = 4 << 10;
+/// Entries that wait for who follows the journal.
+const MOST_NEWS: usize = 256;
 /// Entries that one reading brings.
 const MOST_READ: usize = 1_000;
 
@@ -48,10 +51,12 @@ pub enum Kind {
     Link,
     /// The grid's operator began to use the battery, or ended it.
     GridServices,
+    /// The battery became low while the home was cut off from the grid, or is not any more.
+    LowCharge,
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Order,
         Self::Outcome,
         Self::Lease,
@@ -61,6 +66,7 @@ impl Kind {
         Self::Firmware,
         Self::Link,
         Self::GridServices,
+        Self::LowCharge,
     ];
 
     /// As it is written in the file and in documents.
@@ -75,6 +81,7 @@ impl Kind {
             Self::Firmware => "firmware",
             Self::Link => "link",
             Self::GridServices => "grid_services",
+            Self::LowCharge => "low_charge",
         }
     }
 }
@@ -180,19 +187,30 @@ pub struct Journal {
     store: Option<Store>,
     /// What is not in the file yet; without a file, everything.
     waiting: Arc<Mutex<Waiting>>,
+    /// For those who want to know of entries as they come.
+    news: broadcast::Sender<Entry>,
 }
 
 impl Journal {
+    fn new(store: Option<Store>, waiting: Arc<Mutex<Waiting>>) -> Self {
+        Self { store, waiting, news: broadcast::channel(MOST_NEWS).0 }
+    }
+
+    /// Entries from now on. Who takes too long misses the oldest ones and is told so.
+    pub fn follow(&self) -> broadcast::Receiver<Entry> {
+        self.news.subscribe()
+    }
+
     /// A journal that ends with the program, for when no file is configured and for tests.
     pub fn in_memory() -> Self {
-        Self { store: None, waiting: Arc::default() }
+        Self::new(None, Arc::default())
     }
 
     /// The journal in the file of `store`.
     pub fn kept_in(store: &Store) -> Self {
         let waiting = Arc::<Mutex<Waiting>>::default();
         store.attach(Keeper { waiting: waiting.clone() });
-        Self { store: Some(store.clone()), waiting }
+        Self::new(Some(store.clone()), waiting)
     }
 
     /// Whether entries outlive the program.
@@ -206,6 +224,8 @@ impl Journal {
     /// If it cannot be written: whatever had to be recorded first must not be done.
     pub async fn record(&self, entry: Entry) -> Result<EntryId, JournalError> {
         check_size(&entry)?;
+        // Nobody may be listening.
+        let _ = self.news.send(entry.clone());
         let Some(store) = &self.store else { return Ok(self.waiting().push(entry)) };
         let waiting = self.waiting.clone();
         Ok(store.ask(move |database| write(database, &waiting, Some(&entry))).await?.unwrap_or(EntryId(0)))
@@ -219,6 +239,7 @@ impl Journal {
             warn!(gateway = gateway, event = "journal"; "gateway {gateway}: {error}");
             return;
         }
+        let _ = self.news.send(entry.clone());
         let is_first = {
             let mut waiting = self.waiting();
             waiting.push(entry);

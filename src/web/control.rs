@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::State;
+use super::backups;
 use super::holder::{holder, reader};
 use super::ordering::{self, Seen};
 use super::orders::body;
@@ -65,6 +66,7 @@ fn described(snapshot: &Snapshot, token: Option<&Token>) -> Value {
             "reserve": present.reserve.map(|reserve| reserve.to_app_reserve().0),
             "mode": present.mode, "grid_charging": present.charging, "grid_export": present.export,
         },
+        "max_backup": backups::known(snapshot),
         "orders": capabilities.collect::<Vec<_>>(),
         "leases": snapshot.health.leases.iter().map(|lease| lease_body(lease, now)).collect::<Vec<_>>(),
     })

@@ -29,7 +29,11 @@ const MOST_ENTRIES: usize = 1_000;
 /// Parameters of the journal.
 pub(super) const OF_JOURNAL: &[(&str, &str)] = &[
     ("gateway", "id of a gateway"),
-    ("kind", "kinds with commas: order, outcome, lease, outage, grid, alert, firmware, link, grid_services"),
+    (
+        "kind",
+        "kinds with commas: order, outcome, lease, outage, grid, alert, firmware, link, grid_services, \
+         low_charge",
+    ),
     ("since", "Unix seconds, from here on"),
     ("until", "Unix seconds, up to here"),
     ("before", "id of an entry: older ones only, where a page ended"),

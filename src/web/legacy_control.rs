@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::State;
+use super::backups;
 use super::control;
 use super::form::{self, Form};
 use super::holder::{holder, secret};
@@ -100,8 +101,7 @@ fn known(state: &State, action: &str) -> Option<Value> {
         "mode" => json!({ "mode": present.mode }),
         "grid_charging" => json!({ "grid_charging": present.charging }),
         "grid_export" => json!({ "grid_export": present.export }),
-        // Reading them is a question to the gateway, and no reading request is one.
-        _ => json!({ "error": "Failed to get backup events" }),
+        _ => backups::answer(&snapshot),
     })
 }
 

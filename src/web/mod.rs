@@ -4,6 +4,7 @@ mod about_gateway;
 mod access;
 mod api;
 mod assets;
+mod backups;
 mod bodies;
 mod compatibility;
 mod compression;

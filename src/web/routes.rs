@@ -36,7 +36,8 @@ const STATUS: &str = "says how fresh and how old its data is; the configuration 
 const SUM: &str = "weighted by capacity, over data that is good; unknown is null; says who is missing";
 const NOTHING_FETCHED: &str = "nothing is fetched from elsewhere";
 const CONFIRMED: &str = "confirmed by the gateway: order says what is known, a refusal is 502, an action \
-    nobody knows 404; unknown is null; max_backup is never cancelled by GET, nor read";
+    nobody knows 404; unknown is null; GET max_backup shows a list of at most five minutes and cancels \
+    nothing";
 const OWN_PAGE: &str = "pages of our own; nothing is fetched from elsewhere";
 
 pub(super) const ROUTES: &[Route] = &[

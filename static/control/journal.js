@@ -17,6 +17,7 @@ const KINDS = {
   firmware: "Firmware",
   link: "Links",
   grid_services: "Grid services",
+  low_charge: "Low battery",
 };
 const PAGE = 30;
 /** Milliseconds */
@@ -55,6 +56,8 @@ function told({ kind, detail }, about) {
       return [`Firmware ${detail.from} replaced by ${detail.to}`];
     case "link":
       return [`Reached over ${links(detail.to)} instead of ${links(detail.from)}`, detail.why];
+    case "low_charge":
+      return [state("Low battery during an outage", detail)];
     case "grid_services":
       return [state("Grid services", detail)];
     default:

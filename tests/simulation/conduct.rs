@@ -339,8 +339,8 @@ impl Conduct {
         };
     }
 
-    /// For how long a gateway has been asked more than polls since something killed its reader; `None`: nothing
-    /// did.
+    /// For how long a gateway has been asked more than polls since something killed its reader; `None`:
+    /// nothing did.
     pub fn asked_more_for(&self, now: Instant) -> Option<Duration> {
         let crash = self.last_crash?;
         Some(now.saturating_duration_since(crash + CRASH_REMEMBERED + 2 * ROUND))

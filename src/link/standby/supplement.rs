@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::model::{
-    Adjustments, Answers, Interpretation, LinkKind, NumberingMemory, Part, Readings, Supplement,
+    Adjustments, Answers, BackupEvents, Interpretation, LinkKind, NumberingMemory, Part, Readings, Supplement,
 };
 
 /// What another link brought home.
@@ -84,6 +84,11 @@ impl Answers for Supplemented {
         let others =
             || self.sources.iter().filter(|_| from_cloud).find_map(|source| source.answers.raw(part));
         self.own.raw(part).or_else(others)
+    }
+
+    fn backup_events(&self) -> Option<Arc<BackupEvents>> {
+        let others = || self.sources.iter().find_map(|source| source.answers.backup_events());
+        self.own.backup_events().or_else(others)
     }
 
     fn is_basic_lan(&self) -> bool {

@@ -47,6 +47,11 @@ const SYSTEM_INFO_EVERY: Duration = Duration::from_secs(3600);
 /// After a failure of one of these.
 const RETRY: Growth = Growth::constant(Duration::from_secs(60));
 /// A unit whose path the gateway does not know, or does not serve, is not asked again for this long.
+/// Backup events are scheduled by people, hours ahead.
+const BACKUPS_EVERY: Duration = Duration::from_secs(300);
+/// Firmware that does not list them is not asked often.
+const BACKUPS_RETRY: Growth =
+    Growth::Doubling { first: Duration::from_secs(300), longest: Duration::from_secs(3600) };
 const UNIT_PARKED: Growth = Growth::constant(Duration::from_secs(600));
 
 /// A Powerwall 3 unit and when its components are due.
@@ -65,6 +70,8 @@ enum Slow {
     Check,
     /// One step towards the lifetime energies.
     Energies,
+    /// The backup events, where orders can be given.
+    Backups,
 }
 
 pub struct TedapiLink<C> {
@@ -80,6 +87,7 @@ pub struct TedapiLink<C> {
     controller: Pause,
     config: Pause,
     system_info: Pause,
+    backups: Pause,
     units: Vec<Unit>,
     /// Powerwall 3 units that the channel does not reach.
     unseen: Vec<String>,
@@ -102,6 +110,7 @@ impl<C: Channel> TedapiLink<C> {
             controller: Pause::new(RETRY, now),
             config: Pause::new(RETRY, now),
             system_info: Pause::new(RETRY, now),
+            backups: Pause::new(BACKUPS_RETRY, now),
             units: Vec::new(),
             unseen: Vec::new(),
             energies: None,
@@ -146,7 +155,7 @@ impl<C: Channel> TedapiLink<C> {
     /// Forgets what was due for the gateway before this one: everything is due now.
     fn start_over(&mut self) {
         let now = Instant::now();
-        for pause in [&mut self.controller, &mut self.config, &mut self.system_info] {
+        for pause in [&mut self.controller, &mut self.config, &mut self.system_info, &mut self.backups] {
             pause.succeeded(now);
         }
         self.lacks.clear();
@@ -230,8 +239,9 @@ impl<C: Channel> TedapiLink<C> {
         let check = self.channel.check_due().map(|due| (due, Slow::Check));
         let due = all.into_iter().chain(units).chain(check).filter(|(due, _)| *due <= now);
         let most_overdue = due.min_by_key(|(due, _)| *due).map(|(_, slow)| slow);
-        // Nothing waits for the energies.
-        most_overdue.or_else(|| {
+        // Nothing waits for what comes now.
+        let lists = !self.backups.rests(now) && self.channel.takes_orders().is_ok();
+        most_overdue.or_else(|| lists.then_some(Slow::Backups)).or_else(|| {
             let is_due = self.energies.as_ref()?.is_due(now) && self.channel.customer().is_some();
             is_due.then_some(Slow::Energies)
         })
@@ -292,6 +302,7 @@ impl<C: Channel> TedapiLink<C> {
             }
             Slow::Check => self.channel.check(&din).await?,
             Slow::Energies => return Ok(self.proceed_with_energies().await),
+            Slow::Backups => return self.list_backups(&din).await,
             Slow::Unit(index) => {
                 let turn = UNIT_EVERY * u32::try_from(self.units.len()).unwrap_or(1);
                 let unit = &mut self.units[index];

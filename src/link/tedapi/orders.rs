@@ -13,11 +13,13 @@ use super::channel::{Channel, Commands, Question};
 use super::commands;
 use super::configuration::{Read, judge};
 use super::frames::{self, Target};
-use super::wire::{BackupEvent, Backups, Envelope, SiteMessage};
-use super::{CONFIG_EVERY, TedapiLink};
+use super::wire::{BackupEvent, Backups, Envelope, NamedBackup, SiteMessage};
+use super::{BACKUPS_EVERY, CONFIG_EVERY, TedapiLink};
 use crate::clock::unix_time;
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
+use crate::link::silence;
+use crate::model;
 use crate::model::order::{BackupWindow, MaxBackup};
 use crate::model::{Adjustments, Means, Obstacle, Order, OrderKind, Outcome, Proof, Setpoint, Unable};
 
@@ -27,6 +29,8 @@ const LIST: &str = "the list of backup events";
 /// A backup event that was to begin at once is this old, in seconds, when it is read back for the last time.
 const JUST_BEGUN: i64 = 600;
 
+/// More events than any gateway lists.
+const MOST_EVENTS: usize = 50;
 /// How long an order that the firmware does not have is not offered again: firmware changes.
 const LACKING: Duration = Duration::from_secs(3600);
 
@@ -231,6 +235,29 @@ impl<C: Channel> TedapiLink<C> {
         }
     }
 
+    /// Reads the list of backup events as slow data. Whether it is new: that it cannot be read is nobody's
+    /// problem, but a gateway that asks for a cool-down gets it.
+    pub(super) async fn list_backups(&mut self, din: &str) -> Result<bool, LinkError> {
+        self.backups.begin(Instant::now());
+        let Ok(commands) = self.channel.commands() else { return Ok(false) };
+        let question = Desk::question(din, commands::list_backups(), LIST);
+        let list = commands.read(question).await.and_then(commands::backups);
+        let now = Instant::now();
+        match list {
+            Ok(list) => {
+                self.backups.succeeded_for(BACKUPS_EVERY, now);
+                self.payloads.set_backup_events(events(list));
+                Ok(true)
+            }
+            Err(error) => {
+                self.backups.failed(now);
+                let id = self.gateway.as_str();
+                log::debug!(gateway = id; "gateway {id}: {LIST}: {error}");
+                if silence::asked(&error).is_some() { Err(error) } else { Ok(false) }
+            }
+        }
+    }
+
     async fn read_backups(&mut self, asked: MaxBackup, din: &str) -> ReadBack {
         let question = Desk::question(din, commands::list_backups(), LIST);
         let list = match self.channel.commands() {
@@ -238,7 +265,11 @@ impl<C: Channel> TedapiLink<C> {
             Err(_) => return ReadBack::default(),
         };
         let manual = match list {
-            Ok(list) => manual(&list),
+            Ok(list) => {
+                let manual = manual(&list);
+                self.payloads.set_backup_events(events(list));
+                manual
+            }
             Err(error) => return ReadBack::failed(error),
         };
         let now = unix_time() as i64;
@@ -252,7 +283,8 @@ impl<C: Channel> TedapiLink<C> {
             }
         };
         let stored = || Outcome::Stored("the gateway's list of backup events reads back as asked".into());
-        ReadBack { shows: is_so.then(stored), instead: (!is_so).then_some(instead), ..ReadBack::default() }
+        let (shows, instead) = (is_so.then(stored), (!is_so).then_some(instead));
+        ReadBack { shows, instead, source: Some(self.source()), ..ReadBack::default() }
     }
 
     async fn read_config(&mut self, order: &Order, din: &str) -> ReadBack {
@@ -277,6 +309,22 @@ impl<C: Channel> TedapiLink<C> {
             },
         };
         ReadBack { source: Some(self.source()), ..shows }
+    }
+}
+
+/// The list, as everybody else sees it.
+fn events(list: Backups) -> model::BackupEvents {
+    let event = |event: BackupEvent| model::BackupEvent {
+        start: event.start.map_or(0, |start| start.seconds),
+        seconds: event.seconds,
+        priority: event.priority,
+    };
+    let named = |named: NamedBackup| {
+        Some(model::NamedBackup { id: named.id, name: named.name, event: event(named.window?) })
+    };
+    model::BackupEvents {
+        manual: list.manual.and_then(|manual| manual.window).map(event),
+        others: list.others.into_iter().take(MOST_EVENTS).filter_map(named).collect(),
     }
 }
 

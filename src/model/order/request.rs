@@ -56,12 +56,7 @@ impl Request {
             OrderKind::ReserveHold => Order::ReserveHold,
             OrderKind::Operation => operation(body)?,
             OrderKind::Charging => Order::Charging(flag(body, "value")?),
-            OrderKind::Export => Order::Export(word(
-                body,
-                "value",
-                ExportRule::parse,
-                ExportRule::ALL.iter().map(|rule| rule.word()),
-            )?),
+            OrderKind::Export => Order::Export(export(body, "value")?),
             OrderKind::MaxBackup => Order::MaxBackup(max_backup(body)?),
             OrderKind::Islanding => Order::Islanding(islanding(body)?),
             OrderKind::Dispatch => Order::Dispatch(dispatch(body)?),
@@ -119,14 +114,20 @@ fn word<T>(
     body: &Members,
     key: &str,
     parse: impl Fn(&str) -> Option<T>,
-    known: impl Iterator<Item = &'static str>,
+    (what, known): (&str, impl Iterator<Item = &'static str>),
 ) -> Result<T, Misread> {
     let value = body.get(key).and_then(Value::as_str).and_then(parse);
-    value.ok_or_else(|| misread(format!("'{key}' must be one of {}", known.collect::<Vec<_>>().join(", "))))
+    let words = || known.collect::<Vec<_>>().join(", ");
+    value.ok_or_else(|| misread(format!("'{key}' must be a valid {what}: {}", words())))
 }
 
 fn mode(body: &Members, key: &str) -> Result<Mode, Misread> {
-    word(body, key, Mode::parse, Mode::ALL.iter().map(|mode| mode.word()))
+    word(body, key, Mode::parse, ("mode", Mode::ALL.iter().map(|mode| mode.word())))
+}
+
+fn export(body: &Members, key: &str) -> Result<ExportRule, Misread> {
+    let words = ExportRule::ALL.iter().map(|rule| rule.word());
+    word(body, key, ExportRule::parse, ("grid export mode", words))
 }
 
 /// Whole percents, as the phone app takes them.
@@ -152,12 +153,11 @@ fn companions(kind: OrderKind, body: &Members) -> Result<Order, Misread> {
 
 fn operation(body: &Members) -> Result<Order, Misread> {
     let has = |key: &'static str| body.contains_key(key).then_some(key);
-    let rule = |key| word(body, key, ExportRule::parse, ExportRule::ALL.iter().map(|rule| rule.word()));
     let setpoint = Setpoint {
         reserve: has("reserve").map(|key| percent(body, key)).transpose()?,
         mode: has("mode").map(|key| mode(body, key)).transpose()?,
         charging: has("grid_charging").map(|key| flag(body, key)).transpose()?,
-        export: has("grid_export").map(rule).transpose()?,
+        export: has("grid_export").map(|key| export(body, key)).transpose()?,
     };
     match setpoint.is_empty() {
         true => Err(misread("operation needs one of 'reserve', 'mode', 'grid_charging', 'grid_export'")),
@@ -186,7 +186,8 @@ fn max_backup(body: &Members) -> Result<MaxBackup, Misread> {
 
 fn islanding(body: &Members) -> Result<Islanding, Misread> {
     let key = if body.contains_key("action") && !body.contains_key("value") { "action" } else { "value" };
-    word(body, key, Islanding::parse, Islanding::ALL.iter().map(|way| way.word()))
+    let value = body.get(key).and_then(Value::as_str).and_then(Islanding::parse);
+    value.ok_or_else(|| misread(format!("'{key}' must be 'off_grid' or 'on_grid'")))
 }
 
 fn dispatch(body: &Members) -> Result<Dispatch, Misread> {

@@ -24,6 +24,11 @@ const NOTICES: [&str; 4] =
 /// Alerts about something under way. All others are warnings.
 const INFORMATION: [&str; 2] = ["ScheduledIslandContactorOpen", "SelfTest"];
 
+/// Whether an alert is about something wrong, and not about something done or under way.
+pub fn is_warning(name: &str) -> bool {
+    !NOTICES.contains(&name) && !INFORMATION.contains(&name)
+}
+
 /// What the gateway is and how polling goes.
 pub fn status(snapshot: &Snapshot, freshness: Freshness, at: Moment) -> Value {
     let health = &snapshot.health;

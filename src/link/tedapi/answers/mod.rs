@@ -28,7 +28,8 @@ use crate::link::bounds::{self, CONFIG, CONTROLLER};
 use crate::link::json::{Look, object, serial_of};
 use crate::link::vitals::{self, Devices};
 use crate::model::{
-    Adjustments, Answers, Documents, Interpretation, Meter, Meters, Number, NumberingMemory, Part, Readings,
+    Adjustments, Answers, BackupEvents, Documents, Interpretation, Meter, Meters, Number, NumberingMemory,
+    Part, Readings,
 };
 use energies::Energies;
 use facts::{ConfigFacts, StatusFacts};
@@ -72,6 +73,8 @@ pub struct TedapiAnswers {
     system: Arc<SystemInfo>,
     /// Lifetime counters, which only the customer API reports.
     energies: Arc<Energies>,
+    /// When the battery is kept full for an outage.
+    backup_events: Option<Arc<BackupEvents>>,
 }
 
 impl TedapiAnswers {
@@ -158,8 +161,8 @@ impl TedapiAnswers {
         Ok(())
     }
 
-    /// The gateway answers the question for `config.json`, and not with one that can be read: what can be shown
-    /// without it is shown from now on.
+    /// The gateway answers the question for `config.json`, and not with one that can be read: what can be
+    /// shown without it is shown from now on.
     pub fn do_without_config(&mut self) {
         self.config_is_unreadable = true;
     }
@@ -193,6 +196,11 @@ impl TedapiAnswers {
     /// It has no usable meters, or exceeds the bounds.
     pub fn accept_energies(&mut self, answer: &Bytes) -> Result<(), Unusable> {
         Arc::make_mut(&mut self.energies).accept(answer)
+    }
+
+    /// What the gateway lists of backup events.
+    pub fn set_backup_events(&mut self, events: BackupEvents) {
+        self.backup_events = Some(Arc::new(events));
     }
 
     /// The newest components answer of the leader, with those of the other units beside it. A Powerwall 2 has
@@ -279,6 +287,10 @@ impl Answers for TedapiAnswers {
         let configured = parsed::configured(&parsed.config);
         let beside = vitals::Beside { readings, meters, alerts, configured, power: unit_power };
         vitals::interpret(documents, beside, numbers)
+    }
+
+    fn backup_events(&self) -> Option<Arc<BackupEvents>> {
+        self.backup_events.clone()
     }
 
     fn raw(&self, part: Part) -> Option<Bytes> {

@@ -44,8 +44,8 @@ const ISLAND_KEYS: [&str; 24] = [
     "ISLAND_VL3N_Main",
 ];
 
-/// The document, or null while the controller's answer is missing. The configuration is waited for, because it
-/// orders the units, unless it cannot be read.
+/// The document, or null while the controller's answer is missing. The configuration is waited for, because
+/// it orders the units, unless it cannot be read.
 pub(super) fn vitals(parsed: &Parsed<'_>) -> Value {
     let has_config = parsed.config.is_object() || parsed.payloads.config_is_unreadable;
     if !has_config || !parsed.controller.is_object() {
