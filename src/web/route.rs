@@ -10,7 +10,7 @@ use super::State;
 use super::fleet::{PAGE_ERRORS, PAGED};
 use super::orders::Order;
 use super::plumbing::READ;
-use super::{schemas, timeseries};
+use super::schemas;
 use crate::model::Snapshot;
 use crate::views::View;
 use crate::views::status::Moment;
@@ -248,14 +248,6 @@ pub(super) const fn fleet(
     summary: &'static str,
 ) -> Route {
     Route::new(path, Answer::Fleet(answer), summary).asked_with(PAGED).also(PAGE_ERRORS)
-}
-
-pub(super) const fn history(
-    path: &'static str,
-    answer: fn(Data<State>, HttpRequest) -> Later,
-    summary: &'static str,
-) -> Route {
-    Route::new(path, Answer::Fleet(answer), summary).also(timeseries::ERRORS)
 }
 
 pub(super) const fn orders_only(path: &'static str, order: Order, summary: &'static str) -> Route {

@@ -3,10 +3,13 @@
 //! The table is the contract. The front door looks requests up in it, `/stats` counts by it, `/openapi.json`
 //! and the tests are made from it.
 
+use actix_web::HttpRequest;
+use actix_web::web::Data;
+
 use super::fleet::{AFTER, LIMIT, PAGE_ERRORS, PAGED};
 use super::orders;
 use super::route::{
-    Answer, Content, Guard, Route, fixed, fixed_of_gateway, fleet, gateway, history, orders_only, routed,
+    Answer, Content, Guard, Later, Route, fixed, fixed_of_gateway, fleet, gateway, orders_only, routed,
     service, view, zeroable,
 };
 use super::without_data::{
@@ -14,7 +17,7 @@ use super::without_data::{
     TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
 };
 use super::{
-    about_gateway, api, assets, docs, health, journal, legacy_control, openapi, scrape, stats, tesla,
+    State, about_gateway, api, assets, docs, health, journal, legacy_control, openapi, scrape, stats, tesla,
     timeseries,
 };
 use crate::views::View;
@@ -39,6 +42,15 @@ const CONFIRMED: &str = "confirmed by the gateway: order says what is known, a r
     nobody knows 404; unknown is null; GET max_backup shows a list of at most five minutes and cancels \
     nothing";
 const OWN_PAGE: &str = "pages of our own; nothing is fetched from elsewhere";
+
+/// A question about what was recorded.
+const fn history(
+    path: &'static str,
+    answer: fn(Data<State>, HttpRequest) -> Later,
+    summary: &'static str,
+) -> Route {
+    Route::new(path, Answer::Fleet(answer), summary).also(timeseries::ERRORS)
+}
 
 pub(super) const ROUTES: &[Route] = &[
     // The default gateway, for dashboards and scripts.

@@ -8,8 +8,11 @@ use jiff::tz::TimeZone;
 use rusqlite::types::Value as Sql;
 use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter};
 
-use super::batch::{FLOWS, Source, Sum};
+use super::batch::{Source, Sum};
 use crate::model::energy::{Flow, Flows};
+
+/// The columns of the flows.
+pub(super) const FLOWS: [&str; 6] = ["solar", "home", "charge", "discharge", "import", "export"];
 
 /// A day at a site.
 #[derive(Clone, Debug, PartialEq)]

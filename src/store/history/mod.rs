@@ -9,6 +9,7 @@ mod recall;
 mod retention;
 mod signals;
 pub(in crate::store) mod tables;
+mod writing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

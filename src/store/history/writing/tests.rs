@@ -2,7 +2,8 @@ use jiff::tz::TimeZone;
 use rusqlite::Connection;
 
 use super::*;
-use crate::model::energy::Share;
+use crate::model::energy::ledger::State;
+use crate::model::energy::{Flow, Flows};
 use crate::store::history::{Recalled, tables};
 
 const EVENING: i64 = 1_795_652_400; // 2026-11-25 19:20 in New York
@@ -135,17 +136,4 @@ fn who_wrote_last_says_where_to_go_on() {
     assert_eq!((recalled.at, recalled.power[Flow::Home]), (2000.0, Some(7.0)));
     assert_eq!(recalled.counters, Flows::default(), "what it has integrated is not counted once more");
     assert_eq!(Recalled::read(&connection, "cabin").unwrap(), Recalled::default());
-}
-
-#[test]
-fn what_is_booked_is_a_sum_of_each_slot_with_the_way_it_was_got() {
-    let mut added = Added::default();
-    let share = |energy| Share { slot: SLOT, energy, seconds: 5.0 };
-    let booked = |way, energy| Booked { flow: Flow::Solar, share: share(energy), way };
-    let slots = vec![booked(Way::Counted, 1.0), booked(Way::Integrated, 2.0)];
-    added.book(Additions { slots, recovered: Vec::new() });
-    let sum = &added.slots[&SLOT];
-    assert_eq!((sum.energy[Flow::Solar], sum.seconds[Flow::Solar]), (Some(3.0), 10.0));
-    assert_eq!(sum.ways, Source::Counted.bit(Flow::Solar) | Source::Integrated.bit(Flow::Solar));
-    assert_eq!(sum.energy[Flow::Home], None);
 }
