@@ -254,6 +254,7 @@ fn site(rng: &mut StdRng, length: u64) -> SitePlan {
     let roles = roles(way, energies);
     let latency = pick(rng, &[5..6, 20..200, 200..900]);
     let spells = spells(rng, way, roles, length);
+    assert!(spells.windows(2).all(|two| two[0].until <= two[1].from), "one after the other: {spells:?}");
     SitePlan { kind, way, energies, latency, spells }
 }
 

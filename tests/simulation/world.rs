@@ -175,43 +175,46 @@ impl World {
 
     /// What is wrong with requests of `role` now.
     pub fn trouble(&self, site: usize, door: Door, role: Role) -> Option<Spell> {
-        let now = self.since();
-        let spells = self.options.sites[site].spells.iter();
-        let mut active = spells.filter(|spell| spell.from <= now && now < spell.until);
-        let concerns = |spell: &&Spell| {
+        let concerns = |spell: &Spell| {
             spell.role.is_none_or(|target| target == role) && spell.door.is_none_or(|target| target == door)
         };
-        active.find(concerns).copied()
+        self.active(site).filter(concerns)
+    }
+
+    /// The spells of a gateway that have begun; each ends before the next one begins.
+    fn begun(&self, site: usize) -> &[Spell] {
+        let (now, spells) = (self.since(), &self.options.sites[site].spells);
+        &spells[..spells.partition_point(|spell| spell.from <= now)]
+    }
+
+    fn active(&self, site: usize) -> Option<Spell> {
+        let now = self.since();
+        self.begun(site).last().filter(|spell| now < spell.until).copied()
     }
 
     /// Whether anything is wrong now that a poll may notice.
     pub fn is_troubled(&self, site: usize) -> bool {
-        let now = self.since();
-        let plan = &self.options.sites[site];
-        let mut spells = plan.spells.iter();
-        spells.any(|spell| spell.touches_polls(plan.way) && spell.from <= now && now < spell.until)
+        self.active(site).is_some_and(|spell| spell.touches_polls(self.options.sites[site].way))
     }
 
     /// For how long nothing at all has been wrong.
     pub fn well_for(&self, site: usize) -> Duration {
         let now = self.since();
-        let begun = self.options.sites[site].spells.iter().filter(|spell| spell.from <= now);
-        begun.map(|spell| spell.until).max().map_or(now, |until| now.saturating_sub(until))
+        self.begun(site).last().map_or(now, |last| now.saturating_sub(last.until))
     }
 
     /// Since when a gateway with one way is back that was not there at all, if nothing has been wrong since.
     pub fn back_since(&self, site: usize) -> Option<Duration> {
         let (now, plan) = (self.since(), &self.options.sites[site]);
-        let last = plan.spells.iter().rfind(|spell| spell.from <= now)?;
+        let last = self.begun(site).last()?;
         let was_away = last.trouble == Trouble::Unreachable && !plan.way.has_two_doors();
         (was_away && last.until <= now).then_some(last.until)
     }
 
     /// Lets the restarts happen that are due.
     pub fn restart(&self, site: usize) {
-        let now = self.since();
-        let reboots = self.options.sites[site].spells.iter().filter_map(|spell| match spell.trouble {
-            Trouble::Reboot { firmware } if spell.from <= now => Some(firmware),
+        let reboots = self.begun(site).iter().filter_map(|spell| match spell.trouble {
+            Trouble::Reboot { firmware } => Some(firmware),
             _ => None,
         });
         let mut state = self.site(site);
