@@ -105,3 +105,6 @@ impl Output for Recording {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

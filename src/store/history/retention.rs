@@ -128,3 +128,66 @@ fn remove_oldest(change: &Transaction<'_>) -> rusqlite::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The last sample of the file.
+    const LAST: f64 = 1_795_653_813.0;
+
+    struct Aged {
+        _folder: tempfile::TempDir,
+        database: Database,
+    }
+
+    impl Aged {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("history.db");
+            std::fs::copy("tests/fixtures/timeseries-0.13.0.db", &path).unwrap();
+            Self { _folder: folder, database: Database::at(path) }
+        }
+
+        fn prune(&mut self, keeping: &Keeping, now: f64) {
+            prune(&mut self.database, keeping, now).unwrap();
+        }
+
+        fn count(&mut self, table: &str) -> i64 {
+            let query = format!("SELECT count(*) FROM {table}");
+            let count = |row: &rusqlite::Row<'_>| row.get(0);
+            self.database.read(|connection| connection.query_row(&query, [], count)).unwrap()
+        }
+    }
+
+    #[test]
+    fn what_is_too_old_goes_and_days_stay() {
+        let mut aged = Aged::new();
+        let keeping = Keeping::default();
+        aged.prune(&keeping, LAST);
+        assert_eq!((aged.count("samples"), aged.count("device_samples")), (218, 250), "nothing is too old");
+        aged.prune(&keeping, LAST + 86_400.0 - 100.0);
+        let kept = aged.count("samples");
+        assert!((30..60).contains(&kept), "{kept}: of the last hundred seconds");
+        aged.prune(&keeping, LAST + 31.0 * 86_400.0);
+        assert_eq!((aged.count("samples"), aged.count("device_samples")), (0, 0));
+        assert_eq!((aged.count("daily_energy"), aged.count("device_daily")), (2, 25));
+        assert_eq!(aged.count("device_series"), 25, "their days are still there");
+        let short = Keeping { days: Keep::For(Duration::from_secs(86_400)), ..keeping };
+        aged.prune(&short, LAST + 31.0 * 86_400.0);
+        assert_eq!((aged.count("daily_energy"), aged.count("device_daily")), (0, 0));
+    }
+
+    #[test]
+    fn what_is_kept_for_ever_stays_unless_there_is_too_much() {
+        let mut aged = Aged::new();
+        let for_ever = Keeping { samples: Keep::Forever, signals: Keep::Forever, ..Keeping::default() };
+        aged.prune(&for_ever, LAST + 1e9);
+        assert_eq!((aged.count("samples"), aged.count("device_samples")), (218, 250));
+        aged.prune(&Keeping { most_bytes: Some(10_000), ..for_ever }, LAST);
+        assert_eq!((aged.count("samples"), aged.count("device_samples")), (0, 0), "all of it is of one day");
+        assert_eq!((aged.count("daily_energy"), aged.count("device_daily")), (2, 25));
+    }
+}
