@@ -18,6 +18,7 @@ use crate::cli::wish::{Typed, Wish};
 use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, doctor, healthcheck};
 use crate::settings::{Inputs, LoggingSettings, Problems, RsaKey, Settings};
 use crate::simulator::{Counters, Fleet, demo_sites};
+use crate::store::backup;
 use crate::tls::server_config;
 
 /// A setting is wrong or missing. Also what a mistyped command line exits with.
@@ -77,10 +78,30 @@ pub fn run(cli: Cli) -> ExitCode {
                 }
             }
         }
+        Command::Backup { to } => {
+            with_settings(&inputs(&flags), |settings| back_up(settings.store.as_deref(), &to))
+        }
         Command::Healthcheck { url: Some(url) } => check_health(&url),
         Command::Healthcheck { url: None } => with_settings(&flags.inputs(environment()), |settings| {
             check_health(&healthcheck::url(&settings.http))
         }),
+    }
+}
+
+fn back_up(from: Option<&Path>, to: &Path) -> ExitCode {
+    let Some(from) = from else {
+        eprintln!("There is no file to copy: PW_TIMESERIES_PATH says where it is.");
+        return ExitCode::from(MISCONFIGURED);
+    };
+    match backup(from, to) {
+        Ok(bytes) => {
+            println!("{} is copied to {}, {bytes} bytes", from.display(), to.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -9,6 +9,8 @@ pub mod wish;
 
 use std::time::Duration;
 
+use std::path::PathBuf;
+
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::model::OrderKind;
@@ -127,6 +129,12 @@ pub enum Command {
         wait: u64,
         #[command(flatten)]
         at: At,
+    },
+    /// Copy journal and history into FILE, while the service runs or not; exit code 0 or 1.
+    Backup {
+        /// A new file; nothing is overwritten.
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
     },
     /// Ask the running service whether it is alive; exit code 0 or 1.
     Healthcheck {

@@ -4,6 +4,7 @@
 //! damaged file aside. What the tables hold is the business of its parts: the [`journal`] and the
 //! [`history`].
 
+mod backup;
 mod database;
 pub mod history;
 pub mod journal;
@@ -18,6 +19,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+pub use backup::{BackupError, backup};
 pub use database::{Database, Durability};
 use log::error;
 pub use reader::Reader;

@@ -415,3 +415,29 @@ async fn the_demo_needs_no_powerwall() {
         assert_eq!(program.get(&format!("/{file}")).await.0, 200, "{file}");
     }
 }
+
+#[actix_web::test]
+async fn journal_and_history_are_copied_while_the_service_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = |name: &str| folder.path().join(name).display().to_string();
+    let (path, copy) = (inside("history.db"), inside("copy.db"));
+    let home = gateway("home", SiteKind::Powerwall3).await;
+    let environment = [("PW_TIMESERIES_PATH", path.as_str()), ("PW_CACHE_EXPIRE", "1")];
+    let program = serve(&[&home], &environment).await;
+    program.health_becomes("home", is_live).await;
+    let copied = run(&["backup", &copy], &environment).await;
+    assert_eq!(copied.code, Some(0), "{}", copied.stderr);
+    assert!(copied.stdout.contains(&copy), "{}", copied.stdout);
+    let again = run(&["backup", &copy], &environment).await;
+    assert_eq!(again.code, Some(1), "{}", again.stdout);
+    assert!(again.stderr.contains("nothing is overwritten"), "{}", again.stderr);
+    let connection = rusqlite::Connection::open(&copy).unwrap();
+    let sound: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(sound, "ok");
+    for table in ["journal", "samples", "history_slots"] {
+        let count = format!("SELECT count(*) FROM {table}");
+        connection.query_row(&count, [], |row| row.get::<_, i64>(0)).unwrap();
+    }
+    let nowhere = run(&["backup", &inside("other.db")], &[("PW_TIMESERIES_PATH", "off")]).await;
+    assert_eq!(nowhere.code, Some(2), "{}", nowhere.stdout);
+}
