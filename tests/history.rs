@@ -268,3 +268,48 @@ async fn without_a_file_nothing_is_recorded_and_every_route_says_so() {
         assert_eq!(body["enabled"], false, "{route}");
     }
 }
+
+#[actix_web::test]
+async fn energy_of_any_range_says_what_is_missing_and_how_it_was_got() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = copy(folder.path());
+    let store = Store::open(path.clone()).unwrap();
+    let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+    let outputs = Outputs::recorded(["site-1", "site-2", "site-3"].map(never_polled).into(), history);
+    let day = outputs.json("/api/history?start=2026-11-25&end=2026-11-25&bucket=day").await;
+    let golden = &recorded()["/api/timeseries/daily"]["json"]["days"][0]["gateways"];
+    let row = &day["gateways"]["site-1"]["rows"][0];
+    assert_eq!(row["name"], "2026-11-25");
+    assert_eq!(row["sources"]["solar"], serde_json::json!(["taken_over"]));
+    assert_eq!(row["coverage"], Value::Null, "the server before does not say");
+    let near =
+        |one: &Value, other: f64| assert!((one.as_f64().unwrap() - other).abs() < 1e-9, "{one}, {other}");
+    let solar = |id: &str| golden[id]["solar_kwh"].as_f64().unwrap();
+    near(&row["solar_kwh"], solar("site-1"));
+    assert_eq!(day["gateways"]["site-2"]["rows"], serde_json::json!([]));
+    assert_eq!(day["gateways"]["site-2"]["total"]["solar_kwh"], Value::Null);
+    let sum = &day["sum"]["rows"][0];
+    near(&sum["solar_kwh"], solar("site-1") + solar("site-3"));
+    assert_eq!(sum["missing"], serde_json::json!(["site-2"]));
+    let month =
+        outputs.json("/api/history?start=2026-11-01&end=2026-11-30&bucket=month&gateway=site-1").await;
+    near(&month["gateways"]["site-1"]["rows"][0]["solar_kwh"], solar("site-1"));
+    near(&month["sum"]["total"]["solar_kwh"], solar("site-1"));
+    let csv = outputs.get("/api/history?start=2026-11-25&end=2026-11-25&bucket=day&format=csv").await;
+    assert!(csv.header("content-type").unwrap().starts_with("text/csv"));
+    let text = String::from_utf8(csv.body.to_vec()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines[0].starts_with("gateway,start,end,name,solar_kwh"), "{text}");
+    assert!(lines[1].starts_with("site-1,") && lines[1].ends_with(",,taken_over"), "{text}");
+    for (query, status) in [
+        ("start=2026-11-26&end=2026-11-25", 400),
+        ("start=yesterday", 400),
+        ("bucket=year", 400),
+        ("start=2020-01-01&bucket=slot", 400),
+        ("gateway=nobody", 404),
+    ] {
+        assert_eq!(outputs.get(&format!("/api/history?{query}")).await.status, status, "{query}");
+    }
+    assert_eq!(Outputs::of(Vec::new()).get("/api/history").await.status, 503, "there is none");
+}

@@ -2,18 +2,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use rusqlite::Connection;
 use tokio::time::{Instant, advance};
 
 use super::books::Books;
 use super::look::Look;
-use crate::model::energy::Flows;
+use crate::model::energy::{Flow, Flows};
 use crate::model::{
     Adjustments, Answers, GatewayFacts, Interpretation, Number, NumberingMemory, Power, Reading, Readings,
     Snapshot, Telemetry, Ttl,
 };
 use crate::store::Store;
 use crate::store::history::batch::Batch;
+use crate::store::history::queries::energy::{Bucket, Question};
 use crate::store::history::{History, Keeping};
 
 const POLL: Duration = Duration::from_secs(5);
@@ -126,6 +128,13 @@ impl House {
         }
     }
 
+    /// All there is.
+    fn question(&self, bucket: Bucket) -> Question {
+        let zone = TimeZone::get("America/Los_Angeles").unwrap();
+        let (start, end) = (START - 1000.0, START + self.elapsed() + 1000.0);
+        Question { gateway: "home".into(), zone, start, end, bucket, now: START + self.elapsed() }
+    }
+
     fn sum(&self, of: &str) -> f64 {
         let connection = Connection::open(self.history.path().unwrap()).unwrap();
         let query = format!("SELECT coalesce(sum({}), 0.0) FROM {}", of.split_once('.').unwrap().1, {
@@ -144,7 +153,7 @@ async fn what_counters_count_is_in_slots_and_over_outages_in_intervals_and_nowhe
     let folder = tempfile::tempdir().unwrap();
     let mut house = House::new(folder.path(), true).await;
     house.poll_for(31 * MINUTE).await;
-    advance(20 * MINUTE).await;
+    advance(40 * MINUTE).await;
     house.poll_for(31 * MINUTE).await;
     house.restart().await;
     advance(3 * MINUTE).await;
@@ -153,8 +162,8 @@ async fn what_counters_count_is_in_slots_and_over_outages_in_intervals_and_nowhe
     let counted = COUNTED * (house.elapsed() - POLL.as_secs_f64()) / 3600.0;
     let (slots, recovered) = (house.sum("history_slots.home"), house.sum("history_recovered.home"));
     near(slots + recovered, counted);
-    // An outage of 20 minutes and one of 3, each up to the next look, and from the one before.
-    assert!((COUNTED * 23.0 / 60.0..COUNTED * 26.0 / 60.0).contains(&recovered), "{recovered}");
+    // An outage of 40 minutes and one of 3, each up to the next look, and from the one before.
+    assert!((COUNTED * 43.0 / 60.0..COUNTED * 46.0 / 60.0).contains(&recovered), "{recovered}");
     near(house.sum("history_days.home"), counted);
     near(house.sum("history_slots.home_s") + recovered / COUNTED * 3600.0, counted / COUNTED * 3600.0);
     // No slot holds more than flowed in it, or than there is time in it.
@@ -162,8 +171,20 @@ async fn what_counters_count_is_in_slots_and_over_outages_in_intervals_and_nowhe
     let odd = "SELECT count(*) FROM history_slots
          WHERE home > ?1 * home_s / 3600 + 0.01 OR home_s > 900.01 OR home < 0 OR slot % 900 <> 0";
     assert_eq!(connection.query_row(odd, [COUNTED], |row| row.get::<_, i64>(0)).unwrap(), 0);
-    // What has no counter is integrated over what was polled, and the gaps stay gaps.
     let polled = (31.0 + 31.0 + 10.0) * 60.0 - 2.0 * 5.0;
+    // Whatever it is asked by, the sum is the same, and the outages are gaps.
+    for bucket in [Bucket::Slot, Bucket::Hour, Bucket::Day, Bucket::Month] {
+        let energy = house.question(bucket).answer(&connection).unwrap();
+        near(energy.total.energy[Flow::Home].unwrap(), counted);
+        assert_eq!(energy.recovered.len(), 2, "{bucket:?}");
+        assert!(energy.rows.iter().all(|row| row.sum.energy[Flow::Solar] == Some(0.0)), "{bucket:?}");
+    }
+    let slots = house.question(Bucket::Slot).answer(&connection).unwrap();
+    let [(from, to)] = slots.gaps[..] else { panic!("{:?}", slots.gaps) };
+    assert!(from > START + 31.0 * 60.0 && to < START + 71.0 * 60.0, "a whole slot within the outage");
+    let covered = slots.rows.iter().map(|row| row.coverage(Flow::Import).unwrap() * 900.0).sum::<f64>();
+    near(covered, polled);
+    // What has no counter is integrated over what was polled, and the gaps stay gaps.
     near(house.sum("history_slots.import"), SHOWN * polled / 3600.0);
 }
 

@@ -14,6 +14,7 @@ mod fleet;
 mod form;
 mod front;
 mod health;
+mod history;
 mod holder;
 mod journal;
 mod legacy_control;

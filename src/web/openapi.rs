@@ -15,13 +15,14 @@ use crate::store::journal::Kind;
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The first word that fits the beginning of a path says which chapter the route is in.
-const CHAPTERS: [(&str, &str); 23] = [
+const CHAPTERS: [(&str, &str); 24] = [
     ("/api/gateways", "All gateways"),
     ("/api/aggregate", "All gateways"),
     ("/ws/", "Feeds"),
     ("/sse/", "Feeds"),
     ("/api/live", "Feeds"),
     ("/api/timeseries", "History"),
+    ("/api/history", "History"),
     ("/api/mqtt", "Service"),
     ("/api/orders", "Orders"),
     ("/api/journal", "Orders"),
@@ -200,6 +201,13 @@ fn in_query_schema(path: &str, name: &str) -> Value {
             return json!({ "type": "number", "minimum": 0, "maximum": 4_102_444_800_u64 });
         }
         ("/api/timeseries/daily", "start" | "end") => return json!({ "type": "string", "format": "date" }),
+        ("/api/history", "bucket") => json!({ "enum": ["slot", "hour", "day", "month"] }),
+        ("/api/history", "start" | "end") => json!({
+            "anyOf": [
+                { "type": "number", "minimum": 0, "exclusiveMaximum": 4_102_444_800_u64 },
+                { "type": "string", "format": "date" },
+            ],
+        }),
         (_, "start" | "end") => return json!({ "type": "number" }),
         (_, "fit") => return json!({ "type": "boolean" }),
         (_, "limit") => return json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX }),

@@ -17,8 +17,8 @@ use super::without_data::{
     TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
 };
 use super::{
-    State, about_gateway, api, assets, docs, health, journal, legacy_control, openapi, scrape, stats, tesla,
-    timeseries,
+    State, about_gateway, api, assets, docs, health, history, journal, legacy_control, openapi, scrape,
+    stats, tesla, timeseries,
 };
 use crate::views::View;
 
@@ -44,7 +44,7 @@ const CONFIRMED: &str = "confirmed by the gateway: order says what is known, a r
 const OWN_PAGE: &str = "pages of our own; nothing is fetched from elsewhere";
 
 /// A question about what was recorded.
-const fn history(
+const fn recorded(
     path: &'static str,
     answer: fn(Data<State>, HttpRequest) -> Later,
     summary: &'static str,
@@ -285,25 +285,38 @@ pub(super) const ROUTES: &[Route] = &[
     fleet("/api/aggregate/alerts", api::alerts, "The alerts of every gateway").shows("AlertsByGateway"),
     fleet("/api/aggregate/vitals", api::vitals, "The vitals of every gateway").shows("VitalsByGateway"),
     // What was recorded.
-    history("/api/timeseries/daily", timeseries::daily, "Energy by day and gateway, kWh, the newest first")
+    Route::new(
+        "/api/history",
+        Answer::Fleet(history::history),
+        "Energy over any range, kWh: with gaps, how it was got, and what was counted over outages",
+    )
+    .asked_with(history::PARAMETERS)
+    .also(history::ERRORS)
+    .ours()
+    .shows("History"),
+    recorded("/api/timeseries/daily", timeseries::daily, "Energy by day and gateway, kWh, the newest first")
         .asked_with(timeseries::OF_DAILY)
         .better(DAYS)
         .shows("DailyEnergy"),
-    history("/api/timeseries/today", timeseries::today, "Energy of today by gateway, kWh, by its own clock")
+    recorded("/api/timeseries/today", timeseries::today, "Energy of today by gateway, kWh, by its own clock")
         .better(DAYS)
         .shows("TodaysEnergy"),
-    history("/api/timeseries/trend", timeseries::trend, "Power over time as means, summed over the gateways")
-        .asked_with(timeseries::OF_TREND)
-        .better(
-            "the sum of the configured gateways; a point names those of which something is missing; hours \
+    recorded(
+        "/api/timeseries/trend",
+        timeseries::trend,
+        "Power over time as means, summed over the gateways",
+    )
+    .asked_with(timeseries::OF_TREND)
+    .better(
+        "the sum of the configured gateways; a point names those of which something is missing; hours \
             count back from end; start after end is refused",
-        )
-        .shows("PowerTrend"),
-    history("/api/timeseries/samples", timeseries::samples, "Power of every poll, W")
+    )
+    .shows("PowerTrend"),
+    recorded("/api/timeseries/samples", timeseries::samples, "Power of every poll, W")
         .asked_with(timeseries::OF_SAMPLES)
         .better("what a gateway did not report is null; the others of its values are there")
         .shows("PowerSamples"),
-    history(
+    recorded(
         "/api/timeseries/signals",
         timeseries::signals,
         "Temperatures and fans that are recorded, by device",
@@ -311,11 +324,11 @@ pub(super) const ROUTES: &[Route] = &[
     .asked_with(timeseries::OF_SIGNALS)
     .better(UNITS)
     .shows("Signals"),
-    history("/api/timeseries/signal_trend", timeseries::signal_trend, "Their values, as means or by day")
+    recorded("/api/timeseries/signal_trend", timeseries::signal_trend, "Their values, as means or by day")
         .asked_with(timeseries::OF_SIGNAL_TREND)
         .better(UNITS)
         .shows("SignalTrend"),
-    history("/api/timeseries/status", timeseries::status, "How recording goes, and how much there is")
+    recorded("/api/timeseries/status", timeseries::status, "How recording goes, and how much there is")
         .better("counts are up to a minute old; also slots, recovered intervals and incomplete samples")
         .shows("HistoryStatus"),
     // The service.

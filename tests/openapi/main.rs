@@ -215,6 +215,12 @@ async fn the_history_is_answered_as_documented_in_every_form() {
     let (mut schemas, mut found) = (Schemas::new(&document), Vec::new());
     let window = "start=1795653120&end=1795653900";
     for (path, query, status) in [
+        ("history", "start=2026-11-25&end=2026-11-26&bucket=day", 200),
+        ("history", "start=1795600000&end=1795700000", 200),
+        ("history", "start=2026-11-01&bucket=month&end=2026-11-30&gateway=site-1", 200),
+        ("history", "format=csv", 200),
+        ("history", "gateway=nobody", 404),
+        ("history", "bucket=year", 400),
         ("daily", "start=2026-11-20&end=2026-11-30", 200),
         ("daily", "days=0", 422),
         ("daily", "start=2026-11-31", 422),
@@ -236,7 +242,7 @@ async fn the_history_is_answered_as_documented_in_every_form() {
         ("signal_trend", "end=4102444801", 422),
         ("signal_trend", "hours=many", 422),
     ] {
-        let route = format!("/api/timeseries/{path}");
+        let route = if path == "history" { "/api/history".into() } else { format!("/api/timeseries/{path}") };
         let answer = outputs.get(&format!("{route}?{query}")).await;
         assert_eq!(answer.status, status, "{route}?{query}");
         let operation = &document["paths"][&route]["get"];

@@ -81,7 +81,8 @@ impl Sum {
         self.ways |= source.bit(flow);
     }
 
-    pub(super) fn add_all(&mut self, other: &Self) {
+    /// Adds what is known of `other`.
+    pub fn add_all(&mut self, other: &Self) {
         for flow in Flow::ALL {
             if let Some(energy) = other.energy[flow] {
                 self.energy[flow] = Some(self.energy[flow].unwrap_or_default() + energy);

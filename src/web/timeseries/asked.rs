@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::super::plumbing::json_value;
 
 /// Parameters of a request, decoded. One that is given twice counts as it is given last.
-pub(super) struct Asked(Vec<(String, String)>);
+pub(in crate::web) struct Asked(Vec<(String, String)>);
 
 /// What is wrong with one of them.
 #[derive(Debug, PartialEq)]
-pub(super) struct Wrong(Value);
+pub(in crate::web) struct Wrong(Value);
 
 impl Wrong {
     /// The answer with it.

@@ -17,6 +17,7 @@ use super::plumbing::{Refusal, json_value};
 use crate::model::Snapshot;
 use crate::model::energy::Flows;
 use crate::store::StoreError;
+pub(super) use asked::Asked;
 use asked::Wrong;
 
 pub(super) use daily::{daily, today};
@@ -108,7 +109,7 @@ fn put_flows(document: &mut Map<String, Value>, flows: &Flows<Option<f64>>, unit
 }
 
 /// The zone of a gateway's site, as far as the gateway or the settings say.
-fn zone_of(snapshot: &Snapshot) -> Option<String> {
+pub(super) fn zone_of(snapshot: &Snapshot) -> Option<String> {
     let telemetry = snapshot.telemetry(Instant::now());
     let reported = telemetry.and_then(|telemetry| telemetry.readings.timezone.clone());
     reported.or_else(|| snapshot.gateway.timezone.clone())

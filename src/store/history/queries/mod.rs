@@ -2,6 +2,7 @@
 //! becomes of them is the business of who asks.
 
 pub mod daily;
+pub mod energy;
 pub mod samples;
 pub mod signals;
 pub mod trend;

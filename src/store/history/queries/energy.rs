@@ -1,0 +1,269 @@
+//! Energy over any range, in quarters of an hour, hours, days or months: with what is not known, how the rest
+//! was got, and what was counted over outages.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, Row as SqlRow, params};
+
+use super::super::batch::{Source, Sum};
+use super::super::days::{Day, columns, sum_in};
+use crate::model::energy::{Flow, Flows, SLOT};
+
+const HOUR: i64 = 3600;
+
+/// What is summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bucket {
+    /// A quarter of an hour.
+    Slot,
+    /// An hour of UTC.
+    Hour,
+    /// A day by the clock of the site.
+    Day,
+    Month,
+}
+
+/// Energy of one gateway between two moments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Unix seconds.
+    pub start: f64,
+    /// Unix seconds.
+    pub end: f64,
+    /// `2026-11-25` or `2026-11`; of quarters of an hour and hours `None`.
+    pub name: Option<String>,
+    pub sum: Sum,
+}
+
+/// Energy that was counted over an outage or a restart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interval {
+    /// Unix seconds.
+    pub start: f64,
+    /// Unix seconds.
+    pub end: f64,
+    /// Wh
+    pub energy: Flows<Option<f64>>,
+}
+
+/// What is known of a gateway in a range.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Energy {
+    /// In order; those of which nothing is known are absent.
+    pub rows: Vec<Row>,
+    /// All intervals that touch the range.
+    pub recovered: Vec<Interval>,
+    /// Of the rows, and of the intervals that lie in the range as a whole.
+    pub total: Sum,
+    /// Where there are no rows, between the first that was ever recorded and now, Unix seconds.
+    pub gaps: Vec<(f64, f64)>,
+}
+
+/// What is asked of a gateway.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub gateway: String,
+    /// The zone of its site.
+    pub zone: TimeZone,
+    /// Unix seconds.
+    pub start: f64,
+    /// Unix seconds, exclusive.
+    pub end: f64,
+    pub bucket: Bucket,
+    pub now: f64,
+}
+
+impl Row {
+    /// Which part of it is covered by what is known of `flow`, 0 to 1. `None`: the server before, which does
+    /// not say, has measured a part of it.
+    pub fn coverage(&self, flow: Flow) -> Option<f64> {
+        let is_taken_over = self.sum.ways & Source::TakenOver.bit(flow) != 0;
+        (!is_taken_over).then(|| (self.sum.seconds[flow] / (self.end - self.start)).clamp(0.0, 1.0))
+    }
+}
+
+impl Sum {
+    /// How the energy of `flow` was got.
+    pub fn sources(&self, flow: Flow) -> impl Iterator<Item = Source> {
+        let ways = self.ways;
+        Source::ALL.into_iter().filter(move |source| ways & source.bit(flow) != 0)
+    }
+}
+
+impl Question {
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn answer(&self, connection: &Connection) -> rusqlite::Result<Energy> {
+        let recovered = self.recovered(connection)?;
+        let mut rows = match self.bucket {
+            Bucket::Slot => self.slots(connection, SLOT)?,
+            Bucket::Hour => self.slots(connection, HOUR)?,
+            Bucket::Day => self.days(connection)?,
+            Bucket::Month => self.months(self.days(connection)?),
+        };
+        let mut total = Sum::default();
+        for interval in &recovered {
+            if self.is_in_a_day(interval) && matches!(self.bucket, Bucket::Day | Bucket::Month) {
+                // It was added to its day when it was recorded.
+                continue;
+            }
+            let encloses = |row: &&mut Row| row.start <= interval.start && interval.end <= row.end;
+            let is_counted = matches!(self.bucket, Bucket::Hour | Bucket::Month);
+            match rows.iter_mut().filter(|_| is_counted).find(encloses) {
+                Some(row) => add(&mut row.sum, interval),
+                None if self.start <= interval.start && interval.end <= self.end => add(&mut total, interval),
+                None => {}
+            }
+        }
+        rows.iter().for_each(|row| total.add_all(&row.sum));
+        let gaps = self.gaps(connection, &rows)?;
+        Ok(Energy { rows, recovered, total, gaps })
+    }
+
+    fn is_in_a_day(&self, interval: &Interval) -> bool {
+        Day::of(interval.start, &self.zone).is_some_and(|day| interval.end <= day.end)
+    }
+
+    fn recovered(&self, connection: &Connection) -> rusqlite::Result<Vec<Interval>> {
+        let query = "SELECT start, stop, solar, home, charge, discharge, import, export
+             FROM history_recovered JOIN history_gateways ON number = gateway
+             WHERE id = ?1 AND stop > ?2 AND start < ?3 ORDER BY stop, start";
+        let read = |row: &SqlRow<'_>| {
+            let mut energy = Flows::default();
+            for (place, flow) in Flow::ALL.into_iter().enumerate() {
+                energy[flow] = row.get(place + 2)?;
+            }
+            Ok(Interval { start: row.get(0)?, end: row.get(1)?, energy })
+        };
+        let values = params![self.gateway, self.start, self.end];
+        connection.prepare_cached(query)?.query_map(values, read)?.collect()
+    }
+
+    /// Slots, or several of them together.
+    fn slots(&self, connection: &Connection, seconds: i64) -> rusqlite::Result<Vec<Row>> {
+        let query = format!(
+            "SELECT {}, ways, slot FROM history_slots JOIN history_gateways ON number = gateway
+             WHERE id = ?1 AND slot >= ?2 AND slot < ?3 ORDER BY slot",
+            columns(),
+        );
+        let first = (self.start / seconds as f64).floor() * seconds as f64;
+        let read = |row: &SqlRow<'_>| Ok((row.get::<_, i64>(13)?, sum_in(row)?));
+        let mut rows: Vec<Row> = Vec::new();
+        let mut statement = connection.prepare_cached(&query)?;
+        for slot in statement.query_map(params![self.gateway, first, self.end], read)? {
+            let (slot, sum) = slot?;
+            let start = (slot.div_euclid(seconds) * seconds) as f64;
+            match rows.last_mut().filter(|last| last.start == start) {
+                Some(last) => last.sum.add_all(&sum),
+                None => rows.push(Row { start, end: start + seconds as f64, name: None, sum }),
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The days that the range touches. Of a day that the server before has written last, its row counts.
+    fn days(&self, connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+        let query = format!(
+            "SELECT {}, ways, day FROM history_days AS days JOIN history_gateways ON number = gateway
+             WHERE id = ?1 AND day >= ?2 AND day <= ?3 AND NOT EXISTS (
+                 SELECT 1 FROM daily_energy AS theirs
+                 WHERE gateway_id = ?1 AND theirs.day = days.day AND updated_at IS NOT mirrored)
+             UNION ALL
+             SELECT solar_kwh * 1000, home_kwh * 1000, battery_charge_kwh * 1000,
+                 battery_discharge_kwh * 1000, grid_import_kwh * 1000, grid_export_kwh * 1000,
+                 0, 0, 0, 0, 0, 0, ?4, day
+             FROM daily_energy AS theirs
+             WHERE gateway_id = ?1 AND day >= ?2 AND day <= ?3 AND NOT EXISTS (
+                 SELECT 1 FROM history_days AS days JOIN history_gateways ON number = gateway
+                 WHERE id = ?1 AND days.day = theirs.day AND mirrored IS updated_at)
+             ORDER BY day",
+            columns(),
+        );
+        let taken_over = Flow::ALL.iter().fold(0, |ways, flow| ways | Source::TakenOver.bit(*flow));
+        let last = (self.end - 1.0).max(self.start);
+        let date = |at: f64| Day::of(at, &self.zone).map(|day| day.name);
+        let values = params![self.gateway, date(self.start), date(last), taken_over];
+        let read = |row: &SqlRow<'_>| Ok((row.get::<_, String>(13)?, sum_in(row)?));
+        let mut statement = connection.prepare_cached(&query)?;
+        let days = statement.query_map(values, read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(days.into_iter().filter_map(|(name, sum)| self.day(name, sum)).collect())
+    }
+
+    fn day(&self, name: String, sum: Sum) -> Option<Row> {
+        let date: Date = name.parse().ok()?;
+        let (start, end) = (self.midnight(date)?, self.midnight(date.tomorrow().ok()?)?);
+        Some(Row { start, end, name: Some(name), sum })
+    }
+
+    fn midnight(&self, date: Date) -> Option<f64> {
+        midnight(date, &self.zone)
+    }
+
+    fn months(&self, days: Vec<Row>) -> Vec<Row> {
+        let mut months: Vec<Row> = Vec::new();
+        for day in days {
+            let Some(name) = day.name.as_deref().map(|name| name[..name.len().min(7)].to_owned()) else {
+                continue;
+            };
+            match months.last_mut().filter(|last| last.name.as_ref() == Some(&name)) {
+                Some(last) => last.sum.add_all(&day.sum),
+                None => months.extend(self.month(name, day.sum)),
+            }
+        }
+        months
+    }
+
+    fn month(&self, name: String, sum: Sum) -> Option<Row> {
+        let first: Date = format!("{name}-01").parse().ok()?;
+        let next = first.last_of_month().tomorrow().ok()?;
+        Some(Row { start: self.midnight(first)?, end: self.midnight(next)?, name: Some(name), sum })
+    }
+
+    fn gaps(&self, connection: &Connection, rows: &[Row]) -> rusqlite::Result<Vec<(f64, f64)>> {
+        let query = "SELECT min(slot) FROM history_slots JOIN history_gateways ON number = gateway
+             WHERE id = ?1";
+        let slot: Option<f64> = connection.query_row(query, [&self.gateway], |row| row.get(0))?;
+        let query = "SELECT min(day) FROM (SELECT day FROM daily_energy WHERE gateway_id = ?1 UNION ALL
+             SELECT day FROM history_days JOIN history_gateways ON number = gateway WHERE id = ?1)";
+        let day: Option<String> = connection.query_row(query, [&self.gateway], |row| row.get(0))?;
+        let day = day.and_then(|day| self.midnight(day.parse().ok()?));
+        let first = match self.bucket {
+            Bucket::Slot | Bucket::Hour => slot,
+            Bucket::Day | Bucket::Month => day,
+        };
+        let mut gaps = Vec::new();
+        let Some(first) = first else { return Ok(gaps) };
+        let (mut at, end) = (self.start.max(first), self.end.min(self.now));
+        for row in rows {
+            if row.start > at {
+                gaps.push((at, row.start.min(end)));
+            }
+            at = at.max(row.end);
+        }
+        if at < end {
+            gaps.push((at, end));
+        }
+        gaps.retain(|(from, to)| from < to);
+        Ok(gaps)
+    }
+}
+
+fn add(sum: &mut Sum, interval: &Interval) {
+    for flow in Flow::ALL {
+        if let Some(energy) = interval.energy[flow] {
+            sum.add(flow, energy, interval.end - interval.start, Source::Recovered);
+        }
+    }
+}
+
+/// Midnight at the beginning of `date` in `zone`, Unix seconds.
+pub fn midnight(date: Date, zone: &TimeZone) -> Option<f64> {
+    Some(date.to_zoned_datetime(zone.clone()).ok()?.timestamp().as_second() as f64)
+}
+
+/// The date at `at` in `zone`.
+pub fn date(at: f64, zone: &TimeZone) -> Option<Date> {
+    let at = Timestamp::from_second(at.floor() as i64).ok()?;
+    Some(at.to_zoned_datetime(zone.clone()).date())
+}

@@ -1,0 +1,345 @@
+//! `/api/history`: energy over any range, with its gaps, how it was got, and what was counted over outages.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderValue;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use rusqlite::Connection;
+use serde_json::{Map, Value, json};
+
+use super::State;
+use super::journal::CSV;
+use super::plumbing::{Refusal, body, json_value, no_such_gateway};
+use super::route::Later;
+use super::timeseries::{Asked, zone_of};
+use crate::clock::unix_time;
+use crate::model::energy::{Flow, Flows, SLOT};
+use crate::store::history::batch::Sum;
+use crate::store::history::queries::energy::{Bucket, Energy, Interval, Question, Row, date, midnight};
+use crate::store::history::queries::zone;
+
+/// Rows of an answer at most: a year of hours of one gateway.
+const MOST_ROWS: f64 = 10_000.0;
+const DAY: f64 = 86_400.0;
+const MONTH: f64 = 30.0 * DAY;
+
+/// Parameters.
+pub(super) const PARAMETERS: &[(&str, &str)] = &[
+    ("start", "Unix seconds, or a date by the clock of each site; today if absent"),
+    ("end", "Unix seconds, exclusive, or the last day; now if absent"),
+    ("bucket", "slot (15 minutes), hour, day or month; by the length of the range if absent"),
+    ("gateway", "ids with commas; all configured gateways if absent"),
+    ("format", "csv: as text with commas"),
+];
+/// Statuses.
+pub(super) const ERRORS: &[(u16, &str)] = &[
+    (400, "A parameter is not right, or the answer would have more than 10,000 rows"),
+    (404, "There is no such gateway"),
+    (503, "No history is kept, or the file cannot be read, or takes too long"),
+];
+const FLOWS: [&str; 6] = ["solar", "home", "charge", "discharge", "import", "export"];
+
+pub(super) fn history(state: Data<State>, request: HttpRequest) -> Later {
+    Box::pin(async move { shown(&state, &request).await.unwrap_or_else(|refused| *refused) })
+}
+
+/// Where a range begins or ends.
+#[derive(Clone, Copy)]
+enum Edge {
+    At(f64),
+    Of(Date),
+}
+
+impl Edge {
+    fn read(text: &str) -> Option<Self> {
+        let number = text.parse().ok().filter(|at: &f64| (0.0..4_102_444_800.0).contains(at)).map(Self::At);
+        number.or_else(|| text.parse().ok().map(Self::Of))
+    }
+
+    fn start(self, zone: &TimeZone) -> Option<f64> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::Of(date) => midnight(date, zone),
+        }
+    }
+
+    /// The end of a range includes the day that is named.
+    fn end(self, zone: &TimeZone) -> Option<f64> {
+        match self {
+            Self::At(at) => Some(at),
+            Self::Of(date) => midnight(date.tomorrow().ok()?, zone),
+        }
+    }
+}
+
+type Refused = Box<HttpResponse>;
+
+fn bad(why: &str) -> Refused {
+    Box::new(Refusal::new(StatusCode::BAD_REQUEST, why.to_owned()).answer())
+}
+
+fn unavailable(why: String) -> Refused {
+    Box::new(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why).answer())
+}
+
+async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Refused> {
+    let asked = Asked::of(request);
+    let plan = Plan::read(&asked).map_err(bad)?;
+    let is_csv = match given(&asked, "format") {
+        None => false,
+        Some("csv") => true,
+        Some(_) => return Err(bad("format is csv, or absent")),
+    };
+    let every = || state.directory.all().iter().map(|entry| entry.id.clone()).collect();
+    let mut gateways = Vec::new();
+    for id in asked.list("gateway").unwrap_or_else(every) {
+        let entry = state.directory.get(&id).ok_or_else(|| Box::new(no_such_gateway(&id)))?;
+        gateways.push((id, zone_of(&entry.board.glance())));
+    }
+    if !state.history.is_on() {
+        let why = "no history is kept: PW_TIMESERIES_PATH says where, PW_TIMESERIES_RETENTION for how long";
+        return Err(unavailable(why.to_owned()));
+    }
+    let found = state.history.ask(move |connection| plan.answers(connection, &gateways)).await;
+    let found = found.map_err(|error| unavailable(format!("the history: {error}")))?;
+    if let Some(why) = found.refused {
+        return Err(bad(why));
+    }
+    Ok(match is_csv {
+        true => body(StatusCode::OK, HeaderValue::from_static(CSV), table(&found.answers).into()),
+        false => json_value(StatusCode::OK, &document(&found.answers)),
+    })
+}
+
+/// A parameter. A form sends its empty fields as well.
+fn given<'a>(asked: &'a Asked, name: &str) -> Option<&'a str> {
+    asked.text(name).filter(|text| !text.is_empty())
+}
+
+/// What was found, gateway by gateway.
+#[derive(Default)]
+struct Found {
+    answers: Vec<(Question, Energy)>,
+    /// Why nothing was looked for.
+    refused: Option<&'static str>,
+}
+
+/// What is asked of every gateway.
+#[derive(Clone, Copy)]
+struct Plan {
+    start: Option<Edge>,
+    end: Option<Edge>,
+    bucket: Option<Bucket>,
+    now: f64,
+}
+
+impl Plan {
+    fn read(asked: &Asked) -> Result<Self, &'static str> {
+        let edge = |name: &str, why: &'static str| {
+            given(asked, name).map(|text| Edge::read(text).ok_or(why)).transpose()
+        };
+        let bucket = match given(asked, "bucket") {
+            None => None,
+            Some("slot") => Some(Bucket::Slot),
+            Some("hour") => Some(Bucket::Hour),
+            Some("day") => Some(Bucket::Day),
+            Some("month") => Some(Bucket::Month),
+            Some(_) => return Err("bucket is slot, hour, day or month"),
+        };
+        Ok(Self {
+            start: edge("start", "start is a time in Unix seconds, or a date such as 2026-11-25")?,
+            end: edge("end", "end is a time in Unix seconds, or a date such as 2026-11-25")?,
+            bucket,
+            now: unix_time(),
+        })
+    }
+
+    /// Asks for each of `gateways`, whose zones may be known.
+    fn answers(
+        &self,
+        connection: &Connection,
+        gateways: &[(String, Option<String>)],
+    ) -> rusqlite::Result<Found> {
+        let mut found = Found::default();
+        for (id, reported) in gateways {
+            let name = match reported {
+                Some(name) => Some(name.clone()),
+                None => zone(connection, id)?,
+            };
+            match self.question(id, name.as_deref(), gateways.len()) {
+                Ok(question) => {
+                    let energy = question.answer(connection)?;
+                    found.answers.push((question, energy));
+                }
+                Err(why) => return Ok(Found { answers: Vec::new(), refused: Some(why) }),
+            }
+        }
+        Ok(found)
+    }
+
+    fn question(&self, id: &str, zone: Option<&str>, gateways: usize) -> Result<Question, &'static str> {
+        let zone = zone.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
+        let end = self.end.map_or(Some(self.now), |end| end.end(&zone));
+        let end = end.ok_or("end is too far away")?;
+        let today = || midnight(date(end.min(self.now), &zone)?, &zone);
+        let start = self.start.map_or_else(today, |start| start.start(&zone));
+        let start = start.ok_or("start is too far away")?;
+        if start >= end {
+            return Err("start must be before end");
+        }
+        let range = end - start;
+        let bucket = self.bucket.unwrap_or(match range {
+            range if range <= 2.5 * DAY => Bucket::Slot,
+            range if range <= 15.0 * DAY => Bucket::Hour,
+            range if range <= 400.0 * DAY => Bucket::Day,
+            _ => Bucket::Month,
+        });
+        let seconds = match bucket {
+            Bucket::Slot => SLOT as f64,
+            Bucket::Hour => 3600.0,
+            Bucket::Day => DAY,
+            Bucket::Month => MONTH,
+        };
+        if range / seconds * gateways as f64 > MOST_ROWS {
+            return Err(
+                "that would be more than 10000 rows: ask for a larger bucket, fewer days or gateways",
+            );
+        }
+        Ok(Question { gateway: id.to_owned(), zone, start, end, bucket, now: self.now })
+    }
+}
+
+fn document(found: &[(Question, Energy)]) -> Value {
+    let bucket = found.first().map(|(question, _)| word(question.bucket));
+    let gateways: Map<String, Value> = found
+        .iter()
+        .map(|(question, energy)| {
+            let rows: Vec<Value> = energy.rows.iter().map(row).collect();
+            let recovered: Vec<Value> = energy.recovered.iter().map(interval).collect();
+            let shown = json!({
+                "zone": question.zone.iana_name(), "start": question.start, "end": question.end,
+                "rows": rows, "total": kilowatt_hours(&energy.total.energy), "recovered": recovered,
+                "gaps": energy.gaps,
+            });
+            (question.gateway.clone(), shown)
+        })
+        .collect();
+    json!({ "bucket": bucket, "gateways": gateways, "sum": sum(found) })
+}
+
+fn word(bucket: Bucket) -> &'static str {
+    match bucket {
+        Bucket::Slot => "slot",
+        Bucket::Hour => "hour",
+        Bucket::Day => "day",
+        Bucket::Month => "month",
+    }
+}
+
+/// Each flow in kWh; unknown is null.
+fn kilowatt_hours(energy: &Flows<Option<f64>>) -> Map<String, Value> {
+    let flows = FLOWS.iter().zip(energy.0);
+    flows.map(|(name, energy)| (format!("{name}_kwh"), json!(energy.map(|energy| energy / 1000.0)))).collect()
+}
+
+fn row(row: &Row) -> Value {
+    let mut document = Map::new();
+    document.insert("start".into(), json!(row.start));
+    document.insert("end".into(), json!(row.end));
+    document.insert("name".into(), json!(row.name));
+    document.extend(kilowatt_hours(&row.sum.energy));
+    document.insert("coverage".into(), json!(coverage(row)));
+    let known = Flow::ALL.into_iter().filter(|flow| row.sum.energy[*flow].is_some());
+    let sources: Map<String, Value> = known
+        .map(|flow| {
+            let words: Vec<&str> = row.sum.sources(flow).map(|source| source.word()).collect();
+            (FLOWS[flow as usize].to_owned(), json!(words))
+        })
+        .collect();
+    document.insert("sources".into(), sources.into());
+    document.into()
+}
+
+/// Of the flow that is covered least, of those that are known.
+fn coverage(row: &Row) -> Option<f64> {
+    let known = Flow::ALL.into_iter().filter(|flow| row.sum.energy[*flow].is_some());
+    known.map(|flow| row.coverage(flow)).reduce(|one, other| Some(one?.min(other?))).flatten()
+}
+
+fn interval(interval: &Interval) -> Value {
+    let mut document = Map::new();
+    document.insert("start".into(), json!(interval.start));
+    document.insert("end".into(), json!(interval.end));
+    document.extend(kilowatt_hours(&interval.energy));
+    document.into()
+}
+
+/// The sum of all gateways, row by row: by the name of a day or month, else by their beginning.
+fn sum(found: &[(Question, Energy)]) -> Value {
+    let key = |row: &Row| (row.name.clone(), row.start as i64 * i64::from(row.name.is_none()));
+    let mut rows: BTreeMap<(Option<String>, i64), Vec<(&str, &Sum)>> = BTreeMap::new();
+    for (question, energy) in found {
+        for row in &energy.rows {
+            rows.entry(key(row)).or_default().push((&question.gateway, &row.sum));
+        }
+    }
+    let rows: Vec<Value> = rows
+        .iter()
+        .map(|((name, start), sums)| {
+            let mut document = Map::new();
+            document.insert("start".into(), json!(name.is_none().then_some(*start as f64)));
+            document.insert("name".into(), json!(name));
+            document.extend(summed(found, sums));
+            document.into()
+        })
+        .collect();
+    let totals: Vec<(&str, &Sum)> =
+        found.iter().map(|(question, energy)| (question.gateway.as_str(), &energy.total)).collect();
+    json!({ "rows": rows, "total": summed(found, &totals) })
+}
+
+/// The flows of `sums`, with the names of the gateways of which one is missing.
+fn summed(found: &[(Question, Energy)], sums: &[(&str, &Sum)]) -> Map<String, Value> {
+    let mut whole = Sum::default();
+    sums.iter().for_each(|(_, sum)| whole.add_all(sum));
+    let is_complete =
+        |id: &str| sums.iter().any(|(other, sum)| *other == id && sum.energy.0.iter().all(Option::is_some));
+    let ids = found.iter().map(|(question, _)| question.gateway.as_str());
+    let missing: Vec<&str> = ids.filter(|id| !is_complete(id)).collect();
+    let mut document = kilowatt_hours(&whole.energy);
+    document.insert("missing".into(), json!(missing));
+    document
+}
+
+/// One line for each row. An empty column is unknown.
+fn table(found: &[(Question, Energy)]) -> String {
+    let mut table = String::from("gateway,start,end,name");
+    for flow in FLOWS {
+        let _ = write!(table, ",{flow}_kwh");
+    }
+    table.push_str(",coverage,sources\r\n");
+    for (question, energy) in found {
+        for row in &energy.rows {
+            let name = row.name.as_deref().unwrap_or_default();
+            let _ = write!(table, "{},{},{},{name}", question.gateway, row.start, row.end);
+            for energy in row.sum.energy.0 {
+                let _ = match energy {
+                    Some(energy) => write!(table, ",{:.6}", energy / 1000.0),
+                    None => write!(table, ","),
+                };
+            }
+            let covered = coverage(row).map(|part| format!("{part:.4}")).unwrap_or_default();
+            let mut words: Vec<&str> =
+                Flow::ALL.iter().flat_map(|flow| row.sum.sources(*flow)).map(|way| way.word()).collect();
+            words.sort_unstable();
+            words.dedup();
+            let _ = write!(table, ",{covered},{}\r\n", words.join("+"));
+        }
+    }
+    table
+}
