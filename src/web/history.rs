@@ -279,10 +279,13 @@ fn interval(interval: &Interval) -> Value {
     document.into()
 }
 
+/// What a gateway, named by its id, adds to a sum.
+type OfGateway<'a> = (&'a str, &'a Sum);
+
 /// The sum of all gateways, row by row: by the name of a day or month, else by their beginning.
 fn sum(found: &[(Question, Energy)]) -> Value {
     let key = |row: &Row| (row.name.clone(), row.start as i64 * i64::from(row.name.is_none()));
-    let mut rows: BTreeMap<(Option<String>, i64), Vec<(&str, &Sum)>> = BTreeMap::new();
+    let mut rows: BTreeMap<(Option<String>, i64), Vec<OfGateway<'_>>> = BTreeMap::new();
     for (question, energy) in found {
         for row in &energy.rows {
             rows.entry(key(row)).or_default().push((&question.gateway, &row.sum));
@@ -298,13 +301,13 @@ fn sum(found: &[(Question, Energy)]) -> Value {
             document.into()
         })
         .collect();
-    let totals: Vec<(&str, &Sum)> =
+    let totals: Vec<OfGateway<'_>> =
         found.iter().map(|(question, energy)| (question.gateway.as_str(), &energy.total)).collect();
     json!({ "rows": rows, "total": summed(found, &totals) })
 }
 
 /// The flows of `sums`, with the names of the gateways of which one is missing.
-fn summed(found: &[(Question, Energy)], sums: &[(&str, &Sum)]) -> Map<String, Value> {
+fn summed(found: &[(Question, Energy)], sums: &[OfGateway<'_>]) -> Map<String, Value> {
     let mut whole = Sum::default();
     sums.iter().for_each(|(_, sum)| whole.add_all(sum));
     let is_complete =
