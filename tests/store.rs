@@ -141,7 +141,7 @@ async fn eventually(condition: impl AsyncFn() -> bool) {
 #[actix_web::test]
 async fn child_on_a_small_disk() {
     let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
-    mount(&folder, "size=256k");
+    mount(&folder, "size=512k");
     let path = folder.join("journal.db");
     let store = Store::open_with(path.clone(), Duration::from_millis(50)).unwrap();
     let journal = Journal::kept_in(&store);
