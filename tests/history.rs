@@ -313,3 +313,63 @@ async fn energy_of_any_range_says_what_is_missing_and_how_it_was_got() {
     }
     assert_eq!(Outputs::of(Vec::new()).get("/api/history").await.status, 503, "there is none");
 }
+
+/// A folder stands where the file should be; then it is gone.
+#[actix_web::test]
+async fn what_cannot_be_written_waits_is_said_and_is_written_later() {
+    use powerwall_server::model::energy::Flows;
+    use powerwall_server::store::history::batch::{Added, Batch, Sample};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    std::fs::create_dir(&path).unwrap();
+    let store = Store::open(path.clone()).unwrap();
+    let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+    let outputs = Outputs::recorded(vec![never_polled("home")], history.clone());
+    let sample = Sample { at: 1_795_653_120.0, power: Flows([Some(1.0); 6]), soe: None };
+    let added = Added { samples: vec![sample], ..Added::default() };
+    let batch = std::sync::Arc::new(Batch { run: 1, number: 1, added: [("home".to_owned(), added)].into() });
+    assert!(history.recall("home").await.is_err());
+    for _ in 0..2 {
+        history.write(batch.clone()).await.unwrap_err();
+    }
+    for path in ["/api/timeseries/status", "/stats"] {
+        let mut body = outputs.json(path).await;
+        let body = if path == "/stats" { body["history"].take() } else { body };
+        assert!(body["problem"].as_str().unwrap().contains("not a regular file"), "{body}");
+        assert_eq!(body.get("failures").or(body.get("write_failures")), Some(&3.into()), "{body}");
+    }
+    assert_eq!(outputs.get("/api/timeseries/samples").await.status, 503);
+    let status = outputs.json("/api/timeseries/status").await;
+    assert_eq!(status["samples"], Value::Null, "nobody knows how many there are");
+
+    std::fs::remove_dir(&path).unwrap();
+    history.write(batch.clone()).await.unwrap();
+    let status = outputs.json("/api/timeseries/status").await;
+    assert_eq!((&status["problem"], &status["samples"]), (&Value::Null, &1.into()), "{status}");
+    assert!(status["db_size_bytes"].as_u64().unwrap() > 4096);
+}
+
+#[actix_web::test]
+async fn a_damaged_file_is_set_aside_and_recording_goes_on_in_a_new_one() {
+    use powerwall_server::model::energy::Flows;
+    use powerwall_server::store::history::batch::{Added, Batch, Sample};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = copy(folder.path());
+    let mut torn = std::fs::read(&path).unwrap();
+    for byte in &mut torn[4096..40_000] {
+        *byte ^= 0x55;
+    }
+    std::fs::write(&path, torn).unwrap();
+    let store = Store::open(path.clone()).unwrap();
+    let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+    let sample = Sample { at: 1_795_653_120.0, power: Flows([Some(1.0); 6]), soe: None };
+    let added = Added { samples: vec![sample], ..Added::default() };
+    let batch = Batch { run: 1, number: 1, added: [("home".to_owned(), added)].into() };
+    history.write(std::sync::Arc::new(batch)).await.unwrap();
+    let outputs = Outputs::recorded(vec![never_polled("home")], history);
+    assert_eq!(outputs.json("/api/timeseries/samples").await["count"], 1);
+    let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().any(|name| name.to_string_lossy().contains(".damaged-")));
+}

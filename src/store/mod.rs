@@ -53,6 +53,17 @@ pub enum StoreError {
     Gone,
 }
 
+impl StoreError {
+    /// What it is, without the path: for bodies that others read.
+    pub fn why(&self) -> String {
+        match self {
+            Self::Unusable { why, .. } | Self::Unwritten { why, .. } => why.clone(),
+            Self::Newer { .. } => "the file was written by a newer version of this program".into(),
+            Self::Busy | Self::Late | Self::Gone => self.to_string(),
+        }
+    }
+}
+
 /// Something that keeps tables in the store.
 pub trait Part: Send + 'static {
     /// Does what is due: called when the part is attached, every now and then, and at the end.

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::history::tables;
 
 /// The n-th step leads from version n to version n + 1. Steps are added, never changed.
-const STEPS: &[&str] = &[JOURNAL, tables::OF_BEFORE, tables::OURS];
+const STEPS: &[&str] = &[JOURNAL, tables::OF_BEFORE, tables::OURS, tables::BY_TIME];
 
 const JOURNAL: &str = "
     CREATE TABLE journal (

@@ -205,12 +205,26 @@ fn body(state: &State) -> Value {
         "gateways": { "total": snapshots.len(), "online": online, "offline": snapshots.len() - online },
         STATUSES: [],
         "fallback_mode": {},
+        "history": history(state),
     });
     if let Some(first) = snapshots.first() {
         let name = first.telemetry(now).and_then(|telemetry| telemetry.readings.site_name.clone());
         body["site_name"] = name.unwrap_or_else(|| first.gateway.name.clone()).into();
     }
     body
+}
+
+/// How recording goes.
+fn history(state: &State) -> Value {
+    let tally = state.history.tally();
+    json!({
+        "enabled": state.history.is_on(),
+        "bytes": tally.bytes.load(Ordering::Relaxed),
+        "waiting": tally.waiting.load(Ordering::Relaxed),
+        "failures": tally.failures.load(Ordering::Relaxed),
+        "rejections": tally.rejections.load(Ordering::Relaxed),
+        "problem": tally.problem(),
+    })
 }
 
 fn configuration(state: &State) -> Value {

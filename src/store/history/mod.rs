@@ -12,8 +12,8 @@ pub(in crate::store) mod tables;
 mod writing;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use rusqlite::Connection;
@@ -44,12 +44,39 @@ struct File {
 /// How recording goes.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Batches that could not be written; each is tried again.
+    /// How often the file could not be read or written; what could not be written is tried again.
     pub failures: AtomicU64,
     /// Samples that found no room in memory while the file could not be written.
     pub rejections: AtomicU64,
     /// Samples that wait to be written.
     pub waiting: AtomicU64,
+    /// Bytes of the file and its log, when it was written last.
+    pub bytes: AtomicU64,
+    /// Why nothing can be written at present.
+    problem: Mutex<Option<String>>,
+}
+
+impl Tally {
+    /// Why nothing can be written at present, if that is so.
+    pub fn problem(&self) -> Option<String> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note<T>(&self, outcome: &Result<T, StoreError>) {
+        if outcome.is_err() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        let problem = outcome.as_ref().err().map(StoreError::why);
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+}
+
+/// Bytes of the file at `path` and of its log.
+fn size(path: &Path) -> u64 {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+    bytes(path) + bytes(Path::new(&log))
 }
 
 impl History {
@@ -102,7 +129,15 @@ impl History {
         let Some(file) = &self.file else { return Ok(Recalled::default()) };
         let id = id.to_owned();
         // By the connection that writes: it makes the tables, and has seen whatever was written last.
-        file.store.ask(move |database| database.read(|connection| Recalled::read(connection, &id))).await
+        let (path, tally) = (file.path.clone(), self.tally.clone());
+        let asking = file.store.ask(move |database| {
+            let recalled = database.read(|connection| Recalled::read(connection, &id));
+            tally.bytes.store(size(&path), Ordering::Relaxed);
+            recalled
+        });
+        let recalled = asking.await;
+        self.tally.note(&recalled);
+        recalled
     }
 
     /// Adds `batch` to the file, unless it is there already.
@@ -112,13 +147,14 @@ impl History {
     /// batch once more is safe after any error.
     pub async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
         let Some(file) = &self.file else { return Ok(()) };
-        let written = file
-            .store
-            .ask(move |database| database.write(Durability::Crash, |change| batch.write(change, unix_time())))
-            .await;
-        if written.is_err() {
-            self.tally.failures.fetch_add(1, Ordering::Relaxed);
-        }
+        let (path, tally) = (file.path.clone(), self.tally.clone());
+        let writing = file.store.ask(move |database| {
+            let written = database.write(Durability::Crash, |change| batch.write(change, unix_time()));
+            tally.bytes.store(size(&path), Ordering::Relaxed);
+            written
+        });
+        let written = writing.await;
+        self.tally.note(&written);
         written
     }
 

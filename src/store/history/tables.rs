@@ -68,6 +68,9 @@ pub(in crate::store) const OF_BEFORE: &str = "
     ) WITHOUT ROWID;
 ";
 
+/// What finds samples with something unknown by their time.
+pub(in crate::store) const BY_TIME: &str = "CREATE INDEX history_samples_by_time ON history_samples (at)";
+
 /// Ours. Energies are Wh, powers W, `…_s` the seconds of the slot or day in which the energy was measured or
 /// counted, times Unix seconds; unknown is `NULL`. `ways` holds four bits for each flow, the first flow
 /// lowest (see `batch::Sum::ways`). `mirrored` is the `updated_at` that was written into `daily_energy` with

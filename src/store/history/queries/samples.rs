@@ -28,7 +28,7 @@ impl Samples {
     /// If the file cannot be read.
     pub fn newest(&self, connection: &Connection, most: u32) -> rusqlite::Result<Vec<(String, Sample)>> {
         let (source, values) = self.source();
-        // Each part is cut by itself, so that neither is sorted as a whole.
+        // SQLite takes both parts by their indices and merges them: neither is sorted as a whole.
         let query = format!(
             "SELECT * FROM (SELECT {COLUMNS} FROM ({source}) ORDER BY ts DESC, gateway_id DESC LIMIT {most})
              ORDER BY ts, gateway_id"
@@ -49,11 +49,16 @@ impl Samples {
     /// # Errors
     /// If the file cannot be read.
     pub fn span(&self, connection: &Connection) -> rusqlite::Result<Option<(f64, f64)>> {
-        let (source, values) = self.source();
-        let query = format!("SELECT min(ts), max(ts) FROM ({source})");
-        let ends = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<f64>>(0)?, row.get(1)?));
-        let found = connection.query_row(&query, params_from_iter(values), ends).optional()?;
-        Ok(found.and_then(|(first, last)| first.zip(last)))
+        let mut ends: Vec<f64> = Vec::new();
+        for order in ["", " DESC"] {
+            // By the index, and not over all of them.
+            let (source, values) = self.source();
+            let query = format!("SELECT ts FROM ({source}) ORDER BY ts{order} LIMIT 1");
+            let found = connection.query_row(&query, params_from_iter(values), |row| row.get::<_, f64>(0));
+            let found: Option<f64> = found.optional()?;
+            ends.extend(found);
+        }
+        Ok(ends.first().copied().zip(ends.last().copied()))
     }
 
     /// A query for all of them, complete ones and others, and its values.
@@ -72,7 +77,7 @@ impl Samples {
         let source = format!(
             "SELECT {COLUMNS} FROM samples WHERE {conditions} UNION ALL
              SELECT id, at, solar, home, charge, discharge, import, export, soe
-             FROM history_samples JOIN history_gateways ON number = gateway WHERE {ours}"
+             FROM history_gateways CROSS JOIN history_samples ON number = gateway WHERE {ours}"
         );
         (source, values)
     }
