@@ -1,5 +1,5 @@
-//! The journal over what happens to programs and disks: killed in the middle of writing, and a disk that is
-//! full.
+//! Journal and history over what happens to programs and disks: killed in the middle of writing, and a disk
+//! that is full.
 
 #[path = "common/tools.rs"]
 mod tools;
@@ -7,10 +7,15 @@ mod tools;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use powerwall_server::files;
+use powerwall_server::model::energy::ledger::{Additions, Booked, Way};
+use powerwall_server::model::energy::{Flow, Share};
 use powerwall_server::store::Store;
+use powerwall_server::store::history::batch::{Added, Batch};
+use powerwall_server::store::history::{History, Keeping};
 use powerwall_server::store::journal::{Entry, Filter, Journal, Kind};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -88,6 +93,66 @@ async fn what_was_recorded_survives_kill_9_at_any_moment() {
     let names: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(names.iter().all(|name| !name.to_string_lossy().contains("damaged")), "{names:?}");
+}
+
+/// Energy of one batch, Wh, and the slot that it is added to.
+const ENERGY: f64 = 1.0;
+const SLOT: i64 = 1_795_652_100;
+
+/// Adds one batch after the other to the history, each given twice, and says when one is written.
+#[actix_web::test]
+async fn child_that_keeps_a_history_until_it_is_killed() {
+    let Some(path) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let store = Store::open(path.clone()).unwrap();
+    let history = History::kept_in(&path, &store, &Keeping::default()).unwrap();
+    let run = rand::random();
+    for number in 1.. {
+        let share = Share { slot: SLOT, energy: ENERGY, seconds: 1.0 };
+        let slots = Flow::ALL.map(|flow| Booked { flow, share, way: Way::Counted }).to_vec();
+        let mut added = Added::default();
+        added.book(Additions { slots, recovered: Vec::new() });
+        let batch = Batch { run, number, added: [("home".to_owned(), added)].into() };
+        let batch = Arc::new(batch);
+        history.write(batch.clone()).await.unwrap();
+        println!("recorded {number}");
+        std::io::stdout().flush().unwrap();
+        history.write(batch).await.unwrap();
+    }
+}
+
+#[test]
+fn a_history_that_is_killed_at_any_moment_has_every_batch_once_and_no_half_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let mut random = StdRng::seed_from_u64(18);
+    let mut said = 0;
+    for round in 1..=20 {
+        let mut child = child("child_that_keeps_a_history_until_it_is_killed", &path).spawn().unwrap();
+        let enough = random.random_range(1..30);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let recorded = |line: String| line.split_once("recorded ")?.1.parse::<u64>().ok();
+        let mut last = 0;
+        for _ in 0..enough {
+            last = lines.by_ref().find_map(|line| recorded(line.unwrap())).unwrap();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        said += lines.filter_map(|line| recorded(line.ok()?)).last().unwrap_or(last);
+
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let sound: String = file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(sound, "ok", "round {round}");
+        let sum = |of: &str, table: &str| -> f64 {
+            let query = format!("SELECT sum({of}) FROM {table}");
+            file.query_row(&query, [], |row| row.get(0)).unwrap()
+        };
+        let (solar, export) = (sum("solar", "history_slots"), sum("export", "history_slots"));
+        assert_eq!(solar, export, "round {round}: no half of a batch");
+        assert!((sum("home_kwh", "daily_energy") * 1000.0 - solar).abs() < 1e-6, "round {round}");
+        // One may have been written in each round that was not said to be.
+        let said = said as f64 * ENERGY;
+        assert!((said..=said + f64::from(round) * ENERGY).contains(&solar), "round {round}: {solar}, {said}");
+    }
 }
 
 /// Runs this program's `test` where it may mount file systems, or says that it cannot.

@@ -329,8 +329,10 @@ pub(super) const ROUTES: &[Route] = &[
         .better(UNITS)
         .shows("SignalTrend"),
     recorded("/api/timeseries/status", timeseries::status, "How recording goes, and how much there is")
-        .better("counts are up to a minute old, and null while the file cannot be read; says why it cannot be read \
-            or written; also slots, recovered intervals and incomplete samples")
+        .better(
+            "counts are up to a minute old, and null while the file cannot be read; says why it cannot be \
+            read or written; also slots, recovered intervals and incomplete samples",
+        )
         .shows("HistoryStatus"),
     // The service.
     service(
