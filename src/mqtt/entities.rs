@@ -2,14 +2,17 @@
 //!
 //! The entities' history depends on their unique ids: none of them may ever change.
 
+use std::collections::BTreeSet;
+
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde_json::{Map, Value, json};
 
-use super::text;
 use super::units::{MOST_PARTS, batteries, is_topic_level, meters, serial, strings};
 use super::values::OF_BATTERIES;
+use super::{control_entities, controls, text};
 use crate::model::site::signals::SignalGroup;
 use crate::model::{GatewayFacts, GatewayKind, Site};
+use crate::settings::Controls;
 
 /// What kind of value an entity shows, in the words of Home Assistant; an empty word is left out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,18 +92,6 @@ const BASE: [(&str, &str, &str, Shown, &str); 25] = [
 
 /// Not for every day.
 const DIAGNOSTIC: [&str; 2] = ["battery_raw", "version"];
-
-/// Entities by which the server before ours took orders. They are not offered here, so what it left behind at
-/// the broker is removed. Orders by MQTT would be announced here instead.
-const CONTROLS: [(&str, &str); 7] = [
-    ("number", "reserve_control"),
-    ("button", "reserve_hold"),
-    ("select", "mode_control"),
-    ("switch", "grid_charging_control"),
-    ("select", "grid_export_control"),
-    ("button", "go_off_grid"),
-    ("button", "reconnect_grid"),
-];
 
 /// The entities of a gateway with this site: those of the gateway first, because the others refer to its
 /// device.
@@ -239,14 +230,27 @@ impl Announcement<'_> {
     }
 
     /// Topics of entities that this gateway does not have, but may have had with the server before ours.
-    pub fn foreign_topics(&self) -> Vec<String> {
+    /// Those that take orders are no such, if their orders may be given here.
+    pub fn foreign_topics(&self, allowed: Controls) -> Vec<String> {
+        let foreign =
+            control_entities::ALL.iter().filter(|entity| !controls::is_allowed(allowed, entity.kind));
         let mut topics: Vec<String> =
-            CONTROLS.iter().map(|(component, suffix)| self.config_topic(component, suffix)).collect();
+            foreign.map(|entity| entity.config_topic(self.discovery_prefix, &self.facts.id)).collect();
         if self.facts.kind == GatewayKind::Inverter {
             let batteries = BASE.iter().filter(|(_, suffix, ..)| OF_BATTERIES.contains(suffix));
             topics.extend(batteries.map(|(component, suffix, ..)| self.config_topic(component, suffix)));
         }
         topics
+    }
+
+    /// The topics and documents that announce the entities for these orders.
+    pub fn controls(&self, orders: &BTreeSet<&str>) -> Vec<(String, String)> {
+        let wanted = control_entities::ALL.iter().filter(|entity| orders.contains(entity.kind.word()));
+        let announced = wanted.map(|entity| {
+            let document = entity.document(self.prefix, &self.facts.id, self.device(None));
+            (entity.config_topic(self.discovery_prefix, &self.facts.id), text::json(&document))
+        });
+        announced.collect()
     }
 
     /// The document that announces `entity`.

@@ -6,17 +6,19 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use log::warn;
 use rumqttc::{
     Disconnect, Packet, PingReq, PubAck, PubComp, PubRec, PubRel, Publish, QoS, Subscribe, SubscribeFilter,
     SubscribeReasonCode, Unsubscribe,
 };
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::connect::{Connection, LineError};
 use super::outbox::{Message, Outbox};
+use super::{control_entities, controls};
 use crate::settings::MqttSettings;
 
 /// Messages under way at the same time; what mosquitto takes by default.
@@ -36,6 +38,13 @@ const MOST_BYTES_AT_ONCE: usize = 64 << 10;
 /// Packet identifiers of subscriptions; those of messages come after them.
 const BIRTH: u16 = 1;
 const ANNOUNCEMENTS: u16 = 2;
+const ORDERS: u16 = 3;
+/// The last of them.
+const LAST_SUBSCRIPTION: u16 = ORDERS;
+/// Topics with an order that nobody has taken yet.
+const MOST_ORDERS: usize = 100;
+/// Of a longer order, only that it is too long is of interest.
+const LONGEST_ORDER: usize = 4096;
 
 /// What the connection hears for the publisher.
 #[derive(Default)]
@@ -46,6 +55,30 @@ pub(super) struct Heard {
     pub surveyed: Cell<bool>,
     /// Topics of announcements of an earlier run.
     pub announcements: RefCell<BTreeSet<String>>,
+    /// The newest order of each topic, in the order in which they came.
+    pub orders: RefCell<Vec<HeardOrder>>,
+    /// Wakes who takes orders.
+    pub ordered: Notify,
+}
+
+/// A message on a topic for orders.
+pub(super) struct HeardOrder {
+    pub topic: String,
+    pub payload: Bytes,
+    /// Whether the broker had kept it: nobody knows of when it is.
+    pub is_retained: bool,
+}
+
+impl Heard {
+    fn hear_order(&self, order: HeardOrder) {
+        let mut orders = self.orders.borrow_mut();
+        orders.retain(|earlier| earlier.topic != order.topic);
+        if orders.len() < MOST_ORDERS {
+            orders.push(order);
+        }
+        drop(orders);
+        self.ordered.notify_one();
+    }
 }
 
 /// A message that the broker has not confirmed.
@@ -71,6 +104,8 @@ struct Line<'a> {
     heard: &'a Heard,
     /// Until when announcements are listened for.
     survey_until: Option<Instant>,
+    /// What topics for orders begin with; `None`: no orders are taken.
+    orders_below: Option<&'a str>,
 }
 
 /// Serves the broker until the connection ends, or, after [`Outbox::close`], until everything is confirmed
@@ -84,12 +119,13 @@ pub(super) async fn serve(
     let mut line = Line {
         outbox,
         in_flight: BTreeMap::new(),
-        last_id: ANNOUNCEMENTS,
+        last_id: LAST_SUBSCRIPTION,
         out: BytesMut::new(),
         birth_topic: format!("{}/status", settings.discovery_prefix),
         discovery_prefix: &settings.discovery_prefix,
         heard,
         survey_until: None,
+        orders_below: settings.controls.any().then_some(settings.prefix.as_str()),
     };
     let ended = line.serve(&mut connection, settings).await;
     outbox.in_flight.set(0);
@@ -106,6 +142,11 @@ impl Line<'_> {
             if !self.heard.surveyed.replace(true) {
                 self.begin_survey()?;
             }
+        }
+        if let Some(prefix) = self.orders_below {
+            let mut subscribe = Subscribe::new(controls::subscription(prefix), QoS::AtLeastOnce);
+            subscribe.pkid = ORDERS;
+            subscribe.write(&mut self.out)?;
         }
         let (mut heard, mut sent) = (Instant::now(), Instant::now());
         let mut pinged: Option<Instant> = None;
@@ -153,12 +194,15 @@ impl Line<'_> {
     }
 
     /// Where entities of ours are announced.
-    fn announcement_topics(&self) -> [String; 2] {
-        ["sensor", "binary_sensor"].map(|component| format!("{}/{component}/+/config", self.discovery_prefix))
+    fn announcement_topics(&self) -> Vec<String> {
+        let controls = control_entities::COMPONENTS.iter().filter(|_| self.orders_below.is_some());
+        let components = ["sensor", "binary_sensor"].iter().chain(controls);
+        components.map(|component| format!("{}/{component}/+/config", self.discovery_prefix)).collect()
     }
 
     fn begin_survey(&mut self) -> Result<(), LineError> {
-        let filters = self.announcement_topics().map(|topic| SubscribeFilter::new(topic, QoS::AtMostOnce));
+        let topics = self.announcement_topics().into_iter();
+        let filters = topics.map(|topic| SubscribeFilter::new(topic, QoS::AtMostOnce));
         let mut subscribe = Subscribe::new_many(filters);
         subscribe.pkid = ANNOUNCEMENTS;
         subscribe.write(&mut self.out)?;
@@ -167,7 +211,7 @@ impl Line<'_> {
     }
 
     fn end_survey(&mut self) -> Result<(), LineError> {
-        let unsubscribe = Unsubscribe { pkid: ANNOUNCEMENTS, topics: self.announcement_topics().to_vec() };
+        let unsubscribe = Unsubscribe { pkid: ANNOUNCEMENTS, topics: self.announcement_topics() };
         unsubscribe.write(&mut self.out)?;
         self.survey_until = None;
         Ok(())
@@ -205,7 +249,7 @@ impl Line<'_> {
     /// There are far more identifiers than messages in flight.
     fn free_id(&mut self) -> u16 {
         loop {
-            self.last_id = self.last_id.checked_add(1).unwrap_or(ANNOUNCEMENTS + 1);
+            self.last_id = self.last_id.checked_add(1).unwrap_or(LAST_SUBSCRIPTION + 1);
             if !self.in_flight.contains_key(&self.last_id) {
                 return self.last_id;
             }
@@ -255,6 +299,9 @@ impl Line<'_> {
                          unnoticed"
                     );
                 }
+                if answer.pkid == ORDERS && answer.return_codes.contains(&SubscribeReasonCode::Failure) {
+                    warn!("MQTT: the broker refuses the subscription to topics for orders; none is taken");
+                }
             }
             Packet::PingResp | Packet::UnsubAck(_) => {}
             other => return Err(LineError::Protocol(format!("unexpected {}", kind(&other)))),
@@ -268,7 +315,6 @@ impl Line<'_> {
         }
     }
 
-    /// Orders by MQTT would be heard here.
     fn hear(&mut self, publish: &Publish) -> Result<(), LineError> {
         match publish.qos {
             QoS::AtMostOnce => {}
@@ -278,6 +324,14 @@ impl Line<'_> {
         // A retained one reports a birth long ago.
         if publish.topic == self.birth_topic && !publish.retain && publish.payload.as_ref() == b"online" {
             self.heard.birth.set(true);
+        }
+        let is_order = |prefix: &str| controls::addressed(&publish.topic, prefix).is_some();
+        // What is empty is our own, or somebody else's, clearing of the topic.
+        if self.orders_below.is_some_and(is_order) && !publish.payload.is_empty() {
+            let payload = publish.payload.slice(..publish.payload.len().min(LONGEST_ORDER));
+            let (topic, is_retained) = (publish.topic.clone(), publish.retain);
+            self.heard.hear_order(HeardOrder { topic, payload, is_retained });
+            return Ok(());
         }
         let is_ours = publish.topic.contains("/pypowerwall_") && publish.topic.len() <= LONGEST_TOPIC;
         if publish.retain && !publish.payload.is_empty() && is_ours {

@@ -1,18 +1,18 @@
-//! The MQTT output: publishes to a broker, and to Home Assistant behind it, what every gateway reports. It
-//! leaves asking gateways to their actors and reads their boards; it only speaks, orders by MQTT are not
-//! taken.
+//! The MQTT output: publishes to a broker, and to Home Assistant behind it, what every gateway reports, and
+//! passes on orders that come over it. It leaves asking gateways to their actors and reads their boards.
 //!
 //! [`publisher`] is the actor: it compares what the boards say with what the broker was [`sent`] and puts the
 //! difference into the bounded [`outbox`], from which the connection ([`connect`], [`line`]) takes it. While
-//! there is no connection nothing waits: a broker that comes back gets everything afresh. [`values`] and
-//! [`entities`] hold what the contract says about topics, payloads and ids.
-//!
-//! Orders by MQTT would come in three places: a subscription and its messages in [`line`], their entities in
-//! [`entities`], and a message of the publisher that passes an order on to the gateway's actor.
+//! there is no connection nothing waits: a broker that comes back gets everything afresh. [`values`],
+//! [`entities`] and [`control_entities`] hold what the contract says about topics, payloads and ids;
+//! [`ordering`] takes what was heard on topics for orders ([`controls`]) to the gateways.
 
 mod connect;
+mod control_entities;
+mod controls;
 mod entities;
 mod line;
+mod ordering;
 mod outage;
 mod outbox;
 mod publication;
@@ -34,6 +34,7 @@ use log::info;
 use tokio::time::timeout;
 
 use crate::board::Board;
+use crate::control::Control;
 use crate::directory::Directory;
 use crate::model::BrokerStatus;
 use crate::output::{Output, Surroundings};
@@ -50,6 +51,8 @@ struct Mqtt {
     settings: RefCell<MqttSettings>,
     directory: Arc<Directory>,
     status: Arc<Board<BrokerStatus>>,
+    /// Takes orders.
+    control: Arc<Control>,
     /// Makes pauses differ between runs.
     seed: u64,
     publisher: RefCell<Option<Running>>,
@@ -64,8 +67,9 @@ struct Running {
 
 /// Starts the output. The state of the connection stands on the board of the broker.
 pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output> {
-    let Surroundings { directory, broker, seed, .. } = surroundings;
-    Box::new(Mqtt::start(settings.mqtt.clone(), directory.clone(), broker.clone(), *seed))
+    let Surroundings { directory, broker, control, seed, .. } = surroundings;
+    let (directory, control) = (directory.clone(), control.clone());
+    Box::new(Mqtt::start(settings.mqtt.clone(), directory, broker.clone(), control, *seed))
 }
 
 impl Mqtt {
@@ -73,11 +77,12 @@ impl Mqtt {
         settings: MqttSettings,
         directory: Arc<Directory>,
         status: Arc<Board<BrokerStatus>>,
+        control: Arc<Control>,
         seed: u64,
     ) -> Self {
         status.publish(Arc::new(settings.initial_status()));
-        let mqtt =
-            Self { settings: RefCell::new(settings), directory, status, seed, publisher: RefCell::default() };
+        let (settings, publisher) = (RefCell::new(settings), RefCell::default());
+        let mqtt = Self { settings, directory, status, control, seed, publisher };
         mqtt.start_publisher();
         mqtt
     }
@@ -86,12 +91,13 @@ impl Mqtt {
         let settings = self.settings.borrow().clone();
         let Some(host) = settings.host.clone() else { return };
         let (directory, status, mut seed) = (self.directory.clone(), self.status.clone(), self.seed);
+        let control = self.control.clone();
         let addr: Rc<RefCell<Option<Addr<Publisher>>>> = Rc::default();
         let newest = addr.clone();
         let start = move |_| {
             seed = seed.wrapping_add(1);
-            let publisher =
-                Publisher::new(settings.clone(), host.clone(), directory.clone(), status.clone(), seed);
+            let (directory, status, control) = (directory.clone(), status.clone(), control.clone());
+            let publisher = Publisher::new(settings.clone(), host.clone(), directory, status, control, seed);
             let publisher = publisher.start();
             newest.replace(Some(publisher.clone()));
             publisher

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::control_entities::{self, ControlEntity};
+use super::controls;
 use super::entities::{Announcement, Entity, entities};
 use super::outbox::{Message, Outbox};
 use super::sent::{NoRoom, Sent};
@@ -36,6 +38,8 @@ struct Known {
 pub(super) struct Publication {
     pub entry: Arc<Entry>,
     values: Sent,
+    /// Of the entities that take orders.
+    availabilities: Sent,
     announcements: Sent,
     /// In the order in which they became known: those of the gateway itself come first.
     entities: Vec<Known>,
@@ -45,6 +49,9 @@ pub(super) struct Publication {
     learned: Option<Instant>,
     /// Announcements of an earlier run that the broker still holds.
     recalled: BTreeSet<String>,
+    /// Orders whose entities are announced: those that the gateway could take at some time. None is removed,
+    /// because a gateway that cannot take them now may be able to in a minute.
+    controls: BTreeSet<&'static str>,
     /// What the announcements say of the device.
     name: String,
     firmware: Option<String>,
@@ -63,11 +70,13 @@ impl Publication {
         Self {
             entry,
             values: Sent::default(),
+            availabilities: Sent::default(),
             announcements: Sent::default(),
             entities: Vec::new(),
             lived: Duration::ZERO,
             learned: None,
             recalled: BTreeSet::new(),
+            controls: BTreeSet::new(),
             name: String::new(),
             firmware: None,
             din: None,
@@ -80,9 +89,10 @@ impl Publication {
     /// Everything has to be sent again: to a new connection, or to a Home Assistant that was just born.
     pub fn doubt_everything(&mut self, settings: &MqttSettings) {
         self.values.doubt();
+        self.availabilities.doubt();
         self.announcements.doubt();
         let facts = &self.entry.board.read().gateway;
-        for topic in self.announcement(facts, settings).foreign_topics() {
+        for topic in self.announcement(facts, settings).foreign_topics(settings.controls) {
             self.announcements.suspect(topic);
         }
         self.announce = true;
@@ -109,9 +119,11 @@ impl Publication {
             if let Some(telemetry) = &telemetry {
                 self.learn(&snapshot, telemetry, now);
             }
+            self.learn_controls(&snapshot, settings);
             self.put_announcements(&snapshot.gateway, now, settings, outbox)?;
         }
         self.put_values(&snapshot.gateway, freshness, telemetry.as_deref(), settings, outbox)?;
+        self.put_controls(&snapshot, settings, outbox)?;
         self.shown = Some(shown);
         Ok(())
     }
@@ -161,9 +173,44 @@ impl Publication {
         }
     }
 
+    /// Notes what the gateway can be ordered to do, among what the operator lets be ordered.
+    fn learn_controls(&mut self, snapshot: &Snapshot, settings: &MqttSettings) {
+        for capability in snapshot.health.capabilities.iter().filter(|capability| capability.by.is_ok()) {
+            if controls::is_allowed(settings.controls, capability.order) {
+                self.announce |= self.controls.insert(capability.order.word());
+            }
+        }
+    }
+
+    /// Says which of the announced orders the gateway can take now.
+    fn put_controls(
+        &mut self,
+        snapshot: &Snapshot,
+        settings: &MqttSettings,
+        outbox: &Outbox,
+    ) -> Result<(), NoRoom> {
+        for kind in controls::KINDS.iter().filter(|kind| self.controls.contains(kind.word())) {
+            let mut capabilities = snapshot.health.capabilities.iter();
+            let can = capabilities.any(|capability| capability.order == *kind && capability.by.is_ok());
+            let topic = controls::topic(&settings.prefix, &self.entry.id, *kind, "availability");
+            let payload = if can { "online" } else { "offline" };
+            self.availabilities.say(always_kept(topic, payload.to_owned(), settings), outbox)?;
+        }
+        Ok(())
+    }
+
     /// The broker holds an announcement of an earlier run. Should what it announces be gone, it is removed in
-    /// time.
-    pub fn recall(&mut self, topic: String) {
+    /// time; what takes orders stays.
+    pub fn recall(&mut self, topic: String, settings: &MqttSettings) {
+        let is_its = |entity: &&ControlEntity| {
+            controls::is_allowed(settings.controls, entity.kind)
+                && entity.config_topic(&settings.discovery_prefix, &self.entry.id) == topic
+        };
+        if let Some(entity) = control_entities::ALL.iter().find(is_its) {
+            self.announce |= self.controls.insert(entity.kind.word());
+            self.shown = None;
+            return;
+        }
         if self.recalled.len() < MOST_ENTITIES {
             self.recalled.insert(topic);
         }
@@ -194,7 +241,8 @@ impl Publication {
             .entities
             .iter()
             .map(|known| (announcement.topic(&known.entity), announcement.document(&known.entity)));
-        let documents: Vec<_> = documents.collect();
+        let controls = announcement.controls(&self.controls);
+        let documents: Vec<_> = documents.chain(controls).collect();
         let said: BTreeSet<&str> = documents.iter().map(|(topic, _)| topic.as_str()).collect();
         for topic in self.announcements.beyond(&said) {
             self.announcements.end(always_kept(topic, String::new(), settings), outbox)?;
@@ -252,6 +300,9 @@ impl Publication {
         std::mem::take(&mut self.recalled).into_iter().for_each(|topic| self.announcements.suspect(topic));
         for topic in self.announcements.topics() {
             self.announcements.say(always_kept(topic, String::new(), settings), outbox)?;
+        }
+        for topic in self.availabilities.topics() {
+            self.availabilities.say(always_kept(topic, String::new(), settings), outbox)?;
         }
         let last = self.availability(false, settings);
         for topic in self.values.topics() {

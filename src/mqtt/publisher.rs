@@ -10,10 +10,11 @@ use log::info;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::connect::{Connection, LineError, connect};
 use super::line::{Heard, serve};
+use super::ordering::Desk;
 use super::outage::Outage;
 use super::outbox::{Message, Outbox};
 use super::publication::{Publication, always_kept};
@@ -21,6 +22,7 @@ use super::sent::NoRoom;
 use super::sum::Sum;
 use crate::board::{Board, Published};
 use crate::clock::unix_time;
+use crate::control::Control;
 use crate::directory::{Directory, Entry};
 use crate::model::{Aggregate, BrokerStatus, Snapshot};
 use crate::pause::Pause;
@@ -36,6 +38,8 @@ const REFRESH: Duration = Duration::from_secs(60);
 const BIRTH_PAUSE: std::ops::Range<f64> = 1.0..5.0;
 /// A connection that lasted so long was a good one: the next pause is the shortest again.
 const GOOD_CONNECTION: Duration = Duration::from_secs(60);
+/// Orders that come within this are one burst.
+const BURST: Duration = Duration::from_millis(50);
 /// Goodbyes must be through by then.
 const FAREWELL_LIMIT: Duration = Duration::from_millis(1500);
 
@@ -60,6 +64,8 @@ pub(super) struct Publisher {
     directory: Arc<Directory>,
     /// What others may know of the connection.
     status: Arc<Board<BrokerStatus>>,
+    /// Passes orders on.
+    desk: Rc<Desk>,
     /// Shared with the connection.
     outbox: Rc<Outbox>,
     /// Filled by the connection.
@@ -93,19 +99,22 @@ impl Publisher {
         host: String,
         directory: Arc<Directory>,
         status: Arc<Board<BrokerStatus>>,
+        control: Arc<Control>,
         seed: u64,
     ) -> Self {
         let now = Instant::now();
         let outbox = Outbox::default();
         // A publisher that takes over goes on counting.
         outbox.published.set(status.read().published);
+        let (outbox, settings) = (Rc::new(outbox), Arc::new(settings));
         Self {
             sum: (settings.layout == Layout::Both).then(Sum::default),
-            settings: Arc::new(settings),
+            desk: Rc::new(Desk::new(settings.clone(), directory.clone(), control, outbox.clone())),
+            settings,
             host,
             directory,
             status,
-            outbox: Rc::new(outbox),
+            outbox,
             heard: Rc::default(),
             entries: Arc::default(),
             gateways: Vec::new(),
@@ -282,9 +291,26 @@ impl Publisher {
             // `home_2_battery` may be of `home` or of `home_2`: the longer id knows better.
             let known = self.gateways.iter_mut().filter(of_gateway);
             if let Some(gateway) = known.max_by_key(|gateway| gateway.entry.id.len()) {
-                gateway.recall(topic);
+                gateway.recall(topic, &self.settings);
             }
         }
+    }
+
+    /// Takes orders as they come. What comes within a moment is taken together, so that of a slider that is
+    /// being moved only the last position is ordered.
+    fn await_orders(&mut self, ctx: &mut Context<Self>) {
+        let heard = self.heard.clone();
+        let moment = async move {
+            heard.ordered.notified().await;
+            sleep(BURST).await;
+        };
+        ctx.spawn(moment.into_actor(self).map(|(), actor, ctx| {
+            for order in actor.heard.orders.take() {
+                let desk = actor.desk.clone();
+                ctx.spawn(async move { desk.take(order).await }.into_actor(actor));
+            }
+            actor.await_orders(ctx);
+        }));
     }
 
     fn look_around(&mut self, ctx: &mut Context<Self>) {
@@ -334,6 +360,9 @@ impl Actor for Publisher {
         }
         self.note_status();
         self.connect(ctx);
+        if self.settings.controls.any() {
+            self.await_orders(ctx);
+        }
         self.arm_next_round(ctx);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::publisher::Farewell;
-use super::{Board, Directory, Mqtt, MqttSettings};
+use super::{Board, Control, Directory, Mqtt, MqttSettings};
 use crate::model::Aggregate;
 
 use super::entities::{Announcement, entities};
@@ -17,6 +17,8 @@ use crate::model::{
     Charge, Documents, Freshness, GatewayFacts, GatewayKind, GridStatus, Interpretation, Number,
     NumberingMemory, Power, RawPercent, Readings, Site,
 };
+use crate::settings::{Access, Controls};
+use crate::store::journal::Journal;
 
 fn recorded() -> Value {
     serde_json::from_str(include_str!("../../tests/fixtures/mqtt/server-0.13.0.json")).unwrap()
@@ -153,10 +155,26 @@ fn entities_are_announced_as_recorded_except_those_that_take_orders() {
         prefix: "pypowerwall",
         discovery_prefix: "homeassistant",
         facts: &facts(),
-        firmware: None,
+        firmware: Some("26.26.11 abcdef"),
     };
+    // Ours say of each whether the gateway can take it now, in a third place.
+    let without_the_third = |mut document: Value| {
+        document["availability"].as_array_mut().unwrap().truncate(2);
+        document
+    };
+    let kinds = super::controls::KINDS.iter().map(|kind| kind.word()).collect();
+    let ours: BTreeMap<String, Value> = (announcement.controls(&kinds).into_iter())
+        .map(|(topic, document)| (topic, without_the_third(serde_json::from_str(&document).unwrap())))
+        .collect();
+    for (topic, document) in &orders {
+        let theirs = serde_json::from_str::<Value>(document).unwrap_or_default();
+        if !theirs.is_null() {
+            assert_eq!(ours[topic], theirs);
+        }
+    }
+    assert!(orders.iter().all(|(topic, _)| ours.contains_key(topic)), "{orders:?}");
     let orders: Vec<String> = orders.into_iter().map(|(topic, _)| topic).collect();
-    assert_eq!(announcement.foreign_topics(), orders);
+    assert_eq!(announcement.foreign_topics(Controls::default()), orders);
 }
 
 #[test]
@@ -203,7 +221,8 @@ async fn a_publisher_that_keeps_dying_is_restarted_ever_more_rarely() {
         let settings = MqttSettings { host: Some("127.0.0.1".into()), port: 1, ..MqttSettings::default() };
         let directory = Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default())));
         let status = Arc::new(Board::new(settings.initial_status()));
-        let mqtt = Mqtt::start(settings, Arc::new(directory), status, 1);
+        let control = Arc::new(Control::new(Access::default(), Journal::in_memory()));
+        let mqtt = Mqtt::start(settings, Arc::new(directory), status, control, 1);
         let newest = || mqtt.publisher.borrow().as_ref().unwrap().addr.borrow().clone().unwrap();
         let mut lifetimes = Vec::new();
         for _ in 0..4 {

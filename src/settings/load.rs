@@ -136,13 +136,14 @@ impl Settings {
         let logging = reader.logging();
         let store = reader.store();
         let history = reader.history();
-        let mqtt = reader.mqtt();
+        let mut mqtt = reader.mqtt();
         let before = reader.problems.0.len();
         let gateways = reader.gateways(&mut http);
         // A gateway with a mistake is not among them, and no reason to blame a token.
         let known = (reader.problems.0.len() == before).then_some(gateways.as_slice());
         let access = reader.access(known);
         let notify = reader.notify(known);
+        reader.check_controls(&mut mqtt, &access);
         mqtt.check_ids(&gateways, &mut reader.problems);
         for gateway in &gateways {
             if let LinkConfig::Unsupported(kind) = &gateway.link {

@@ -34,7 +34,7 @@ pub use fleet::{AccountConfig, FleetConfig, Origin, TOKEN_FILE, TokenSource};
 pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rConfig};
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
-pub use mqtt::{BrokerTls, Layout, MqttSettings};
+pub use mqtt::{BrokerTls, Controls, Layout, MqttSettings};
 pub use notify::{Happening, NotifyKind, NotifyTarget, QuietHours};
 pub use problem::{Problem, Problems};
 pub use rsa_key::RsaKey;

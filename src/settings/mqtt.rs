@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::load::Reader;
 use super::problem::Problems;
 use super::values::{self, Refusal};
-use super::{GatewaySettings, Secret};
+use super::{Access, GatewaySettings, Secret};
 use crate::model::BrokerStatus;
 use crate::tls::{self, PemError};
 
@@ -38,6 +38,40 @@ pub struct MqttSettings {
     /// How long the broker waits for a sign of life, times 1.5.
     pub keep_alive: Duration,
     pub layout: Layout,
+    /// What may be ordered over the broker.
+    pub controls: Controls,
+}
+
+/// `MQTT_CONTROLS`, a sum of bits: what may be ordered over the broker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Controls {
+    /// 1: the backup reserve, and to hold the present charge.
+    pub reserve: bool,
+    /// 2
+    pub mode: bool,
+    /// 4
+    pub grid_charging: bool,
+    /// 8
+    pub grid_export: bool,
+    /// 16: disconnecting from the grid, and connecting again.
+    pub islanding: bool,
+}
+
+impl Controls {
+    fn of_bits(bits: u64) -> Self {
+        let is_set = |bit: u64| bits & bit != 0;
+        Self {
+            reserve: is_set(1),
+            mode: is_set(2),
+            grid_charging: is_set(4),
+            grid_export: is_set(8),
+            islanding: is_set(16),
+        }
+    }
+
+    pub fn any(self) -> bool {
+        self != Self::default()
+    }
 }
 
 /// How the broker's certificate is checked.
@@ -77,6 +111,7 @@ struct MqttVariables {
     mqtt_client_id: Option<String>,
     mqtt_keepalive: Option<String>,
     mqtt_layout: Option<String>,
+    mqtt_controls: Option<String>,
 }
 
 const PORT: u16 = 1883;
@@ -99,6 +134,8 @@ impl Reader {
             text("MQTT_HA_PREFIX", raw.mqtt_ha_prefix, &default.discovery_prefix, topic_prefix);
         let client_id = text("MQTT_CLIENT_ID", raw.mqtt_client_id, &default.client_id, client_id);
         let parse_qos = |text: &str| values::integer(text, 0..=2);
+        let parse_controls = |text: &str| values::integer(text, 0..=31);
+        let controls = self.value("MQTT_CONTROLS", raw.mqtt_controls, 0, parse_controls, ToString::to_string);
         let qos = self.value("MQTT_QOS", raw.mqtt_qos, default.qos.into(), parse_qos, ToString::to_string);
         MqttSettings {
             host,
@@ -125,6 +162,33 @@ impl Reader {
                 }
                 .to_owned()
             }),
+            controls: Controls::of_bits(controls),
+        }
+    }
+
+    /// Takes back what may be ordered over the broker unless everything is set that it needs: a broker that
+    /// knows who somebody is, and somebody here who may give orders.
+    pub(super) fn check_controls(&mut self, mqtt: &mut MqttSettings, access: &Access) {
+        if !mqtt.controls.any() {
+            return;
+        }
+        let missing = [
+            ("MQTT_HOST", mqtt.host.is_none()),
+            ("MQTT_USERNAME", mqtt.username.is_none()),
+            ("MQTT_PASSWORD", mqtt.password.is_none()),
+            ("PW_CONTROL_SECRET", access.tokens.is_empty()),
+        ];
+        let missing: Vec<&str> =
+            missing.into_iter().filter_map(|(name, is_missing)| is_missing.then_some(name)).collect();
+        if !missing.is_empty() {
+            mqtt.controls = Controls::default();
+            self.warnings.push(format!("MQTT_CONTROLS has no effect without {}", missing.join(", ")));
+        } else if mqtt.controls.islanding && mqtt.tls.is_none() {
+            self.warnings.push(
+                "MQTT_CONTROLS has islanding and MQTT_TLS is off: whoever can read that network can \
+                 disconnect the house from the grid"
+                    .into(),
+            );
         }
     }
 
@@ -204,6 +268,7 @@ impl Default for MqttSettings {
             client_id: "pypowerwall-server".into(),
             keep_alive: Duration::from_secs(60),
             layout: Layout::Standard,
+            controls: Controls::default(),
         }
     }
 }

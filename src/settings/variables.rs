@@ -17,7 +17,6 @@ pub enum Effect {
 use Effect::{Live, None, Private, Secret};
 
 const HTTP: &str = "everything is asked over HTTP/1.1, as that switch would have it";
-const CONTROL: &str = "this version only reads";
 const BUILT_IN: &str = "built in: every gateway is polled, paused and recovered on its own";
 
 pub const VARIABLES: &[(&str, Effect)] = &[
@@ -79,7 +78,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_FLEET_CA", Live),
     ("PW_FLEET_BUDGET", Live),
     ("PW_FLEET_INTERVAL", Live),
-    ("PW_LOCAL_FIRST", None(CONTROL)),
+    ("PW_LOCAL_FIRST", None("orders are given over local links only")),
     ("PW_ISLANDING_COOLDOWN", Live),
     ("PW_RATE_LIMIT_ENABLED", Live),
     ("PW_RATE_LIMIT_MAX_REQUESTS", Live),
@@ -113,7 +112,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("MQTT_CLIENT_ID", Live),
     ("MQTT_KEEPALIVE", Live),
     ("MQTT_LAYOUT", Live),
-    ("MQTT_CONTROLS", None("orders are not taken by MQTT yet")),
+    ("MQTT_CONTROLS", Live),
     ("GATEWAYS", None("never meant to be read; use PW_GATEWAYS")),
     ("CONTROL_ENABLED", None("no server ever read it")),
     ("CONTROL_TOKEN", None("no server ever read it; PW_CONTROL_SECRET is the name")),

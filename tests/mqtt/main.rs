@@ -2,6 +2,7 @@
 
 mod broker;
 mod examples;
+mod orders;
 #[path = "../service/program.rs"]
 #[allow(dead_code, reason = "shared with the other test program")]
 mod program;

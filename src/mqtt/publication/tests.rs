@@ -220,7 +220,7 @@ async fn a_gateway_that_leaves_leaves_nothing_but_that_it_is_offline() {
     scene.polled(&telemetry(PAIR));
     let of_an_earlier_run = "homeassistant/sensor/pypowerwall_home_battery_9_capacity/config".to_owned();
     scene.retained.insert(of_an_earlier_run.clone(), "{}".into());
-    scene.publication.recall(of_an_earlier_run);
+    scene.publication.recall(of_an_earlier_run, &MqttSettings::default());
     scene.publication.withdraw(&scene.settings, &scene.outbox).unwrap();
     scene.deliver();
     let left: Vec<_> =
@@ -235,7 +235,7 @@ async fn what_an_earlier_run_announced_and_is_gone_is_removed_in_time() {
     let gone = "homeassistant/sensor/pypowerwall_home_battery_9_capacity/config".to_owned();
     scene.retained.insert(gone.clone(), "{}".into());
     for topic in [gone.clone(), BATTERY.to_owned()] {
-        scene.publication.recall(topic);
+        scene.publication.recall(topic, &MqttSettings::default());
     }
     scene.live(GONE_AFTER, &pair).await;
     assert!(scene.retained.contains_key(&gone));
