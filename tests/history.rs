@@ -373,3 +373,33 @@ async fn a_damaged_file_is_set_aside_and_recording_goes_on_in_a_new_one() {
     let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(names.into_iter().any(|name| name.to_string_lossy().contains(".damaged-")));
 }
+
+/// More days than a page has: they come in pieces, and make the same list.
+#[actix_web::test]
+async fn a_long_list_of_days_comes_in_pieces() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = copy(folder.path());
+    let file = Connection::open(&path).unwrap();
+    let mut day = jiff::civil::date(2020, 1, 1);
+    for _ in 0..1000 {
+        let insert = "INSERT INTO daily_energy (gateway_id, day, home_kwh, last_sample_ts, updated_at)
+             VALUES ('site-1', ?1, 1.5, 1000.0, 2.0)";
+        file.execute(insert, [day.to_string()]).unwrap();
+        day = day.tomorrow().unwrap();
+    }
+    drop(file);
+    let store = Store::open(path.clone()).unwrap();
+    let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+    let outputs = Outputs::recorded(vec![never_polled("site-1")], history);
+    let all = outputs.json("/api/timeseries/daily?start=2019-01-01&end=2025-12-31").await;
+    let days: Vec<&str> =
+        all["days"].as_array().unwrap().iter().map(|day| day["day"].as_str().unwrap()).collect();
+    assert_eq!(days.len(), 1000);
+    assert!(days.is_sorted_by(|one, other| one > other), "the newest first, and each once");
+    assert_eq!((days[0], days[999]), ("2022-09-26", "2020-01-01"));
+    assert_eq!(all["last_updated"], 1000.0);
+    let answer = outputs.get("/api/timeseries/daily?start=2019-01-01&end=2025-12-31").await;
+    assert_eq!(answer.header("content-length"), None);
+    let few = outputs.json("/api/timeseries/daily?start=2022-09-20&end=2025-12-31").await;
+    assert_eq!(few["days"].as_array().unwrap().len(), 7);
+}

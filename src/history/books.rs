@@ -14,8 +14,9 @@ use crate::model::{RawPercent, Snapshot, Telemetry};
 use crate::store::history::Recalled;
 use crate::store::history::batch::{Added, Sample, Signal};
 
-/// Readings that wait until it is known where a former run ended, or for the counters that belong to them.
-const MOST_READINGS: usize = 100;
+/// Readings that wait until it is known where a former run ended, or for the counters that belong to them: an
+/// hour at the usual pace.
+const MOST_READINGS: usize = 720;
 /// Samples that wait to be written, of one gateway: an hour at the usual pace.
 const MOST_SAMPLES: usize = 720;
 /// Slots that wait to be written, of one gateway: a month.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use super::journal::CSV;
-use super::plumbing::{Refusal, body, json_value, no_such_gateway};
+use super::plumbing::{Refusal, body, json as json_body, no_such_gateway};
 use super::route::Later;
 use super::timeseries::{Asked, zone_of};
 use crate::clock::unix_time;
@@ -105,14 +105,20 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Ref
         let why = "no history is kept: PW_TIMESERIES_PATH says where, PW_TIMESERIES_RETENTION for how long";
         return Err(unavailable(why.to_owned()));
     }
-    let found = state.history.ask(move |connection| plan.answers(connection, &gateways)).await;
-    let found = found.map_err(|error| unavailable(format!("the history: {error}")))?;
-    if let Some(why) = found.refused {
+    // Rendered where it is read, beside the threads that answer.
+    let rendered = state.history.ask(move |connection| {
+        let Found { answers, refused } = plan.answers(connection, &gateways)?;
+        Ok((if is_csv { table(&answers) } else { document(&answers) }, refused))
+    });
+    let (text, refused) = rendered.await.map_err(|error| unavailable(format!("the history: {error}")))?;
+    if let Some(why) = refused {
         return Err(bad(why));
     }
     Ok(match is_csv {
-        true => body(StatusCode::OK, HeaderValue::from_static(CSV), table(&found.answers).into()),
-        false => json_value(StatusCode::OK, &document(&found.answers)),
+        true => body(StatusCode::OK, HeaderValue::from_static(CSV), text.into()),
+        // There is no file yet.
+        false if text.is_empty() => json_body(document(&[]).into()),
+        false => json_body(text.into()),
     })
 }
 
@@ -214,22 +220,27 @@ impl Plan {
     }
 }
 
-fn document(found: &[(Question, Energy)]) -> Value {
+/// Written row by row: a tree of all of them would be ten times as large.
+fn document(found: &[(Question, Energy)]) -> String {
     let bucket = found.first().map(|(question, _)| word(question.bucket));
-    let gateways: Map<String, Value> = found
-        .iter()
-        .map(|(question, energy)| {
-            let rows: Vec<Value> = energy.rows.iter().map(row).collect();
-            let recovered: Vec<Value> = energy.recovered.iter().map(interval).collect();
-            let shown = json!({
-                "zone": question.zone.iana_name(), "start": question.start, "end": question.end,
-                "rows": rows, "total": kilowatt_hours(&energy.total.energy), "recovered": recovered,
-                "gaps": energy.gaps,
-            });
-            (question.gateway.clone(), shown)
-        })
-        .collect();
-    json!({ "bucket": bucket, "gateways": gateways, "sum": sum(found) })
+    let list = |documents: Vec<String>| documents.join(",");
+    let of_one = |(question, energy): &(Question, Energy)| {
+        let rows = list(energy.rows.iter().map(|one| row(one).to_string()).collect());
+        let recovered = list(energy.recovered.iter().map(|one| interval(one).to_string()).collect());
+        format!(
+            "{}:{{\"zone\":{},\"start\":{},\"end\":{},\"rows\":[{rows}],\"total\":{},\
+             \"recovered\":[{recovered}],\"gaps\":{}}}",
+            json!(question.gateway),
+            json!(question.zone.iana_name()),
+            json!(question.start),
+            json!(question.end),
+            Value::from(kilowatt_hours(&energy.total.energy)),
+            json!(energy.gaps),
+        )
+    };
+    let gateways = list(found.iter().map(of_one).collect());
+    let sum = sum(found);
+    format!("{{\"bucket\":{},\"gateways\":{{{gateways}}},\"sum\":{sum}}}", json!(bucket))
 }
 
 fn word(bucket: Bucket) -> &'static str {
@@ -283,7 +294,7 @@ fn interval(interval: &Interval) -> Value {
 type OfGateway<'a> = (&'a str, &'a Sum);
 
 /// The sum of all gateways, row by row: by the name of a day or month, else by their beginning.
-fn sum(found: &[(Question, Energy)]) -> Value {
+fn sum(found: &[(Question, Energy)]) -> String {
     let key = |row: &Row| (row.name.clone(), row.start as i64 * i64::from(row.name.is_none()));
     let mut rows: BTreeMap<(Option<String>, i64), Vec<OfGateway<'_>>> = BTreeMap::new();
     for (question, energy) in found {
@@ -291,19 +302,18 @@ fn sum(found: &[(Question, Energy)]) -> Value {
             rows.entry(key(row)).or_default().push((&question.gateway, &row.sum));
         }
     }
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|((name, start), sums)| {
-            let mut document = Map::new();
-            document.insert("start".into(), json!(name.is_none().then_some(*start as f64)));
-            document.insert("name".into(), json!(name));
-            document.extend(summed(found, sums));
-            document.into()
-        })
-        .collect();
+    let row = |((name, start), sums): (&(Option<String>, i64), &Vec<OfGateway<'_>>)| {
+        let mut document = Map::new();
+        document.insert("start".into(), json!(name.is_none().then_some(*start as f64)));
+        document.insert("name".into(), json!(name));
+        document.extend(summed(found, sums));
+        Value::from(document).to_string()
+    };
+    let rows: Vec<String> = rows.iter().map(row).collect();
     let totals: Vec<OfGateway<'_>> =
         found.iter().map(|(question, energy)| (question.gateway.as_str(), &energy.total)).collect();
-    json!({ "rows": rows, "total": summed(found, &totals) })
+    let total = Value::from(summed(found, &totals));
+    format!("{{\"rows\":[{}],\"total\":{total}}}", rows.join(","))
 }
 
 /// The flows of `sums`, with the names of the gateways of which one is missing.

@@ -326,7 +326,7 @@ pub(super) const ROUTES: &[Route] = &[
     .shows("Signals"),
     recorded("/api/timeseries/signal_trend", timeseries::signal_trend, "Their values, as means or by day")
         .asked_with(timeseries::OF_SIGNAL_TREND)
-        .better(UNITS)
+        .better("as signals; more than 100,000 points are refused")
         .shows("SignalTrend"),
     recorded("/api/timeseries/status", timeseries::status, "How recording goes, and how much there is")
         .better(

@@ -1,7 +1,5 @@
 //! Energy by day.
 
-use std::collections::VecDeque;
-
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -22,8 +20,8 @@ use crate::store::history::History;
 use crate::store::history::queries::daily::{DayRow, Days};
 use crate::store::history::queries::zone;
 
-/// Days of a page: what is in memory at once, and what is answered in one piece.
-const PAGE: usize = 400;
+/// Rows of a page: what is in memory at once, and what is answered in one piece.
+const PAGE: usize = 4_000;
 const DAY: f64 = 86_400.0;
 
 pub(in crate::web) fn daily(state: Data<State>, request: HttpRequest) -> Later {
@@ -46,24 +44,19 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Una
         !is_range || asked.text("start").is_some()
     });
     let gateway = asked.text("gateway").map(str::to_owned);
-    let mut days = Days { gateway, first, last, before: None };
-    let page = if is_range { PAGE } else { most as usize };
-    let rows = next(&state.history, &days, page).await?;
-    let mut written = Written::default();
-    let mut body = br#"{"enabled":true,"days":["#.to_vec();
-    let is_all = !is_range || count(&rows) < PAGE;
-    days.before = written.put(&mut body, &rows);
-    if is_all {
-        written.end(&mut body);
-        return Ok(answer(body.into()));
-    }
-    let rest = Rest { history: state.history.clone(), days, written: Some(written) };
-    Ok(streamed(StatusCode::OK, JSON, pages(body.into(), rest)))
-}
-
-async fn next(history: &History, days: &Days, most: usize) -> Result<Vec<DayRow>, StoreError> {
-    let days = days.clone();
-    history.ask(move |connection| days.newest(connection, most)).await
+    let gateways = if gateway.is_some() { 1 } else { state.directory.all().len() };
+    let mut list = List {
+        history: state.history.clone(),
+        days: Days { gateway, first, last, before: None },
+        left: if is_range { usize::MAX } else { most as usize },
+        page: (PAGE / gateways.max(1)).clamp(10, 400),
+        written: Some(Written::default()),
+    };
+    let first = list.next().await?;
+    Ok(match list.written {
+        None => answer(first),
+        Some(_) => streamed(StatusCode::OK, JSON, pages(first, list)),
+    })
 }
 
 /// Different days in `rows`, which are sorted by day.
@@ -102,31 +95,56 @@ impl Written {
     }
 }
 
-/// What is left of a list that is too long for one piece.
-struct Rest {
+/// A list of days, page by page.
+struct List {
     history: History,
     days: Days,
+    /// Days that may still come.
+    left: usize,
+    /// Days of a page.
+    page: usize,
     /// `None`: the end has been written.
     written: Option<Written>,
 }
 
-/// Page after page, each read when the one before was taken.
-fn pages(head: Bytes, rest: Rest) -> impl Stream<Item = Result<Bytes, StoreError>> {
-    let begin = (VecDeque::from([head]), rest);
-    stream::try_unfold(begin, |(mut ready, mut rest): (VecDeque<Bytes>, Rest)| async move {
-        if ready.is_empty()
-            && let Some(mut written) = rest.written.take()
-        {
-            let rows = next(&rest.history, &rest.days, PAGE).await?;
-            let mut body = Vec::new();
-            rest.days.before = written.put(&mut body, &rows);
-            match count(&rows) < PAGE {
-                true => written.end(&mut body),
-                false => rest.written = Some(written),
-            }
-            ready.push_back(body.into());
+impl List {
+    /// The next page; rendered where it is read, beside the threads that answer.
+    async fn next(&mut self) -> Result<Bytes, StoreError> {
+        let Some(mut written) = self.written.take() else { return Ok(Bytes::new()) };
+        let mut body = Vec::new();
+        if !written.any {
+            body.extend(br#"{"enabled":true,"days":["#);
         }
-        Ok(ready.pop_front().map(|piece| (piece, (ready, rest))))
+        let (days, most) = (self.days.clone(), self.page.min(self.left));
+        let (rows, written, before, count) = self
+            .history
+            .ask(move |connection| {
+                let rows = days.newest(connection, most)?;
+                let mut body = Vec::new();
+                let before = written.put(&mut body, &rows);
+                Ok((body, written, before, count(&rows)))
+            })
+            .await?;
+        body.extend(rows);
+        self.days.before = before;
+        self.left -= count;
+        match count < most || self.left == 0 {
+            true => written.end(&mut body),
+            false => self.written = Some(written),
+        }
+        Ok(body.into())
+    }
+}
+
+/// `first`, and then page after page, each read when the one before was taken.
+fn pages(first: Bytes, list: List) -> impl Stream<Item = Result<Bytes, StoreError>> {
+    stream::try_unfold((Some(first), list), |(ready, mut list)| async move {
+        let piece = match ready {
+            Some(ready) => Some(ready),
+            None if list.written.is_some() => Some(list.next().await?),
+            None => None,
+        };
+        Ok(piece.map(|piece| (piece, (None, list))))
     })
 }
 

@@ -118,6 +118,10 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<Value, Unanswered
         true => state.history.ask(move |connection| selection.values(connection, &window, &zones)).await?,
         false => Found::default(),
     };
+    if found.is_too_much {
+        let why = "more than 100000 points: name metrics, devices or a gateway, or shorten the window";
+        return Err(Wrong::value("metrics", why).into());
+    }
     let labels = labels(state, found.series.iter().map(|(series, _)| series)).await;
     let list: Vec<Value> = found
         .series

@@ -15,6 +15,8 @@ const LONGEST_RAW: f64 = 14.0 * 86_400.0;
 const MOST_RAW: f64 = 500_000.0;
 /// Values within this of the oldest one that is kept count as kept.
 const NEARLY: f64 = 3600.0;
+/// So many points are brought at most, of all series together.
+const MOST_POINTS: f64 = 100_000.0;
 /// Points of a series, roughly.
 const POINTS: f64 = 360.0;
 
@@ -82,6 +84,8 @@ pub struct Found {
     /// How they are summed up, and seconds of a stretch; `None`: there is no series.
     pub resolution: Option<(Resolution, f64)>,
     pub series: Vec<(Series, Vec<Point>)>,
+    /// Whether it would be too much, so that nothing was looked for.
+    pub is_too_much: bool,
 }
 
 impl Selection {
@@ -151,6 +155,9 @@ impl Selection {
             Resolution::Raw => window.stretch(),
             Resolution::Daily => 86_400.0,
         };
+        if all.len() as f64 * (window.span() / stretch).max(1.0) > MOST_POINTS {
+            return Ok(Found { is_too_much: true, ..Found::default() });
+        }
         let mut found = Vec::new();
         for (series, _) in all {
             let points = match resolution {
@@ -159,7 +166,7 @@ impl Selection {
             };
             found.push((series, points));
         }
-        Ok(Found { resolution: Some((resolution, stretch)), series: found })
+        Ok(Found { resolution: Some((resolution, stretch)), series: found, is_too_much: false })
     }
 }
 
