@@ -36,3 +36,33 @@ fn counters(meters: &Meters) -> Flows<Option<f64>> {
     counters[Flow::Export] = exported(&meters.site);
     counters
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::site::signals::SIGNALS;
+    use crate::model::{CounterSource, Number};
+
+    /// Contract 0.3, `/api/meters/aggregates`: a meter exports what it gives, so solar and battery export what
+    /// they produce and give, the site imports from the grid, and the load imports what it takes.
+    #[test]
+    fn each_flow_has_the_counter_of_its_direction() {
+        let counted = |energy: i64| CounterSource::SiteMeter.counted(Some(Number::Int(energy)));
+        let meter = |imported, exported| Meter { imported, exported, ..Meter::default() };
+        let meters = Meters {
+            solar: meter(counted(1), counted(100)),
+            load: meter(counted(200), counted(2)),
+            battery: meter(counted(300), counted(400)),
+            site: meter(counted(500), None),
+            generator: None,
+        };
+        let mut values = [None; SIGNALS.len()];
+        values[0] = Some(38.5);
+        let blocks = vec![BlockSignals { key: "TEPOD--1--2".into(), values }];
+        let look = Look::at(&Site { meters: Some(meters), blocks, ..Site::default() });
+        let energies = [Some(100.0), Some(200.0), Some(300.0), Some(400.0), Some(500.0), None];
+        assert_eq!(look.counters, Flows(energies));
+        assert_eq!(look.signals, [("TEPOD--1--2".to_owned(), "pack_temp_max", 38.5)]);
+        assert_eq!(Look::at(&Site::default()), Look::default());
+    }
+}

@@ -1,6 +1,6 @@
 //! `/api/history`: energy over any range, with its gaps, how it was got, and what was counted over outages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use actix_web::http::StatusCode;
@@ -16,7 +16,7 @@ use super::State;
 use super::journal::CSV;
 use super::plumbing::{Refusal, body, json as json_body, no_such_gateway};
 use super::route::Later;
-use super::timeseries::{Asked, zone_of};
+use super::timeseries::{Asked, has_battery, zone_of};
 use crate::clock::unix_time;
 use crate::model::energy::{Flow, Flows, SLOT};
 use crate::store::history::batch::Sum;
@@ -105,10 +105,12 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Ref
         let why = "no history is kept: PW_TIMESERIES_PATH says where, PW_TIMESERIES_RETENTION for how long";
         return Err(unavailable(why.to_owned()));
     }
+    let inverters: HashSet<String> =
+        gateways.iter().map(|(id, _)| id.clone()).filter(|id| !has_battery(state, id)).collect();
     // Rendered where it is read, beside the threads that answer.
     let rendered = state.history.ask(move |connection| {
         let Found { answers, refused } = plan.answers(connection, &gateways)?;
-        Ok((if is_csv { table(&answers) } else { document(&answers) }, refused))
+        Ok((if is_csv { table(&answers) } else { document(&answers, &inverters) }, refused))
     });
     let (text, refused) = rendered.await.map_err(|error| unavailable(format!("the history: {error}")))?;
     if let Some(why) = refused {
@@ -117,7 +119,7 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Ref
     Ok(match is_csv {
         true => body(StatusCode::OK, HeaderValue::from_static(CSV), text.into()),
         // There is no file yet.
-        false if text.is_empty() => json_body(document(&[]).into()),
+        false if text.is_empty() => json_body(document(&[], &HashSet::new()).into()),
         false => json_body(text.into()),
     })
 }
@@ -221,7 +223,7 @@ impl Plan {
 }
 
 /// Written row by row: a tree of all of them would be ten times as large.
-fn document(found: &[(Question, Energy)]) -> String {
+fn document(found: &[(Question, Energy)], inverters: &HashSet<String>) -> String {
     let bucket = found.first().map(|(question, _)| word(question.bucket));
     let list = |documents: Vec<String>| documents.join(",");
     let of_one = |(question, energy): &(Question, Energy)| {
@@ -239,7 +241,7 @@ fn document(found: &[(Question, Energy)]) -> String {
         )
     };
     let gateways = list(found.iter().map(of_one).collect());
-    let sum = sum(found);
+    let sum = sum(found, inverters);
     format!("{{\"bucket\":{},\"gateways\":{{{gateways}}},\"sum\":{sum}}}", json!(bucket))
 }
 
@@ -294,7 +296,7 @@ fn interval(interval: &Interval) -> Value {
 type OfGateway<'a> = (&'a str, &'a Sum);
 
 /// The sum of all gateways, row by row: by the name of a day or month, else by their beginning.
-fn sum(found: &[(Question, Energy)]) -> String {
+fn sum(found: &[(Question, Energy)], inverters: &HashSet<String>) -> String {
     let key = |row: &Row| (row.name.clone(), row.start as i64 * i64::from(row.name.is_none()));
     let mut rows: BTreeMap<(Option<String>, i64), Vec<OfGateway<'_>>> = BTreeMap::new();
     for (question, energy) in found {
@@ -306,22 +308,31 @@ fn sum(found: &[(Question, Energy)]) -> String {
         let mut document = Map::new();
         document.insert("start".into(), json!(name.is_none().then_some(*start as f64)));
         document.insert("name".into(), json!(name));
-        document.extend(summed(found, sums));
+        document.extend(summed(found, inverters, sums));
         Value::from(document).to_string()
     };
     let rows: Vec<String> = rows.iter().map(row).collect();
     let totals: Vec<OfGateway<'_>> =
         found.iter().map(|(question, energy)| (question.gateway.as_str(), &energy.total)).collect();
-    let total = Value::from(summed(found, &totals));
+    let total = Value::from(summed(found, inverters, &totals));
     format!("{{\"rows\":[{}],\"total\":{total}}}", rows.join(","))
 }
 
-/// The flows of `sums`, with the names of the gateways of which one is missing.
-fn summed(found: &[(Question, Energy)], sums: &[OfGateway<'_>]) -> Map<String, Value> {
+/// The flows of `sums`, with the names of the gateways of which one is missing. Of `inverters`, those of a
+/// battery cannot be.
+fn summed(
+    found: &[(Question, Energy)],
+    inverters: &HashSet<String>,
+    sums: &[OfGateway<'_>],
+) -> Map<String, Value> {
     let mut whole = Sum::default();
     sums.iter().for_each(|(_, sum)| whole.add_all(sum));
-    let is_complete =
-        |id: &str| sums.iter().any(|(other, sum)| *other == id && sum.energy.0.iter().all(Option::is_some));
+    let is_complete = |id: &str| {
+        let of_battery = [Flow::Charge, Flow::Discharge];
+        let is_needed = |flow: &&Flow| !inverters.contains(id) || !of_battery.contains(flow);
+        let is_known = |sum: &Sum| Flow::ALL.iter().filter(is_needed).all(|flow| sum.energy[*flow].is_some());
+        sums.iter().any(|(other, sum)| *other == id && is_known(sum))
+    };
     let ids = found.iter().map(|(question, _)| question.gateway.as_str());
     let missing: Vec<&str> = ids.filter(|id| !is_complete(id)).collect();
     let mut document = kilowatt_hours(&whole.energy);

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::State;
 use super::plumbing::{Refusal, json_value};
-use crate::model::Snapshot;
 use crate::model::energy::Flows;
+use crate::model::{GatewayKind, Snapshot};
 use crate::store::StoreError;
 pub(super) use asked::Asked;
 use asked::Wrong;
@@ -113,6 +113,12 @@ pub(super) fn zone_of(snapshot: &Snapshot) -> Option<String> {
     let telemetry = snapshot.telemetry(Instant::now());
     let reported = telemetry.and_then(|telemetry| telemetry.readings.timezone.clone());
     reported.or_else(|| snapshot.gateway.timezone.clone())
+}
+
+/// Whether the site of the gateway `id` has a battery, as far as the settings say.
+pub(super) fn has_battery(state: &State, id: &str) -> bool {
+    let entry = state.directory.get(id);
+    entry.is_none_or(|entry| entry.board.glance().gateway.kind != GatewayKind::Inverter)
 }
 
 /// The ids of all configured gateways, in configured order.

@@ -1,7 +1,5 @@
 //! Power over time: poll by poll, and as means.
 
-use std::collections::HashSet;
-
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
@@ -10,7 +8,7 @@ use super::super::State;
 use super::super::plumbing::json as json_body;
 use super::super::route::Later;
 use super::asked::{Asked, Wrong};
-use super::{Unanswered, answered, configured, put_flows};
+use super::{Unanswered, answered, configured, has_battery, put_flows};
 use crate::clock::unix_time;
 use crate::store::history::batch::Sample;
 use crate::store::history::queries::samples::Samples;
@@ -45,6 +43,8 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<Value, Unanswered
         Some(id) => vec![id.clone()],
         None => configured(state),
     };
+    let summed: Vec<Member> =
+        summed.into_iter().map(|id| Member { has_battery: has_battery(state, &id), id }).collect();
     let hours_before_end = end.unwrap_or(now) - hours as f64 * HOUR;
     let window = (start.unwrap_or(hours_before_end), end.unwrap_or(now + AHEAD));
     let found = state.history.ask(move |connection| {
@@ -74,9 +74,17 @@ fn stretch(window: f64) -> u32 {
     (minutes * MINUTE).clamp(MINUTE, f64::from(u32::MAX)) as u32
 }
 
+/// A gateway that counts in a sum.
+struct Member {
+    id: String,
+    /// Of a site without one, no power of a battery is missing.
+    has_battery: bool,
+}
+
 /// The sum of those that count, with the names of those of which something is missing.
-fn point(stretch: i64, means: &[(String, Means)], summed: &[String]) -> Option<Value> {
-    let known: Vec<&(String, Means)> = means.iter().filter(|(id, _)| summed.contains(id)).collect();
+fn point(stretch: i64, means: &[(String, Means)], summed: &[Member]) -> Option<Value> {
+    let known: Vec<&(String, Means)> =
+        means.iter().filter(|(id, _)| summed.iter().any(|member| member.id == *id)).collect();
     if known.is_empty() {
         return None;
     }
@@ -94,11 +102,15 @@ fn point(stretch: i64, means: &[(String, Means)], summed: &[String]) -> Option<V
         "grid_kw": kilowatts(|means| means.grid),
         "battery_level": level,
     });
-    let is_complete =
-        |means: &Means| [means.solar, means.home, means.battery, means.grid].iter().all(Option::is_some);
-    let complete: HashSet<&str> =
-        known.iter().filter(|(_, means)| is_complete(means)).map(|(id, _)| id.as_str()).collect();
-    let missing: Vec<&String> = summed.iter().filter(|id| !complete.contains(id.as_str())).collect();
+    let is_complete = |member: &&Member| {
+        let means = known.iter().find(|(id, _)| *id == member.id).map(|(_, means)| means);
+        means.is_some_and(|means| {
+            let needed = [means.solar, means.home, means.grid];
+            needed.iter().all(Option::is_some) && (means.battery.is_some() || !member.has_battery)
+        })
+    };
+    let missing = summed.iter().filter(|member| !is_complete(member));
+    let missing: Vec<&str> = missing.map(|member| member.id.as_str()).collect();
     if !missing.is_empty() {
         point["missing"] = json!(missing);
     }
@@ -166,13 +178,20 @@ mod tests {
             soe: Some(50.0),
         };
         let partial = Means { solar: None, soe: None, ..full.clone() };
-        let means =
-            vec![("a".to_owned(), full), ("b".to_owned(), partial), ("gone".to_owned(), Means::default())];
-        let summed = ["a", "b", "c"].map(str::to_owned);
-        let point = point(60, &means, &summed).unwrap();
+        let means = vec![
+            ("a".to_owned(), full.clone()),
+            ("b".to_owned(), partial),
+            ("gone".to_owned(), Means::default()),
+        ];
+        let member = |id: &str| Member { id: id.to_owned(), has_battery: true };
+        let point = point(60, &means, &["a", "b", "c"].map(member)).unwrap();
         assert_eq!(point["missing"], json!(["b", "c"]));
         assert_eq!((&point["solar_kw"], &point["home_kw"]), (&json!(1.0), &json!(1.0)));
         assert_eq!(point["battery_level"], json!(50.0));
-        assert!(super::point(60, &means, &["gone-too".to_owned()]).is_none());
+        assert!(super::point(60, &means, &[member("gone-too")]).is_none());
+        let roof = [("roof".to_owned(), Means { battery: None, ..full })];
+        let inverter = [Member { id: "roof".into(), has_battery: false }];
+        let point = super::point(60, &roof, &inverter).unwrap();
+        assert_eq!((point.get("missing"), &point["battery_kw"]), (None, &Value::Null));
     }
 }
