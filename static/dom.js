@@ -29,8 +29,9 @@ export function mark(node, name, value) {
   } else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
+/** Parts of a picture have no property `hidden`; the attribute they have as everything else. */
 export function show(node, visible) {
-  if (node.hidden === visible) node.hidden = !visible;
+  if (node.hasAttribute("hidden") === visible) node.toggleAttribute("hidden", !visible);
 }
 
 /** Puts `nodes` into this order, touching only what is elsewhere. */

@@ -123,7 +123,8 @@ export class Flow {
     say(tank.power, number);
     say(tank.unit, unit);
     const outlook = isAlive ? site.outlook : null;
-    say(tank.outlook, outlook ? `${OUTLOOK[outlook.what]} ${duration(outlook.seconds)} · ${time(now + outlook.seconds, outlook.seconds < NEAR ? null : now)}` : "");
+    const whose = outlook?.of ? `${outlook.of}: ` : "";
+    say(tank.outlook, outlook ? `${whose}${OUTLOOK[outlook.what]} ${duration(outlook.seconds)} · ${time(now + outlook.seconds, outlook.seconds < NEAR ? null : now)}` : "");
     say(tank.stored, isNumber(site.stored) ? share(site.stored, site.capacity) : "");
     mark(tank.node, "data-state", state("battery", site));
   }

@@ -55,6 +55,7 @@ export function duration(seconds) {
   if (!isNumber(seconds)) return UNKNOWN;
   const minutes = Math.max(1, Math.round(seconds / 60));
   if (minutes < 60) return `${minutes}${TIED}min`;
+  if (minutes >= 2880) return `${Math.round(minutes / 1440)}${TIED}days`;
   const rest = minutes % 60;
   if (minutes >= 1440 || rest === 0) return `${Math.round(minutes / 60)}${TIED}h`;
   return `${Math.floor(minutes / 60)}${TIED}h${TIED}${rest}${TIED}min`;

@@ -1,6 +1,6 @@
 // What the state of the service means for one gateway or for all of them together. No documents, only values.
 
-import { isNumber } from "./format.js";
+import { isNumber, power } from "./format.js";
 
 export const SOURCES = ["solar", "load", "battery", "grid"];
 export const NAMES = { solar: "Solar", load: "Home", battery: "Battery", grid: "Grid" };
@@ -29,9 +29,11 @@ export const ids = (state) => (Array.isArray(state.order) ? state.order : []);
 
 export const part = (state, id, name) => state[`gateway/${id}/${name}`] ?? null;
 
+/** What the operator calls it; else what the gateway calls its site. */
 export function nameOf(state, id) {
   const status = part(state, id, "status");
-  return status?.site_name || status?.name || id;
+  const isChosen = status?.name && status.name !== id && status.name !== "Default Gateway";
+  return (isChosen && status.name) || status?.site_name || status?.name || id;
 }
 
 /** One gateway. */
@@ -91,6 +93,7 @@ export function total(state) {
   const contributors = sum.contributors ?? [];
   const last = everyone.map((id) => part(state, id, "status")?.taken_at).filter(isNumber);
   const oldest = contributors.map((id) => part(state, id, "status")?.taken_at).filter(isNumber);
+  if (everyone.length > 1) return together(state, contributors, sum, oldest, last);
   return finish({
     id: null,
     name: everyone.length === 1 ? nameOf(state, everyone[0]) : "All sites",
@@ -108,6 +111,52 @@ export function total(state) {
     missing: sum.missing ?? [],
     status: null,
   });
+}
+
+/**
+ * What several sites do together is what each of them does, added up: one that exports and one that imports are not
+ * idle, and nobody's battery is full because the others' are.
+ */
+function together(state, contributors, sum, oldest, last) {
+  const sites = contributors.map((id) => gateway(state, id));
+  const added = new Map();
+  for (const { from, to, watts } of sites.flatMap((site) => site.flows)) {
+    const route = `${from} ${to}`;
+    added.set(route, (added.get(route) ?? 0) + watts);
+  }
+  const flowsOfAll = [...added].map(([route, watts]) => ({ from: route.split(" ")[0], to: route.split(" ")[1], watts }));
+  const exchange = sites.every(({ grid }) => isNumber(grid))
+    ? {
+        imported: sites.reduce((watts, { grid }) => watts + Math.max(0, grid), 0),
+        exported: sites.reduce((watts, { grid }) => watts - Math.min(0, grid), 0),
+      }
+    : null;
+  const ahead = sites.filter((site) => site.outlook).sort((one, other) => one.outlook.seconds - other.outlook.seconds);
+  const first = ahead.find((site) => site.outlook.what !== "full") ?? ahead[0] ?? null;
+  const all = {
+    id: null,
+    name: "All sites",
+    ...powers(sum),
+    soe: orNull(sum.soe),
+    stored: orNull(sum.charge_wh),
+    capacity: orNull(sum.capacity_wh),
+    reserve: sharedReserve(state, contributors),
+    mode: null,
+    generator: sharedGenerator(state, contributors),
+    gridState: sharedGrid(state, contributors, orNull(sum.grid)),
+    hasBattery: ids(state).some((id) => part(state, id, "status")?.kind !== "inverter"),
+    freshness: sum.freshness ?? "never",
+    takenAt: oldest.length ? Math.min(...oldest) : last.length ? Math.max(...last) : null,
+    missing: sum.missing ?? [],
+    status: null,
+    exchange,
+    flows: flowsOfAll,
+    // A countdown is that of one site: the others cannot help it.
+    outlook: first && { ...first.outlook, of: first.name },
+  };
+  all.isOutage = all.gridState === "DOWN";
+  all.selfPowered = exchange && isNumber(all.load) && all.load >= DEAD_BAND ? Math.max(0, Math.min(1, 1 - exchange.imported / all.load)) * 100 : null;
+  return all;
 }
 
 /** The only gateway speaks for itself. */
@@ -168,6 +217,10 @@ export function doing(of, site) {
   if (of === "grid" && site.gridState === "DOWN") return "Outage";
   if (of === "grid" && site.gridState === "SYNCING") return "Reconnecting";
   if (!isNumber(watts)) return "Unknown";
+  const { exchange } = site;
+  if (of === "grid" && exchange && isFlowing(exchange.imported) && isFlowing(exchange.exported)) {
+    return `Importing ${power(exchange.imported)}, exporting ${power(exchange.exported)}`;
+  }
   if (of === "battery") return isFlowing(watts) ? (watts > 0 ? "Discharging" : "Charging") : "Idle";
   if (of === "grid") return isFlowing(watts) ? (watts > 0 ? "Importing" : "Exporting") : "Idle";
   if (of === "solar") return isFlowing(watts) ? "Producing" : "Dark";

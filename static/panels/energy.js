@@ -97,7 +97,8 @@ export function energy() {
     draw(canvas, series, { size, slot, count, steps, shown, pointed, now: context.now });
     let known = 0;
     for (let back = 0; back < count; back += 1) if (LINES.some((line) => !Number.isNaN(series.at(line, slot - back)))) known += 1;
-    say(readout, pointed === null ? `${known < count - 2 ? `${Math.round((known * STEP) / 60)} min so far, seen by this browser` : "Seen by this browser"}` : inWords(series, slot - Math.round((1 - pointed) * count)));
+    const at = pointed === null ? null : slotAt(pointed * size.width, canvas, size.width, slot, count);
+    say(readout, at === null ? `${known < count - 2 ? `${Math.round((known * STEP) / 60)} min so far, seen by this browser` : "Seen by this browser"}` : inWords(series, at));
     mark(canvas, "aria-label", `Course of the last ${RANGES.find(([, seconds]) => seconds === range)[0]}`);
   }
 
@@ -144,6 +145,18 @@ export function energy() {
   };
 }
 
+/** What lies beside the lines: letters on both sides. */
+function margins(size) {
+  return { top: size * 0.8, bottom: size * 1.9, left: size * 3.6, right: size * 3.4 };
+}
+
+/** The slot that is drawn at `x`. */
+function slotAt(x, canvas, width, slot, count) {
+  const { left, right } = margins(parseFloat(getComputedStyle(canvas).fontSize));
+  const share = (x - left) / Math.max(1, width - left - right);
+  return slot - count + 1 + Math.round(Math.max(0, Math.min(1, share)) * (count - 1));
+}
+
 function draw(canvas, series, { size: { width, height }, slot, count, steps, shown, pointed, now }) {
   const style = getComputedStyle(canvas);
   const scale = Math.min(2, devicePixelRatio || 1);
@@ -153,7 +166,7 @@ function draw(canvas, series, { size: { width, height }, slot, count, steps, sho
   ink.scale(scale, scale);
   const size = parseFloat(style.fontSize);
   ink.font = `500 ${size}px ${style.fontFamily}`;
-  const [top, bottom, left, right] = [size * 0.8, size * 1.9, size * 3.6, size * 3.4];
+  const { top, bottom, left, right } = margins(size);
   const [wide, high] = [width - left - right, height - top - bottom];
   const first = slot - count + 1;
   let [most, least] = [500, 0];

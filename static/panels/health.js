@@ -6,7 +6,7 @@ import { nextTry } from "../notices.js";
 import { part } from "../site.js";
 import { Facts, Groups, Table } from "./parts.js";
 
-const LINKS = { tedapi: "TEDAPI", bearer: "Basic LAN", v1r: "TEDAPI v1r", local: "Customer API", cloud: "Owners cloud", fleet_api: "FleetAPI", fleet: "FleetAPI" };
+const LINKS = { tedapi: "TEDAPI", bearer: "TEDAPI, as installer", v1r: "TEDAPI v1r", local: "Customer API", cloud: "Owners cloud", fleet_api: "FleetAPI", fleet: "FleetAPI" };
 const MODES = { self_consumption: "Self-consumption", autonomous: "Time-based", backup: "Backup" };
 const WORDS = { live: "Live", stale: "Delayed", expired: "Offline", never: "No data yet" };
 
@@ -24,7 +24,9 @@ function link(link, now) {
 function freshness(status, now) {
   const text = WORDS[status.freshness] ?? UNKNOWN;
   const old = isNumber(status.taken_at) ? `, ${age(now - status.taken_at)} old` : "";
-  return { text: text + old, kind: { live: "good", stale: "warn" }[status.freshness] ?? "bad" };
+  // Who has not been asked yet has done nothing wrong.
+  const isStarting = (status.freshness ?? "never") === "never" && !status.error;
+  return { text: text + old, kind: isStarting ? null : ({ live: "good", stale: "warn" }[status.freshness] ?? "bad") };
 }
 
 function about(context, id) {
@@ -46,7 +48,7 @@ function about(context, id) {
     ["Mode", energy.mode ? (MODES[energy.mode] ?? energy.mode) : status.kind === "inverter" ? null : UNKNOWN],
     ["Firmware", status.firmware ?? UNKNOWN],
     ["Running for", isNumber(status.boot_at) ? duration(now - status.boot_at) : (status.uptime ?? UNKNOWN)],
-    ["Watched anew", status.restarts > 0 ? { text: `${status.restarts} times`, kind: "warn" } : null],
+    ["Monitor restarts", status.restarts > 0 ? { text: `${status.restarts} times`, kind: "warn" } : null],
   ];
 }
 

@@ -120,6 +120,56 @@ async fn flows_are_shown_in_numbers_words_and_motion() {
 }
 
 #[actix_web::test]
+async fn several_sites_together_do_what_each_of_them_does() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::start().await;
+    let page = shown(&browser, &stage, "/", scenes::exchanging()).await;
+    let grid = page.text(".station[data-of=grid]").await;
+    assert!(grid.replace('\u{a0}', " ").contains("Importing 3.00 kW, exporting 3.00 kW"), "{grid}");
+    let flows = page.text(".flow ul").await;
+    for words in ["3.00 kW from the grid to the home", "3.00 kW from the sun to the grid"] {
+        assert!(flows.replace('\u{a0}', " ").contains(words), "{flows}");
+    }
+    let home = page.text(".station[data-of=load]").await;
+    assert!(home.replace('\u{a0}', " ").contains("Self-powered 25 %"), "{home}");
+    // A countdown is that of one site.
+    stage.show(scenes::one_of_three_cut_off());
+    page.until("document.querySelector('.tank .outlook').innerText.includes('Cabin: Empty in')").await;
+    page.is_clean(&stage.host());
+}
+
+#[actix_web::test]
+async fn a_battery_that_is_not_there_leaves_no_ribbon() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::start().await;
+    let page = shown(&browser, &stage, "/", scenes::sunny()).await;
+    let ribbons = "[...document.querySelectorAll('.ribbons g')].filter((one) => \
+        getComputedStyle(one).display !== 'none' && one.dataset.pair.includes('battery')).length";
+    page.until(&format!("{ribbons} > 0")).await;
+    stage.show(scenes::solar_only());
+    page.until("!document.querySelector('.tank').checkVisibility()").await;
+    page.until(&format!("{ribbons} === 0")).await;
+}
+
+#[actix_web::test]
+async fn a_name_that_was_chosen_wins_and_who_was_not_asked_yet_is_not_red() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::start().await;
+    let named = json!({ "status": { "name": "Lake house", "site_name": "TEG-1234" } });
+    let plain = json!({ "status": { "name": "barn", "site_name": "Barn of the gateway" } });
+    let two = scenes::house(&[("lake", "Lake", named), ("barn", "Barn", plain)], json!({}));
+    let page = shown(&browser, &stage, "/console", two).await;
+    let text = page.text("body").await;
+    assert!(text.contains("Lake house") && text.contains("Barn of the gateway"), "{text}");
+    assert!(!text.contains("TEG-1234"), "{text}");
+    stage.show(scenes::never());
+    page.until("document.body.innerText.includes('No data yet')").await;
+    let red = "[...document.querySelectorAll('[data-kind=bad]')].some((one) => \
+        one.innerText.includes('No data yet'))";
+    assert_eq!(page.value(red).await, false);
+}
+
+#[actix_web::test]
 async fn a_generator_is_shown_where_there_is_one() {
     let Some(browser) = Browser::start().await else { return };
     let stage = Stage::start().await;

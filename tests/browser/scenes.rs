@@ -137,6 +137,25 @@ pub fn three_sites() -> Value {
     three(json!({}), json!({}))
 }
 
+/// One site exports what the other one imports, so that the sum says nothing.
+pub fn exchanging() -> Value {
+    let home = json!({ "power": { "site": -3000, "battery": 0, "load": 1000, "solar": 4000 } });
+    let cabin = json!({ "power": { "site": 3000, "battery": 0, "load": 3000, "solar": 0 } });
+    let sum = json!({ "site": 0, "battery": 0, "load": 4000, "solar": 4000 });
+    house(&[("home", "Home", home), ("cabin", "Cabin", cabin)], sum)
+}
+
+/// The sun alone.
+pub fn solar_only() -> Value {
+    let alone = json!({
+        "status": { "kind": "inverter" },
+        "power": { "site": -2270, "battery": null, "load": 490, "solar": 2760 },
+        "energy": { "soe": null, "soe_raw": null, "reserve": null, "remaining_wh": null, "full_wh": null,
+            "mode": null, "time_remaining_h": null },
+    });
+    house(&[("home", "Home", alone)], json!({ "site": -2270, "battery": null, "load": 490, "solar": 2760 }))
+}
+
 pub fn one_of_three_missing() -> Value {
     let now = unix_time();
     let cabin = json!({ "status": {

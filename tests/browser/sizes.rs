@@ -50,6 +50,7 @@ async fn every_page_fits_every_screen() {
         ("sunny", scenes::sunny()),
         ("sites", scenes::three_sites()),
         ("missing", scenes::one_of_three_missing()),
+        ("exchanging", scenes::exchanging()),
         ("outage", scenes::outage()),
         ("offline", scenes::offline()),
     ];
@@ -100,7 +101,7 @@ async fn pictures_of_every_page_are_kept() {
             }
         }
     }
-    let states: [(&str, Scene); 7] = [
+    let states: [(&str, Scene); 8] = [
         ("sunny", scenes::sunny),
         ("outage", scenes::outage),
         ("offline", scenes::offline),
@@ -108,6 +109,7 @@ async fn pictures_of_every_page_are_kept() {
         ("stale", scenes::stale),
         ("unknown", scenes::unknown),
         ("never", scenes::never),
+        ("exchanging", scenes::exchanging),
     ];
     for (name, state) in states {
         for size in [(480, 480), (1280, 800)] {
