@@ -43,8 +43,8 @@ mod tests {
     use crate::model::site::signals::SIGNALS;
     use crate::model::{CounterSource, Number};
 
-    /// Contract 0.3, `/api/meters/aggregates`: a meter exports what it gives, so solar and battery export what
-    /// they produce and give, the site imports from the grid, and the load imports what it takes.
+    /// Contract 0.3, `/api/meters/aggregates`: a meter exports what it gives, so solar and battery export
+    /// what they produce and give, the site imports from the grid, and the load imports what it takes.
     #[test]
     fn each_flow_has_the_counter_of_its_direction() {
         let counted = |energy: i64| CounterSource::SiteMeter.counted(Some(Number::Int(energy)));
