@@ -125,7 +125,7 @@ pub enum Command {
     /// Exit code 0: stored or in effect; 3: accepted or still under way; 1: it came to nothing; 2: it is no
     /// order.
     Set {
-        /// reserve, reserve_hold, mode, grid_charging, grid_export, max_backup, islanding, dispatch or resume.
+        /// reserve, reserve_hold, mode, grid_charging, grid_export, max_backup, islanding, dispatch, resume
         #[arg(value_name = "ORDER", value_parser = wish::order)]
         order: OrderKind,
         /// What is ordered: percent, a mode, on or off, watts, a duration …
