@@ -214,3 +214,24 @@ async fn a_folder_has_one_service_and_without_one_an_order_is_given_from_here() 
     assert_eq!(lease.code, Some(1));
     assert!(lease.stderr.contains("somebody has to be there"), "{}", lease.stderr);
 }
+
+#[actix_web::test]
+async fn help_says_what_counts_for_each_command_and_nothing_configured_is_said() {
+    for (arguments, has, lacks) in [
+        (&["help"][..], "check-config", "never"),
+        (&["scan", "--help"], "--gateway-port", "--gw-pwd"),
+        (&["set", "--help"], "--config", "--rate-limit"),
+        (&["demo", "--help"], "--port", "--password"),
+        (&["serve", "--help"], "--gw-pwd", "never"),
+    ] {
+        let said = run(arguments, &[]).await;
+        assert_eq!(said.code, Some(0), "{arguments:?}: {}", said.stderr);
+        assert!(said.stdout.contains(has) && !said.stdout.contains(lacks), "{arguments:?}: {}", said.stdout);
+    }
+    // As `serve` does.
+    let nothing = run(&["check-config"], &[]).await;
+    assert_eq!(nothing.code, Some(2));
+    assert!(nothing.stderr.contains("No gateway is configured"), "{}", nothing.stderr);
+    let given = run(&["check-config"], &[("PW_HOST", "192.168.91.1"), ("PW_GW_PWD", "ABCDEFGHIJ")]).await;
+    assert_eq!(given.code, Some(0), "{}", given.stderr);
+}

@@ -39,7 +39,15 @@ fn command() -> clap::Command {
     let mut command = Cli::command();
     // Only then do the commands have the flags that are taken everywhere.
     command.build();
-    for (name, counting) in [("demo", &DEMO_FLAGS[..]), ("simulate", &[]), ("scan", &[]), ("help", &[])] {
+    for (name, counting) in [
+        ("demo", &DEMO_FLAGS[..]),
+        ("simulate", &[]),
+        ("scan", &[]),
+        ("help", &[]),
+        ("get", &PLACE_FLAGS[..]),
+        ("set", &PLACE_FLAGS[..]),
+        ("healthcheck", &PLACE_FLAGS[..]),
+    ] {
         command = command.mut_subcommand(name, |command| {
             command.mut_args(|flag| {
                 let is_setting = flag.get_help().is_some_and(|help| help.to_string().contains("(PW_"));
@@ -51,6 +59,8 @@ fn command() -> clap::Command {
     command
 }
 
+/// Those that say where a service is, and what it uses.
+const PLACE_FLAGS: [&str; 4] = ["config", "authpath", "port", "bind_address"];
 /// The flags for settings that a demo takes.
 const DEMO_FLAGS: [&str; 4] = ["port", "bind_address", "cache_expire", "debug"];
 
@@ -107,12 +117,18 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Give an order: set reserve 20 --for 2h, set mode backup, set grid_charging off, set max_backup 4h, set
-    /// islanding off_grid --confirm, set dispatch 3000 --for 30m, set resume. Exit code 0: stored or in
-    /// effect; 3: accepted or still under way; 1: not done.
+    /// Give an order to a gateway, and say what became of it.
+    ///
+    /// For example: set reserve 20 --for 2h; set mode backup; set grid_charging off; set grid_export pv_only;
+    /// set max_backup 4h; set islanding off_grid --confirm; set dispatch 3000 --for 30m; set resume.
+    ///
+    /// Exit code 0: stored or in effect; 3: accepted or still under way; 1: it came to nothing; 2: it is no
+    /// order.
     Set {
+        /// reserve, reserve_hold, mode, grid_charging, grid_export, max_backup, islanding, dispatch, resume
         #[arg(value_name = "ORDER", value_parser = wish::order)]
         order: OrderKind,
+        /// What is ordered: percent, a mode, on or off, watts, a duration …
         #[arg(value_name = "VALUE", allow_negative_numbers = true)]
         value: Option<String>,
         /// With a reserve: the mode, in the same order.
