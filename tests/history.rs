@@ -9,9 +9,12 @@ use std::time::Duration;
 use common::{Outputs, settings};
 use powerwall_server::app::Service;
 use powerwall_server::model::Snapshot;
+use powerwall_server::model::energy::ledger::{Ledger, Reading};
+use powerwall_server::model::energy::{Flow, Flows};
 use powerwall_server::settings::Settings;
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::store::Store;
+use powerwall_server::store::history::batch::{Added, Batch, Sample};
 use powerwall_server::store::history::{History, Keeping};
 use rusqlite::Connection;
 use serde_json::{Map, Value};
@@ -35,6 +38,31 @@ fn for_ever() -> Keeping {
     use powerwall_server::store::history::Keep;
 
     Keeping { samples: Keep::Forever, signals: Keep::Forever, ..Keeping::default() }
+}
+
+/// A file that the server before wrote, opened by ours.
+struct Golden {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+    store: Store,
+    history: History,
+}
+
+impl Golden {
+    fn opened() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = copy(folder.path());
+        let store = Store::open(path.clone()).unwrap();
+        let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+        Self { _folder: folder, path, store, history }
+    }
+}
+
+/// One sample of one gateway.
+fn one_sample() -> std::sync::Arc<Batch> {
+    let sample = Sample { at: 1_795_653_120.0, power: Flows([Some(1.0); 6]), soe: None };
+    let added = Added { samples: vec![sample], ..Added::default() };
+    std::sync::Arc::new(Batch { run: 1, number: 1, added: [("home".to_owned(), added)].into() })
 }
 
 fn never_polled(id: &str) -> Snapshot {
@@ -73,10 +101,7 @@ fn differ(is: &Value, should: &Value, place: &str, found: &mut Vec<String>) {
 
 #[actix_web::test]
 async fn the_file_of_the_server_before_is_answered_as_it_answered() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = copy(folder.path());
-    let store = Store::open(path.clone()).unwrap();
-    let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+    let Golden { _folder, history, .. } = Golden::opened();
     let sites = ["site-1", "site-2", "site-3"].map(never_polled);
     let outputs = Outputs::recorded(sites.into(), history);
     let mut found = Vec::new();
@@ -121,15 +146,11 @@ async fn the_file_of_the_server_before_is_answered_as_it_answered() {
     assert!(found.is_empty(), "{}", found.join("\n"));
     let answer = outputs.get("/api/timeseries/trend?start=1795653813.3&end=1795653120.3").await;
     assert_eq!(answer.status, 422);
-    drop(store);
 }
 
 #[actix_web::test]
 async fn a_trend_says_who_is_missing_and_leaves_out_who_is_gone() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = copy(folder.path());
-    let store = Store::open(path.clone()).unwrap();
-    let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+    let Golden { _folder, history, .. } = Golden::opened();
     let window = "/api/timeseries/trend?start=1795653120.373557&end=1795653813.315938";
     let all = Outputs::recorded(["site-1", "site-3"].map(never_polled).into(), history.clone());
     let all = all.json(window).await;
@@ -216,14 +237,7 @@ fn taken_back(path: &Path) {
 
 #[actix_web::test]
 async fn the_file_of_the_server_before_is_continued_without_counting_twice_and_can_be_taken_back() {
-    use powerwall_server::model::energy::ledger::{Ledger, Reading};
-    use powerwall_server::model::energy::{Flow, Flows};
-    use powerwall_server::store::history::batch::{Added, Batch, Sample};
-
-    let folder = tempfile::tempdir().unwrap();
-    let path = copy(folder.path());
-    let store = Store::open(path.clone()).unwrap();
-    let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+    let Golden { _folder, path, store, history } = Golden::opened();
     let last = 1_795_653_813.290_674;
     let recalled = history.recall("site-1").await.unwrap().state.unwrap();
     assert_eq!((recalled.at, recalled.power[Flow::Solar]), (last, Some(4490.2)));
@@ -271,10 +285,7 @@ async fn without_a_file_nothing_is_recorded_and_every_route_says_so() {
 
 #[actix_web::test]
 async fn energy_of_any_range_says_what_is_missing_and_how_it_was_got() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = copy(folder.path());
-    let store = Store::open(path.clone()).unwrap();
-    let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+    let Golden { _folder, history, .. } = Golden::opened();
     let outputs = Outputs::recorded(["site-1", "site-2", "site-3"].map(never_polled).into(), history);
     let day = outputs.json("/api/history?start=2026-11-25&end=2026-11-25&bucket=day").await;
     let golden = &recorded()["/api/timeseries/daily"]["json"]["days"][0]["gateways"];
@@ -317,9 +328,6 @@ async fn energy_of_any_range_says_what_is_missing_and_how_it_was_got() {
 /// A folder stands where the file should be; then it is gone.
 #[actix_web::test]
 async fn what_cannot_be_written_waits_is_said_and_is_written_later() {
-    use powerwall_server::model::energy::Flows;
-    use powerwall_server::store::history::batch::{Added, Batch, Sample};
-
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
     std::fs::create_dir(&path).unwrap();
@@ -352,9 +360,6 @@ async fn what_cannot_be_written_waits_is_said_and_is_written_later() {
 
 #[actix_web::test]
 async fn a_damaged_file_is_set_aside_and_recording_goes_on_in_a_new_one() {
-    use powerwall_server::model::energy::Flows;
-    use powerwall_server::store::history::batch::{Added, Batch, Sample};
-
     let folder = tempfile::tempdir().unwrap();
     let path = copy(folder.path());
     let mut torn = std::fs::read(&path).unwrap();
@@ -364,10 +369,7 @@ async fn a_damaged_file_is_set_aside_and_recording_goes_on_in_a_new_one() {
     std::fs::write(&path, torn).unwrap();
     let store = Store::open(path.clone()).unwrap();
     let history = History::kept_in(&path, &store, &for_ever()).unwrap();
-    let sample = Sample { at: 1_795_653_120.0, power: Flows([Some(1.0); 6]), soe: None };
-    let added = Added { samples: vec![sample], ..Added::default() };
-    let batch = Batch { run: 1, number: 1, added: [("home".to_owned(), added)].into() };
-    history.write(std::sync::Arc::new(batch)).await.unwrap();
+    history.write(one_sample()).await.unwrap();
     let outputs = Outputs::recorded(vec![never_polled("home")], history);
     assert_eq!(outputs.json("/api/timeseries/samples").await["count"], 1);
     let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
