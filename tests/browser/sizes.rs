@@ -87,7 +87,9 @@ async fn every_page_fits_every_screen() {
     }
 }
 
+/// For people: nothing is checked here that is not checked elsewhere, so that only who asks waits for it.
 #[actix_web::test]
+#[ignore = "takes a minute, and checks nothing: cargo test --test browser pictures -- --ignored"]
 async fn pictures_of_every_page_are_kept() {
     let Some(browser) = Browser::start().await else { return };
     let stage = Stage::start().await;
