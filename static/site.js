@@ -93,8 +93,7 @@ export function total(state) {
   const contributors = sum.contributors ?? [];
   const last = everyone.map((id) => part(state, id, "status")?.taken_at).filter(isNumber);
   const oldest = contributors.map((id) => part(state, id, "status")?.taken_at).filter(isNumber);
-  if (everyone.length > 1) return together(state, contributors, sum, oldest, last);
-  return finish({
+  const all = {
     id: null,
     name: everyone.length === 1 ? nameOf(state, everyone[0]) : "All sites",
     ...powers(sum),
@@ -110,53 +109,34 @@ export function total(state) {
     takenAt: oldest.length ? Math.min(...oldest) : last.length ? Math.max(...last) : null,
     missing: sum.missing ?? [],
     status: null,
-  });
+  };
+  return everyone.length > 1 ? together(all, contributors.map((id) => gateway(state, id))) : finish(all);
 }
 
 /**
  * What several sites do together is what each of them does, added up: one that exports and one that imports are not
  * idle, and nobody's battery is full because the others' are.
  */
-function together(state, contributors, sum, oldest, last) {
-  const sites = contributors.map((id) => gateway(state, id));
+function together(all, sites) {
   const added = new Map();
   for (const { from, to, watts } of sites.flatMap((site) => site.flows)) {
     const route = `${from} ${to}`;
-    added.set(route, (added.get(route) ?? 0) + watts);
+    added.set(route, { from, to, watts: (added.get(route)?.watts ?? 0) + watts });
   }
-  const flowsOfAll = [...added].map(([route, watts]) => ({ from: route.split(" ")[0], to: route.split(" ")[1], watts }));
-  const exchange = sites.every(({ grid }) => isNumber(grid))
-    ? {
-        imported: sites.reduce((watts, { grid }) => watts + Math.max(0, grid), 0),
-        exported: sites.reduce((watts, { grid }) => watts - Math.min(0, grid), 0),
-      }
-    : null;
+  const sum = (of) => sites.reduce((watts, site) => watts + of(site), 0);
+  const isKnown = sites.length > 0 && sites.every(({ grid }) => isNumber(grid));
+  const exchange = isKnown ? { imported: sum(({ grid }) => Math.max(0, grid)), exported: sum(({ grid }) => Math.max(0, -grid)) } : null;
   const ahead = sites.filter((site) => site.outlook).sort((one, other) => one.outlook.seconds - other.outlook.seconds);
   const first = ahead.find((site) => site.outlook.what !== "full") ?? ahead[0] ?? null;
-  const all = {
-    id: null,
-    name: "All sites",
-    ...powers(sum),
-    soe: orNull(sum.soe),
-    stored: orNull(sum.charge_wh),
-    capacity: orNull(sum.capacity_wh),
-    reserve: sharedReserve(state, contributors),
-    mode: null,
-    generator: sharedGenerator(state, contributors),
-    gridState: sharedGrid(state, contributors, orNull(sum.grid)),
-    hasBattery: ids(state).some((id) => part(state, id, "status")?.kind !== "inverter"),
-    freshness: sum.freshness ?? "never",
-    takenAt: oldest.length ? Math.min(...oldest) : last.length ? Math.max(...last) : null,
-    missing: sum.missing ?? [],
-    status: null,
+  return {
+    ...all,
+    isOutage: all.gridState === "DOWN",
     exchange,
-    flows: flowsOfAll,
+    flows: [...added.values()],
     // A countdown is that of one site: the others cannot help it.
     outlook: first && { ...first.outlook, of: first.name },
+    selfPowered: exchange && selfPowered({ load: all.load, grid: exchange.imported }),
   };
-  all.isOutage = all.gridState === "DOWN";
-  all.selfPowered = exchange && isNumber(all.load) && all.load >= DEAD_BAND ? Math.max(0, Math.min(1, 1 - exchange.imported / all.load)) * 100 : null;
-  return all;
 }
 
 /** The only gateway speaks for itself. */
