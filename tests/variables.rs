@@ -18,6 +18,13 @@ const WIRED: &[(&str, &str)] = &[
     ("PW_WIFI_HOST", "192.168.91.1"),
 ];
 const BROKER: &[(&str, &str)] = &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x"), ("MQTT_HOST", "broker")];
+/// A broker that knows who somebody is, and somebody who may give orders.
+const ORDERING: &[(&str, &str)] = &[
+    ("MQTT_HOST", "10.0.0.2"),
+    ("MQTT_USERNAME", "powerwall"),
+    ("MQTT_PASSWORD", "secret"),
+    ("PW_CONTROL_SECRET", "0123456789abcdef"),
+];
 const SECURE_BROKER: &[(&str, &str)] =
     &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x"), ("MQTT_HOST", "broker"), ("MQTT_TLS", "yes")];
 const LIMITED: &[(&str, &str)] =
@@ -92,7 +99,7 @@ const TABLE: &[Row] = &[
     ("MQTT_HA_DISCOVERY", "no", BROKER),
     ("MQTT_CLIENT_ID", "house", BROKER),
     ("MQTT_KEEPALIVE", "30", BROKER),
-    ("MQTT_CONTROLS", "31", BROKER),
+    ("MQTT_CONTROLS", "31", ORDERING),
     ("PW_FAILOVER", "no", WIRED),
     ("PW_FLEETAPI_HTTP", "1.1", CLOUD),
     ("PW_CLOUD_HYBRID", "yes", TEDAPI),
