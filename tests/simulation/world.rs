@@ -53,8 +53,8 @@ pub enum Happened {
 
 #[derive(Default)]
 struct Trace {
-    /// Of each gateway, and of what concerns all: what two of them do at the same moment has no order, because
-    /// signatures are made on threads of their own.
+    /// Of each gateway, and of what concerns all: what two of them do at the same moment has no order,
+    /// because signatures are made on threads of their own.
     hashes: [DefaultHasher; 4],
     tail: VecDeque<(Duration, usize, Happened)>,
 }
