@@ -15,8 +15,8 @@ use super::signals::{Order, Orders};
 use super::{Service, StartError, logging};
 use crate::cli::scan::{self, Network};
 use crate::cli::wish::{Typed, Wish};
-use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, doctor, healthcheck};
-use crate::settings::{Inputs, LoggingSettings, Problems, RsaKey, Settings};
+use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, doctor, healthcheck, import};
+use crate::settings::{Inputs, LoggingSettings, Problems, RsaKey, Secret, Settings};
 use crate::simulator::{Counters, Fleet, demo_sites};
 use crate::store::backup;
 use crate::tls::server_config;
@@ -80,6 +80,11 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::Backup { to } => {
             with_settings(&inputs(&flags), |settings| back_up(settings.store.as_deref(), &to))
+        }
+        Command::Import(import) => {
+            let password = environment().find(|(name, _)| name == "PW_IMPORT_PASSWORD");
+            let password = password.map(|(_, text)| Secret::new(text));
+            with_settings(&inputs(&flags), |settings| import::run(&settings, &import, password))
         }
         Command::Healthcheck { url: Some(url) } => check_health(&url),
         Command::Healthcheck { url: None } => with_settings(&flags.inputs(environment()), |settings| {

@@ -3,6 +3,7 @@
 pub mod check_config;
 pub mod doctor;
 pub mod healthcheck;
+pub mod import;
 pub mod scan;
 pub mod service;
 pub mod wish;
@@ -152,6 +153,11 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         to: PathBuf,
     },
+    /// Bring into the history what other programs recorded, while the service runs or not.
+    ///
+    /// Fills what is absent and changes nothing that was measured here; once more, it changes nothing. See
+    /// docs/history.md. Exit code 0 or 1.
+    Import(import::Import),
     /// Ask the running service whether it is alive; exit code 0 or 1.
     Healthcheck {
         /// Address to ask, instead of the one in the settings.

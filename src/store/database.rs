@@ -193,6 +193,17 @@ impl Database {
     }
 }
 
+/// A connection of its own to the file at `path`, for who writes beside the service. A damaged file stays
+/// where it is.
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    open(path).map(|open| open.connection).map_err(|attempt| match attempt {
+        Attempt::Failed(error) => error,
+        Attempt::Damaged(why) => {
+            StoreError::Unusable { path: path.to_owned(), why: format!("it is damaged ({why})") }
+        }
+    })
+}
+
 /// Why an attempt came to nothing.
 enum Attempt {
     Damaged(String),
@@ -299,6 +310,11 @@ fn judge(error: &rusqlite::Error) -> Failure {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => other("another program holds it", true),
         _ => other(&error.to_string(), false),
     }
+}
+
+/// Whether another program holds the file, which passes.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// Why something failed, for the person who must act.

@@ -5,6 +5,7 @@
 //! [`history`].
 
 mod backup;
+mod beside;
 mod database;
 pub mod history;
 pub mod journal;
@@ -20,6 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 pub use backup::{BackupError, backup};
+pub use beside::Beside;
 pub use database::{Database, Durability};
 use log::error;
 pub use reader::Reader;

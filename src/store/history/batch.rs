@@ -71,6 +71,22 @@ impl Source {
     }
 }
 
+/// What else is known of the energy of a day that was imported, as bits of [`Sum::ways`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It came as one value, and is not the sum of what its slots hold.
+    Whole = 40,
+    /// Nobody knows which part of the day it covers.
+    Vague = 48,
+}
+
+impl Mark {
+    /// Its bit for `flow`.
+    pub fn bit(self, flow: Flow) -> i64 {
+        1 << (self as u32 + flow as u32)
+    }
+}
+
 /// Energy in a slot or a day, as far as it was added.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sum {
@@ -78,7 +94,7 @@ pub struct Sum {
     pub energy: Flows<Option<f64>>,
     /// Seconds in which it was measured or counted.
     pub seconds: Flows<f64>,
-    /// How it was got: [`Source::bit`] of everything that is in it.
+    /// How it was got: [`Source::bit`] of everything that is in it, and [`Mark::bit`].
     pub ways: i64,
 }
 

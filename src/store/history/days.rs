@@ -63,33 +63,62 @@ struct Theirs {
     updated: f64,
 }
 
+/// What is known of a day.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Known {
+    pub sum: Sum,
+    /// When it was measured last.
+    pub last: Option<f64>,
+}
+
 /// Adds `sum` to the day `day` of the gateway with this id and number. `last`: when it was measured last.
 pub(super) fn add(
     change: &Transaction<'_>,
-    (id, gateway): (&str, i64),
+    gateway: (&str, i64),
     day: &str,
     sum: &Sum,
     last: Option<f64>,
     now: f64,
 ) -> rusqlite::Result<()> {
+    let mut known = load(change, gateway, day)?;
+    known.sum.add_all(sum);
+    known.last = last.or(known.last);
+    store(change, gateway, day, &known, now)
+}
+
+/// What is known of the day `day`: what the server before has written since is taken over.
+pub(super) fn load(
+    change: &Transaction<'_>,
+    (id, gateway): (&str, i64),
+    day: &str,
+) -> rusqlite::Result<Known> {
     let query = format!(
         "SELECT {}, ways, last, mirrored FROM history_days WHERE gateway = ?1 AND day = ?2",
         columns()
     );
-    let ours = |row: &Row<'_>| Ok((sum_in(row)?, row.get(13)?, row.get(14)?));
-    let ours: Option<(Sum, Option<f64>, Option<f64>)> =
+    let ours = |row: &Row<'_>| Ok((Known { sum: sum_in(row)?, last: row.get(13)? }, row.get(14)?));
+    let ours: Option<(Known, Option<f64>)> =
         change.prepare_cached(&query)?.query_row(params![gateway, day], ours).optional()?;
-    let (mut whole, mut known, mirrored) = ours.unwrap_or_default();
+    let (mut known, mirrored) = ours.unwrap_or_default();
     if let Some(theirs) = theirs(change, id, day)?.filter(|theirs| mirrored != Some(theirs.updated)) {
         let taken_over = Flow::ALL.iter().fold(0, |ways, flow| ways | Source::TakenOver.bit(*flow));
-        whole = Sum { energy: theirs.energy, ways: whole.ways | taken_over, ..whole };
-        known = theirs.last;
+        known.sum = Sum { energy: theirs.energy, ways: known.sum.ways | taken_over, ..known.sum };
+        known.last = theirs.last;
     }
-    whole.add_all(sum);
-    let last = last.or(known);
-    let is_complete = whole.energy.0.iter().all(Option::is_some);
+    Ok(known)
+}
+
+/// Writes what is known of the day `day`, for the server before as well if nothing is unknown.
+pub(super) fn store(
+    change: &Transaction<'_>,
+    (id, gateway): (&str, i64),
+    day: &str,
+    Known { sum, last }: &Known,
+    now: f64,
+) -> rusqlite::Result<()> {
+    let is_complete = sum.energy.0.iter().all(Option::is_some);
     if is_complete {
-        write_theirs(change, (id, day), &whole.energy, last, now)?;
+        write_theirs(change, (id, day), &sum.energy, *last, now)?;
     }
     let query = format!(
         "INSERT OR REPLACE INTO history_days
@@ -99,8 +128,8 @@ pub(super) fn add(
     );
     let key = [gateway.into(), Sql::from(day.to_owned())];
     let mirrored = is_complete.then_some(now);
-    let rest = [whole.ways.into(), last.into(), now.into(), mirrored.into()];
-    let values = key.into_iter().chain(values(&whole)).chain(rest);
+    let rest = [sum.ways.into(), (*last).into(), now.into(), mirrored.into()];
+    let values = key.into_iter().chain(values(sum)).chain(rest);
     change.prepare_cached(&query)?.execute(params_from_iter(values)).map(|_| ())
 }
 

@@ -4,11 +4,12 @@
 pub mod batch;
 pub mod cursors;
 mod days;
+pub mod filling;
 mod keeping;
 pub mod queries;
 mod recall;
 mod retention;
-mod signals;
+pub mod signals;
 pub(in crate::store) mod tables;
 mod writing;
 

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, Row as SqlRow, params};
 
-use super::super::batch::{Source, Sum};
+use super::super::batch::{Mark, Source, Sum};
 use super::super::days::{Day, columns, sum_in};
 use crate::model::energy::{Flow, Flows, SLOT};
 
@@ -75,11 +75,12 @@ pub struct Question {
 }
 
 impl Row {
-    /// Which part of it is covered by what is known of `flow`, 0 to 1. `None`: the server before, which does
-    /// not say, has measured a part of it.
+    /// Which part of it is covered by what is known of `flow`, 0 to 1. `None`: a part of it is from somebody
+    /// who does not say, such as the server before.
     pub fn coverage(&self, flow: Flow) -> Option<f64> {
-        let is_taken_over = self.sum.ways & Source::TakenOver.bit(flow) != 0;
-        (!is_taken_over).then(|| (self.sum.seconds[flow] / (self.end - self.start)).clamp(0.0, 1.0))
+        let unsaid = Source::TakenOver.bit(flow) | Mark::Vague.bit(flow);
+        (self.sum.ways & unsaid == 0)
+            .then(|| (self.sum.seconds[flow] / (self.end - self.start)).clamp(0.0, 1.0))
     }
 }
 
