@@ -4,6 +4,7 @@
 pub mod batch;
 mod days;
 mod keeping;
+mod months;
 pub mod queries;
 mod recall;
 mod retention;
