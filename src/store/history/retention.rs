@@ -9,6 +9,7 @@ use rusqlite::{Transaction, params};
 use super::keeping::{Keep, Keeping};
 use super::months;
 use crate::clock::unix_time;
+use crate::model::site::recorded::{CAPACITY, DISCHARGED};
 use crate::store::{Database, Durability, Part, StoreError};
 
 /// Every so many rounds of the store: once a minute.
@@ -98,10 +99,13 @@ fn remove_days(change: &Transaction<'_>, before: f64) -> rusqlite::Result<()> {
     let Ok(before) = jiff::Timestamp::from_second(before as i64) else { return Ok(()) };
     let day = before.strftime("%Y-%m-%d").to_string();
     months::keep_days_before(change, &day)?;
-    for table in ["daily_energy", "history_days", "device_daily"] {
+    for table in ["daily_energy", "history_days"] {
         change.execute(&format!("DELETE FROM {table} WHERE day < ?1"), [&day])?;
     }
-    Ok(())
+    // What batteries could hold is kept: it is little, and worth something after years only.
+    let query = "DELETE FROM device_daily WHERE day < ?1 AND series_id NOT IN
+         (SELECT series_id FROM device_series WHERE metric IN (?2, ?3))";
+    change.execute(query, params![day, CAPACITY, DISCHARGED]).map(|_| ())
 }
 
 /// A series without a value left goes with its last one: looked for where something was removed only.
