@@ -36,17 +36,20 @@ pub struct Signal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The difference of two counters, read one after the other.
-    Counted = 1,
+    Counted,
     /// Power over time.
-    Integrated = 2,
+    Integrated,
     /// The difference of two counters over an outage or a restart.
-    Recovered = 4,
+    Recovered,
     /// Taken over from the server before.
-    TakenOver = 8,
+    TakenOver,
+    /// Imported from elsewhere.
+    Imported,
 }
 
 impl Source {
-    pub const ALL: [Self; 4] = [Self::Counted, Self::Integrated, Self::Recovered, Self::TakenOver];
+    pub const ALL: [Self; 5] =
+        [Self::Counted, Self::Integrated, Self::Recovered, Self::TakenOver, Self::Imported];
 
     /// As it is written in documents.
     pub fn word(self) -> &'static str {
@@ -55,12 +58,17 @@ impl Source {
             Self::Integrated => "integrated",
             Self::Recovered => "recovered",
             Self::TakenOver => "taken_over",
+            Self::Imported => "imported",
         }
     }
 
-    /// Its bit for `flow`.
+    /// Its bit for `flow`: the first four sources have four bits of each flow, and those from 32 on belong
+    /// to what is imported.
     pub fn bit(self, flow: Flow) -> i64 {
-        (self as i64) << (4 * flow as u32)
+        match self {
+            Self::Imported => 1 << (32 + flow as u32),
+            other => 1 << (4 * flow as u32 + other as u32),
+        }
     }
 }
 
@@ -165,5 +173,15 @@ mod tests {
         assert_eq!((sum.energy[Flow::Solar], sum.seconds[Flow::Solar]), (Some(3.0), 10.0));
         assert_eq!(sum.ways, Source::Counted.bit(Flow::Solar) | Source::Integrated.bit(Flow::Solar));
         assert_eq!(sum.energy[Flow::Home], None);
+    }
+
+    #[test]
+    fn every_source_of_every_flow_has_a_bit_of_its_own() {
+        let bits = Source::ALL.into_iter().flat_map(|source| Flow::ALL.map(|flow| source.bit(flow)));
+        let bits: std::collections::BTreeSet<i64> = bits.collect();
+        assert_eq!(bits.len(), 30);
+        assert!(bits.iter().all(|bit| bit.count_ones() == 1));
+        // As files have them already.
+        assert_eq!((Source::Counted.bit(Flow::Solar), Source::TakenOver.bit(Flow::Home)), (1, 128));
     }
 }

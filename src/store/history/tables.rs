@@ -84,9 +84,8 @@ pub(in crate::store) const MONTHS: &str = "
 ";
 
 /// Ours. Energies are Wh, powers W, `…_s` the seconds of the slot or day in which the energy was measured or
-/// counted, times Unix seconds; unknown is `NULL`. `ways` holds four bits for each flow, the first flow
-/// lowest (see `batch::Sum::ways`). `mirrored` is the `updated_at` that was written into `daily_energy` with
-/// it.
+/// counted, times Unix seconds; unknown is `NULL`. `ways` says how energy was got (`batch::Source::bit`).
+/// `mirrored` is the `updated_at` that was written into `daily_energy` with it.
 pub(in crate::store) const OURS: &str = "
     CREATE TABLE history_runs (run INTEGER PRIMARY KEY, batch INTEGER NOT NULL, at REAL NOT NULL);
     CREATE TABLE history_gateways (
