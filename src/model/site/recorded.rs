@@ -1,5 +1,5 @@
-//! What is recorded of units and strings over time, beside temperatures and fans, under ids that stored series
-//! hang on.
+//! What is recorded of units and strings over time, beside temperatures and fans, under ids that stored
+//! series hang on.
 
 use super::{Site, SolarString, Unit};
 use crate::model::Number;
