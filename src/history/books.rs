@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
 use super::look::Look;
-use crate::model::energy::Flows;
 use crate::model::energy::ledger::{Ledger, Reading};
+use crate::model::energy::{Flows, slot_of};
 use crate::model::{RawPercent, Snapshot, Telemetry};
 use crate::store::history::Recalled;
 use crate::store::history::batch::{Added, Sample, Signal};
@@ -52,6 +52,8 @@ pub(super) struct Books {
     looked: Option<Instant>,
     /// What the last look brought; the same counters again until the next one.
     counters: Flows<Option<f64>>,
+    /// The quarter of an hour in which slow signals were recorded last.
+    slow_slot: Option<i64>,
     /// Readings that have not been booked, the oldest first.
     waiting: VecDeque<Reading>,
     /// What is to be written next.
@@ -71,6 +73,7 @@ impl Default for Books {
             unlooked: None,
             looked: None,
             counters: Flows::default(),
+            slow_slot: None,
             waiting: VecDeque::new(),
             collected: Added::default(),
         }
@@ -157,10 +160,17 @@ impl Books {
             newest.counters = self.counters;
         }
         self.settle();
+        if !is_kept {
+            return;
+        }
+        let mut signals_now = look.signals;
+        if self.slow_slot.replace(slot_of(at)) != Some(slot_of(at)) {
+            signals_now.extend(look.slow);
+        }
         let signals = &mut self.collected.signals;
-        if is_kept && signals.len() + look.signals.len() <= MOST_SIGNALS {
+        if signals.len() + signals_now.len() <= MOST_SIGNALS {
             let at = at.round() as i64;
-            let signals_now = look.signals.into_iter();
+            let signals_now = signals_now.into_iter();
             signals.extend(signals_now.map(|(device, metric, value)| Signal { device, metric, at, value }));
         }
     }
@@ -198,5 +208,5 @@ impl Books {
 /// The charge in the last sample, and its slot.
 fn end_of_slot(added: &Added) -> Option<(i64, f64)> {
     let last = added.samples.iter().rev().find(|sample| sample.soe.is_some())?;
-    Some((crate::model::energy::slot_of(last.at), last.soe?))
+    Some((slot_of(last.at), last.soe?))
 }

@@ -1,6 +1,7 @@
 //! What is taken from all that a gateway answered, now and then: its counters and signals.
 
 use crate::model::energy::{Flow, Flows};
+use crate::model::site::recorded::PartSignal;
 use crate::model::{BlockSignals, Counter, Meter, Meters, Site};
 
 /// What a look at a site brings.
@@ -10,6 +11,8 @@ pub(super) struct Look {
     pub counters: Flows<Option<f64>>,
     /// Key of the block, id of the signal, value.
     pub signals: Vec<(String, &'static str, f64)>,
+    /// The same of what changes slowly.
+    pub slow: Vec<(String, &'static str, f64)>,
 }
 
 impl Look {
@@ -18,8 +21,14 @@ impl Look {
             let known = block.known().map(|(signal, value)| (block.key.clone(), signal.id, value));
             known.collect::<Vec<_>>()
         };
-        let signals = site.blocks.iter().flat_map(of_block).collect();
-        Self { counters: site.meters.as_ref().map(counters).unwrap_or_default(), signals }
+        let mut signals: Vec<_> = site.blocks.iter().flat_map(of_block).collect();
+        let (slow, quick): (Vec<_>, Vec<_>) =
+            site.parts().into_iter().partition(|(_, signal, _)| signal.is_slow);
+        let plain = |parts: Vec<(String, &'static PartSignal, f64)>| {
+            parts.into_iter().map(|(key, signal, value)| (key, signal.id, value)).collect::<Vec<_>>()
+        };
+        signals.extend(plain(quick));
+        Self { counters: site.meters.as_ref().map(counters).unwrap_or_default(), signals, slow: plain(slow) }
     }
 }
 

@@ -116,7 +116,9 @@ impl House {
             let read = (self.elapsed() / self.step).floor() * self.step;
             let energy = 50_000.0 + COUNTED * read / 3600.0;
             let counters = Flows([None, Some(energy).filter(|_| self.has_counters), None, None, None, None]);
-            self.books.see_look(at, Look { counters, signals: vec![("TEPOD--1".into(), "a", 1.0)] }, true);
+            let signals = vec![("TEPOD--1".into(), "a", 1.0)];
+            let look = Look { counters, signals, slow: vec![("UNIT--1".into(), "s", 1.0)] };
+            self.books.see_look(at, look, true);
         }
     }
 
@@ -209,6 +211,9 @@ async fn without_counters_gaps_of_more_than_five_polls_stay_gaps() {
     assert_eq!(house.sum("device_daily.count"), house.sum("device_samples.value"));
     assert!(house.sum("device_daily.count") >= 30.0);
     let connection = Connection::open(house.history.path().unwrap()).unwrap();
+    let slow = "SELECT count(*) FROM device_samples JOIN device_series USING (series_id) WHERE metric = 's'";
+    let slow: i64 = connection.query_row(slow, [], |row| row.get(0)).unwrap();
+    assert_eq!(slow, 2, "what changes slowly, once in each of the quarters of an hour that were touched");
     let day: String =
         connection.query_row("SELECT max(day) FROM daily_energy", [], |row| row.get(0)).unwrap();
     assert_eq!(day, "2026-03-08");

@@ -8,7 +8,8 @@ use rusqlite::Connection;
 use super::history::{cursors, tables};
 
 /// The n-th step leads from version n to version n + 1. Steps are added, never changed.
-const STEPS: &[&str] = &[JOURNAL, tables::OF_BEFORE, tables::OURS, tables::BY_TIME, cursors::TABLE];
+const STEPS: &[&str] =
+    &[JOURNAL, tables::OF_BEFORE, tables::OURS, tables::BY_TIME, cursors::TABLE, tables::MONTHS];
 
 const JOURNAL: &str = "
     CREATE TABLE journal (
@@ -43,8 +44,8 @@ pub(super) fn migrate(connection: &mut Connection, version: i64) -> rusqlite::Re
 
 /// Empty tables, for this connection alone, in the place of those that the file does not have yet.
 pub(super) fn stand_in(connection: &Connection) -> rusqlite::Result<()> {
-    let statements =
-        [tables::OF_BEFORE, tables::OURS, cursors::TABLE].into_iter().flat_map(|step| step.split(';'));
+    let steps = [tables::OF_BEFORE, tables::OURS, cursors::TABLE, tables::MONTHS];
+    let statements = steps.into_iter().flat_map(|step| step.split(';'));
     for statement in statements.map(str::trim).filter(|statement| statement.starts_with("CREATE TABLE")) {
         let rest = statement.trim_start_matches("CREATE TABLE").trim_start();
         let rest = rest.trim_start_matches("IF NOT EXISTS").trim_start();

@@ -133,6 +133,10 @@ pub(super) fn console(state: &State, request: &HttpRequest) -> HttpResponse {
     below_the_root(state, request, "console", "console.html")
 }
 
+pub(super) fn history(state: &State, request: &HttpRequest) -> HttpResponse {
+    below_the_root(state, request, "history", "history.html")
+}
+
 pub(super) fn example(state: &State, request: &HttpRequest) -> HttpResponse {
     below_the_root(state, request, "example", "example.html")
 }

@@ -266,6 +266,9 @@ fn row(row: &Row) -> Value {
     document.insert("end".into(), json!(row.end));
     document.insert("name".into(), json!(row.name));
     document.extend(kilowatt_hours(&row.sum.energy));
+    if row.name.is_none() {
+        document.insert("soe".into(), json!(row.soe));
+    }
     document.insert("coverage".into(), json!(coverage(row)));
     let known = Flow::ALL.into_iter().filter(|flow| row.sum.energy[*flow].is_some());
     let sources: Map<String, Value> = known
@@ -346,7 +349,7 @@ fn table(found: &[(Question, Energy)]) -> String {
     for flow in FLOWS {
         let _ = write!(table, ",{flow}_kwh");
     }
-    table.push_str(",coverage,sources\r\n");
+    table.push_str(",soe,coverage,sources\r\n");
     for (question, energy) in found {
         for row in &energy.rows {
             let name = row.name.as_deref().unwrap_or_default();
@@ -357,12 +360,13 @@ fn table(found: &[(Question, Energy)]) -> String {
                     None => write!(table, ","),
                 };
             }
+            let soe = row.soe.map(|soe| format!("{soe:.2}")).unwrap_or_default();
             let covered = coverage(row).map(|part| format!("{part:.4}")).unwrap_or_default();
             let mut words: Vec<&str> =
                 Flow::ALL.iter().flat_map(|flow| row.sum.sources(*flow)).map(|way| way.word()).collect();
             words.sort_unstable();
             words.dedup();
-            let _ = write!(table, ",{covered},{}\r\n", words.join("+"));
+            let _ = write!(table, ",{soe},{covered},{}\r\n", words.join("+"));
         }
     }
     table

@@ -5,6 +5,7 @@ mod access;
 mod api;
 mod assets;
 mod backups;
+mod battery_health;
 mod bodies;
 mod compatibility;
 mod compression;

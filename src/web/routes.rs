@@ -17,8 +17,8 @@ use super::without_data::{
     TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
 };
 use super::{
-    State, about_gateway, api, assets, docs, health, history, journal, legacy_control, openapi, scrape,
-    stats, tesla, timeseries,
+    State, about_gateway, api, assets, battery_health, docs, health, history, journal, legacy_control,
+    openapi, scrape, stats, tesla, timeseries,
 };
 use crate::views::View;
 
@@ -294,6 +294,14 @@ pub(super) const ROUTES: &[Route] = &[
     .also(history::ERRORS)
     .ours()
     .shows("History"),
+    Route::new(
+        "/api/history/health",
+        Answer::Fleet(battery_health::health),
+        "What each battery could hold, month by month, beside a new one",
+    )
+    .also(&[(503, "The file cannot be read, or takes too long")])
+    .ours()
+    .shows("BatteryHealth"),
     recorded("/api/timeseries/daily", timeseries::daily, "Energy by day and gateway, kWh, the newest first")
         .asked_with(timeseries::OF_DAILY)
         .better(DAYS)
@@ -436,6 +444,9 @@ pub(super) const ROUTES: &[Route] = &[
     service("/console", assets::console, "Everything there is to know, per gateway")
         .better(OWN_PAGE)
         .serves(Content::File("text/html; charset=utf-8")),
+    service("/history", assets::history, "Energy by day, week, month and year")
+        .better(OWN_PAGE)
+        .serves(Content::File("text/html; charset=utf-8")),
     service("/example", assets::example, "How to embed the page")
         .better(OWN_PAGE)
         .serves(Content::File("text/html; charset=utf-8")),
@@ -474,10 +485,8 @@ pub(super) const ROUTES: &[Route] = &[
 ];
 
 /// What the servers before ours have and this one does not have yet.
-pub(super) const NOT_YET: &[(&str, &str)] =
-    &[("/history", HISTORY), ("/api/tesla/time_of_use_settings", TARIFF)];
+pub(super) const NOT_YET: &[(&str, &str)] = &[("/api/tesla/time_of_use_settings", TARIFF)];
 
-const HISTORY: &str = "the history has no page yet";
 const TARIFF: &str = "tariffs are not written yet";
 
 /// What the servers before ours have and this one will not have.

@@ -6,6 +6,7 @@ mod common;
 
 mod chromium;
 mod docs;
+mod history;
 mod hours;
 mod ordering;
 mod palette;

@@ -182,8 +182,8 @@ async fn what_history_writes_as_csv_comes_in_as_it_was() {
     let house = House::new(&["home"], Some("Europe/Berlin"));
     let simple = house.text(
         "simple.csv",
-        "start,end,solar_kwh,home_kwh,import_kwh\n\
-         2024-03-31T00:45:00+01:00,2024-03-31T01:00:00+01:00,0.0,0.25,0.25\n\
+        "start,end,solar_kwh,home_kwh,import_kwh,soe\n\
+         2024-03-31T00:45:00+01:00,2024-03-31T01:00:00+01:00,0.0,0.25,0.25,47.5\n\
          2024-03-31T01:45:00+01:00,,0.125,0.5,\n\
          1711854000,1711854225,0.1,0.1,0.1\n1711854225,1711854450,0.1,0.1,0.1\n\
          1711854225,1711854450,0.1,0.1,0.1\n\

@@ -150,6 +150,8 @@ pub struct Span {
     pub energy: Flows<Option<f64>>,
     /// Which part of it was measured, 0 to 1; `None`: nobody knows.
     pub coverage: Option<f64>,
+    /// At its end, app percent.
+    pub charge: Option<f64>,
 }
 
 /// Energy in rows of whatever length: what lies in one slot adds to it, and what lies in one day adds to that.
@@ -163,6 +165,8 @@ pub struct Rows {
 #[derive(Debug, Default)]
 struct Gathered {
     cells: Flows<Option<Cell>>,
+    /// At the end of the last row, app percent.
+    charge: Option<f64>,
     /// Beginning and end of every row in it, so that one that comes twice counts once.
     rows: Vec<(f64, f64)>,
 }
@@ -226,9 +230,12 @@ impl Rows {
         while self.slots.len() > if is_all { 0 } else { MOST_SLOTS } {
             let rest = self.slots.keys().nth(PORTION).copied();
             let later = rest.map(|rest| self.slots.split_off(&rest)).unwrap_or_default();
-            let slots = std::mem::replace(&mut self.slots, later).into_iter();
-            let slots = slots.map(|(slot, gathered)| (slot, gathered.cells)).collect();
-            parcels.push(Parcel { slots, ..Parcel::default() });
+            let mut parcel = Parcel::default();
+            for (slot, gathered) in std::mem::replace(&mut self.slots, later) {
+                parcel.slots.insert(slot, gathered.cells);
+                parcel.charge.extend(gathered.charge.map(|charge| (slot, charge)));
+            }
+            parcels.push(parcel);
         }
         while is_all && !self.days.is_empty() {
             let rest = self.days.keys().nth(PORTION).cloned();
@@ -248,6 +255,7 @@ impl Gathered {
             return Placed::Twice;
         }
         self.rows.push((span.start, span.end));
+        self.charge = span.charge.or(self.charge);
         let seconds = span.coverage.map(|part| part * (span.end - span.start));
         for flow in Flow::ALL {
             let Some(energy) = span.energy[flow].map(|energy| energy.max(0.0)) else { continue };

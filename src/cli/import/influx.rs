@@ -157,7 +157,7 @@ fn energies(points: &[Point], are_days: bool, rows: &mut Rows, intake: &mut Inta
             false => Some((start, start + HOUR)),
         };
         let Some((start, end)) = span else { continue };
-        place(rows.take(&Span { start, end, energy, coverage: None }), intake);
+        place(rows.take(&Span { start, end, energy, coverage: None, charge: None }), intake);
     }
 }
 

@@ -14,9 +14,10 @@ use crate::settings::Settings;
 use crate::store::Beside;
 use crate::store::history::Keep;
 use crate::store::history::cursors::{self, Usage};
-use crate::store::history::filling::{Filled, Parcel, Tally, fill};
+use crate::store::history::filling::{Filled, Parcel, Tally, Terms, fill};
 use crate::store::history::queries::zone;
 
+const DAY: f64 = 86_400.0;
 /// How often progress is said.
 const PROGRESS: Duration = Duration::from_secs(5);
 
@@ -31,7 +32,9 @@ pub struct Intake {
     renamed: Vec<(String, String)>,
     /// `--timezone`
     timezone: Option<TimeZone>,
-    /// Samples of power before this time would be removed at once. Unix seconds.
+    /// Days before this time would be removed at once. Unix seconds.
+    days_from: f64,
+    /// The same of samples of power.
     pub samples_from: f64,
     /// The same of signals.
     pub signals_from: f64,
@@ -54,6 +57,8 @@ impl Intake {
             gateway: import.gateway.clone(),
             renamed: import.rename.clone(),
             timezone: import.timezone.clone(),
+            // A day is removed by its name in UTC.
+            days_from: settings.history.days.limit().map_or(0.0, |_| from(settings.history.days) + DAY),
             samples_from: from(settings.history.samples),
             signals_from: from(settings.history.signals),
             filled: BTreeMap::new(),
@@ -108,8 +113,8 @@ impl Intake {
         if parcel.is_empty() && came.is_none() {
             return Ok(());
         }
-        let filling =
-            |change: &rusqlite::Transaction<'_>| fill(change, (id, zone), parcel, came, unix_time());
+        let terms = Terms { zone: zone.clone(), kept_from: self.days_from, now: unix_time() };
+        let filling = |change: &rusqlite::Transaction<'_>| fill(change, (id, &terms), parcel, came);
         let filled = self.file.write(filling).await?;
         self.filled.entry(id.to_owned()).or_default().add(filled);
         if self.said.elapsed() >= PROGRESS {
@@ -147,8 +152,8 @@ impl Intake {
                 if *held > 0 {
                     let _ = writeln!(
                         report,
-                        "{id}: {held} {what} left out: counters count over them, or they are not over; they \
-                         can be imported later",
+                        "{id}: {held} {what} left out: counters count over them, they are not over (both can \
+                         be imported later), or days so old are not kept",
                     );
                 }
             }

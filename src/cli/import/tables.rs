@@ -34,6 +34,7 @@ struct Columns {
     end: Option<usize>,
     day: Option<usize>,
     coverage: Option<usize>,
+    soe: Option<usize>,
     /// With Wh in one of its unit.
     flows: Flows<Option<(usize, f64)>>,
 }
@@ -49,6 +50,7 @@ impl Columns {
             end: find(&["end"]),
             day: find(&["day", "date", "name"]),
             coverage: find(&["coverage"]),
+            soe: find(&["soe"]),
             flows: Flows::default(),
         };
         for flow in Flow::ALL {
@@ -167,7 +169,11 @@ fn span(record: &StringRecord, columns: &Columns, rows: &Rows) -> Option<Span> {
             None => None,
         };
     }
-    Some(Span { start, end, energy, coverage })
+    let charge = match text(columns.soe) {
+        Some(percent) => Some(percent.parse().ok().filter(|percent| (0.0..=100.0).contains(percent))?),
+        None => None,
+    };
+    Some(Span { start, end, energy, coverage, charge })
 }
 
 /// Unix seconds, also in thousandths and smaller parts, or a time with its offset.

@@ -6,6 +6,7 @@
 
 mod counter;
 mod parts;
+pub mod recorded;
 pub mod signals;
 mod unit;
 

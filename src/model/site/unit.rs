@@ -16,6 +16,16 @@ pub enum UnitKind {
     Unknown,
 }
 
+impl UnitKind {
+    /// Wh that one holds when it is new, as its data sheet states.
+    pub fn new_capacity(self) -> Option<f64> {
+        match self {
+            Self::Powerwall2 | Self::Powerwall3 | Self::Follower | Self::Expansion => Some(13_500.0),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// One battery (Powerwall, follower, expansion).
 #[derive(Clone, Debug, Default)]
 pub struct Unit {

@@ -24,7 +24,8 @@ pub struct Sample {
 pub struct Signal {
     /// The key of its block in the vitals.
     pub device: String,
-    /// One of the ids in [`SIGNALS`](crate::model::site::signals::SIGNALS).
+    /// One of the ids in [`SIGNALS`](crate::model::site::signals::SIGNALS) or
+    /// [`PARTS`](crate::model::site::recorded::PARTS).
     pub metric: &'static str,
     /// Unix seconds, as the table of the server before has them.
     pub at: i64,

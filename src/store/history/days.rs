@@ -6,7 +6,7 @@
 
 use jiff::tz::TimeZone;
 use rusqlite::types::Value as Sql;
-use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
 
 use super::batch::{Source, Sum};
 use crate::model::energy::{Flow, Flows};
@@ -53,6 +53,35 @@ pub(super) fn sum_in(row: &Row<'_>) -> rusqlite::Result<Sum> {
         sum.seconds[flow] = row.get(place + 6)?;
     }
     Ok(sum)
+}
+
+/// The days of a gateway from the first to the last of these names. Of a day that the server before has
+/// written last, its row counts.
+pub(super) fn between(
+    connection: &Connection,
+    gateway: &str,
+    (first, last): (&str, &str),
+) -> rusqlite::Result<Vec<(String, Sum)>> {
+    let query = format!(
+        "SELECT {}, ways, day FROM history_days AS days JOIN history_gateways ON number = gateway
+         WHERE id = ?1 AND day >= ?2 AND day <= ?3 AND NOT EXISTS (
+             SELECT 1 FROM daily_energy AS theirs
+             WHERE gateway_id = ?1 AND theirs.day = days.day AND updated_at IS NOT mirrored)
+         UNION ALL
+         SELECT solar_kwh * 1000, home_kwh * 1000, battery_charge_kwh * 1000,
+             battery_discharge_kwh * 1000, grid_import_kwh * 1000, grid_export_kwh * 1000,
+             0, 0, 0, 0, 0, 0, ?4, day
+         FROM daily_energy AS theirs
+         WHERE gateway_id = ?1 AND day >= ?2 AND day <= ?3 AND NOT EXISTS (
+             SELECT 1 FROM history_days AS days JOIN history_gateways ON number = gateway
+             WHERE id = ?1 AND days.day = theirs.day AND mirrored IS updated_at)
+         ORDER BY day",
+        columns(),
+    );
+    let taken_over = Flow::ALL.iter().fold(0, |ways, flow| ways | Source::TakenOver.bit(*flow));
+    let read = |row: &Row<'_>| Ok((row.get(13)?, sum_in(row)?));
+    let mut statement = connection.prepare_cached(&query)?;
+    statement.query_map(params![gateway, first, last, taken_over], read)?.collect()
 }
 
 /// A day of the server before.

@@ -41,6 +41,17 @@ pub struct WholeDay {
     pub until: Option<f64>,
 }
 
+/// What holds for everything that comes of one gateway.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The zone of its site, unless the file knows one.
+    pub zone: TimeZone,
+    /// Days before this time are not kept, Unix seconds.
+    pub kept_from: f64,
+    /// Unix seconds.
+    pub now: f64,
+}
+
 /// What comes at once, of one gateway: what one change of the file takes.
 #[derive(Clone, Debug, Default)]
 pub struct Parcel {
@@ -68,7 +79,7 @@ pub struct Tally {
     pub filled: u64,
     /// Everything that came is known already.
     pub known: u64,
-    /// Counters count over them, or what was recorded is not written yet: left to a later import.
+    /// Counters count over them, what was recorded is not written yet, or days so old are not kept.
     pub held: u64,
 }
 
@@ -126,24 +137,25 @@ struct Filling<'a> {
     id: &'a str,
     number: i64,
     zone: TimeZone,
+    /// From where on anything may be filled, Unix seconds.
+    from: f64,
     /// Up to where each flow may be filled, Unix seconds.
     limits: Flows<f64>,
     now: f64,
 }
 
-/// Fills what is absent of the gateway `id` with `parcel`. `zone` is that of its site, unless the file knows
-/// one. `came`: where it comes from, and up to where it is done with that.
+/// Fills what is absent of the gateway `id` with `parcel`. `came`: where it comes from, and up to where it is
+/// done with that.
 ///
 /// # Errors
 /// If the file cannot be read or written.
 pub fn fill(
     change: &Transaction<'_>,
-    (id, zone): (&str, &TimeZone),
+    (id, terms): (&str, &Terms),
     parcel: &Parcel,
     came: Option<(&str, Option<f64>)>,
-    now: f64,
 ) -> rusqlite::Result<Filled> {
-    let filling = Filling::of(change, (id, zone), now)?;
+    let filling = Filling::of(change, (id, terms))?;
     let mut filled = Filled::default();
     for (day, whole) in &parcel.days {
         filled.days.count(&filling.day(day, whole)?);
@@ -160,21 +172,23 @@ pub fn fill(
 }
 
 impl<'a> Filling<'a> {
-    fn of(change: &'a Transaction<'a>, (id, zone): (&'a str, &TimeZone), now: f64) -> rusqlite::Result<Self> {
+    fn of(change: &'a Transaction<'a>, (id, terms): (&'a str, &Terms)) -> rusqlite::Result<Self> {
+        let Terms { zone, kept_from, now } = terms;
         let state = Recalled::read(change, id)?.state;
         let query = "INSERT INTO history_gateways (id, zone) VALUES (?1, ?2)
              ON CONFLICT (id) DO UPDATE SET zone = coalesce(zone, ?2) RETURNING number, zone";
         let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?));
         let (number, known) = change.query_row(query, params![id, zone.iana_name()], columns)?;
         let known = known.and_then(|name| TimeZone::get(&name).ok());
-        let mut limits = Flows([now; 6]);
+        let mut limits = Flows([*now; 6]);
         for flow in Flow::ALL {
             if let Some(state) = &state {
                 let counted = state.counters[flow].map(|(at, _)| at);
                 limits[flow] = counted.unwrap_or_else(|| state.at.max(now - UNWRITTEN));
             }
         }
-        Ok(Self { change, id, number, zone: known.unwrap_or_else(|| zone.clone()), limits, now })
+        let zone = known.unwrap_or_else(|| zone.clone());
+        Ok(Self { change, id, number, zone, from: *kept_from, limits, now: *now })
     }
 
     /// Fills slots, and adds to the days what they gain.
@@ -212,6 +226,7 @@ impl<'a> Filling<'a> {
         for flow in Flow::ALL {
             let Some(cell) = cells[flow] else { continue };
             let outcome = match () {
+                () if (slot as f64) < self.from => Outcome::Held,
                 () if (slot + SLOT) as f64 > self.limits[flow] => Outcome::Held,
                 () if recovered[flow] || !gives_way(&sum, flow, &cell) => Outcome::Known,
                 () => Outcome::Filled,
@@ -227,10 +242,15 @@ impl<'a> Filling<'a> {
             }
         }
         if !gained.is_empty() {
+            let columns = columns();
+            let set: Vec<String> =
+                columns.split(", ").map(|name| format!("{name} = excluded.{name}")).collect();
             let query = format!(
-                "INSERT OR REPLACE INTO history_slots (gateway, slot, {}, ways, soe) VALUES ({})",
-                columns(),
-                ["?"; 16].join(", ")
+                "INSERT INTO history_slots (gateway, slot, {}, ways, soe) VALUES ({})
+                 ON CONFLICT (gateway, slot) DO UPDATE SET {}, ways = excluded.ways, soe = excluded.soe",
+                columns,
+                ["?"; 16].join(", "),
+                set.join(", "),
             );
             let values = [self.number.into(), slot.into()].into_iter().chain(days::values(&sum));
             let values = values.chain([Sql::from(sum.ways), soe.or(charge).into()]);
@@ -287,6 +307,7 @@ impl<'a> Filling<'a> {
             };
             let is_added = is_before_ours()?;
             let outcome = match () {
+                () if start < self.from => Outcome::Held,
                 () if until > self.limits[flow] && !is_added => Outcome::Held,
                 () if is_added || gives_way(&known.sum, flow, &cell) => Outcome::Filled,
                 () => Outcome::Known,

@@ -6,6 +6,7 @@ pub mod cursors;
 mod days;
 pub mod filling;
 mod keeping;
+mod months;
 pub mod queries;
 mod recall;
 mod retention;

@@ -7,7 +7,9 @@ use arc_swap::ArcSwap;
 use rusqlite::{Transaction, params};
 
 use super::keeping::{Keep, Keeping};
+use super::months;
 use crate::clock::unix_time;
+use crate::model::site::recorded::{CAPACITY, DISCHARGED};
 use crate::store::{Database, Durability, Part, StoreError};
 
 /// Every so many rounds of the store: once a minute.
@@ -92,14 +94,18 @@ fn remove_samples(change: &Transaction<'_>, before: f64) -> rusqlite::Result<()>
     change.execute(ours, params![before, AT_ONCE]).map(|_| ())
 }
 
-/// Days go by their names in UTC, as with the server before.
+/// Days go by their names in UTC, as with the server before. Their energy stays in their months.
 fn remove_days(change: &Transaction<'_>, before: f64) -> rusqlite::Result<()> {
     let Ok(before) = jiff::Timestamp::from_second(before as i64) else { return Ok(()) };
     let day = before.strftime("%Y-%m-%d").to_string();
-    for table in ["daily_energy", "history_days", "device_daily"] {
+    months::keep_days_before(change, &day)?;
+    for table in ["daily_energy", "history_days"] {
         change.execute(&format!("DELETE FROM {table} WHERE day < ?1"), [&day])?;
     }
-    Ok(())
+    // What batteries could hold is kept: it is little, and worth something after years only.
+    let query = "DELETE FROM device_daily WHERE day < ?1 AND series_id NOT IN
+         (SELECT series_id FROM device_series WHERE metric IN (?2, ?3))";
+    change.execute(query, params![day, CAPACITY, DISCHARGED]).map(|_| ())
 }
 
 /// A series without a value left goes with its last one: looked for where something was removed only.
@@ -134,6 +140,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::store::history::queries::energy::{Bucket, Question};
 
     /// The last sample of the file.
     const LAST: f64 = 1_795_653_813.0;
@@ -178,6 +185,39 @@ mod tests {
         let short = Keeping { days: Keep::For(Duration::from_secs(86_400)), ..keeping };
         aged.prune(&short, LAST + 31.0 * 86_400.0);
         assert_eq!((aged.count("daily_energy"), aged.count("device_daily")), (0, 0));
+    }
+
+    #[test]
+    fn a_month_is_the_same_before_and_after_its_days_are_removed() {
+        let mut aged = Aged::new();
+        let months = |aged: &mut Aged, gateway: &str| {
+            let question = Question {
+                gateway: gateway.to_owned(),
+                zone: jiff::tz::TimeZone::UTC,
+                start: LAST - 86_400.0,
+                end: LAST,
+                bucket: Bucket::Month,
+                now: LAST,
+            };
+            aged.database.read(|connection| question.answer(connection)).unwrap().rows
+        };
+        let gateways = "SELECT DISTINCT gateway_id FROM daily_energy ORDER BY 1";
+        let gateways: Vec<String> = aged
+            .database
+            .read(|connection| connection.prepare(gateways)?.query_map([], |row| row.get(0))?.collect())
+            .unwrap();
+        let before: Vec<_> = gateways.iter().map(|id| months(&mut aged, id)).collect();
+        assert!(
+            before.iter().all(|rows| rows.len() == 1 && rows[0].sum.energy.0[1] > Some(0.0)),
+            "{before:?}"
+        );
+        let short = Keeping { days: Keep::For(Duration::from_secs(86_400)), ..Keeping::default() };
+        for _ in 0..2 {
+            aged.prune(&short, LAST + 31.0 * 86_400.0);
+            assert_eq!(aged.count("daily_energy"), 0);
+            let after: Vec<_> = gateways.iter().map(|id| months(&mut aged, id)).collect();
+            assert_eq!(before, after);
+        }
     }
 
     #[test]

@@ -71,6 +71,18 @@ pub(in crate::store) const OF_BEFORE: &str = "
 /// What finds samples with something unknown by their time.
 pub(in crate::store) const BY_TIME: &str = "CREATE INDEX history_samples_by_time ON history_samples (at)";
 
+/// What was in days that are no longer kept, so that months are kept for ever.
+pub(in crate::store) const MONTHS: &str = "
+    CREATE TABLE history_months (
+        gateway INTEGER NOT NULL, month TEXT NOT NULL,
+        solar REAL, home REAL, charge REAL, discharge REAL, import REAL, export REAL,
+        solar_s REAL NOT NULL, home_s REAL NOT NULL, charge_s REAL NOT NULL,
+        discharge_s REAL NOT NULL, import_s REAL NOT NULL, export_s REAL NOT NULL,
+        ways INTEGER NOT NULL,
+        PRIMARY KEY (gateway, month)
+    ) WITHOUT ROWID;
+";
+
 /// Ours. Energies are Wh, powers W, `…_s` the seconds of the slot or day in which the energy was measured or
 /// counted, times Unix seconds; unknown is `NULL`. `ways` says how energy was got (`batch::Source::bit`).
 /// `mirrored` is the `updated_at` that was written into `daily_energy` with it.

@@ -21,7 +21,7 @@ pub(super) use asked::Asked;
 use asked::Wrong;
 
 pub(super) use daily::{daily, today};
-pub(super) use signals::{signal_trend, signals};
+pub(super) use signals::{of_units, serial_in, signal_trend, signals};
 pub(super) use status::{Counted, status};
 pub(super) use trend::{samples, trend};
 

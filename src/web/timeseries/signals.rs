@@ -12,6 +12,7 @@ use super::super::route::Later;
 use super::asked::{Asked, Wrong};
 use super::{Unanswered, answered, zone_of};
 use crate::clock::unix_time;
+use crate::model::site::recorded::{PARTS, PartGroup, PartSignal, STRING_KEY};
 use crate::model::site::signals::{SIGNALS, Signal, SignalGroup};
 use crate::model::{Telemetry, Unit};
 use crate::pieces;
@@ -24,7 +25,7 @@ const AHEAD: f64 = 300.0;
 const HOUR: f64 = 3600.0;
 
 /// What a unit is called, and where it stands in a list.
-type Label = (String, i64);
+pub(in crate::web) type Label = (String, i64);
 /// The labels of units, by gateway and serial.
 type Labels = HashMap<String, HashMap<String, Label>>;
 
@@ -75,7 +76,15 @@ fn metrics() -> Map<String, Value> {
             "group": signal.group.id(), "order": order(signal),
         })
     };
-    SIGNALS.iter().map(|signal| (signal.id.to_owned(), document(signal))).collect()
+    let ours = |(place, signal): (usize, &PartSignal)| {
+        let document = json!({
+            "signals": [], "label": signal.label, "unit": signal.group.unit(),
+            "group": signal.group.id(), "order": 10 * (1 + place),
+        });
+        (signal.id.to_owned(), document)
+    };
+    let theirs = SIGNALS.iter().map(|signal| (signal.id.to_owned(), document(signal)));
+    theirs.chain(PARTS.iter().enumerate().map(ours)).collect()
 }
 
 fn groups() -> Map<String, Value> {
@@ -86,7 +95,15 @@ fn groups() -> Map<String, Value> {
         });
         (group.id().to_owned(), shown)
     };
-    SignalGroup::ALL.into_iter().enumerate().map(document).collect()
+    let ours = |(place, group): (usize, PartGroup)| {
+        let order = 10 * (1 + SignalGroup::ALL.len() + place);
+        let shown = json!({
+            "label": group.label(), "order": order, "zero_based": group.is_zero_based(), "decimals": 0,
+        });
+        (group.id().to_owned(), shown)
+    };
+    let theirs = SignalGroup::ALL.into_iter().enumerate().map(document);
+    theirs.chain(PartGroup::ALL.into_iter().enumerate().map(ours)).collect()
 }
 
 pub(in crate::web) fn signal_trend(state: Data<State>, request: HttpRequest) -> Later {
@@ -171,28 +188,32 @@ fn members(document: Value) -> Map<String, Value> {
 
 /// A series as every list begins with it.
 fn named(series: &Series) -> Map<String, Value> {
-    let signal = SIGNALS.iter().find(|signal| signal.id == series.metric);
+    let theirs = SIGNALS.iter().map(|signal| (signal.id, signal.group.unit(), signal.label));
+    let ours = PARTS.iter().map(|signal| (signal.id, signal.group.unit(), signal.label));
+    let signal = theirs.chain(ours).find(|(id, ..)| *id == series.metric);
     members(json!({
         "gateway": series.gateway, "device": series.device, "metric": series.metric,
-        "unit": signal.map(|signal| signal.group.unit()), "label": signal.map(|signal| signal.label),
+        "unit": signal.map(|(_, unit, _)| unit), "label": signal.map(|(.., label)| label),
     }))
 }
 
 fn labelled(mut document: Map<String, Value>, series: &Series, labels: &Labels) -> Value {
-    let label = labels.get(&series.gateway).and_then(|labels| labels.get(serial_in(&series.device)));
+    let is_of_unit = !series.device.starts_with(STRING_KEY);
+    let labels = labels.get(&series.gateway).filter(|_| is_of_unit);
+    let label = labels.and_then(|labels| labels.get(serial_in(&series.device)));
     document.insert("powerwall".into(), json!(label.map(|(name, _)| name)));
     document.insert("powerwall_order".into(), json!(label.map(|(_, order)| order)));
     document.into()
 }
 
-fn serial_in(key: &str) -> &str {
+pub(in crate::web) fn serial_in(key: &str) -> &str {
     key.rsplit("--").next().unwrap_or(key)
 }
 
 /// What the devices of `series` are called, as far as their gateways have been heard of.
 async fn labels(state: &State, series: impl Iterator<Item = &Series>) -> Labels {
     let mut serials: HashMap<String, Vec<String>> = HashMap::new();
-    for series in series {
+    for series in series.filter(|series| !series.device.starts_with(STRING_KEY)) {
         let of_gateway = serials.entry(series.gateway.clone()).or_default();
         of_gateway.push(serial_in(&series.device).to_owned());
     }
@@ -208,7 +229,10 @@ async fn labels(state: &State, series: impl Iterator<Item = &Series>) -> Labels 
 }
 
 /// Units by their numbers, expansions behind the unit they are attached to, and then what is none of these.
-fn of_units(telemetry: &Arc<Telemetry>, mut serials: Vec<String>) -> HashMap<String, Label> {
+pub(in crate::web) fn of_units(
+    telemetry: &Arc<Telemetry>,
+    mut serials: Vec<String>,
+) -> HashMap<String, Label> {
     let units: Vec<(String, Option<usize>, usize)> = telemetry.look(|site| {
         let units = site.units.iter().flatten();
         units.map(|unit: &Unit| (unit.serial.clone(), unit.attached_to, unit.number)).collect()

@@ -31,7 +31,8 @@ impl House {
     fn fill_at(&mut self, parcel: &Parcel, now: f64) -> Filled {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         let change = self.connection.transaction().unwrap();
-        let filled = fill(&change, ("home", &zone), parcel, None, now).unwrap();
+        let terms = Terms { zone, kept_from: (MIDNIGHT - 30 * DAY) as f64, now };
+        let filled = fill(&change, ("home", &terms), parcel, None).unwrap();
         change.commit().unwrap();
         filled
     }
@@ -192,6 +193,20 @@ fn a_day_of_the_server_before_and_one_that_began_after_it_are_one_day() {
     other.record(counted(TEN + SLOT, 30.0, 900.0));
     assert_eq!(other.fill(&whole(1000.0, Some((TEN + 400) as f64))).days, tally(0, 1, 0), "both ran");
     assert_eq!(other.day(), Some(50.0));
+}
+
+/// They would be removed, and be in their month once more with each import.
+#[test]
+fn what_is_older_than_what_is_kept_stays_out() {
+    let mut house = House::new();
+    let cells = home(5.0, Some(900.0));
+    let mut parcel = whole(7.0, None);
+    let day = parcel.days.pop_first().unwrap().1;
+    parcel.days = [("2026-10-20".to_owned(), day)].into();
+    parcel.slots = [(MIDNIGHT - 31 * DAY, cells)].into();
+    let filled = house.fill(&parcel);
+    assert_eq!((filled.days, filled.slots), (tally(0, 0, 1), tally(0, 0, 1)));
+    assert_eq!(house.one("count(*) FROM history_days"), Some(0.0));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, Row as SqlRow, params};
 
 use super::super::batch::{Mark, Source, Sum};
-use super::super::days::{Day, columns, sum_in};
+use super::super::days::{self, Day, columns, sum_in};
+use super::super::months::{self, month_of};
 use crate::model::energy::{Flow, Flows, SLOT};
 
 const HOUR: i64 = 3600;
@@ -34,6 +35,8 @@ pub struct Row {
     /// `2026-11-25` or `2026-11`; of quarters of an hour and hours `None`.
     pub name: Option<String>,
     pub sum: Sum,
+    /// State of energy, app percent, where it was known last in a quarter of an hour or an hour.
+    pub soe: Option<f64>,
 }
 
 /// Energy that was counted over an outage or a restart.
@@ -101,7 +104,7 @@ impl Question {
             Bucket::Slot => self.slots(connection, SLOT)?,
             Bucket::Hour => self.slots(connection, HOUR)?,
             Bucket::Day => self.days(connection)?,
-            Bucket::Month => self.months(self.days(connection)?),
+            Bucket::Month => self.months(connection)?,
         };
         let mut total = Sum::default();
         for interval in &recovered {
@@ -144,81 +147,68 @@ impl Question {
     /// Slots, or several of them together.
     fn slots(&self, connection: &Connection, seconds: i64) -> rusqlite::Result<Vec<Row>> {
         let query = format!(
-            "SELECT {}, ways, slot FROM history_slots JOIN history_gateways ON number = gateway
+            "SELECT {}, ways, slot, soe FROM history_slots JOIN history_gateways ON number = gateway
              WHERE id = ?1 AND slot >= ?2 AND slot < ?3 ORDER BY slot",
             columns(),
         );
         let first = (self.start / seconds as f64).floor() * seconds as f64;
-        let read = |row: &SqlRow<'_>| Ok((row.get::<_, i64>(13)?, sum_in(row)?));
+        let read =
+            |row: &SqlRow<'_>| Ok((row.get::<_, i64>(13)?, sum_in(row)?, row.get::<_, Option<f64>>(14)?));
         let mut rows: Vec<Row> = Vec::new();
         let mut statement = connection.prepare_cached(&query)?;
         for slot in statement.query_map(params![self.gateway, first, self.end], read)? {
-            let (slot, sum) = slot?;
+            let (slot, sum, soe) = slot?;
             let start = (slot.div_euclid(seconds) * seconds) as f64;
             match rows.last_mut().filter(|last| last.start == start) {
-                Some(last) => last.sum.add_all(&sum),
-                None => rows.push(Row { start, end: start + seconds as f64, name: None, sum }),
+                Some(last) => {
+                    last.sum.add_all(&sum);
+                    last.soe = soe.or(last.soe);
+                }
+                None => rows.push(Row { start, end: start + seconds as f64, name: None, sum, soe }),
             }
         }
         Ok(rows)
     }
 
-    /// The days that the range touches. Of a day that the server before has written last, its row counts.
-    fn days(&self, connection: &Connection) -> rusqlite::Result<Vec<Row>> {
-        let query = format!(
-            "SELECT {}, ways, day FROM history_days AS days JOIN history_gateways ON number = gateway
-             WHERE id = ?1 AND day >= ?2 AND day <= ?3 AND NOT EXISTS (
-                 SELECT 1 FROM daily_energy AS theirs
-                 WHERE gateway_id = ?1 AND theirs.day = days.day AND updated_at IS NOT mirrored)
-             UNION ALL
-             SELECT solar_kwh * 1000, home_kwh * 1000, battery_charge_kwh * 1000,
-                 battery_discharge_kwh * 1000, grid_import_kwh * 1000, grid_export_kwh * 1000,
-                 0, 0, 0, 0, 0, 0, ?4, day
-             FROM daily_energy AS theirs
-             WHERE gateway_id = ?1 AND day >= ?2 AND day <= ?3 AND NOT EXISTS (
-                 SELECT 1 FROM history_days AS days JOIN history_gateways ON number = gateway
-                 WHERE id = ?1 AND days.day = theirs.day AND mirrored IS updated_at)
-             ORDER BY day",
-            columns(),
-        );
-        let taken_over = Flow::ALL.iter().fold(0, |ways, flow| ways | Source::TakenOver.bit(*flow));
+    /// The first and the last day that the range touches.
+    fn dates(&self) -> Option<(Date, Date)> {
         let last = (self.end - 1.0).max(self.start);
-        let date = |at: f64| Day::of(at, &self.zone).map(|day| day.name);
-        let values = params![self.gateway, date(self.start), date(last), taken_over];
-        let read = |row: &SqlRow<'_>| Ok((row.get::<_, String>(13)?, sum_in(row)?));
-        let mut statement = connection.prepare_cached(&query)?;
-        let days = statement.query_map(values, read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+        Some((date(self.start, &self.zone)?, date(last, &self.zone)?))
+    }
+
+    /// The days that the range touches.
+    fn days(&self, connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+        let Some((first, last)) = self.dates() else { return Ok(Vec::new()) };
+        let days = days::between(connection, &self.gateway, (&first.to_string(), &last.to_string()))?;
         Ok(days.into_iter().filter_map(|(name, sum)| self.day(name, sum)).collect())
     }
 
     fn day(&self, name: String, sum: Sum) -> Option<Row> {
         let date: Date = name.parse().ok()?;
         let (start, end) = (self.midnight(date)?, self.midnight(date.tomorrow().ok()?)?);
-        Some(Row { start, end, name: Some(name), sum })
+        Some(Row { start, end, name: Some(name), sum, soe: None })
     }
 
     fn midnight(&self, date: Date) -> Option<f64> {
         midnight(date, &self.zone)
     }
 
-    fn months(&self, days: Vec<Row>) -> Vec<Row> {
-        let mut months: Vec<Row> = Vec::new();
-        for day in days {
-            let Some(name) = day.name.as_deref().map(|name| name[..name.len().min(7)].to_owned()) else {
-                continue;
-            };
-            match months.last_mut().filter(|last| last.name.as_ref() == Some(&name)) {
-                Some(last) => last.sum.add_all(&day.sum),
-                None => months.extend(self.month(name, day.sum)),
-            }
+    /// The months that the range touches, each as a whole: of days that are kept, and of those that were.
+    fn months(&self, connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+        let Some((first, last)) = self.dates() else { return Ok(Vec::new()) };
+        let days = [first.first_of_month(), last.last_of_month()].map(|date| date.to_string());
+        let mut sums = months::between(connection, &self.gateway, (month_of(&days[0]), month_of(&days[1])))?;
+        for (day, sum) in days::between(connection, &self.gateway, (&days[0], &days[1]))? {
+            sums.entry(month_of(&day).to_owned()).or_default().add_all(&sum);
         }
-        months
+        Ok(sums.into_iter().filter_map(|(name, sum)| self.month(name, sum)).collect())
     }
 
     fn month(&self, name: String, sum: Sum) -> Option<Row> {
         let first: Date = format!("{name}-01").parse().ok()?;
         let next = first.last_of_month().tomorrow().ok()?;
-        Some(Row { start: self.midnight(first)?, end: self.midnight(next)?, name: Some(name), sum })
+        let (start, end) = (self.midnight(first)?, self.midnight(next)?);
+        Some(Row { start, end, name: Some(name), sum, soe: None })
     }
 
     fn gaps(&self, connection: &Connection, rows: &[Row]) -> rusqlite::Result<Vec<(f64, f64)>> {

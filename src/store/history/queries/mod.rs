@@ -3,6 +3,7 @@
 
 pub mod daily;
 pub mod energy;
+pub mod health;
 pub mod samples;
 pub mod signals;
 pub mod trend;

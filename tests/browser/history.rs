@@ -1,0 +1,183 @@
+//! The page of the history, over a file of which every figure is known.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::date;
+use jiff::tz::TimeZone;
+use powerwall_server::model::energy::{Flow, Flows};
+use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
+use powerwall_server::store::Store;
+use powerwall_server::store::history::batch::{Added, Batch, Source, Sum};
+use powerwall_server::store::history::{History, Keeping};
+use serde_json::{Value, json};
+
+use crate::chromium::{Browser, Page};
+use crate::program::Program;
+
+const ZONE: &str = "America/Los_Angeles";
+/// Wh in each quarter of an hour.
+const ENERGIES: [f64; 6] = [500.0, 250.0, 125.0, 0.0, 0.0, 125.0];
+
+/// Every quarter of an hour from 2026-02-01 to 2026-04-30, but for an hour on the day that has 23 of them.
+fn slots() -> BTreeMap<i64, Sum> {
+    let zone = TimeZone::get(ZONE).unwrap();
+    let at = |day| date(2026, day, 1).to_zoned_datetime(zone.clone()).unwrap().timestamp().as_second();
+    let gap = date(2026, 3, 8).to_zoned_datetime(zone.clone()).unwrap().timestamp().as_second() + 6 * 3600;
+    let ways = Flow::ALL.iter().fold(0, |ways, flow| ways | Source::Counted.bit(*flow));
+    let sum = Sum { energy: Flows(ENERGIES.map(Some)), seconds: Flows([900.0; 6]), ways };
+    let all = (at(2)..at(5)).step_by(900).filter(|slot| !(gap..gap + 3600).contains(slot));
+    all.map(|slot| (slot, sum.clone())).collect()
+}
+
+struct House {
+    program: Program,
+    _gateways: [GatewayHandle; 2],
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    /// Two sites, one of which has a history.
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        {
+            let store = Store::open(path.clone()).unwrap();
+            let history = History::kept_in(&path, &store, &Keeping::default()).unwrap();
+            let added = Added { slots: slots(), zone: TimeZone::get(ZONE).ok(), ..Added::default() };
+            let batch = Batch { run: 1, number: 1, added: [("home".to_owned(), added)].into() };
+            history.write(Arc::new(batch)).await.unwrap();
+        }
+        let options = |id: &str, name: &str| SiteOptions {
+            speed: 0.0,
+            ..SiteOptions::new(id, name, SiteKind::Powerwall3)
+        };
+        let gateways = [
+            GatewayHandle::start(options("home", "Home")).await.unwrap(),
+            GatewayHandle::start(options("cabin", "Cabin")).await.unwrap(),
+        ];
+        let list = gateways.iter().map(|gateway| gateway.settings()).collect::<Value>().to_string();
+        let auth = folder.path().display().to_string();
+        let environment = [
+            ("PW_GATEWAYS", list.as_str()),
+            ("PW_BIND_ADDRESS", "127.0.0.1"),
+            ("PW_PORT", "0"),
+            ("PW_AUTH_PATH", auth.as_str()),
+            ("PW_TIMESERIES_PATH", path.to_str().unwrap()),
+        ];
+        let program = Program::start(&[], &environment).await;
+        Self { program, _gateways: gateways, _folder: folder }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.program.addr)
+    }
+}
+
+/// The figure of a tile, without spaces.
+async fn tile(page: &Page, of: &str) -> String {
+    page.text(&format!("[data-of={of}] .value")).await.split_whitespace().collect()
+}
+
+/// Waits for the period that begins on a day.
+async fn showing(page: &Page, first: &str) {
+    page.until(&format!(
+        "document.getElementById('title').dataset.from === '{first}' && document.body.ariaBusy === 'false'"
+    ))
+    .await;
+}
+
+#[actix_web::test]
+async fn a_period_is_shown_with_what_is_known_of_it_and_its_address() {
+    let Some(browser) = Browser::start().await else { return };
+    let house = House::start().await;
+    let page = browser.page().await;
+    page.see(&house.url("/history?period=day&date=2026-03-08&site=home")).await;
+    showing(&page, "2026-03-08").await;
+    // 23 hours, of which 22 were measured: 88 quarters of an hour.
+    assert_eq!(tile(&page, "solar").await, "44.0kWh");
+    assert_eq!(tile(&page, "export").await, "11.0kWh");
+    assert_eq!(tile(&page, "self-powered").await, "100%");
+    assert_eq!(tile(&page, "self-consumed").await, "75%");
+    assert!(page.text("#readout").await.contains("Hatched"));
+    assert_eq!(page.value("document.querySelectorAll('#chart canvas').length").await, 1);
+    assert_eq!(page.value("document.querySelectorAll('#table tbody tr').length").await, 88);
+
+    page.press("ArrowRight").await;
+    showing(&page, "2026-03-09").await;
+    assert_eq!(tile(&page, "solar").await, "48.0kWh");
+    let solar = page.text("[data-of=solar] .hint").await;
+    assert_eq!(solar.replace('\u{a0}', " "), "▲ 9 %", "48 after 44");
+    assert!(!page.text("#readout").await.contains("Hatched"));
+    assert_eq!(page.value("new URLSearchParams(location.search).get('date')").await, "2026-03-09");
+
+    page.press("m").await;
+    showing(&page, "2026-03-01").await;
+    assert_eq!(tile(&page, "solar").await, "1484kWh", "742 hours of 2 kW");
+    assert_eq!(page.value("document.querySelectorAll('#table tbody tr').length").await, 31);
+    page.value("history.back()").await;
+    showing(&page, "2026-03-09").await;
+    page.is_clean(&house.program.addr.to_string());
+}
+
+#[actix_web::test]
+async fn a_sum_says_who_is_missing_and_what_was_not_recorded_is_no_zero() {
+    let Some(browser) = Browser::start().await else { return };
+    let house = House::start().await;
+    let page = browser.page().await;
+    page.see(&house.url("/history?from=2026-03-01&to=2026-04-30")).await;
+    showing(&page, "2026-03-01").await;
+    assert!(page.text("#partial").await.contains("Cabin"));
+    assert_eq!(page.value("document.querySelectorAll('#table tbody tr').length").await, 61);
+    page.value("document.querySelector('#sites button:last-child').click()").await;
+    showing(&page, "2026-03-01").await;
+    page.until("document.getElementById('readout').textContent === 'Nothing was recorded in this period.'")
+        .await;
+    assert_eq!(tile(&page, "solar").await, "–");
+
+    let csv = page.value("document.querySelector('#download a').href").await;
+    let bytes = page.value(&format!("fetch({csv}).then((answer) => answer.text())")).await;
+    assert!(bytes.as_str().unwrap().starts_with("gateway,start,end,name,solar_kwh"));
+    page.is_clean(&house.program.addr.to_string());
+}
+
+#[actix_web::test]
+async fn the_history_fits_every_screen_and_is_small() {
+    let Some(browser) = Browser::start().await else { return };
+    let house = House::start().await;
+    let page = browser.page().await;
+    for query in ["period=day&date=2026-03-08&site=home", "period=month&date=2026-03-08", "range=90d"] {
+        page.see(&house.url(&format!("/history?{query}"))).await;
+        for (width, height) in [(320, 568), (390, 844), (800, 480), (1280, 800), (3840, 2160)] {
+            page.size(width, height).await;
+            page.until(&format!("innerWidth === {width}")).await;
+            let scrolls = page.value("document.documentElement.scrollWidth > innerWidth").await;
+            assert_eq!(scrolls, false, "{query} at {width}×{height}");
+            let small = "[...document.querySelectorAll('button, #links a')].filter((one) => \
+                one.checkVisibility() && one.getBoundingClientRect().height < 39).length";
+            assert_eq!(page.value(small).await, 0, "what fingers aim at: {query} at {width}×{height}");
+        }
+    }
+    // What no other page has, as it is sent.
+    let own = "Promise.all(performance.getEntriesByType('resource')
+        .filter(({ name }) => /history|vendor/.test(name) && name.includes('/static/'))
+        .map(async ({ name }) => {
+            const bytes = await (await fetch(name)).blob();
+            const small = bytes.stream().pipeThrough(new CompressionStream('gzip'));
+            return (await new Response(small).arrayBuffer()).byteLength;
+        })).then((sizes) => sizes.reduce((sum, size) => sum + size, 0))";
+    let own = page.value(own).await.as_f64().unwrap();
+    assert!((20_000.0..60_000.0).contains(&own), "{own} bytes");
+}
+
+#[actix_web::test]
+async fn without_a_history_the_page_says_how_to_get_one() {
+    let Some(browser) = Browser::start().await else { return };
+    let gateway = GatewayHandle::start(SiteOptions::new("home", "Home", SiteKind::Powerwall3)).await.unwrap();
+    let list = json!([gateway.settings()]).to_string();
+    let environment = [("PW_GATEWAYS", list.as_str()), ("PW_BIND_ADDRESS", "127.0.0.1"), ("PW_PORT", "0")];
+    let program = Program::start(&[], &environment).await;
+    let page = browser.page().await;
+    page.see(&format!("http://{}/history", program.addr)).await;
+    page.until("document.getElementById('problem').textContent.includes('PW_TIMESERIES_PATH')").await;
+}
