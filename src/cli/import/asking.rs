@@ -9,10 +9,14 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::influx::{FIELDS, Point};
 use super::{ImportError, InfluxOptions};
 use crate::settings::Secret;
 use crate::tls;
+
+/// The fields of the flows, in their order, and that of the charge.
+pub const FIELDS: [&str; 7] = ["solar", "home", "to_pw", "from_pw", "from_grid", "to_grid", "percentage"];
+/// A row of the database: Unix seconds and what each field has.
+pub type Point = (f64, [Option<f64>; 7]);
 
 /// For one answer. A small computer takes its time over years of minutes.
 const LIMIT: Duration = Duration::from_secs(120);

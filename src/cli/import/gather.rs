@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::model::energy::{Flow, Flows, SLOT, integrate, slot_of, spread};
@@ -21,6 +22,21 @@ const PORTION: usize = 400;
 /// A power as it can be: what is a little below zero is nothing.
 pub fn sane(watts: f64) -> Option<f64> {
     (watts.is_finite() && watts.abs() <= ABSURD).then_some(watts.max(0.0))
+}
+
+/// Unix seconds, also in thousandths and smaller parts, or a time with its offset.
+pub fn moment(text: &str) -> Option<f64> {
+    if let Ok(number) = text.parse::<f64>() {
+        let part = match number {
+            number if number >= 1e17 => 1e9,
+            number if number >= 1e14 => 1e6,
+            number if number >= 1e11 => 1e3,
+            _ => 1.0,
+        };
+        return Some(number / part).filter(|at| (0.0..4_102_444_800.0).contains(at));
+    }
+    let at: Timestamp = text.parse().ok()?;
+    Some(at.as_millisecond() as f64 / 1000.0)
 }
 
 /// Slots that grow.
@@ -154,7 +170,7 @@ pub struct Span {
     pub charge: Option<f64>,
 }
 
-/// Energy in rows of whatever length: what lies in one slot adds to it, and what lies in one day adds to that.
+/// Energy in rows of any length: what lies in one slot adds to it, and what lies in one day adds to that.
 #[derive(Debug)]
 pub struct Rows {
     zone: TimeZone,

@@ -12,10 +12,9 @@ use std::path::Path;
 use csv::{Reader, StringRecord};
 use jiff::tz::TimeZone;
 
-use super::asking::Asking;
-use super::gather::{Means, Rows, Span, sane};
+use super::asking::{Asking, FIELDS, Point};
+use super::gather::{Means, Rows, Span, moment, sane};
 use super::intake::Intake;
-use super::tables::{flush, moment, place};
 use super::{ImportError, InfluxOptions};
 use crate::model::RawPercent;
 use crate::model::energy::{Flow, Flows};
@@ -23,9 +22,7 @@ use crate::settings::Secret;
 use crate::store::history::filling::Parcel;
 use crate::store::history::queries::energy::date;
 
-/// The fields of the flows, in their order, and that of the charge.
-pub(super) const FIELDS: [&str; 7] =
-    ["solar", "home", "to_pw", "from_pw", "from_grid", "to_grid", "percentage"];
+/// The place of the charge among the fields.
 const CHARGE: usize = 6;
 const HOUR: f64 = 3600.0;
 const DAY: f64 = 86_400.0;
@@ -37,9 +34,6 @@ const HOURS_AT_ONCE: f64 = 200.0 * DAY;
 const POINTS: usize = 2_000;
 /// Hours in a table.
 const MOST_POINTS: usize = 900_000;
-
-/// A row of the database: Unix seconds and what each field has.
-pub(super) type Point = (f64, [Option<f64>; 7]);
 
 fn flows(values: &[Option<f64>; 7], make: impl Fn(f64) -> Option<f64>) -> Flows<Option<f64>> {
     let mut flows = Flows::default();
@@ -157,7 +151,7 @@ fn energies(points: &[Point], are_days: bool, rows: &mut Rows, intake: &mut Inta
             false => Some((start, start + HOUR)),
         };
         let Some((start, end)) = span else { continue };
-        place(rows.take(&Span { start, end, energy, coverage: None, charge: None }), intake);
+        intake.place(rows.take(&Span { start, end, energy, coverage: None, charge: None }));
     }
 }
 
@@ -210,7 +204,7 @@ pub async fn import_export(
     }
     let mut rows = Rows::new(zone);
     energies(&points, step(&points) > 22.0 * HOUR, &mut rows, intake);
-    flush(&id, &mut rows, true, intake).await
+    intake.take_rows(&id, &mut rows, true).await
 }
 
 /// What is usual from one point to the next, in seconds.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
+use super::gather::{Placed, Rows};
 use super::{Import, ImportError};
 use crate::clock::unix_time;
 use crate::settings::Settings;
@@ -131,6 +132,25 @@ impl Intake {
     /// A row of the source was not used.
     pub fn leave(&mut self, why: &'static str) {
         *self.unused.entry(why).or_default() += 1;
+    }
+
+    /// Says so if a row was not used.
+    pub fn place(&mut self, placed: Placed) {
+        match placed {
+            Placed::Taken => {}
+            Placed::Twice => self.leave("another row of the same time was taken before"),
+            Placed::Nowhere => self.leave("they are longer than a day, or go over midnight"),
+            Placed::Absurd => self.leave("no house has such an energy, or they have no length"),
+        }
+    }
+
+    /// Takes in what is complete of `rows`, or all of it.
+    pub async fn take_rows(&mut self, id: &str, rows: &mut Rows, is_all: bool) -> Result<(), ImportError> {
+        let zone = rows.zone().clone();
+        for parcel in rows.parcels(is_all) {
+            self.take((id, &zone), &parcel, None).await?;
+        }
+        Ok(())
     }
 
     /// Whether nothing came that could be used.

@@ -25,8 +25,8 @@ const SQLITE: &[u8] = b"SQLite format 3\0";
 /// What `import` is given.
 #[derive(Args, Debug, PartialEq)]
 pub struct Import {
-    /// The file of pypowerwall-server 0.13, a CSV file, or the address of the InfluxDB 1 of Powerwall-Dashboard,
-    /// such as http://localhost:8086
+    /// The file of pypowerwall-server 0.13, a CSV file, or the address of the InfluxDB 1 of
+    /// Powerwall-Dashboard, such as http://localhost:8086
     #[arg(value_name = "SOURCE")]
     pub from: String,
     /// The gateway that it is of, if the source does not say; may be left out if there is one only.

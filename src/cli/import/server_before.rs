@@ -80,9 +80,11 @@ async fn signals(
     intake: &mut Intake,
 ) -> Result<(), ImportError> {
     let days = "SELECT device, metric, day, min_value, max_value, sum_value, count, last_ts
-         FROM device_series JOIN device_daily USING (series_id) WHERE gateway_id = ?1 AND ?2 >= 0 ORDER BY day";
+         FROM device_series JOIN device_daily USING (series_id)
+         WHERE gateway_id = ?1 AND ?2 >= 0 ORDER BY day";
     let values = "SELECT device, metric, ts, value
-         FROM device_series JOIN device_samples USING (series_id) WHERE gateway_id = ?1 AND ts >= ?2 ORDER BY ts";
+         FROM device_series JOIN device_samples USING (series_id)
+         WHERE gateway_id = ?1 AND ts >= ?2 ORDER BY ts";
     let from = intake.signals_from;
     for (query, read) in [(days, day_of_signal as ReadSignal), (values, value_of_signal)] {
         let mut skipped = 0;

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use csv::{Reader, ReaderBuilder, StringRecord};
-use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::gather::{Placed, Rows, Span};
+use super::gather::{Rows, Span, moment};
 use super::intake::Intake;
 use super::{ImportError, influx};
 use crate::model::energy::{Flow, Flows, SLOT};
@@ -101,41 +100,13 @@ async fn read(
         }
         let Some((id, rows)) = gateways.get_mut(there) else { continue };
         match span(&record, columns, rows) {
-            Some(span) => place(rows.take(&span), intake),
+            Some(span) => intake.place(rows.take(&span)),
             None => intake.leave("they cannot be understood"),
         }
-        flush(id, rows, false, intake).await?;
+        intake.take_rows(id, rows, false).await?;
     }
     for (id, rows) in gateways.values_mut() {
-        flush(id, rows, true, intake).await?;
-    }
-    Ok(())
-}
-
-/// Says so if a row was not used.
-pub(super) fn place(placed: Placed, intake: &mut Intake) {
-    match placed {
-        Placed::Taken => {}
-        Placed::Twice => intake.leave("another row of the same time was taken before"),
-        Placed::Nowhere => intake.leave("they are longer than a day, or go over midnight"),
-        Placed::Absurd => intake.leave("no house has such an energy, or they have no length"),
-    }
-}
-
-/// Lets go what is complete.
-pub(super) async fn flush(
-    id: &str,
-    rows: &mut Rows,
-    is_all: bool,
-    intake: &mut Intake,
-) -> Result<(), ImportError> {
-    let parcels = rows.parcels(is_all);
-    if parcels.is_empty() {
-        return Ok(());
-    }
-    let zone = intake.zone(id)?;
-    for parcel in parcels {
-        intake.take((id, &zone), &parcel, None).await?;
+        intake.take_rows(id, rows, true).await?;
     }
     Ok(())
 }
@@ -174,19 +145,4 @@ fn span(record: &StringRecord, columns: &Columns, rows: &Rows) -> Option<Span> {
         None => None,
     };
     Some(Span { start, end, energy, coverage, charge })
-}
-
-/// Unix seconds, also in thousandths and smaller parts, or a time with its offset.
-pub(super) fn moment(text: &str) -> Option<f64> {
-    if let Ok(number) = text.parse::<f64>() {
-        let part = match number {
-            number if number >= 1e17 => 1e9,
-            number if number >= 1e14 => 1e6,
-            number if number >= 1e11 => 1e3,
-            _ => 1.0,
-        };
-        return Some(number / part).filter(|at| (0.0..4_102_444_800.0).contains(at));
-    }
-    let at: Timestamp = text.parse().ok()?;
-    Some(at.as_millisecond() as f64 / 1000.0)
 }
