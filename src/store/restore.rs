@@ -19,8 +19,8 @@ pub enum RestoreError {
     #[error("{} and {} are the same file", .0.display(), .1.display())]
     Same(PathBuf, PathBuf),
     #[error(
-        "{} holds neither journal nor history; it is no copy of this program, and no file of pypowerwall-server \
-         0.13",
+        "{} holds neither journal nor history; it is no copy that this program made, and no file of \
+         pypowerwall-server 0.13",
         .0.display()
     )]
     Foreign(PathBuf),
@@ -44,8 +44,8 @@ pub struct Restored {
 /// Puts a copy of the file at `from` in the place of the one at `to`, which is kept beside it.
 ///
 /// # Errors
-/// If somebody uses the file, the copy is none or damaged, or something cannot be written. The file at `to` is
-/// there all the same.
+/// If somebody uses the file, the copy is none or damaged, or something cannot be written. The file at `to`
+/// is there all the same.
 pub fn restore(from: &Path, to: &Path) -> Result<Restored, RestoreError> {
     let is_same = |path: &Path| path.canonicalize().ok();
     if is_same(from).is_some() && is_same(from) == is_same(to) {

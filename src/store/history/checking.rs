@@ -1,5 +1,5 @@
-//! Examines a history: whether the file is sound, whether its days are what their parts add up to, and whether
-//! anything in it cannot be. Changes nothing.
+//! Examines a history: whether the file is sound, whether its days are what their parts add up to, and
+//! whether anything in it cannot be. Changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
