@@ -15,10 +15,15 @@ use super::signals::{Order, Orders};
 use super::{Service, StartError, logging};
 use crate::cli::scan::{self, Network};
 use crate::cli::wish::{Typed, Wish};
-use crate::cli::{Cli, Command, Flags, NO_GATEWAYS, check_config, doctor, healthcheck, import};
+use crate::cli::{
+    Cli, Command, Flags, HistoryCommand, NO_GATEWAYS, check_config, doctor, healthcheck, history_check,
+    import,
+};
+use crate::clock::unix_time;
 use crate::settings::{Inputs, LoggingSettings, Problems, RsaKey, Secret, Settings};
 use crate::simulator::{Counters, Fleet, demo_sites};
-use crate::store::backup;
+use crate::store::history::checking::check;
+use crate::store::{Restored, backup, restore};
 use crate::tls::server_config;
 
 /// A setting is wrong or missing. Also what a mistyped command line exits with.
@@ -81,6 +86,16 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Backup { to } => {
             with_settings(&inputs(&flags), |settings| back_up(settings.store.as_deref(), &to))
         }
+        Command::Restore { from } => {
+            with_settings(&inputs(&flags), |settings| put_back(&from, settings.store.as_deref()))
+        }
+        Command::History { about: HistoryCommand::Check { file: Some(file) } } => examine(&file),
+        Command::History { about: HistoryCommand::Check { file: None } } => {
+            with_settings(&inputs(&flags), |settings| match settings.store.as_deref() {
+                Some(file) => examine(file),
+                None => misconfigured(&NoFile("examine")),
+            })
+        }
         Command::Import(import) => {
             let password = environment().find(|(name, _)| name == "PW_IMPORT_PASSWORD");
             let password = password.map(|(_, text)| Secret::new(text));
@@ -93,11 +108,47 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-fn back_up(from: Option<&Path>, to: &Path) -> ExitCode {
-    let Some(from) = from else {
-        eprintln!("There is no file to copy: PW_TIMESERIES_PATH says where it is.");
+/// Nothing is kept, so there is nothing to do this with.
+#[derive(Debug, thiserror::Error)]
+#[error("There is no file to {0}: PW_TIMESERIES_PATH says where it is.")]
+struct NoFile(&'static str);
+
+fn put_back(from: &Path, to: Option<&Path>) -> ExitCode {
+    let Some(to) = to else { return misconfigured(&NoFile("replace")) };
+    match restore(from, to) {
+        Ok(Restored { bytes, kept }) => {
+            println!("{} stands for {} now, {bytes} bytes", from.display(), to.display());
+            if let Some(kept) = kept {
+                println!("What was there before is kept as {}", kept.display());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn examine(file: &Path) -> ExitCode {
+    if !file.exists() {
+        eprintln!("{} is not there", file.display());
         return ExitCode::from(MISCONFIGURED);
-    };
+    }
+    match check(file, unix_time()) {
+        Ok(findings) => {
+            print!("{}", history_check::report(&findings));
+            if findings.flaws.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn back_up(from: Option<&Path>, to: &Path) -> ExitCode {
+    let Some(from) = from else { return misconfigured(&NoFile("copy")) };
     match backup(from, to) {
         Ok(bytes) => {
             println!("{} is copied to {}, {bytes} bytes", from.display(), to.display());

@@ -3,6 +3,7 @@
 pub mod check_config;
 pub mod doctor;
 pub mod healthcheck;
+pub mod history_check;
 pub mod import;
 pub mod scan;
 pub mod service;
@@ -153,6 +154,18 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         to: PathBuf,
     },
+    /// Put a copy of journal and history in the place of the file, which is kept under another name. The
+    /// service must not run. Exit code 0 or 1.
+    Restore {
+        /// What `backup` made, or a file of pypowerwall-server 0.13.
+        #[arg(value_name = "FILE")]
+        from: PathBuf,
+    },
+    /// What concerns the history.
+    History {
+        #[command(subcommand)]
+        about: HistoryCommand,
+    },
     /// Bring into the history what other programs recorded, while the service runs or not.
     ///
     /// Fills what is absent and changes nothing that was measured here; once more, it changes nothing. See
@@ -163,6 +176,17 @@ pub enum Command {
         /// Address to ask, instead of the one in the settings.
         #[arg(long)]
         url: Option<String>,
+    },
+}
+
+#[derive(Debug, PartialEq, Subcommand)]
+pub enum HistoryCommand {
+    /// Examine the file while the service runs or not, and say what is wrong in it and where the gaps are;
+    /// exit code 0: nothing is wrong, 1: something is, 2: there is no file.
+    Check {
+        /// Another file than that of the settings, such as a copy.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
     },
 }
 

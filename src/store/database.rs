@@ -16,6 +16,8 @@ use crate::clock::unix_time;
 const CHECKED_AS_A_WHOLE: u64 = 32 << 20;
 /// Damaged files that are kept beside the good one. Who has this many has a disk that is dying.
 const MOST_SET_ASIDE: usize = 3;
+/// Why a file is set aside, in its name.
+const DAMAGED: &str = "damaged";
 /// Another program that writes into the same file gets this long to finish.
 pub(super) const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(5);
 /// The write-ahead log is cut to this size when it has been larger.
@@ -155,15 +157,9 @@ impl Database {
             let advice = "damaged files are kept beside it already; check the disk and remove them";
             return Err(unusable(format!("it is damaged ({why}), and {} {advice}", kept.len())));
         }
-        let aside = free_name(&self.path);
-        let moved = rename(&self.path, &aside, "").and_then(|()| {
-            // The log of a file belongs to it, and would damage another one.
-            ["-wal", "-shm"].into_iter().try_for_each(|suffix| match rename(&self.path, &aside, suffix) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            })
-        });
-        moved.map_err(|error| unusable(format!("it is damaged ({why}), and cannot be renamed: {error}")))?;
+        let moved = set_aside(&self.path, DAMAGED);
+        let aside = moved
+            .map_err(|error| unusable(format!("it is damaged ({why}), and cannot be renamed: {error}")))?;
         let (path, aside) = (self.path.display().to_string(), aside.display().to_string());
         error!(
             event = "store_damaged", path = path.as_str(), kept_as = aside.as_str();
@@ -345,14 +341,29 @@ fn rename(path: &Path, aside: &Path, suffix: &str) -> io::Result<()> {
     fs::rename(with_suffix(path), with_suffix(aside))
 }
 
-/// What the name of a damaged file begins with.
-fn damaged_prefix(path: &Path) -> String {
-    format!("{}.damaged-", path.file_name().unwrap_or_default().to_string_lossy())
+/// Gives the file at `path`, with what stands beside it, a name with `why` and the time in it, and brings the
+/// name.
+pub(super) fn set_aside(path: &Path, why: &str) -> io::Result<PathBuf> {
+    let aside = free_name(path, why);
+    rename(path, &aside, "")?;
+    // The log of a file belongs to it, and would damage another one.
+    for suffix in ["-wal", "-shm"] {
+        match rename(path, &aside, suffix) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+/// What the name of a file begins with that was set aside.
+fn prefix(path: &Path, why: &str) -> String {
+    format!("{}.{why}-", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 fn damaged_files(path: &Path) -> Vec<String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let prefix = damaged_prefix(path);
+    let prefix = prefix(path, DAMAGED);
     let names = fs::read_dir(folder).into_iter().flatten().flatten();
     let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let log_of_another = |name: &String| name.ends_with("-wal") || name.ends_with("-shm");
@@ -360,9 +371,9 @@ fn damaged_files(path: &Path) -> Vec<String> {
 }
 
 /// A name with the time in it that is not taken.
-fn free_name(path: &Path) -> PathBuf {
+fn free_name(path: &Path, why: &str) -> PathBuf {
     let now = jiff::Timestamp::from_second(unix_time() as i64).unwrap_or_default();
-    let name = format!("{}{}", damaged_prefix(path), now.strftime("%Y%m%dT%H%M%SZ"));
+    let name = format!("{}{}", prefix(path, why), now.strftime("%Y%m%dT%H%M%SZ"));
     let mut names = (1..).map(|count| match count {
         1 => path.with_file_name(&name),
         count => path.with_file_name(format!("{name}-{count}")),

@@ -10,6 +10,7 @@ mod database;
 pub mod history;
 pub mod journal;
 mod reader;
+mod restore;
 mod schema;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -25,6 +26,7 @@ pub use beside::Beside;
 pub use database::{Database, Durability};
 use log::error;
 pub use reader::Reader;
+pub use restore::{RestoreError, Restored, restore};
 
 /// Jobs that wait for the store at most.
 const MOST_JOBS: usize = 256;

@@ -1,4 +1,5 @@
-//! `import`, as a person types it: the real program, files of others, and a real InfluxDB.
+//! `import`, `restore` and `history check`, as a person types them: the real program, files of others, and a
+//! real InfluxDB.
 
 mod database;
 mod from_influx;
@@ -235,4 +236,42 @@ async fn what_cannot_be_imported_says_what_to_do() {
     assert!(zoneless.contains("--timezone Europe/Berlin"), "{zoneless}");
     let said = house.types(&["import", &table, "--gateway", "home", "--timezone", "Mars/Base"]).await;
     assert!(said.code == Some(2) && said.stderr.contains("no such zone"), "{}", said.stderr);
+}
+
+#[actix_web::test]
+async fn a_backup_takes_the_place_of_the_file_when_the_service_is_stopped_and_can_be_examined() {
+    let house = House::new(&["home"], Some("Europe/Berlin"));
+    let day = "start,home_kwh\n2024-03-31T00:45:00+01:00,1\n";
+    house.imports(&[&house.text("day.csv", day)]).await;
+    let copy = house.path("copy.db").display().to_string();
+    assert_eq!(house.types(&["backup", &copy]).await.code, Some(0));
+    let later = "start,home_kwh\n2024-04-01T00:45:00+01:00,1\n";
+    house.imports(&[&house.text("later.csv", later)]).await;
+
+    let mut program = house.serve().await;
+    let refused = house.types(&["restore", &copy]).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("is in use; stop the service first"), "{}", refused.stderr);
+    let sound = house.types(&["history", "check"]).await;
+    assert_eq!(sound.code, Some(0), "{}{}", sound.stdout, sound.stderr);
+    assert!(sound.stdout.contains("home: 2 quarters of an hour from 2024-03-31 00:45"), "{}", sound.stdout);
+    assert!(sound.stdout.contains("home: 1 gaps, 23.8 hours together"), "{}", sound.stdout);
+    program.signal("TERM").await;
+    program.ended().await;
+
+    let restored = house.types(&["restore", &copy]).await;
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    let kept = restored.stdout.lines().find_map(|line| line.split_once(" is kept as ")).unwrap().1;
+    assert_eq!(house.number("count(*) FROM history_slots"), 1.0);
+    let before = Connection::open(kept).unwrap();
+    let slots = before.query_row("SELECT count(*) FROM history_slots", [], |row| row.get::<_, i64>(0));
+    assert_eq!(slots.unwrap(), 2, "what was recorded since is not lost");
+    house.serve().await;
+
+    house.file().execute("UPDATE history_slots SET home = -9", []).unwrap();
+    let wrong = house.types(&["history", "check"]).await;
+    assert_eq!(wrong.code, Some(1), "{}", wrong.stdout);
+    assert!(wrong.stdout.contains("2024-03-31 says 1.000 kWh of home"), "{}", wrong.stdout);
+    assert_eq!(house.types(&["history", "check", "/nowhere"]).await.code, Some(2));
+    assert_eq!(house.types(&["history", "check", kept]).await.code, Some(0));
 }

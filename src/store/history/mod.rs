@@ -2,6 +2,7 @@
 //! asked of it. What is worth recording, and what readings mean, is decided by who gives a [`batch`].
 
 pub mod batch;
+pub mod checking;
 pub mod cursors;
 mod days;
 pub mod filling;
