@@ -51,7 +51,7 @@ fn canary(setting: &str) -> &'static str {
 fn listener() -> std::net::SocketAddr {
     use actix_web::{App, HttpResponse, HttpServer, web};
 
-    let take = || async { HttpResponse::NoContent() };
+    let take = || async { HttpResponse::NoContent().finish() };
     let server = HttpServer::new(move || App::new().default_service(web::to(take))).workers(1);
     let server = server.bind(("127.0.0.1", 0)).unwrap();
     let addr = server.addrs()[0];
