@@ -18,6 +18,7 @@ pub mod clock;
 pub mod connections;
 pub mod control;
 pub mod directory;
+pub mod export;
 pub mod files;
 pub mod frames;
 pub mod gateway;

@@ -23,7 +23,7 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 
 /// A secret setting and its canary. Their ends are made of characters that chance does not put together.
-const CANARIES: [(&str, &str); 12] = [
+const CANARIES: [(&str, &str); 14] = [
     ("gw_pwd", "CanaryGatewayz~Q!7"),
     ("another gw_pwd", "CanaryRefusedy~W!6"),
     ("password", "CanaryCustomerx~E!5"),
@@ -36,6 +36,8 @@ const CANARIES: [(&str, &str); 12] = [
     ("rsa_key_path", "canary~rsa~key.pem"),
     ("PW_TLS_KEY", "canary~tls~key.pem"),
     ("wrong token", "CanaryGuesss~I!9"),
+    ("PW_EXPORT_TOKEN", "CanaryExportr~O!8"),
+    ("PW_EXPORT_URL", "CanaryDatabaseq~P!7"),
 ];
 
 /// What is in the file of a key.
@@ -43,6 +45,18 @@ const KEY: &str = include_str!("fixtures/v1r/key-4096.pem");
 
 fn canary(setting: &str) -> &'static str {
     CANARIES.iter().find(|(known, _)| *known == setting).unwrap().1
+}
+
+/// Where a database takes whatever it is sent.
+fn listener() -> std::net::SocketAddr {
+    use actix_web::{App, HttpResponse, HttpServer, web};
+
+    let take = || async { HttpResponse::NoContent().finish() };
+    let server = HttpServer::new(move || App::new().default_service(web::to(take))).workers(1);
+    let server = server.bind(("127.0.0.1", 0)).unwrap();
+    let addr = server.addrs()[0];
+    actix_web::rt::spawn(server.run());
+    addr
 }
 
 /// The forms in which a secret could be said: as it is, its end (which is itself a password of a gateway), as
@@ -194,6 +208,7 @@ async fn no_secret_is_said_anywhere() {
     ]);
     let list = Value::from(list).to_string();
     let auth_path = folder.path().to_str().unwrap();
+    let database = format!("http://{}/write?u=house&p={}", listener(), canary("PW_EXPORT_URL"));
     let all = [
         ("PW_GATEWAYS", list.as_str()),
         ("PW_PORT", "0"),
@@ -208,8 +223,16 @@ async fn no_secret_is_said_anywhere() {
         ("MQTT_PORT", broker_port.as_str()),
         ("MQTT_PASSWORD", canary("MQTT_PASSWORD")),
         ("MQTT_USERNAME", canary("MQTT_USERNAME")),
+        ("PW_TIMESERIES_PATH", auth_path),
+        ("PW_EXPORT_URL", database.as_str()),
+        ("PW_EXPORT_TOKEN", canary("PW_EXPORT_TOKEN")),
         ("RUST_LOG", "trace"),
     ];
+    // Something that is sent on at once.
+    let table = folder.path().join("table.csv");
+    std::fs::write(&table, "gateway,start,home_kwh\nhome,1711842300,1\n").unwrap();
+    let import = ["import", table.to_str().unwrap(), "--timezone", "UTC"];
+    assert_eq!(run(&import, &all).await.code, Some(0));
 
     let mut said = Said::default();
     for format in ["plain", "json"] {
@@ -248,6 +271,7 @@ async fn no_secret_is_said_anywhere() {
         }
         program.signal("HUP").await;
         program.has_said("reloading the settings").await;
+        program.has_said("what is recorded is sent to http://").await;
         let log = program.log();
         assert!(log.to_lowercase().contains("trace"), "libraries are logged");
         assert!(log.contains("no route: 404"), "requests are logged");

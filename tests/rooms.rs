@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 /// other, except on the floor of the actors, which form one machine; even there, circles are not allowed.
 const FLOORS: [Floor; 9] = [
     Floor { rooms: &["main", "lib", "app", "cli"], is_one_machine: true },
-    Floor { rooms: &["web", "live", "mqtt", "observer", "notify", "history"], is_one_machine: false },
+    Floor {
+        rooms: &["web", "live", "mqtt", "observer", "notify", "history", "export"],
+        is_one_machine: false,
+    },
     // A page that the web output serves.
     Floor { rooms: &["metrics"], is_one_machine: false },
     Floor {

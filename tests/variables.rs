@@ -36,6 +36,14 @@ const SECURE: &[(&str, &str)] = &[
     ("PW_TLS_CERT", "/certificate.pem"),
     ("PW_TLS_KEY", "/key.pem"),
 ];
+const RECORDED: &[(&str, &str)] =
+    &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x"), ("PW_TIMESERIES_PATH", "/data/x.db")];
+const EXPORTED: &[(&str, &str)] = &[
+    ("PW_HOST", "10.0.0.1"),
+    ("PW_GW_PWD", "x"),
+    ("PW_TIMESERIES_PATH", "/data/x.db"),
+    ("PW_EXPORT_URL", "http://victoria:8428/write"),
+];
 const CLOUD: &[(&str, &str)] = &[("PW_EMAIL", "someone@example.com")];
 const LIST: &str = r#"[{"id":"a","host":"h","gw_pwd":"x"}]"#;
 
@@ -117,6 +125,9 @@ const TABLE: &[Row] = &[
     ("PW_TIMESERIES_SIGNAL_INTERVAL", "120s", TEDAPI),
     ("PW_TIMESERIES_MAX_MB", "64", TEDAPI),
     ("PW_TIMESERIES_PATH", "/data/x.db", TEDAPI),
+    ("PW_EXPORT_URL", "http://victoria:8428/write", RECORDED),
+    ("PW_EXPORT_TOKEN", "x", EXPORTED),
+    ("PW_EXPORT_POWER", "60s", EXPORTED),
 ];
 
 fn load(environment: &[(&str, &str)]) -> Settings {
@@ -175,7 +186,9 @@ const RSA_KEY: &str = "tests/fixtures/v1r/key-4096.pem";
 
 #[test]
 fn what_is_known_is_in_the_table_or_ours() {
-    const OURS: [&str; 23] = [
+    const OURS: [&str; 25] = [
+        "PW_EXPORT_TOKEN_FILE",
+        "PW_IMPORT_PASSWORD",
         "PW_ANONYMOUS",
         "PW_GW_PWD_FILE",
         "PW_PASSWORD_FILE",

@@ -38,12 +38,12 @@ use crate::settings::{LoggingSettings, Settings};
 use crate::store::journal::Journal;
 use crate::supervisor::{Configure, LinkFactory, Supervisor};
 use crate::tls::{TlsError, server_config};
-use crate::{history, live, mqtt, notify, observer, web};
+use crate::{export, history, live, mqtt, notify, observer, web};
 use lone::Lone;
 
 /// Everything that shows or sends on what the boards hold. What answers requests is asked in this order.
-const OUTPUTS: [Start; 6] =
-    [live::start, web::start, mqtt::start, observer::start, notify::start, history::start];
+const OUTPUTS: [Start; 7] =
+    [live::start, web::start, mqtt::start, observer::start, notify::start, history::start, export::start];
 
 /// Two serve a house, and a small computer keeps its other cores.
 const WORKERS: usize = 2;

@@ -92,7 +92,7 @@ fn interval(text: &str, default: Duration) -> Result<Duration, Refusal> {
 }
 
 /// `90`, `90s`, `15m`, `24h`, `30d`, `1w`; with a minus sign in front.
-fn seconds(text: &str) -> Result<i64, Refusal> {
+pub(super) fn seconds(text: &str) -> Result<i64, Refusal> {
     let refusal = || format!("{text:?} is not a duration such as 90s, 15m, 24h, 30d or 1w");
     let lower = text.to_ascii_lowercase();
     let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());

@@ -137,6 +137,7 @@ impl Settings {
         let logging = reader.logging();
         let store = reader.store();
         let history = reader.history();
+        let export = reader.export(store.is_some());
         let mut mqtt = reader.mqtt();
         let before = reader.problems.0.len();
         let gateways = reader.gateways(&mut http);
@@ -168,6 +169,7 @@ impl Settings {
             logging,
             store,
             history,
+            export,
             warnings: reader.warnings,
             effective: reader.effective,
         })
@@ -204,7 +206,15 @@ impl Reader {
             reader.take(name, text, flag);
         }
         reader.rename_old_ones();
-        for name in ["PW_GW_PWD", "PW_PASSWORD", "PW_CONTROL_SECRET", "PW_FLEET_TOKEN", "MQTT_PASSWORD"] {
+        const IN_FILES: [&str; 6] = [
+            "PW_GW_PWD",
+            "PW_PASSWORD",
+            "PW_CONTROL_SECRET",
+            "PW_FLEET_TOKEN",
+            "MQTT_PASSWORD",
+            "PW_EXPORT_TOKEN",
+        ];
+        for name in IN_FILES {
             reader.secret_from_file(name);
         }
         reader

@@ -3,6 +3,7 @@
 
 pub mod access;
 mod credentials;
+mod export;
 mod fleet;
 mod gateways;
 mod history;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use access::{Access, Role, Token};
+pub use export::ExportSettings;
 pub use fleet::{AccountConfig, FleetConfig, Origin, TOKEN_FILE, TokenSource};
 pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rConfig};
 pub use load::Inputs;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub store: Option<PathBuf>,
     /// `PW_TIMESERIES_…`: what of the history is kept in the same file.
     pub history: Keeping,
+    /// `PW_EXPORT_…`: the database that what is recorded is sent to; `None`: none.
+    pub export: Option<ExportSettings>,
     /// What the operator should know although it does not stop the start: settings without effect,
     /// look-alikes.
     pub warnings: Vec<String>,

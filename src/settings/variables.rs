@@ -93,6 +93,11 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_TIMESERIES_SIGNAL_INTERVAL", Live),
     ("PW_TIMESERIES_MAX_MB", Live),
     ("PW_TIMESERIES_PATH", Live),
+    ("PW_EXPORT_URL", Private),
+    ("PW_EXPORT_TOKEN", Secret),
+    ("PW_EXPORT_TOKEN_FILE", Live),
+    ("PW_EXPORT_POWER", Live),
+    ("PW_IMPORT_PASSWORD", Secret),
     ("PW_CONFIG", Live),
     ("PW_GATEWAYS", Secret),
     ("CORS_ORIGINS", Live),
@@ -124,7 +129,8 @@ pub const VARIABLES: &[(&str, Effect)] = &[
 pub(super) const UPPER_CASE: [&str; 2] = ["PW_CONFIG", "PW_GATEWAYS"];
 
 /// Variables whose value is a path, in which `~` stands for the folder of the user.
-pub(super) const PATHS: [&str; 15] = [
+pub(super) const PATHS: [&str; 16] = [
+    "PW_EXPORT_TOKEN_FILE",
     "PW_FLEET_CA",
     "PW_FLEET_TOKEN_FILE",
     "PW_AUTH_PATH",

@@ -66,9 +66,18 @@ impl Influx {
 
     /// What it answers to a query; nothing may be wrong with that.
     pub async fn tell(&self, query: &str) -> Value {
+        self.tell_as("", query).await
+    }
+
+    /// As [`Influx::tell`], with a name and a password, `name:password`.
+    pub async fn tell_as(&self, login: &str, query: &str) -> Value {
         let url = format!("{}/query?db=powerwall&epoch=s", self.url());
         let form = [("q", query)];
-        let mut response = awc::Client::default().post(url).send_form(&form).await.unwrap();
+        let mut request = awc::Client::default().post(url);
+        if let Some((name, password)) = login.split_once(':') {
+            request = request.basic_auth(name, password);
+        }
+        let mut response = request.send_form(&form).await.unwrap();
         let answer: Value = serde_json::from_slice(&response.body().limit(64 << 20).await.unwrap()).unwrap();
         let is_wrong = answer.get("error").or(answer["results"][0].get("error"));
         assert_eq!(is_wrong, None, "{query}");

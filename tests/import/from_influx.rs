@@ -138,6 +138,11 @@ async fn an_import_goes_on_beside_the_service_which_records_all_the_while() {
     let house = House::new(&["home"], Some("Europe/Berlin"));
     let said = house.types(&["import", &url]).await;
     assert!(said.code == Some(1) && said.stderr.contains("another name and password"), "{}", said.stderr);
+    let mut environment = house.environment();
+    environment.push(("PW_IMPORT_PASSWORD", "CanaryPassword".to_owned()));
+    let text: Vec<_> = environment.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let said = super::run(&["import", &url, "--username", "reader"], &text).await;
+    assert!(said.code == Some(1) && said.stderr.contains("database not found"), "{}", said.stderr);
     let open = Influx::start(None).await.unwrap();
     dashboard(&open).await;
     let gateway = GatewayHandle::start(SiteOptions::new("home", "Home", SiteKind::Powerwall3)).await.unwrap();

@@ -13,16 +13,22 @@ pub(in crate::store) const TABLE: &str = "
 ";
 
 /// What comes or goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Usage {
     /// An import that was interrupted. One that is finished has no cursor.
     Import,
+    /// Slots that are sent to another database.
+    SendSlots,
+    /// Points of power that are sent there.
+    SendPower,
 }
 
 impl Usage {
     fn word(self) -> &'static str {
         match self {
             Self::Import => "import",
+            Self::SendSlots => "send_slots",
+            Self::SendPower => "send_power",
         }
     }
 }

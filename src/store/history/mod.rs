@@ -22,9 +22,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
-use super::{Durability, Reader, Store, StoreError};
+use super::{Database, Durability, Reader, Store, StoreError};
 use crate::clock::unix_time;
 use batch::Batch;
+use cursors::Usage;
 pub use keeping::{Keep, Keeping};
 pub use recall::Recalled;
 use retention::Retention;
@@ -160,6 +161,19 @@ impl History {
         let written = writing.await;
         self.tally.note(&written);
         written
+    }
+
+    /// Keeps how far the gateway `id` has come with `peer`, in Unix seconds.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn reach(&self, peer: (Usage, &str), id: &str, at: f64) -> Result<(), StoreError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let (usage, peer, id) = (peer.0, peer.1.to_owned(), id.to_owned());
+        let keep = move |database: &mut Database| {
+            database.write(Durability::Crash, |change| cursors::reach(change, (usage, &peer), &id, Some(at)))
+        };
+        file.store.ask(keep).await
     }
 
     /// What `query` finds in the file; its default without a file.

@@ -51,7 +51,7 @@ pub fn to_text(state: &State) -> String {
 }
 
 /// `None`: it is not understood, and recording begins anew.
-fn from_text(text: &str) -> Option<State> {
+pub(super) fn from_text(text: &str) -> Option<State> {
     let state: Value = serde_json::from_str(text).ok()?;
     let mut read = State { at: state["at"].as_f64()?, ..State::default() };
     for (place, flow) in Flow::ALL.into_iter().enumerate() {

@@ -7,6 +7,7 @@ pub mod health;
 pub mod samples;
 pub mod signals;
 pub mod trend;
+pub mod waiting;
 
 use rusqlite::Connection;
 
