@@ -2,6 +2,7 @@
 
 use actix_web::http::Method;
 use powerwall_server::app::Service;
+use powerwall_server::clock::unix_time;
 use powerwall_server::settings::RsaKey;
 use powerwall_server::simulator::Registration;
 
@@ -221,8 +222,8 @@ async fn a_budget_leaves_room_for_orders() {
     let world = world().await;
     // Most of it is used up, whatever day it is by now.
     let day = |ahead: i64| {
-        let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        let day = jiff::Timestamp::from_second(seconds as i64 + ahead * 86_400).unwrap();
+        let seconds = unix_time() as i64 + ahead * 86_400;
+        let day = jiff::Timestamp::from_second(seconds).unwrap();
         (day.strftime("%Y-%m-%d").to_string(), json!({ "data": 20, "commands": 0, "tokens": 0 }))
     };
     let days: Value = [day(0), day(1)].into_iter().collect::<serde_json::Map<_, _>>().into();
