@@ -113,8 +113,8 @@ impl TeslaError {
         }
     }
 
-    /// Whether it says that an order was not carried out. A device that is not connected may get it later, and
-    /// a site that is gone may be a server in trouble.
+    /// Whether it says that an order was not carried out. A device that is not connected may get it later, a
+    /// site that is gone may be a server in trouble.
     pub fn says_not_done(&self) -> bool {
         let says_nothing = matches!(
             self,
