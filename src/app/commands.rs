@@ -18,9 +18,10 @@ use crate::cli::wish::{Typed, Wish};
 use crate::cli::{
     Cli, Command, Flags, HistoryCommand, NO_GATEWAYS, check_config, doctor, healthcheck, history_check,
     import,
+    tesla::{self, SetUpError, Talk},
 };
 use crate::clock::unix_time;
-use crate::settings::{Inputs, LoggingSettings, Problems, RsaKey, Secret, Settings};
+use crate::settings::{AccountConfig, Inputs, LoggingSettings, Problems, RsaKey, Secret, Settings};
 use crate::simulator::{Counters, Fleet, demo_sites};
 use crate::store::history::checking::check;
 use crate::store::{Restored, backup, restore};
@@ -65,6 +66,10 @@ pub fn run(cli: Cli) -> ExitCode {
                 Err(error) => misconfigured(&error),
             }
         }),
+        Command::Login(wish) => {
+            set_up(&flags, async |account, talk| tesla::login(account, &wish, talk).await)
+        }
+        Command::Sites => set_up(&flags, async |account, talk| tesla::sites(account, talk).await.map(drop)),
         Command::Doctor { gateway } => diagnose(&flags, gateway.as_deref()),
         Command::Scan { networks, gateway_port, patience, public, json } => {
             look_around(&networks, public, gateway_port, Duration::from_secs(patience), json)
@@ -160,6 +165,28 @@ fn back_up(from: Option<&Path>, to: &Path) -> ExitCode {
         }
     }
 }
+
+/// A conversation about the Tesla account.
+fn set_up(
+    flags: &Flags,
+    step: impl AsyncFnOnce(&AccountConfig, &mut Conversation) -> Result<(), SetUpError>,
+) -> ExitCode {
+    let account = match Settings::account(&inputs(flags)) {
+        Ok(account) => account,
+        Err(problems) => return misconfigured(&problems),
+    };
+    let (from, to) = (io::stdin().lock(), io::stdout());
+    let mut talk = Talk { from, to, environment: environment().collect() };
+    match actix::System::new().block_on(step(&account, &mut talk)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Conversation = Talk<io::StdinLock<'static>, io::Stdout>;
 
 /// Examines one gateway after the other: a person is waiting, and each is to be read by itself.
 fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
