@@ -17,6 +17,7 @@ const WIRED: &[(&str, &str)] = &[
     ("PW_RSA_KEY_PATH", RSA_KEY),
     ("PW_WIFI_HOST", "192.168.91.1"),
 ];
+const HYBRID: &[(&str, &str)] = &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x"), ("PW_CLOUD_HYBRID", "yes")];
 const BROKER: &[(&str, &str)] = &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x"), ("MQTT_HOST", "broker")];
 /// A broker that knows who somebody is, and somebody who may give orders.
 const ORDERING: &[(&str, &str)] = &[
@@ -111,7 +112,7 @@ const TABLE: &[Row] = &[
     ("PW_FAILOVER", "no", WIRED),
     ("PW_FLEETAPI_HTTP", "1.1", CLOUD),
     ("PW_CLOUD_HYBRID", "yes", TEDAPI),
-    ("PW_LOCAL_FIRST", "yes", TEDAPI),
+    ("PW_LOCAL_FIRST", "no", HYBRID),
     ("PW_ISLANDING_COOLDOWN", "60", TEDAPI),
     ("PW_RATE_LIMIT_ENABLED", "yes", TEDAPI),
     ("PW_RATE_LIMIT_MAX_REQUESTS", "9", LIMITED),

@@ -319,7 +319,8 @@ impl GatewayActor {
         health.cooldown_until = due.filter(|_| matches!(retry, Retry::CoolDown(_)));
         self.due = due;
         self.may_refresh = false;
-        self.orders.has_answered = false;
+        // A budget that is used up by readings says nothing against the gateway.
+        self.orders.has_answered &= error.leaves_room_for_orders();
         self.note_link(Some(note));
         self.publish();
     }

@@ -137,7 +137,7 @@ impl GatewayActor {
         info!(gateway = self.plan.facts.id.as_str(), event = "order"; "gateway {}: order {id}: \
             {order}", self.plan.facts.id);
         // A link keeps this itself; the second one is for a link that forgets to.
-        let limit = self.plan.timeout;
+        let limit = link.order_limit(order.kind(), self.plan.timeout);
         let exchange = async move {
             let carried = timeout(limit, link.carry_out(&order, limit)).await;
             let carried = carried.unwrap_or_else(|_| Carried::failed(LinkError::Timeout(limit)));
@@ -203,7 +203,7 @@ impl GatewayActor {
         then: impl FnOnce(&mut Self, ReadBack, &mut Context<Self>) + 'static,
     ) -> bool {
         let Some(mut link) = self.link.take() else { return false };
-        let (limit, begun) = (self.plan.timeout, Instant::now());
+        let (limit, begun) = (link.order_limit(order.kind(), self.plan.timeout), Instant::now());
         let (adjustments, numbering) = (self.plan.adjustments, self.newest.numbering.clone());
         let exchange = async move {
             let read = timeout(limit, link.read_back(&order)).await;

@@ -46,9 +46,7 @@ impl RetrySchedule {
             }
             LinkError::Silence { left } => Retry::CoolDown(self.0.wait(*left, now)),
             LinkError::LoginBudget { left } => Retry::At(self.0.wait(*left, now)),
-            LinkError::Tesla(TeslaError::Pause { left } | TeslaError::Budget { left, .. }) => {
-                Retry::CoolDown(self.0.wait(*left, now))
-            }
+            LinkError::Tesla(TeslaError::Pause { left }) => Retry::CoolDown(self.0.wait(*left, now)),
             LinkError::Tesla(error) => Retry::At(match error.rest() {
                 Some(left) => self.0.wait(left, now),
                 None => self.0.failed(now),

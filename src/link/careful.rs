@@ -103,6 +103,14 @@ impl Link for Careful {
         })
     }
 
+    fn order_limit(&self, kind: OrderKind, exchange: Duration) -> Duration {
+        self.link.order_limit(kind, exchange)
+    }
+
+    fn shows(&self, order: &Order) -> bool {
+        self.link.shows(order)
+    }
+
     fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
         self.link.can_take(kind)
     }

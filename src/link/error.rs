@@ -150,6 +150,11 @@ impl LinkError {
         }
     }
 
+    /// Whether it ends readings only, and orders still have room.
+    pub fn leaves_room_for_orders(&self) -> bool {
+        matches!(self, Self::Tesla(TeslaError::Budget { .. }))
+    }
+
     /// The status of the answer, if that is what went wrong.
     pub fn status(&self) -> Option<u16> {
         match self {

@@ -77,6 +77,12 @@ pub trait Link {
         Box::pin(async { Knock::Untried })
     }
 
+    /// How long carrying out an order of `kind`, or reading it back, may take, from the limit of one exchange
+    /// with a gateway.
+    fn order_limit(&self, _kind: OrderKind, exchange: Duration) -> Duration {
+        exchange
+    }
+
     /// Carries out an order, once, within `limit`: reads what must be known just before, and sends. What it
     /// cannot prove it does not claim; reading back, which comes later, is [`Link::read_back`].
     fn carry_out<'a>(&'a mut self, _order: &'a Order, _limit: Duration) -> LocalBoxFuture<'a, Carried> {
@@ -86,6 +92,11 @@ pub trait Link {
     /// Reads, in one exchange, whether the gateway has what `order` asked for.
     fn read_back<'a>(&'a mut self, _order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
         Box::pin(async { ReadBack::default() })
+    }
+
+    /// Whether [`Link::read_back`] can show what became of `order`, whoever carried it out.
+    fn shows(&self, _order: &Order) -> bool {
+        false
     }
 
     /// Whether it takes orders of `kind` at present.
@@ -120,8 +131,8 @@ pub trait Link {
 /// What stands in the way of every order, over a link that only reads.
 fn cannot_write() -> Unable {
     Obstacle::NoLink.because(
-        "no link that is configured can write: orders go over TEDAPI v1r (host and rsa_key_path), or over \
-         the customer API of a Powerwall 2 (host and password)",
+        "no link that is configured can write: orders go over TEDAPI v1r (host and rsa_key_path), over the \
+         customer API of a Powerwall 2 (host and password), or over FleetAPI (fleetapi)",
     )
 }
 
@@ -148,7 +159,12 @@ pub fn connect_with(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn L
         return single(gateway, memories);
     }
     let links = std::iter::once(gateway).chain(&gateway.standby).map(|link| single(link, memories));
-    Box::new(Standby::new(&gateway.facts.id, links.collect(), gateway.timeout))
+    let is_cloud_first = gateway
+        .standby
+        .iter()
+        .any(|link| matches!(&link.link, LinkConfig::Fleet(config) if config.takes_orders_first));
+    let standby = Standby::new(&gateway.facts.id, links.collect(), gateway.timeout);
+    Box::new(standby.with_cloud_first(is_cloud_first))
 }
 
 /// The one link that `gateway` prefers.

@@ -113,6 +113,7 @@ fn says(error: &LinkError) -> Says {
         LinkError::Rejected { fault: BUSY | UNIT_TIMEOUT | INTERNAL, .. } => Says::Nothing,
         LinkError::Rejected { .. } | LinkError::ClockSkew(_) => Says::Refused,
         LinkError::Unsupported(_) => Says::Refused,
+        LinkError::Tesla(error) if error.says_not_done() => Says::Refused,
         _ => Says::Nothing,
     }
 }

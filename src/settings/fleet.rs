@@ -84,6 +84,8 @@ pub struct FleetConfig {
     pub site: Option<u64>,
     /// `interval`: how often the site is asked.
     pub interval: Duration,
+    /// `PW_LOCAL_FIRST=no`: in a standby, orders go over it before they go over a local link.
+    pub takes_orders_first: bool,
 }
 
 /// What all entries take over.
@@ -97,6 +99,8 @@ pub(super) struct FleetDefaults {
     pub interval: Option<Duration>,
     /// `PW_CLOUD_HYBRID`: whether every local gateway has the cloud as standby.
     pub hybrid: bool,
+    /// `PW_LOCAL_FIRST=no`: whether orders go over the cloud where it can take them.
+    pub cloud_first: bool,
 }
 
 impl FleetDefaults {

@@ -515,7 +515,8 @@ impl Entry<'_> {
         };
         let (auth, authorities) = (shared.auth(), shared.authorities.clone());
         let account = AccountConfig { source, base, auth, authorities, budget: shared.budget, ledger };
-        Some(FleetConfig { account, site, interval })
+        let takes_orders_first = shared.cloud_first;
+        Some(FleetConfig { account, site, interval, takes_orders_first })
     }
 
     fn local(&mut self, given: &Credentials, places: &Places, auth_mode: AuthMode) -> Option<LocalConfig> {

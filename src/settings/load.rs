@@ -81,6 +81,7 @@ struct FleetVariables {
     pw_fleet_budget: Option<String>,
     pw_fleet_interval: Option<String>,
     pw_cloud_hybrid: Option<String>,
+    pw_local_first: Option<String>,
 }
 
 /// What the file says of access, and where it says so.
@@ -489,6 +490,7 @@ impl Reader {
             budget: (budget > 0).then_some(budget),
             interval: interval.then_some(every),
             hybrid: self.boolean("PW_CLOUD_HYBRID", raw.pw_cloud_hybrid, false),
+            cloud_first: !self.boolean("PW_LOCAL_FIRST", raw.pw_local_first, true),
         }
     }
 

@@ -78,7 +78,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_FLEET_CA", Live),
     ("PW_FLEET_BUDGET", Live),
     ("PW_FLEET_INTERVAL", Live),
-    ("PW_LOCAL_FIRST", None("orders are given over local links only")),
+    ("PW_LOCAL_FIRST", Live),
     ("PW_ISLANDING_COOLDOWN", Live),
     ("PW_RATE_LIMIT_ENABLED", Live),
     ("PW_RATE_LIMIT_MAX_REQUESTS", Live),

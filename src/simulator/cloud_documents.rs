@@ -37,8 +37,10 @@ pub(super) fn live_status(scene: &Scene<'_>) -> Value {
     live
 }
 
-/// `site_info`.
-pub(super) fn site_info(scene: &Scene<'_>, firmware: &str) -> Value {
+/// `site_info`; `config`: of the gateway.
+pub(super) fn site_info(scene: &Scene<'_>, config: &Value, firmware: &str) -> Value {
+    let rule = config["site_info"]["customer_preferred_export_rule"].as_str().unwrap_or("pv_only");
+    let forbids = config["site_info"]["disallow_charge_from_grid_with_solar_installed"] == true;
     let batteries = match scene.kind {
         SiteKind::Powerwall2 => 2,
         SiteKind::Powerwall3 => 3,
@@ -60,7 +62,8 @@ pub(super) fn site_info(scene: &Scene<'_>, firmware: &str) -> Value {
         "user_settings": { "storm_mode_enabled": false },
         "components": {
             "solar": true, "battery": scene.has_battery(), "grid": true, "gateway": "teg",
-            "customer_preferred_export_rule": "pv_only",
+            "customer_preferred_export_rule": rule,
+            "disallow_charge_from_grid_with_solar_installed": forbids,
         },
         "tariff_content_v2": tariff(),
     })

@@ -23,7 +23,7 @@ use super::customer_documents;
 use super::day::{Day, Equipment};
 use super::faults::{Counters, Fault, Role};
 use super::lan::Lan;
-use super::orders::{self, Control, OrderFault, Orders};
+use super::orders::{self, Control, Delivered, OrderFault, Orders};
 use super::scene::{Scene, SiteKind};
 
 /// A silent meter is bridged with its last reading, which must not be older than a minute. Where time runs
@@ -346,6 +346,13 @@ impl Gateway {
         living.control.somebody_sets_reserve(raw, &blob);
     }
 
+    /// Tesla's cloud hands on what somebody set there.
+    pub(super) fn deliver(&self, asked: &Delivered) {
+        let mut living = self.house.living();
+        let blob = orders::config(&self.scene(&living));
+        living.control.deliver(asked, &blob, Instant::now());
+    }
+
     pub fn orders(&self) -> Orders {
         self.house.living().control.orders.clone()
     }
@@ -381,7 +388,8 @@ impl Gateway {
     pub fn in_cloud(&self) -> (Value, Value) {
         let living = self.house.living();
         let (scene, version) = (self.scene(&living), living.firmware.version.clone());
-        (cloud_documents::live_status(&scene), cloud_documents::site_info(&scene, &version))
+        let config = serde_json::from_slice(&orders::config(&scene)).unwrap_or_default();
+        (cloud_documents::live_status(&scene), cloud_documents::site_info(&scene, &config, &version))
     }
 
     /// Starts again with other firmware.

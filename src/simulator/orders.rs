@@ -17,6 +17,7 @@ use crate::link::tedapi::wire::{
 
 const MODES: [&str; 3] = ["self_consumption", "autonomous", "backup"];
 const FILE: &str = "config.json";
+const EXPORT: &str = "customer_preferred_export_rule";
 const CHARGING: &str = "disallow_charge_from_grid_with_solar_installed";
 /// Codes of `google.rpc.Status`.
 const INVALID: i32 = 3;
@@ -45,6 +46,16 @@ pub enum OrderFault {
     NotImplemented,
     /// Of several settings in one order, does the first alone; of a max backup, cancels the former one alone.
     HalfApplied,
+}
+
+/// Settings that Tesla's cloud hands on; `None`: it says nothing of that one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Delivered {
+    /// Raw scale.
+    pub reserve: Option<f64>,
+    pub mode: Option<String>,
+    pub charging: Option<bool>,
+    pub export: Option<String>,
 }
 
 /// What the house has been ordered.
@@ -143,6 +154,28 @@ impl Control {
         config["site_info"]["backup_reserve_percent"] = json!(raw);
         let written = self.written.is_some().then(|| config.to_string().into());
         self.apply(Change { reserve: json!(raw), mode: self.mode, written });
+    }
+
+    /// Tesla's cloud hands on settings that somebody changed there; `blob`: the configuration as it is. The
+    /// reserve is on the raw scale.
+    pub fn deliver(&mut self, asked: &Delivered, blob: &Bytes, now: Instant) {
+        self.orders.received += 1;
+        let mut config: Value = serde_json::from_slice(blob).unwrap_or_default();
+        if let Some(reserve) = asked.reserve {
+            config["site_info"]["backup_reserve_percent"] = json!(reserve);
+        }
+        if let Some(allowed) = asked.charging {
+            config["site_info"][CHARGING] = (!allowed).into();
+        }
+        if let Some(rule) = &asked.export {
+            config["site_info"][EXPORT] = rule.as_str().into();
+        }
+        let mode = asked.mode.as_deref().and_then(|mode| MODES.into_iter().find(|known| *known == mode));
+        let mode = mode.unwrap_or(self.mode);
+        config["default_real_mode"] = mode.into();
+        let reserve = asked.reserve.map_or_else(|| self.reserve.clone(), |reserve| json!(reserve));
+        let written = without_defaults(&config.to_string().into(), config);
+        self.execute(Change { reserve, mode, written: Some(written) }, now);
     }
 
     /// Whether the sender of an order is to log in again.

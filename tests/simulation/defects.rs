@@ -274,6 +274,10 @@ impl Link for DefectiveLink {
         })
     }
 
+    fn order_limit(&self, kind: OrderKind, exchange: Duration) -> Duration {
+        self.inner.order_limit(kind, exchange)
+    }
+
     fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
         self.inner.can_take(kind)
     }

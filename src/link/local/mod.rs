@@ -27,7 +27,7 @@ use crate::link::login::DOUBT;
 use crate::link::memory::{Memory, Session};
 use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
-use crate::model::{Answers, LinkKind, Means, Order, OrderKind, Unable};
+use crate::model::{Answers, LinkKind, Means, Order, OrderKind, Setpoint, Unable};
 use crate::settings::LocalConfig;
 use answers::{CustomerAnswers, Doubt, Endpoint};
 use open_meters::OpenMeters;
@@ -313,6 +313,11 @@ impl<X: Exchange> Link for LocalLink<X> {
 
     fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
         Box::pin(self.read_back_once(order))
+    }
+
+    fn shows(&self, order: &Order) -> bool {
+        let is_shown = |asked: Setpoint| asked.charging.is_none() && asked.export.is_none();
+        order.setpoint().is_some_and(is_shown) && self.answers.has(Endpoint::Operation)
     }
 
     fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {

@@ -158,13 +158,21 @@ pub struct Standby {
     returning: Option<usize>,
     /// Limit of one exchange.
     exchange: Duration,
+    /// Whether orders go over Tesla's cloud before they go over a link to the machine.
+    is_cloud_first: bool,
 }
 
 impl Standby {
     /// `links` in order of preference, at least one.
     pub fn new(gateway: impl Into<String>, links: Vec<Box<dyn Link>>, exchange: Duration) -> Self {
         let members = links.into_iter().map(Member::new).collect();
-        Self { gateway: gateway.into(), members, active: 0, returning: None, exchange }
+        Self { gateway: gateway.into(), members, active: 0, returning: None, exchange, is_cloud_first: false }
+    }
+
+    /// Lets orders go over Tesla's cloud where it can take them, whatever the links to the machine can.
+    pub fn with_cloud_first(mut self, is_cloud_first: bool) -> Self {
+        self.is_cloud_first = is_cloud_first;
+        self
     }
 
     fn use_member(&mut self, place: usize) {
@@ -377,6 +385,11 @@ impl Link for Standby {
             });
             join_all(knocks).await.into_iter().fold(Knock::Untried, Knock::or)
         })
+    }
+
+    fn order_limit(&self, kind: OrderKind, exchange: Duration) -> Duration {
+        let limits = self.members.iter().map(|member| member.link.order_limit(kind, exchange));
+        limits.max().unwrap_or(exchange)
     }
 
     fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {

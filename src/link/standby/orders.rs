@@ -4,20 +4,23 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::{Member, Standby};
+use super::{Member, Standby, asks_machine};
+use crate::link::LinkError;
 use crate::link::order::{Carried, ReadBack};
 use crate::model::{Adjustments, Means, Obstacle, Order, OrderKind, Unable};
 
 impl Member {
     fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
         let means = self.link.can_take(kind)?;
-        if !self.may_be_asked(Instant::now()) {
+        let error = self.last_error.as_ref().filter(|error| !error.leaves_room_for_orders());
+        let takes_orders_only = self.last_error.is_some() && error.is_none();
+        if !takes_orders_only && !self.may_be_asked(Instant::now()) {
             let why = format!("{} is left alone for a while, as the gateway asked", means.link.name());
             return Err(Obstacle::NotReached.because(why));
         }
-        match (&self.last_error, &self.newest) {
+        match (error, &self.newest) {
             (None, Some(_)) => Ok(means),
             (Some(error), _) => {
                 Err(Obstacle::NotReached.because(format!("{} does not work: {error}", means.link.name())))
@@ -38,7 +41,8 @@ impl Standby {
     /// The link that would carry it out, and how.
     pub(super) fn by(&self, kind: OrderKind) -> Result<(usize, Means), Unable> {
         let mut why: Option<Unable> = None;
-        for (place, member) in self.members.iter().enumerate() {
+        for place in self.writers() {
+            let member = &self.members[place];
             match member.can_take(kind) {
                 Ok(means) if self.is_same_gateway(place) => return Ok((place, means)),
                 Ok(means) => {
@@ -55,17 +59,54 @@ impl Standby {
         Err(why.unwrap_or_else(|| Obstacle::NoLink.because("there is no link")))
     }
 
+    /// The links in the order in which they are asked to carry something out: of preference, unless the cloud
+    /// comes first.
+    fn writers(&self) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..self.members.len()).collect();
+        if self.is_cloud_first {
+            places.sort_by_key(|place| asks_machine(self.members[*place].link.kind()));
+        }
+        places
+    }
+
     /// Whether the link leads to the gateway of which the readings are shown.
     fn is_same_gateway(&self, place: usize) -> bool {
         let (this, active) = (self.members[place].din(), self.members[self.active].din());
-        place == self.active || this.is_none() || active.is_none() || this == active
+        if place == self.active || this == active {
+            return true;
+        }
+        // Links to one machine are configured for it; a site of an account must be known to be the same.
+        let asks_machine = asks_machine(self.members[place].link.kind());
+        asks_machine && (this.is_none() || active.is_none())
+    }
+
+    /// The link that shows what became of an order, and whether it is another one than carries it out: what
+    /// the gateway itself has counts more than what a cloud has stored for it.
+    fn witness(&self, order: &Order) -> usize {
+        let writer = self.by(order.kind()).map_or(self.active, |(place, _)| place);
+        if asks_machine(self.members[writer].link.kind()) {
+            return writer;
+        }
+        let can_show = |place: &usize| {
+            let member = &self.members[*place];
+            asks_machine(member.link.kind())
+                && member.link.shows(order)
+                && member.last_error.is_none()
+                && member.newest.is_some()
+                && self.members[writer].din() == member.din()
+        };
+        (0..self.members.len()).find(can_show).unwrap_or(writer)
     }
 
     pub(super) async fn carry_out_once(&mut self, order: &Order, limit: Duration) -> Carried {
+        for place in 0..self.members.len() {
+            self.bind(place);
+        }
         let place = match self.by(order.kind()) {
             Ok((place, _)) => place,
             Err(unable) => return Carried::unable(unable),
         };
+        let limit = limit.min(self.members[place].link.order_limit(order.kind(), self.exchange));
         let mut carried = self.members[place].link.carry_out(order, limit).await;
         if let Some(error) = &carried.problem {
             self.share_silence(place, error);
@@ -76,11 +117,14 @@ impl Standby {
     }
 
     pub(super) async fn read_back_once(&mut self, order: &Order) -> ReadBack {
-        let place = self.by(order.kind()).map_or(self.active, |(place, _)| place);
+        let place = self.witness(order);
         if !self.members[place].may_be_asked(Instant::now()) {
             return ReadBack::default();
         }
-        let mut read = self.members[place].link.read_back(order).await;
+        let link = &mut self.members[place].link;
+        let limit = link.order_limit(order.kind(), self.exchange);
+        let read = timeout(limit, link.read_back(order)).await;
+        let mut read = read.unwrap_or_else(|_| ReadBack::failed(LinkError::Timeout(limit)));
         if let Some(error) = &read.problem {
             self.share_silence(place, error);
         }
@@ -104,7 +148,7 @@ mod tests {
 
     use super::*;
     use crate::link::order::End;
-    use crate::link::{Link, LinkError, Refreshed};
+    use crate::link::{Link, Refreshed};
     use crate::model::{
         Answers, AppPercent, Interpretation, LinkKind, NumberingMemory, Outcome, Proof, Readings, Reserve,
     };

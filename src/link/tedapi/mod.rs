@@ -405,6 +405,10 @@ impl<C: Channel> Link for TedapiLink<C> {
         Box::pin(self.read_back_once(order))
     }
 
+    fn shows(&self, order: &Order) -> bool {
+        order.setpoint().is_some() && self.known_din().is_some()
+    }
+
     fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
         self.means(kind)
     }

@@ -167,7 +167,7 @@ impl<C: Channel> TedapiLink<C> {
     }
 
     /// The DIN, unless another gateway may stand at the address by now.
-    fn known_din(&self) -> Option<String> {
+    pub(super) fn known_din(&self) -> Option<String> {
         self.payloads.din().filter(|_| self.confirmed).map(|din| din.to_string())
     }
 

@@ -58,6 +58,11 @@ impl<'a> Question<'a> {
     pub fn get(purpose: Purpose, path: &'a str, what: &'a str) -> Self {
         Self { purpose, method: Method::GET, path, what, body: Bytes::new() }
     }
+
+    /// An order, which is sent once.
+    pub fn post(path: &'a str, what: &'a str, body: Bytes) -> Self {
+        Self { purpose: Purpose::Command, method: Method::POST, path, what, body }
+    }
 }
 
 pub struct Account {
@@ -125,7 +130,10 @@ impl Account {
 
     /// Whether the owner consented to orders; unknown counts as yes.
     pub fn may_control(&self) -> bool {
-        let token = self.state().file.access_token();
+        let token = match &self.config.source {
+            TokenSource::Pasted(token) => Some(token.clone()),
+            TokenSource::File(_) => self.state().file.access_token(),
+        };
         token.is_none_or(|token| Claims::of(&token).may_control())
     }
 

@@ -60,6 +60,7 @@ struct Settings {
     timezone: Option<String>,
     firmware: Option<String>,
     din: Option<String>,
+    has_battery: Option<bool>,
 }
 
 impl FleetAnswers {
@@ -124,6 +125,7 @@ impl FleetAnswers {
             timezone: text("installation_time_zone"),
             firmware: text("version"),
             din: din.or(facts.info.din.take()),
+            has_battery: info.at(&["components", "battery"]).as_bool(),
         };
         self.info = Some(body);
         Ok(())
@@ -133,6 +135,16 @@ impl FleetAnswers {
     fn response(body: Option<&Bytes>) -> Value {
         let parsed = body.and_then(|body| serde_json::from_slice::<Value>(body).ok());
         parsed.map(|mut answer| answer["response"].take()).unwrap_or_default()
+    }
+
+    /// DIN of the gateway, as the site reports it.
+    pub(super) fn din(&self) -> Option<String> {
+        self.facts.info.din.clone()
+    }
+
+    /// Whether the site has a battery, as it reports it.
+    pub(super) fn has_battery(&self) -> Option<bool> {
+        self.facts.info.has_battery
     }
 
     /// When the live status came.

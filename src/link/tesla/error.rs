@@ -113,6 +113,21 @@ impl TeslaError {
         }
     }
 
+    /// Whether it says that an order was not carried out. A device that is not connected may get it later, a
+    /// site that is gone may be a server in trouble.
+    pub fn says_not_done(&self) -> bool {
+        let says_nothing = matches!(
+            self,
+            Self::Unreachable(_)
+                | Self::Timeout(_)
+                | Self::Offline
+                | Self::NotFound(_)
+                | Self::Busy(_)
+                | Self::Malformed(_)
+        );
+        !says_nothing
+    }
+
     /// What an answer other than a good one means. `what` was asked of `base`.
     pub fn of(answer: &Answer, what: &str, base: &str) -> Self {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();

@@ -10,13 +10,19 @@ use tokio::time::Instant;
 use super::error::TeslaError;
 use crate::pause::{Growth, Pause};
 
-/// Tesla allows 60 requests a minute; this leaves room for one that nobody foresaw.
+/// Tesla allows 60 requests a minute.
+const MOST_URGENT_PER_MINUTE: usize = 60;
+/// Readings leave room for an order.
 const MOST_PER_MINUTE: usize = 58;
 /// What can wait leaves room for what cannot.
 const MOST_SLOW_PER_MINUTE: usize = 55;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Days that are kept.
 const DAYS: usize = 40;
+/// Of a budget, readings leave this part to orders …
+const PART_FOR_ORDERS: u64 = 5;
+/// … and no more than this.
+const MOST_FOR_ORDERS: u64 = 20;
 /// Ten dollars a month are free: so many data requests a day.
 pub const FREE_PER_DAY: u64 = 160;
 /// An hour at most, whatever a clock says.
@@ -29,6 +35,8 @@ pub enum Purpose {
     Live,
     /// Settings and identity, which can wait a minute.
     Slow,
+    /// Reading the settings for an order: before it is sent, and to see what became of it.
+    Check,
     /// An order.
     Command,
     /// A token, which costs nothing.
@@ -97,7 +105,11 @@ impl Ledger {
                 return Err(TeslaError::Pause { left });
             }
             let today = self.today(unix).billed();
-            if let Some(limit) = self.budget.filter(|limit| today >= *limit) {
+            let kept = |limit: u64| match purpose {
+                Purpose::Live | Purpose::Slow => (limit / PART_FOR_ORDERS).min(MOST_FOR_ORDERS),
+                _ => 0,
+            };
+            if let Some(limit) = self.budget.filter(|limit| today >= *limit - kept(*limit)) {
                 let left = Duration::from_secs_f64(86_400.0 - unix.rem_euclid(86_400.0));
                 return Err(TeslaError::Budget { limit, left: left.min(LONGEST_PAUSE) });
             }
@@ -105,7 +117,7 @@ impl Ledger {
         }
         let count = self.days.entry(day(unix)).or_default();
         *match purpose {
-            Purpose::Live | Purpose::Slow => &mut count.data,
+            Purpose::Live | Purpose::Slow | Purpose::Check => &mut count.data,
             Purpose::Command => &mut count.commands,
             Purpose::Token => &mut count.tokens,
         } += 1;
@@ -119,7 +131,11 @@ impl Ledger {
         while self.recent.front().is_some_and(|sent| now.saturating_duration_since(*sent) >= MINUTE) {
             self.recent.pop_front();
         }
-        let most = if purpose == Purpose::Slow { MOST_SLOW_PER_MINUTE } else { MOST_PER_MINUTE };
+        let most = match purpose {
+            Purpose::Slow => MOST_SLOW_PER_MINUTE,
+            Purpose::Live => MOST_PER_MINUTE,
+            _ => MOST_URGENT_PER_MINUTE,
+        };
         if let Some(oldest) = self.recent.front().filter(|_| self.recent.len() >= most) {
             return Err(TeslaError::Pause { left: (*oldest + MINUTE).saturating_duration_since(now) });
         }
@@ -207,6 +223,22 @@ mod tests {
         ledger.admit(Purpose::Live, now, NOON + 43_200.0).unwrap();
         assert_eq!(ledger.today(NOON), Count { data: 1, commands: 1, tokens: 1 });
         assert!((ledger.today(NOON).dollars() - 0.003).abs() < 1e-12);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn readings_leave_orders_their_part_of_a_budget_and_of_a_minute() {
+        let (mut ledger, now) = (Ledger::new(Some(40)), Instant::now());
+        let readings = (0..40).filter(|_| ledger.admit(Purpose::Live, now, NOON).is_ok()).count();
+        assert_eq!(readings, 32);
+        ledger.admit(Purpose::Check, now, NOON).unwrap();
+        ledger.admit(Purpose::Command, now, NOON).unwrap();
+        assert!(ledger.admit(Purpose::Slow, now, NOON).is_err());
+        assert_eq!(ledger.today(NOON), Count { data: 33, commands: 1, tokens: 0 });
+
+        let mut ledger = Ledger::new(None);
+        let readings = (0..60).filter(|_| ledger.admit(Purpose::Live, now, NOON).is_ok()).count();
+        let orders = (0..60).filter(|_| ledger.admit(Purpose::Command, now, NOON).is_ok()).count();
+        assert_eq!((readings, orders), (MOST_PER_MINUTE, 2));
     }
 
     #[tokio::test(start_paused = true)]

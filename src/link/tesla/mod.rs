@@ -10,6 +10,7 @@ pub mod answers;
 mod documents;
 pub mod error;
 pub mod ledger;
+mod orders;
 pub mod products;
 mod region;
 pub mod tokens;
@@ -24,8 +25,9 @@ use tokio::time::Instant;
 
 use crate::clock::unix_time;
 use crate::link::https::Answer;
+use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError, Refreshed};
-use crate::model::{Answers, LinkKind};
+use crate::model::{Answers, LinkKind, Means, Order, OrderKind, Unable};
 use crate::settings::FleetConfig;
 use account::{Account, Question, Renewer};
 pub use accounts::Accounts;
@@ -175,10 +177,10 @@ impl FleetLink {
         self.asked.is_some_and(|asked| asked.elapsed() < self.config.interval.mul_f64(0.9))
     }
 
-    async fn info(&mut self) -> Result<(), TeslaError> {
+    async fn info(&mut self, purpose: Purpose) -> Result<(), TeslaError> {
         let Some(site) = self.site.clone() else { return Ok(()) };
         let path = format!("/api/1/energy_sites/{}/site_info", site.id);
-        let question = Question::get(Purpose::Slow, &path, "site information");
+        let question = Question::get(purpose, &path, "site information");
         let body = self.account.ask(&self.web, question).await?.body;
         match &mut self.answers {
             Some(answers) => answers.accept_info(body),
@@ -216,7 +218,7 @@ impl Link for FleetLink {
             }
             // Before the exchange: one that is cut must not be asked for again at once.
             self.info_due = now + INFO_REST;
-            match self.info().await {
+            match self.info(Purpose::Slow).await {
                 Ok(()) => {
                     self.info_due = now + INFO_EVERY;
                     let source = self.answers.clone().map(|answers| Arc::new(answers) as Arc<dyn Answers>);
@@ -236,6 +238,22 @@ impl Link for FleetLink {
             (self.site, self.answers, self.asked) = (None, None, None);
             self.info_due = Instant::now();
         }
+    }
+
+    fn order_limit(&self, _: OrderKind, _: Duration) -> Duration {
+        self.limit
+    }
+
+    fn carry_out<'a>(&'a mut self, order: &'a Order, limit: Duration) -> LocalBoxFuture<'a, Carried> {
+        Box::pin(self.carry_out_once(order, limit))
+    }
+
+    fn read_back<'a>(&'a mut self, order: &'a Order) -> LocalBoxFuture<'a, ReadBack> {
+        Box::pin(self.read_back_once(order))
+    }
+
+    fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
+        self.means(kind)
     }
 
     fn remark(&self) -> Option<String> {

@@ -7,6 +7,7 @@ use super::CLIENT_ID;
 use super::state::{Cloud, Site, State};
 use crate::clock::unix_time;
 use crate::simulator::http::{Answer, Request};
+use crate::simulator::orders::Delivered;
 
 fn error(status: u16, word: &str) -> Answer {
     Answer::new(status, json!({ "response": null, "error": word, "error_description": "" }).to_string())
@@ -40,6 +41,7 @@ pub(super) fn answer(cloud: &Cloud, request: &Request, is_home: bool) -> Answer 
     }
     match (request.method.as_str(), path) {
         ("GET", "/api/1/products") => products(&state),
+        ("POST", path) => order(&mut state, path, &request.body),
         (method, path) => site(&state, method, path),
     }
 }
@@ -102,7 +104,72 @@ fn site(state: &State, method: &str, path: &str) -> Answer {
     }
     match (method, what) {
         ("GET", "live_status") => response(&live),
-        ("GET", "site_info") => response(&info),
+        ("GET", "site_info") => {
+            overlay(&mut info, &site.undelivered);
+            response(&info)
+        }
         _ => error(404, "not_found"),
+    }
+}
+
+/// Puts the members of `over` over those of `value`.
+fn overlay(value: &mut Value, over: &Value) {
+    match (value, over) {
+        (Value::Object(members), Value::Object(over)) => {
+            for (key, over) in over {
+                overlay(members.entry(key.clone()).or_insert(Value::Null), over);
+            }
+        }
+        (_, Value::Null) => {}
+        (value, over) => *value = over.clone(),
+    }
+}
+
+/// An order: stored, and handed on to the gateway unless Tesla does not.
+fn order(state: &mut State, path: &str, body: &[u8]) -> Answer {
+    if !state.scopes.iter().any(|scope| scope == "energy_cmds") {
+        return error(403, "Unauthorized missing scopes energy_cmds");
+    }
+    let delivers = state.delivers;
+    let rest = path.strip_prefix("/api/1/energy_sites/").and_then(|rest| rest.split_once('/'));
+    let Some((id, what)) = rest else { return error(404, "not_found") };
+    let known = |site: &&mut Site| site.id.to_string() == id;
+    let Some(site) = state.sites.iter_mut().find(known) else { return error(404, "not_found") };
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let Some((stored, delivered)) = settings(what, &body) else { return error(400, "invalid_command") };
+    match delivers {
+        true => site.gateway.deliver(&delivered),
+        false => overlay(&mut site.undelivered, &stored),
+    }
+    response(&json!({ "code": 201, "message": "Updated" }))
+}
+
+/// What a request changes: as the site information has it, and as it reaches the gateway.
+fn settings(what: &str, body: &Value) -> Option<(Value, Delivered)> {
+    let none = Delivered::default();
+    match what {
+        "backup" => {
+            let percent = body["backup_reserve_percent"].as_u64().filter(|percent| *percent <= 100)?;
+            let stored = if (81..100).contains(&percent) { 80 } else { percent };
+            let reserve = Some(stored as f64 * 0.95 + 5.0);
+            Some((json!({ "backup_reserve_percent": stored }), Delivered { reserve, ..none }))
+        }
+        "operation" => {
+            let mode = body["default_real_mode"].as_str()?;
+            let mode =
+                ["self_consumption", "autonomous", "backup"].into_iter().find(|known| *known == mode)?;
+            Some((json!({ "default_real_mode": mode }), Delivered { mode: Some(mode.into()), ..none }))
+        }
+        "grid_import_export" => {
+            // A member that is null is refused.
+            if body.as_object()?.values().any(Value::is_null) {
+                return None;
+            }
+            let charging = body["disallow_charge_from_grid_with_solar_installed"].as_bool();
+            let export = body["customer_preferred_export_rule"].as_str().map(str::to_owned);
+            let delivered = Delivered { charging: charging.map(|forbids| !forbids), export, ..none };
+            Some((json!({ "components": body }), delivered))
+        }
+        _ => None,
     }
 }

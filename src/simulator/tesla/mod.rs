@@ -56,7 +56,7 @@ impl TeslaHandle {
     /// Puts `gateway` into the account as site `id`.
     pub fn add(&self, id: u64, gateway: &GatewayHandle) {
         let gateway = gateway.gateway();
-        self.cloud.state().sites.push(Site { id, gateway });
+        self.cloud.state().sites.push(Site { id, gateway, undelivered: json!({}) });
     }
 
     /// Gives a site another number, as Tesla does now and then.
@@ -151,6 +151,11 @@ impl TeslaHandle {
     /// What the owner consents to from now on.
     pub fn set_scopes(&self, scopes: &[&str]) {
         self.cloud.state().scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+    }
+
+    /// Whether settings that are changed here reach the gateways from now on.
+    pub fn set_delivers(&self, delivers: bool) {
+        self.cloud.state().delivers = delivers;
     }
 
     /// How old values are when they are sent, from now on.

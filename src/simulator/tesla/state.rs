@@ -46,6 +46,8 @@ pub struct Asked {
 pub(super) struct Site {
     pub id: u64,
     pub gateway: Arc<Gateway>,
+    /// What was ordered and never reached the gateway, as members of `site_info`.
+    pub undelivered: Value,
 }
 
 /// Shared by all servers.
@@ -68,6 +70,8 @@ pub(super) struct State {
     pub life: Duration,
     pub scopes: Vec<String>,
     pub lag: Duration,
+    /// Whether settings reach the gateways.
+    pub delivers: bool,
     /// Members of `live_status` and `site_info` that are reported otherwise.
     pub instead: HashMap<String, Value>,
     /// By a part of the path; how often still, `None`: always.
@@ -90,6 +94,7 @@ impl Cloud {
                 .map(String::from)
                 .into(),
             lag: Duration::ZERO,
+            delivers: true,
             instead: HashMap::new(),
             faults: Vec::new(),
             asked: Vec::new(),

@@ -1,6 +1,8 @@
 //! Gateways reached through FleetAPI, against a cloud that is not there, over real TLS.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod orders;
 
 use std::path::Path;
 use std::time::Duration;
