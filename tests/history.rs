@@ -431,7 +431,8 @@ async fn everything_can_be_had_as_a_list_of_any_length() {
          INSERT OR IGNORE INTO history_gateways (id, zone) VALUES ('site-1', 'UTC');
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
              INSERT INTO history_slots SELECT (SELECT number FROM history_gateways WHERE id = 'site-1'),
-                 1700000100 + i * 900, 1000, i, 0, 0, 0, 0, 900, 900, 900, 900, 900, 900, 1118481, 50 FROM n;",
+                 1700000100 + i * 900, 1000, i, 0, 0, 0, 0, 900, 900, 900, 900, 900, 900, 1118481, 50
+             FROM n;",
     )
     .unwrap();
     let samples: i64 = count(&path, "samples") + count(&path, "history_samples");

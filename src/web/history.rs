@@ -223,7 +223,7 @@ impl Plan {
         };
         if gateways.is_some_and(|gateways| range / seconds * gateways as f64 > MOST_ROWS) {
             return Err(
-                "that would be more than 10000 rows: ask for a larger bucket, fewer days or gateways, or a format",
+                "that would be more than 10000 rows: ask for a larger bucket, fewer days, or a format",
             );
         }
         Ok(Question { gateway: id.to_owned(), zone, start, end, bucket, now: self.now })
