@@ -405,3 +405,72 @@ async fn a_long_list_of_days_comes_in_pieces() {
     let few = outputs.json("/api/timeseries/daily?start=2022-09-20&end=2025-12-31").await;
     assert_eq!(few["days"].as_array().unwrap().len(), 7);
 }
+
+async fn text(outputs: &Outputs, path: &str) -> String {
+    let answer = outputs.get(path).await;
+    assert_eq!(answer.status, 200, "{path}");
+    String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+/// Everything as a table and as JSON lines: as many rows as there are, each once, in order.
+#[actix_web::test]
+async fn everything_can_be_had_as_a_list_of_any_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = copy(folder.path());
+    let store = Store::open(path.clone()).unwrap();
+    let history = History::kept_in(&path, &store, &for_ever()).unwrap();
+    history.write(one_sample()).await.unwrap();
+    // More than a page of samples and values, and more quarters of an hour than an answer may have.
+    let file = Connection::open(&path).unwrap();
+    file.execute_batch(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)
+             INSERT INTO samples (gateway_id, ts, soe) SELECT 'site-1', 1700000000.5 + i * 5, 50 FROM n;
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)
+             INSERT INTO device_samples SELECT (SELECT min(series_id) FROM device_series),
+                 1700000000 + i * 60, i FROM n;
+         INSERT OR IGNORE INTO history_gateways (id, zone) VALUES ('site-1', 'UTC');
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
+             INSERT INTO history_slots SELECT (SELECT number FROM history_gateways WHERE id = 'site-1'),
+                 1700000100 + i * 900, 1000, i, 0, 0, 0, 0, 900, 900, 900, 900, 900, 900, 1118481, 50
+             FROM n;",
+    )
+    .unwrap();
+    let samples: i64 = count(&path, "samples") + count(&path, "history_samples");
+    let values = count(&path, "device_samples");
+    let days = count(&path, "device_daily");
+    let outputs = Outputs::recorded(["site-1", "site-2", "site-3", "home"].map(never_polled).into(), history);
+    let range = "start=1600000000&end=1800000000&bucket=slot&gateway=site-1";
+    for (query, names, rows) in [
+        ("timeseries/samples?start=0".to_owned(), "gateway_id,ts,solar_w,", samples),
+        ("timeseries/signals?start=0".to_owned(), "gateway_id,device,metric,ts,value", values),
+        ("timeseries/signals?resolution=daily".to_owned(), "gateway_id,device,metric,day,min,", days),
+        (format!("history?{range}"), "gateway,start,end,name,solar_kwh,", 12_000),
+    ] {
+        let table = text(&outputs, &format!("/api/{query}&format=csv")).await;
+        assert!(table.starts_with(names), "{}", &table[..100]);
+        let lines: Vec<&str> = table.lines().skip(1).collect();
+        assert_eq!(lines.len() as i64, rows, "{query}");
+        let different: std::collections::HashSet<&&str> = lines.iter().collect();
+        assert_eq!(different.len() as i64, rows, "{query}: each once");
+        let json = text(&outputs, &format!("/api/{query}&format=jsonl")).await;
+        assert_eq!(json.lines().count() as i64, rows, "{query}");
+        let first: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+        assert_eq!(
+            first.get("gateway").or(first.get("gateway_id")).unwrap(),
+            &lines[0].split(',').next().unwrap()
+        );
+    }
+    let sum: f64 = text(&outputs, &format!("/api/history?{range}&format=jsonl"))
+        .await
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["home_kwh"].as_f64().unwrap())
+        .sum();
+    assert!((sum - 12_000.0 * 12_001.0 / 2.0 / 1000.0).abs() < 1e-6, "{sum}");
+    assert_eq!(
+        outputs.get(&format!("/api/history?{range}")).await.status,
+        400,
+        "as a document it is too long"
+    );
+    let nobody = text(&outputs, "/api/timeseries/samples?gateway=nobody&format=csv").await;
+    assert_eq!(nobody.lines().count(), 1, "the names of the columns");
+}

@@ -126,9 +126,9 @@ fn a_history_that_is_killed_at_any_moment_has_every_batch_once_and_no_half_of_on
     let path = folder.path().join("history.db");
     let mut random = StdRng::seed_from_u64(18);
     let mut said = 0;
-    for round in 1..=20 {
+    for round in 1..=200 {
         let mut child = child("child_that_keeps_a_history_until_it_is_killed", &path).spawn().unwrap();
-        let enough = random.random_range(1..30);
+        let enough = random.random_range(1..5);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let recorded = |line: String| line.split_once("recorded ")?.1.parse::<u64>().ok();
         let mut last = 0;
@@ -254,6 +254,58 @@ async fn child_on_a_small_disk() {
     let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<_> = names.filter(|name| name.to_string_lossy().ends_with(".new")).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// A batch of a slot with this number.
+fn energy(number: i64) -> Arc<Batch> {
+    let share = Share { slot: SLOT + 900 * number, energy: ENERGY, seconds: 1.0 };
+    let slots = Flow::ALL.map(|flow| Booked { flow, share, way: Way::Counted }).to_vec();
+    let mut added = Added::default();
+    added.book(Additions { slots, recovered: Vec::new() });
+    Arc::new(Batch { run: 1, number, added: [("home".to_owned(), added)].into() })
+}
+
+#[actix_web::test]
+async fn child_whose_history_has_no_room() {
+    let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    mount(&folder, "size=1m");
+    let path = folder.join("history.db");
+    let store = Store::open_with(path.clone(), Duration::from_millis(50)).unwrap();
+    let history = History::kept_in(&path, &store, &Keeping::default()).unwrap();
+    history.write(energy(1)).await.unwrap();
+    let room = fill(&folder);
+    let mut number = 2;
+    while history.write(energy(number)).await.is_ok() {
+        number += 1;
+    }
+    assert_eq!(history.tally().problem().as_deref(), Some("there is no room"));
+    // Given again and again, and what is there can be read.
+    assert!(history.write(energy(number)).await.is_err());
+    let slots = async || {
+        let count = |file: &rusqlite::Connection| {
+            file.query_row("SELECT count(*) FROM history_slots", [], |row| row.get::<_, i64>(0))
+        };
+        history.ask(count).await.unwrap()
+    };
+    assert_eq!(slots().await, number - 1);
+
+    std::fs::remove_file(room).unwrap();
+    for number in number..number + 3 {
+        history.write(energy(number)).await.unwrap();
+    }
+    assert_eq!((slots().await, history.tally().problem()), (number + 2, None));
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let sound: String = file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(sound, "ok");
+    let sums = "SELECT (SELECT sum(home) FROM history_slots) - (SELECT sum(home) FROM history_days)";
+    let off: f64 = file.query_row(sums, [], |row| row.get(0)).unwrap();
+    assert!(off.abs() < 1e-6, "{off}");
+}
+
+#[test]
+fn a_history_without_room_is_said_to_be_that_and_goes_on_when_there_is_some() {
+    let folder = tempfile::tempdir().unwrap();
+    with_mounts("child_whose_history_has_no_room", folder.path());
 }
 
 #[test]

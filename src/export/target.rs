@@ -3,15 +3,15 @@
 use std::future::Future;
 use std::time::Duration;
 
+use awc::Client;
 use awc::error::SendRequestError;
 use awc::http::header;
-use awc::{Client, Connector};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use tokio::sync::OnceCell;
 
 use crate::settings::{ExportSettings, Secret};
-use crate::tls;
+use crate::tls::checked_client;
 
 /// For the whole of one attempt.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -61,12 +61,7 @@ impl Web {
     }
 
     async fn client(&self) -> &Client {
-        let make = || async {
-            let tls = tls::checked_http(tls::roots().await);
-            let connector = Connector::new().rustls_0_23(tls).timeout(LIMIT).handshake_timeout(LIMIT);
-            Client::builder().connector(connector).timeout(LIMIT).disable_redirects().finish()
-        };
-        self.client.get_or_init(make).await
+        self.client.get_or_init(|| checked_client(LIMIT)).await
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use awc::Client;
 use awc::error::SendRequestError;
 use awc::http::header;
-use awc::{Client, Connector};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::message::Message;
 use super::sending::{Carrier, Sent};
 use crate::settings::{NotifyKind, NotifyTarget};
-use crate::tls;
+use crate::tls::checked_client;
 
 /// For the whole of one attempt.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -25,12 +25,7 @@ pub(super) struct Web {
 
 impl Web {
     async fn client(&self) -> &Client {
-        let make = || async {
-            let tls = tls::checked_http(tls::roots().await);
-            let connector = Connector::new().rustls_0_23(tls).timeout(LIMIT).handshake_timeout(LIMIT);
-            Client::builder().connector(connector).timeout(LIMIT).disable_redirects().finish()
-        };
-        self.client.get_or_init(make).await
+        self.client.get_or_init(|| checked_client(LIMIT)).await
     }
 }
 

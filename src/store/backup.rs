@@ -95,12 +95,12 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const GOLDEN: &str = "tests/fixtures/timeseries-0.13.0.db";
+    pub const GOLDEN: &str = "tests/fixtures/timeseries-0.13.0.db";
 
-    fn samples(path: &Path) -> i64 {
+    pub fn samples(path: &Path) -> i64 {
         let count = "SELECT count(*) FROM samples";
         Connection::open(path).unwrap().query_row(count, [], |row| row.get(0)).unwrap()
     }

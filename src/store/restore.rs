@@ -109,13 +109,7 @@ fn check(path: &Path) -> Result<(), RestoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const GOLDEN: &str = "tests/fixtures/timeseries-0.13.0.db";
-
-    fn samples(path: &Path) -> i64 {
-        let count = "SELECT count(*) FROM samples";
-        Connection::open(path).unwrap().query_row(count, [], |row| row.get(0)).unwrap()
-    }
+    use crate::store::backup::tests::{GOLDEN, samples};
 
     #[test]
     fn a_copy_takes_the_place_of_the_file_which_is_kept() {

@@ -5,6 +5,7 @@
 //! are known by [`roots`]. Our own HTTPS has the operator's certificate ([`server_config`]). Who is connected
 //! to, and when, is decided elsewhere.
 
+mod client;
 mod pem;
 mod roots;
 mod server;
@@ -17,6 +18,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
+pub use client::checked_client;
 pub use pem::{PemError, certificates};
 pub use roots::{AuthorityError, authorities, roots};
 pub use server::{TlsError, server_config};

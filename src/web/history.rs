@@ -1,10 +1,11 @@
 //! `/api/history`: energy over any range, with its gaps, how it was got, and what was counted over outages.
 
+mod lines;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderValue;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::civil::Date;
@@ -13,15 +14,16 @@ use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 
 use super::State;
-use super::journal::CSV;
-use super::plumbing::{Refusal, body, json as json_body, no_such_gateway};
+use super::plumbing::{Refusal, json as json_body, no_such_gateway};
 use super::route::Later;
+use super::tables::{FORMATS, Format};
 use super::timeseries::{Asked, has_battery, zone_of};
 use crate::clock::unix_time;
 use crate::model::energy::{Flow, Flows, SLOT};
 use crate::store::history::batch::Sum;
 use crate::store::history::queries::energy::{Bucket, Energy, Interval, Question, Row, date, midnight};
 use crate::store::history::queries::zone;
+use lines::Unwritten;
 
 /// Rows of an answer at most: a year of hours of one gateway.
 const MOST_ROWS: f64 = 10_000.0;
@@ -34,7 +36,7 @@ pub(super) const PARAMETERS: &[(&str, &str)] = &[
     ("end", "Unix seconds, exclusive, or the last day; now if absent"),
     ("bucket", "slot (15 minutes), hour, day or month; by the length of the range if absent"),
     ("gateway", "ids with commas; all configured gateways if absent"),
-    ("format", "csv: as text with commas"),
+    ("format", FORMATS),
 ];
 /// Statuses.
 pub(super) const ERRORS: &[(u16, &str)] = &[
@@ -90,11 +92,7 @@ fn unavailable(why: String) -> Refused {
 async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Refused> {
     let asked = Asked::of(request);
     let plan = Plan::read(&asked).map_err(bad)?;
-    let is_csv = match given(&asked, "format") {
-        None => false,
-        Some("csv") => true,
-        Some(_) => return Err(bad("format is csv, or absent")),
-    };
+    let format = Format::read(asked.text("format")).map_err(|()| bad("format is csv or jsonl, or absent"))?;
     let every = || state.directory.all().iter().map(|entry| entry.id.clone()).collect();
     let mut gateways = Vec::new();
     for id in asked.list("gateway").unwrap_or_else(every) {
@@ -105,23 +103,27 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Ref
         let why = "no history is kept: PW_TIMESERIES_PATH says where, PW_TIMESERIES_RETENTION for how long";
         return Err(unavailable(why.to_owned()));
     }
+    if let Some(format) = format {
+        let written = lines::written(&state.history, plan, format, gateways).await;
+        return written.map_err(|unwritten| match unwritten {
+            Unwritten::Bad(why) => bad(why),
+            Unwritten::Store(error) => unavailable(format!("the history: {error}")),
+        });
+    }
     let inverters: HashSet<String> =
         gateways.iter().map(|(id, _)| id.clone()).filter(|id| !has_battery(state, id)).collect();
     // Rendered where it is read, beside the threads that answer.
     let rendered = state.history.ask(move |connection| {
         let Found { answers, refused } = plan.answers(connection, &gateways)?;
-        Ok((if is_csv { table(&answers) } else { document(&answers, &inverters) }, refused))
+        Ok((document(&answers, &inverters), refused))
     });
     let (text, refused) = rendered.await.map_err(|error| unavailable(format!("the history: {error}")))?;
     if let Some(why) = refused {
         return Err(bad(why));
     }
-    Ok(match is_csv {
-        true => body(StatusCode::OK, HeaderValue::from_static(CSV), text.into()),
-        // There is no file yet.
-        false if text.is_empty() => json_body(document(&[], &HashSet::new()).into()),
-        false => json_body(text.into()),
-    })
+    // There is no file yet.
+    let text = if text.is_empty() { document(&[], &HashSet::new()) } else { text };
+    Ok(json_body(text.into()))
 }
 
 /// A parameter. A form sends its empty fields as well.
@@ -179,7 +181,7 @@ impl Plan {
                 Some(name) => Some(name.clone()),
                 None => zone(connection, id)?,
             };
-            match self.question(id, name.as_deref(), gateways.len()) {
+            match self.question(id, name.as_deref(), Some(gateways.len())) {
                 Ok(question) => {
                     let energy = question.answer(connection)?;
                     found.answers.push((question, energy));
@@ -190,7 +192,13 @@ impl Plan {
         Ok(found)
     }
 
-    fn question(&self, id: &str, zone: Option<&str>, gateways: usize) -> Result<Question, &'static str> {
+    /// What is asked of the gateway `id`; `gateways`: how many share the rows of an answer that is bounded.
+    fn question(
+        &self,
+        id: &str,
+        zone: Option<&str>,
+        gateways: Option<usize>,
+    ) -> Result<Question, &'static str> {
         let zone = zone.and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
         let end = self.end.map_or(Some(self.now), |end| end.end(&zone));
         let end = end.ok_or("end is too far away")?;
@@ -213,9 +221,9 @@ impl Plan {
             Bucket::Day => DAY,
             Bucket::Month => MONTH,
         };
-        if range / seconds * gateways as f64 > MOST_ROWS {
+        if gateways.is_some_and(|gateways| range / seconds * gateways as f64 > MOST_ROWS) {
             return Err(
-                "that would be more than 10000 rows: ask for a larger bucket, fewer days or gateways",
+                "that would be more than 10000 rows: ask for a larger bucket, fewer days, or a format",
             );
         }
         Ok(Question { gateway: id.to_owned(), zone, start, end, bucket, now: self.now })
@@ -343,31 +351,29 @@ fn summed(
     document
 }
 
+/// The names of the columns of a table.
+fn head() -> String {
+    let flows = FLOWS.map(|flow| format!("{flow}_kwh")).join(",");
+    format!("gateway,start,end,name,{flows},soe,coverage,sources\r\n")
+}
+
 /// One line for each row. An empty column is unknown.
-fn table(found: &[(Question, Energy)]) -> String {
-    let mut table = String::from("gateway,start,end,name");
-    for flow in FLOWS {
-        let _ = write!(table, ",{flow}_kwh");
-    }
-    table.push_str(",soe,coverage,sources\r\n");
-    for (question, energy) in found {
-        for row in &energy.rows {
-            let name = row.name.as_deref().unwrap_or_default();
-            let _ = write!(table, "{},{},{},{name}", question.gateway, row.start, row.end);
-            for energy in row.sum.energy.0 {
-                let _ = match energy {
-                    Some(energy) => write!(table, ",{:.6}", energy / 1000.0),
-                    None => write!(table, ","),
-                };
-            }
-            let soe = row.soe.map(|soe| format!("{soe:.2}")).unwrap_or_default();
-            let covered = coverage(row).map(|part| format!("{part:.4}")).unwrap_or_default();
-            let mut words: Vec<&str> =
-                Flow::ALL.iter().flat_map(|flow| row.sum.sources(*flow)).map(|way| way.word()).collect();
-            words.sort_unstable();
-            words.dedup();
-            let _ = write!(table, ",{soe},{covered},{}\r\n", words.join("+"));
+fn lines(table: &mut String, gateway: &str, energy: &Energy) {
+    for row in &energy.rows {
+        let name = row.name.as_deref().unwrap_or_default();
+        let _ = write!(table, "{gateway},{},{},{name}", row.start, row.end);
+        for energy in row.sum.energy.0 {
+            let _ = match energy {
+                Some(energy) => write!(table, ",{:.6}", energy / 1000.0),
+                None => write!(table, ","),
+            };
         }
+        let soe = row.soe.map(|soe| format!("{soe:.2}")).unwrap_or_default();
+        let covered = coverage(row).map(|part| format!("{part:.4}")).unwrap_or_default();
+        let mut words: Vec<&str> =
+            Flow::ALL.iter().flat_map(|flow| row.sum.sources(*flow)).map(|way| way.word()).collect();
+        words.sort_unstable();
+        words.dedup();
+        let _ = write!(table, ",{soe},{covered},{}\r\n", words.join("+"));
     }
-    table
 }

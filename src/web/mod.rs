@@ -31,6 +31,7 @@ mod scrape;
 mod shape;
 mod stats;
 mod table;
+mod tables;
 mod tesla;
 mod timeseries;
 mod without_data;

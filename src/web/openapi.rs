@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::plumbing::json as answered;
 use super::route::{Answer, Content, Guard, Route};
-use super::{State, journal, schemas};
+use super::{State, journal, schemas, tables};
 use crate::store::journal::Kind;
 
 /// Of the text format that Prometheus scrapes.
@@ -196,6 +196,7 @@ fn in_query_schema(path: &str, name: &str) -> Value {
         ("/api/timeseries/signal_trend", "hours") => {
             return json!({ "type": "integer", "minimum": 1, "maximum": 87_840 });
         }
+        ("/api/timeseries/signals", "resolution") => json!({ "enum": ["raw", "daily"] }),
         (_, "resolution") => return json!({ "enum": ["auto", "raw", "daily"] }),
         ("/api/timeseries/signal_trend", "start" | "end") => {
             return json!({ "type": "number", "minimum": 0, "maximum": 4_102_444_800_u64 });
@@ -217,7 +218,8 @@ fn in_query_schema(path: &str, name: &str) -> Value {
             let kinds = Kind::ALL.map(Kind::name).join("|");
             json!({ "type": "string", "pattern": format!("^({kinds})(,({kinds}))*$") })
         }
-        (_, "format") => json!({ "const": "csv" }),
+        ("/api/journal", "format") => json!({ "const": "csv" }),
+        (_, "format") => json!({ "enum": ["csv", "jsonl"] }),
         _ => return json!({ "type": "string" }),
     };
     // Without a value they mean nothing.
@@ -249,6 +251,9 @@ fn reading(route: &Route) -> Value {
             let mut answer = good(content, schema(route));
             if route.parameters.iter().any(|(name, _)| *name == "format") {
                 answer["content"][journal::CSV] = json!({ "schema": { "type": "string" } });
+                if route.path != "/api/journal" {
+                    answer["content"][tables::LINES] = json!({ "schema": { "type": "string" } });
+                }
             }
             responses.insert("200".into(), answer);
         }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use awc::Client;
 use awc::http::header;
-use awc::{Client, Connector};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{ImportError, InfluxOptions};
 use crate::settings::Secret;
-use crate::tls;
+use crate::tls::checked_client;
 
 /// The fields of the flows, in their order, and that of the charge.
 pub const FIELDS: [&str; 7] = ["solar", "home", "to_pw", "from_pw", "from_grid", "to_grid", "percentage"];
@@ -67,9 +67,7 @@ impl Asking {
             (Some(_), None) => return refuse("--username needs PW_IMPORT_PASSWORD or --password-file"),
             (None, _) => None,
         };
-        let tls = tls::checked_http(tls::roots().await);
-        let connector = Connector::new().rustls_0_23(tls).timeout(LIMIT).handshake_timeout(LIMIT);
-        let client = Client::builder().connector(connector).timeout(LIMIT).disable_redirects().finish();
+        let client = checked_client(LIMIT).await;
         let (database, measurement) = (options.database.clone(), options.measurement.clone());
         Ok(Self { client, url: url.trim_end_matches('/').to_owned(), database, measurement, login })
     }

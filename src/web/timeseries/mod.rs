@@ -3,6 +3,8 @@
 
 mod asked;
 mod daily;
+mod samples;
+mod signal_list;
 mod signals;
 mod status;
 mod trend;
@@ -14,6 +16,7 @@ use tokio::time::Instant;
 
 use super::State;
 use super::plumbing::{Refusal, json_value};
+use super::tables::FORMATS;
 use crate::model::energy::Flows;
 use crate::model::{GatewayKind, Snapshot};
 use crate::store::StoreError;
@@ -21,9 +24,10 @@ pub(super) use asked::Asked;
 use asked::Wrong;
 
 pub(super) use daily::{daily, today};
+pub(super) use samples::samples;
 pub(super) use signals::{of_units, serial_in, signal_trend, signals};
 pub(super) use status::{Counted, status};
-pub(super) use trend::{samples, trend};
+pub(super) use trend::trend;
 
 /// Statuses of all of them.
 pub(super) const ERRORS: &[(u16, &str)] =
@@ -46,10 +50,17 @@ pub(super) const OF_SAMPLES: &[(&str, &str)] = &[
     GATEWAY,
     ("start", "Unix seconds"),
     ("end", "Unix seconds"),
-    ("limit", "how many at most, the newest ones; 1 to 10000; 500 if absent"),
+    ("limit", "how many at most, the newest ones; 1 to 10000; 500 if absent; with format, all of them"),
+    ("format", FORMATS),
 ];
 
-pub(super) const OF_SIGNALS: &[(&str, &str)] = &[GATEWAY];
+pub(super) const OF_SIGNALS: &[(&str, &str)] = &[
+    GATEWAY,
+    ("format", "csv or jsonl (a JSON object for each row): every value, of any length"),
+    ("start", "Unix seconds; with format"),
+    ("end", "Unix seconds; with format"),
+    ("resolution", "raw or daily; with format; raw if absent"),
+];
 pub(super) const OF_SIGNAL_TREND: &[(&str, &str)] = &[
     ("metrics", "ids of signals with commas; all if absent"),
     ("devices", "keys of devices with commas; all if absent"),

@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::State;
 use super::super::route::Later;
+use super::super::tables::Format;
 use super::asked::{Asked, Wrong};
-use super::{Unanswered, answered, zone_of};
+use super::{Unanswered, answered, signal_list, zone_of};
 use crate::clock::unix_time;
 use crate::model::site::recorded::{PARTS, PartGroup, PartSignal, STRING_KEY};
 use crate::model::site::signals::{SIGNALS, Signal, SignalGroup};
@@ -30,7 +31,17 @@ pub(in crate::web) type Label = (String, i64);
 type Labels = HashMap<String, HashMap<String, Label>>;
 
 pub(in crate::web) fn signals(state: Data<State>, request: HttpRequest) -> Later {
-    Box::pin(async move { answered(listed(&state, &request).await) })
+    Box::pin(async move {
+        let asked = Asked::of(&request);
+        let text = asked.text("format");
+        match Format::read(text) {
+            Ok(None) => answered(listed(&state, &request).await),
+            Ok(Some(format)) => {
+                signal_list::written(&state, &asked, format).await.unwrap_or_else(Unanswered::answer)
+            }
+            Err(()) => Wrong::literal("format", text.unwrap_or_default(), "'csv' or 'jsonl'").answer(),
+        }
+    })
 }
 
 async fn listed(state: &State, request: &HttpRequest) -> Result<Value, Unanswered> {

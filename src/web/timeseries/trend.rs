@@ -1,16 +1,14 @@
-//! Power over time: poll by poll, and as means.
+//! Power over time, as means.
 
+use actix_web::HttpRequest;
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::State;
-use super::super::plumbing::json as json_body;
 use super::super::route::Later;
 use super::asked::{Asked, Wrong};
-use super::{Unanswered, answered, configured, has_battery, put_flows};
+use super::{Unanswered, answered, configured, has_battery};
 use crate::clock::unix_time;
-use crate::store::history::batch::Sample;
 use crate::store::history::queries::samples::Samples;
 use crate::store::history::queries::trend::{Means, Trend, trend as means};
 
@@ -115,44 +113,6 @@ fn point(stretch: i64, means: &[(String, Means)], summed: &[Member]) -> Option<V
         point["missing"] = json!(missing);
     }
     Some(point)
-}
-
-pub(in crate::web) fn samples(state: Data<State>, request: HttpRequest) -> Later {
-    Box::pin(async move { listed(&state, &request).await.unwrap_or_else(Unanswered::answer) })
-}
-
-async fn listed(state: &State, request: &HttpRequest) -> Result<HttpResponse, Unanswered> {
-    let asked = Asked::of(request);
-    let (start, end) = (asked.number("start")?, asked.number("end")?);
-    let most = asked.integer("limit", (1, 10_000), 500)?;
-    if !state.history.is_on() {
-        return Ok(answered(Ok(json!({ "enabled": false, "samples": [], "count": 0 }))));
-    }
-    let gateway = asked.text("gateway").map(str::to_owned);
-    // No sample is before or after what is no number.
-    let is_window = [start, end].into_iter().flatten().all(f64::is_finite);
-    let samples = Samples { gateway, start, end };
-    let most = if is_window { u32::try_from(most).unwrap_or(0) } else { 0 };
-    // Written row by row: a tree of all of them would be ten times as large.
-    let body = state.history.ask(move |connection| {
-        let rows = samples.newest(connection, most)?;
-        let documents: Vec<String> =
-            rows.iter().map(|(id, sample)| document(id, sample).to_string()).collect();
-        let (list, count) = (documents.join(","), documents.len());
-        Ok(format!("{{\"enabled\":true,\"samples\":[{list}],\"count\":{count}}}"))
-    });
-    let body = body.await?;
-    let nothing = || r#"{"enabled":true,"samples":[],"count":0}"#.to_owned();
-    Ok(json_body(if body.is_empty() { nothing().into() } else { body.into() }))
-}
-
-fn document(id: &str, sample: &Sample) -> Value {
-    let mut document = Map::new();
-    document.insert("gateway_id".into(), json!(id));
-    document.insert("ts".into(), json!(sample.at));
-    put_flows(&mut document, &sample.power, "w");
-    document.insert("soe".into(), json!(sample.soe));
-    document.into()
 }
 
 #[cfg(test)]

@@ -212,9 +212,7 @@ impl Question {
     }
 
     fn gaps(&self, connection: &Connection, rows: &[Row]) -> rusqlite::Result<Vec<(f64, f64)>> {
-        let query = "SELECT min(slot) FROM history_slots JOIN history_gateways ON number = gateway
-             WHERE id = ?1";
-        let slot: Option<f64> = connection.query_row(query, [&self.gateway], |row| row.get(0))?;
+        let slot = first_slot(connection, &self.gateway)?;
         let query = "SELECT min(day) FROM (SELECT day FROM daily_energy WHERE gateway_id = ?1 UNION ALL
              SELECT day FROM history_days JOIN history_gateways ON number = gateway WHERE id = ?1)";
         let day: Option<String> = connection.query_row(query, [&self.gateway], |row| row.get(0))?;
@@ -238,6 +236,16 @@ impl Question {
         gaps.retain(|(from, to)| from < to);
         Ok(gaps)
     }
+}
+
+/// When the first slot of `gateway` begins, Unix seconds.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn first_slot(connection: &Connection, gateway: &str) -> rusqlite::Result<Option<f64>> {
+    let query = "SELECT min(slot) FROM history_slots JOIN history_gateways ON number = gateway
+         WHERE id = ?1";
+    connection.query_row(query, [gateway], |row| row.get(0))
 }
 
 fn add(sum: &mut Sum, interval: &Interval) {

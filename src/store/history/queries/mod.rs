@@ -5,6 +5,7 @@ pub mod daily;
 pub mod energy;
 pub mod health;
 pub mod samples;
+pub mod signal_values;
 pub mod signals;
 pub mod trend;
 pub mod waiting;

@@ -1,7 +1,7 @@
 //! Power as it was recorded, poll by poll.
 
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use crate::model::energy::{Flow, Flows};
 use crate::store::history::batch::Sample;
@@ -21,6 +21,15 @@ pub struct Samples {
 const COLUMNS: &str = "gateway_id, ts, solar_w, home_w, battery_charge_w, battery_discharge_w, grid_import_w,
      grid_export_w, soe";
 
+/// The gateway of a row with these columns, and the sample.
+fn read(row: &Row<'_>) -> rusqlite::Result<(String, Sample)> {
+    let mut power = Flows::default();
+    for (place, flow) in Flow::ALL.into_iter().enumerate() {
+        power[flow] = row.get(place + 2)?;
+    }
+    Ok((row.get(0)?, Sample { at: row.get(1)?, power, soe: row.get(8)? }))
+}
+
 impl Samples {
     /// The newest `most` of them, the oldest of these first.
     ///
@@ -34,14 +43,18 @@ impl Samples {
              ORDER BY ts, gateway_id"
         );
         let mut statement = connection.prepare_cached(&query)?;
-        let rows = statement.query_map(params_from_iter(values), |row| {
-            let mut power = Flows::default();
-            for (place, flow) in Flow::ALL.into_iter().enumerate() {
-                power[flow] = row.get(place + 2)?;
-            }
-            Ok((row.get(0)?, Sample { at: row.get(1)?, power, soe: row.get(8)? }))
-        })?;
-        rows.collect()
+        statement.query_map(params_from_iter(values), read)?.collect()
+    }
+
+    /// The oldest `most` of them, in order.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn oldest(&self, connection: &Connection, most: u32) -> rusqlite::Result<Vec<(String, Sample)>> {
+        let (source, values) = self.source();
+        let query = format!("SELECT * FROM ({source}) ORDER BY ts, gateway_id LIMIT {most}");
+        let mut statement = connection.prepare_cached(&query)?;
+        statement.query_map(params_from_iter(values), read)?.collect()
     }
 
     /// When the first and the last of them were taken.

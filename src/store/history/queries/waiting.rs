@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params};
 
 use super::super::batch::{Sample, Sum};
 use super::super::cursors::{self, Usage};
 use super::super::days::{columns, sum_in};
 use super::super::recall::from_text;
 use super::samples::Samples;
-use crate::model::energy::{Flow, Flows, SLOT};
+use crate::model::energy::SLOT;
 
 /// A slot may still grow for this long after its end, in seconds: counters are read late.
 const SETTLED: i64 = 900;
@@ -128,21 +128,10 @@ impl Waiting {
     fn samples(&self, connection: &Connection, id: &str, every: Duration) -> rusqlite::Result<Option<Load>> {
         let after = self.after(connection, Usage::SendPower, id)?;
         let which = Samples { gateway: Some(id.to_owned()), start: after.map(f64::next_up), end: None };
-        let (source, values) = which.source();
-        let query = format!("SELECT * FROM ({source}) ORDER BY ts LIMIT {LOOKED_AT}");
-        let sample = |row: &Row<'_>| {
-            let mut power = Flows::default();
-            for (place, flow) in Flow::ALL.into_iter().enumerate() {
-                power[flow] = row.get(place + 2)?;
-            }
-            Ok(Sample { at: row.get(1)?, power, soe: row.get(8)? })
-        };
-        let mut statement = connection.prepare_cached(&query)?;
         let interval = |at: f64| (at / every.as_secs_f64()).floor();
         let (mut last, mut reached) = (after.map(interval), None);
         let mut points = Vec::new();
-        for sample in statement.query_map(params_from_iter(values), sample)? {
-            let sample = sample?;
+        for (_, sample) in which.oldest(connection, LOOKED_AT)? {
             if points.len() >= self.most as usize {
                 break;
             }
