@@ -90,8 +90,8 @@ pub enum Command {
     /// Log in to a Tesla account, for FleetAPI; no browser is needed on this machine.
     ///
     /// Prints an address to open anywhere, and takes the address that comes back. Reads the application from
-    /// the flags, TESLA_CLIENT_ID, TESLA_CLIENT_SECRET, TESLA_REDIRECT_URI, or an earlier token file, and asks
-    /// for what is missing. Exit code 0 or 1.
+    /// the flags, TESLA_CLIENT_ID, TESLA_CLIENT_SECRET, TESLA_REDIRECT_URI, or an earlier token file, and
+    /// asks for what is missing. Exit code 0 or 1.
     Login(tesla::Login),
     /// List the energy sites of the Tesla account; exit code 0 or 1.
     Sites,

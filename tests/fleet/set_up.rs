@@ -113,9 +113,12 @@ async fn who_logs_in_by_the_command_line_is_served_afterwards() {
     assert_ne!(world.file().unwrap()["access_token"], file["access_token"]);
 }
 
+/// What is said, what the environment has instead, and what becomes of the address that came back.
+type Mistake = (&'static str, &'static [(&'static str, &'static str)], fn(String) -> String);
+
 #[actix_web::test]
 async fn a_login_that_fails_says_why_and_changes_nothing() {
-    let wrong: [(&str, &[(&str, &str)], fn(String) -> String); 4] = [
+    let wrong: [Mistake; 4] = [
         ("belongs to another login", &[], |address| address.replace("&state=", "&state=x")),
         ("too old or was used before", &[], |_| "NA_a-code-of-yesterday".into()),
         ("neither an address with a code nor a code", &[], |_| "what do you mean".into()),

@@ -1,5 +1,5 @@
-//! `login`: asks the owner for consent, takes the code out of the address that comes back, and puts the tokens
-//! into the file that pypowerwall and this program share.
+//! `login`: asks the owner for consent, takes the code out of the address that comes back, and puts the
+//! tokens into the file that pypowerwall and this program share.
 
 use std::io::{BufRead, Write};
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! The consent of a Tesla account: the address to open in a browser, the code in the address that comes back,
-//! and the tokens that it is exchanged for. Whom to ask, and where the tokens go, is left to the command line.
+//! The consent of a Tesla account: the address to open in a browser, the code in the address that comes
+//! back, and the tokens that it is exchanged for. Whom to ask, and where the tokens go, is left to the command
+//! line.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -89,7 +90,7 @@ impl Consent {
         format!("{host}/oauth2/v3/authorize?{}", query.join("&"))
     }
 
-    /// The code in what somebody pasted: the address of the page that came after the login, or the code alone.
+    /// The code in what somebody pasted: the address of the page that came after the login, or the code.
     ///
     /// # Errors
     /// With what is wrong with it.
