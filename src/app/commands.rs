@@ -21,7 +21,9 @@ use crate::cli::{
     tesla::{self, SetUpError, Talk},
 };
 use crate::clock::unix_time;
-use crate::settings::{AccountConfig, Inputs, LoggingSettings, Problems, RsaKey, Secret, Settings};
+use crate::settings::{
+    AccountConfig, GatewaySettings, Inputs, LinkConfig, LoggingSettings, Problems, RsaKey, Secret, Settings,
+};
 use crate::simulator::{Counters, Fleet, demo_sites};
 use crate::store::history::checking::check;
 use crate::store::{Restored, backup, restore};
@@ -198,9 +200,22 @@ fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
         Ok(ways) => ways,
         Err(problems) => return misconfigured(&problems),
     };
-    let chosen: Vec<_> = ways.iter().filter(|way| only.is_none_or(|id| way.id == id)).collect();
-    if chosen.is_empty() {
-        let known: Vec<&str> = ways.iter().map(|way| way.id.as_str()).collect();
+    // What is wrong with settings is reported above, or concerns no gateway.
+    let all = Settings::load(&inputs).map(|settings| settings.gateways).unwrap_or_default();
+    let is_over_cloud = |gateway: &&GatewaySettings| {
+        let links = std::iter::once(*gateway).chain(&gateway.standby);
+        links.into_iter().any(|link| matches!(link.link, LinkConfig::Fleet(_)))
+    };
+    let over_cloud: Vec<_> = all.iter().filter(is_over_cloud).collect();
+    let is_local = |id: &str| {
+        all.iter().all(|gateway| gateway.facts.id != id || !matches!(gateway.link, LinkConfig::Fleet(_)))
+    };
+    let is_chosen = |id: &str| only.is_none_or(|only| only == id);
+    let chosen: Vec<_> = ways.iter().filter(|way| is_chosen(&way.id) && is_local(&way.id)).collect();
+    let clouds: Vec<_> = over_cloud.iter().filter(|gateway| is_chosen(&gateway.facts.id)).collect();
+    if chosen.is_empty() && clouds.is_empty() {
+        let of_cloud = over_cloud.iter().map(|gateway| gateway.facts.id.as_str());
+        let known: Vec<&str> = ways.iter().map(|way| way.id.as_str()).chain(of_cloud).collect();
         match only {
             Some(id) if !known.is_empty() => {
                 eprintln!("no gateway {id} is configured; there are {}", known.join(", "));
@@ -213,6 +228,11 @@ fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
         let mut healthy = true;
         for ways in chosen {
             let diagnosis = doctor::examine(ways).await;
+            println!("{}", diagnosis.report);
+            healthy &= diagnosis.healthy;
+        }
+        for gateway in clouds {
+            let Some(diagnosis) = doctor::cloud::examine(gateway).await else { continue };
             println!("{}", diagnosis.report);
             healthy &= diagnosis.healthy;
         }

@@ -177,3 +177,76 @@ async fn a_token_of_a_provider_is_kept_if_it_works() {
     becomes(&service, "/aggregates", "is there", |body| body["site"].is_object()).await;
     service.stop().await;
 }
+
+/// What `doctor` says of the house.
+async fn doctor(world: &World, variables: &[(&str, &str)]) -> (bool, String) {
+    let list = fleet().to_string();
+    let all: Vec<_> = [("PW_GATEWAYS", list.as_str())].into_iter().chain(variables.iter().copied()).collect();
+    output(world.command(&["doctor"], &all), "").await
+}
+
+#[actix_web::test]
+async fn the_doctor_says_in_one_line_what_is_wrong_with_the_way_through_the_cloud() {
+    let world = world().await;
+    let (is_well, said) = doctor(&world, &[]).await;
+    assert!(is_well && said.contains("FleetAPI      works: grid"), "{said}");
+    assert!(said.contains("orders        taken: reserve"), "{said}");
+
+    let wrong = [
+        (
+            "/products",
+            CloudFault::body(412, r#"{"error":"not registered"}"#),
+            "not registered in this region",
+        ),
+        ("/products", CloudFault::status(402), "wants to be paid"),
+        ("/products", CloudFault::status(423), "locked the account"),
+        ("/products", CloudFault::status(429), "asks for a pause"),
+        (
+            "live_status",
+            CloudFault::body(403, r#"{"error":"Unauthorized missing scopes"}"#),
+            "does not cover",
+        ),
+        ("live_status", CloudFault::status(408), "not connected to Tesla's cloud"),
+        ("live_status", CloudFault::body(200, r#"{"response":null}"#), "it may be offline"),
+        ("live_status", CloudFault::status(503), "in trouble (HTTP 503)"),
+        ("oauth2", CloudFault::body(401, r#"{"error":"invalid_client"}"#), "client id"),
+        ("", CloudFault::Cut, "cannot reach Tesla's cloud"),
+    ];
+    for (part, fault, what) in wrong {
+        let world = super::world().await;
+        if part == "oauth2" {
+            world.tesla.expire_tokens();
+        }
+        world.tesla.set(part, fault);
+        let (is_well, said) = doctor(&world, &[]).await;
+        assert!(!is_well && said.contains(what), "{what}: {said}");
+        let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("  FleetAPI ")).collect();
+        assert_eq!(lines.len(), 1, "{said}");
+    }
+}
+
+#[actix_web::test]
+async fn the_doctor_tells_a_dead_token_from_a_wrong_region_a_lack_of_consent_and_an_empty_budget() {
+    let world = world().await;
+    let elsewhere = format!("https://{}", world.tesla.elsewhere);
+    let (is_well, said) = doctor(&world, &[("PW_FLEET_BASE", &elsewhere)]).await;
+    assert!(
+        !is_well && said.contains("PW_FLEET_BASE (fleet_base) is") && said.contains("belongs to"),
+        "{said}"
+    );
+
+    world.tesla.set_scopes(&["openid", "offline_access", "energy_device_data"]);
+    world.tesla.sign_in(world.folder.path()).unwrap();
+    let (is_well, said) = doctor(&world, &[]).await;
+    assert!(is_well && said.contains("orders        not taken: the consent"), "{said}");
+
+    let (_, said) = doctor(&world, &[("PW_FLEET_BUDGET", "1")]).await;
+    assert!(said.contains("requests of today are used up (PW_FLEET_BUDGET)"), "{said}");
+
+    world.tesla.revoke();
+    let (is_well, said) = doctor(&world, &[]).await;
+    assert!(!is_well && said.contains("wants a new login"), "{said}");
+    std::fs::remove_file(world.folder.path().join(FILE)).unwrap();
+    let (is_well, said) = doctor(&world, &[]).await;
+    assert!(!is_well && said.contains("the token file has no"), "{said}");
+}

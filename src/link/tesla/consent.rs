@@ -1,6 +1,6 @@
 //! The consent of a Tesla account: the address to open in a browser, the code in the address that comes
-//! back, and the tokens that it is exchanged for. Whom to ask, and where the tokens go, is left to the command
-//! line.
+//! back, and the tokens that it is exchanged for. Whom to ask, and where the tokens go, is left to the
+//! command line.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

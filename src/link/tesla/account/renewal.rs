@@ -78,7 +78,10 @@ impl Account {
             }
             (state.file.refresh_token(), state.file.client_id().map(str::to_owned))
         };
-        let needed = |what: &str| TeslaError::LoginNeeded(format!("the token file has no {what}"));
+        let needed = |what: &str| {
+            let why = format!("the token file has no {what}; run powerwall-server login");
+            TeslaError::LoginNeeded(why)
+        };
         let refresh = refresh.ok_or_else(|| needed("refresh_token"))?;
         let client = client.ok_or_else(|| needed("CLIENT_ID"))?;
         if self.state().refused.as_ref() == Some(&fingerprint(&refresh)) {
