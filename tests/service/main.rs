@@ -425,6 +425,14 @@ async fn journal_and_history_are_copied_while_the_service_runs() {
     let environment = [("PW_TIMESERIES_PATH", path.as_str()), ("PW_CACHE_EXPIRE", "1")];
     let program = serve(&[&home], &environment).await;
     program.health_becomes("home", is_live).await;
+    // A gateway is read before the file has its tables.
+    let size = async || program.json("/api/timeseries/status").await["db_size_bytes"].as_u64();
+    let written = async {
+        while size().await.is_none_or(|bytes| bytes <= 4096) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, written).await.unwrap();
     let copied = run(&["backup", &copy], &environment).await;
     assert_eq!(copied.code, Some(0), "{}", copied.stderr);
     assert!(copied.stdout.contains(&copy), "{}", copied.stdout);

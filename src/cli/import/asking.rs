@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::gather::is_time;
 use super::{ImportError, InfluxOptions};
 use crate::settings::Secret;
 use crate::tls::checked_client;
@@ -105,7 +106,7 @@ impl Asking {
             for (place, value) in values.iter_mut().enumerate() {
                 *value = row[place + 1].as_f64();
             }
-            Some((row[0].as_f64()?, values))
+            Some((row[0].as_f64().filter(|at| is_time(*at))?, values))
         };
         Ok(rows.iter().filter_map(point).collect())
     }

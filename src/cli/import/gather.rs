@@ -19,6 +19,14 @@ const MOST_SLOTS: usize = 4_000;
 /// As many slots as one change of the file takes: some days.
 const PORTION: usize = 400;
 
+/// 2100-01-01, Unix seconds.
+pub const LATEST: f64 = 4_102_444_800.0;
+
+/// Whether `at` is a time at which something can have been recorded, Unix seconds.
+pub fn is_time(at: f64) -> bool {
+    (0.0..LATEST).contains(&at)
+}
+
 /// A power as it can be: what is a little below zero is nothing.
 pub fn sane(watts: f64) -> Option<f64> {
     (watts.is_finite() && watts.abs() <= ABSURD).then_some(watts.max(0.0))
@@ -33,7 +41,7 @@ pub fn moment(text: &str) -> Option<f64> {
             number if number >= 1e11 => 1e3,
             _ => 1.0,
         };
-        return Some(number / part).filter(|at| (0.0..4_102_444_800.0).contains(at));
+        return Some(number / part).filter(|at| is_time(*at));
     }
     let at: Timestamp = text.parse().ok()?;
     Some(at.as_millisecond() as f64 / 1000.0)
@@ -285,5 +293,80 @@ impl Gathered {
             });
         }
         Placed::Taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// All of a flow that came, Wh and seconds.
+    fn total(parcels: &[Parcel], flow: Flow) -> (f64, f64) {
+        let cells = parcels.iter().flat_map(|parcel| parcel.slots.values()).filter_map(|cells| cells[flow]);
+        cells.fold((0.0, 0.0), |sum, cell| (sum.0 + cell.energy, sum.1 + cell.seconds.unwrap()))
+    }
+
+    proptest! {
+        /// Each mean holds until the next one, or for a minute before a gap; wherever the pieces are cut.
+        #[test]
+        fn means_add_up_and_fill_no_gap(
+            steps in prop::collection::vec((prop::sample::select(vec![5.0, 60.0, 300.0, 301.0, 7200.0]),
+                0.0..9_000.0_f64), 2..800),
+        ) {
+            let mut means = Means::default();
+            let (mut at, mut energy, mut seconds) = (1_711_753_200.0, 0.0, 0.0);
+            let mut parcels = Vec::new();
+            for (place, (step, watts)) in steps.iter().enumerate() {
+                let mut power = Flows::default();
+                power[Flow::Home] = Some(*watts);
+                means.take(at, power, None);
+                // Another series with the same moment adds nothing.
+                means.take(at, power, None);
+                parcels.extend(means.parcel(false));
+                let is_last = place + 1 == steps.len();
+                let long = if *step <= LONGEST_MEAN && !is_last { *step } else { MINUTE };
+                energy += watts * long / 3600.0;
+                seconds += long;
+                at += step;
+            }
+            parcels.extend(means.parcel(true));
+            let (filled, covered) = total(&parcels, Flow::Home);
+            prop_assert!((filled - energy).abs() < 1e-6 * (1.0 + energy), "{filled} {energy}");
+            prop_assert!((covered - seconds).abs() < 1e-3);
+            let slots: Vec<i64> = parcels.iter().flat_map(|parcel| parcel.slots.keys().copied()).collect();
+            prop_assert!(slots.is_sorted_by(|one, other| one < other), "each slot comes once");
+            let longest = |parcel: &Parcel| {
+                let seconds = parcel.slots.values().filter_map(|cells| cells[Flow::Home]?.seconds);
+                seconds.fold(0.0, f64::max)
+            };
+            prop_assert!(parcels.iter().all(|parcel| longest(parcel) <= SLOT as f64 + 1e-6));
+        }
+
+        /// Whatever stands in a table: nothing is negative, and no slot is longer than it is.
+        #[test]
+        fn rows_are_taken_or_not_and_never_twice(
+            rows in prop::collection::vec((0.0..4.1e9_f64, -1e3..1e5_f64, prop::num::f64::ANY), 1..50),
+        ) {
+            let mut gathered = Rows::new(TimeZone::get("Europe/Berlin").unwrap());
+            for (start, long, energy) in rows {
+                let mut flows = Flows::default();
+                flows[Flow::Solar] = Some(energy);
+                let coverage = Some(1.0);
+                let span = Span { start, end: start + long, energy: flows, coverage, charge: None };
+                if gathered.take(&span) == Placed::Taken {
+                    prop_assert_eq!(gathered.take(&span), Placed::Twice);
+                }
+            }
+            let parcels = gathered.parcels(true);
+            let days = parcels.iter().flat_map(|parcel| parcel.days.values().map(|day| day.cells));
+            let slots = parcels.iter().flat_map(|parcel| parcel.slots.values().copied());
+            for cell in days.chain(slots).filter_map(|cells| cells[Flow::Solar]) {
+                prop_assert!(cell.energy >= 0.0 && cell.energy.is_finite());
+            }
+            let (_, covered) = total(&parcels, Flow::Solar);
+            prop_assert!(covered >= 0.0);
+        }
     }
 }

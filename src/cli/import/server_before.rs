@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, OpenFlags, Row, params};
 
 use super::ImportError;
-use super::gather::{Lines, sane};
+use super::gather::{LATEST, Lines, sane};
 use super::intake::Intake;
 use crate::model::energy::{Flow, Flows};
 use crate::store::history::batch::Sample;
@@ -51,7 +51,7 @@ pub async fn import(path: &Path, intake: &mut Intake) -> Result<(), ImportError>
             intake.take((&here, &zone), &days, None).await?;
         }
         let mut lines = Lines::new(longest(&file, there).map_err(failed)?);
-        let mut last = f64::MIN;
+        let mut last = 0.0;
         loop {
             let samples = samples(&file, there, last).map_err(failed)?;
             let Some(newest) = samples.last() else { break };
@@ -168,7 +168,7 @@ fn days(file: &Connection, id: &str) -> rusqlite::Result<Vec<Parcel>> {
 fn samples(file: &Connection, id: &str, after: f64) -> rusqlite::Result<Vec<Sample>> {
     let query = format!(
         "SELECT ts, soe, solar_w, home_w, battery_charge_w, battery_discharge_w, grid_import_w, grid_export_w
-         FROM samples WHERE gateway_id = ?1 AND ts > ?2 ORDER BY ts LIMIT {ROWS}"
+         FROM samples WHERE gateway_id = ?1 AND ts > ?2 AND ts < {LATEST} ORDER BY ts LIMIT {ROWS}"
     );
     let read = |row: &Row<'_>| Ok(Sample { at: row.get(0)?, power: flows(row, 2, sane)?, soe: row.get(1)? });
     file.prepare_cached(&query)?.query_map(params![id, after], read)?.collect()

@@ -147,7 +147,7 @@ impl Site<'_> {
         while let Some(row) = rows.next()? {
             let (sum, slot): (Sum, i64) = (sum_in(row)?, row.get(13)?);
             checked.slots += 1;
-            let (start, end) = (slot as f64, (slot + SLOT) as f64);
+            let (start, end) = (slot as f64, slot.saturating_add(SLOT) as f64);
             match &mut checked.span {
                 Some((_, last)) => {
                     checked.gaps.extend(Some((*last, start)).filter(|(last, start)| last < start));
