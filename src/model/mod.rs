@@ -15,6 +15,7 @@ mod shelf;
 pub mod site;
 pub mod snapshot;
 pub mod tally;
+pub mod tariff;
 pub mod telemetry;
 pub mod units;
 

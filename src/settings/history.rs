@@ -63,6 +63,8 @@ impl Reader {
                 },
                 |most| most.map_or_else(|| "no limit".to_owned(), |most| format!("{} MB", most >> 20)),
             ),
+            // Of the file, which is read with the gateways.
+            tariffs: default.tariffs,
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Inputs {
 const LARGEST_FILE: usize = 1 << 20;
 const MASKED: &str = "**********";
 /// The keys of the file, at the top.
-const FILE_KEYS: [&str; 5] = ["server", "gateways", "tokens", "anonymous", "notify"];
+const FILE_KEYS: [&str; 6] = ["server", "gateways", "tokens", "anonymous", "notify", "tariff"];
 
 /// How all gateways are polled.
 #[derive(Default, Deserialize)]
@@ -106,6 +106,8 @@ pub(super) struct Reader {
     pub(super) access_in_file: AccessInFile,
     /// What the file says of notifications, until the gateways are known.
     pub(super) notify_in_file: Option<(Value, String)>,
+    /// What the file says of prices, and where.
+    pub(super) tariff_in_file: Option<(Value, String)>,
     /// The variables `PW_TOKEN_…` and `PW_NOTIFY_…`, of which only the file speaks.
     pub(super) named_secrets: Vec<(String, Secret)>,
 }
@@ -150,7 +152,7 @@ impl Settings {
         let mut http = reader.http();
         let logging = reader.logging();
         let store = reader.store();
-        let history = reader.history();
+        let mut history = reader.history();
         let export = reader.export(store.is_some());
         let mut mqtt = reader.mqtt();
         let before = reader.problems.0.len();
@@ -159,6 +161,7 @@ impl Settings {
         let known = (reader.problems.0.len() == before).then_some(gateways.as_slice());
         let access = reader.access(known);
         let notify = reader.notify(known);
+        history.tariffs = reader.tariffs(known);
         reader.check_controls(&mut mqtt, &access);
         mqtt.check_ids(&gateways, &mut reader.problems);
         for gateway in &gateways {
@@ -201,6 +204,7 @@ impl Reader {
             home: None,
             access_in_file: AccessInFile::default(),
             notify_in_file: None,
+            tariff_in_file: None,
             named_secrets: Vec::new(),
         };
         let environment = &inputs.environment;
@@ -626,6 +630,7 @@ impl Reader {
         };
         self.access_in_file = AccessInFile { tokens: given("tokens"), anonymous: given("anonymous") };
         self.notify_in_file = given("notify");
+        self.tariff_in_file = given("tariff");
         if let Some(server) = document.get("server").filter(|server| !server.is_null()) {
             self.server(server, &format!("{place}: server"), http);
         }

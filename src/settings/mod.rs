@@ -21,6 +21,7 @@ pub mod secret;
 mod spelled;
 mod store;
 mod style;
+mod tariff;
 mod values;
 pub mod variables;
 mod ways;

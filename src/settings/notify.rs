@@ -247,7 +247,7 @@ fn quiet(item: &mut Item<'_>) -> Option<Option<QuietHours>> {
 }
 
 /// Minutes after midnight of `22:00`.
-fn minute(text: &str) -> Option<u16> {
+pub(super) fn minute(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let number = |text: &str, most: u16| {
         let is_plain = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -20,6 +20,7 @@ use super::tables::{FORMATS, Format};
 use super::timeseries::{Asked, has_battery, zone_of};
 use crate::clock::unix_time;
 use crate::model::energy::{Flow, Flows, SLOT};
+use crate::model::tariff::{Cost, Tariffs};
 use crate::store::history::batch::Sum;
 use crate::store::history::queries::energy::{Bucket, Energy, Interval, Question, Row, date, midnight};
 use crate::store::history::queries::zone;
@@ -80,6 +81,8 @@ impl Edge {
 }
 
 type Refused = Box<HttpResponse>;
+/// The code of a currency, where the settings name one.
+type Currency = Option<String>;
 
 fn bad(why: &str) -> Refused {
     Box::new(Refusal::new(StatusCode::BAD_REQUEST, why.to_owned()).answer())
@@ -113,17 +116,25 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Ref
     let inverters: HashSet<String> =
         gateways.iter().map(|(id, _)| id.clone()).filter(|id| !has_battery(state, id)).collect();
     // Rendered where it is read, beside the threads that answer.
+    let currency = currency(&state.history.keeping().tariffs, &gateways);
     let rendered = state.history.ask(move |connection| {
         let Found { answers, refused } = plan.answers(connection, &gateways)?;
-        Ok((document(&answers, &inverters), refused))
+        Ok((document(&answers, &inverters, currency.as_ref()), refused))
     });
     let (text, refused) = rendered.await.map_err(|error| unavailable(format!("the history: {error}")))?;
     if let Some(why) = refused {
         return Err(bad(why));
     }
     // There is no file yet.
-    let text = if text.is_empty() { document(&[], &HashSet::new()) } else { text };
+    let text = if text.is_empty() { document(&[], &HashSet::new(), None) } else { text };
     Ok(json_body(text.into()))
+}
+
+/// What all tariffs of `gateways` are in; `None`: in several currencies, which have no sum.
+fn currency(tariffs: &Tariffs, gateways: &[(String, Option<String>)]) -> Option<Currency> {
+    let mut known = gateways.iter().filter_map(|(id, _)| tariffs.of(id));
+    let Some(first) = known.next() else { return Some(None) };
+    known.all(|other| other.currency == first.currency).then(|| first.currency.clone())
 }
 
 /// A parameter. A form sends its empty fields as well.
@@ -231,7 +242,11 @@ impl Plan {
 }
 
 /// Written row by row: a tree of all of them would be ten times as large.
-fn document(found: &[(Question, Energy)], inverters: &HashSet<String>) -> String {
+fn document(
+    found: &[(Question, Energy)],
+    inverters: &HashSet<String>,
+    currency: Option<&Currency>,
+) -> String {
     let bucket = found.first().map(|(question, _)| word(question.bucket));
     let list = |documents: Vec<String>| documents.join(",");
     let of_one = |(question, energy): &(Question, Energy)| {
@@ -244,13 +259,14 @@ fn document(found: &[(Question, Energy)], inverters: &HashSet<String>) -> String
             json!(question.zone.iana_name()),
             json!(question.start),
             json!(question.end),
-            Value::from(kilowatt_hours(&energy.total.energy)),
+            Value::from(total(energy)),
             json!(energy.gaps),
         )
     };
     let gateways = list(found.iter().map(of_one).collect());
-    let sum = sum(found, inverters);
-    format!("{{\"bucket\":{},\"gateways\":{{{gateways}}},\"sum\":{sum}}}", json!(bucket))
+    let sum = sum(found, inverters, currency.is_some());
+    let (bucket, currency) = (json!(bucket), json!(currency));
+    format!("{{\"bucket\":{bucket},\"currency\":{currency},\"gateways\":{{{gateways}}},\"sum\":{sum}}}")
 }
 
 fn word(bucket: Bucket) -> &'static str {
@@ -268,6 +284,22 @@ fn kilowatt_hours(energy: &Flows<Option<f64>>) -> Map<String, Value> {
     flows.map(|(name, energy)| (format!("{name}_kwh"), json!(energy.map(|energy| energy / 1000.0)))).collect()
 }
 
+fn total(energy: &Energy) -> Map<String, Value> {
+    let mut document = kilowatt_hours(&energy.total.energy);
+    document.extend(cost(&energy.cost, energy.total.energy[Flow::Import]));
+    document
+}
+
+/// What a row cost that imported so many Wh; nothing, if no price was known.
+fn cost(cost: &Cost, imported: Option<f64>) -> Option<(String, Value)> {
+    let covered = imported.filter(|imported| *imported > 0.0).map(|imported| cost.priced / imported);
+    let document = json!({
+        "paid": cost.paid, "earned": cost.earned, "saved_by_battery": cost.saved_by_battery,
+        "saved_by_solar": cost.saved_by_solar, "coverage": covered.map(|part| part.clamp(0.0, 1.0)),
+    });
+    cost.is_known().then(|| ("cost".to_owned(), document))
+}
+
 fn row(row: &Row) -> Value {
     let mut document = Map::new();
     document.insert("start".into(), json!(row.start));
@@ -277,6 +309,7 @@ fn row(row: &Row) -> Value {
     if row.name.is_none() {
         document.insert("soe".into(), json!(row.soe));
     }
+    document.extend(cost(&row.cost, row.sum.energy[Flow::Import]));
     document.insert("coverage".into(), json!(coverage(row)));
     let known = Flow::ALL.into_iter().filter(|flow| row.sum.energy[*flow].is_some());
     let sources: Map<String, Value> = known
@@ -304,28 +337,31 @@ fn interval(interval: &Interval) -> Value {
 }
 
 /// What a gateway, named by its id, adds to a sum.
-type OfGateway<'a> = (&'a str, &'a Sum);
+type OfGateway<'a> = (&'a str, &'a Sum, &'a Cost);
 
 /// The sum of all gateways, row by row: by the name of a day or month, else by their beginning.
-fn sum(found: &[(Question, Energy)], inverters: &HashSet<String>) -> String {
+/// `has_costs`: whether costs can be added up.
+fn sum(found: &[(Question, Energy)], inverters: &HashSet<String>, has_costs: bool) -> String {
     let key = |row: &Row| (row.name.clone(), row.start as i64 * i64::from(row.name.is_none()));
     let mut rows: BTreeMap<(Option<String>, i64), Vec<OfGateway<'_>>> = BTreeMap::new();
     for (question, energy) in found {
         for row in &energy.rows {
-            rows.entry(key(row)).or_default().push((&question.gateway, &row.sum));
+            rows.entry(key(row)).or_default().push((&question.gateway, &row.sum, &row.cost));
         }
     }
     let row = |((name, start), sums): (&(Option<String>, i64), &Vec<OfGateway<'_>>)| {
         let mut document = Map::new();
         document.insert("start".into(), json!(name.is_none().then_some(*start as f64)));
         document.insert("name".into(), json!(name));
-        document.extend(summed(found, inverters, sums));
+        document.extend(summed(found, inverters, sums, has_costs));
         Value::from(document).to_string()
     };
     let rows: Vec<String> = rows.iter().map(row).collect();
-    let totals: Vec<OfGateway<'_>> =
-        found.iter().map(|(question, energy)| (question.gateway.as_str(), &energy.total)).collect();
-    let total = Value::from(summed(found, inverters, &totals));
+    let totals: Vec<OfGateway<'_>> = found
+        .iter()
+        .map(|(question, energy)| (question.gateway.as_str(), &energy.total, &energy.cost))
+        .collect();
+    let total = Value::from(summed(found, inverters, &totals, has_costs));
     format!("{{\"rows\":[{}],\"total\":{total}}}", rows.join(","))
 }
 
@@ -335,18 +371,23 @@ fn summed(
     found: &[(Question, Energy)],
     inverters: &HashSet<String>,
     sums: &[OfGateway<'_>],
+    has_costs: bool,
 ) -> Map<String, Value> {
-    let mut whole = Sum::default();
-    sums.iter().for_each(|(_, sum)| whole.add_all(sum));
+    let (mut whole, mut whole_cost) = (Sum::default(), Cost::default());
+    for (_, sum, cost) in sums {
+        whole.add_all(sum);
+        whole_cost.add(cost);
+    }
     let is_complete = |id: &str| {
         let of_battery = [Flow::Charge, Flow::Discharge];
         let is_needed = |flow: &&Flow| !inverters.contains(id) || !of_battery.contains(flow);
         let is_known = |sum: &Sum| Flow::ALL.iter().filter(is_needed).all(|flow| sum.energy[*flow].is_some());
-        sums.iter().any(|(other, sum)| *other == id && is_known(sum))
+        sums.iter().any(|(other, sum, _)| *other == id && is_known(sum))
     };
     let ids = found.iter().map(|(question, _)| question.gateway.as_str());
     let missing: Vec<&str> = ids.filter(|id| !is_complete(id)).collect();
     let mut document = kilowatt_hours(&whole.energy);
+    document.extend(cost(&whole_cost, whole.energy[Flow::Import]).filter(|_| has_costs));
     document.insert("missing".into(), json!(missing));
     document
 }

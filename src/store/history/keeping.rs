@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::tariff::Tariffs;
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// How long something is kept.
@@ -38,7 +40,7 @@ impl Keep {
 }
 
 /// What of the history is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Keeping {
     /// `PW_TIMESERIES_RETENTION`: power of every poll. `Never` switches the history off.
     pub samples: Keep,
@@ -50,6 +52,8 @@ pub struct Keeping {
     pub signal_interval: Duration,
     /// `PW_TIMESERIES_MAX_MB`: bytes that the file may have; `None`: as many as it needs.
     pub most_bytes: Option<u64>,
+    /// `tariff` of the file: the prices that are kept with the energy.
+    pub tariffs: Tariffs,
 }
 
 impl Default for Keeping {
@@ -60,6 +64,7 @@ impl Default for Keeping {
             signals: Keep::For(30 * DAY),
             signal_interval: Duration::from_secs(60),
             most_bytes: None,
+            tariffs: Tariffs::default(),
         }
     }
 }

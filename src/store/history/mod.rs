@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod checking;
+pub(in crate::store) mod costs;
 pub mod cursors;
 mod days;
 pub mod filling;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 
 use super::{Database, Durability, Reader, Store, StoreError};
 use crate::clock::unix_time;
@@ -153,8 +154,10 @@ impl History {
     pub async fn write(&self, batch: Arc<Batch>) -> Result<(), StoreError> {
         let Some(file) = &self.file else { return Ok(()) };
         let (path, tally) = (file.path.clone(), self.tally.clone());
+        let keeping = self.keeping();
         let writing = file.store.ask(move |database| {
-            let written = database.write(Durability::Crash, |change| batch.write(change, unix_time()));
+            let write = |change: &Transaction<'_>| batch.write(change, unix_time(), &keeping.tariffs);
+            let written = database.write(Durability::Crash, write);
             tally.bytes.store(size(&path), Ordering::Relaxed);
             written
         });

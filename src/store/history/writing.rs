@@ -8,23 +8,30 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{OptionalExtension, Transaction, params, params_from_iter};
 
 use super::batch::{Added, Batch, Sample, Source, Sum};
+use super::costs::Priced;
 use super::days::{self, Day, FLOWS};
 use super::{recall, signals};
 use crate::model::energy::ledger::Recovered;
+use crate::model::tariff::{Tariff, Tariffs};
 
 /// Runs are forgotten after so many seconds: no batch is given again that late.
 const RUN_KEPT: f64 = 86_400.0;
 
 impl Batch {
     /// Adds it to the file, unless it is there already.
-    pub(super) fn write(&self, change: &Transaction<'_>, now: f64) -> rusqlite::Result<()> {
+    pub(super) fn write(
+        &self,
+        change: &Transaction<'_>,
+        now: f64,
+        tariffs: &Tariffs,
+    ) -> rusqlite::Result<()> {
         let last = "SELECT batch FROM history_runs WHERE run = ?1";
         let last: Option<i64> = change.query_row(last, [self.run], |row| row.get(0)).optional()?;
         if last.is_some_and(|last| last >= self.number) {
             return Ok(());
         }
         for (id, added) in &self.added {
-            write_one(change, id, added, now)?;
+            write_one(change, id, (added, tariffs.of(id)), now)?;
         }
         change.execute("DELETE FROM history_runs WHERE at < ?1", [now - RUN_KEPT])?;
         let written = "INSERT OR REPLACE INTO history_runs (run, batch, at) VALUES (?1, ?2, ?3)";
@@ -32,7 +39,12 @@ impl Batch {
     }
 }
 
-fn write_one(change: &Transaction<'_>, id: &str, added: &Added, now: f64) -> rusqlite::Result<()> {
+fn write_one(
+    change: &Transaction<'_>,
+    id: &str,
+    (added, tariff): (&Added, Option<&Tariff>),
+    now: f64,
+) -> rusqlite::Result<()> {
     let (gateway, zone) = known(change, id, added)?;
     for sample in &added.samples {
         write_sample(change, id, gateway, sample)?;
@@ -43,7 +55,11 @@ fn write_one(change: &Transaction<'_>, id: &str, added: &Added, now: f64) -> rus
     let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
     for (slot, sum) in &added.slots {
         let soe = added.soe.filter(|(of, _)| of == slot).map(|(_, soe)| soe);
+        let priced = tariff.map(|tariff| Priced::before(change, tariff, (gateway, *slot))).transpose()?;
         add_slot(change, gateway, *slot, sum, soe)?;
+        if let Some(priced) = priced {
+            priced.add(change, sum, &zone)?;
+        }
         if let Some(day) = Day::of(*slot as f64, &zone) {
             sums.entry(day.name).or_default().add_all(sum);
         }

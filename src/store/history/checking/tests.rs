@@ -22,7 +22,7 @@ fn file(folder: &Path) -> std::path::PathBuf {
     added.samples.push(Sample { at: TEN as f64, power: Flows([Some(1.0); 6]), soe: None });
     let change = file.transaction().unwrap();
     let added = [("home".to_owned(), added)].into();
-    Batch { run: 1, number: 1, added }.write(&change, NOW).unwrap();
+    Batch { run: 1, number: 1, added }.write(&change, NOW, &Default::default()).unwrap();
     change.commit().unwrap();
     path
 }

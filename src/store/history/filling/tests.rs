@@ -43,7 +43,7 @@ impl House {
         let zone = TimeZone::get("Europe/Berlin").ok();
         let added = [("home".to_owned(), Added { zone, ..added })].into();
         let change = self.connection.transaction().unwrap();
-        Batch { run: 1, number: self.batch, added }.write(&change, TEN as f64).unwrap();
+        Batch { run: 1, number: self.batch, added }.write(&change, TEN as f64, &Default::default()).unwrap();
         change.commit().unwrap();
     }
 

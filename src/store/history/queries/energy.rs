@@ -7,9 +7,11 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, Row as SqlRow, params};
 
 use super::super::batch::{Mark, Source, Sum};
+use super::super::costs;
 use super::super::days::{self, Day, columns, sum_in};
 use super::super::months::{self, month_of};
 use crate::model::energy::{Flow, Flows, SLOT};
+use crate::model::tariff::Cost;
 
 const HOUR: i64 = 3600;
 
@@ -37,6 +39,7 @@ pub struct Row {
     pub sum: Sum,
     /// State of energy, app percent, where it was known last in a quarter of an hour or an hour.
     pub soe: Option<f64>,
+    pub cost: Cost,
 }
 
 /// Energy that was counted over an outage or a restart.
@@ -59,6 +62,8 @@ pub struct Energy {
     pub recovered: Vec<Interval>,
     /// Of the rows, and of the intervals that lie in the range as a whole.
     pub total: Sum,
+    /// Of the rows.
+    pub cost: Cost,
     /// Where there are no rows, between the first that was ever recorded and now, Unix seconds.
     pub gaps: Vec<(f64, f64)>,
 }
@@ -121,8 +126,9 @@ impl Question {
             }
         }
         rows.iter().for_each(|row| total.add_all(&row.sum));
+        let cost = self.costs(connection, &mut rows)?;
         let gaps = self.gaps(connection, &rows)?;
-        Ok(Energy { rows, recovered, total, gaps })
+        Ok(Energy { rows, recovered, total, cost, gaps })
     }
 
     fn is_in_a_day(&self, interval: &Interval) -> bool {
@@ -164,10 +170,48 @@ impl Question {
                     last.sum.add_all(&sum);
                     last.soe = soe.or(last.soe);
                 }
-                None => rows.push(Row { start, end: start + seconds as f64, name: None, sum, soe }),
+                None => rows.push(Row {
+                    start,
+                    end: start + seconds as f64,
+                    name: None,
+                    sum,
+                    soe,
+                    cost: Cost::default(),
+                }),
             }
         }
         Ok(rows)
+    }
+
+    /// Writes into each row what it cost; brings the sum.
+    fn costs(&self, connection: &Connection, rows: &mut [Row]) -> rusqlite::Result<Cost> {
+        let mut whole = Cost::default();
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(whole) };
+        let range = (first.start, last.end);
+        let costs: Vec<(f64, Cost)> = match self.bucket {
+            Bucket::Slot | Bucket::Hour => {
+                let slots = costs::of_slots(connection, &self.gateway, range)?;
+                slots.into_iter().map(|(slot, cost)| (slot as f64, cost)).collect()
+            }
+            Bucket::Day | Bucket::Month => {
+                let name = |at: f64| Day::of(at, &self.zone).map(|day| day.name).unwrap_or_default();
+                let names = (name(range.0), name(range.1 - 1.0));
+                let days = costs::of_days(connection, &self.gateway, (&names.0, &names.1))?;
+                let start = |day: &str| self.midnight(day.parse().ok()?);
+                days.into_iter().filter_map(|(day, cost)| Some((start(&day)?, cost))).collect()
+            }
+        };
+        for (at, cost) in costs {
+            // The last row that has begun by then.
+            let place = rows.partition_point(|row| row.start <= at);
+            if let Some(row) =
+                place.checked_sub(1).and_then(|place| rows.get_mut(place)).filter(|row| at < row.end)
+            {
+                row.cost.add(&cost);
+                whole.add(&cost);
+            }
+        }
+        Ok(whole)
     }
 
     /// The first and the last day that the range touches.
@@ -186,7 +230,7 @@ impl Question {
     fn day(&self, name: String, sum: Sum) -> Option<Row> {
         let date: Date = name.parse().ok()?;
         let (start, end) = (self.midnight(date)?, self.midnight(date.tomorrow().ok()?)?);
-        Some(Row { start, end, name: Some(name), sum, soe: None })
+        Some(Row { start, end, name: Some(name), sum, soe: None, cost: Cost::default() })
     }
 
     fn midnight(&self, date: Date) -> Option<f64> {
@@ -208,7 +252,7 @@ impl Question {
         let first: Date = format!("{name}-01").parse().ok()?;
         let next = first.last_of_month().tomorrow().ok()?;
         let (start, end) = (self.midnight(first)?, self.midnight(next)?);
-        Some(Row { start, end, name: Some(name), sum, soe: None })
+        Some(Row { start, end, name: Some(name), sum, soe: None, cost: Cost::default() })
     }
 
     fn gaps(&self, connection: &Connection, rows: &[Row]) -> rusqlite::Result<Vec<(f64, f64)>> {

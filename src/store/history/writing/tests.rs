@@ -35,7 +35,7 @@ fn batch(number: i64, added: Added) -> Batch {
 
 fn write(connection: &mut Connection, batch: &Batch, now: f64) {
     let change = connection.transaction().unwrap();
-    batch.write(&change, now).unwrap();
+    batch.write(&change, now, &Default::default()).unwrap();
     change.commit().unwrap();
 }
 
