@@ -18,9 +18,12 @@ use crate::cli::wish::{Typed, Wish};
 use crate::cli::{
     Cli, Command, Flags, HistoryCommand, NO_GATEWAYS, check_config, doctor, healthcheck, history_check,
     import,
+    tesla::{self, SetUpError, Talk},
 };
 use crate::clock::unix_time;
-use crate::settings::{Inputs, LoggingSettings, Problems, RsaKey, Secret, Settings};
+use crate::settings::{
+    AccountConfig, GatewaySettings, Inputs, LinkConfig, LoggingSettings, Problems, RsaKey, Secret, Settings,
+};
 use crate::simulator::{Counters, Fleet, demo_sites};
 use crate::store::history::checking::check;
 use crate::store::{Restored, backup, restore};
@@ -65,6 +68,10 @@ pub fn run(cli: Cli) -> ExitCode {
                 Err(error) => misconfigured(&error),
             }
         }),
+        Command::Login(wish) => {
+            set_up(&flags, async |account, talk| tesla::login(account, &wish, talk).await)
+        }
+        Command::Sites => set_up(&flags, async |account, talk| tesla::sites(account, talk).await.map(drop)),
         Command::Doctor { gateway } => diagnose(&flags, gateway.as_deref()),
         Command::Scan { networks, gateway_port, patience, public, json } => {
             look_around(&networks, public, gateway_port, Duration::from_secs(patience), json)
@@ -161,6 +168,28 @@ fn back_up(from: Option<&Path>, to: &Path) -> ExitCode {
     }
 }
 
+/// A conversation about the Tesla account.
+fn set_up(
+    flags: &Flags,
+    step: impl AsyncFnOnce(&AccountConfig, &mut Conversation) -> Result<(), SetUpError>,
+) -> ExitCode {
+    let account = match Settings::account(&inputs(flags)) {
+        Ok(account) => account,
+        Err(problems) => return misconfigured(&problems),
+    };
+    let (from, to) = (io::stdin().lock(), io::stdout());
+    let mut talk = Talk { from, to, environment: environment().collect() };
+    match actix::System::new().block_on(step(&account, &mut talk)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Conversation = Talk<io::StdinLock<'static>, io::Stdout>;
+
 /// Examines one gateway after the other: a person is waiting, and each is to be read by itself.
 fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
     // Who names a host means that host, whatever else is configured.
@@ -171,9 +200,22 @@ fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
         Ok(ways) => ways,
         Err(problems) => return misconfigured(&problems),
     };
-    let chosen: Vec<_> = ways.iter().filter(|way| only.is_none_or(|id| way.id == id)).collect();
-    if chosen.is_empty() {
-        let known: Vec<&str> = ways.iter().map(|way| way.id.as_str()).collect();
+    // What is wrong with settings is reported above, or concerns no gateway.
+    let all = Settings::load(&inputs).map(|settings| settings.gateways).unwrap_or_default();
+    let is_over_cloud = |gateway: &&GatewaySettings| {
+        let links = std::iter::once(*gateway).chain(&gateway.standby);
+        links.into_iter().any(|link| matches!(link.link, LinkConfig::Fleet(_)))
+    };
+    let over_cloud: Vec<_> = all.iter().filter(is_over_cloud).collect();
+    let is_local = |id: &str| {
+        all.iter().all(|gateway| gateway.facts.id != id || !matches!(gateway.link, LinkConfig::Fleet(_)))
+    };
+    let is_chosen = |id: &str| only.is_none_or(|only| only == id);
+    let chosen: Vec<_> = ways.iter().filter(|way| is_chosen(&way.id) && is_local(&way.id)).collect();
+    let clouds: Vec<_> = over_cloud.iter().filter(|gateway| is_chosen(&gateway.facts.id)).collect();
+    if chosen.is_empty() && clouds.is_empty() {
+        let of_cloud = over_cloud.iter().map(|gateway| gateway.facts.id.as_str());
+        let known: Vec<&str> = ways.iter().map(|way| way.id.as_str()).chain(of_cloud).collect();
         match only {
             Some(id) if !known.is_empty() => {
                 eprintln!("no gateway {id} is configured; there are {}", known.join(", "));
@@ -186,6 +228,11 @@ fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
         let mut healthy = true;
         for ways in chosen {
             let diagnosis = doctor::examine(ways).await;
+            println!("{}", diagnosis.report);
+            healthy &= diagnosis.healthy;
+        }
+        for gateway in clouds {
+            let Some(diagnosis) = doctor::cloud::examine(gateway).await else { continue };
             println!("{}", diagnosis.report);
             healthy &= diagnosis.healthy;
         }

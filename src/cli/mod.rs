@@ -7,6 +7,7 @@ pub mod history_check;
 pub mod import;
 pub mod scan;
 pub mod service;
+pub mod tesla;
 pub mod wish;
 
 use std::time::Duration;
@@ -45,6 +46,8 @@ fn command() -> clap::Command {
         ("demo", &DEMO_FLAGS[..]),
         ("simulate", &[]),
         ("scan", &[]),
+        ("login", &["authpath"]),
+        ("sites", &["authpath"]),
         ("help", &[]),
         ("get", &PLACE_FLAGS[..]),
         ("set", &PLACE_FLAGS[..]),
@@ -84,6 +87,14 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         rsa_key: Option<String>,
     },
+    /// Log in to a Tesla account, for FleetAPI; no browser is needed on this machine.
+    ///
+    /// Prints an address to open anywhere, and takes the address that comes back. Reads the application from
+    /// the flags, TESLA_CLIENT_ID, TESLA_CLIENT_SECRET, TESLA_REDIRECT_URI, or an earlier token file, and
+    /// asks for what is missing. Exit code 0 or 1.
+    Login(tesla::Login),
+    /// List the energy sites of the Tesla account; exit code 0 or 1.
+    Sites,
     /// Print the effective settings and where each comes from; exit code 2 if something is wrong.
     CheckConfig,
     /// Try every way to the configured gateways, or to --host, and say which ones work and what to do; exit

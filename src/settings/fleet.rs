@@ -1,7 +1,7 @@
 //! What the link to FleetAPI needs: where it is, whose token it takes, and how often it may be asked.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Secret;
@@ -106,6 +106,26 @@ pub(super) struct FleetDefaults {
 impl FleetDefaults {
     pub fn auth(&self) -> Origin {
         self.auth.clone().unwrap_or_else(|| Origin::of(TESLA_AUTH))
+    }
+
+    /// The account of whoever asks `base` with `token`, or with the token file in `folder`. `id`: of the
+    /// gateway whose own the folder is.
+    pub fn account(
+        &self,
+        base: Option<Origin>,
+        token: Option<Secret>,
+        folder: Option<&Path>,
+        id: Option<&str>,
+    ) -> AccountConfig {
+        // A pasted token has no file whose folder would set accounts apart.
+        let own = id.filter(|_| token.is_some()).map(|id| format!("{id}.")).unwrap_or_default();
+        let ledger = folder.map(|folder| folder.join(format!(".powerwall-server.{own}tesla.json")));
+        let source = match token {
+            Some(token) => TokenSource::Pasted(token),
+            None => TokenSource::File(folder.unwrap_or(Path::new("")).join(TOKEN_FILE)),
+        };
+        let (auth, authorities) = (self.auth(), self.authorities.clone());
+        AccountConfig { source, base, auth, authorities, budget: self.budget, ledger }
     }
 }
 

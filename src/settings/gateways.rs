@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::credentials::{Credentials, Places};
-use super::fleet::{self, AccountConfig, FleetConfig, FleetDefaults, Origin, TOKEN_FILE, TokenSource};
+use super::fleet::{self, FleetConfig, FleetDefaults, Origin};
 use super::modes::{self, Links, Verdict};
 use super::problem::{Problems, nearest};
 use super::rsa_key::{self, RsaKey};
@@ -503,18 +503,7 @@ impl Entry<'_> {
         };
         let interval = self.parsed(INTERVAL, |text| values::integer(text, 5..=3600)).map(Duration::from_secs);
         let interval = interval.or(shared.interval).unwrap_or(fleet::USUAL_INTERVAL);
-        let folder = places.folder.clone().unwrap_or_default();
-        // A pasted token has no file whose folder would set accounts apart.
-        let own = if token.is_some() { places.id.clone() } else { None };
-        let own = own.map(|id| format!("{id}.")).unwrap_or_default();
-        let ledger =
-            places.folder.is_some().then(|| folder.join(format!(".powerwall-server.{own}tesla.json")));
-        let source = match token {
-            Some(token) => TokenSource::Pasted(token),
-            None => TokenSource::File(folder.join(TOKEN_FILE)),
-        };
-        let (auth, authorities) = (shared.auth(), shared.authorities.clone());
-        let account = AccountConfig { source, base, auth, authorities, budget: shared.budget, ledger };
+        let account = shared.account(base, token, places.folder.as_deref(), places.id.as_deref());
         let takes_orders_first = shared.cloud_first;
         Some(FleetConfig { account, site, interval, takes_orders_first })
     }

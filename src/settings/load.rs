@@ -15,7 +15,7 @@ use super::spelled::{self, NotJson};
 use super::values::{self, Refusal};
 use super::variables::{self, Effect, effect, meant};
 use super::ways::{self, Ways};
-use super::{AuthMode, Effective, HttpSettings, PollingSettings, Secret, Settings};
+use super::{AccountConfig, AuthMode, Effective, HttpSettings, PollingSettings, Secret, Settings};
 use crate::files;
 use crate::model::Adjustments;
 use crate::settings::LinkConfig;
@@ -123,6 +123,20 @@ impl Settings {
         match reader.ways.is_empty() && !reader.problems.is_empty() {
             true => Err(reader.problems),
             false => Ok(reader.ways),
+        }
+    }
+
+    /// The Tesla account of the shared variables, whatever gateways there are.
+    ///
+    /// # Errors
+    /// If one of these variables is wrong.
+    pub fn account(inputs: &Inputs) -> Result<AccountConfig, Problems> {
+        let mut reader = Reader::new(inputs);
+        let folder = reader.polling().memory;
+        let shared = reader.fleet();
+        match reader.problems.is_empty() {
+            true => Ok(shared.account(shared.base.clone(), shared.token.clone(), folder.as_deref(), None)),
+            false => Err(reader.problems),
         }
     }
 

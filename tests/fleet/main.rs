@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod orders;
+mod set_up;
 
 use std::path::Path;
 use std::time::Duration;

@@ -68,7 +68,7 @@ async fn poll(gateway: Option<&GatewaySettings>, memories: &Memories, missing: &
 }
 
 /// What a few more questions bring.
-async fn further(link: &mut dyn Link, mut source: Arc<dyn Answers>) -> Arc<dyn Answers> {
+pub(super) async fn further(link: &mut dyn Link, mut source: Arc<dyn Answers>) -> Arc<dyn Answers> {
     for _ in 0..FURTHER_QUESTIONS {
         let refreshed = link.refresh().await;
         source = refreshed.source.unwrap_or(source);
@@ -79,7 +79,7 @@ async fn further(link: &mut dyn Link, mut source: Arc<dyn Answers>) -> Arc<dyn A
     source
 }
 
-fn described(source: &Arc<dyn Answers>) -> String {
+pub(super) fn described(source: &Arc<dyn Answers>) -> String {
     let telemetry = Telemetry::new(source.clone(), Adjustments::default());
     let readings = &telemetry.readings;
     let watts = |name: &str, power: Option<Number>| match power {

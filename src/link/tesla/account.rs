@@ -7,6 +7,7 @@
 
 mod renewal;
 
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,14 +22,15 @@ use super::ledger::{Kept, Ledger, Purpose};
 use super::products::{Product, products};
 use super::region;
 use super::tokens::{Claims, TokenFile};
-use super::web::Authorities;
+use super::web::{Authorities, Web};
 use crate::clock::unix_time;
 use crate::files;
 use crate::link::https::{Answer, Call, secret_header};
 use crate::pause::{Growth, Pause};
 use crate::settings::{AccountConfig, Origin, Secret, TokenSource};
 
-pub use renewal::Renewer;
+pub use renewal::{Renewed, Renewer};
+pub(super) use renewal::{encoded, form_call, renewed};
 
 /// A file larger than this is not one of ours.
 const LARGEST_FILE: usize = 64 << 10;
@@ -67,7 +69,7 @@ impl<'a> Question<'a> {
 
 pub struct Account {
     config: AccountConfig,
-    pub(super) authorities: Arc<Authorities>,
+    authorities: Arc<Authorities>,
     state: Mutex<State>,
     /// Held while a token is renewed.
     renewing: tokio::sync::Mutex<()>,
@@ -121,6 +123,11 @@ impl Account {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way to Tesla's servers, or to those of a provider; each answer within `limit`.
+    pub fn web(&self, limit: Duration) -> Renewer {
+        Renewer::new(Rc::new(Web::new(self.authorities.clone(), limit)))
     }
 
     /// The site that the token file names.

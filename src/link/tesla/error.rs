@@ -158,7 +158,7 @@ impl TeslaError {
 
 const SET_UP_WORDS: [&str; 3] = ["invalid_auth_code", "invalid_redirect_url", "unauthorized_client"];
 pub(super) const LOG_IN: &str = "the refresh token is used up, was withdrawn, or the password was changed; \
-    log in again and put the new tokens into the token file";
+    log in again: powerwall-server login";
 
 /// What an envelope says is wrong, in bounds.
 pub(super) fn reason(body: &Value) -> Option<String> {

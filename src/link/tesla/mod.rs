@@ -7,16 +7,16 @@
 pub mod account;
 mod accounts;
 pub mod answers;
+pub mod consent;
 mod documents;
 pub mod error;
 pub mod ledger;
 mod orders;
 pub mod products;
-mod region;
+pub mod region;
 pub mod tokens;
 pub mod web;
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +35,6 @@ use answers::FleetAnswers;
 use error::TeslaError;
 use ledger::Purpose;
 use products::{Product, choose, successor};
-use web::{Web, Wires};
 
 /// Settings and identity are read this often.
 const INFO_EVERY: Duration = Duration::from_secs(600);
@@ -71,22 +70,11 @@ impl FleetLink {
     /// Touches neither network nor files.
     pub fn new(gateway: &str, config: &FleetConfig, account: Arc<Account>, limit: Duration) -> Self {
         let limit = limit.max(SHORTEST_LIMIT);
-        let web = Rc::new(Web::new(account.authorities.clone(), limit));
-        Self::over(gateway, config, account, web, limit)
-    }
-
-    /// Over `wires`; `gateway` is the id, for the log.
-    pub fn over(
-        gateway: &str,
-        config: &FleetConfig,
-        account: Arc<Account>,
-        wires: Rc<dyn Wires>,
-        limit: Duration,
-    ) -> Self {
+        let web = account.web(limit);
         Self {
             gateway: gateway.to_owned(),
             account,
-            web: Renewer::new(wires),
+            web,
             config: config.clone(),
             bound: None,
             site: None,

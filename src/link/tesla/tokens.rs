@@ -73,6 +73,20 @@ impl TokenFile {
         self.0.insert("refresh_token".into(), refresh.expose().into());
     }
 
+    /// The application of the owner: client id, secret, and the address that logins return to.
+    pub fn application(&self) -> [Option<&str>; 3] {
+        ["CLIENT_ID", "CLIENT_SECRET", "REDIRECT_URI"].map(|key| self.name(key))
+    }
+
+    /// Sets a key that is no token.
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.0.insert(key.to_owned(), value.into());
+    }
+
+    pub fn domain(&self) -> Option<&str> {
+        self.name("DOMAIN")
+    }
+
     pub fn set_audience(&mut self, base: &Origin) {
         self.0.insert("AUDIENCE".into(), base.to_string().into());
     }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::CLIENT_ID;
 use super::state::{Cloud, Site, State};
+use super::{CLIENT_ID, authorize};
 use crate::clock::unix_time;
 use crate::simulator::http::{Answer, Request};
 use crate::simulator::orders::Delivered;
@@ -20,6 +20,9 @@ fn response(value: &Value) -> Answer {
 pub(super) fn answer(cloud: &Cloud, request: &Request, is_home: bool) -> Answer {
     let path = request.path.split('?').next().unwrap_or_default();
     let mut state = cloud.state();
+    if path == "/oauth2/v3/authorize" {
+        return authorize::consent(&mut state, &request.path);
+    }
     if path == "/oauth2/v3/token" {
         return token(&mut state, request);
     }
@@ -52,14 +55,16 @@ fn token(state: &mut State, request: &Request) -> Answer {
         let mut fields = body.split('&').filter_map(|field| field.split_once('='));
         fields.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).unwrap_or_default()
     };
-    if field("grant_type") != "refresh_token" {
-        return error(400, "unsupported_grant_type");
-    }
     if field("client_id") != CLIENT_ID {
         return error(401, "invalid_client");
     }
-    match state.renew(&field("refresh_token")) {
-        Some((access, refresh)) => Answer::new(
+    let given = match field("grant_type").as_str() {
+        "refresh_token" => state.renew(&field("refresh_token")).ok_or((401, "login_required")),
+        "authorization_code" => authorize::exchange(state, field),
+        _ => Err((400, "unsupported_grant_type")),
+    };
+    match given {
+        Ok((access, refresh)) => Answer::new(
             200,
             json!({
                 "access_token": access, "refresh_token": refresh, "id_token": "e30.e30.x",
@@ -67,7 +72,7 @@ fn token(state: &mut State, request: &Request) -> Answer {
             })
             .to_string(),
         ),
-        None => error(401, "login_required"),
+        Err((status, word)) => error(status, word),
     }
 }
 

@@ -2,6 +2,7 @@
 //! are simulated gateways. What can go wrong with it does on demand.
 
 mod answers;
+mod authorize;
 mod server;
 mod state;
 
@@ -22,6 +23,9 @@ use state::{Cloud, Site};
 
 /// What the application is called at Tesla.
 pub const CLIENT_ID: &str = "simulated-client";
+pub const CLIENT_SECRET: &str = "simulated-client-secret";
+/// The one address that logins may return to.
+pub const REDIRECT: &str = "https://example.com/access";
 
 /// A running cloud. It stops when this is dropped.
 pub struct TeslaHandle {
@@ -84,8 +88,8 @@ impl TeslaHandle {
         std::fs::write(&authority, &self.authority)?;
         let (access, refresh) = self.cloud.state().log_in();
         let file = json!({
-            "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": "simulated-client-secret", "DOMAIN": "example.com",
-            "REDIRECT_URI": "https://example.com/access", "AUDIENCE": format!("https://{base}"),
+            "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "DOMAIN": "example.com",
+            "REDIRECT_URI": REDIRECT, "AUDIENCE": format!("https://{base}"),
             "access_token": access, "refresh_token": refresh, "site_id": null,
         });
         std::fs::write(folder.join(".pypowerwall.fleetapi"), serde_json::to_string_pretty(&file)?)?;
@@ -156,6 +160,16 @@ impl TeslaHandle {
     /// Whether settings that are changed here reach the gateways from now on.
     pub fn set_delivers(&self, delivers: bool) {
         self.cloud.state().delivers = delivers;
+    }
+
+    /// Whether the owner allows what is asked for from now on, or says no.
+    pub fn set_consents(&self, consents: bool) {
+        self.cloud.state().consents = consents;
+    }
+
+    /// Every code that was given is too old.
+    pub fn expire_codes(&self) {
+        self.cloud.state().codes.clear();
     }
 
     /// How old values are when they are sent, from now on.

@@ -50,6 +50,12 @@ pub(super) struct Site {
     pub undelivered: Value,
 }
 
+/// What was asked for with a code.
+pub(super) struct Asking {
+    pub challenge: String,
+    pub scopes: Vec<String>,
+}
+
 /// Shared by all servers.
 pub(super) struct Cloud {
     /// The region that the account belongs to.
@@ -67,6 +73,10 @@ pub(super) struct State {
     pub former: Option<String>,
     /// Refresh tokens that were used after that.
     pub reused: u64,
+    /// Codes that may be exchanged, each once.
+    pub codes: HashMap<String, Asking>,
+    /// Whether the owner says yes.
+    pub consents: bool,
     pub life: Duration,
     pub scopes: Vec<String>,
     pub lag: Duration,
@@ -89,6 +99,8 @@ impl Cloud {
             refresh: None,
             former: None,
             reused: 0,
+            codes: HashMap::new(),
+            consents: true,
             life: Duration::from_secs(8 * 3600),
             scopes: ["openid", "offline_access", "energy_device_data", "energy_cmds"]
                 .map(String::from)

@@ -78,7 +78,10 @@ impl Account {
             }
             (state.file.refresh_token(), state.file.client_id().map(str::to_owned))
         };
-        let needed = |what: &str| TeslaError::LoginNeeded(format!("the token file has no {what}"));
+        let needed = |what: &str| {
+            let why = format!("the token file has no {what}; run powerwall-server login");
+            TeslaError::LoginNeeded(why)
+        };
         let refresh = refresh.ok_or_else(|| needed("refresh_token"))?;
         let client = client.ok_or_else(|| needed("CLIENT_ID"))?;
         if self.state().refused.as_ref() == Some(&fingerprint(&refresh)) {
@@ -104,7 +107,7 @@ impl Account {
                 outcome => break outcome?,
             }
         };
-        self.store(tokens(&answer)?, refresh).await
+        self.store(renewed(&answer)?, refresh).await
     }
 
     /// Writes the new tokens down, then makes them count.
@@ -149,16 +152,23 @@ impl Account {
 }
 
 fn refresh_call(refresh: &Secret, client: &str) -> Call {
-    let (refresh, client) = (encoded(refresh.expose()), encoded(client));
-    let body = format!("grant_type=refresh_token&client_id={client}&refresh_token={refresh}");
+    let fields =
+        [("grant_type", "refresh_token"), ("client_id", client), ("refresh_token", refresh.expose())];
+    form_call(&fields)
+}
+
+/// A form for the place where tokens are given.
+pub(in crate::link::tesla) fn form_call(fields: &[(&str, &str)]) -> Call {
+    let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
+    let body = fields.join("&");
     let form = header::HeaderValue::from_static("application/x-www-form-urlencoded");
     // Not a reading: what may have arrived is repeated by this module alone.
     let (headers, body) = (vec![(header::CONTENT_TYPE, form)], body.into());
     Call { method: Method::POST, path: PATH.into(), headers, body, only_reads: false }
 }
 
-/// As a value of a form.
-fn encoded(text: &str) -> String {
+/// As a value of a form or a query.
+pub(in crate::link::tesla) fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -170,15 +180,17 @@ fn encoded(text: &str) -> String {
     encoded
 }
 
-/// What Tesla gave for a refresh token.
-struct Renewed {
-    access: Secret,
+/// What Tesla gave for a refresh token or a code.
+pub struct Renewed {
+    pub access: Secret,
     /// `None`: the old one goes on.
-    refresh: Option<Secret>,
-    lives: Option<Duration>,
+    pub refresh: Option<Secret>,
+    pub(in crate::link::tesla) lives: Option<Duration>,
 }
 
-fn tokens(answer: &Answer) -> Result<Renewed, TeslaError> {
+/// # Errors
+/// With what the answer says instead of tokens.
+pub(in crate::link::tesla) fn renewed(answer: &Answer) -> Result<Renewed, TeslaError> {
     let body: Value = document(&answer.body, &LOGIN).unwrap_or_default();
     if answer.status != 200 {
         let word = body.at(&["error"]).name().unwrap_or_default();

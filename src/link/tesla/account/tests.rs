@@ -6,7 +6,7 @@ use std::rc::Rc;
 use futures_util::future::LocalBoxFuture;
 
 use super::*;
-use crate::link::tesla::Wires;
+use crate::link::tesla::web::Wires;
 use crate::settings::TOKEN_FILE;
 
 const SECOND: Duration = Duration::from_secs(1);

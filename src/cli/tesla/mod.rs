@@ -1,0 +1,88 @@
+//! Setting up the way through Tesla's cloud on the command line: `login` and `sites`. Every step can be
+//! repeated, and writes something down only after Tesla has said yes.
+
+mod login;
+mod provider;
+mod sites;
+mod talk;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::link::tesla::consent::NoCode;
+use crate::link::tesla::error::TeslaError;
+use crate::link::tesla::region;
+use crate::settings::Origin;
+
+pub use login::login;
+pub use sites::sites;
+pub use talk::Talk;
+
+/// Where an account belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Region {
+    /// North America, Asia and Pacific.
+    Na,
+    /// Europe, Middle East, Africa.
+    Eu,
+    /// China.
+    Cn,
+}
+
+impl Region {
+    fn base(self) -> Origin {
+        let [na, eu, cn] = region::all();
+        match self {
+            Self::Na => na,
+            Self::Eu => eu,
+            Self::Cn => cn,
+        }
+    }
+}
+
+/// What `login` is given on the command line.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub struct Login {
+    /// Client id of the application at developer.tesla.com (TESLA_CLIENT_ID); asked for if nothing gives it.
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<String>,
+    /// File with the client secret, instead of TESLA_CLIENT_SECRET.
+    #[arg(long, value_name = "FILE")]
+    pub client_secret_file: Option<PathBuf>,
+    /// One of the redirect addresses that the application allows (TESLA_REDIRECT_URI); nothing need answer
+    /// there.
+    #[arg(long, value_name = "URL")]
+    pub redirect_uri: Option<String>,
+    /// Where the account belongs; by default, Tesla's answers decide.
+    #[arg(long, value_enum)]
+    pub region: Option<Region>,
+    /// Ask for permission to read only; no order can be given then.
+    #[arg(long)]
+    pub read_only: bool,
+    /// Take a token of a provider such as https://api.teslemetry.com or https://api.tessie.com instead.
+    #[arg(long, value_name = "URL", requires = "token_file")]
+    pub provider: Option<String>,
+    /// File for the token of the provider.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Why a step of setting up came to nothing, for the person at the command line.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    #[error("{0} was not given; nothing has changed")]
+    NotGiven(&'static str),
+    #[error(transparent)]
+    NoCode(#[from] NoCode),
+    #[error(transparent)]
+    Tesla(#[from] TeslaError),
+    #[error("{} is no token file; move it away first", .0.display())]
+    NotAFile(PathBuf),
+    #[error("cannot read {}: {why}", .path.display())]
+    Unreadable { path: PathBuf, why: String },
+    #[error("cannot write {}: {why}; nothing has changed", .path.display())]
+    Unwritable { path: PathBuf, why: String },
+    #[error("{0}")]
+    Given(String),
+}
