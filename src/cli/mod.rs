@@ -96,8 +96,8 @@ pub enum Command {
     Login(tesla::Login),
     /// Make the domain of an application at developer.tesla.com known to Tesla, once for each region.
     ///
-    /// Prints the public key that the domain must show and where, and compares what Tesla has fetched. Exit code
-    /// 0 or 1.
+    /// Prints the public key that the domain must show and where, and compares what Tesla has
+    /// fetched. Exit code 0 or 1.
     Register(tesla::Register),
     /// List the energy sites of the Tesla account; exit code 0 or 1.
     Sites,

@@ -146,9 +146,6 @@ impl TeslaError {
             }
             408 => Self::Offline,
             412 => Self::SetUp(REGISTER.into()),
-                "it is not registered in this region; register its domain there: powerwall-server register"
-                    .into(),
-            ),
             421 => Self::WrongRegion(base.to_owned()),
             423 => Self::Locked,
             424 => Self::Malformed(said),
