@@ -3,19 +3,12 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::replies::{error, response};
 use super::state::{Cloud, Site, State};
 use super::{CLIENT_ID, authorize, partner};
 use crate::clock::unix_time;
 use crate::simulator::http::{Answer, Request};
 use crate::simulator::orders::Delivered;
-
-pub(super) fn error(status: u16, word: &str) -> Answer {
-    Answer::new(status, json!({ "response": null, "error": word, "error_description": "" }).to_string())
-}
-
-pub(super) fn response(value: &Value) -> Answer {
-    Answer::new(200, json!({ "response": value }).to_string())
-}
 
 pub(super) fn answer(cloud: &Cloud, request: &Request, is_home: bool) -> Answer {
     let path = request.path.split('?').next().unwrap_or_default();

@@ -4,6 +4,7 @@
 mod answers;
 mod authorize;
 mod partner;
+mod replies;
 mod server;
 mod state;
 

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::answers::{error, response};
+use super::replies::{error, response};
 use super::state::State;
 use super::{CLIENT_ID, CLIENT_SECRET};
 use crate::simulator::http::Answer;
