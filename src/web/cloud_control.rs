@@ -1,5 +1,7 @@
 //! What the statistics say of Tesla's cloud beside local links, in the words of the servers before.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -7,7 +9,7 @@ use crate::clock::unix_time;
 use crate::model::{LinkHealth, LinkKind, Present, Snapshot};
 
 /// The cloud link of the first gateway that has one beside a local link.
-fn beside<'a>(snapshots: &'a [std::sync::Arc<Snapshot>]) -> Option<(&'a Snapshot, &'a LinkHealth)> {
+fn beside(snapshots: &[Arc<Snapshot>]) -> Option<(&Snapshot, &LinkHealth)> {
     snapshots.iter().find_map(|snapshot| {
         let links = &snapshot.health.links;
         let cloud = links.iter().find(|link| link.kind == LinkKind::FleetApi)?;
@@ -25,13 +27,13 @@ fn state(cloud: &LinkHealth) -> &'static str {
 }
 
 /// Whether the cloud works; `None`: no local gateway has it.
-pub(super) fn healthy(snapshots: &[std::sync::Arc<Snapshot>]) -> Option<bool> {
+pub(super) fn healthy(snapshots: &[Arc<Snapshot>]) -> Option<bool> {
     beside(snapshots).map(|(_, cloud)| state(cloud) == "healthy")
 }
 
 /// `cloud_control`; null without such a link. Failures of the link are not counted, and settings are those of
 /// the gateway, whichever link read them.
-pub(super) fn described(snapshots: &[std::sync::Arc<Snapshot>]) -> Value {
+pub(super) fn described(snapshots: &[Arc<Snapshot>]) -> Value {
     let Some((snapshot, cloud)) = beside(snapshots) else { return Value::Null };
     let now = Instant::now();
     let succeeded = cloud.last_success.map(|at| unix_time() - (now - at).as_secs_f64());
