@@ -71,6 +71,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Login(wish) => {
             set_up(&flags, async |account, talk| tesla::login(account, &wish, talk).await)
         }
+        Command::Register(wish) => {
+            set_up(&flags, async |account, talk| tesla::register(account, &wish, talk).await)
+        }
         Command::Sites => set_up(&flags, async |account, talk| tesla::sites(account, talk).await.map(drop)),
         Command::Doctor { gateway } => diagnose(&flags, gateway.as_deref()),
         Command::Scan { networks, gateway_port, patience, public, json } => {

@@ -48,6 +48,7 @@ fn command() -> clap::Command {
         ("scan", &[]),
         ("login", &["authpath"]),
         ("sites", &["authpath"]),
+        ("register", &["authpath"]),
         ("help", &[]),
         ("get", &PLACE_FLAGS[..]),
         ("set", &PLACE_FLAGS[..]),
@@ -93,6 +94,11 @@ pub enum Command {
     /// the flags, TESLA_CLIENT_ID, TESLA_CLIENT_SECRET, TESLA_REDIRECT_URI, or an earlier token file, and
     /// asks for what is missing. Exit code 0 or 1.
     Login(tesla::Login),
+    /// Make the domain of an application at developer.tesla.com known to Tesla, once for each region.
+    ///
+    /// Prints the public key that the domain must show and where, and compares what Tesla has
+    /// fetched. Exit code 0 or 1.
+    Register(tesla::Register),
     /// List the energy sites of the Tesla account; exit code 0 or 1.
     Sites,
     /// Print the effective settings and where each comes from; exit code 2 if something is wrong.

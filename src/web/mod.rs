@@ -7,6 +7,7 @@ mod assets;
 mod backups;
 mod battery_health;
 mod bodies;
+mod cloud_control;
 mod compatibility;
 mod compression;
 mod control;

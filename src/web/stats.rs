@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::State;
+use super::cloud_control;
 use super::docs::escaped;
 use super::fleet;
 use super::holder::holder;
@@ -193,8 +194,8 @@ fn body(state: &State) -> Value {
         "fleetapi": fleet,
         "tedapi": tedapi,
         "basiclan": basic_lan,
-        "cloudcontrol": false,
-        "cloud_control": null,
+        "cloudcontrol": cloud_control::healthy(&snapshots).is_some(),
+        "cloud_control": cloud_control::described(&snapshots),
         "pw3": snapshots.iter().any(|one| is_powerwall3(one)),
         "tedapi_mode": mode.or(expected.then_some("full")),
         "siteid": any(|one| one.gateway.site_id.is_some()).then_some("**********"),
@@ -250,6 +251,7 @@ fn connection_health(snapshots: &[std::sync::Arc<Snapshot>]) -> Value {
         "total_failures": sum(|one| one.health.failures),
         "total_successes": sum(|one| one.health.polls - one.health.failures.min(one.health.polls)),
         "is_degraded": snapshots.iter().any(|one| is_left_alone(one)),
+        "cloud_healthy": cloud_control::healthy(snapshots),
     })
 }
 

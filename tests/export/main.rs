@@ -12,8 +12,10 @@ mod tools;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use database::Influx;
 use program::{PATIENCE, Program, run};
 use rusqlite::Connection;
@@ -210,11 +212,12 @@ async fn a_database_with_a_password_and_one_that_forgets_are_no_obstacle() {
     let Some(database) = Influx::start(Some(("reader", "CanaryPassword"))).await else { return };
     database.tell_as(TOKEN, "CREATE DATABASE powerwall WITH DURATION 2d").await;
     let house = House::new(&format!("{}/write?db=powerwall", database.url())).await;
-    let mut refused = house.serve(&[]).await;
-    refused.has_said("it wants another token; see PW_EXPORT_TOKEN").await;
-    refused.signal("TERM").await;
-    refused.ended().await;
-    let program = house.serve(&[("PW_EXPORT_TOKEN", TOKEN)]).await;
+    let token = house.path("token");
+    std::fs::write(&token, "reader:CanaryOfBefore").unwrap();
+    let program = house.serve(&[("PW_EXPORT_TOKEN_FILE", token.to_str().unwrap())]).await;
+    program.has_said("it wants another token; see PW_EXPORT_TOKEN").await;
+    std::fs::write(&token, TOKEN).unwrap();
+    program.signal("HUP").await;
     let file = Connection::open(house.path("history.db")).unwrap();
     let reached = "SELECT max(reached) FROM history_cursors WHERE usage = 'send_slots'";
     let last = (START + 900 * (SLOTS as i64 - 1)) as f64;
@@ -224,7 +227,45 @@ async fn a_database_with_a_password_and_one_that_forgets_are_no_obstacle() {
         }
     };
     assert!(timeout(PATIENCE, done).await.is_ok(), "{}", program.log());
-    for log in [refused.log(), program.log()] {
-        assert!(!log.contains("Canary"), "{log}");
+    assert!(!program.log().contains("Canary"), "{}", program.log());
+}
+
+/// Path with query, `Authorization`, and the first line of each request.
+type Heard = Arc<Mutex<Vec<(String, Option<String>, String)>>>;
+
+/// How other databases want it: an InfluxDB 2, and one behind a proxy that wants a bearer token.
+#[actix_web::test]
+async fn each_kind_of_database_is_addressed_and_told_who_asks_as_it_wants() {
+    let heard = Heard::default();
+    let hear = web::Data::new(heard.clone());
+    let take = |heard: web::Data<Heard>, request: HttpRequest, body: String| async move {
+        let login = request.headers().get("authorization").map(|login| login.to_str().unwrap().to_owned());
+        let line = body.lines().next().unwrap_or_default().to_owned();
+        heard.lock().unwrap().push((request.uri().to_string(), login, line));
+        HttpResponse::NoContent().finish()
+    };
+    let app = move || App::new().app_data(hear.clone()).default_service(web::to(take));
+    let server = HttpServer::new(app).workers(1).bind(("127.0.0.1", 0)).unwrap();
+    let addr = server.addrs()[0];
+    actix_web::rt::spawn(server.run());
+    let organised = "/api/v2/write?org=my&bucket=house";
+    for (path, token, login, asked) in [
+        (organised, "a:b", "Token a:b", "/api/v2/write?org=my&bucket=house&precision=s"),
+        ("/insert/0/influx/write", "a:b", "Basic YTpi", "/insert/0/influx/write?precision=s"),
+        ("/write", "word", "Bearer word", "/write?precision=s"),
+    ] {
+        let house = House::new(&format!("http://{addr}{path}")).await;
+        let _program = house.serve(&[("PW_EXPORT_TOKEN", token)]).await;
+        let is_expected = |(path, given, _): &(String, Option<String>, String)| {
+            path == asked && given.as_deref() == Some(login)
+        };
+        let came = async {
+            while !heard.lock().unwrap().iter().any(is_expected) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(timeout(PATIENCE, came).await.is_ok(), "{:?}", heard.lock().unwrap());
     }
+    let first = heard.lock().unwrap()[0].2.clone();
+    assert_eq!(first, format!("powerwall_energy,gateway=home home_kwh=0 {START}"));
 }

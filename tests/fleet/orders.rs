@@ -155,6 +155,12 @@ async fn the_local_link_confirms_what_the_cloud_was_ordered() {
     let (_, done) = order(&service, "reserve", &json!({ "value": 40 })).await;
     assert_eq!(done["outcome"], "stored", "{done}");
     assert!(!done["evidence"].to_string().contains("Tesla"), "by the gateway itself: {done}");
+    let shows = |stats: &Value| stats["cloud_control"]["last_known_reserve"] == 40.0;
+    let stats = becomes(&service, "/stats", "shows the reserve", shows).await;
+    let cloud = &stats["cloud_control"];
+    assert_eq!((&stats["cloudcontrol"], &cloud["state"]), (&true.into(), &"healthy".into()), "{stats}");
+    assert!(cloud["last_known_reserve_time"].is_f64() && cloud["configured"] == true, "{stats}");
+    assert_eq!(stats["connection_health"]["cloud_healthy"], true);
     assert_eq!(world.house.reserve().0, 43.0);
 
     // Tesla stores it, and the gateway never gets it.

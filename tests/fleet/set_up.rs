@@ -250,3 +250,64 @@ async fn the_doctor_tells_a_dead_token_from_a_wrong_region_a_lack_of_consent_and
     let (is_well, said) = doctor(&world, &[]).await;
     assert!(!is_well && said.contains("the token file has no"), "{said}");
 }
+
+/// The first PEM block in what was said.
+fn shown_key(said: &str) -> String {
+    let start = said.find("-----BEGIN PUBLIC KEY").unwrap_or_else(|| panic!("{said}"));
+    let end = said.find("-----END PUBLIC KEY-----").unwrap();
+    said[start..end].to_owned()
+}
+
+#[actix_web::test]
+async fn a_domain_is_registered_step_by_step_and_each_step_says_what_is_missing() {
+    let world = strangers().await;
+    let variables = [("TESLA_CLIENT_ID", CLIENT_ID), ("TESLA_CLIENT_SECRET", CLIENT_SECRET)];
+    let register = async |domain: &str, variables: &[(&str, &str)]| {
+        output(world.command(&["register", "--domain", domain], variables), "\n").await
+    };
+    world.tesla.need_registration();
+
+    let (is_done, said) = register("example.com", &variables).await;
+    assert!(!is_done && said.contains("cannot fetch the key at https://example.com/.well-known/"), "{said}");
+    assert_eq!(world.file(), None, "what failed is not remembered as done");
+    let key = shown_key(&said);
+
+    // Another key is still shown there.
+    let other = strangers().await;
+    let (_, others) = output(other.command(&["register", "--domain", "example.com"], &variables), "\n").await;
+    world.tesla.show_key(Some(&shown_key(&others)));
+    let (is_done, said) = register("example.com", &variables).await;
+    assert!(!is_done && said.contains("still shows another key"), "{said}");
+    assert_eq!((shown_key(&said), world.file()), (key.clone(), None), "the same key each time");
+
+    world.tesla.show_key(Some(&key));
+    let (is_done, said) = register("example.org", &variables).await;
+    assert!(!is_done && said.contains("not below the root domain"), "{said}");
+    let wrong = [("TESLA_CLIENT_ID", CLIENT_ID), ("TESLA_CLIENT_SECRET", "CanaryWrong")];
+    let (is_done, said) = register("example.com", &wrong).await;
+    assert!(!is_done && said.contains("client secret") && !said.contains("Canary"), "{said}");
+    assert_eq!(world.file(), None);
+
+    let (is_done, said) = register("Example.com", &variables).await;
+    assert!(is_done && said.contains("example.com is registered at"), "{said}");
+    assert!(!said.contains("PRIVATE") && !said.contains(CLIENT_SECRET), "{said}");
+    assert_eq!(world.file().unwrap()["DOMAIN"], "example.com");
+    #[cfg(unix)]
+    for name in [FILE, ".powerwall-server.partner-key.pem"] {
+        let file = std::fs::metadata(world.folder.path().join(name)).unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777, 0o600, "{name}");
+    }
+    // What a login needs is in the file by now.
+    let (is_done, said) = world.log_in(&[], &[("TESLA_REDIRECT_URI", REDIRECT)], |address| address).await;
+    assert!(is_done && said.contains("siteid 11: Home"), "{said}");
+    assert!(world.file().unwrap()["partner_account"].is_object());
+}
+
+#[actix_web::test]
+async fn a_login_without_registration_is_kept_and_says_what_is_left_to_do() {
+    let world = strangers().await;
+    world.tesla.need_registration();
+    let (is_done, said) = world.log_in(&[], &application(), |address| address).await;
+    assert!(!is_done && said.contains("not registered in this region"), "{said}");
+    assert!(world.file().unwrap()["refresh_token"].is_string());
+}

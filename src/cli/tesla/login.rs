@@ -18,7 +18,7 @@ use crate::settings::{AccountConfig, Origin, Secret, TokenSource};
 /// How often an address without a code may be pasted.
 const TRIES: u32 = 3;
 /// A file larger than this is not one of ours.
-const LARGEST: usize = 64 << 10;
+pub(super) const LARGEST: usize = 64 << 10;
 
 /// Logs in.
 ///
@@ -65,7 +65,7 @@ pub async fn login<R: BufRead, W: Write>(
 }
 
 /// The file as it is, or an empty one.
-fn existing(path: &Path) -> Result<TokenFile, SetUpError> {
+pub(super) fn existing(path: &Path) -> Result<TokenFile, SetUpError> {
     match files::read_text(path, LARGEST) {
         Ok(text) => TokenFile::parse(&text).ok_or_else(|| SetUpError::NotAFile(path.into())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(TokenFile::default()),
@@ -79,21 +79,32 @@ fn application<R: BufRead, W: Write>(
     file: &TokenFile,
     talk: &mut Talk<R, W>,
 ) -> Result<Application, SetUpError> {
-    let [id, secret, redirect] = file.application().map(|text| text.map(str::to_owned));
-    let client_id = wish.client_id.clone().or_else(|| talk.variable("TESLA_CLIENT_ID")).or(id);
-    let client_id = client_id.or_else(|| talk.ask("Client id of your application at developer.tesla.com"));
-    let client_id = client_id.ok_or(SetUpError::NotGiven("the client id"))?;
-
-    let in_file = wish.client_secret_file.as_deref().map(secret_in).transpose()?;
-    let secret = in_file.or_else(|| talk.variable("TESLA_CLIENT_SECRET")).or(secret);
-    let secret = secret.or_else(|| talk.ask("Its client secret (it will be visible)")).map(Secret::new);
-    let secret = secret.ok_or(SetUpError::NotGiven("the client secret"))?;
-
+    let given = (wish.client_id.as_deref(), wish.client_secret_file.as_deref());
+    let (client_id, secret) = credentials(given, file, talk)?;
+    let [_, _, redirect] = file.application().map(|text| text.map(str::to_owned));
     let of_domain = || file.domain().map(|domain| format!("https://{domain}/access"));
     let redirect = wish.redirect_uri.clone().or_else(|| talk.variable("TESLA_REDIRECT_URI")).or(redirect);
     let redirect = redirect.or_else(of_domain).or_else(|| talk.ask("One of its allowed redirect addresses"));
     let redirect = redirect.ok_or(SetUpError::NotGiven("the redirect address"))?;
     Ok(Application { client_id, secret, redirect })
+}
+
+/// Client id and secret: as given (the id, and a file with the secret), else from the environment, the token
+/// file, or the person.
+pub(super) fn credentials<R: BufRead, W: Write>(
+    (id, secret): (Option<&str>, Option<&Path>),
+    file: &TokenFile,
+    talk: &mut Talk<R, W>,
+) -> Result<(String, Secret), SetUpError> {
+    let [known, kept, _] = file.application().map(|text| text.map(str::to_owned));
+    let client_id = id.map(str::to_owned).or_else(|| talk.variable("TESLA_CLIENT_ID")).or(known);
+    let client_id = client_id.or_else(|| talk.ask("Client id of your application at developer.tesla.com"));
+    let client_id = client_id.ok_or(SetUpError::NotGiven("the client id"))?;
+
+    let in_file = secret.map(secret_in).transpose()?;
+    let secret = in_file.or_else(|| talk.variable("TESLA_CLIENT_SECRET")).or(kept);
+    let secret = secret.or_else(|| talk.ask("Its client secret (it will be visible)")).map(Secret::new);
+    Ok((client_id, secret.ok_or(SetUpError::NotGiven("the client secret"))?))
 }
 
 fn secret_in(path: &Path) -> Result<String, SetUpError> {

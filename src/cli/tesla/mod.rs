@@ -1,8 +1,9 @@
-//! Setting up the way through Tesla's cloud on the command line: `login` and `sites`. Every step can be
-//! repeated, and writes something down only after Tesla has said yes.
+//! Setting up the way through Tesla's cloud on the command line: `login`, `register` and `sites`. Every step
+//! can be repeated, and writes something down only after Tesla has said yes.
 
 mod login;
 mod provider;
+mod register;
 mod sites;
 mod talk;
 
@@ -16,6 +17,7 @@ use crate::link::tesla::region;
 use crate::settings::Origin;
 
 pub use login::login;
+pub use register::{Register, register};
 pub use sites::sites;
 pub use talk::Talk;
 

@@ -145,7 +145,7 @@ impl TeslaError {
                 Self::NotFound(what.to_owned())
             }
             408 => Self::Offline,
-            412 => Self::SetUp("it is not registered in this region; register its domain there".into()),
+            412 => Self::SetUp(REGISTER.into()),
             421 => Self::WrongRegion(base.to_owned()),
             423 => Self::Locked,
             424 => Self::Malformed(said),
@@ -157,6 +157,8 @@ impl TeslaError {
 }
 
 const SET_UP_WORDS: [&str; 3] = ["invalid_auth_code", "invalid_redirect_url", "unauthorized_client"];
+const REGISTER: &str = "it is not registered in this region; register its domain there: powerwall-server \
+    register";
 pub(super) const LOG_IN: &str = "the refresh token is used up, was withdrawn, or the password was changed; \
     log in again: powerwall-server login";
 

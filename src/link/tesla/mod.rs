@@ -12,6 +12,7 @@ mod documents;
 pub mod error;
 pub mod ledger;
 mod orders;
+pub mod partner;
 pub mod products;
 pub mod region;
 pub mod tokens;

@@ -3,19 +3,12 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::replies::{error, response};
 use super::state::{Cloud, Site, State};
-use super::{CLIENT_ID, authorize};
+use super::{CLIENT_ID, authorize, partner};
 use crate::clock::unix_time;
 use crate::simulator::http::{Answer, Request};
 use crate::simulator::orders::Delivered;
-
-fn error(status: u16, word: &str) -> Answer {
-    Answer::new(status, json!({ "response": null, "error": word, "error_description": "" }).to_string())
-}
-
-fn response(value: &Value) -> Answer {
-    Answer::new(200, json!({ "response": value }).to_string())
-}
 
 pub(super) fn answer(cloud: &Cloud, request: &Request, is_home: bool) -> Answer {
     let path = request.path.split('?').next().unwrap_or_default();
@@ -27,6 +20,9 @@ pub(super) fn answer(cloud: &Cloud, request: &Request, is_home: bool) -> Answer 
         return token(&mut state, request);
     }
     let bearer = request.authorization.as_deref().and_then(|text| text.strip_prefix("Bearer "));
+    if path == "/api/1/partner_accounts" && request.method == "POST" {
+        return partner::register(&mut state, bearer, &request.body, is_home);
+    }
     let Some(until) = bearer.and_then(|token| state.access.get(token)) else {
         return error(401, "invalid bearer token");
     };
@@ -35,6 +31,9 @@ pub(super) fn answer(cloud: &Cloud, request: &Request, is_home: bool) -> Answer 
     }
     if path == "/api/1/users/region" {
         return response(&json!({ "region": "na", "fleet_api_base_url": cloud.home }));
+    }
+    if state.needs_registration && !state.registered.contains(&is_home) {
+        return error(412, "Account must be registered in the current region");
     }
     if !is_home {
         return error(421, "user out of region");
@@ -57,6 +56,9 @@ fn token(state: &mut State, request: &Request) -> Answer {
     };
     if field("client_id") != CLIENT_ID {
         return error(401, "invalid_client");
+    }
+    if field("grant_type") == "client_credentials" {
+        return partner::token(state, &field("client_secret"));
     }
     let given = match field("grant_type").as_str() {
         "refresh_token" => state.renew(&field("refresh_token")).ok_or((401, "login_required")),

@@ -3,6 +3,8 @@
 
 mod answers;
 mod authorize;
+mod partner;
+mod replies;
 mod server;
 mod state;
 
@@ -165,6 +167,16 @@ impl TeslaHandle {
     /// Whether the owner allows what is asked for from now on, or says no.
     pub fn set_consents(&self, consents: bool) {
         self.cloud.state().consents = consents;
+    }
+
+    /// What the application's domain, example.com, shows as its key in PEM from now on.
+    pub fn show_key(&self, pem: Option<&str>) {
+        self.cloud.state().shown_key = pem.map(partner::point);
+    }
+
+    /// Sites are reported only in regions in which the application is registered.
+    pub fn need_registration(&self) {
+        self.cloud.state().needs_registration = true;
     }
 
     /// Every code that was given is too old.

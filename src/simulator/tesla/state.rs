@@ -75,6 +75,13 @@ pub(super) struct State {
     pub reused: u64,
     /// Codes that may be exchanged, each once.
     pub codes: HashMap<String, Asking>,
+    /// Tokens of the application itself.
+    pub partners: Vec<String>,
+    /// The key that the application's domain shows, as hex of its point; `None`: nothing answers there.
+    pub shown_key: Option<String>,
+    /// Whether the application need be registered in a region, and in which it is (home or not).
+    pub needs_registration: bool,
+    pub registered: Vec<bool>,
     /// Whether the owner says yes.
     pub consents: bool,
     pub life: Duration,
@@ -100,6 +107,10 @@ impl Cloud {
             former: None,
             reused: 0,
             codes: HashMap::new(),
+            partners: Vec::new(),
+            shown_key: None,
+            needs_registration: false,
+            registered: Vec::new(),
             consents: true,
             life: Duration::from_secs(8 * 3600),
             scopes: ["openid", "offline_access", "energy_device_data", "energy_cmds"]
