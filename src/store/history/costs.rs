@@ -41,8 +41,7 @@ impl<'a> Priced<'a> {
         (gateway, slot): (i64, i64),
     ) -> rusqlite::Result<Self> {
         let query = format!("{} WHERE number = ?1 AND slot = ?2", slots());
-        let known =
-            change.prepare_cached(&query)?.query_row([gateway, slot], |row| slot_in(row)).optional()?;
+        let known = change.prepare_cached(&query)?.query_row([gateway, slot], slot_in).optional()?;
         let (energy, price) = known.map(|(_, energy, price)| (energy, price)).unwrap_or_default();
         Ok(Self { tariff, gateway, slot, energy, price })
     }
