@@ -193,7 +193,8 @@ mod tests {
         let given = json!([
             { "gateways": ["barn"], "buy": 0.3, "sell": -0.01 },
             { "currency": "eur", "sell": 0.08, "buy": [
-                { "price": 0.45, "from": "16:00", "to": "21:00", "days": "mon-fri", "months": ["jun", "jul-sep"] },
+                { "price": 0.45, "from": "16:00", "to": "21:00", "days": "mon-fri",
+                    "months": ["jun", "jul-sep"] },
                 { "price": 0.22, "from": "21:00", "to": "24:00", "days": "sat, sun" },
                 { "price": 0.3 },
             ] },

@@ -224,10 +224,16 @@ mod tests {
 
     /// Everything a browser could load, compressed where that helps.
     #[test]
-    fn all_pages_together_weigh_less_than_100_kilobytes() {
-        let files =
-            Files::iter().filter_map(|path| Files::get(&path).map(|file| Asset::new(&path, content(file))));
-        let weight: usize = files.map(|file| file.compressed().unwrap_or(&file.bytes).len()).sum();
-        assert!(weight < 100_000, "{weight} bytes");
+    fn all_pages_but_the_history_weigh_less_than_100_kilobytes_together_and_it_60_beside_them() {
+        let is_of_history = |path: &str| path.starts_with("history") || path.starts_with("vendor/");
+        let weigh = |which: &dyn Fn(&str) -> bool| -> usize {
+            let files = Files::iter().filter(|path| which(path));
+            let files =
+                files.filter_map(|path| Files::get(&path).map(|file| Asset::new(&path, content(file))));
+            files.map(|file| file.compressed().unwrap_or(&file.bytes).len()).sum()
+        };
+        let (shared, history) = (weigh(&|path| !is_of_history(path)), weigh(&is_of_history));
+        assert!(shared < 100_000, "{shared} bytes");
+        assert!((20_000..60_000).contains(&history), "{history} bytes of the history alone");
     }
 }
