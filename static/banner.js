@@ -10,13 +10,18 @@ export class Banner {
   #news;
   #sound;
   #most;
+  #isPlain;
   isOutage = false;
 
-  /** `sound`: whether an outage is heard, too. `most`: how many notices there is room for. */
-  constructor(news, { sound, most }) {
+  /**
+   * `sound`: whether an outage is heard, too. `most`: how many notices there is room for. `isPlain`: without the words
+   * of errors.
+   */
+  constructor(news, { sound, most, isPlain }) {
     this.#news = news;
     this.#sound = sound;
     this.#most = most;
+    this.#isPlain = isPlain;
   }
 
   draw(site, live, now) {
@@ -27,7 +32,7 @@ export class Banner {
     // Heard when it changes, not with every second that passes.
     say(document.getElementById("spoken"), fresh.text.split(/ · |, /)[0]);
     this.#outage(site, live.state, now);
-    this.#notices(notices(site, live, this.#news, now));
+    this.#notices(notices(site, live, this.#news, now, this.#isPlain));
   }
 
   #outage(site, state, now) {

@@ -14,6 +14,7 @@ import { energy } from "./panels/energy.js";
 import { gateways, health, mqtt } from "./panels/health.js";
 import { fans, meters, strings, temps, units } from "./panels/units.js";
 import { gateway, ids, nameOf, view } from "./site.js";
+import { Today } from "./today.js";
 import { Trend } from "./trend.js";
 
 const HIDDEN = "pw_console_hidden_cards";
@@ -68,7 +69,7 @@ const hidden = new Set(options.hide ?? (Array.isArray(saved) ? saved : []));
 let isKiosk = options.kioskAsked ?? (options.isKiosk || kept(KIOSK, false) === true);
 let focus = options.site;
 const news = new News();
-const banner = new Banner(news, { sound: options.sound, most: 12 });
+const banner = new Banner(news, { sound: options.sound, most: 12, isPlain: false });
 const aside = { stats: null, mqtt: null };
 const active = new Set(panels.map(({ id }) => id));
 
@@ -170,6 +171,7 @@ function draw() {
   const everyone = ids(state);
   if (focus !== null && !everyone.includes(focus)) focus = null;
   const site = view(state, focus);
+  site.today = today.of(site.id === null ? everyone : [site.id]);
   const isLost = live.link === "lost" && performance.now() - live.lostAt > 20_000;
   const isAlive = !isLost && (site.freshness === "live" || site.freshness === "stale");
   const shown = focus === null ? everyone : [focus];
@@ -234,6 +236,7 @@ const live = follow({
   onLink: () => drawSoon(),
 });
 const trend = new Trend(live.now());
+const today = new Today(drawSoon);
 
 setInterval(() => {
   if (!document.hidden) draw();

@@ -2,10 +2,10 @@
 // tank with its reserve mark.
 
 import { el, icon, mark, say, show, svg, vary } from "./dom.js";
-import { duration, isNumber, percent, power, powerParts, share, time, UNKNOWN } from "./format.js";
+import { duration, energy, isNumber, percent, power, powerParts, share, time, UNKNOWN } from "./format.js";
 import { Motes } from "./motes.js";
 import { path, reach, ribbons } from "./ribbons.js";
-import { doing, isFlowing, NAMES, SOURCES } from "./site.js";
+import { doing, isFlowing, isLow, NAMES, SOURCES } from "./site.js";
 
 const OUTLOOK = { full: "Full in", reserve: "At reserve in", empty: "Empty in" };
 /** Within this many seconds an hour needs no day. */
@@ -92,7 +92,7 @@ export class Flow {
       const [number, unit] = powerParts(site[of]);
       say(parts.number, number);
       say(parts.unit, unit);
-      say(parts.what, of === "grid" ? doing(of, site) : of === "load" && site.selfPowered !== null ? `Self-powered ${percent(site.selfPowered)}` : "");
+      say(parts.what, says(of, site));
       mark(parts.node, "data-state", state(of, site));
     }
     this.#fill(site, now, isAlive);
@@ -127,6 +127,7 @@ export class Flow {
     say(tank.outlook, outlook ? `${whose}${OUTLOOK[outlook.what]} ${duration(outlook.seconds)} · ${time(now + outlook.seconds, outlook.seconds < NEAR ? null : now)}` : "");
     say(tank.stored, isNumber(site.stored) ? share(site.stored, site.capacity) : "");
     mark(tank.node, "data-state", state("battery", site));
+    mark(tank.node, "data-low", isLow(site) ? "yes" : null);
   }
 
   /** The picture in words. */
@@ -219,6 +220,14 @@ export class Flow {
     mark(head, "d", `M-.5 ${-half}L${tip} 0L-.5 ${half}Z`);
     mark(head, "transform", `translate(${end.x.toFixed(1)} ${end.y.toFixed(1)}) rotate(${angle.toFixed(1)})`);
   }
+}
+
+/** What stands below a figure. */
+function says(of, site) {
+  if (of === "grid") return doing(of, site);
+  if (!isNumber(site[of])) return "Unknown";
+  if (of === "load") return site.selfPowered === null ? "" : `Self-powered ${percent(site.selfPowered)}`;
+  return isNumber(site.today?.solar) ? `${energy(site.today.solar)} today` : "";
 }
 
 function state(of, site) {

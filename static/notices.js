@@ -2,6 +2,7 @@
 
 import { age, isNumber, percent, time } from "./format.js";
 import { ids, nameOf, part } from "./site.js";
+import { inPassing } from "./troubles.js";
 
 /** For how long something that happened is worth a line. Seconds */
 const NEWS = 1800;
@@ -23,7 +24,7 @@ export class News {
       if (isNumber(before.boot) && status.boot_at > before.boot + SAME_START) report("gateway restarted");
       if (before.firmware && status.firmware && before.firmware !== status.firmware)
         report(`firmware changed from ${before.firmware} to ${status.firmware}`);
-      if (isNumber(before.restarts) && status.restarts > before.restarts) report("watching it was started anew");
+      if (isNumber(before.restarts) && status.restarts > before.restarts) report("monitor restarted");
       this.#before.set(id, {
         boot: status.boot_at ?? before.boot,
         firmware: status.firmware ?? before.firmware,
@@ -45,9 +46,9 @@ export class News {
 }
 
 /** Why a gateway has no fresh values, in a few words. */
-export function trouble(status, now) {
+export function trouble(status, now, isPlain) {
   if (!status || status.freshness === "live") return null;
-  const why = status.error?.message ?? null;
+  const why = isPlain ? inPassing(status.error) : (status.error?.message ?? null);
   const last = isNumber(status.taken_at) ? `last values ${age(now - status.taken_at)} old` : "waiting for the first answer";
   return [why, last].filter(Boolean).join(" · ");
 }
@@ -83,8 +84,8 @@ export function cutOff(site, state) {
   return those.filter((id) => part(state, id, "energy")?.grid === "DOWN" && part(state, id, "status")?.freshness !== "never");
 }
 
-/** `{ level, title, text }`, the worst first. */
-export function notices(site, live, news, now) {
+/** `{ level, title, text }`, the worst first. `isPlain`: without the words of errors. */
+export function notices(site, live, news, now, isPlain) {
   const { state } = live;
   const found = [];
   for (const gone of site.missing) {
@@ -92,13 +93,14 @@ export function notices(site, live, news, now) {
     const last = gone.last_seen_at ?? status?.taken_at;
     const seen = isNumber(last) ? `last heard ${age(now - last)} ago` : "never heard";
     const title = `Without ${nameOf(state, gone.id) || gone.name}`;
-    found.push({ level: "warn", title, text: [status?.error?.message ?? gone.reason, seen].filter(Boolean).join(" · ") });
+    const why = isPlain ? inPassing(status?.error) : (status?.error?.message ?? gone.reason);
+    found.push({ level: "warn", title, text: [why, seen].filter(Boolean).join(" · ") });
   }
   if (site.status && site.freshness !== "live") {
     const again = nextTry(site.status, now);
     const level = site.freshness === "stale" ? "warn" : "bad";
     const title = { stale: "Delayed", expired: "Offline", never: "No data" }[site.freshness] ?? "Offline";
-    found.push({ level, title, text: [trouble(site.status, now), again && `asked again in ${again}`].filter(Boolean).join(" · ") });
+    found.push({ level, title, text: [trouble(site.status, now, isPlain), again && `asked again in ${again}`].filter(Boolean).join(" · ") });
   }
   for (const { id, text, at } of news.latest()) {
     if (site.id !== null && site.id !== id) continue;

@@ -93,24 +93,33 @@ export function total(state) {
   const contributors = sum.contributors ?? [];
   const last = everyone.map((id) => part(state, id, "status")?.taken_at).filter(isNumber);
   const oldest = contributors.map((id) => part(state, id, "status")?.taken_at).filter(isNumber);
+  // Of those that are all silent, the last values stand, as old as they are.
+  const shown = contributors.length > 0 ? contributors : everyone.filter((id) => isNumber(part(state, id, "status")?.taken_at));
+  const sites = shown.map((id) => gateway(state, id));
   const all = {
     id: null,
     name: everyone.length === 1 ? nameOf(state, everyone[0]) : "All sites",
-    ...powers(sum),
-    soe: orNull(sum.soe),
-    stored: orNull(sum.charge_wh),
-    capacity: orNull(sum.capacity_wh),
+    ...(contributors.length > 0 ? { ...powers(sum), soe: orNull(sum.soe), stored: orNull(sum.charge_wh), capacity: orNull(sum.capacity_wh) } : lastOf(sites)),
     reserve: sharedReserve(state, contributors),
     mode: null,
     generator: sharedGenerator(state, contributors),
     gridState: sharedGrid(state, contributors, orNull(sum.grid)),
     hasBattery: everyone.length === 0 || everyone.some((id) => part(state, id, "status")?.kind !== "inverter"),
-    freshness: sum.freshness ?? "never",
+    freshness: contributors.length === 0 && sites.length > 0 ? "expired" : (sum.freshness ?? "never"),
     takenAt: oldest.length ? Math.min(...oldest) : last.length ? Math.max(...last) : null,
     missing: sum.missing ?? [],
     status: null,
   };
-  return everyone.length > 1 ? together(all, contributors.map((id) => gateway(state, id))) : finish(all);
+  return everyone.length > 1 ? together(all, sites) : finish(all);
+}
+
+/** The sums of what several sites reported last; unknown where it is of one of them. */
+function lastOf(sites) {
+  const sum = (list, of) => (list.length > 0 && list.every((site) => isNumber(site[of])) ? list.reduce((all, site) => all + site[of], 0) : null);
+  const batteries = sites.filter(({ hasBattery }) => hasBattery);
+  const [stored, capacity] = [sum(batteries, "stored"), sum(batteries, "capacity")];
+  const held = batteries.every(({ soe }) => isNumber(soe)) ? batteries.reduce((all, { soe, capacity: full }) => all + soe * full, 0) : null;
+  return { solar: sum(sites, "solar"), load: sum(sites, "load"), battery: sum(batteries, "battery"), grid: sum(sites, "grid"), soe: held !== null && capacity > 0 ? held / capacity : null, stored, capacity };
 }
 
 /**
@@ -189,6 +198,14 @@ export function outlook({ soe, capacity, battery, reserve, gridState }) {
 function selfPowered({ load, grid }) {
   if (!isNumber(load) || !isNumber(grid) || load < DEAD_BAND) return null;
   return Math.max(0, Math.min(1, 1 - Math.max(0, grid) / load)) * 100;
+}
+
+/** Less than this is little where no reserve says what is. App percent */
+const LITTLE = 10;
+
+/** Whether the battery has come below what is meant to stay in it, or is nearly empty. */
+export function isLow({ soe, reserve, hasBattery }) {
+  return hasBattery && isNumber(soe) && (soe < LITTLE || (isNumber(reserve) && soe < reserve - 1));
 }
 
 /** What one of the four does at these watts. */

@@ -9,17 +9,19 @@ import { hang } from "./kiosk.js";
 import { follow } from "./live.js";
 import { News } from "./notices.js";
 import { address, dress, isEmbedded, options, shows } from "./options.js";
-import { gateway, ids, SOURCES, view } from "./site.js";
+import { doing, gateway, ids, isFlowing, isLow, SOURCES, view } from "./site.js";
+import { Today } from "./today.js";
 
 dress();
 const $ = (id) => document.getElementById(id);
 const flow = new Flow();
 const news = new News();
-const banner = new Banner(news, { sound: options.sound, most: 3 });
+const banner = new Banner(news, { sound: options.sound, most: 3, isPlain: true });
 const tiles = new Map();
 /** More sites than this get smaller tiles. */
 const ROOM = 4;
 let focus = options.site;
+const today = new Today(() => drawSoon());
 
 $("stage").append(flow.node);
 flow.animate(options.anim);
@@ -55,29 +57,39 @@ function tile(id) {
   return parts;
 }
 
-function drawTile(id, live, now) {
+function drawTile(id, live, now, isLost) {
   if (!tiles.has(id)) tiles.set(id, tile(id));
   const parts = tiles.get(id);
   const site = gateway(live.state, id);
-  const isOld = site.freshness === "expired" || site.freshness === "never";
+  const isOld = isLost || site.freshness === "expired" || site.freshness === "never";
   say(parts.name, site.name);
   say(parts.soe, site.hasBattery ? percent(site.soe) : power(site.solar));
   parts.soe.classList.toggle("of-solar", !site.hasBattery);
+  mark(parts.node, "data-low", isLow(site) ? "yes" : null);
   vary(parts.level, "--level", String(isNumber(site.soe) ? site.soe : 0));
   show(parts.level.parentNode, site.hasBattery);
   for (const of of SOURCES) {
     say(parts.powers[of].lastChild, power(site[of]));
-    mark(parts.powers[of], "aria-label", `${of === "load" ? "home" : of} ${power(site[of])}`);
+    mark(parts.powers[of], "data-way", way(of, site));
+    const does = of === "battery" || of === "grid" ? ` ${doing(of, site).toLowerCase()}` : "";
+    mark(parts.powers[of], "aria-label", `${of === "load" ? "home" : of}${does} ${power(site[of])}`);
     show(parts.powers[of], of !== "battery" || site.hasBattery);
   }
-  const [level, note] = tileNote(site, now);
+  const [level, note] = tileNote(site, now, isLost);
   say(parts.note, note);
   mark(parts.node, "data-level", level);
   mark(parts.node, "aria-pressed", String(focus === id));
   parts.node.classList.toggle("aged", isOld);
 }
 
-function tileNote(site, now) {
+/** Whether power comes from there or goes there; `null`: neither, or nobody knows. */
+function way(of, site) {
+  if ((of !== "battery" && of !== "grid") || !isFlowing(site[of])) return null;
+  return site[of] > 0 ? "from" : "to";
+}
+
+function tileNote(site, now, isLost) {
+  if (isLost && isNumber(site.takenAt)) return ["bad", `Values of ${time(site.takenAt, now)}`];
   const old = isNumber(site.takenAt) ? age(now - site.takenAt) : null;
   if (site.freshness === "expired") return ["bad", `Offline, ${old ?? "no values"}${old ? " old" : ""}`];
   if (site.freshness === "never") return ["bad", "No data yet"];
@@ -86,7 +98,7 @@ function tileNote(site, now) {
   return ["good", `${site.hasBattery ? "" : "Solar only · "}Live`];
 }
 
-function drawTiles(live, now) {
+function drawTiles(live, now, isLost) {
   const everyone = ids(live.state);
   const isShown = everyone.length > 1 && shows("sites");
   show($("sites"), isShown);
@@ -97,7 +109,7 @@ function drawTiles(live, now) {
     parts.node.remove();
     tiles.delete(id);
   }
-  for (const id of everyone) drawTile(id, live, now);
+  for (const id of everyone) drawTile(id, live, now, isLost);
   arrange($("sites"), everyone.map((id) => tiles.get(id).node));
 }
 
@@ -108,6 +120,7 @@ function draw() {
   const everyone = ids(live.state);
   const site = view(live.state, focus);
   if (!shows("battery")) site.hasBattery = false;
+  site.today = today.of(site.id === null ? everyone : [site.id]);
   const isLost = live.link === "lost" && performance.now() - live.lostAt > 20_000;
   const isAlive = !isLost && (site.freshness === "live" || site.freshness === "stale");
   say($("title"), site.name);
@@ -119,7 +132,7 @@ function draw() {
   flow.draw(site, now, isAlive);
   banner.draw(site, live, now);
   orderLines($("orders"), site.id === null ? everyone : [site.id], live.state, now);
-  drawTiles(live, now);
+  drawTiles(live, now, isLost);
   document.body.dataset.ready = "yes";
 }
 

@@ -218,8 +218,14 @@ impl GatewayActor {
             actor.link = Some(link);
             actor.orders.last_exchange = Some(Instant::now());
             let problem = read.problem.take();
+            // Who hears what became of the order finds it shown.
+            if let Some(telemetry) = &read_again {
+                actor.show_read_again(telemetry.clone());
+            }
             then(actor, read, ctx);
-            actor.read_again(read_again, begun);
+            if let Some(telemetry) = read_again {
+                actor.show_orders(&telemetry, begun);
+            }
             actor.orders_exchanged(problem);
             actor.proceed(ctx);
         }));
@@ -237,9 +243,7 @@ impl GatewayActor {
     }
 
     /// Takes over what reading back has brought for the readings.
-    fn read_again(&mut self, telemetry: Option<Arc<Telemetry>>, begun: Instant) {
-        let Some(telemetry) = telemetry else { return };
-        self.show_orders(&telemetry, begun);
+    fn show_read_again(&mut self, telemetry: Arc<Telemetry>) {
         if let Some(reading) = &mut self.newest.reading {
             reading.telemetry = telemetry;
             self.publish();

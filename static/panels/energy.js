@@ -1,7 +1,7 @@
 // The four powers and the charge, now and lately.
 
 import { el, icon, mark, say, show } from "../dom.js";
-import { isNumber, percent, power, powerParts, signed, time, UNKNOWN } from "../format.js";
+import { energy as kilowattHours, isNumber, percent, power, powerParts, signed, time, UNKNOWN } from "../format.js";
 import { doing, isFlowing, NAMES, SOURCES } from "../site.js";
 import { LINES, STEP } from "../trend.js";
 
@@ -21,11 +21,11 @@ function ceiling(watts) {
 }
 
 export function energy() {
-  const figures = Object.fromEntries(SOURCES.map((of) => [of, { number: el("b"), unit: el("i"), what: el("span") }]));
+  const figures = Object.fromEntries(SOURCES.map((of) => [of, { number: el("b"), unit: el("i"), what: el("span"), today: el("span", { class: "today" }) }]));
   const cards = SOURCES.map((of) => {
-    const { number, unit, what } = figures[of];
+    const { number, unit, what, today } = figures[of];
     const label = el("span", { class: "label" }, icon(of), NAMES[of]);
-    return el("div", { class: `now of-${of}`, "data-of": of }, label, el("span", { class: "value" }, number, unit), what);
+    return el("div", { class: `now of-${of}`, "data-of": of }, label, el("span", { class: "value" }, number, unit), what, today);
   });
   const generator = { number: el("b"), unit: el("i"), what: el("span") };
   generator.card = el("div", { class: "now", "data-of": "generator" }, el("span", { class: "label" }, "Generator"), el("span", { class: "value" }, generator.number, generator.unit), generator.what);
@@ -127,6 +127,7 @@ export function energy() {
         const charge = isNumber(site.soe) ? ` · ${percent(site.soe)}` : "";
         const own = site.selfPowered === null ? "" : `Self-powered ${percent(site.selfPowered)}`;
         say(figures[of].what, { solar: "", load: own, battery: doing(of, site) + charge, grid: doing(of, site) }[of]);
+        say(figures[of].today, ofToday(of, site.today));
       }
       show(generator.card, site.generator !== null);
       if (site.generator !== null) {
@@ -143,6 +144,13 @@ export function energy() {
       return true;
     },
   };
+}
+
+/** What one of the four has come to today, as far as the history knows. */
+function ofToday(of, today) {
+  const part = (value, word) => (isNumber(value) ? `${kilowattHours(value)} ${word}` : null);
+  if (of === "grid") return [part(today?.imported, "in"), part(today?.exported, "out")].filter(Boolean).join(", ") + (isNumber(today?.imported ?? today?.exported) ? " today" : "");
+  return part(today?.[of], "today") ?? "";
 }
 
 /** What lies beside the lines: letters on both sides. */

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::civil::date;
 use jiff::tz::TimeZone;
+use powerwall_server::clock::unix_time;
 use powerwall_server::model::energy::{Flow, Flows};
 use powerwall_server::model::tariff::{Period, Tariff, Tariffs};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
@@ -39,6 +40,14 @@ fn keeping() -> Keeping {
     Keeping { tariffs: Tariffs(vec![(None, tariff)]), ..Keeping::default() }
 }
 
+/// 2 kWh of sun in this quarter of an hour, and a little, which is more than the test takes.
+fn today() -> (i64, Sum) {
+    let slot = unix_time() as i64 / 900 * 900;
+    let energy = [2010.0, 1010.0, 510.0, 0.0, 310.0, 210.0].map(Some);
+    let ways = Flow::ALL.iter().fold(0, |ways, flow| ways | Source::Counted.bit(*flow));
+    (slot, Sum { energy: Flows(energy), seconds: Flows([60.0; 6]), ways })
+}
+
 struct House {
     program: Program,
     _gateways: [GatewayHandle; 2],
@@ -53,9 +62,13 @@ impl House {
         {
             let store = Store::open(path.clone()).unwrap();
             let history = History::kept_in(&path, &store, &keeping()).unwrap();
-            let added = Added { slots: slots(), zone: TimeZone::get(ZONE).ok(), ..Added::default() };
+            let zone = TimeZone::get(ZONE).ok();
+            let added = Added { slots: slots(), zone: zone.clone(), ..Added::default() };
             let batch = Batch { run: 1, number: 1, added: [("home".to_owned(), added)].into() };
             history.write(Arc::new(batch)).await.unwrap();
+            let added = Added { slots: [today()].into(), zone, ..Added::default() };
+            let both = ["home", "cabin"].map(|id| (id.to_owned(), added.clone()));
+            history.write(Arc::new(Batch { run: 1, number: 2, added: both.into() })).await.unwrap();
         }
         let options = |id: &str, name: &str| SiteOptions {
             speed: 0.0,
@@ -195,4 +208,20 @@ async fn without_a_history_the_page_says_how_to_get_one() {
     let page = browser.page().await;
     page.see(&format!("http://{}/history", program.addr)).await;
     page.until("document.getElementById('problem').textContent.includes('PW_TIMESERIES_PATH')").await;
+}
+
+#[actix_web::test]
+async fn the_display_and_the_console_say_what_today_has_come_to() {
+    let Some(browser) = Browser::start().await else { return };
+    let house = House::start().await;
+    let wall = browser.page().await;
+    wall.see(&house.url("/?site=home")).await;
+    wall.until("document.querySelector('.station[data-of=solar] .what').textContent.startsWith('2.0')").await;
+    wall.is_clean(&house.program.addr.to_string());
+    let console = browser.page().await;
+    console.see(&house.url("/console")).await;
+    let today = |of: &str| format!("document.querySelector('.now[data-of={of}] .today').textContent");
+    console.until(&format!("{}.startsWith('4.0')", today("solar"))).await;
+    let grid = console.value(&today("grid")).await.as_str().unwrap().replace('\u{a0}', " ");
+    assert_eq!(grid, "0.6 kWh in, 0.4 kWh out today");
 }

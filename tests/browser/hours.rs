@@ -96,13 +96,19 @@ async fn a_kiosk_moves_a_little_hides_the_cursor_is_dimmed_at_night_and_heard_in
     page.value("minute()").await;
     assert_eq!(page.value("getComputedStyle(document.body).cursor").await, "none");
     assert_ne!(page.value("document.body.style.transform").await, place);
-    assert_eq!(page.value("getComputedStyle(document.body).filter").await, "none");
+    let ground = "getComputedStyle(document.body).backgroundColor";
+    assert_ne!(page.value(ground).await, "rgb(0, 0, 0)");
     page.value("window.hour = 23; minute()").await;
-    page.until("getComputedStyle(document.body).filter === 'brightness(0.35)'").await;
+    page.until(&format!("{ground} === 'rgb(0, 0, 0)'")).await;
+    // Whoever prefers a light page wants a dark one at night as well.
+    page.value("document.documentElement.dataset.theme = 'light'").await;
+    assert_eq!(page.value(ground).await, "rgb(0, 0, 0)");
     assert_eq!(page.value("heard").await, 0);
     page.value(&hear(scenes::outage(), 1)).await;
     page.value("hours.second()").await;
     page.until("!document.getElementById('outage').hidden").await;
+    let banner = page.value("getComputedStyle(document.getElementById('outage')).backgroundColor").await;
+    assert_eq!(banner, "rgb(200, 50, 43)", "an outage is not dimmed");
     page.value("hours.second(); hours.second()").await;
     assert_eq!(page.value("heard").await, 1, "once");
     page.is_clean(&stage.host());

@@ -8,6 +8,7 @@ mod chromium;
 mod docs;
 mod history;
 mod hours;
+mod old;
 mod ordering;
 mod palette;
 #[path = "../service/program.rs"]

@@ -22,7 +22,7 @@ fn palette(name: &str) -> HashMap<&'static str, Colour> {
     let block = &THEME[from..from + THEME[from..].find('}').unwrap()];
     let tokens = block.lines().filter_map(|line| {
         let (token, value) = line.trim().strip_prefix("--")?.split_once(':')?;
-        Some((token, colour(value.trim_end_matches(';'))?))
+        Some((token, colour(value.trim_end_matches(';').trim_end_matches(" !important"))?))
     });
     tokens.collect()
 }
@@ -48,8 +48,9 @@ fn opacity_of(rule: &str) -> f64 {
     value.split(';').next().unwrap().parse().unwrap()
 }
 
-fn fill_of_the_battery() -> Colour {
-    let (_, value) = THEME.split_once("--fill-battery: ").unwrap();
+fn fill_of_the_battery(theme: &str) -> Colour {
+    let from = if theme == "night" { THEME.find(":root.night {\n  --fill").unwrap() } else { 0 };
+    let (_, value) = THEME[from..].split_once("--fill-battery: ").unwrap();
     colour(value.split(';').next().unwrap()).unwrap()
 }
 
@@ -63,12 +64,15 @@ fn styled_grounds(theme: &str) -> Vec<Colour> {
 
 #[test]
 fn everything_can_be_read_on_every_ground() {
-    for theme in ["dark", "light"] {
+    for theme in ["dark", "light", "night"] {
         let tokens = palette(theme);
         let mut grounds = vec![tokens["ground"], tokens["raised"]];
-        let styled = styled_grounds(theme);
-        assert!(!styled.is_empty());
-        grounds.extend(styled);
+        // At night the ground is black, whatever the style.
+        if theme != "night" {
+            let styled = styled_grounds(theme);
+            assert!(!styled.is_empty());
+            grounds.extend(styled);
+        }
         for ink in ["text", "quiet", "solar", "load", "battery", "grid", "warn", "bad"] {
             for ground in &grounds {
                 let found = contrast(tokens[ink], *ground);
@@ -79,7 +83,8 @@ fn everything_can_be_read_on_every_ground() {
         assert!(found >= LEAST, "{theme}: on-alarm on alarm is {found:.2}");
 
         // What is in the tank is on its level, too.
-        let (share, fill) = (opacity_of(".level"), fill_of_the_battery());
+        let rule = if theme == "night" { ":root.night .level" } else { ".level" };
+        let (share, fill) = (opacity_of(rule), fill_of_the_battery(theme));
         let ground = tokens["raised"];
         let level = [0, 1, 2].map(|part| fill[part] * share + ground[part] * (1.0 - share));
         for ink in ["text", "quiet", "battery"] {

@@ -63,6 +63,15 @@ async fn every_page_fits_every_screen() {
             page.until(&format!("innerWidth === {width}")).await;
             fits(&page, &format!("{name} at {width}×{height}")).await;
         }
+        let large = shown(&browser, &stage, "/?scale=3", state.clone()).await;
+        for (width, height) in SIZES.into_iter().chain([(390, 844)]) {
+            for page in [&page, &large] {
+                page.size(width, height).await;
+                page.until(&format!("innerWidth === {width}")).await;
+                fits(page, &format!("{name} as large as can be at {width}×{height}")).await;
+            }
+        }
+        large.close().await;
         // Readable from three metres.
         for (width, height) in SIZES {
             page.size(width, height).await;
