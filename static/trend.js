@@ -1,4 +1,5 @@
-// What was lately, for as long as a browser remembers: a value every 20 s for a day, for the sum and for every gateway.
+// What was lately: a value every 20 s for a day, for the sum and for every gateway. What this browser has not seen comes
+// from the history, where one is kept.
 
 import { gateway, ids, total } from "./site.js";
 
@@ -35,6 +36,25 @@ class Series {
     this.#slot = slot;
     this.#count = 0;
   }
+
+  /** Fills what was not seen with means of `seconds` in W and percent. */
+  fill(means, seconds, now) {
+    const newest = Math.floor(now / STEP);
+    if (this.#slot === null) this.#open(newest);
+    for (const { at, values } of means) {
+      const first = Math.max(Math.floor(at / STEP), this.#slot - SLOTS + 1);
+      const last = Math.min(first + Math.round(seconds / STEP) - 1, this.#slot);
+      for (let slot = first; slot <= last; slot++) {
+        for (const line of LINES) {
+          const ring = this.rings[line];
+          if (Number.isNaN(ring[slot % SLOTS])) ring[slot % SLOTS] = values[line] ?? NaN;
+        }
+      }
+    }
+    this.isRecorded = true;
+  }
+  /** Whether the history has filled it. */
+  isRecorded = false;
 
   at(line, slot) {
     return this.#slot !== null && slot <= this.#slot && slot > this.#slot - SLOTS ? this.rings[line][slot % SLOTS] : NaN;
@@ -101,8 +121,27 @@ export class Trend {
       const saved = this.#saved[id ?? ""];
       if (saved && Array.isArray(saved.lines)) series.load(saved, now);
       this.#series.set(id, series);
+      this.#recall(id, series, now);
     }
     return this.#series.get(id);
+  }
+
+  async #recall(id, series, now) {
+    try {
+      const answer = await fetch(`api/timeseries/trend?hours=24${id === null ? "" : `&gateway=${encodeURIComponent(id)}`}`, { cache: "no-store" });
+      const { enabled, points, bucket_seconds: seconds } = answer.ok ? await answer.json() : {};
+      if (!enabled) return;
+      // A sum of which something is missing is none; a mean of levels is not the level of all batteries.
+      const whole = points.filter(({ missing }) => !missing);
+      const watts = (kilowatts) => (typeof kilowatts === "number" ? kilowatts * 1000 : null);
+      const means = whole.map((point) => ({
+        at: point.ts,
+        values: { solar: watts(point.solar_kw), load: watts(point.home_kw), battery: watts(point.battery_kw), grid: watts(point.grid_kw), soe: id === null ? null : point.battery_level },
+      }));
+      series.fill(means, seconds, now);
+    } catch {
+      // Then it shows what this browser has seen.
+    }
   }
 
   #save() {

@@ -98,7 +98,7 @@ export function energy() {
     let known = 0;
     for (let back = 0; back < count; back += 1) if (LINES.some((line) => !Number.isNaN(series.at(line, slot - back)))) known += 1;
     const at = pointed === null ? null : slotAt(pointed * size.width, canvas, size.width, slot, count);
-    say(readout, at === null ? `${known < count - 2 ? `${Math.round((known * STEP) / 60)} min so far, seen by this browser` : "Seen by this browser"}` : inWords(series, at));
+    say(readout, at === null ? hint(series, known, count) : inWords(series, at));
     mark(canvas, "aria-label", `Course of the last ${RANGES.find(([, seconds]) => seconds === range)[0]}`);
   }
 
@@ -144,6 +144,12 @@ export function energy() {
       return true;
     },
   };
+}
+
+/** Where the lines come from, if they are not all there. */
+function hint(series, known, count) {
+  if (series.isRecorded) return "";
+  return known < count - 2 ? `${Math.round((known * STEP) / 60)} min so far, seen by this browser` : "Seen by this browser";
 }
 
 /** What one of the four has come to today, as far as the history knows. */

@@ -10,7 +10,7 @@ use powerwall_server::model::energy::{Flow, Flows};
 use powerwall_server::model::tariff::{Period, Tariff, Tariffs};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::store::Store;
-use powerwall_server::store::history::batch::{Added, Batch, Source, Sum};
+use powerwall_server::store::history::batch::{Added, Batch, Sample, Source, Sum};
 use powerwall_server::store::history::{History, Keeping};
 use serde_json::{Value, json};
 
@@ -48,6 +48,13 @@ fn today() -> (i64, Sum) {
     (slot, Sum { energy: Flows(energy), seconds: Flows([60.0; 6]), ways })
 }
 
+/// A minute five hours ago.
+fn lately() -> Vec<Sample> {
+    let at = unix_time() - 5.0 * 3600.0;
+    let power = Flows([3000.0, 1000.0, 2000.0, 0.0, 0.0, 0.0].map(Some));
+    (0..12).map(|poll| Sample { at: at + f64::from(poll) * 5.0, power, soe: Some(40.0) }).collect()
+}
+
 struct House {
     program: Program,
     _gateways: [GatewayHandle; 2],
@@ -66,7 +73,7 @@ impl House {
             let added = Added { slots: slots(), zone: zone.clone(), ..Added::default() };
             let batch = Batch { run: 1, number: 1, added: [("home".to_owned(), added)].into() };
             history.write(Arc::new(batch)).await.unwrap();
-            let added = Added { slots: [today()].into(), zone, ..Added::default() };
+            let added = Added { slots: [today()].into(), samples: lately(), zone, ..Added::default() };
             let both = ["home", "cabin"].map(|id| (id.to_owned(), added.clone()));
             history.write(Arc::new(Batch { run: 1, number: 2, added: both.into() })).await.unwrap();
         }
@@ -224,4 +231,16 @@ async fn the_display_and_the_console_say_what_today_has_come_to() {
     console.until(&format!("{}.startsWith('4.0')", today("solar"))).await;
     let grid = console.value(&today("grid")).await.as_str().unwrap().replace('\u{a0}', " ");
     assert_eq!(grid, "0.6 kWh in, 0.4 kWh out today");
+    // The lines of the day go back to before this browser looked.
+    console.value("document.querySelector('[data-range=\"86400\"]').click()").await;
+    console.until("document.querySelector('.readout').textContent === ''").await;
+    let value = "import('./static/trend.js').then(({ Trend }) => {
+        const trend = new Trend(Date.now() / 1000);
+        const series = trend.of('home', Date.now() / 1000);
+        return new Promise((done) => {
+            const look = () => series.isRecorded ? done(null) : setTimeout(look, 20);
+            look();
+        }).then(() => series.at('battery', Math.floor((Date.now() / 1000 - 5 * 3600 + 30) / 20)));
+    })";
+    assert_eq!(console.value(value).await, -2000.0);
 }
