@@ -156,6 +156,9 @@ function route(document_, path, method, operation) {
   return card;
 }
 
+/** Where a chapter begins. */
+const anchor = (name) => name.toLowerCase().replace(/[^a-z]+/g, "-");
+
 function build(document_) {
   at("about").textContent = `${document_.info.title} ${document_.info.version}. ${document_.info.description}`;
   const chapters = new Map();
@@ -163,7 +166,7 @@ function build(document_) {
   for (const [path, item] of Object.entries(document_.paths)) {
     for (const [method, operation] of Object.entries(item)) {
       const name = operation.tags[0];
-      if (!chapters.has(name)) chapters.set(name, element("section", {}, element("h2", {}, name)));
+      if (!chapters.has(name)) chapters.set(name, element("section", { id: anchor(name) }, element("h2", {}, name)));
       const card = route(document_, path, method, operation);
       chapters.get(name).append(card);
       const media = Object.values(operation.responses["200"]?.content ?? {})[0];
@@ -172,6 +175,7 @@ function build(document_) {
     }
   }
   at("routes").append(...chapters.values());
+  at("chapters").append(...[...chapters.keys()].map((name) => element("a", { href: `#${anchor(name)}` }, name)));
 
   function search() {
     const wanted = at("search").value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -188,10 +192,8 @@ function build(document_) {
   search();
   document.body.dataset.ready = "yes";
   const linked = at(location.hash.slice(1));
-  if (linked?.tagName === "DETAILS") {
-    linked.open = true;
-    linked.scrollIntoView();
-  }
+  if (linked?.tagName === "DETAILS") linked.open = true;
+  linked?.scrollIntoView();
 }
 
 try {

@@ -20,6 +20,8 @@ const banner = new Banner(news, { sound: options.sound, most: 3, isPlain: true }
 const tiles = new Map();
 /** More sites than this get smaller tiles. */
 const ROOM = 4;
+/** How long a touch shows another site in a kiosk. */
+const ASIDE = 60_000;
 let focus = options.site;
 const today = new Today(() => drawSoon());
 
@@ -32,9 +34,18 @@ show($("clock"), shows("clock"));
 show($("links"), !isEmbedded && shows("links"));
 $("kiosk").href = address({ kiosk: "1" });
 
+let back = null;
+
+/** What a touch chooses on a wall is left by itself, so that nobody finds the wrong site there. */
 function choose(id) {
   focus = id;
-  history.replaceState(null, "", address({ site: id }));
+  if (options.isKiosk) {
+    clearTimeout(back);
+    back = setTimeout(() => {
+      focus = options.site;
+      draw();
+    }, ASIDE);
+  } else history.replaceState(null, "", address({ site: id }));
   draw();
 }
 

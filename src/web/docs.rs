@@ -11,9 +11,9 @@ use super::plumbing::{HTML, body};
 const PAGE: &str = include_str!("docs.html");
 /// Nothing inline, nothing from elsewhere; requests to this service, to try its routes.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri \
-     'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors \
-     'self'",
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; \
+     trusted-types 'none'; frame-ancestors 'self'",
 );
 
 /// Addresses in the page are relative, so that they hold behind any proxy; how far up they lead depends on

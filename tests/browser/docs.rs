@@ -37,6 +37,13 @@ async fn routes_are_found_opened_and_tried_without_a_request_to_elsewhere() {
         }
         page.value("document.querySelector('details[open] button').click()").await;
         page.until("document.querySelector('details[open]').innerText.includes('200 OK')").await;
+        // There is a way to every chapter, and one back.
+        let lost = "[...document.querySelectorAll('#chapters a')].filter((one) => \
+            document.querySelector(one.hash)?.tagName !== 'SECTION').length";
+        assert_eq!(page.value(lost).await, 0);
+        assert!(page.value("document.querySelectorAll('#chapters a').length").await.as_u64().unwrap() > 8);
+        let back = page.value("document.querySelector('header nav a').pathname").await;
+        assert_eq!(back, format!("{root}/"));
         page.is_clean(&outputs.addr.to_string());
         page.close().await;
     }

@@ -43,6 +43,30 @@ async fn without_the_server_every_tile_says_of_when_its_values_are() {
 }
 
 #[actix_web::test]
+async fn a_kiosk_returns_from_what_a_touch_has_chosen() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::start().await;
+    stage.block(&["/ws/", "/sse/", "/api/live"]);
+    let page = browser.page().await;
+    page.before_everything(include_str!("hours.js")).await;
+    page.open(&stage.url("/kiosk")).await;
+    page.until("window.hours !== undefined && document.readyState === 'complete'").await;
+    let sites = scenes::three_sites();
+    let state = json!({ "type": "state", "epoch": "e", "seq": 0, "version": "1.0.0", "state": sites });
+    page.value(&format!("hours.hear({{ ...{state}, at: hours.at() }}); hours.second()")).await;
+    page.until("document.body.dataset.ready === 'yes'").await;
+    page.value("document.querySelector('[data-site=cabin]').click()").await;
+    assert_eq!(page.text("#title").await, "Cabin");
+    let minute = "for (let second = 0; second < 62; second++) {
+        hours.hear({ type: 'beat', seq: 0, at: hours.at() });
+        hours.second();
+    }";
+    page.value(minute).await;
+    assert_eq!(page.text("#title").await, "All sites");
+    assert_eq!(page.value("location.search").await, "");
+}
+
+#[actix_web::test]
 async fn of_sites_that_are_all_silent_the_last_values_stay() {
     let Some(browser) = Browser::start().await else { return };
     let stage = Stage::start().await;
