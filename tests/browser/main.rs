@@ -295,7 +295,7 @@ async fn sites_can_be_looked_at_one_by_one() {
     let notice = page.text("#notices").await;
     assert!(
         notice.contains("Without Cabin")
-            && notice.contains("did not answer")
+            && notice.contains("does not answer")
             && notice.contains("25 min ago"),
         "{notice}"
     );
