@@ -6,10 +6,9 @@
 
 use std::fmt::Write;
 
-use crate::model::energy::Flows;
+use crate::model::energy::{Flow, Flows};
 use crate::store::history::queries::waiting::{Load, Rows};
 
-const FLOWS: [&str; 6] = ["solar", "home", "charge", "discharge", "import", "export"];
 /// Wh in a unit of what is sent.
 const KILO: f64 = 1000.0;
 
@@ -42,7 +41,7 @@ fn line(
     at: i64,
 ) {
     let flows =
-        FLOWS.iter().zip(flows.0).filter_map(|(name, value)| Some((format!("{name}_{unit}"), value?)));
+        Flow::WORDS.iter().zip(flows.0).filter_map(|(name, value)| Some((format!("{name}_{unit}"), value?)));
     let known = flows.chain(soe.map(|soe| ("soe".to_owned(), soe)));
     let fields: Vec<String> = known
         .filter(|(_, value)| value.is_finite())

@@ -3,15 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
+use actix_web::HttpRequest;
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Map, Value, json};
 
 use super::State;
-use super::plumbing::{Refusal, json_value};
 use super::route::Later;
-use super::timeseries::{of_units, serial_in};
+use super::timeseries::{Unanswered, answered, of_units, serial_in};
 use crate::model::{Telemetry, UnitKind};
 use crate::pieces;
 use crate::store::StoreError;
@@ -24,16 +22,7 @@ const WARRANTED: f64 = 0.7;
 type Known = (String, i64, UnitKind);
 
 pub(super) fn health(state: Data<State>, _: HttpRequest) -> Later {
-    Box::pin(async move {
-        match shown(&state).await {
-            Ok(document) => json_value(StatusCode::OK, &document),
-            Err(error) => unavailable(&error),
-        }
-    })
-}
-
-fn unavailable(error: &StoreError) -> HttpResponse {
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("the history: {error}")).answer()
+    Box::pin(async move { answered(shown(&state).await.map_err(Unanswered::from)) })
 }
 
 async fn shown(state: &State) -> Result<Value, StoreError> {

@@ -45,7 +45,6 @@ pub(super) const ERRORS: &[(u16, &str)] = &[
     (404, "There is no such gateway"),
     (503, "No history is kept, or the file cannot be read, or takes too long"),
 ];
-const FLOWS: [&str; 6] = ["solar", "home", "charge", "discharge", "import", "export"];
 
 pub(super) fn history(state: Data<State>, request: HttpRequest) -> Later {
     Box::pin(async move { shown(&state, &request).await.unwrap_or_else(|refused| *refused) })
@@ -280,7 +279,7 @@ fn word(bucket: Bucket) -> &'static str {
 
 /// Each flow in kWh; unknown is null.
 fn kilowatt_hours(energy: &Flows<Option<f64>>) -> Map<String, Value> {
-    let flows = FLOWS.iter().zip(energy.0);
+    let flows = Flow::WORDS.iter().zip(energy.0);
     flows.map(|(name, energy)| (format!("{name}_kwh"), json!(energy.map(|energy| energy / 1000.0)))).collect()
 }
 
@@ -315,7 +314,7 @@ fn row(row: &Row) -> Value {
     let sources: Map<String, Value> = known
         .map(|flow| {
             let words: Vec<&str> = row.sum.sources(flow).map(|source| source.word()).collect();
-            (FLOWS[flow as usize].to_owned(), json!(words))
+            (flow.word().to_owned(), json!(words))
         })
         .collect();
     document.insert("sources".into(), sources.into());
@@ -394,7 +393,7 @@ fn summed(
 
 /// The names of the columns of a table.
 fn head() -> String {
-    let flows = FLOWS.map(|flow| format!("{flow}_kwh")).join(",");
+    let flows = Flow::WORDS.map(|flow| format!("{flow}_kwh")).join(",");
     format!("gateway,start,end,name,{flows},soe,coverage,sources\r\n")
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 use powerwall_server::clock::unix_time;
-use powerwall_server::model::energy::{Flow, Flows};
+use powerwall_server::model::energy::Flows;
 use powerwall_server::model::tariff::{Period, Tariff, Tariffs};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::store::Store;
@@ -26,7 +26,7 @@ fn slots() -> BTreeMap<i64, Sum> {
     let zone = TimeZone::get(ZONE).unwrap();
     let at = |day| date(2026, day, 1).to_zoned_datetime(zone.clone()).unwrap().timestamp().as_second();
     let gap = date(2026, 3, 8).to_zoned_datetime(zone.clone()).unwrap().timestamp().as_second() + 6 * 3600;
-    let ways = Flow::ALL.iter().fold(0, |ways, flow| ways | Source::Counted.bit(*flow));
+    let ways = Source::Counted.of_all();
     let sum = Sum { energy: Flows(ENERGIES.map(Some)), seconds: Flows([900.0; 6]), ways };
     let all = (at(2)..at(5)).step_by(900).filter(|slot| !(gap..gap + 3600).contains(slot));
     all.map(|slot| (slot, sum.clone())).collect()
@@ -44,7 +44,7 @@ fn keeping() -> Keeping {
 fn today() -> (i64, Sum) {
     let slot = unix_time() as i64 / 900 * 900;
     let energy = [2010.0, 1010.0, 510.0, 0.0, 310.0, 210.0].map(Some);
-    let ways = Flow::ALL.iter().fold(0, |ways, flow| ways | Source::Counted.bit(*flow));
+    let ways = Source::Counted.of_all();
     (slot, Sum { energy: Flows(energy), seconds: Flows([60.0; 6]), ways })
 }
 

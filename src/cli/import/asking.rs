@@ -73,7 +73,7 @@ impl Asking {
         Ok(Self { client, url: url.trim_end_matches('/').to_owned(), database, measurement, login })
     }
 
-    /// What tells it from other sources.
+    /// What distinguishes it from other sources.
     pub fn name(&self) -> String {
         format!("{}/{}/{}", self.url, self.database, self.measurement)
     }

@@ -25,6 +25,14 @@ pub enum Flow {
 impl Flow {
     pub const ALL: [Self; 6] =
         [Self::Solar, Self::Home, Self::Charge, Self::Discharge, Self::Import, Self::Export];
+
+    /// The word of each in tables and documents of ours, in the order of `ALL`.
+    pub const WORDS: [&str; 6] = ["solar", "home", "charge", "discharge", "import", "export"];
+
+    /// Its word in tables and documents of ours.
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
 }
 
 /// Something for each flow.

@@ -62,6 +62,11 @@ impl Source {
         }
     }
 
+    /// Its bits for all flows.
+    pub fn of_all(self) -> i64 {
+        Flow::ALL.into_iter().fold(0, |ways, flow| ways | self.bit(flow))
+    }
+
     /// Its bit for `flow`: the first four sources have four bits of each flow, and those from 32 on belong
     /// to what is imported.
     pub fn bit(self, flow: Flow) -> i64 {

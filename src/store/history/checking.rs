@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, OpenFlags, Row, params};
 
 use super::batch::{Mark, Source, Sum};
-use super::days::{self, Day, FLOWS, columns, sum_in};
+use super::days::{self, Day, columns, sum_in};
 use crate::model::energy::{Flow, Flows, SLOT};
 use crate::store::database::reason;
 use crate::store::{StoreError, schema};
@@ -220,10 +220,10 @@ impl Site<'_> {
                 Flaw::Absurd { gateway, what, at, value }
             };
             if !energy.is_finite() || energy < -ROUNDING || energy > most {
-                absurd.push(flaw(format!("{} in Wh in {of}", FLOWS[flow as usize]), energy));
+                absurd.push(flaw(format!("{} in Wh in {of}", flow.word()), energy));
             }
             if !(-LOOSE..=seconds + LOOSE).contains(&sum.seconds[flow]) {
-                let what = format!("what {} of {of} covers, in seconds,", FLOWS[flow as usize]);
+                let what = format!("what {} of {of} covers, in seconds,", flow.word());
                 absurd.push(flaw(what, sum.seconds[flow]));
             }
         }
@@ -237,7 +237,7 @@ impl Site<'_> {
             if (says - parts[flow]).abs() > ROUNDING.max(says.abs() * 1e-6) {
                 let (gateway, day) = (self.id.to_owned(), day.to_owned());
                 let (says, parts) = (says / 1000.0, parts[flow] / 1000.0);
-                flaws.push(Flaw::Sum { gateway, day, flow: FLOWS[flow as usize], says, parts });
+                flaws.push(Flaw::Sum { gateway, day, flow: flow.word(), says, parts });
             }
         }
     }

@@ -40,9 +40,14 @@ impl<'a> Priced<'a> {
         tariff: &'a Tariff,
         (gateway, slot): (i64, i64),
     ) -> rusqlite::Result<Self> {
-        let query = format!("{} WHERE number = ?1 AND slot = ?2", slots());
-        let known = change.prepare_cached(&query)?.query_row([gateway, slot], slot_in).optional()?;
-        let (energy, price) = known.map(|(_, energy, price)| (energy, price)).unwrap_or_default();
+        let query = format!(
+            "SELECT {}, ways, buy, sell FROM history_slots JOIN history_prices USING (gateway, slot)
+             WHERE gateway = ?1 AND slot = ?2",
+            columns(),
+        );
+        let read = |row: &Row<'_>| Ok((sum_in(row)?.energy, Price { buy: row.get(13)?, sell: row.get(14)? }));
+        let known = change.prepare_cached(&query)?.query_row([gateway, slot], read).optional()?;
+        let (energy, price) = known.unwrap_or_default();
         Ok(Self { tariff, gateway, slot, energy, price })
     }
 
@@ -77,18 +82,6 @@ fn add_to_day(change: &Transaction<'_>, gateway: i64, day: &str, grown: Cost) ->
     change.prepare_cached(query)?.execute(values).map(|_| ())
 }
 
-/// What was known in each quarter of an hour with a price, from the first up to the end.
-pub(super) fn of_slots(
-    connection: &Connection,
-    gateway: &str,
-    (first, end): (f64, f64),
-) -> rusqlite::Result<BTreeMap<i64, Cost>> {
-    let query = format!("{} WHERE id = ?1 AND slot >= ?2 AND slot < ?3", slots());
-    let mut statement = connection.prepare_cached(&query)?;
-    let read = |row: &Row<'_>| slot_in(row).map(|(slot, energy, price)| (slot, Cost::of(&energy, price)));
-    statement.query_map(params![gateway, first, end], read)?.collect()
-}
-
 /// The days with a price, from the first to the last of these names.
 pub(super) fn of_days(
     connection: &Connection,
@@ -100,19 +93,6 @@ pub(super) fn of_days(
          WHERE id = ?1 AND day >= ?2 AND day <= ?3";
     let mut statement = connection.prepare_cached(query)?;
     statement.query_map(params![gateway, first, last], |row| Ok((row.get(5)?, cost_in(row)?)))?.collect()
-}
-
-/// Slots with their prices.
-fn slots() -> String {
-    format!(
-        "SELECT {}, ways, slot, buy, sell FROM history_slots JOIN history_prices USING (gateway, slot)
-         JOIN history_gateways ON number = gateway",
-        columns(),
-    )
-}
-
-fn slot_in(row: &Row<'_>) -> rusqlite::Result<(i64, Flows<Option<f64>>, Price)> {
-    Ok((row.get(13)?, sum_in(row)?.energy, Price { buy: row.get(14)?, sell: row.get(15)? }))
 }
 
 fn cost_in(row: &Row<'_>) -> rusqlite::Result<Cost> {

@@ -11,9 +11,6 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_f
 use super::batch::{Source, Sum};
 use crate::model::energy::{Flow, Flows};
 
-/// The columns of the flows.
-pub(super) const FLOWS: [&str; 6] = ["solar", "home", "charge", "discharge", "import", "export"];
-
 /// A day at a site.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Day {
@@ -35,8 +32,8 @@ impl Day {
 
 /// The columns with the energy of each flow, and then those with its seconds.
 pub(super) fn columns() -> String {
-    let seconds = FLOWS.map(|flow| format!("{flow}_s"));
-    [FLOWS.join(", "), seconds.join(", ")].join(", ")
+    let seconds = Flow::WORDS.map(|flow| format!("{flow}_s"));
+    [Flow::WORDS.join(", "), seconds.join(", ")].join(", ")
 }
 
 /// The values of these columns.
@@ -78,7 +75,7 @@ pub(super) fn between(
          ORDER BY day",
         columns(),
     );
-    let taken_over = Flow::ALL.iter().fold(0, |ways, flow| ways | Source::TakenOver.bit(*flow));
+    let taken_over = Source::TakenOver.of_all();
     let read = |row: &Row<'_>| Ok((row.get(13)?, sum_in(row)?));
     let mut statement = connection.prepare_cached(&query)?;
     statement.query_map(params![gateway, first, last, taken_over], read)?.collect()
@@ -130,7 +127,7 @@ pub(super) fn load(
         change.prepare_cached(&query)?.query_row(params![gateway, day], ours).optional()?;
     let (mut known, mirrored) = ours.unwrap_or_default();
     if let Some(theirs) = theirs(change, id, day)?.filter(|theirs| mirrored != Some(theirs.updated)) {
-        let taken_over = Flow::ALL.iter().fold(0, |ways, flow| ways | Source::TakenOver.bit(*flow));
+        let taken_over = Source::TakenOver.of_all();
         known.sum = Sum { energy: theirs.energy, ways: known.sum.ways | taken_over, ..known.sum };
         known.last = theirs.last;
     }

@@ -334,7 +334,7 @@ impl<'a> Filling<'a> {
 
     /// When `flow` was first measured here between `start` and `end`, as far as that is known.
     fn first_measured(&self, flow: Flow, start: f64, end: f64) -> rusqlite::Result<Option<f64>> {
-        let name = days::FLOWS[flow as usize];
+        let name = flow.word();
         let query = format!(
             "SELECT slot, {name}_s FROM history_slots
              WHERE gateway = ?1 AND slot >= ?2 AND slot < ?3 AND {name} IS NOT NULL ORDER BY slot LIMIT 2"

@@ -9,8 +9,9 @@ use rusqlite::{OptionalExtension, Transaction, params, params_from_iter};
 
 use super::batch::{Added, Batch, Sample, Source, Sum};
 use super::costs::Priced;
-use super::days::{self, Day, FLOWS};
+use super::days::{self, Day};
 use super::{recall, signals};
+use crate::model::energy::Flow;
 use crate::model::energy::ledger::Recovered;
 use crate::model::tariff::{Tariff, Tariffs};
 
@@ -118,7 +119,7 @@ fn add_slot(
     sum: &Sum,
     soe: Option<f64>,
 ) -> rusqlite::Result<()> {
-    let added = FLOWS.map(|flow| {
+    let added = Flow::WORDS.map(|flow| {
         format!(
             "{flow} = coalesce({flow} + excluded.{flow}, {flow}, excluded.{flow}), \
              {flow}_s = {flow}_s + excluded.{flow}_s"
@@ -138,7 +139,7 @@ fn add_slot(
 }
 
 fn write_interval(change: &Transaction<'_>, gateway: i64, interval: &Recovered) -> rusqlite::Result<()> {
-    let flow = FLOWS[interval.flow as usize];
+    let flow = interval.flow.word();
     let query = format!(
         "INSERT INTO history_recovered (gateway, start, stop, {flow}) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (gateway, stop, start) DO UPDATE SET {flow} = coalesce({flow}, 0) + excluded.{flow}"

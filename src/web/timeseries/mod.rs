@@ -72,7 +72,7 @@ pub(super) const OF_SIGNAL_TREND: &[(&str, &str)] = &[
 ];
 
 /// Why a question is not answered.
-enum Unanswered {
+pub(super) enum Unanswered {
     Wrong(Wrong),
     Store(StoreError),
 }
@@ -101,7 +101,7 @@ impl Unanswered {
 }
 
 /// The answer with `body`, or why there is none.
-fn answered(body: Result<Value, Unanswered>) -> HttpResponse {
+pub(super) fn answered(body: Result<Value, Unanswered>) -> HttpResponse {
     match body {
         Ok(body) => json_value(StatusCode::OK, &body),
         Err(unanswered) => unanswered.answer(),

@@ -11,7 +11,7 @@ use super::super::costs;
 use super::super::days::{self, Day, columns, sum_in};
 use super::super::months::{self, month_of};
 use crate::model::energy::{Flow, Flows, SLOT};
-use crate::model::tariff::Cost;
+use crate::model::tariff::{Cost, Price};
 
 const HOUR: i64 = 3600;
 
@@ -111,6 +111,9 @@ impl Question {
             Bucket::Day => self.days(connection)?,
             Bucket::Month => self.months(connection)?,
         };
+        if matches!(self.bucket, Bucket::Day | Bucket::Month) {
+            self.add_costs(connection, &mut rows)?;
+        }
         let mut total = Sum::default();
         for interval in &recovered {
             if self.is_in_a_day(interval) && matches!(self.bucket, Bucket::Day | Bucket::Month) {
@@ -125,8 +128,11 @@ impl Question {
                 None => {}
             }
         }
-        rows.iter().for_each(|row| total.add_all(&row.sum));
-        let cost = self.costs(connection, &mut rows)?;
+        let mut cost = Cost::default();
+        for row in &rows {
+            total.add_all(&row.sum);
+            cost.add(&row.cost);
+        }
         let gaps = self.gaps(connection, &rows)?;
         Ok(Energy { rows, recovered, total, cost, gaps })
     }
@@ -153,65 +159,51 @@ impl Question {
     /// Slots, or several of them together.
     fn slots(&self, connection: &Connection, seconds: i64) -> rusqlite::Result<Vec<Row>> {
         let query = format!(
-            "SELECT {}, ways, slot, soe FROM history_slots JOIN history_gateways ON number = gateway
+            "SELECT {}, ways, slot, soe, buy, sell
+             FROM history_slots LEFT JOIN history_prices USING (gateway, slot)
+             JOIN history_gateways ON number = gateway
              WHERE id = ?1 AND slot >= ?2 AND slot < ?3 ORDER BY slot",
             columns(),
         );
         let first = (self.start / seconds as f64).floor() * seconds as f64;
-        let read =
-            |row: &SqlRow<'_>| Ok((row.get::<_, i64>(13)?, sum_in(row)?, row.get::<_, Option<f64>>(14)?));
+        let read = |row: &SqlRow<'_>| {
+            let sum = sum_in(row)?;
+            let cost = Cost::of(&sum.energy, Price { buy: row.get(15)?, sell: row.get(16)? });
+            Ok((row.get::<_, i64>(13)?, sum, row.get::<_, Option<f64>>(14)?, cost))
+        };
         let mut rows: Vec<Row> = Vec::new();
         let mut statement = connection.prepare_cached(&query)?;
         for slot in statement.query_map(params![self.gateway, first, self.end], read)? {
-            let (slot, sum, soe) = slot?;
+            let (slot, sum, soe, cost) = slot?;
             let start = (slot.div_euclid(seconds) * seconds) as f64;
             match rows.last_mut().filter(|last| last.start == start) {
                 Some(last) => {
                     last.sum.add_all(&sum);
                     last.soe = soe.or(last.soe);
+                    last.cost.add(&cost);
                 }
-                None => rows.push(Row {
-                    start,
-                    end: start + seconds as f64,
-                    name: None,
-                    sum,
-                    soe,
-                    cost: Cost::default(),
-                }),
+                None => rows.push(Row { start, end: start + seconds as f64, name: None, sum, soe, cost }),
             }
         }
         Ok(rows)
     }
 
-    /// Writes into each row what it cost; brings the sum.
-    fn costs(&self, connection: &Connection, rows: &mut [Row]) -> rusqlite::Result<Cost> {
-        let mut whole = Cost::default();
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(whole) };
-        let range = (first.start, last.end);
-        let costs: Vec<(f64, Cost)> = match self.bucket {
-            Bucket::Slot | Bucket::Hour => {
-                let slots = costs::of_slots(connection, &self.gateway, range)?;
-                slots.into_iter().map(|(slot, cost)| (slot as f64, cost)).collect()
-            }
-            Bucket::Day | Bucket::Month => {
-                let name = |at: f64| Day::of(at, &self.zone).map(|day| day.name).unwrap_or_default();
-                let names = (name(range.0), name(range.1 - 1.0));
-                let days = costs::of_days(connection, &self.gateway, (&names.0, &names.1))?;
-                let start = |day: &str| self.midnight(day.parse().ok()?);
-                days.into_iter().filter_map(|(day, cost)| Some((start(&day)?, cost))).collect()
-            }
-        };
-        for (at, cost) in costs {
-            // The last row that has begun by then.
-            let place = rows.partition_point(|row| row.start <= at);
-            if let Some(row) =
-                place.checked_sub(1).and_then(|place| rows.get_mut(place)).filter(|row| at < row.end)
-            {
+    /// Writes into each of `rows`, days or months, what its days cost.
+    fn add_costs(&self, connection: &Connection, rows: &mut [Row]) -> rusqlite::Result<()> {
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
+        let name = |at: f64| Day::of(at, &self.zone).map(|day| day.name).unwrap_or_default();
+        let names = (name(first.start), name(last.end - 1.0));
+        let mut costs =
+            costs::of_days(connection, &self.gateway, (&names.0, &names.1))?.into_iter().peekable();
+        for row in rows {
+            // A day's name begins with that of its month.
+            let Some(of) = &row.name else { continue };
+            while costs.next_if(|(day, _)| day < of).is_some() {}
+            while let Some((_, cost)) = costs.next_if(|(day, _)| day.starts_with(of.as_str())) {
                 row.cost.add(&cost);
-                whole.add(&cost);
             }
         }
-        Ok(whole)
+        Ok(())
     }
 
     /// The first and the last day that the range touches.
