@@ -5,6 +5,7 @@ import { control } from "./control/card.js";
 import { journal } from "./control/journal.js";
 import { arrange, el, mark, say, show } from "./dom.js";
 import { Flow } from "./flow.js";
+import { keep, kept } from "./kept.js";
 import { hang } from "./kiosk.js";
 import { follow } from "./live.js";
 import { News } from "./notices.js";
@@ -46,22 +47,6 @@ for (const panel of panels) {
   const card = el("section", { class: panel.isWide ? "card wide" : "card", "data-card": panel.id, "aria-label": panel.title }, el("h2", null, panel.title), panel.node);
   cards.set(panel.id, card);
   $(panel.isWide || panel.id === "power-flow" ? "cards" : "more").append(card);
-}
-
-function kept(name, otherwise) {
-  try {
-    return JSON.parse(localStorage.getItem(name)) ?? otherwise;
-  } catch {
-    return otherwise;
-  }
-}
-
-function keep(name, value) {
-  try {
-    localStorage.setItem(name, JSON.stringify(value));
-  } catch {
-    // Then it lasts as long as the page.
-  }
 }
 
 const saved = kept(HIDDEN, []);

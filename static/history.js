@@ -10,6 +10,7 @@ import { health } from "./history/health.js";
 import { TITLES, between, bucket, isDate, nameInWords, plus, read, span, step, today, words } from "./history/period.js";
 import { Signals } from "./history/signals.js";
 import { recovered, table } from "./history/table.js";
+import { keep, kept } from "./kept.js";
 import { dress } from "./options.js";
 
 const SECONDS = { slot: 900, hour: 3600, day: 0, month: 0 };
@@ -34,11 +35,7 @@ const signals = new Signals($("signals"));
 function remembered() {
   const asked = new URLSearchParams(location.search).get("hide");
   if (asked !== null) return asked.split(",");
-  try {
-    return JSON.parse(localStorage.getItem(HIDDEN)) ?? [];
-  } catch {
-    return [];
-  }
+  return kept(HIDDEN, []);
 }
 
 // What is shown, and the address that says so.
@@ -140,14 +137,14 @@ async function load() {
   try {
     if (start > now) throw new Problem("That lies ahead.");
     const earlier = before(days, now);
-    const compare = earlier && ask(path("api/history", { start: earlier[0], end: await untilSameHour(earlier, days, now), bucket: row === "slot" ? "slot" : "day", gateway }), signal);
+    const compare = earlier && ask(path("api/history", { start: earlier[0], end: untilSameHour(earlier, days, now), bucket: row === "slot" ? "slot" : "day", gateway }), signal);
     const [answer, prior] = await Promise.all([ask(path("api/history", { start, end, bucket: row, gateway }), signal), compare?.catch(() => null)]);
     const found = Object.values(answer.gateways)[0]?.zone ?? null;
     if (found !== zone) {
       zone = found;
       if (!isChosen && shown.period !== "range" && today(zone) !== shown.date) return go({ date: today(zone) }, false);
     }
-    last = { answer, prior, days: [start, days[1]], row, earlier };
+    last = { answer, prior, days: [start, days[1]], row, earlier, drawn: drawn(answer) };
     show($("problem"), false);
     render();
     signals.load({ start, end, zone, gateway, days: answer }, signal);
@@ -168,7 +165,7 @@ async function load() {
 }
 
 /** Where the stretch before ends: of a day that has not ended at the same time of the day. */
-async function untilSameHour([, end], [first, until], now) {
+function untilSameHour([, end], [first, until], now) {
   if (first !== until || until !== now) return end;
   return Math.floor(Date.now() / 1000) - 86_400;
 }
@@ -184,7 +181,6 @@ function controls() {
   mark($("title"), "data-from", edges()[0]);
   $("back").disabled = shown.period === "all";
   $("on").disabled = isNewest();
-  show($("steps"), true);
   show($("range"), shown.period === "range");
   if (shown.range) [$("from").value, $("to").value] = shown.range;
   show($("sites"), sites.length > 1);
@@ -194,7 +190,7 @@ function controls() {
 }
 
 /** The rows that are drawn, and what is known of them. */
-function drawn({ answer }) {
+function drawn(answer) {
   const gateways = Object.values(answer.gateways);
   const seconds = SECONDS[answer.bucket] ?? 0;
   const isOne = gateways.length === 1;
@@ -206,7 +202,7 @@ function drawn({ answer }) {
 
 function render() {
   const { answer, prior, days, row, earlier } = last;
-  const { gateways, rows, total, isOne, hasCharge, seconds, gaps } = drawn(last);
+  const { gateways, rows, total, isOne, hasCharge, seconds, gaps } = last.drawn;
   const isLines = seconds > 0;
   const missing = total.missing ?? [];
   show($("partial"), missing.length > 0);
@@ -238,11 +234,7 @@ function lines(isLines, hasCharge) {
   const buttons = legend(isLines, hasCharge).map(([line, title, of]) => {
     const toggle = () => {
       if (!hidden.delete(line)) hidden.add(line);
-      try {
-        localStorage.setItem(HIDDEN, JSON.stringify([...hidden]));
-      } catch {
-        // Then it lasts as long as the page.
-      }
+      keep(HIDDEN, [...hidden]);
       render();
       $("lines").querySelector(`[data-line="${line}"]`).focus();
     };
@@ -253,14 +245,14 @@ function lines(isLines, hasCharge) {
 
 function hint() {
   if (!last) return "";
-  const { rows, gaps } = drawn(last);
+  const { rows, gaps } = last.drawn;
   const isPartial = gaps.length > 0 || rows.some(({ coverage }) => isNumber(coverage) && coverage < 0.97);
   return isPartial ? "Hatched: not everything was measured." : "";
 }
 
 /** A row in words. */
 function reading(row) {
-  const { hasCharge, seconds } = drawn(last);
+  const { hasCharge, seconds } = last.drawn;
   if (seconds > 0) {
     const values = powers(row);
     const kilowatts = (value) => (isNumber(value) ? `${value.toFixed(2)}\u00a0kW`.replace("-", "−") : "–");

@@ -20,19 +20,25 @@ async fn tiles(page: &Page, expression: &str) -> Value {
     page.value(&script).await
 }
 
-#[actix_web::test]
-async fn without_the_server_every_tile_says_of_when_its_values_are() {
-    let Some(browser) = Browser::start().await else { return };
-    let stage = Stage::start().await;
+/// A page with three sites that hears what a test says and whose time passes when it says so.
+async fn at_will(browser: &Browser, stage: &Stage, path: &str) -> Page {
     stage.block(&["/ws/", "/sse/", "/api/live"]);
     let page = browser.page().await;
     page.before_everything(include_str!("hours.js")).await;
-    page.open(&stage.url("/")).await;
+    page.open(&stage.url(path)).await;
     page.until("window.hours !== undefined && document.readyState === 'complete'").await;
     let sites = scenes::three_sites();
     let state = json!({ "type": "state", "epoch": "e", "seq": 0, "version": "1.0.0", "state": sites });
     page.value(&format!("hours.hear({{ ...{state}, at: hours.at() }}); hours.second()")).await;
     page.until("document.body.dataset.ready === 'yes'").await;
+    page
+}
+
+#[actix_web::test]
+async fn without_the_server_every_tile_says_of_when_its_values_are() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::start().await;
+    let page = at_will(&browser, &stage, "/").await;
     assert_eq!(tiles(&page, "one.classList.contains('aged')").await, json!([false, false, false]));
     // Nothing is heard for a minute and a half.
     page.value("for (let second = 0; second < 90; second++) hours.second()").await;
@@ -46,15 +52,7 @@ async fn without_the_server_every_tile_says_of_when_its_values_are() {
 async fn a_kiosk_returns_from_what_a_touch_has_chosen() {
     let Some(browser) = Browser::start().await else { return };
     let stage = Stage::start().await;
-    stage.block(&["/ws/", "/sse/", "/api/live"]);
-    let page = browser.page().await;
-    page.before_everything(include_str!("hours.js")).await;
-    page.open(&stage.url("/kiosk")).await;
-    page.until("window.hours !== undefined && document.readyState === 'complete'").await;
-    let sites = scenes::three_sites();
-    let state = json!({ "type": "state", "epoch": "e", "seq": 0, "version": "1.0.0", "state": sites });
-    page.value(&format!("hours.hear({{ ...{state}, at: hours.at() }}); hours.second()")).await;
-    page.until("document.body.dataset.ready === 'yes'").await;
+    let page = at_will(&browser, &stage, "/kiosk").await;
     page.value("document.querySelector('[data-site=cabin]').click()").await;
     assert_eq!(page.text("#title").await, "Cabin");
     let minute = "for (let second = 0; second < 62; second++) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::sites::LIMIT;
-use super::{Login, SetUpError, Talk, provider, sites};
+use super::{Client, Login, SetUpError, Talk, provider, sites};
 use crate::files;
 use crate::link::tesla::account::Renewed;
 use crate::link::tesla::consent::{Application, Consent, NoCode, base_of};
@@ -79,8 +79,7 @@ fn application<R: BufRead, W: Write>(
     file: &TokenFile,
     talk: &mut Talk<R, W>,
 ) -> Result<Application, SetUpError> {
-    let given = (wish.client_id.as_deref(), wish.client_secret_file.as_deref());
-    let (client_id, secret) = credentials(given, file, talk)?;
+    let (client_id, secret) = credentials(&wish.client, file, talk)?;
     let [_, _, redirect] = file.application().map(|text| text.map(str::to_owned));
     let of_domain = || file.domain().map(|domain| format!("https://{domain}/access"));
     let redirect = wish.redirect_uri.clone().or_else(|| talk.variable("TESLA_REDIRECT_URI")).or(redirect);
@@ -92,16 +91,16 @@ fn application<R: BufRead, W: Write>(
 /// Client id and secret: as given (the id, and a file with the secret), else from the environment, the token
 /// file, or the person.
 pub(super) fn credentials<R: BufRead, W: Write>(
-    (id, secret): (Option<&str>, Option<&Path>),
+    given: &Client,
     file: &TokenFile,
     talk: &mut Talk<R, W>,
 ) -> Result<(String, Secret), SetUpError> {
     let [known, kept, _] = file.application().map(|text| text.map(str::to_owned));
-    let client_id = id.map(str::to_owned).or_else(|| talk.variable("TESLA_CLIENT_ID")).or(known);
+    let client_id = given.client_id.clone().or_else(|| talk.variable("TESLA_CLIENT_ID")).or(known);
     let client_id = client_id.or_else(|| talk.ask("Client id of your application at developer.tesla.com"));
     let client_id = client_id.ok_or(SetUpError::NotGiven("the client id"))?;
 
-    let in_file = secret.map(secret_in).transpose()?;
+    let in_file = given.client_secret_file.as_deref().map(secret_in).transpose()?;
     let secret = in_file.or_else(|| talk.variable("TESLA_CLIENT_SECRET")).or(kept);
     let secret = secret.or_else(|| talk.ask("Its client secret (it will be visible)")).map(Secret::new);
     Ok((client_id, secret.ok_or(SetUpError::NotGiven("the client secret"))?))

@@ -43,15 +43,22 @@ impl Region {
     }
 }
 
-/// What `login` is given on the command line.
+/// Which application it is for.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
-pub struct Login {
+pub struct Client {
     /// Client id of the application at developer.tesla.com (TESLA_CLIENT_ID); asked for if nothing gives it.
     #[arg(long, value_name = "ID")]
     pub client_id: Option<String>,
     /// File with the client secret, instead of TESLA_CLIENT_SECRET.
     #[arg(long, value_name = "FILE")]
     pub client_secret_file: Option<PathBuf>,
+}
+
+/// What `login` is given on the command line.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub struct Login {
+    #[command(flatten)]
+    pub client: Client,
     /// One of the redirect addresses that the application allows (TESLA_REDIRECT_URI); nothing need answer
     /// there.
     #[arg(long, value_name = "URL")]

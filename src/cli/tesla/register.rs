@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::login::{LARGEST, credentials, existing};
 use super::sites::LIMIT;
-use super::{Region, SetUpError, Talk};
+use super::{Client, Region, SetUpError, Talk};
 use crate::files;
 use crate::link::tesla::account::Account;
 use crate::link::tesla::partner::{self, KEY_PATH, PartnerKey};
@@ -28,12 +28,8 @@ pub struct Register {
     /// Where to register; may be given several times. By default where the account is.
     #[arg(long, value_enum)]
     pub region: Vec<Region>,
-    /// Client id of the application (TESLA_CLIENT_ID).
-    #[arg(long, value_name = "ID")]
-    pub client_id: Option<String>,
-    /// File with the client secret, instead of TESLA_CLIENT_SECRET.
-    #[arg(long, value_name = "FILE")]
-    pub client_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub client: Client,
 }
 
 /// Registers.
@@ -55,8 +51,7 @@ pub async fn register<R: BufRead, W: Write>(
     if domain.is_empty() || domain.contains(['/', ':', ' ', '?', '#', '@']) {
         return Err(SetUpError::Given(format!("{domain:?} is not a domain such as example.com")));
     }
-    let given = (wish.client_id.as_deref(), wish.client_secret_file.as_deref());
-    let (client_id, secret) = credentials(given, &file, talk)?;
+    let (client_id, secret) = credentials(&wish.client, &file, talk)?;
     let key_file = wish.key.clone().unwrap_or_else(|| path.with_file_name(KEY_FILE));
     let key = key(&key_file, talk).await?;
     talk.say(&format!("https://{domain}{KEY_PATH}\nmust show this, for ever:\n\n{}", key.public_pem()));
