@@ -47,8 +47,8 @@ pub const GROUPS: &[Group] = &[
 ];
 
 const ONE_GATEWAY: &str = "\
-Which of these a Powerwall needs is in the table of the [README](../README.md#which-powerwall-which-password);\n\
-[connecting.md](connecting.md) describes each way.";
+The table in the [README](../README.md#which-powerwall-which-password) shows which of these a Powerwall\n\
+needs; [connecting.md](connecting.md) describes each way.";
 
 const GATEWAY: &[Setting] = &[
     set("PW_HOST", "Address of the gateway, with a port if it is not 443.", "", "192.168.91.1"),
@@ -63,7 +63,7 @@ const GATEWAY: &[Setting] = &[
     set("PW_PASSWORD_FILE", "File that holds the customer password instead.", "", "/run/secrets/password"),
     set(
         "PW_EMAIL",
-        "E-mail address sent with the customer login; gateways accept any. Without PW_HOST: the Tesla account.",
+        "E-mail address of the customer login, which may be any. Without PW_HOST: the Tesla account.",
         "",
         "me@example.com",
     ),
@@ -95,7 +95,7 @@ const GATEWAY: &[Setting] = &[
     ),
     set(
         "PW_CERTIFICATE",
-        "Which certificate of a gateway is accepted: any (`off`), the first one seen (`tofu`), or `sha256:…`.",
+        "Which certificate of a gateway is accepted: any (`off`), the first one (`tofu`), or `sha256:…`.",
         "off",
         "tofu",
     ),
@@ -231,7 +231,8 @@ const WEB: &[Setting] = &[
 
 const ACCESS_ABOUT: &str = "\
 [control.md](control.md) describes roles, tokens and orders. Variables that begin with `PW_TOKEN_` or\n\
-`PW_NOTIFY_` hold the secrets that the configuration file refers to by `secret_env`, `url_env` and `token_env`.";
+`PW_NOTIFY_` hold the secrets that the configuration file names by `secret_env`, `url_env` and\n\
+`token_env`.";
 
 const ACCESS: &[Setting] = &[
     set(
@@ -256,14 +257,14 @@ const ACCESS: &[Setting] = &[
 ];
 
 const HISTORY_ABOUT: &str = "\
-[history.md](history.md) describes what is recorded. Durations are seconds, or a number with `s`, `m`, `h`, `d`\n\
-or `w`.";
+[history.md](history.md) describes what is recorded. Durations are seconds, or a number with `s`, `m`,\n\
+`h`, `d` or `w`.";
 
 const HISTORY: &[Setting] = &[
     set(
         "PW_TIMESERIES_PATH",
         "SQLite file of journal and history; `off` keeps the journal in memory and no history.",
-        "`/data/timeseries.db` if there is a folder `/data`, else `data/timeseries.db` if it is there, else off",
+        "`/data/timeseries.db` if `/data` exists, else `data/timeseries.db` if that does, else off",
         "/var/lib/powerwall/timeseries.db",
     ),
     set(
@@ -385,23 +386,26 @@ pub const GATEWAY_KEYS: &[Setting] = &[
 const INTRODUCTION: &str = "\
 # Settings
 
-Made from the program's own table by `UPDATE_DOCS=1 cargo test --test variables`; `powerwall-server settings`
-prints the same, and `powerwall-server check-config` what counts at present and where it comes from.
+Made from the program's own table by `UPDATE_DOCS=1 cargo test --test variables`; `powerwall-server
+settings` prints the same, and `powerwall-server check-config` what counts at present and where it comes
+from.
 
-For the gateways, a file given by `--config` or `PW_CONFIG` wins over `PW_GATEWAYS`, which wins over the variables
-of a single gateway. For any other setting, a flag (`--port 80`) wins over the file's `server` section, which wins
-over the environment. An empty variable counts as unset. A wrong value ends the start with the reason; an unknown
-`PW_…` or `MQTT_…` variable is reported with the name that was probably meant.
+For the gateways, a file given by `--config` or `PW_CONFIG` wins over `PW_GATEWAYS`, which wins over the
+variables of a single gateway. For any other setting, a flag (`--port 80`) wins over the file's `server`
+section, which wins over the environment. An empty variable counts as unset. A wrong value ends the
+start with the reason; an unknown `PW_…` or `MQTT_…` variable is reported with the name that was
+probably meant.
 ";
 
 const THE_FILE: &str = "
 ## The configuration file
 
-`PW_CONFIG` names a YAML or JSON file; [gateways.example.yaml](../config/gateways.example.yaml) is one to start from.
-It may contain
+`PW_CONFIG` names a YAML or JSON file; [gateways.example.yaml](../config/gateways.example.yaml) is one
+to start from. It may contain
 
 - `gateways`: a list, with the keys below for each gateway;
-- `server`: `host`, `port` and `cors_origins`, which win over `PW_BIND_ADDRESS`, `PW_PORT` and `CORS_ORIGINS`;
+- `server`: `host`, `port` and `cors_origins`, which win over `PW_BIND_ADDRESS`, `PW_PORT` and
+  `CORS_ORIGINS`;
 - `anonymous`: as `PW_ANONYMOUS`;
 - `tokens` and `notify`: who may do what, and who is notified ([control.md](control.md));
 - `tariff`: what energy costs ([history.md](history.md#costs)).
@@ -412,8 +416,8 @@ Text needs no quotes, `<<` merges, and a key that occurs twice is an error.
 const WITHOUT_EFFECT: &str = "
 ## Without effect
 
-Variables of pypowerwall-server and the proxy that are recognised, so that old compose files keep working, and change
-nothing here. The log names each once, with the reason.
+Variables of pypowerwall-server and the proxy that are recognised, so that old compose files keep
+working, and change nothing here. The log names each once, with the reason.
 
 | variable | why |
 |---|---|
