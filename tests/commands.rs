@@ -222,6 +222,11 @@ async fn help_says_what_counts_for_each_command_and_nothing_configured_is_said()
         (&["scan", "--help"], "--gateway-port", "--gw-pwd"),
         (&["set", "--help"], "--config", "--rate-limit"),
         (&["demo", "--help"], "--port", "--password"),
+        (&["backup", "--help"], "FILE", "--style"),
+        (&["history", "check", "--help"], "FILE", "--style"),
+        (&["import", "--help"], "--config", "--style"),
+        (&["doctor", "--help"], "--gw-pwd", "--style"),
+        (&["settings", "mqtt_port"], "MQTT_PORT=8883", "PW_PORT"),
         (&["serve", "--help"], "--gw-pwd", "never"),
     ] {
         let said = run(arguments, &[]).await;

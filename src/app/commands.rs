@@ -24,6 +24,7 @@ use crate::cli::{
 use crate::clock::unix_time;
 use crate::settings::{
     AccountConfig, GatewaySettings, Inputs, LinkConfig, LoggingSettings, Problems, RsaKey, Secret, Settings,
+    reference,
 };
 use crate::simulator::{Counters, Fleet, demo_sites};
 use crate::store::history::checking::check;
@@ -69,6 +70,16 @@ pub fn run(cli: Cli) -> ExitCode {
                 Err(error) => misconfigured(&error),
             }
         }),
+        Command::Settings { word } => match reference::listing(&word) {
+            Some(listing) => {
+                print!("{listing}");
+                ExitCode::SUCCESS
+            }
+            None => {
+                eprintln!("No setting has {word:?} in its name or meaning.");
+                ExitCode::FAILURE
+            }
+        },
         Command::Login(wish) => {
             set_up(&flags, async |account, talk| tesla::login(account, &wish, talk).await)
         }

@@ -50,23 +50,36 @@ fn command() -> clap::Command {
         ("sites", &["authpath"]),
         ("register", &["authpath"]),
         ("help", &[]),
+        ("settings", &[]),
+        ("backup", &[]),
+        ("restore", &[]),
+        ("import", &["config"]),
+        ("doctor", &DOCTOR_FLAGS[..]),
         ("get", &PLACE_FLAGS[..]),
         ("set", &PLACE_FLAGS[..]),
         ("healthcheck", &PLACE_FLAGS[..]),
     ] {
-        command = command.mut_subcommand(name, |command| {
-            command.mut_args(|flag| {
-                let is_setting = flag.get_help().is_some_and(|help| help.to_string().contains("(PW_"));
-                let counts = !is_setting || counting.contains(&flag.get_id().as_str());
-                flag.hide(!counts)
-            })
-        });
+        command = command.mut_subcommand(name, |command| showing(command, counting));
     }
-    command
+    command.mut_subcommand("history", |history| {
+        showing(history, &[]).mut_subcommands(|command| showing(command, &[]))
+    })
+}
+
+/// A command whose help lists no flags for settings but those that are `counting`.
+fn showing(command: clap::Command, counting: &[&str]) -> clap::Command {
+    command.mut_args(|flag| {
+        let is_setting = flag.get_help().is_some_and(|help| help.to_string().contains("(PW_"));
+        let counts = !is_setting || counting.contains(&flag.get_id().as_str());
+        flag.hide(!counts)
+    })
 }
 
 /// Those that say where a service is, and what it uses.
 const PLACE_FLAGS: [&str; 4] = ["config", "authpath", "port", "bind_address"];
+/// Those that say how a gateway is reached.
+const DOCTOR_FLAGS: [&str; 8] =
+    ["host", "gw_pwd", "email", "password", "authpath", "siteid", "timeout", "config"];
 /// The flags for settings that a demo takes.
 const DEMO_FLAGS: [&str; 4] = ["port", "bind_address", "cache_expire", "debug"];
 
@@ -103,6 +116,12 @@ pub enum Command {
     Sites,
     /// Print the effective settings and where each comes from; exit code 2 if something is wrong.
     CheckConfig,
+    /// List every setting with its meaning, an example and its default.
+    Settings {
+        /// Only those whose name or meaning contains this.
+        #[arg(value_name = "WORD", default_value = "", hide_default_value = true)]
+        word: String,
+    },
     /// Try every way to the configured gateways, or to --host, and say which ones work and what to do; exit
     /// code 0 or 1.
     Doctor {

@@ -16,6 +16,7 @@ pub mod modes;
 mod mqtt;
 pub mod notify;
 mod problem;
+pub mod reference;
 pub mod rsa_key;
 pub mod secret;
 mod spelled;
