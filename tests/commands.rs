@@ -5,6 +5,8 @@ mod common;
 #[path = "service/program.rs"]
 #[allow(dead_code, reason = "another test program uses the rest")]
 mod program;
+#[path = "commands/readme.rs"]
+mod readme;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
