@@ -139,9 +139,9 @@ fn put_back(from: &Path, to: Option<&Path>) -> ExitCode {
     let Some(to) = to else { return misconfigured(&NoFile("replace")) };
     match restore(from, to) {
         Ok(Restored { bytes, kept }) => {
-            println!("{} stands for {} now, {bytes} bytes", from.display(), to.display());
+            println!("Restored {} from {}, {bytes} bytes", to.display(), from.display());
             if let Some(kept) = kept {
-                println!("What was there before is kept as {}", kept.display());
+                println!("The former file is kept as {}", kept.display());
             }
             ExitCode::SUCCESS
         }

@@ -36,9 +36,7 @@ pub enum Flaw {
     Sum { gateway: String, day: String, flow: &'static str, says: f64, parts: f64 },
     #[error("{gateway}: {what} of {at} is {value}, which cannot be")]
     Absurd { gateway: String, what: String, at: String, value: f64 },
-    #[error(
-        "{gateway}: {rows} rows are of a time that has not come yet, the last of {last}; a clock was ahead"
-    )]
+    #[error("{gateway}: {rows} rows are in the future, the last of {last}; a clock was ahead")]
     Ahead { gateway: String, rows: u64, last: String },
     #[error("… and {0} more of this kind")]
     More(usize),
