@@ -217,7 +217,8 @@ fn questions(file: &Path) {
         report(
             &format!("{what} ({:.1} kB)", size as f64 / 1000.0),
             &format!(
-                "{median:.1} ms (worst of {ROUNDS}: {worst:.1} ms, the first one {first:.1} ms), {:.1} MB resident",
+                "{median:.1} ms (worst of {ROUNDS}: {worst:.1} ms, the first one {first:.1} ms), \
+                 {:.1} MB resident",
                 program.resident_mb()
             ),
         );
