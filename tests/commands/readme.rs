@@ -78,6 +78,8 @@ async fn every_command_of_the_readme_works() {
     let service = house.serve().await;
     can_be_ordered(&service, "home").await;
     let (host, port) = (house.home.addr.to_string(), house.home.addr.port().to_string());
+    // Where sessions are kept, else it is the folder that somebody types in.
+    let auth = tempfile::tempdir().unwrap();
     let mut seen = Vec::new();
     for mut typed in commands(&readme()) {
         let line = typed.words.join(" ");
@@ -99,6 +101,7 @@ async fn every_command_of_the_readme_works() {
             ["scan"] => typed.run(&["scan", "127.0.0.1", "--gateway-port", &port]).await,
             ["doctor", "--host", "192.168.91.1"] => {
                 typed.environment.iter_mut().for_each(|(_, value)| *value = PASSWORD.to_owned());
+                typed.environment.push(("PW_AUTH_PATH".to_owned(), auth.path().display().to_string()));
                 typed.run(&["doctor", "--host", &host]).await
             }
             ["get" | "set", ..] => house.typed(service.addr.port(), &arguments).await,
