@@ -62,10 +62,12 @@ fn describe(gateway: &GatewaySettings) -> String {
                 account.base.as_ref().map_or("the region of the account".to_owned(), Origin::to_string);
             let token = match &account.source {
                 TokenSource::Pasted(_) => "token **********".to_owned(),
-                TokenSource::File(file) => format!("tokens in {}", file.display()),
+                TokenSource::File(file) | TokenSource::Owners { file, .. } => {
+                    format!("tokens in {}", file.display())
+                }
             };
-            let seconds = config.interval.as_secs();
-            let _ = writeln!(text, "  FleetAPI at {base}, {token}, every {seconds} s");
+            let (seconds, name) = (config.interval.as_secs(), config.kind().name());
+            let _ = writeln!(text, "  {name} at {base}, {token}, every {seconds} s");
             if let Some(ledger) = &account.ledger {
                 let _ = writeln!(text, "  requests and cool-downs kept in {}", ledger.display());
             }

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 pub use access::{Access, Role, Token};
 pub use export::ExportSettings;
-pub use fleet::{AccountConfig, FleetConfig, Origin, TOKEN_FILE, TokenSource};
+pub use fleet::{AccountConfig, FleetConfig, OWNERS_AUTH, OWNERS_FILE, Origin, TOKEN_FILE, TokenSource};
 pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rConfig};
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};

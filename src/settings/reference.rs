@@ -175,6 +175,13 @@ const FLEET: &[Setting] = &[
         "/run/secrets/fleet_token",
     ),
     set("PW_FLEET_AUTH", "Server that renews Tesla's tokens.", "", "https://auth.example.com"),
+    set(
+        "PW_OWNERS_BASE",
+        "Address of the owners API, if it is not the one of Tesla that the account belongs to.",
+        "",
+        "https://owner-api.example.com",
+    ),
+    set("PW_OWNERS_AUTH", "Server that renews the tokens of the owners API.", "", "https://sso.example.com"),
     set("PW_FLEET_CA", "PEM file of authorities to trust beside those of the system.", "", "/auth/ca.pem"),
 ];
 

@@ -1,8 +1,9 @@
-//! Gateways reached through Tesla's FleetAPI, or through a provider that speaks the same paths.
+//! Gateways reached through Tesla's FleetAPI, through a provider that speaks the same paths, or through the
+//! owners API, which is asked alike and has tokens of its own.
 //!
 //! A link asks about its own site, no more often than its interval says, whoever polls it. Tokens, counts and
 //! pauses are those of the [`account`], which all links to it share. Single batteries, strings, temperatures
-//! and lifetime energies stay unknown: Tesla does not report them. The owners API will have its place here.
+//! and lifetime energies stay unknown: Tesla does not report them.
 
 pub mod account;
 mod accounts;
@@ -10,8 +11,10 @@ pub mod answers;
 pub mod consent;
 mod documents;
 pub mod error;
+mod http2;
 pub mod ledger;
 mod orders;
+pub mod owners;
 pub mod partner;
 pub mod products;
 pub mod region;
@@ -37,6 +40,8 @@ use error::TeslaError;
 use ledger::Purpose;
 use products::{Product, choose, successor};
 
+/// What this program calls itself.
+const USER_AGENT: &str = concat!("powerwall-server/", env!("CARGO_PKG_VERSION"));
 /// Settings and identity are read this often.
 const INFO_EVERY: Duration = Duration::from_secs(600);
 /// After a failure, the site information is left alone for this long.
@@ -64,6 +69,8 @@ pub struct FleetLink {
     info_due: Instant,
     /// When a site that is gone was looked for.
     looked: Option<Instant>,
+    /// How often the live status was asked for, as the owners API wants it counted.
+    counter: u32,
     limit: Duration,
 }
 
@@ -83,6 +90,7 @@ impl FleetLink {
             asked: None,
             info_due: Instant::now(),
             looked: None,
+            counter: 0,
             limit,
         }
     }
@@ -124,8 +132,13 @@ impl FleetLink {
         self.answers.clone().ok_or_else(|| TeslaError::Malformed("nothing came".into()))
     }
 
-    async fn live_of(&self, site: &Product) -> Result<Answer, TeslaError> {
-        let path = format!("/api/1/energy_sites/{}/live_status", site.id);
+    async fn live_of(&mut self, site: &Product) -> Result<Answer, TeslaError> {
+        self.counter = self.counter % owners::LARGEST_COUNTER + 1;
+        let query = match self.kind() {
+            LinkKind::Cloud => format!("?counter={}&language=en", self.counter),
+            _ => String::new(),
+        };
+        let path = format!("/api/1/energy_sites/{}/live_status{query}", site.id);
         self.account.ask(&self.web, Question::get(Purpose::Live, &path, "live status")).await
     }
 
@@ -168,7 +181,8 @@ impl FleetLink {
 
     async fn info(&mut self, purpose: Purpose) -> Result<(), TeslaError> {
         let Some(site) = self.site.clone() else { return Ok(()) };
-        let path = format!("/api/1/energy_sites/{}/site_info", site.id);
+        let query = if self.kind() == LinkKind::Cloud { "?language=en" } else { "" };
+        let path = format!("/api/1/energy_sites/{}/site_info{query}", site.id);
         let question = Question::get(purpose, &path, "site information");
         let body = self.account.ask(&self.web, question).await?.body;
         match &mut self.answers {
@@ -180,7 +194,7 @@ impl FleetLink {
 
 impl Link for FleetLink {
     fn kind(&self) -> LinkKind {
-        LinkKind::FleetApi
+        self.config.kind()
     }
 
     /// The list of sites, a token, and the question itself.
@@ -246,7 +260,10 @@ impl Link for FleetLink {
     }
 
     fn remark(&self) -> Option<String> {
-        let about = "single batteries, strings, temperatures and lifetime energies are unknown over FleetAPI";
-        Some(about.to_owned())
+        let unknown = "single batteries, strings, temperatures and lifetime energies are unknown over";
+        Some(match self.kind() {
+            LinkKind::Cloud => format!("{unknown} the owners API, and {}", owners::ENDS_ANY_DAY),
+            kind => format!("{unknown} {}", kind.name()),
+        })
     }
 }

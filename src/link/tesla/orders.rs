@@ -14,9 +14,9 @@ use super::account::Question;
 use super::answers::FleetAnswers;
 use super::error::{TeslaError, reason};
 use super::ledger::Purpose;
-use crate::link::LinkError;
 use crate::link::json::Look;
 use crate::link::order::{Carried, ReadBack};
+use crate::link::{Link, LinkError};
 use crate::model::order::{ExportRule, Mode};
 use crate::model::{
     Adjustments, Answers, ErrorNote, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Present, Proof,
@@ -61,7 +61,7 @@ impl FleetLink {
             return Err(Obstacle::NoBattery.because("the site has no battery, as Tesla reports it"));
         }
         self.is_own_site(answers.din().as_deref())?;
-        Ok(Means { link: LinkKind::FleetApi, proves: Proof::Stored })
+        Ok(Means { link: self.kind(), proves: Proof::Stored })
     }
 
     /// An order reaches the gateway that other links to it reach, or nobody. `reported`: by the site itself.
