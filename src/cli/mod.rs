@@ -48,25 +48,32 @@ fn command() -> clap::Command {
         ("scan", &[]),
         ("login", &["authpath"]),
         ("sites", &["authpath"]),
-        ("register", &["authpath"]),
+        ("register", &HOUSE_FLAGS[..]),
+        ("keys", &HOUSE_FLAGS[..]),
         ("help", &[]),
         ("get", &PLACE_FLAGS[..]),
         ("set", &PLACE_FLAGS[..]),
         ("healthcheck", &PLACE_FLAGS[..]),
     ] {
-        command = command.mut_subcommand(name, |command| {
-            command.mut_args(|flag| {
-                let is_setting = flag.get_help().is_some_and(|help| help.to_string().contains("(PW_"));
-                let counts = !is_setting || counting.contains(&flag.get_id().as_str());
-                flag.hide(!counts)
-            })
-        });
+        command = command.mut_subcommand(name, |command| showing(command, counting));
     }
     command
 }
 
+/// With only those settings in its help that count, and below it.
+fn showing(command: clap::Command, counting: &[&str]) -> clap::Command {
+    let shown = command.mut_args(|flag| {
+        let is_setting = flag.get_help().is_some_and(|help| help.to_string().contains("(PW_"));
+        let counts = !is_setting || counting.contains(&flag.get_id().as_str());
+        flag.hide(!counts)
+    });
+    shown.mut_subcommands(|below| showing(below, counting))
+}
+
 /// Those that say where a service is, and what it uses.
 const PLACE_FLAGS: [&str; 4] = ["config", "authpath", "port", "bind_address"];
+/// Those that say which house it is.
+const HOUSE_FLAGS: [&str; 5] = ["authpath", "host", "siteid", "password", "gw_pwd"];
 /// The flags for settings that a demo takes.
 const DEMO_FLAGS: [&str; 4] = ["port", "bind_address", "cache_expire", "debug"];
 
@@ -94,11 +101,16 @@ pub enum Command {
     /// the flags, TESLA_CLIENT_ID, TESLA_CLIENT_SECRET, TESLA_REDIRECT_URI, or an earlier token file, and
     /// asks for what is missing. Exit code 0 or 1.
     Login(tesla::Login),
-    /// Make the domain of an application at developer.tesla.com known to Tesla, once for each region.
+    /// Register a key for signed requests over the LAN (v1r) at a gateway; with --domain, the domain of an
+    /// application at Tesla.
     ///
-    /// Prints the public key that the domain must show and where, and compares what Tesla has
-    /// fetched. Exit code 0 or 1.
+    /// Makes the key if there is none, registers it over the Tesla account, says which switch confirms it and
+    /// how long there is, and is done when the gateway answers a signed question over the LAN. With --domain:
+    /// prints the public key that the domain must show and where, and compares what Tesla has fetched, once
+    /// for each region. May be repeated at any time. Exit code 0 or 1.
     Register(tesla::Register),
+    /// List the keys that may sign for a gateway, name them, or remove one; exit code 0 or 1.
+    Keys(tesla::Keys),
     /// List the energy sites of the Tesla account; exit code 0 or 1.
     Sites,
     /// Print the effective settings and where each comes from; exit code 2 if something is wrong.
