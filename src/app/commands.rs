@@ -10,6 +10,7 @@ use log::{error, info, warn};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ordering::{self, Asked};
+use super::past;
 use super::reload::Reload;
 use super::signals::{Order, Orders};
 use super::{Service, StartError, logging};
@@ -23,6 +24,7 @@ use crate::cli::{
 use crate::clock::unix_time;
 use crate::settings::{
     GatewaySettings, House, Inputs, LinkConfig, LoggingSettings, Problems, RsaKey, Secret, Settings,
+    reference,
 };
 use crate::simulator::{Counters, Fleet, demo_sites};
 use crate::store::history::checking::check;
@@ -68,6 +70,16 @@ pub fn run(cli: Cli) -> ExitCode {
                 Err(error) => misconfigured(&error),
             }
         }),
+        Command::Settings { word } => match reference::listing(&word) {
+            Some(listing) => {
+                print!("{listing}");
+                ExitCode::SUCCESS
+            }
+            None => {
+                eprintln!("No setting has {word:?} in its name or meaning.");
+                ExitCode::FAILURE
+            }
+        },
         Command::Login(wish) => {
             set_up(&flags, async |house, talk| tesla::login(&house.account, &wish, talk).await)
         }
@@ -130,9 +142,9 @@ fn put_back(from: &Path, to: Option<&Path>) -> ExitCode {
     let Some(to) = to else { return misconfigured(&NoFile("replace")) };
     match restore(from, to) {
         Ok(Restored { bytes, kept }) => {
-            println!("{} stands for {} now, {bytes} bytes", from.display(), to.display());
+            println!("Restored {} from {}, {bytes} bytes", to.display(), from.display());
             if let Some(kept) = kept {
-                println!("What was there before is kept as {}", kept.display());
+                println!("The former file is kept as {}", kept.display());
             }
             ExitCode::SUCCESS
         }
@@ -301,7 +313,8 @@ fn serve(flags: &Flags) -> ExitCode {
 
 /// The demo and the simulated gateways live in one process; the fleet ends with it.
 fn demo(flags: Flags, speed: f64) -> ExitCode {
-    let fleet = match Fleet::start(demo_sites(speed)) {
+    let sites = demo_sites(speed);
+    let fleet = match Fleet::start(sites.clone()) {
         Ok(fleet) => fleet,
         Err(error) => return failed("cannot simulate gateways", &error),
     };
@@ -320,12 +333,16 @@ fn demo(flags: Flags, speed: f64) -> ExitCode {
     for gateway in gateways.as_array_mut().into_iter().flatten() {
         gateway["authpath"] = folder.to_string_lossy().into();
     }
-    let gateways = ("PW_GATEWAYS".to_owned(), gateways.to_string());
-    let inputs = flags.inputs(taken_over.chain([gateways]));
+    let of_the_demo = [
+        ("PW_GATEWAYS".to_owned(), gateways.to_string()),
+        ("PW_TIMESERIES_PATH".to_owned(), folder.join("history.db").to_string_lossy().into_owned()),
+    ];
+    let inputs = flags.inputs(taken_over.chain(of_the_demo));
     let ended = with_settings(&inputs, |settings| {
         logging::start(settings.logging);
         let base_path = settings.http.base_path.clone();
         keep_running(&inputs, settings, |service| {
+            actix::spawn(past::write(service.history.clone(), sites));
             let (addr, minutes) = (service.addr, speed / 60.0);
             let host = if addr.ip().is_unspecified() { "localhost".into() } else { host_of(addr.ip()) };
             println!(

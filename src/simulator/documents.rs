@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::day::Grid;
-use super::scene::{PACKAGE_PART, Scene, SiteKind};
+use super::scene::{PACKAGE_PART, Scene, SiteKind, ZONE};
 
 const REMOTE_METER: &str = "1234567-00-E--TRM";
 
@@ -53,7 +53,7 @@ impl Scene<'_> {
             "solars": [{ "brand": "Tesla", "model": "Solar Inverter 7.6", "power_rating_watts": 7600 }],
             "site_info": {
                 "site_name": self.name,
-                "timezone": "America/Los_Angeles",
+                "timezone": ZONE,
                 "backup_reserve_percent": battery(self.reserve.clone()),
                 "nominal_system_energy_ac": battery(json!(27)),
                 "nominal_system_power_ac": battery(json!(10)),

@@ -67,7 +67,7 @@ impl SiteOptions {
         }
     }
 
-    fn equipment(&self) -> Equipment {
+    pub(super) fn equipment(&self) -> Equipment {
         let (solar_peak, load, capacity, battery_power) = match self.kind {
             SiteKind::Powerwall2 => (6800.0, 1300.0, 27_000.0, 10_000.0),
             SiteKind::Powerwall3 => (9200.0, 1700.0, 40_500.0, 11_500.0),

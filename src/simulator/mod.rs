@@ -24,6 +24,7 @@ mod installation_documents;
 mod lan;
 mod lan_answers;
 mod orders;
+mod past;
 mod scene;
 mod server;
 pub mod tesla;
@@ -45,7 +46,8 @@ pub use handle::GatewayHandle;
 pub use in_memory::InMemoryGateway;
 pub use lan::{Lan, Registration};
 pub use orders::{OrderFault, Orders};
-pub use scene::SiteKind;
+pub use past::PastDay;
+pub use scene::{SiteKind, ZONE};
 
 /// Gateways on a thread of their own, so that what they cost is not mixed up with what the service costs.
 pub struct Fleet {

@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use super::day::{Energies, Flow, Grid};
 
+/// The zone that all simulated sites report.
+pub const ZONE: &str = "America/Los_Angeles";
+
 /// The hardware of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SiteKind {

@@ -152,6 +152,13 @@ async fn a_period_is_shown_with_what_is_known_of_it_and_its_address() {
     }
     page.value("history.back()").await;
     showing(&page, "2026-03-09").await;
+
+    // A stretch before it that was recorded in part is no measure for the whole.
+    page.see(&house.url("/history?from=2026-02-15&to=2026-03-15&site=home")).await;
+    showing(&page, "2026-02-15").await;
+    let compared = page.text("#compared").await;
+    assert!(compared.ends_with("recorded since Sun, 1 February 2026 only"), "{compared}");
+    assert_eq!(page.text("[data-of=solar] .hint").await.replace('\u{a0}', " "), "672 kWh before");
     page.is_clean(&house.program.addr.to_string());
 }
 

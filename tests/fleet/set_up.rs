@@ -198,7 +198,7 @@ async fn the_doctor_says_in_one_line_what_is_wrong_with_the_way_through_the_clou
             CloudFault::body(412, r#"{"error":"not registered"}"#),
             "not registered in this region",
         ),
-        ("/products", CloudFault::status(402), "wants to be paid"),
+        ("/products", CloudFault::status(402), "requires payment"),
         ("/products", CloudFault::status(423), "locked the account"),
         ("/products", CloudFault::status(429), "asks for a pause"),
         (

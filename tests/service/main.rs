@@ -414,6 +414,13 @@ async fn the_demo_needs_no_powerwall() {
     for file in files {
         assert_eq!(program.get(&format!("/{file}")).await.0, 200, "{file}");
     }
+    // A week that never was, of three sites.
+    let week = async {
+        while program.json("/api/timeseries/status").await["slots"].as_u64() < Some(3 * 7 * 96) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, week).await.unwrap();
 }
 
 #[actix_web::test]

@@ -95,7 +95,7 @@ pub enum SetUpError {
     NoCode(#[from] NoCode),
     #[error(transparent)]
     Tesla(#[from] TeslaError),
-    #[error("{} is no token file; move it away first", .0.display())]
+    #[error("{} is not a token file; move it away first", .0.display())]
     NotAFile(PathBuf),
     #[error("cannot read {}: {why}", .path.display())]
     Unreadable { path: PathBuf, why: String },
