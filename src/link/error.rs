@@ -91,7 +91,8 @@ impl KeyState {
             Self::Pending => format!("{key} is registered and waits to be confirmed: {CONFIRM}"),
             Self::TimedOut => {
                 format!(
-                    "{key} was not confirmed in time: register the same key again (powerwall-server register), then {CONFIRM}"
+                    "{key} was not confirmed in time: register the same key again (powerwall-server \
+                     register), then {CONFIRM}"
                 )
             }
             Self::Inactive => format!(

@@ -84,15 +84,15 @@ pub async fn keys<R: BufRead, W: Write>(
             let client = find(&clients, fingerprint)?.clone();
             let own = own.as_ref().ok_or_else(|| {
                 let why = format!(
-                    "only a key that the gateway accepts can remove another one, and there is none at {}; see \
-                     --key and `register`",
+                    "only a key that the gateway accepts can remove another one, and there is none at {}; \
+                     see --key and `register`",
                     path.display()
                 );
                 SetUpError::Given(why)
             })?;
             if own.public_der() == client.key && !*force {
-                let why = "that is the key of this program, which could not read the gateway any more; --force \
-                    if it is meant";
+                let why = "that is the key of this program, which could not read the gateway any more; \
+                    --force if it is meant";
                 return Err(SetUpError::Given(why.into()));
             }
             talk.say(&line(&client, own_key, &names));
@@ -109,7 +109,7 @@ pub async fn keys<R: BufRead, W: Write>(
             let is_there = |client: &Client, all: &[Client]| all.iter().any(|other| other.key == client.key);
             talk.say(match is_there(&client, &listed(&account, &chosen).await?) {
                 false => "The gateway has removed it, and it is in the list no more.",
-                true => "The gateway says that it has removed it; Tesla's list still has it. List them again soon.",
+                true => "The gateway says that it has removed it; Tesla's list still has it.",
             });
             Ok(())
         }

@@ -1,5 +1,5 @@
-//! Setting up the way through Tesla's cloud on the command line: `login`, `register`, `keys` and `sites`. Every step
-//! can be repeated, and writes something down only after Tesla has said yes.
+//! Setting up what takes a Tesla account on the command line: `login`, `register`, `keys` and `sites`. Every
+//! step can be repeated; what Tesla gives is written down only after it has said yes.
 
 mod domain;
 mod keys;

@@ -1,7 +1,7 @@
 //! `register`: the key for v1r at a gateway, or with `--domain` the domain of an application.
 //!
-//! The key is on the disk before Tesla hears of it, and the same key is used each time, so that a run that was
-//! cut is gone on with. Whether it is done, the gateway alone says, by answering a signed question.
+//! The key is on the disk before Tesla hears of it, and the same key is used each time, so that a run that
+//! was cut is gone on with. Whether it is done, the gateway alone says, by answering a signed question.
 
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};

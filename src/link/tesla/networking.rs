@@ -54,7 +54,10 @@ mod tests {
 
     #[test]
     fn the_route_in_use_counts_and_no_mobile_one() {
-        let block = |address: Value, is_used: bool| json!({ "ipv4_config": { "address": address }, "active_route": is_used });
+        let block = |address: Value, is_used: bool| {
+            let config = json!({ "address": address });
+            json!({ "ipv4_config": config, "active_route": is_used })
+        };
         let (eth, wifi) = (block("192.168.1.5".into(), false), block("192.168.1.6".into(), true));
         let both = json!({ "eth": eth, "wifi": wifi, "gsm": block("10.0.0.1".into(), true) });
         assert_eq!(of(&both), Some(Ipv4Addr::new(192, 168, 1, 6)));

@@ -44,7 +44,10 @@ pub(super) fn answer(state: &mut State, path: &str, body: &[u8]) -> Answer {
         return held_in(spelling, "Authorization", "ListAuthorizedClientsResponse", &held);
     }
     if message["common"].get("get_networking_status_request").is_some() {
-        let block = |address: &str, is_used: bool| json!({ "enabled": true, "active_route": is_used, "ipv4_config": { "address": address } });
+        let block = |address: &str, is_used: bool| {
+            let config = json!({ "address": address });
+            json!({ "enabled": true, "active_route": is_used, "ipv4_config": config })
+        };
         let held = json!({ "eth": block(&address, true), "wifi": block("0.0.0.0", false), "gsm": null });
         return held_in(spelling, "Common", "GetNetworkingStatusResponse", &held);
     }

@@ -56,7 +56,8 @@ impl TeslaHandle {
         self.cloud.state().window = window;
     }
 
-    /// From now on the cloud takes a key for confirmed as soon as it is registered, whatever the gateway says.
+    /// From now on the cloud takes a key for confirmed as soon as it is registered, whatever the
+    /// gateway says.
     pub fn be_hasty(&self) {
         self.cloud.state().is_hasty = true;
     }
