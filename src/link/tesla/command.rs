@@ -52,7 +52,7 @@ pub(super) fn number(value: Option<&Value>, names: &[&str]) -> Option<u64> {
         Value::String(text) => {
             let text = text.trim().to_ascii_uppercase();
             let is_it = |name: &&str| text == **name || text.ends_with(&format!("_STATE_{name}"));
-            let named = names.iter().position(|name| is_it(&name)).map(|at| at as u64 + 1);
+            let named = names.iter().position(is_it).map(|at| at as u64 + 1);
             named.or_else(|| text.parse().ok())
         }
         _ => None,
