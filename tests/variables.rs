@@ -187,7 +187,8 @@ const RSA_KEY: &str = "tests/fixtures/v1r/key-4096.pem";
 
 #[test]
 fn what_is_known_is_in_the_table_or_ours() {
-    const OURS: [&str; 25] = [
+    const OURS: [&str; 26] = [
+        "PW_INGRESS",
         "PW_EXPORT_TOKEN_FILE",
         "PW_IMPORT_PASSWORD",
         "PW_ANONYMOUS",

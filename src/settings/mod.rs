@@ -164,6 +164,8 @@ pub struct HttpSettings {
     pub rate_limit: Option<RateLimit>,
     /// `PW_TRUSTED_PROXIES`: whose `X-Forwarded-For` says who asks.
     pub trusted_proxies: TrustedProxies,
+    /// `PW_INGRESS`: Home Assistant's Supervisor, whose `X-Ingress-Path` counts and whose users read.
+    pub ingress: TrustedProxies,
     /// `PW_CONNECTIONS_PER_ADDRESS`: how many connections one client may have, unless it is a trusted proxy.
     pub connections_per_address: usize,
     /// `PW_LIVE_CLIENTS_PER_ADDRESS`: how many of the live clients may be of one address.

@@ -191,6 +191,12 @@ const WEB: &[Setting] = &[
         "",
         "172.18.0.0/16",
     ),
+    set(
+        "PW_INGRESS",
+        "Address of Home Assistant's Supervisor, through whose ingress people read without a token.",
+        "",
+        "172.30.32.2",
+    ),
     set("PW_ALLOWED_HOSTS", "Host names that requests may use, against DNS rebinding.", "*", "powerwall.lan"),
     set(
         "CORS_ORIGINS",

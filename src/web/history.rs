@@ -41,7 +41,7 @@ pub(super) const PARAMETERS: &[(&str, &str)] = &[
 ];
 /// Statuses.
 pub(super) const ERRORS: &[(u16, &str)] = &[
-    (400, "A parameter is not right, or the answer would have more than 10,000 rows"),
+    (400, "A parameter is not valid, or the answer would have more than 10,000 rows"),
     (404, "There is no such gateway"),
     (503, "No history is kept, or the file cannot be read, or takes too long"),
 ];
