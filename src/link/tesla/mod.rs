@@ -8,11 +8,14 @@
 pub mod account;
 mod accounts;
 pub mod answers;
+pub mod clients;
+mod command;
 pub mod consent;
 mod documents;
 pub mod error;
 mod http2;
 pub mod ledger;
+pub mod networking;
 mod orders;
 pub mod owners;
 pub mod partner;

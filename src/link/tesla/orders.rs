@@ -19,7 +19,7 @@ use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError};
 use crate::model::order::{ExportRule, Mode};
 use crate::model::{
-    Adjustments, Answers, ErrorNote, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Present, Proof,
+    Adjustments, Answers, ErrorNote, Means, Obstacle, Order, OrderKind, Outcome, Present, Proof,
     Reserve, Setpoint, Unable,
 };
 
