@@ -9,6 +9,7 @@ import { hang } from "./kiosk.js";
 import { follow } from "./live.js";
 import { News } from "./notices.js";
 import { address, dress, isEmbedded, options, shows } from "./options.js";
+import { Ribbon } from "./ribbon.js";
 import { doing, gateway, ids, isFlowing, isLow, SOURCES, view } from "./site.js";
 import { Today } from "./today.js";
 
@@ -25,7 +26,8 @@ const ASIDE = 60_000;
 let focus = options.site;
 const today = new Today(() => drawSoon());
 
-$("stage").append(flow.node);
+const ribbon = new Ribbon();
+$("stage").append(flow.node, ribbon.node);
 flow.animate(options.anim);
 if (options.isKiosk) hang(options.dim);
 show($("title"), shows("title"));
@@ -143,6 +145,7 @@ function draw() {
   flow.draw(site, now, isAlive);
   banner.draw(site, live, now);
   orderLines($("orders"), site.id === null ? everyone : [site.id], live.state, now);
+  if (shows("ribbon")) ribbon.follow(site.id);
   drawTiles(live, now, isLost);
   document.body.dataset.ready = "yes";
 }
