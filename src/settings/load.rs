@@ -394,7 +394,7 @@ impl Reader {
         Duration::from_secs(self.value(name, text, default, parse, |seconds| format!("{seconds} s")))
     }
 
-    fn polling(&mut self) -> PollingSettings {
+    pub(super) fn polling(&mut self) -> PollingSettings {
         let raw: PollingVariables = self.variables();
         PollingSettings {
             interval: self.seconds("PW_CACHE_EXPIRE", raw.pw_cache_expire, 5, 1..=3600),
@@ -481,7 +481,7 @@ impl Reader {
         self.single(&raw, &defaults)
     }
 
-    fn fleet(&mut self) -> FleetDefaults {
+    pub(super) fn fleet(&mut self) -> FleetDefaults {
         let raw: FleetVariables = self.variables();
         let mut origin = |name: &'static str, text: Option<String>| {
             let parse = |text: &str| Origin::parse(text).map(Some);

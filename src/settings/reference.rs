@@ -393,7 +393,12 @@ pub const GATEWAY_KEYS: &[Setting] = &[
     set("fleet_base", "As PW_FLEET_BASE.", "PW_FLEET_BASE", "https://api.tessie.com"),
     set("fleet_token", "As PW_FLEET_TOKEN.", "PW_FLEET_TOKEN", "0123456789abcdef"),
     set("interval", "As PW_FLEET_INTERVAL, for a gateway over FleetAPI.", "PW_FLEET_INTERVAL", "300"),
-    set("cloud_mode", "Selects the owners cloud, which this version does not speak yet.", "false", "true"),
+    set(
+        "cloud_mode",
+        "Selects the owners API, which Tesla may end any day; FleetAPI lasts.",
+        "false",
+        "true",
+    ),
 ];
 
 const INTRODUCTION: &str = "\

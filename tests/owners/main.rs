@@ -10,7 +10,7 @@ use powerwall_server::app::Service;
 use powerwall_server::settings::{Inputs, Settings};
 use powerwall_server::simulator::tesla::{CloudFault, Minted, OwnersHandle};
 use powerwall_server::simulator::{GatewayHandle, SiteKind, SiteOptions};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -102,6 +102,21 @@ async fn a_site_is_read_end_to_end() {
     let operation =
         becomes(&service, "/api/operation", "settings", |body| body["real_mode"].is_string()).await;
     assert_eq!(operation["real_mode"], world.house.mode());
+
+    // In Tesla's own envelopes.
+    let power = get(&service, "/cloud/power").await;
+    assert!(power["response"]["grid_power"].is_number(), "{power}");
+    assert_eq!(get(&service, "/cloud/config").await["response"]["site_name"], "Home");
+    let has = |key: &'static str| move |body: &Value| body["response"][key].is_number();
+    becomes(&service, "/cloud/battery", "is there", has("percentage_charged")).await;
+    assert!(get(&service, "/cloud").await["error"].to_string().contains("/cloud/battery"));
+    assert_eq!(get(&service, "/fleetapi/info").await["error"], "FleetAPI not enabled");
+    let named = |body: &Value| body["utility"] == "Simulated Power";
+    becomes(&service, "/api/tesla/tariff_rate", "is there", named).await;
+    let usage = get(&service, "/api/tesla/usage").await;
+    let account = &usage["accounts"][0];
+    assert_eq!((&account["state"], &account["today"]["dollars"]), (&"works".into(), &0.0.into()), "{usage}");
+    assert!(account["advice"].to_string().contains("any day"), "{usage}");
     service.stop().await;
     assert_eq!(world.tesla.requests("/oauth2"), 0, "the token was good");
     assert_eq!(world.tesla.requests("/products"), 1);
@@ -122,7 +137,9 @@ async fn tokens_that_are_over_are_renewed_once_over_http2() {
     let sso = &file["owner@example.com"]["sso"];
     assert_eq!(sso["refresh_token"], newest[newest.len() - 1].as_str());
     assert_eq!(file["owner@example.com"]["url"], before["owner@example.com"]["url"]);
-    assert!(sso["expires_at"].as_i64() > before["owner@example.com"]["sso"]["expires_at"].as_i64().map(|_| 0));
+    assert!(
+        sso["expires_at"].as_i64() > before["owner@example.com"]["sso"]["expires_at"].as_i64().map(|_| 0)
+    );
     #[cfg(unix)]
     {
         let file = std::fs::metadata(world.folder.path().join(".pypowerwall.auth")).unwrap();

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::documents;
 use super::error::TeslaError;
+use super::owners::extras::Extras;
 use crate::link::bounds::{CONFIG, METERS};
 use crate::link::json::{Look, document};
 use crate::model::{
@@ -31,6 +32,8 @@ pub struct FleetAnswers {
     live: Bytes,
     /// `site_info`, as received; `None` before it came.
     info: Option<Bytes>,
+    /// What only the owners API reports.
+    pub(super) extras: Extras,
     facts: Arc<Facts>,
     /// When `live` came.
     came: Instant,
@@ -72,7 +75,8 @@ impl FleetAnswers {
         let (now, info) = (Instant::now(), Settings { din, ..Settings::default() });
         let facts = Arc::new(Facts { info, ..Facts::default() });
         let empty = Bytes::new();
-        let mut answers = Self { live: empty, info: None, facts, came: now, age: Duration::ZERO, interval };
+        let (age, extras) = (Duration::ZERO, Extras::default());
+        let mut answers = Self { live: empty, info: None, extras, facts, came: now, age, interval };
         answers.accept_live(live, sent)?;
         Ok(answers)
     }
@@ -195,7 +199,7 @@ fn age(live: &Value, sent: f64) -> Duration {
 
 impl Answers for FleetAnswers {
     fn size(&self) -> usize {
-        self.live.len() + self.info.as_ref().map_or(0, Bytes::len)
+        self.live.len() + self.info.as_ref().map_or(0, Bytes::len) + self.extras.size()
     }
 
     fn age(&self) -> Duration {
@@ -220,7 +224,7 @@ impl Answers for FleetAnswers {
             mode: info.mode.clone(),
             grid_charging: info.grid_charging.filter(|_| self.info.is_some()),
             grid_export: info.grid_export.clone(),
-            time_remaining: None,
+            time_remaining: self.extras.hours(),
             site_name: info.site_name.clone(),
             timezone: info.timezone.clone(),
             firmware: info.firmware.clone(),
@@ -244,6 +248,8 @@ impl Answers for FleetAnswers {
         match part {
             Part::CloudStatus => Some(self.live.clone()),
             Part::CloudInfo => self.info.clone(),
+            Part::CloudBattery => self.extras.status.clone(),
+            Part::CloudTariff => self.extras.tariff.clone(),
             _ => None,
         }
     }

@@ -41,6 +41,7 @@ pub use accounts::Accounts;
 use answers::FleetAnswers;
 use error::TeslaError;
 use ledger::Purpose;
+use owners::extras::Due;
 use products::{Product, choose, successor};
 
 /// What this program calls itself.
@@ -72,6 +73,8 @@ pub struct FleetLink {
     info_due: Instant,
     /// When a site that is gone was looked for.
     looked: Option<Instant>,
+    /// When the owners API is asked for what it alone reports.
+    extras_due: Due,
     /// How often the live status was asked for, as the owners API wants it counted.
     counter: u32,
     limit: Duration,
@@ -93,6 +96,7 @@ impl FleetLink {
             asked: None,
             info_due: Instant::now(),
             looked: None,
+            extras_due: Due::now(),
             counter: 0,
             limit,
         }
@@ -195,6 +199,42 @@ impl FleetLink {
     }
 }
 
+impl FleetLink {
+    /// Whether something that the owners API alone reports is due.
+    fn has_extras(&self, now: Instant) -> bool {
+        self.kind() == LinkKind::Cloud && self.extras_due.first(now).is_some()
+    }
+
+    /// Asks for one thing that the owners API alone reports, if one is due. That it does not come is no
+    /// trouble: Tesla takes them away one by one.
+    async fn refresh_extras(&mut self) -> Refreshed {
+        let now = Instant::now();
+        let due = self.extras_due.first(now).filter(|_| self.kind() == LinkKind::Cloud);
+        let (Some(extra), Some(site), Some(_)) = (due, &self.site, &self.answers) else {
+            return Refreshed::default();
+        };
+        let path = format!("/api/1/energy_sites/{}/{}", site.id, extra.endpoint());
+        // Before the exchange: one that is cut must not be asked for again at once.
+        self.extras_due.later(extra, now);
+        match self.account.ask(&self.web, Question::get(Purpose::Slow, &path, extra.what())).await {
+            Ok(answer) => {
+                self.extras_due.came(extra, now);
+                if let Some(answers) = &mut self.answers {
+                    answers.extras.accept(extra, answer.body);
+                }
+            }
+            Err(TeslaError::Pause { .. } | TeslaError::Budget { .. }) => return Refreshed::default(),
+            Err(error) => {
+                self.extras_due.failed(extra, now);
+                let (id, what) = (&self.gateway, extra.what());
+                log::debug!(gateway = id.as_str(); "gateway {id}: no {what}: {error}");
+            }
+        }
+        let source = self.answers.clone().map(|answers| Arc::new(answers) as Arc<dyn Answers>);
+        Refreshed { source, more: self.has_extras(now), ..Refreshed::default() }
+    }
+}
+
 impl Link for FleetLink {
     fn kind(&self) -> LinkKind {
         self.config.kind()
@@ -220,7 +260,7 @@ impl Link for FleetLink {
         Box::pin(async {
             let now = Instant::now();
             if self.answers.is_none() || now < self.info_due {
-                return Refreshed::default();
+                return self.refresh_extras().await;
             }
             // Before the exchange: one that is cut must not be asked for again at once.
             self.info_due = now + INFO_REST;
@@ -228,7 +268,7 @@ impl Link for FleetLink {
                 Ok(()) => {
                     self.info_due = now + INFO_EVERY;
                     let source = self.answers.clone().map(|answers| Arc::new(answers) as Arc<dyn Answers>);
-                    Refreshed { source, ..Refreshed::default() }
+                    Refreshed { source, more: self.has_extras(now), ..Refreshed::default() }
                 }
                 // The pace of the account, not trouble.
                 Err(TeslaError::Pause { .. } | TeslaError::Budget { .. }) => Refreshed::default(),

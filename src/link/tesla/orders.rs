@@ -19,8 +19,8 @@ use crate::link::order::{Carried, ReadBack};
 use crate::link::{Link, LinkError};
 use crate::model::order::{ExportRule, Mode};
 use crate::model::{
-    Adjustments, Answers, ErrorNote, Means, Obstacle, Order, OrderKind, Outcome, Present, Proof,
-    Reserve, Setpoint, Unable,
+    Adjustments, Answers, ErrorNote, Means, Obstacle, Order, OrderKind, Outcome, Present, Proof, Reserve,
+    Setpoint, Unable,
 };
 
 const READ: &str = "site information";

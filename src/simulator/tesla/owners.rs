@@ -21,10 +21,10 @@ use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::answers;
+use super::authorize::plain;
 use super::replies::{error, response};
 use super::state::{Asked, Cloud, CloudFault, Site};
-use super::authorize::plain;
-use super::answers;
 use crate::clock::unix_time;
 use crate::simulator::certificate;
 use crate::simulator::delivery::Delivery;

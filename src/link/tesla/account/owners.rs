@@ -23,6 +23,7 @@ use crate::link::tesla::ledger::{Purpose, Shut};
 use crate::link::tesla::owners::file::{OwnersFile, SITE_FILE, site};
 use crate::link::tesla::owners::spent::{Notes, Use};
 use crate::link::tesla::owners::{CLIENT, Issuer, issuer};
+use crate::link::tesla::products::{Product, products};
 use crate::link::tesla::tokens::Claims;
 use crate::link::tesla::web::NotPosted;
 use crate::pause::{Growth, Pause};
@@ -249,6 +250,34 @@ impl Account {
         }
         self.write_ledger().await;
         error
+    }
+
+    /// The sites that `token` shows, which is tried and not kept.
+    ///
+    /// # Errors
+    /// If Tesla does not accept it.
+    pub async fn try_token(
+        &self,
+        web: &Renewer,
+        token: &Secret,
+        issuer: Issuer,
+    ) -> Result<Vec<Product>, TeslaError> {
+        let base = self.config.base.clone().unwrap_or_else(|| issuer.api());
+        let question = Question::get(Purpose::Live, "/api/1/products", "list of sites");
+        self.admit(question.purpose).await?;
+        let answer = web.wires().send(&base, self.call(&question, token)?).await?;
+        match answer.status {
+            200 => products(&answer.body),
+            401 => {
+                Err(TeslaError::Refused("the access token is not valid (HTTP 401); nothing is kept".into()))
+            }
+            403 => Err(TeslaError::Refused(
+                "these tokens are not accepted by the owners API (HTTP 403), and nothing is kept; FleetAPI \
+                 works without it: powerwall-server login"
+                    .into(),
+            )),
+            _ => Err(TeslaError::of(&answer, question.what, "")),
+        }
     }
 
     /// How the account stands; `None`: it is not one of the owners API.
