@@ -21,6 +21,8 @@ const POLL: f64 = 5.0;
 const READINGS_OF_A_BATCH: u32 = 7;
 /// What a gateway has counted before it is read first, Wh.
 const COUNTED_BEFORE: f64 = 12_345.0;
+/// Seconds within which readings follow each other, of whatever run they are.
+const UNSEEN: f64 = 30.0;
 /// Wh by which sums may differ that are added in another order.
 const NEAR: f64 = 1e-3;
 
@@ -56,15 +58,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => 30.0..3_000.0_f64,
         1 => 3_000.0..100_000.0_f64,
     ];
-    // Of what is less than a few polls, nobody can know over a restart.
-    let jump = prop_oneof![60 => Just(0.0), 1 => 40.0..9_000.0_f64, 1 => -9_000.0..-40.0_f64];
+    let jump = prop_oneof![60 => Just(0.0), 1 => 0.1..25.0_f64, 2 => -9_000.0..9_000.0_f64];
     let power = proptest::array::uniform6(0.0..20_000.0_f64);
     let is_shown = proptest::array::uniform6(proptest::bool::weighted(0.9));
     let rare = proptest::bool::weighted(0.04);
     let step = (wait, rare, jump, proptest::bool::weighted(0.01), power, is_shown);
     let step = step.prop_map(|(wait, is_restart, jump, is_reset, power, is_shown)| Step {
         wait,
-        is_restart,
+        // A clock that was set a little while nobody looked has not been set, as far as anybody knows.
+        is_restart: is_restart && (jump == 0.0 || f64::abs(jump) > UNSEEN),
         jump,
         is_reset,
         power: Flows(power),
@@ -138,7 +140,9 @@ impl Site {
             let mean = before.map_or(0.0, |before| (before[flow] + power) / 2.0);
             self.energy[flow] += mean * step.wait / 3600.0;
             if step.is_reset {
-                self.reset[flow] = self.energy[flow] + COUNTED_BEFORE;
+                // To less than before, or to more than any house can use.
+                let another = if step.power[flow] > 10_000.0 { 1e9 } else { 0.0 };
+                self.reset[flow] = self.energy[flow] + COUNTED_BEFORE - another;
             }
             let counter = COUNTED_BEFORE + self.energy[flow] - self.reset[flow];
             reading.counters[flow] = counted.contains(&flow).then_some(counter);
