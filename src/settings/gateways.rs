@@ -574,6 +574,12 @@ impl Entry<'_> {
                 self.warnings
                     .push(format!("gateway {id}: the RSA key has {bits} bits; gateways expect 4096"));
             }
+            LinkConfig::Fleet(config) if config.account.source.is_owners() => {
+                self.warnings.push(format!(
+                    "gateway {id}: Tesla may end the owners API any day; FleetAPI (powerwall-server login) \
+                     and links on the local network do not depend on it"
+                ));
+            }
             LinkConfig::Fleet(config) if config.interval < fleet::USUAL_INTERVAL => {
                 let seconds = config.interval.as_secs();
                 self.warnings.push(format!(
