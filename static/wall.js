@@ -9,6 +9,7 @@ import { hang } from "./kiosk.js";
 import { follow } from "./live.js";
 import { News } from "./notices.js";
 import { address, dress, isEmbedded, options, shows } from "./options.js";
+import { Ribbon } from "./ribbon.js";
 import { doing, gateway, ids, isFlowing, isLow, SOURCES, theirTime, view } from "./site.js";
 import { Today } from "./today.js";
 
@@ -25,7 +26,8 @@ const ASIDE = 60_000;
 let focus = options.site;
 const today = new Today(() => drawSoon());
 
-$("stage").append(flow.node);
+const ribbon = new Ribbon();
+$("stage").append(flow.node, ribbon.node);
 flow.animate(options.anim);
 const lamp = options.isKiosk ? hang(options.dim) : null;
 show($("title"), shows("title"));
@@ -142,7 +144,8 @@ function draw() {
   const everyone = ids(live.state);
   const site = view(live.state, focus);
   if (!shows("battery")) site.hasBattery = false;
-  site.today = today.of(site.id === null ? everyone : [site.id]);
+  const shown = site.id === null ? everyone : [site.id];
+  site.today = today.of(shown);
   const isLost = live.link === "lost" && performance.now() - live.lostAt > 20_000;
   if (site.freshness === "live") lamp?.sun(isNumber(site.solar) ? isFlowing(site.solar) : null, now);
   const isAlive = !isLost && (site.freshness === "live" || site.freshness === "stale");
@@ -154,7 +157,8 @@ function draw() {
   flow.node.classList.toggle("aged", !isAlive);
   flow.draw(site, theirTime(live.state, now), isAlive);
   banner.draw(site, live, now);
-  orderLines($("orders"), site.id === null ? everyone : [site.id], live.state, now);
+  orderLines($("orders"), shown, live.state, now);
+  if (shows("ribbon")) ribbon.follow(site.id, today.knows(shown));
   drawTiles(live, now, isLost);
   document.body.dataset.ready = "yes";
 }

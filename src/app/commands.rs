@@ -1,6 +1,6 @@
 //! What each command of the command line does, from its settings to its exit code.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ use crate::cli::{
 };
 use crate::clock::unix_time;
 use crate::settings::{
-    AccountConfig, DemoClock, GatewaySettings, Inputs, LinkConfig, LoggingSettings, Problems, RsaKey, Secret,
+    DemoClock, GatewaySettings, House, Inputs, LinkConfig, LoggingSettings, Problems, RsaKey, Secret,
     Settings, reference,
 };
 use crate::simulator::{Counters, Demo, Fleet};
@@ -82,12 +82,15 @@ pub fn run(cli: Cli) -> ExitCode {
             }
         },
         Command::Login(wish) => {
-            set_up(&flags, async |account, talk| tesla::login(account, &wish, talk).await)
+            set_up(&flags, async |house, talk| tesla::login(&house.account, &wish, talk).await)
         }
         Command::Register(wish) => {
-            set_up(&flags, async |account, talk| tesla::register(account, &wish, talk).await)
+            set_up(&flags, async |house, talk| tesla::register(house, &wish, talk).await)
         }
-        Command::Sites => set_up(&flags, async |account, talk| tesla::sites(account, talk).await.map(drop)),
+        Command::Keys(wish) => set_up(&flags, async |house, talk| tesla::keys(house, &wish, talk).await),
+        Command::Sites => {
+            set_up(&flags, async |house, talk| tesla::sites(&house.account, talk).await.map(drop))
+        }
         Command::Doctor { gateway } => diagnose(&flags, gateway.as_deref()),
         Command::Scan { networks, gateway_port, patience, public, json } => {
             look_around(&networks, public, gateway_port, Duration::from_secs(patience), json)
@@ -187,15 +190,16 @@ fn back_up(from: Option<&Path>, to: &Path) -> ExitCode {
 /// A conversation about the Tesla account.
 fn set_up(
     flags: &Flags,
-    step: impl AsyncFnOnce(&AccountConfig, &mut Conversation) -> Result<(), SetUpError>,
+    step: impl AsyncFnOnce(&House, &mut Conversation) -> Result<(), SetUpError>,
 ) -> ExitCode {
-    let account = match Settings::account(&inputs(flags)) {
-        Ok(account) => account,
+    let house = match Settings::house(&inputs(flags)) {
+        Ok(house) => house,
         Err(problems) => return misconfigured(&problems),
     };
+    let is_terminal = io::stdin().is_terminal();
     let (from, to) = (io::stdin().lock(), io::stdout());
-    let mut talk = Talk { from, to, environment: environment().collect() };
-    match actix::System::new().block_on(step(&account, &mut talk)) {
+    let mut talk = Talk { from, to, environment: environment().collect(), is_terminal };
+    match actix::System::new().block_on(step(&house, &mut talk)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

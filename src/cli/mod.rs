@@ -49,12 +49,14 @@ fn command() -> clap::Command {
         ("scan", &[]),
         ("login", &["authpath"]),
         ("sites", &["authpath"]),
-        ("register", &["authpath"]),
+        ("register", &HOUSE_FLAGS[..]),
+        ("keys", &HOUSE_FLAGS[..]),
         ("help", &[]),
         ("settings", &[]),
         ("backup", &[]),
         ("restore", &[]),
         ("import", &["config"]),
+        ("history", &[]),
         ("doctor", &DOCTOR_FLAGS[..]),
         ("get", &PLACE_FLAGS[..]),
         ("set", &PLACE_FLAGS[..]),
@@ -62,22 +64,24 @@ fn command() -> clap::Command {
     ] {
         command = command.mut_subcommand(name, |command| showing(command, counting));
     }
-    command.mut_subcommand("history", |history| {
-        showing(history, &[]).mut_subcommands(|command| showing(command, &[]))
-    })
+    command
 }
 
-/// A command whose help lists no flags for settings but those that are `counting`.
+/// A command whose help, and that of those below it, lists no flags for settings but those that are
+/// `counting`.
 fn showing(command: clap::Command, counting: &[&str]) -> clap::Command {
-    command.mut_args(|flag| {
+    let shown = command.mut_args(|flag| {
         let is_setting = flag.get_help().is_some_and(|help| help.to_string().contains("(PW_"));
         let counts = !is_setting || counting.contains(&flag.get_id().as_str());
         flag.hide(!counts)
-    })
+    });
+    shown.mut_subcommands(|below| showing(below, counting))
 }
 
 /// Those that say where a service is, and what it uses.
 const PLACE_FLAGS: [&str; 4] = ["config", "authpath", "port", "bind_address"];
+/// Those that say which house it is.
+const HOUSE_FLAGS: [&str; 5] = ["authpath", "host", "siteid", "password", "gw_pwd"];
 /// Those that say how a gateway is reached.
 const DOCTOR_FLAGS: [&str; 8] =
     ["host", "gw_pwd", "email", "password", "authpath", "siteid", "timeout", "config"];
@@ -104,11 +108,16 @@ pub enum Command {
     /// application from the flags, TESLA_CLIENT_ID, TESLA_CLIENT_SECRET, TESLA_REDIRECT_URI, or an earlier
     /// token file, and asks for what is missing. Exit code 0 or 1.
     Login(tesla::Login),
-    /// Register the domain of an application at developer.tesla.com with Tesla, once for each region.
+    /// Register a key for signed requests over the LAN (v1r) at a gateway; with --domain, the domain of an
+    /// application at Tesla.
     ///
-    /// Prints the public key and the address at which the domain must serve it, and checks that Tesla has
-    /// fetched the same key. Exit code 0 or 1.
+    /// Makes the key if there is none, registers it over the Tesla account, says which switch confirms it and
+    /// how long there is, and is done when the gateway answers a signed question over the LAN. With --domain:
+    /// prints the public key that the domain must show and where, and compares what Tesla has fetched, once
+    /// for each region. May be repeated at any time. Exit code 0 or 1.
     Register(tesla::Register),
+    /// List the keys that may sign for a gateway, name them, or remove one; exit code 0 or 1.
+    Keys(tesla::Keys),
     /// List the energy sites of the Tesla account; exit code 0 or 1.
     Sites,
     /// Print the effective settings and where each comes from; exit code 2 if something is wrong.

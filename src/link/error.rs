@@ -90,15 +90,18 @@ impl KeyState {
         match self {
             Self::Pending => format!("{key} is registered and waits to be confirmed: {CONFIRM}"),
             Self::TimedOut => {
-                format!("{key} was not confirmed in time: register the same public key again, then {CONFIRM}")
+                format!(
+                    "{key} was not confirmed in time: register the same key again (powerwall-server \
+                     register), then {CONFIRM}"
+                )
             }
             Self::Inactive => format!(
                 "the gateway no longer accepts {key}: it was removed, or never confirmed; register the same \
                  public key again, then {CONFIRM}"
             ),
             Self::Unknown => format!(
-                "the gateway does not know {key}: register its public key for this site, or let rsa_key_path \
-                 (PW_RSA_KEY_PATH) name the key that is registered"
+                "the gateway does not know {key}: register it for this site (powerwall-server register), or \
+                 let rsa_key_path (PW_RSA_KEY_PATH) name the key that is registered"
             ),
         }
     }

@@ -253,13 +253,14 @@ fn document(
         let recovered = list(energy.recovered.iter().map(|one| interval(one).to_string()).collect());
         format!(
             "{}:{{\"zone\":{},\"start\":{},\"end\":{},\"rows\":[{rows}],\"total\":{},\
-             \"recovered\":[{recovered}],\"gaps\":{}}}",
+             \"recovered\":[{recovered}],\"gaps\":{},\"outages\":{}}}",
             json!(question.gateway),
             json!(question.zone.iana_name()),
             json!(question.start),
             json!(question.end),
             Value::from(total(energy)),
             json!(energy.gaps),
+            json!(energy.outages.iter().map(|outage| (outage.start, outage.end)).collect::<Vec<_>>()),
         )
     };
     let gateways = list(found.iter().map(of_one).collect());

@@ -158,7 +158,7 @@ impl TeslaError {
 
 const SET_UP_WORDS: [&str; 3] = ["invalid_auth_code", "invalid_redirect_url", "unauthorized_client"];
 const REGISTER: &str = "it is not registered in this region; register its domain there: powerwall-server \
-    register";
+    register --domain";
 pub(super) const LOG_IN: &str = "the refresh token is used up, was withdrawn, or the password was changed; \
     log in again: powerwall-server login";
 

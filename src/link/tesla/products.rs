@@ -18,7 +18,8 @@ pub struct Product {
 }
 
 impl Product {
-    fn shown(&self) -> String {
+    /// For a list.
+    pub fn shown(&self) -> String {
         match &self.name {
             Some(name) => format!("{} ({name})", self.id),
             None => self.id.to_string(),
