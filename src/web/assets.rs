@@ -223,7 +223,7 @@ fn content_type(path: &str) -> HeaderValue {
 mod tests {
     use super::*;
 
-    /// The files below `static/` that `text` names as its parts: in a page by `static/…`, elsewhere beside it.
+    /// The files below `static/` that `text` names as its parts: in a page by `static/…`, else beside it.
     fn parts(path: &str, text: &str) -> Vec<String> {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let named = match path.rsplit('.').next() {

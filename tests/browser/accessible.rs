@@ -1,5 +1,5 @@
-//! axe-core finds nothing on any page, in any theme and state: contrast, names, roles, landmarks. And the keyboard
-//! reaches all that a pointer does.
+//! axe-core finds nothing on any page, in any theme and state: contrast, names, roles, landmarks. And the
+//! keyboard reaches all that a pointer does.
 
 use serde_json::{Value, json};
 
@@ -107,7 +107,10 @@ async fn reached(page: &Page, presses: usize) -> Vec<String> {
     for _ in 0..presses {
         page.press("Tab").await;
         let now = page
-            .value("`${document.activeElement.tagName} ${document.activeElement.textContent.trim().slice(0, 20)}`")
+            .value(
+                "`${document.activeElement.tagName} \
+                 ${document.activeElement.textContent.trim().slice(0, 20)}`",
+            )
             .await;
         reached.push(now.as_str().unwrap_or_default().to_owned());
     }
@@ -125,7 +128,8 @@ async fn the_keyboard_reaches_all_that_a_pointer_does() {
         let there = page
             .value(
                 "[...document.querySelectorAll('a, button, summary, input, select')].filter((one) => \
-                 one.checkVisibility() && !one.disabled).map((one) => `${one.tagName} ${one.textContent.trim()\
+                 one.checkVisibility() && !one.disabled).map((one) => \
+                 `${one.tagName} ${one.textContent.trim()\
                  .slice(0, 20)}`)",
             )
             .await;

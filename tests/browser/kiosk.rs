@@ -6,8 +6,8 @@ use crate::chromium::Browser;
 use crate::scenes;
 use crate::stage::Stage;
 
-const PRESS: &str = "window.press = (words) => [...document.querySelectorAll('#overlay button')].find((button) => \
-    button.textContent === words).click()";
+const PRESS: &str = "window.press = (words) => \
+    [...document.querySelectorAll('#overlay button')].find((button) => button.textContent === words).click()";
 
 #[actix_web::test]
 async fn a_touch_opens_what_can_be_changed_and_closes_by_itself() {
@@ -42,8 +42,8 @@ async fn a_touch_opens_what_can_be_changed_and_closes_by_itself() {
     assert_eq!(page.value("document.documentElement.classList.contains('night')").await, false);
 
     // It is left alone: a minute later everything is as it was asked for.
-    let pass = "for (let second = 0; second < 61; second++) { hours.hear({ type: 'beat', seq: 0, at: hours.at() }); \
-        hours.second(); }";
+    let pass = "for (let second = 0; second < 61; second++) { \
+        hours.hear({ type: 'beat', seq: 0, at: hours.at() }); hours.second(); }";
     page.value(pass).await;
     assert_eq!(page.value(is_open).await, false);
     assert_eq!(page.text("#title").await, "All sites");
