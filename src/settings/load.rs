@@ -189,6 +189,7 @@ impl Settings {
             store,
             history,
             export,
+            demo: None,
             warnings: reader.warnings,
             effective: reader.effective,
         })
