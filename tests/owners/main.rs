@@ -1,4 +1,5 @@
-//! Gateways reached over the owners API, against one that is not there, over real TLS: its tokens over HTTP/2.
+//! Gateways reached over the owners API, against one that is not there, over real TLS: its tokens over
+//! HTTP/2.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,5 +1,5 @@
-//! `login --owners`: tokens of the owners API, from a login or pasted, tried before they are put into the file
-//! that pypowerwall and this program share.
+//! `login --owners`: tokens of the owners API, from a login or pasted, tried before they are put into the
+//! file that pypowerwall and this program share.
 
 use std::io::{BufRead, Write};
 use std::path::Path;

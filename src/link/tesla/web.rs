@@ -23,8 +23,8 @@ use crate::tls;
 pub trait Wires {
     fn send<'a>(&'a self, to: &'a Origin, call: Call) -> LocalBoxFuture<'a, Result<Answer, TeslaError>>;
 
-    /// Connects to where tokens of the owners API are given, over HTTP/2 and TLS 1.3 or not at all. Nothing is
-    /// sent yet.
+    /// Connects to where tokens of the owners API are given, over HTTP/2 and TLS 1.3 or not at all. Nothing
+    /// is sent yet.
     fn open<'a>(&'a self, to: &'a Origin) -> LocalBoxFuture<'a, Result<Box<dyn TokenWire>, TeslaError>> {
         Box::pin(async { Err(TeslaError::NoHttp2(to.host.clone())) })
     }

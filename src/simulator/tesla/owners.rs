@@ -1,5 +1,6 @@
 //! The owners API, over real TLS on loopback: where tokens are given, over HTTP/2 and HTTP/1.1, and where
-//! sites are asked about. Tokens that were asked for over HTTP/1.1 are spoiled, and a refresh token holds once.
+//! sites are asked about. Tokens that were asked for over HTTP/1.1 are spoiled, and a refresh token holds
+//! once.
 
 use std::collections::{HashMap, HashSet};
 use std::io;

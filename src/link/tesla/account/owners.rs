@@ -1,5 +1,5 @@
-//! What an account of the owners API has of its own: which tokens Tesla refuses, which endpoints are gone, and
-//! a renewal that sends each refresh token once.
+//! What an account of the owners API has of its own: which tokens Tesla refuses, which endpoints are gone,
+//! and a renewal that sends each refresh token once.
 //!
 //! Tesla takes tokens for good or bad by the connection that they were asked for over, says so only when they
 //! are used (403), and has never said that a refresh token may be sent again. So one is sent over HTTP/2 or
@@ -37,8 +37,8 @@ const GONE: Duration = Duration::from_secs(3600);
 /// Tokens that could not be written are written again this often.
 const SAVE_AGAIN: Duration = Duration::from_secs(10);
 
-const LOG_IN: &str = "the refresh token is used up, was withdrawn, or the password was changed; log in again: \
-    powerwall-server login --owners, or use FleetAPI: powerwall-server login";
+const LOG_IN: &str = "the refresh token is used up, was withdrawn, or the password was changed; log in \
+    again: powerwall-server login --owners, or use FleetAPI: powerwall-server login";
 const LOST: &str = "the answer to a renewal was lost, and a refresh token of the owners API is never sent \
     twice; log in again: powerwall-server login --owners";
 

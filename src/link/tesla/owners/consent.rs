@@ -1,5 +1,5 @@
-//! Logging in for the owners API: the address to open, the code in the address that comes back, and the tokens
-//! that it is exchanged for. Whom to ask, and where the tokens go, is left to the command line.
+//! Logging in for the owners API: the address to open, the code in the address that comes back, and the
+//! tokens that it is exchanged for. Whom to ask, and where the tokens go, is left to the command line.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

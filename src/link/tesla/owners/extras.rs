@@ -1,5 +1,5 @@
-//! What the owners API reports of a site beyond live status and site information, each asked for now and then:
-//! charge as its products page has it, hours of backup, the tariff. Any of them may be gone any day.
+//! What the owners API reports of a site beyond live status and site information, each asked for now and
+//! then: charge as its products page has it, hours of backup, the tariff. Any of them may be gone any day.
 
 use std::time::Duration;
 

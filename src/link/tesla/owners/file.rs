@@ -27,8 +27,8 @@ impl std::fmt::Debug for OwnersFile {
 }
 
 impl OwnersFile {
-    /// With the account `email`: spelled otherwise in the file it is the same, and an account that is alone is
-    /// meant whatever it is called. `None`: it is not such a file.
+    /// With the account `email`: spelled otherwise in the file it is the same, and an account that is alone
+    /// is meant whatever it is called. `None`: it is not such a file.
     pub fn parse(text: &str, email: Option<&str>) -> Option<Self> {
         let Ok(Value::Object(accounts)) = serde_json::from_str(text) else { return None };
         let is_same =
