@@ -21,12 +21,12 @@ use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{Answers, LinkKind, Means, Obstacle, Order, OrderKind, Unable};
 use crate::settings::RelayConfig;
 use answers::Relayed;
-use channel::RelayChannel;
+pub use channel::RelayChannel;
 
 /// The way through the cloud takes its time, and so does the gateway.
 const SHORTEST_LIMIT: Duration = Duration::from_secs(35);
-/// Of the questions that can wait, one in this time.
-const ONE_IN: Duration = Duration::from_secs(60);
+/// Of the questions that can wait, one in this time: after a start, there are several.
+const ONE_IN: Duration = Duration::from_secs(20);
 /// Some twenty commands a day beside those for the readings.
 const PACE: Pace = Pace {
     controller: Duration::from_secs(60),
