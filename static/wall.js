@@ -133,7 +133,8 @@ function draw() {
   const everyone = ids(live.state);
   const site = view(live.state, focus);
   if (!shows("battery")) site.hasBattery = false;
-  site.today = today.of(site.id === null ? everyone : [site.id]);
+  const shown = site.id === null ? everyone : [site.id];
+  site.today = today.of(shown);
   const isLost = live.link === "lost" && performance.now() - live.lostAt > 20_000;
   const isAlive = !isLost && (site.freshness === "live" || site.freshness === "stale");
   say($("title"), site.name);
@@ -144,8 +145,8 @@ function draw() {
   flow.node.classList.toggle("aged", !isAlive);
   flow.draw(site, now, isAlive);
   banner.draw(site, live, now);
-  orderLines($("orders"), site.id === null ? everyone : [site.id], live.state, now);
-  if (shows("ribbon")) ribbon.follow(site.id);
+  orderLines($("orders"), shown, live.state, now);
+  if (shows("ribbon")) ribbon.follow(site.id, today.knows(shown));
   drawTiles(live, now, isLost);
   document.body.dataset.ready = "yes";
 }
