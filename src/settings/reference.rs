@@ -383,8 +383,8 @@ pub const GATEWAY_KEYS: &[Setting] = &[
     set("fleetapi", "Whether the gateway is reached over FleetAPI.", "false", "true"),
     set(
         "relay",
-        "Whether the gateway is asked over v1r through Tesla's cloud, every `interval` of 300 s or more; needs \
-         `rsa_key_path`.",
+        "Whether the gateway is asked over v1r through Tesla's cloud, every `interval` of 300 s or more; \
+         needs `rsa_key_path`.",
         "false",
         "true",
     ),

@@ -90,8 +90,8 @@ pub async fn register<R: BufRead, W: Write>(
     if !proof.has_answered() {
         talk.say(&format!(
             "The gateway accepts the key, as it says over Tesla's cloud; nobody could be asked over the LAN. \
-             In the entry of the gateway, set\n  relay: true\n  rsa_key_path: {}\nto read it that way, or, on \
-             a machine in its network:",
+             To read it that way, put\n  relay: true\n  rsa_key_path: {}\ninto the entry of the gateway, or, \
+             on a machine in its network:",
             file.display()
         ));
     }

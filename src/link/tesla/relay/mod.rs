@@ -36,8 +36,11 @@ const PACE: Pace = Pace {
     backups: Duration::from_secs(6 * 3600),
     retry: Duration::from_secs(3600),
 };
-const ISLANDING_ONLY: &str = "over the relay, islanding alone is ordered; reserve, mode, charging and export go \
-    over FleetAPI (fleetapi), everything else over TEDAPI v1r on the LAN";
+const ISLANDING_ONLY: &str = "over the relay, islanding alone is ordered; reserve, mode, charging and export \
+    go over FleetAPI (fleetapi), everything else over TEDAPI v1r on the LAN";
+
+/// What the gateway answered last, and when what changes by the second came.
+type Newest = (Arc<dyn Answers>, Instant);
 
 /// See the module.
 pub struct RelayLink {
@@ -49,7 +52,7 @@ pub struct RelayLink {
     /// When the gateway was asked last …
     asked: Option<Instant>,
     /// … and what came of it: the answers and when they came, or why there are none.
-    last: Result<Option<(Arc<dyn Answers>, Instant)>, LinkError>,
+    last: Result<Option<Newest>, LinkError>,
     /// When the next of the questions that can wait may be asked.
     slow: Instant,
 }
