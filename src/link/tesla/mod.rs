@@ -21,6 +21,7 @@ pub mod owners;
 pub mod partner;
 pub mod products;
 pub mod region;
+pub mod relay;
 pub mod tokens;
 pub mod web;
 
