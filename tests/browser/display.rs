@@ -6,6 +6,10 @@ use crate::chromium::Browser;
 use crate::scenes;
 use crate::stage::Stage;
 
+fn power(site: f64, battery: f64, solar: f64) -> Value {
+    json!({ "site": site, "battery": battery, "load": 500, "solar": solar })
+}
+
 fn home(power: Value, energy: Value) -> Value {
     scenes::house(&[("home", "Home", json!({ "power": power, "energy": energy }))], json!({}))
 }
@@ -14,7 +18,6 @@ fn home(power: Value, energy: Value) -> Value {
 async fn the_battery_says_what_it_does_and_when_it_is_low() {
     let Some(browser) = Browser::start().await else { return };
     let stage = Stage::start().await;
-    let power = |site: f64, battery: f64, solar: f64| json!({ "site": site, "battery": battery, "load": 500, "solar": solar });
     let held = home(power(500.0, 0.0, 0.0), json!({ "soe": 20.4, "reserve": 20 }));
     let page = crate::shown(&browser, &stage, "/", held).await;
     assert!(page.text(".tank").await.contains("Held at reserve"), "{}", page.text(".tank").await);
