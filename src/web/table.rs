@@ -26,13 +26,7 @@ impl Table {
     /// The route with a fixed path at `path`; a slash at the end makes no difference.
     pub fn find(&self, path: &str) -> Option<&'static Route> {
         let (route, _) = self.by_path.get(without_slash(path))?;
-        let takes_orders_elsewhere = route.order.as_ref().is_some_and(|order| order.answer.is_none());
-        let is_routed = match route.answer {
-            Answer::Routed => true,
-            Answer::OrdersOnly => takes_orders_elsewhere,
-            _ => false,
-        };
-        (!is_routed).then_some(*route)
+        (!matches!(route.answer, Answer::Routed)).then_some(*route)
     }
 
     /// The methods at `path`, if the table has it as it is; also where actix-web finds the route.
