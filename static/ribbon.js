@@ -42,10 +42,11 @@ export class Ribbon {
   #site;
   #asked = -Infinity;
 
-  /** `id`: of a site; `null`: of all. */
-  async follow(id) {
-    if (document.hidden || (this.#site === id && performance.now() - this.#asked < REFRESH)) return;
-    if (this.#site !== id) show(this.node, false);
+  /** `id`: of a site; `null`: of all. `isKept`: whether there is a history of it. */
+  async follow(id, isKept) {
+    if (this.#site !== id || !isKept) show(this.node, false);
+    if (!isKept) this.#site = undefined;
+    if (!isKept || document.hidden || (this.#site === id && performance.now() - this.#asked < REFRESH)) return;
     [this.#site, this.#asked] = [id, performance.now()];
     const to = Math.floor(Date.now() / 1000);
     try {

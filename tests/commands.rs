@@ -186,6 +186,8 @@ async fn what_is_typed_is_done_shown_and_people_are_notified() {
     assert_eq!(token.as_deref(), Some("Bearer CanaryToken-of-the-hook"));
     assert_eq!((&outage["event"], &outage["state"]), (&json!("outage"), &json!("began")));
     assert_eq!(outage["title"], "home: grid outage");
+    program.has_said("gateway home: the home is cut off from the grid").await;
+    assert!(program.log().contains(" and watches 2 gateways\n"), "{}", program.log());
     let (path, token, push) = hook.until(|(_, _, body)| body["topic"] == "CanaryTopic").await;
     assert_eq!((path.as_str(), token, &push["priority"]), ("/", None, &json!(5)));
     assert_eq!(hook.0.lock().unwrap().len(), 2, "once each");

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{error, info, warn};
@@ -23,10 +24,10 @@ use crate::cli::{
 };
 use crate::clock::unix_time;
 use crate::settings::{
-    GatewaySettings, House, Inputs, LinkConfig, LoggingSettings, Problems, RsaKey, Secret, Settings,
-    reference,
+    DemoClock, GatewaySettings, House, Inputs, LinkConfig, LoggingSettings, Problems, RsaKey, Secret,
+    Settings, reference,
 };
-use crate::simulator::{Counters, Fleet, demo_sites};
+use crate::simulator::{Counters, Demo, Fleet};
 use crate::store::history::checking::check;
 use crate::store::{Restored, backup, restore};
 use crate::tls::server_config;
@@ -56,7 +57,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let Cli { command, flags } = cli;
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve(&flags),
-        Command::Demo { speed } => demo(flags, speed),
+        Command::Demo(how) => demo(flags, how.into()),
         Command::Simulate { gateways, rsa_key } => simulate(gateways, rsa_key),
         Command::CheckConfig => with_settings(&inputs(&flags), |settings| {
             println!("{}", check_config::report(&settings));
@@ -312,10 +313,10 @@ fn serve(flags: &Flags) -> ExitCode {
 }
 
 /// The demo and the simulated gateways live in one process; the fleet ends with it.
-fn demo(flags: Flags, speed: f64) -> ExitCode {
-    let sites = demo_sites(speed);
+fn demo(flags: Flags, how: Demo) -> ExitCode {
+    let sites = how.sites();
     let fleet = match Fleet::start(sites.clone()) {
-        Ok(fleet) => fleet,
+        Ok(fleet) => Arc::new(fleet),
         Err(error) => return failed("cannot simulate gateways", &error),
     };
     let flags = Flags {
@@ -338,24 +339,34 @@ fn demo(flags: Flags, speed: f64) -> ExitCode {
         ("PW_TIMESERIES_PATH".to_owned(), folder.join("history.db").to_string_lossy().into_owned()),
     ];
     let inputs = flags.inputs(taken_over.chain(of_the_demo));
-    let ended = with_settings(&inputs, |settings| {
+    let ended = with_settings(&inputs, |mut settings| {
+        settings.demo = Some(DemoClock { hour: how.hour, speed: how.speed });
         logging::start(settings.logging);
         let base_path = settings.http.base_path.clone();
         keep_running(&inputs, settings, |service| {
+            let number = sites.len();
             actix::spawn(past::write(service.history.clone(), sites));
-            let (addr, minutes) = (service.addr, speed / 60.0);
+            let playing = fleet.clone();
+            actix::spawn(async move { how.play(&playing).await });
+            let addr = service.addr;
             let host = if addr.ip().is_unspecified() { "localhost".into() } else { host_of(addr.ip()) };
             println!(
-                "Three simulated sites; a second here is {minutes:.1} minutes there.\n\n  \
+                "{number} simulated sites; a second here is {pace} there.\n\n  \
                  Open  http://{host}:{port}{base_path}/\n  \
                  Try   curl http://{host}:{port}{base_path}/aggregates\n\n\
                  Ctrl-C ends it.",
                 port = addr.port(),
+                pace = pace(how.speed),
             );
         })
     });
     let _ = std::fs::remove_dir_all(folder);
     ended
+}
+
+/// What a second lasts in a demo.
+fn pace(speed: f64) -> String {
+    if speed < 60.0 { format!("{speed} s") } else { format!("{:.1} minutes", speed / 60.0) }
 }
 
 fn host_of(ip: IpAddr) -> String {

@@ -1,6 +1,7 @@
 //! The command line: what may be typed, and the commands that need no service.
 
 pub mod check_config;
+pub mod demo;
 pub mod doctor;
 pub mod healthcheck;
 pub mod history_check;
@@ -92,11 +93,7 @@ pub enum Command {
     /// Watch the configured gateways and serve them (the default).
     Serve,
     /// Serve simulated sites; needs no Powerwall.
-    Demo {
-        /// Simulated seconds per second.
-        #[arg(long, default_value_t = 60.0, value_parser = speed)]
-        speed: f64,
-    },
+    Demo(demo::DemoArgs),
     /// Simulate gateways on loopback and print how to reach them, for load tests.
     Simulate {
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=2000))]
@@ -248,11 +245,6 @@ pub struct At {
     /// File with a token, instead of PW_CONTROL_SECRET.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<String>,
-}
-
-fn speed(text: &str) -> Result<f64, String> {
-    let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.1..=3600.0).contains(&speed) { Ok(speed) } else { Err("not in 0.1..3600".into()) }
 }
 
 /// Flags for the common settings; each stands for a variable and wins over it.

@@ -45,7 +45,7 @@ pub enum ScanError {
     #[error("{0} is not private; only with --public are addresses outside the house asked")]
     Public(String),
     #[error(
-        "this machine has no private address that its network could be derived from; name a network, such as \
+        "this machine has no private IPv4 address to derive a network from; name a network, such as \
          192.168.1.0/24"
     )]
     NoNetwork,

@@ -187,6 +187,7 @@ impl Settings {
             store,
             history,
             export,
+            demo: None,
             warnings: reader.warnings,
             effective: reader.effective,
         })

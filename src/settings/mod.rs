@@ -72,11 +72,22 @@ pub struct Settings {
     pub history: Keeping,
     /// `PW_EXPORT_…`: the database that what is recorded is sent to; `None`: none.
     pub export: Option<ExportSettings>,
+    /// How time runs in a demo; `None`: this is none. Set by the command line alone.
+    pub demo: Option<DemoClock>,
     /// What the operator should know although it does not stop the start: settings without effect,
     /// look-alikes.
     pub warnings: Vec<String>,
     /// Every setting that counts, for `check-config`.
     pub effective: Vec<Effective>,
+}
+
+/// The clock of simulated sites.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DemoClock {
+    /// Hour of the day at the start, 0…24.
+    pub hour: f64,
+    /// Simulated seconds in a second.
+    pub speed: f64,
 }
 
 /// One setting as it counts.

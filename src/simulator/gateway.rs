@@ -51,6 +51,8 @@ pub struct SiteOptions {
     pub speed: f64,
     /// 0: the system chooses.
     pub port: u16,
+    /// Reports what the home uses, and nothing else of what is measured.
+    pub is_tight_lipped: bool,
 }
 
 impl SiteOptions {
@@ -65,6 +67,7 @@ impl SiteOptions {
             hour: 11.0,
             speed: 1.0,
             port: 0,
+            is_tight_lipped: false,
         }
     }
 
@@ -258,6 +261,7 @@ impl Gateway {
             mode: living.control.mode,
             reserve: living.control.reserve.clone(),
             written: living.control.written.clone(),
+            is_tight_lipped: options.is_tight_lipped,
             has_weak_meter: options.kind == SiteKind::Powerwall3 && options.speed <= FASTEST_WEAK_METER,
         }
     }

@@ -158,6 +158,7 @@ async fn a_gateway_that_comes_back_is_live_again() {
     let health = program.health_becomes("home", is_live).await;
     assert_eq!((&health["consecutive_failures"], &health["last_error"]), (&0.into(), &Value::Null));
     program.has_said("gateway home: reachable again").await;
+    assert!(program.log().contains(" and watches 1 gateway\n"), "{}", program.log());
 }
 
 #[actix_web::test]
