@@ -27,8 +27,8 @@ const READ: &str = "the configuration read";
 const WRITE: &str = "the change of the configuration";
 const LIST: &str = "the list of backup events";
 /// A gateway drops what is written of the first, and has no place for the others.
-const CLOUD_ONLY: &str = "storm watch, the reserve for cars off grid and the tariff are kept in Tesla's cloud: they \
-    go over FleetAPI (fleetapi)";
+const CLOUD_ONLY: &str = "storm watch, the reserve for cars off grid and the tariff are kept in Tesla's \
+    cloud: they go over FleetAPI (fleetapi)";
 /// A backup event that was to begin at once is this old, in seconds, when it is read back for the last time.
 const JUST_BEGUN: i64 = 600;
 

@@ -190,18 +190,21 @@ mod tests {
         let camel = json!({ "response": { "message": { "Payload": { "Teg": { "Message": {
             "GetBackupEventsResponse": {
                 "ManualBackupEvent": { "SchedulingInfo": {
-                    "StartTime": "2026-11-27T06:00:00Z", "DurationSeconds": 3600, "Priority": "18446744073709551615",
+                    "StartTime": "2026-11-27T06:00:00Z", "DurationSeconds": 3600,
+                    "Priority": "18446744073709551615",
                 }},
             },
         }}}}}});
-        let snake = json!({ "response": { "message": { "payload": { "teg": { "message": { "get_backup_events_response": {
+        let list = json!({
             "manual_backup_event": null,
             "backup_events": [
                 { "id": "a", "name": "Storm Watch", "sheduling_info": {
                     "start_time": { "seconds": 1_795_759_200 }, "duration_seconds": "60", "priority": 10 } },
                 { "id": "b" },
             ],
-        }}}}}}});
+        });
+        let inner = json!({ "payload": { "teg": { "message": { "get_backup_events_response": list } } } });
+        let snake = json!({ "response": { "message": inner } });
         let list = |answer: &Value| held(answer, TEG, "get_backup_events_response").map(events).unwrap();
         let manual = list(&camel).manual.unwrap();
         assert_eq!((manual.start, manual.seconds, manual.priority), (1_795_759_200, 3600, FIRST));

@@ -1,7 +1,7 @@
 //! Messages to a gateway that Tesla's cloud passes on unsigned, and what an answer to one holds.
 //!
-//! Islanding never goes this way: gateways acknowledge it unsigned and do nothing. It serves the keys that may
-//! sign ([`super::clients`]), the address on the home network ([`super::networking`]), and max backup
+//! Islanding never goes this way: gateways acknowledge it unsigned and do nothing. It serves the keys that
+//! may sign ([`super::clients`]), the address on the home network ([`super::networking`]), and max backup
 //! ([`super::backups`]), which the gateway itself lists.
 
 use std::sync::Arc;

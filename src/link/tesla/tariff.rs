@@ -121,7 +121,9 @@ mod tests {
                     "ALL": { "periods": [{ "toDayOfWeek": 6 }] },
                 }},
                 "Winter": { "fromMonth": 11, "fromDay": 1, "toMonth": 3, "toDay": 31, "tou_periods": {
-                    "ON_PEAK": { "periods": [{ "toDayOfWeek": 4, "fromHour": 16, "toHour": 21, "toMinute": 30 }] },
+                    "ON_PEAK": { "periods": [
+                        { "toDayOfWeek": 4, "fromHour": 16, "toHour": 21, "toMinute": 30 },
+                    ]},
                     "OFF_PEAK": { "periods": [
                         { "toDayOfWeek": 4, "fromHour": 21, "fromMinute": 30, "toHour": 16 },
                         { "fromDayOfWeek": 5, "toDayOfWeek": 6, "toHour": 24 },
@@ -153,8 +155,12 @@ mod tests {
     fn odd_and_missing_parts_make_no_price() {
         let content = |change: fn(&mut Value)| {
             let mut content = json!({
-                "seasons": { "S": { "fromMonth": 12, "fromDay": 15, "toMonth": 2, "toDay": 29, "tou_periods": {
-                    "A": { "periods": [{ "fromDayOfWeek": 5, "toDayOfWeek": 0, "fromHour": 0, "toHour": 23, "toMinute": 60 }] },
+                "seasons": { "S": {
+                    "fromMonth": 12, "fromDay": 15, "toMonth": 2, "toDay": 29,
+                    "tou_periods": {
+                    "A": { "periods": [
+                        { "fromDayOfWeek": 5, "toDayOfWeek": 0, "toHour": 23, "toMinute": 60 },
+                    ]},
                     "B": { "periods": [{ "fromDayOfWeek": 1, "toDayOfWeek": 4 }] },
                 }}},
                 "energy_charges": { "S": { "rates": { "A": -0.1 } } },
