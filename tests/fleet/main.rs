@@ -5,6 +5,7 @@ mod common;
 mod kept;
 mod keys;
 mod orders;
+mod relay;
 mod set_up;
 
 use std::path::Path;

@@ -10,7 +10,7 @@ use super::*;
 
 pub(super) const OWNER: &str = "CanaryOwner-of-everything";
 pub(super) const WITH_SECRET: (&str, &str) = ("PW_CONTROL_SECRET", OWNER);
-const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4096.pem");
+pub(super) const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4096.pem");
 
 pub(super) async fn order(service: &Service, kind: &str, body: &Value) -> (u16, Value) {
     let url = format!("http://{}/api/gateways/home/control/{kind}?wait=60", service.addr);

@@ -19,6 +19,7 @@ mod orders;
 pub mod partner;
 pub mod products;
 pub mod region;
+pub mod relay;
 pub mod tariff;
 pub mod tokens;
 pub mod web;

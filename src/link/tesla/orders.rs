@@ -28,7 +28,7 @@ const STORED: &str = "what Tesla has stored for the site";
 const NOT_OVER_THIS: &str = "FleetAPI does not take this; it goes over TEDAPI v1r (rsa_key_path)";
 const NO_STORMS: &str = "the site has no storm watch, as Tesla reports it";
 const NO_CARS: &str = "the site has no reserve for cars off grid, as Tesla reports it";
-const NO_CONSENT: &str = "the consent given in the Tesla account covers reading only; allow \
+pub(super) const NO_CONSENT: &str = "the consent given in the Tesla account covers reading only; allow \
     energy_cmds (energy commands) for this application there, or log in again with it";
 /// From above this up to 100, exclusive, Tesla stores this instead.
 const CAP: f64 = 80.0;
