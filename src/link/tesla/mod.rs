@@ -8,6 +8,7 @@
 pub mod account;
 mod accounts;
 pub mod answers;
+mod backups;
 pub mod clients;
 mod command;
 pub mod consent;
@@ -22,6 +23,7 @@ pub mod partner;
 pub mod products;
 pub mod region;
 pub mod relay;
+pub mod tariff;
 pub mod tokens;
 pub mod web;
 
@@ -187,6 +189,11 @@ impl FleetLink {
         self.asked.is_some_and(|asked| asked.elapsed() < self.config.interval.mul_f64(0.9))
     }
 
+    /// Everything known so far.
+    fn source(&self) -> Option<Arc<dyn Answers>> {
+        self.answers.clone().map(|answers| Arc::new(answers) as Arc<dyn Answers>)
+    }
+
     async fn info(&mut self, purpose: Purpose) -> Result<(), TeslaError> {
         let Some(site) = self.site.clone() else { return Ok(()) };
         let query = if self.kind() == LinkKind::Cloud { "?language=en" } else { "" };
@@ -231,8 +238,7 @@ impl FleetLink {
                 log::debug!(gateway = id.as_str(); "gateway {id}: no {what}: {error}");
             }
         }
-        let source = self.answers.clone().map(|answers| Arc::new(answers) as Arc<dyn Answers>);
-        Refreshed { source, more: self.has_extras(now), ..Refreshed::default() }
+        Refreshed { source: self.source(), more: self.has_extras(now), ..Refreshed::default() }
     }
 }
 
@@ -268,8 +274,7 @@ impl Link for FleetLink {
             match self.info(Purpose::Slow).await {
                 Ok(()) => {
                     self.info_due = now + INFO_EVERY;
-                    let source = self.answers.clone().map(|answers| Arc::new(answers) as Arc<dyn Answers>);
-                    Refreshed { source, more: self.has_extras(now), ..Refreshed::default() }
+                    Refreshed { source: self.source(), more: self.has_extras(now), ..Refreshed::default() }
                 }
                 // The pace of the account, not trouble.
                 Err(TeslaError::Pause { .. } | TeslaError::Budget { .. }) => Refreshed::default(),

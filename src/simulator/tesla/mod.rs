@@ -3,6 +3,7 @@
 
 mod answers;
 mod authorize;
+mod backups;
 mod clients;
 mod keys;
 mod owners;
@@ -66,9 +67,7 @@ impl TeslaHandle {
 
     /// Puts `gateway` into the account as site `id`.
     pub fn add(&self, id: u64, gateway: &GatewayHandle) {
-        let gateway = gateway.gateway();
-        let (undelivered, clients) = (json!({}), Vec::new());
-        self.cloud.state().sites.push(Site { id, gateway, undelivered, lan: None, clients });
+        self.cloud.state().sites.push(Site::new(id, gateway.gateway()));
     }
 
     /// Gives a site another number, as Tesla does now and then.
@@ -158,6 +157,11 @@ impl TeslaHandle {
     /// How long access tokens live from now on.
     pub fn set_life(&self, life: Duration) {
         self.cloud.state().life = life;
+    }
+
+    /// From now on, Tesla says yes to what no gateway keeps, and keeps nothing of it.
+    pub fn keep_nothing(&self) {
+        self.cloud.state().keeps = false;
     }
 
     /// What the owner consents to from now on.

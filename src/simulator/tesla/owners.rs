@@ -137,9 +137,7 @@ impl OwnersHandle {
 
     /// Puts `gateway` into the account as site `id`.
     pub fn add(&self, id: u64, gateway: &GatewayHandle) {
-        let gateway = gateway.gateway();
-        let (undelivered, clients) = (json!({}), Vec::new());
-        self.shared.cloud.state().sites.push(Site { id, gateway, undelivered, lan: None, clients });
+        self.shared.cloud.state().sites.push(Site::new(id, gateway.gateway()));
     }
 
     /// Gives a site another number.
