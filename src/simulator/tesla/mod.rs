@@ -3,6 +3,7 @@
 
 mod answers;
 mod authorize;
+mod in_memory;
 mod partner;
 mod replies;
 mod server;
@@ -20,6 +21,7 @@ use tokio::task::AbortHandle;
 
 use super::certificate;
 use super::handle::GatewayHandle;
+pub use in_memory::InMemoryTesla;
 pub use state::{Asked, CloudFault};
 use state::{Cloud, Site};
 
