@@ -4,7 +4,7 @@ import { el, mark, say, show } from "./dom.js";
 import { duration, time } from "./format.js";
 import { alarm } from "./kiosk.js";
 import { cutOff, freshness, lifeline, notices } from "./notices.js";
-import { gateway, nameOf } from "./site.js";
+import { gateway, nameOf, theirTime } from "./site.js";
 
 export class Banner {
   #news;
@@ -31,6 +31,9 @@ export class Banner {
     mark(node, "data-level", fresh.level);
     // Heard when it changes, not with every second that passes.
     say(document.getElementById("spoken"), fresh.text.split(/ · |, /)[0]);
+    const demo = document.getElementById("demo");
+    show(demo, Boolean(live.state.service?.demo));
+    say(demo, `Demo · ${time(theirTime(live.state, now), null)}`);
     this.#outage(site, live.state, now);
     this.#notices(notices(site, live, this.#news, now, this.#isPlain));
   }

@@ -14,7 +14,7 @@ import { alerts } from "./panels/alerts.js";
 import { energy } from "./panels/energy.js";
 import { gateways, health, mqtt } from "./panels/health.js";
 import { fans, meters, strings, temps, units } from "./panels/units.js";
-import { gateway, ids, nameOf, view } from "./site.js";
+import { gateway, ids, nameOf, theirTime, view } from "./site.js";
 import { Today } from "./today.js";
 import { Trend } from "./trend.js";
 
@@ -31,9 +31,9 @@ document.body.style.setProperty("--ground-page", "var(--ground)");
 function flowPanel() {
   const flow = new Flow();
   flow.animate(options.anim);
-  const draw = ({ site, now, isAlive }) => {
+  const draw = ({ state, site, now, isAlive }) => {
     flow.node.classList.toggle("aged", !isAlive);
-    flow.draw(site, now, isAlive);
+    flow.draw(site, theirTime(state, now), isAlive);
     return true;
   };
   return { id: "power-flow", title: "Power flow", node: flow.node, draw };

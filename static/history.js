@@ -189,12 +189,19 @@ function controls() {
   document.title = `${words(shown.period, shown.date, shown.range)} · Powerwall history`;
 }
 
+/** Of a row that has not ended, coverage counts up to now. */
+function soFar(row, now) {
+  if (!isNumber(row.coverage) || row.end <= now || row.start >= now) return row;
+  return { ...row, coverage: Math.min(1, (row.coverage * (row.end - row.start)) / (now - row.start)) };
+}
+
 /** The rows that are drawn, and what is known of them. */
 function drawn(answer) {
   const gateways = Object.values(answer.gateways);
   const seconds = SECONDS[answer.bucket] ?? 0;
   const isOne = gateways.length === 1;
-  const rows = isOne ? gateways[0].rows : answer.sum.rows.map((row) => ({ ...row, end: (row.start ?? 0) + seconds }));
+  const now = Date.now() / 1000;
+  const rows = isOne ? gateways[0].rows.map((row) => soFar(row, now)) : answer.sum.rows.map((row) => ({ ...row, end: (row.start ?? 0) + seconds }));
   const total = isOne ? gateways[0].total : answer.sum.total;
   const hasCharge = isOne && seconds > 0 && rows.some(({ soe }) => isNumber(soe));
   return { gateways, rows, total, isOne, hasCharge, seconds, gaps: gateways.flatMap(({ gaps }) => gaps) };
@@ -208,7 +215,10 @@ function render() {
   show($("partial"), missing.length > 0);
   say($("partial"), `Something of ${missing.map(nameOf).join(", ")} is not known in this period: the sums are of what is.`);
   const compared = earlier && words("range", null, earlier);
-  $("figures").replaceChildren(...figures(total, prior && (isOne ? Object.values(prior.gateways)[0]?.total : prior.sum.total), compared));
+  const of = prior && (isOne ? Object.values(prior.gateways)[0] : prior.sum);
+  const began = of?.rows[0]?.name;
+  const since = earlier && began > earlier[0] ? nameInWords(began) : null;
+  $("figures").replaceChildren(...figures(total, of?.total, { compared, since }));
   chart.draw(rows.length === 0 ? null : { rows, isLines, hasCharge, seconds, gaps, zone: zone ?? undefined, range: stretch(gateways, seconds), hidden: new Set(hidden) });
   mark($("chart"), "data-empty", rows.length === 0 ? "yes" : null);
   lines(isLines, hasCharge);

@@ -2,6 +2,8 @@
 
 const STILL = 4_000; // ms until the cursor is hidden
 const SHIFT = 60_000;
+/** A cloud is no night: so long has the sun given nothing. Seconds */
+const DUSK = 900;
 const WAY = [[0, 0], [1, 0], [2, 1], [1, 2], [0, 1], [-1, 2], [-2, 1], [-1, 0], [-2, -1], [-1, -2], [0, -1], [1, -2]];
 
 async function stayAwake() {
@@ -13,7 +15,54 @@ async function stayAwake() {
   }
 }
 
-/** `dim`: `{ from, until }` in hours, or null. */
+/** What the screen gives: dark and dimmed at night, or when somebody wants it so. */
+class Lamp {
+  #dim;
+  #wanted = null;
+  #lit = null;
+
+  constructor(dim) {
+    this.#dim = dim;
+  }
+
+  isDim() {
+    return document.documentElement.classList.contains("night");
+  }
+
+  /** The other way round than now, until the night ends or begins. */
+  toggle() {
+    const wanted = !this.isDim();
+    this.#wanted = wanted === this.#isNight() ? null : wanted;
+    this.settle();
+  }
+
+  /** Whether the sun gives anything at `now`, Unix seconds; `null` is unknown and changes nothing. */
+  sun(isShining, now) {
+    if (this.#dim !== "sun" || isShining === null) return;
+    const before = this.#isNight();
+    if (isShining) this.#lit = now;
+    else this.#lit ??= -Infinity;
+    this.#now = now;
+    if (this.#isNight() !== before) this.settle();
+  }
+  #now = 0;
+
+  #isNight() {
+    const dim = this.#dim;
+    if (!dim) return false;
+    if (dim === "sun") return this.#lit !== null && this.#now - this.#lit > DUSK;
+    const hour = new Date().getHours();
+    return dim.from < dim.until ? hour >= dim.from && hour < dim.until : hour >= dim.from || hour < dim.until;
+  }
+
+  settle() {
+    const isNight = this.#isNight();
+    if (this.#wanted === isNight) this.#wanted = null;
+    document.documentElement.classList.toggle("night", this.#wanted ?? isNight);
+  }
+}
+
+/** `dim`: `{ from, until }` in hours, `sun`, or null. */
 export function hang(dim) {
   stayAwake();
   document.addEventListener("visibilitychange", stayAwake);
@@ -28,17 +77,16 @@ export function hang(dim) {
   for (const event of ["pointermove", "pointerdown", "keydown"]) addEventListener(event, wake, { passive: true });
   wake();
 
+  const lamp = new Lamp(dim);
   let minute = 0;
   const shift = () => {
     const [x, y] = WAY[minute++ % WAY.length];
     document.body.style.transform = `translate(${x}px, ${y}px)`;
-    if (!dim) return;
-    const hour = new Date().getHours();
-    const isNight = dim.from < dim.until ? hour >= dim.from && hour < dim.until : hour >= dim.from || hour < dim.until;
-    root.classList.toggle("night", isNight);
+    lamp.settle();
   };
   shift();
   setInterval(shift, SHIFT);
+  return lamp;
 }
 
 /** Three tones. Browsers allow them only after a touch, or when the kiosk was started so that they do. */

@@ -112,5 +112,5 @@ export function notices(site, live, news, now, isPlain) {
 /** What the house lives on while the grid is away. */
 export function lifeline(site) {
   if (!isNumber(site.soe)) return "The charge of the battery is not known";
-  return `On its own power, ${percent(site.soe)} charged`;
+  return `Running on battery and solar, ${percent(site.soe)} charged`;
 }

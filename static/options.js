@@ -11,6 +11,7 @@ const STYLES = {
 };
 
 const THEMES = ["dark", "light", "auto"];
+const [SMALLEST, LARGEST] = [0.5, 3];
 
 const query = new URLSearchParams(location.search);
 const root = document.documentElement;
@@ -23,8 +24,9 @@ function number(name, least, most) {
   return Number.isFinite(value) && value > 0 ? Math.min(most, Math.max(least, value)) : null;
 }
 
-/** `22-6`: from ten in the evening until six. */
+/** `22-6`: from ten in the evening until six; `sun`: while it does not shine. */
 function hours(text) {
+  if (text === "sun") return "sun";
   const found = /^(\d{1,2})-(\d{1,2})$/.exec(text ?? "");
   if (!found) return null;
   const [from, until] = [Number(found[1]), Number(found[2])];
@@ -43,7 +45,7 @@ export const options = {
   kioskAsked: query.get("kiosk") === null ? null : isKiosk,
   site: query.get("site"),
   rotate: number("rotate", 3, 3600),
-  scale: number("scale", 0.5, 3),
+  scale: number("scale", SMALLEST, LARGEST),
   anim: !(query.has("anim") && !isOn(query.get("anim"))),
   sound: isOn(query.get("sound")),
   dim: hours(query.get("dim")),
@@ -54,15 +56,18 @@ export const options = {
 /** Whether the page shows `part`. */
 export const shows = (part) => !options.hide?.includes(part) && !STYLES[style]?.hide?.includes(part);
 
+/** What holds at present; a kiosk can change it. */
+export const settled = { theme: listed(THEMES, query.get("theme")) ?? (style ? STYLES[style].theme : "auto"), scale: options.scale ?? 1 };
+const prefersLight = matchMedia("(prefers-color-scheme: light)");
+
+function colour() {
+  root.dataset.theme = settled.theme === "auto" ? (prefersLight.matches ? "light" : "dark") : settled.theme;
+}
+
 /** Sets colours, ground and size. */
 export function dress() {
-  const dark = matchMedia("(prefers-color-scheme: light)");
-  const theme = listed(THEMES, query.get("theme")) ?? (style ? STYLES[style].theme : "auto");
-  const settle = () => {
-    root.dataset.theme = theme === "auto" ? (dark.matches ? "light" : "dark") : theme;
-  };
-  settle();
-  dark.addEventListener("change", settle);
+  colour();
+  prefersLight.addEventListener("change", colour);
   if (style) {
     root.style.setProperty("--ground", STYLES[style].ground);
     // A frame whose colour scheme is not that of the page around it would be painted opaque.
@@ -71,6 +76,20 @@ export function dress() {
   if (options.scale) root.style.setProperty("--scale", String(options.scale));
   root.classList.toggle("kiosk", isKiosk);
   root.classList.toggle("embedded", isEmbedded || style !== null);
+}
+
+/** Another theme, which the address keeps. */
+export function retheme(theme) {
+  settled.theme = theme;
+  colour();
+  history.replaceState(null, "", address({ theme }));
+}
+
+/** Another size, which the address keeps. */
+export function rescale(scale) {
+  settled.scale = Math.min(LARGEST, Math.max(SMALLEST, Math.round(scale * 10) / 10));
+  root.style.setProperty("--scale", String(settled.scale));
+  history.replaceState(null, "", address({ scale: String(settled.scale) }));
 }
 
 /** The address with other parameters; `null` takes one away. */

@@ -25,6 +25,16 @@ function powers(power) {
   };
 }
 
+/**
+ * The time of the gateways, Unix seconds: `now`, or in a demo that of its sites, laid on the day of who looks.
+ */
+export function theirTime(state, now) {
+  const { demo, started_at: start } = state.service ?? {};
+  if (!demo) return now;
+  const midnight = new Date(now * 1000).setHours(0, 0, 0, 0) / 1000;
+  return midnight + demo.hour * 3600 + (now - start) * demo.speed;
+}
+
 export const ids = (state) => (Array.isArray(state.order) ? state.order : []);
 
 export const part = (state, id, name) => state[`gateway/${id}/${name}`] ?? null;

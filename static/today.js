@@ -23,6 +23,11 @@ export class Today {
     setInterval(ask, REFRESH);
   }
 
+  /** Whether anything of today was recorded of one of `ids`. */
+  knows(ids) {
+    return ids.some((id) => Object.hasOwn(this.#gateways, id));
+  }
+
   /** Wh of each flow, added up over `ids`; unknown where it is of one of them. */
   of(ids) {
     const days = ids.map((id) => this.#gateways[id]);

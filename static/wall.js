@@ -9,7 +9,8 @@ import { hang } from "./kiosk.js";
 import { follow } from "./live.js";
 import { News } from "./notices.js";
 import { address, dress, isEmbedded, options, shows } from "./options.js";
-import { doing, gateway, ids, isFlowing, isLow, SOURCES, view } from "./site.js";
+import { Ribbon } from "./ribbon.js";
+import { doing, gateway, ids, isFlowing, isLow, SOURCES, theirTime, view } from "./site.js";
 import { Today } from "./today.js";
 
 dress();
@@ -25,9 +26,10 @@ const ASIDE = 60_000;
 let focus = options.site;
 const today = new Today(() => drawSoon());
 
-$("stage").append(flow.node);
+const ribbon = new Ribbon();
+$("stage").append(flow.node, ribbon.node);
 flow.animate(options.anim);
-if (options.isKiosk) hang(options.dim);
+const lamp = options.isKiosk ? hang(options.dim) : null;
 show($("title"), shows("title"));
 show($("clock"), shows("clock"));
 // Links in a frame would open in the frame.
@@ -47,6 +49,17 @@ function choose(id) {
     }, ASIDE);
   } else history.replaceState(null, "", address({ site: id }));
   draw();
+}
+
+/** `/kiosk` is next to `/`, wherever that is. */
+function leave() {
+  location.href = `./${address({ kiosk: null }).replace(/^[^?]*/, "")}`;
+}
+
+if (lamp) {
+  const everyone = () => ids(live.state);
+  const sites = () => [[null, "All sites"], ...everyone().map((id) => [id, gateway(live.state, id).name])].slice(everyone().length > 1 ? 0 : 1);
+  import("./overlay.js").then(({ overlay }) => overlay({ sites, focus: () => focus, choose, lamp, leave }));
 }
 
 function tile(id) {
@@ -131,8 +144,10 @@ function draw() {
   const everyone = ids(live.state);
   const site = view(live.state, focus);
   if (!shows("battery")) site.hasBattery = false;
-  site.today = today.of(site.id === null ? everyone : [site.id]);
+  const shown = site.id === null ? everyone : [site.id];
+  site.today = today.of(shown);
   const isLost = live.link === "lost" && performance.now() - live.lostAt > 20_000;
+  if (site.freshness === "live") lamp?.sun(isNumber(site.solar) ? isFlowing(site.solar) : null, now);
   const isAlive = !isLost && (site.freshness === "live" || site.freshness === "stale");
   say($("title"), site.name);
   const included = live.state.total?.contributors?.length ?? 0;
@@ -140,15 +155,16 @@ function draw() {
   say($("scope"), scope);
   document.title = `${isNumber(site.soe) ? `${percent(site.soe)} · ` : ""}${site.name}`;
   flow.node.classList.toggle("aged", !isAlive);
-  flow.draw(site, now, isAlive);
+  flow.draw(site, theirTime(live.state, now), isAlive);
   banner.draw(site, live, now);
-  orderLines($("orders"), site.id === null ? everyone : [site.id], live.state, now);
+  orderLines($("orders"), shown, live.state, now);
+  if (shows("ribbon")) ribbon.follow(site.id, today.knows(shown));
   drawTiles(live, now, isLost);
   document.body.dataset.ready = "yes";
 }
 
 function tick(now) {
-  say($("clock"), time(now, now));
+  say($("clock"), time(theirTime(live.state, now), null));
 }
 
 let soon = null;
@@ -181,7 +197,7 @@ if (options.rotate) {
 }
 
 addEventListener("keydown", ({ key }) => {
-  if (key === "Escape" && focus !== null) choose(null);
-  // `/kiosk` is next to `/`, wherever that is.
-  else if (key === "Escape" && options.isKiosk) location.href = `./${address({ kiosk: null }).replace(/^[^?]*/, "")}`;
+  if (key !== "Escape" || document.querySelector("dialog[open]")) return;
+  if (focus !== null) choose(null);
+  else if (options.isKiosk) leave();
 });

@@ -205,3 +205,54 @@ async fn who_only_reads_changes_nothing() {
     let by_cookie = outputs.send(Method::POST, "/health/reset", &[("cookie", &cookie)]).await;
     assert_eq!(by_cookie.status, 401, "what a browser sends by itself is no token");
 }
+
+/// Sent by Home Assistant's Supervisor with every request.
+const INGRESS: (&str, &str) = ("x-ingress-path", "/api/hassio_ingress/abc");
+
+#[actix_web::test]
+async fn ingress_reads_everything_from_the_supervisors_address_and_orders_nothing() {
+    let supervisor = HttpSettings {
+        ingress: ["127.0.0.1".parse().unwrap()].into_iter().collect(),
+        hosts: Some(vec!["wall.lan".into()]),
+        ..http()
+    };
+    let outputs = closed(supervisor).await;
+    let get = async |path: &str, headers: &[(&str, &str)]| outputs.send(Method::GET, path, headers).await;
+    let named = ("host", "homeassistant.local");
+    for path in ["/", "/aggregates", "/api/gateways/home", "/api/journal", "/metrics"] {
+        assert_eq!(get(path, &[]).await.status, 401, "{path}: the address alone is not enough");
+        assert_eq!(get(path, &[INGRESS, named]).await.status, 200, "{path}");
+    }
+    for path in ["nothing", "/a b", "/<script>", "//?x"] {
+        assert_eq!(get("/aggregates", &[("x-ingress-path", path)]).await.status, 401, "{path}");
+    }
+    let wrong = get("/aggregates", &[INGRESS, ("authorization", "Bearer wrong")]).await;
+    assert_eq!(wrong.status, 401, "a token that is given counts");
+    let order = outputs.send(Method::POST, "/stats/clear", &[INGRESS]).await;
+    assert_eq!(order.status, 401, "{:?}", order.body);
+    let document = get("/openapi.json", &[INGRESS]).await;
+    let document: Value = serde_json::from_slice(&document.body).unwrap();
+    assert_eq!(document["servers"][0]["url"], "/api/hassio_ingress/abc");
+    assert_eq!(outputs.json("/openapi.json").await["servers"][0]["url"], "/");
+    let mut request = format!("ws://{}/ws/live", outputs.addr).into_client_request().unwrap();
+    request.headers_mut().insert(INGRESS.0, INGRESS.1.parse().unwrap());
+    tokio_tungstenite::connect_async(request).await.expect("the feed of the pages");
+}
+
+#[actix_web::test]
+async fn headers_of_ingress_from_elsewhere_are_ignored() {
+    let settings = HttpSettings {
+        ingress: ["172.30.32.2".parse().unwrap()].into_iter().collect(),
+        trusted_proxies: ["127.0.0.1".parse().unwrap()].into_iter().collect(),
+        hosts: Some(vec!["wall.lan".into()]),
+        ..http()
+    };
+    let outputs = closed(settings).await;
+    let forged = [INGRESS, ("x-forwarded-for", "172.30.32.2"), ("x-remote-user-id", "1")];
+    assert_eq!(outputs.send(Method::GET, "/aggregates", &forged).await.status, 401);
+    let named = [INGRESS, ("host", "homeassistant.local")];
+    assert_eq!(outputs.send(Method::GET, "/livez", &named).await.status, 421);
+    let document = outputs.send(Method::GET, "/openapi.json", &[INGRESS]).await;
+    let document: Value = serde_json::from_slice(&document.body).unwrap();
+    assert_eq!(document["servers"][0]["url"], "/");
+}

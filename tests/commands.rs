@@ -5,6 +5,8 @@ mod common;
 #[path = "service/program.rs"]
 #[allow(dead_code, reason = "another test program uses the rest")]
 mod program;
+#[path = "commands/readme.rs"]
+mod readme;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -129,7 +131,8 @@ async fn can_be_ordered(program: &Program, id: &str) {
     let looked = async {
         loop {
             let control = program.json(&path).await;
-            let mut orders = control["orders"].as_array().unwrap().iter();
+            // While its actor is being started there is no list.
+            let mut orders = control["orders"].as_array().into_iter().flatten();
             if orders.any(|order| order["order"] == "reserve" && order["can"] == true) {
                 return;
             }
@@ -183,6 +186,8 @@ async fn what_is_typed_is_done_shown_and_people_are_notified() {
     assert_eq!(token.as_deref(), Some("Bearer CanaryToken-of-the-hook"));
     assert_eq!((&outage["event"], &outage["state"]), (&json!("outage"), &json!("began")));
     assert_eq!(outage["title"], "home: grid outage");
+    program.has_said("gateway home: the home is cut off from the grid").await;
+    assert!(program.log().contains(" and watches 2 gateways\n"), "{}", program.log());
     let (path, token, push) = hook.until(|(_, _, body)| body["topic"] == "CanaryTopic").await;
     assert_eq!((path.as_str(), token, &push["priority"]), ("/", None, &json!(5)));
     assert_eq!(hook.0.lock().unwrap().len(), 2, "once each");
@@ -222,6 +227,11 @@ async fn help_says_what_counts_for_each_command_and_nothing_configured_is_said()
         (&["scan", "--help"], "--gateway-port", "--gw-pwd"),
         (&["set", "--help"], "--config", "--rate-limit"),
         (&["demo", "--help"], "--port", "--password"),
+        (&["backup", "--help"], "FILE", "--style"),
+        (&["history", "check", "--help"], "FILE", "--style"),
+        (&["import", "--help"], "--config", "--style"),
+        (&["doctor", "--help"], "--gw-pwd", "--style"),
+        (&["settings", "mqtt_port"], "MQTT_PORT=8883", "PW_PORT"),
         (&["serve", "--help"], "--gw-pwd", "never"),
     ] {
         let said = run(arguments, &[]).await;
@@ -232,6 +242,7 @@ async fn help_says_what_counts_for_each_command_and_nothing_configured_is_said()
     let nothing = run(&["check-config"], &[]).await;
     assert_eq!(nothing.code, Some(2));
     assert!(nothing.stderr.contains("No gateway is configured"), "{}", nothing.stderr);
+    assert!(!nothing.stdout.contains("No gateway"), "said once: {}", nothing.stdout);
     let given = run(&["check-config"], &[("PW_HOST", "192.168.91.1"), ("PW_GW_PWD", "ABCDEFGHIJ")]).await;
     assert_eq!(given.code, Some(0), "{}", given.stderr);
 }

@@ -197,13 +197,27 @@ fn the_options_of_the_home_assistant_add_on_are_a_configuration_file() {
 
     let folder = tempfile::tempdir().unwrap();
     let options = folder.path().join("options.json");
-    std::fs::write(&options, serde_json::json!({ "gateways": [gateway] }).to_string()).unwrap();
-    let path = options.to_str().unwrap().to_owned();
-    let inputs = Inputs { environment: vec![("PW_CONFIG".into(), path)], flags: Vec::new() };
-    let settings = Settings::load(&inputs).map_err(|problems| problems.to_string()).unwrap();
-    assert_eq!(settings.gateways.len(), 1);
-    for name in add_on["environment"].as_object().unwrap().keys() {
-        assert!(powerwall_server::settings::variables::effect(name).is_some(), "{name}");
+    let token = serde_json::json!({ "name": "car", "role": "operator", "secret": "0123456789abcdef" });
+    let keys = |object: &Value| object.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&token), keys(&add_on["schema"]["tokens"][0]));
+    // As they are at first but for the gateway, and with everything.
+    let first = serde_json::json!({ "gateways": [gateway], "tokens": add_on["options"]["tokens"] });
+    let all = serde_json::json!({ "gateways": [gateway], "tokens": [token], "anonymous": "none" });
+    let mut environment: Vec<(String, String)> = add_on["environment"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+        .collect();
+    environment.retain(|(name, _)| name != "PW_CONFIG");
+    environment.push(("PW_CONFIG".into(), options.to_str().unwrap().to_owned()));
+    for (written, tokens) in [(first, 0), (all, 1)] {
+        assert!(keys(&written).iter().all(|key| add_on["schema"].get(key).is_some()));
+        std::fs::write(&options, written.to_string()).unwrap();
+        let inputs = Inputs { environment: environment.clone(), flags: Vec::new() };
+        let settings = Settings::load(&inputs).map_err(|problems| problems.to_string()).unwrap();
+        assert_eq!((settings.gateways.len(), settings.access.tokens.len()), (1, tokens));
+        assert!(settings.http.ingress.contains([172, 30, 32, 2].into()));
     }
 }
 

@@ -278,7 +278,7 @@ async fn child_whose_history_has_no_room() {
     while history.write(energy(number)).await.is_ok() {
         number += 1;
     }
-    assert_eq!(history.tally().problem().as_deref(), Some("there is no room"));
+    assert_eq!(history.tally().problem().as_deref(), Some("the disk is full"));
     // Given again and again, and what is there can be read.
     assert!(history.write(energy(number)).await.is_err());
     let slots = async || {

@@ -278,7 +278,7 @@ async fn wifi_takes_over_when_the_lan_dies_and_the_lan_is_used_again_by_itself()
     let lan = of(&*link, LinkKind::V1r);
     assert_eq!(lan.last_error.unwrap().kind, "unreachable");
     assert!(!lan.in_use && lan.next_try.is_some(), "after three failures it is left alone for a while");
-    assert_eq!(of(&*link, LinkKind::Tedapi).why, "stands in for the wired LAN");
+    assert_eq!(of(&*link, LinkKind::Tedapi).why, "replaces the wired LAN");
 
     house.lan.heal();
     let before = house.lan.counters().all_requests();
@@ -372,7 +372,7 @@ async fn an_inverter_that_wants_an_installer_is_read_with_a_token() {
     let mut entry = gateway.settings();
     entry["gw_pwd"] = "NOTTHISONE".into();
     let error = link_with(&entry, &bearer).poll().await.unwrap_err();
-    assert!(error.to_string().contains("login as installer"), "{error}");
+    assert!(error.to_string().contains("installer login"), "{error}");
 }
 
 /// What the service says of its only gateway: its health, and its status.

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use powerwall_server::settings::reference::{self, Setting};
 use powerwall_server::settings::variables::{Effect, VARIABLES, effect};
 use powerwall_server::settings::{Inputs, Settings};
 
@@ -186,7 +187,8 @@ const RSA_KEY: &str = "tests/fixtures/v1r/key-4096.pem";
 
 #[test]
 fn what_is_known_is_in_the_table_or_ours() {
-    const OURS: [&str; 25] = [
+    const OURS: [&str; 26] = [
+        "PW_INGRESS",
         "PW_EXPORT_TOKEN_FILE",
         "PW_IMPORT_PASSWORD",
         "PW_ANONYMOUS",
@@ -258,5 +260,63 @@ fn every_key_of_the_file_changes_something() {
         let after = read(&format!("gateways: [{{{rest}, {key}: {value}}}]"))
             .unwrap_or_else(|problems| panic!("{problems}"));
         assert_ne!(Some(after), before, "gateways[].{key}");
+    }
+}
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/settings.md");
+
+#[test]
+fn the_page_of_settings_is_what_the_table_says() {
+    let expected = reference::page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(PAGE, &expected).unwrap();
+    }
+    let page = std::fs::read_to_string(PAGE).unwrap_or_default();
+    assert!(page == expected, "UPDATE_DOCS=1 cargo test --test variables, and look at the difference");
+}
+
+fn explained() -> impl Iterator<Item = &'static Setting> {
+    reference::GROUPS.iter().flat_map(|group| group.settings)
+}
+
+#[test]
+fn every_variable_with_an_effect_is_explained_once() {
+    let has_effect = |effect: &Effect| !matches!(effect, Effect::None(_));
+    let mut known: Vec<&str> =
+        VARIABLES.iter().filter(|(_, effect)| has_effect(effect)).map(|(name, _)| *name).collect();
+    let mut explained: Vec<&str> = explained().map(|setting| setting.name).collect();
+    known.sort_unstable();
+    explained.sort_unstable();
+    assert_eq!(explained, known, "src/settings/reference.rs against src/settings/variables.rs");
+}
+
+#[test]
+fn defaults_are_those_of_the_program() {
+    for effective in load(&[]).effective {
+        let setting = explained().find(|setting| setting.name == effective.name).expect(effective.name);
+        // It depends on the folders of the machine.
+        if setting.name == "PW_TIMESERIES_PATH" {
+            continue;
+        }
+        assert_eq!(setting.default, effective.value, "{}", setting.name);
+    }
+}
+
+#[test]
+fn examples_are_accepted_and_one_sentence_is_enough() {
+    for Setting { name, what, example, .. } in explained() {
+        assert!(what.ends_with('.') && what.len() < 170, "{name}: {what}");
+        let of_table = TABLE.iter().find(|(known, ..)| known == name).map_or(TEDAPI, |(_, _, base)| base);
+        // What a file holds is read elsewhere.
+        if example.starts_with('/') && *name != "PROXY_BASE_URL" {
+            continue;
+        }
+        let owner = [("PW_CONTROL_SECRET", "0123456789abcdef"), ("MQTT_USERNAME", "house")];
+        let beside = if of_table.is_empty() { TEDAPI } else { of_table };
+        let beside = beside.iter().chain(&owner).copied().filter(|(other, _)| other != name);
+        let environment: Vec<(&str, &str)> = beside.chain([(*name, *example)]).collect();
+        let settings = load(&environment);
+        let ignored = settings.warnings.iter().find(|warning| warning.starts_with(&format!("{name} has no")));
+        assert_eq!(ignored, None);
     }
 }

@@ -34,9 +34,15 @@ fn file_with(content: &[u8], suffix: &str) -> NamedTempFile {
 impl Program {
     /// The service, with these gateways. Returns when it listens.
     pub fn start(gateways: &Value) -> Self {
+        Self::start_with(gateways, &[])
+    }
+
+    /// The same with more variables.
+    pub fn start_with(gateways: &Value, variables: &[(&str, &str)]) -> Self {
         let file = file_with(serde_json::json!({ "gateways": gateways }).to_string().as_bytes(), ".yaml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_powerwall-server"));
         command.env("PW_CONFIG", file.path()).env("PW_PORT", "0").env("PW_BIND_ADDRESS", "127.0.0.1");
+        command.envs(variables.iter().copied());
         Self::run(command, file)
     }
 

@@ -1,15 +1,17 @@
 //! What each command of the command line does, from its settings to its exit code.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{error, info, warn};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ordering::{self, Asked};
+use super::past;
 use super::reload::Reload;
 use super::signals::{Order, Orders};
 use super::{Service, StartError, logging};
@@ -22,9 +24,10 @@ use crate::cli::{
 };
 use crate::clock::unix_time;
 use crate::settings::{
-    AccountConfig, GatewaySettings, Inputs, LinkConfig, LoggingSettings, Problems, RsaKey, Secret, Settings,
+    DemoClock, GatewaySettings, House, Inputs, LinkConfig, LoggingSettings, Problems, RsaKey, Secret,
+    Settings, reference,
 };
-use crate::simulator::{Counters, Fleet, demo_sites};
+use crate::simulator::{Counters, Demo, Fleet};
 use crate::store::history::checking::check;
 use crate::store::{Restored, backup, restore};
 use crate::tls::server_config;
@@ -54,7 +57,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let Cli { command, flags } = cli;
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve(&flags),
-        Command::Demo { speed } => demo(flags, speed),
+        Command::Demo(how) => demo(flags, how.into()),
         Command::Simulate { gateways, rsa_key } => simulate(gateways, rsa_key),
         Command::CheckConfig => with_settings(&inputs(&flags), |settings| {
             println!("{}", check_config::report(&settings));
@@ -68,13 +71,26 @@ pub fn run(cli: Cli) -> ExitCode {
                 Err(error) => misconfigured(&error),
             }
         }),
+        Command::Settings { word } => match reference::listing(&word) {
+            Some(listing) => {
+                print!("{listing}");
+                ExitCode::SUCCESS
+            }
+            None => {
+                eprintln!("No setting has {word:?} in its name or meaning.");
+                ExitCode::FAILURE
+            }
+        },
         Command::Login(wish) => {
-            set_up(&flags, async |account, talk| tesla::login(account, &wish, talk).await)
+            set_up(&flags, async |house, talk| tesla::login(&house.account, &wish, talk).await)
         }
         Command::Register(wish) => {
-            set_up(&flags, async |account, talk| tesla::register(account, &wish, talk).await)
+            set_up(&flags, async |house, talk| tesla::register(house, &wish, talk).await)
         }
-        Command::Sites => set_up(&flags, async |account, talk| tesla::sites(account, talk).await.map(drop)),
+        Command::Keys(wish) => set_up(&flags, async |house, talk| tesla::keys(house, &wish, talk).await),
+        Command::Sites => {
+            set_up(&flags, async |house, talk| tesla::sites(&house.account, talk).await.map(drop))
+        }
         Command::Doctor { gateway } => diagnose(&flags, gateway.as_deref()),
         Command::Scan { networks, gateway_port, patience, public, json } => {
             look_around(&networks, public, gateway_port, Duration::from_secs(patience), json)
@@ -127,9 +143,9 @@ fn put_back(from: &Path, to: Option<&Path>) -> ExitCode {
     let Some(to) = to else { return misconfigured(&NoFile("replace")) };
     match restore(from, to) {
         Ok(Restored { bytes, kept }) => {
-            println!("{} stands for {} now, {bytes} bytes", from.display(), to.display());
+            println!("Restored {} from {}, {bytes} bytes", to.display(), from.display());
             if let Some(kept) = kept {
-                println!("What was there before is kept as {}", kept.display());
+                println!("The former file is kept as {}", kept.display());
             }
             ExitCode::SUCCESS
         }
@@ -174,15 +190,16 @@ fn back_up(from: Option<&Path>, to: &Path) -> ExitCode {
 /// A conversation about the Tesla account.
 fn set_up(
     flags: &Flags,
-    step: impl AsyncFnOnce(&AccountConfig, &mut Conversation) -> Result<(), SetUpError>,
+    step: impl AsyncFnOnce(&House, &mut Conversation) -> Result<(), SetUpError>,
 ) -> ExitCode {
-    let account = match Settings::account(&inputs(flags)) {
-        Ok(account) => account,
+    let house = match Settings::house(&inputs(flags)) {
+        Ok(house) => house,
         Err(problems) => return misconfigured(&problems),
     };
+    let is_terminal = io::stdin().is_terminal();
     let (from, to) = (io::stdin().lock(), io::stdout());
-    let mut talk = Talk { from, to, environment: environment().collect() };
-    match actix::System::new().block_on(step(&account, &mut talk)) {
+    let mut talk = Talk { from, to, environment: environment().collect(), is_terminal };
+    match actix::System::new().block_on(step(&house, &mut talk)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -296,9 +313,10 @@ fn serve(flags: &Flags) -> ExitCode {
 }
 
 /// The demo and the simulated gateways live in one process; the fleet ends with it.
-fn demo(flags: Flags, speed: f64) -> ExitCode {
-    let fleet = match Fleet::start(demo_sites(speed)) {
-        Ok(fleet) => fleet,
+fn demo(flags: Flags, how: Demo) -> ExitCode {
+    let sites = how.sites();
+    let fleet = match Fleet::start(sites.clone()) {
+        Ok(fleet) => Arc::new(fleet),
         Err(error) => return failed("cannot simulate gateways", &error),
     };
     let flags = Flags {
@@ -316,25 +334,39 @@ fn demo(flags: Flags, speed: f64) -> ExitCode {
     for gateway in gateways.as_array_mut().into_iter().flatten() {
         gateway["authpath"] = folder.to_string_lossy().into();
     }
-    let gateways = ("PW_GATEWAYS".to_owned(), gateways.to_string());
-    let inputs = flags.inputs(taken_over.chain([gateways]));
-    let ended = with_settings(&inputs, |settings| {
+    let of_the_demo = [
+        ("PW_GATEWAYS".to_owned(), gateways.to_string()),
+        ("PW_TIMESERIES_PATH".to_owned(), folder.join("history.db").to_string_lossy().into_owned()),
+    ];
+    let inputs = flags.inputs(taken_over.chain(of_the_demo));
+    let ended = with_settings(&inputs, |mut settings| {
+        settings.demo = Some(DemoClock { hour: how.hour, speed: how.speed });
         logging::start(settings.logging);
         let base_path = settings.http.base_path.clone();
         keep_running(&inputs, settings, |service| {
-            let (addr, minutes) = (service.addr, speed / 60.0);
+            let number = sites.len();
+            actix::spawn(past::write(service.history.clone(), sites));
+            let playing = fleet.clone();
+            actix::spawn(async move { how.play(&playing).await });
+            let addr = service.addr;
             let host = if addr.ip().is_unspecified() { "localhost".into() } else { host_of(addr.ip()) };
             println!(
-                "Three simulated sites; a second here is {minutes:.1} minutes there.\n\n  \
+                "{number} simulated sites; a second here is {pace} there.\n\n  \
                  Open  http://{host}:{port}{base_path}/\n  \
                  Try   curl http://{host}:{port}{base_path}/aggregates\n\n\
                  Ctrl-C ends it.",
                 port = addr.port(),
+                pace = pace(how.speed),
             );
         })
     });
     let _ = std::fs::remove_dir_all(folder);
     ended
+}
+
+/// What a second lasts in a demo.
+fn pace(speed: f64) -> String {
+    if speed < 60.0 { format!("{speed} s") } else { format!("{:.1} minutes", speed / 60.0) }
 }
 
 fn host_of(ip: IpAddr) -> String {

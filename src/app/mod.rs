@@ -5,6 +5,7 @@ pub mod listen;
 mod logging;
 mod lone;
 mod ordering;
+mod past;
 mod reload;
 mod repeats;
 mod signals;
@@ -35,6 +36,7 @@ use crate::link::memory::Memories;
 use crate::model::Aggregate;
 use crate::output::{Output, Start, Surroundings};
 use crate::settings::{LoggingSettings, Settings};
+use crate::store::history::History;
 use crate::store::journal::Journal;
 use crate::supervisor::{Configure, LinkFactory, Supervisor};
 use crate::tls::{TlsError, server_config};
@@ -80,6 +82,8 @@ pub struct Service {
     pub addr: SocketAddr,
     /// What happened, kept over restarts.
     pub journal: Journal,
+    /// What was recorded; the demo adds a past to it.
+    pub history: History,
     /// Who may do what; tokens can be given and taken back while the service runs.
     control: Arc<Control>,
     /// What the log was started with, which a reload cannot change.
@@ -136,7 +140,7 @@ impl Service {
             frames: Arc::new(Frames::new(directory.clone())),
             broker: Arc::new(Board::new(settings.mqtt.initial_status())),
             journal: journal.clone(),
-            history,
+            history: history.clone(),
             control: control.clone(),
             directory: directory.clone(),
             seed,
@@ -160,6 +164,7 @@ impl Service {
         Ok(Self {
             addr,
             journal,
+            history,
             control,
             logging: settings.logging,
             outputs,

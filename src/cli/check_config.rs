@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use super::NO_GATEWAYS;
 use crate::model::mode_name;
 use crate::settings::{
     AuthMode, CertificatePolicy, GatewaySettings, LinkConfig, Origin, QuerySet, Settings, TedapiConfig,
@@ -19,9 +18,6 @@ pub fn report(settings: &Settings) -> String {
     }
     for gateway in &settings.gateways {
         let _ = writeln!(report, "\n{}", describe(gateway));
-    }
-    if settings.gateways.is_empty() {
-        let _ = writeln!(report, "\n{NO_GATEWAYS}");
     }
     for warning in &settings.warnings {
         let _ = writeln!(report, "\nwarning: {warning}");

@@ -1,6 +1,7 @@
 //! The command line: what may be typed, and the commands that need no service.
 
 pub mod check_config;
+pub mod demo;
 pub mod doctor;
 pub mod healthcheck;
 pub mod history_check;
@@ -19,7 +20,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::model::OrderKind;
 use crate::settings::Inputs;
 
-/// Watches any number of Tesla Powerwall systems and serves them over REST, WebSocket and MQTT.
+/// Reads any number of Tesla Powerwalls and serves them over REST, WebSocket, MQTT and web pages.
 #[derive(Debug, Parser)]
 #[command(name = "powerwall-server", version)]
 pub struct Cli {
@@ -48,25 +49,42 @@ fn command() -> clap::Command {
         ("scan", &[]),
         ("login", &["authpath"]),
         ("sites", &["authpath"]),
-        ("register", &["authpath"]),
+        ("register", &HOUSE_FLAGS[..]),
+        ("keys", &HOUSE_FLAGS[..]),
         ("help", &[]),
+        ("settings", &[]),
+        ("backup", &[]),
+        ("restore", &[]),
+        ("import", &["config"]),
+        ("history", &[]),
+        ("doctor", &DOCTOR_FLAGS[..]),
         ("get", &PLACE_FLAGS[..]),
         ("set", &PLACE_FLAGS[..]),
         ("healthcheck", &PLACE_FLAGS[..]),
     ] {
-        command = command.mut_subcommand(name, |command| {
-            command.mut_args(|flag| {
-                let is_setting = flag.get_help().is_some_and(|help| help.to_string().contains("(PW_"));
-                let counts = !is_setting || counting.contains(&flag.get_id().as_str());
-                flag.hide(!counts)
-            })
-        });
+        command = command.mut_subcommand(name, |command| showing(command, counting));
     }
     command
 }
 
+/// A command whose help, and that of those below it, lists no flags for settings but those that are
+/// `counting`.
+fn showing(command: clap::Command, counting: &[&str]) -> clap::Command {
+    let shown = command.mut_args(|flag| {
+        let is_setting = flag.get_help().is_some_and(|help| help.to_string().contains("(PW_"));
+        let counts = !is_setting || counting.contains(&flag.get_id().as_str());
+        flag.hide(!counts)
+    });
+    shown.mut_subcommands(|below| showing(below, counting))
+}
+
 /// Those that say where a service is, and what it uses.
 const PLACE_FLAGS: [&str; 4] = ["config", "authpath", "port", "bind_address"];
+/// Those that say which house it is.
+const HOUSE_FLAGS: [&str; 5] = ["authpath", "host", "siteid", "password", "gw_pwd"];
+/// Those that say how a gateway is reached.
+const DOCTOR_FLAGS: [&str; 8] =
+    ["host", "gw_pwd", "email", "password", "authpath", "siteid", "timeout", "config"];
 /// The flags for settings that a demo takes.
 const DEMO_FLAGS: [&str; 4] = ["port", "bind_address", "cache_expire", "debug"];
 
@@ -74,12 +92,8 @@ const DEMO_FLAGS: [&str; 4] = ["port", "bind_address", "cache_expire", "debug"];
 pub enum Command {
     /// Watch the configured gateways and serve them (the default).
     Serve,
-    /// Serve three simulated sites; needs no Powerwall.
-    Demo {
-        /// Simulated seconds per second.
-        #[arg(long, default_value_t = 60.0, value_parser = speed)]
-        speed: f64,
-    },
+    /// Serve simulated sites; needs no Powerwall.
+    Demo(demo::DemoArgs),
     /// Simulate gateways on loopback and print how to reach them, for load tests.
     Simulate {
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=2000))]
@@ -90,27 +104,38 @@ pub enum Command {
     },
     /// Log in to a Tesla account, for FleetAPI; no browser is needed on this machine.
     ///
-    /// Prints an address to open anywhere, and takes the address that comes back. Reads the application from
-    /// the flags, TESLA_CLIENT_ID, TESLA_CLIENT_SECRET, TESLA_REDIRECT_URI, or an earlier token file, and
-    /// asks for what is missing. Exit code 0 or 1.
+    /// Prints an address to open on any device, and asks for the address that the login ends at. Reads the
+    /// application from the flags, TESLA_CLIENT_ID, TESLA_CLIENT_SECRET, TESLA_REDIRECT_URI, or an earlier
+    /// token file, and asks for what is missing. Exit code 0 or 1.
     Login(tesla::Login),
-    /// Make the domain of an application at developer.tesla.com known to Tesla, once for each region.
+    /// Register a key for signed requests over the LAN (v1r) at a gateway; with --domain, the domain of an
+    /// application at Tesla.
     ///
-    /// Prints the public key that the domain must show and where, and compares what Tesla has
-    /// fetched. Exit code 0 or 1.
+    /// Makes the key if there is none, registers it over the Tesla account, says which switch confirms it and
+    /// how long there is, and is done when the gateway answers a signed question over the LAN. With --domain:
+    /// prints the public key that the domain must show and where, and compares what Tesla has fetched, once
+    /// for each region. May be repeated at any time. Exit code 0 or 1.
     Register(tesla::Register),
+    /// List the keys that may sign for a gateway, name them, or remove one; exit code 0 or 1.
+    Keys(tesla::Keys),
     /// List the energy sites of the Tesla account; exit code 0 or 1.
     Sites,
     /// Print the effective settings and where each comes from; exit code 2 if something is wrong.
     CheckConfig,
-    /// Try every way to the configured gateways, or to --host, and say which ones work and what to do; exit
-    /// code 0 or 1.
+    /// List every setting with its meaning, an example and its default.
+    Settings {
+        /// Only those whose name or meaning contains this.
+        #[arg(value_name = "WORD", default_value = "", hide_default_value = true)]
+        word: String,
+    },
+    /// Try every way to the configured gateways, or to --host, and report which ones work and what to do;
+    /// exit code 0 or 1.
     Doctor {
         /// Examine this gateway only.
         #[arg(long, value_name = "ID")]
         gateway: Option<String>,
     },
-    /// Look for gateways on the local network; exit code 1 if none is found.
+    /// Find gateways on the local network; exit code 1 if there are none.
     Scan {
         /// Networks such as 192.168.1.0/24, or addresses; by default the network of this machine.
         #[arg(value_name = "CIDR")]
@@ -136,56 +161,55 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Give an order to a gateway, and say what became of it.
+    /// Give an order to a gateway and report the outcome.
     ///
     /// For example: set reserve 20 --for 2h; set mode backup; set grid_charging off; set grid_export pv_only;
     /// set max_backup 4h; set islanding off_grid --confirm; set dispatch 3000 --for 30m; set resume.
     ///
-    /// Exit code 0: stored or in effect; 3: accepted or still under way; 1: it came to nothing; 2: it is no
-    /// order.
+    /// Exit code 0: stored or in effect; 3: accepted or still under way; 1: it failed; 2: it is not valid.
     Set {
         /// reserve, reserve_hold, mode, grid_charging, grid_export, max_backup, islanding, dispatch, resume
         #[arg(value_name = "ORDER", value_parser = wish::order)]
         order: OrderKind,
-        /// What is ordered: percent, a mode, on or off, watts, a duration …
+        /// Percent, a mode, on or off, watts, a duration …
         #[arg(value_name = "VALUE", allow_negative_numbers = true)]
         value: Option<String>,
         /// With a reserve: the mode, in the same order.
         #[arg(long)]
         mode: Option<String>,
-        /// For how long, for example 90s, 30m, 2h or 1d; then the former state is ordered back.
+        /// For how long, for example 90s, 30m, 2h or 1d; then the former state is restored.
         #[arg(long = "for", value_name = "DURATION", value_parser = wish::duration)]
         lasts: Option<Duration>,
-        /// It is known to be dangerous.
+        /// Confirm an order that can be dangerous, such as islanding.
         #[arg(long)]
         confirm: bool,
-        /// Seconds to wait for what becomes of it.
+        /// Seconds to wait for the outcome.
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=60))]
         wait: u64,
         #[command(flatten)]
         at: At,
     },
-    /// Copy journal and history into FILE, while the service runs or not; exit code 0 or 1.
+    /// Copy journal and history into FILE, whether the service runs or not; exit code 0 or 1.
     Backup {
         /// A new file; nothing is overwritten.
         #[arg(value_name = "FILE")]
         to: PathBuf,
     },
-    /// Put a copy of journal and history in the place of the file, which is kept under another name. The
-    /// service must not run. Exit code 0 or 1.
+    /// Replace journal and history by a copy; the former file is kept under another name. The service must
+    /// not run. Exit code 0 or 1.
     Restore {
         /// What `backup` made, or a file of pypowerwall-server 0.13.
         #[arg(value_name = "FILE")]
         from: PathBuf,
     },
-    /// What concerns the history.
+    /// Examine the history.
     History {
         #[command(subcommand)]
         about: HistoryCommand,
     },
-    /// Bring into the history what other programs recorded, while the service runs or not.
+    /// Import into the history what other programs recorded, whether the service runs or not.
     ///
-    /// Fills what is absent and changes nothing that was measured here; once more, it changes nothing. See
+    /// Fills gaps and changes nothing that was measured here; a second run changes nothing. See
     /// docs/history.md. Exit code 0 or 1.
     Import(import::Import),
     /// Ask the running service whether it is alive; exit code 0 or 1.
@@ -198,8 +222,8 @@ pub enum Command {
 
 #[derive(Debug, PartialEq, Subcommand)]
 pub enum HistoryCommand {
-    /// Examine the file while the service runs or not, and say what is wrong in it and where the gaps are;
-    /// exit code 0: nothing is wrong, 1: something is, 2: there is no file.
+    /// Report what is wrong in the file and where its gaps are, whether the service runs or not; exit code 0:
+    /// nothing is wrong, 1: something is, 2: there is no file.
     Check {
         /// Another file than that of the settings, such as a copy.
         #[arg(value_name = "FILE")]
@@ -221,18 +245,13 @@ pub struct At {
     pub token_file: Option<String>,
 }
 
-fn speed(text: &str) -> Result<f64, String> {
-    let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.1..=3600.0).contains(&speed) { Ok(speed) } else { Err("not in 0.1..3600".into()) }
-}
-
 /// Flags for the common settings; each stands for a variable and wins over it.
 #[derive(Args, Debug, Default)]
 pub struct Flags {
     /// Address of the gateway (PW_HOST)
     #[arg(long, global = true)]
     pub host: Option<String>,
-    /// Wi-Fi password on the gateway's sticker (PW_GW_PWD; visible in the process list; prefer
+    /// Gateway password, printed on the sticker (PW_GW_PWD; visible in the process list; prefer
     /// PW_GW_PWD_FILE)
     #[arg(long, global = true)]
     pub gw_pwd: Option<String>,
@@ -254,7 +273,7 @@ pub struct Flags {
     /// Seconds between polls (PW_CACHE_EXPIRE)
     #[arg(long, global = true)]
     pub cache_expire: Option<String>,
-    /// Seconds to wait for an answer of a gateway (PW_TIMEOUT)
+    /// Seconds to wait for an answer from a gateway (PW_TIMEOUT)
     #[arg(long, global = true)]
     pub timeout: Option<String>,
     /// Port to listen on (PW_PORT)

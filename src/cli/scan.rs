@@ -45,7 +45,7 @@ pub enum ScanError {
     #[error("{0} is not private; only with --public are addresses outside the house asked")]
     Public(String),
     #[error(
-        "this machine has no private address that its network could be derived from; name a network, such as \
+        "this machine has no private IPv4 address to derive a network from; name a network, such as \
          192.168.1.0/24"
     )]
     NoNetwork,
@@ -190,8 +190,14 @@ pub fn report(found: &[Found], port: u16) -> String {
         );
     }
     if found.is_empty() {
-        report += "No gateway found. It may be switched off, in another network, or – a Powerwall 3 – \
-            reachable only over its own Wi-Fi (192.168.91.1) or its wired port (10.42.1.x, 10.45.1.x).\n";
+        let at = if port == 443 { String::new() } else { format!(" at port {port}") };
+        let _ = writeln!(
+            report,
+            "No gateway found{at}. It may be switched off, in another network, or – a Powerwall 3 – \
+             reachable only over its own Wi-Fi ({WIFI_ADDRESS}) or its wired port (10.42.1.x, 10.45.1.x). \
+             To look at that port:\n\
+             powerwall-server scan 10.42.1.0/24 10.45.1.0/24"
+        );
     }
     report
 }

@@ -31,7 +31,7 @@ pub enum AskError {
         what has come of it"
     )]
     Unanswered { at: String, why: String },
-    #[error("what answers at {at} is no powerwall-server")]
+    #[error("what answers at {at} is not a powerwall-server")]
     Foreign { at: String },
     #[error("{0}")]
     Refused(String),

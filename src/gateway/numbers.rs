@@ -25,7 +25,7 @@ fn read(id: &str, file: &Path) -> Option<Numbering> {
     let text = files::read(file, LARGEST).ok()?;
     let numbering = serde_json::from_slice(&text);
     let refused = |error: &serde_json::Error| {
-        warn!(gateway = id; "gateway {id}: {}: {error}; units are numbered anew", file.display());
+        warn!(gateway = id; "gateway {id}: {}: {error}; units are renumbered", file.display());
     };
     numbering.inspect_err(refused).ok()
 }

@@ -246,9 +246,9 @@ impl OrderBook {
         Vec::new()
     }
 
-    /// Readings that were begun at `begun` show `readings`. `prove`: whether their settings are those that the
-    /// gateway had then, as far as the link that they came over can know; another link than the one that was
-    /// in use when an order was sent last may know older ones.
+    /// Readings that were begun at `begun` show `readings`. `prove`: whether their settings are those of the
+    /// gateway then, as far as the link that they came over can know; another link than the one that was in
+    /// use when an order was sent last may know older ones.
     pub fn seen(&self, readings: &Readings, begun: Instant, prove: impl Fn(&Order) -> bool) -> Vec<Change> {
         let mut book = self.book();
         book.leases.seen(&Present::of(readings), begun);

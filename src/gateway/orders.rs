@@ -107,8 +107,10 @@ impl GatewayActor {
     fn rests(&self, now: Instant) -> Option<Unable> {
         let health = &self.newest.health;
         if health.cooldown_until.is_some_and(|until| now < until) {
-            let why =
-                health.last_error.as_ref().map_or("the gateway asked for silence", |error| &error.message);
+            let why = health
+                .last_error
+                .as_ref()
+                .map_or("the gateway asked for a cool-down", |error| &error.message);
             return Some(Obstacle::NotReached.because(why));
         }
         // As slow data: an answer that kills its reader must not cost the readings.

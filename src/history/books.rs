@@ -1,6 +1,6 @@
 //! The books of one gateway: what its readings add to the history, until it is written.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,12 +201,11 @@ impl Books {
             return None;
         }
         let collected = std::mem::take(&mut self.collected);
-        Some(Added { zone: self.zone.clone(), soe: end_of_slot(&collected), ..collected })
+        Some(Added { zone: self.zone.clone(), soe: ends_of_slots(&collected), ..collected })
     }
 }
 
-/// The charge in the last sample, and its slot.
-fn end_of_slot(added: &Added) -> Option<(i64, f64)> {
-    let last = added.samples.iter().rev().find(|sample| sample.soe.is_some())?;
-    Some((slot_of(last.at), last.soe?))
+/// The charge in the last sample of each slot.
+fn ends_of_slots(added: &Added) -> BTreeMap<i64, f64> {
+    added.samples.iter().filter_map(|sample| Some((slot_of(sample.at), sample.soe?))).collect()
 }

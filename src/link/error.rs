@@ -17,13 +17,13 @@ pub enum LinkError {
     #[error("the gateway refused the credentials (HTTP {status}): {hint}")]
     Refused { status: u16, hint: String },
     /// 429: a cool-down of `retry_after`, at least 300 s.
-    #[error("the gateway asks for silence (HTTP 429)")]
+    #[error("the gateway asks for a cool-down (HTTP 429)")]
     RateLimited { retry_after: Option<Duration> },
     /// 503: a cool-down of `retry_after`, at least 300 s.
     #[error("the gateway is busy (HTTP 503)")]
     Busy { retry_after: Option<Duration> },
     /// It asked for a cool-down before, and this is left of it: nothing was sent.
-    #[error("the gateway asked for silence; it is asked again in {} s", .left.as_secs())]
+    #[error("the gateway asked for a cool-down; the next request is in {} s", .left.as_secs())]
     Silence { left: Duration },
     /// A login is needed, and there were too many of late: nothing was sent.
     #[error(
@@ -54,7 +54,7 @@ pub enum LinkError {
     #[error("{}", .state.in_words(.fingerprint))]
     Key { state: KeyState, fingerprint: String },
     /// v1r: signed requests say until when they hold.
-    #[error("{0}; signed requests hold for 12 s only: let both clocks be set from the network (NTP)")]
+    #[error("{0}; signed requests are valid for 12 s only: synchronise both clocks (NTP)")]
     ClockSkew(String),
     /// v1r: anything else the gateway has against a signed request.
     #[error("the gateway rejects the signed request: {name} (fault {fault})")]
@@ -90,15 +90,18 @@ impl KeyState {
         match self {
             Self::Pending => format!("{key} is registered and waits to be confirmed: {CONFIRM}"),
             Self::TimedOut => {
-                format!("{key} was not confirmed in time: register the same public key again, then {CONFIRM}")
+                format!(
+                    "{key} was not confirmed in time: register the same key again (powerwall-server \
+                     register), then {CONFIRM}"
+                )
             }
             Self::Inactive => format!(
                 "the gateway no longer accepts {key}: it was removed, or never confirmed; register the same \
                  public key again, then {CONFIRM}"
             ),
             Self::Unknown => format!(
-                "the gateway does not know {key}: register its public key for this site, or let rsa_key_path \
-                 (PW_RSA_KEY_PATH) name the key that is registered"
+                "the gateway does not know {key}: register it for this site (powerwall-server register), or \
+                 let rsa_key_path (PW_RSA_KEY_PATH) name the key that is registered"
             ),
         }
     }

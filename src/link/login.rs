@@ -52,7 +52,7 @@ impl Login {
         Self {
             user: "installer",
             email: "installer@tesla.com",
-            hint: "check the gateway password (PW_GW_PWD, on the sticker); the login as installer works on \
+            hint: "check the gateway password (PW_GW_PWD, on the sticker); the installer login works on \
                 solar inverters only, not on a Powerwall 2 or 3",
             ..Self::customer(password, timezone, memory)
         }

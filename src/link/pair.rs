@@ -435,8 +435,8 @@ impl<L: Channel, W: Channel> Channel for Pair<L, W> {
             (_, false, None) => "carries the leader's data",
         };
         let wifi = match (self.in_use, self.has_followers) {
-            (Way::Wifi, false) => "stands in for the wired LAN",
-            (Way::Wifi, true) => "stands in for the wired LAN; carries the followers' data",
+            (Way::Wifi, false) => "replaces the wired LAN",
+            (Way::Wifi, true) => "replaces the wired LAN; carries the followers' data",
             (Way::Lan, true) => "carries the followers' data",
             (Way::Lan, false) if is_pinned => "for followers only, and there are none",
             (Way::Lan, false) => "stands by",

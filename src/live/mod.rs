@@ -86,7 +86,7 @@ pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn output
         frames: frames.clone(),
         origins: settings.http.origins.clone(),
         sessions: Arc::new(Sessions::new(*stall_limit).shared(share)),
-        feed: Arc::new(Feed::new(*seed)),
+        feed: Arc::new(Feed::new(*seed).with_demo(settings.demo)),
     });
     Box::new(Output {
         base_path: settings.http.base_path.clone(),

@@ -1,4 +1,4 @@
-//! How polling of each gateway goes. Known also of a gateway that has no data.
+//! State of polling, by gateway. Known also of a gateway that has no data.
 
 use super::Gateway;
 use super::exposition::Kind;

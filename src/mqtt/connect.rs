@@ -48,7 +48,7 @@ pub(super) enum LineError {
     Broken(io::Error),
     #[error("the broker has not acknowledged a message for {} s", .0.as_secs())]
     NotAcknowledged(Duration),
-    #[error("the broker gives no sign of life")]
+    #[error("the broker does not respond")]
     Dead,
 }
 

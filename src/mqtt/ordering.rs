@@ -51,11 +51,11 @@ impl Desk {
         let Some((id, name)) = controls::addressed(&topic, &self.settings.prefix) else { return };
         let (Some(gateway), Some(kind)) = (self.directory.get(id), controls::kind(name)) else {
             // A topic may say anything; neither of its words goes into the log.
-            warn!(event = "mqtt_order"; "MQTT: an order is for a gateway or of a name that is unknown");
+            warn!(event = "mqtt_order"; "MQTT: an order names an unknown gateway or setting");
             return;
         };
         if is_retained {
-            return self.refuse(id, kind, "the broker had kept it: nobody knows of when it is");
+            return self.refuse(id, kind, "it is a retained message, whose age is unknown");
         }
         let request = match controls::order(self.settings.controls, kind, &payload) {
             Ok(request) => request,
@@ -72,7 +72,7 @@ impl Desk {
     fn refuse(&self, gateway: &str, kind: OrderKind, why: &str) {
         let word = kind.word();
         warn!(
-            gateway = gateway, event = "mqtt_order"; "gateway {gateway}: MQTT: {word} is not ordered: {why}"
+            gateway = gateway, event = "mqtt_order"; "gateway {gateway}: MQTT: {word} refused: {why}"
         );
         self.result(gateway, kind, controls::refused(kind, why));
     }

@@ -318,7 +318,7 @@ impl Publisher {
         self.follow_directory();
         self.recall_announcements();
         if self.heard.birth.take() {
-            info!(event = "mqtt_birth"; "MQTT: Home Assistant has started; sending it everything");
+            info!(event = "mqtt_birth"; "MQTT: Home Assistant has started; publishing everything");
             self.birth_due = Some(now + Duration::from_secs_f64(self.rng.random_range(BIRTH_PAUSE)));
         }
         if self.birth_due.is_some_and(|due| due <= now) {

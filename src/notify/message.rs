@@ -82,7 +82,7 @@ pub(super) fn worded(happening: Happening, entry: &Entry, about: &About) -> Mess
         Happening::GatewayLost if ended => ("the gateway answers again", lasted("It was silent", detail)),
         Happening::GatewayLost => ("the gateway does not answer", text("message")),
         Happening::OrderFailed if detail["outcome"] == "unknown" => {
-            ("nobody knows whether an order was carried out", text("evidence"))
+            ("it is not known whether an order was carried out", text("evidence"))
         }
         Happening::OrderFailed => ("an order was not carried out", text("evidence")),
         Happening::RestoreFailed => ("a temporary setting could not be taken back", text("evidence")),

@@ -156,7 +156,7 @@ impl Reader {
         for (name, _) in self.named_secrets.iter().filter(|(name, _)| unused(name)) {
             self.warnings.push(format!("{name} has no effect: no token in the file says secret_env: {name}"));
         }
-        if !is_open && tokens.is_empty() {
+        if !is_open && tokens.is_empty() && !self.has_ingress() {
             let what = "none: nobody could read, as there is no token; set PW_CONTROL_SECRET or tokens";
             self.problems.add("PW_ANONYMOUS", what);
         }

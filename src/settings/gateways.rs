@@ -18,7 +18,7 @@ use super::{
 };
 use crate::model::{GatewayFacts, GatewayKind, LinkKind};
 
-const KEYS: [&str; 19] = [
+pub(super) const KEYS: [&str; 19] = [
     "id",
     "name",
     "host",
@@ -40,7 +40,8 @@ const KEYS: [&str; 19] = [
     "tedapi_auth_mode",
 ];
 /// The servers before have no such keys.
-const OUR_KEYS: [&str; 6] = [CERTIFICATE, LIFETIME_ENERGY, STANDBY, FLEET_BASE, FLEET_TOKEN, INTERVAL];
+pub(super) const OUR_KEYS: [&str; 6] =
+    [CERTIFICATE, LIFETIME_ENERGY, STANDBY, FLEET_BASE, FLEET_TOKEN, INTERVAL];
 pub(super) const CERTIFICATE: &str = "certificate";
 const LIFETIME_ENERGY: &str = "lifetime_energy";
 const STANDBY: &str = "standby";

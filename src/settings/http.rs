@@ -26,6 +26,7 @@ struct HttpVariables {
     pw_rate_limit_window_seconds: Option<String>,
     pw_rate_limit_max_buckets: Option<String>,
     pw_trusted_proxies: Option<String>,
+    pw_ingress: Option<String>,
     pw_connections_per_address: Option<String>,
     pw_live_clients_per_address: Option<String>,
 }
@@ -71,6 +72,13 @@ impl Reader {
             values::networks,
             ToString::to_string,
         );
+        let ingress = self.value(
+            "PW_INGRESS",
+            raw.pw_ingress,
+            TrustedProxies::default(),
+            values::networks,
+            ToString::to_string,
+        );
         let share = self.whole("PW_CONNECTIONS_PER_ADDRESS", raw.pw_connections_per_address, 256, 1_000_000);
         let live_per_address =
             self.whole("PW_LIVE_CLIENTS_PER_ADDRESS", raw.pw_live_clients_per_address, 128, 2_000);
@@ -85,10 +93,16 @@ impl Reader {
             frame_ancestors,
             rate_limit,
             trusted_proxies,
+            ingress,
             connections_per_address: usize::try_from(share).unwrap_or(usize::MAX),
             live_per_address: usize::try_from(live_per_address).unwrap_or(usize::MAX),
             tls,
         }
+    }
+
+    /// Whether some people read through Home Assistant.
+    pub(super) fn has_ingress(&self) -> bool {
+        self.variables::<HttpVariables>().pw_ingress.is_some()
     }
 
     /// The proxy had a third word, `http`: plain, behind something that speaks TLS. That needs nothing here.

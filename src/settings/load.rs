@@ -101,7 +101,7 @@ pub(super) struct Reader {
     /// Of the entries read.
     ways: Vec<Ways>,
     /// What `~` at the beginning of a path stands for.
-    home: Option<String>,
+    pub(super) home: Option<String>,
     /// What the file says of access, until the gateways are known.
     pub(super) access_in_file: AccessInFile,
     /// What the file says of notifications, until the gateways are known.
@@ -187,6 +187,7 @@ impl Settings {
             store,
             history,
             export,
+            demo: None,
             warnings: reader.warnings,
             effective: reader.effective,
         })
@@ -194,7 +195,7 @@ impl Settings {
 }
 
 impl Reader {
-    fn new(inputs: &Inputs) -> Self {
+    pub(super) fn new(inputs: &Inputs) -> Self {
         let mut reader = Self {
             values: BTreeMap::new(),
             problems: Problems::default(),

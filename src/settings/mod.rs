@@ -7,6 +7,7 @@ mod export;
 mod fleet;
 mod gateways;
 mod history;
+mod house;
 mod http;
 mod item;
 mod links;
@@ -16,6 +17,7 @@ pub mod modes;
 mod mqtt;
 pub mod notify;
 mod problem;
+pub mod reference;
 pub mod rsa_key;
 pub mod secret;
 mod spelled;
@@ -34,6 +36,7 @@ use std::time::Duration;
 pub use access::{Access, Role, Token};
 pub use export::ExportSettings;
 pub use fleet::{AccountConfig, FleetConfig, Origin, TOKEN_FILE, TokenSource};
+pub use house::House;
 pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rConfig};
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
@@ -69,11 +72,22 @@ pub struct Settings {
     pub history: Keeping,
     /// `PW_EXPORT_…`: the database that what is recorded is sent to; `None`: none.
     pub export: Option<ExportSettings>,
+    /// How time runs in a demo; `None`: this is none. Set by the command line alone.
+    pub demo: Option<DemoClock>,
     /// What the operator should know although it does not stop the start: settings without effect,
     /// look-alikes.
     pub warnings: Vec<String>,
     /// Every setting that counts, for `check-config`.
     pub effective: Vec<Effective>,
+}
+
+/// The clock of simulated sites.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DemoClock {
+    /// Hour of the day at the start, 0…24.
+    pub hour: f64,
+    /// Simulated seconds in a second.
+    pub speed: f64,
 }
 
 /// One setting as it counts.
@@ -163,6 +177,8 @@ pub struct HttpSettings {
     pub rate_limit: Option<RateLimit>,
     /// `PW_TRUSTED_PROXIES`: whose `X-Forwarded-For` says who asks.
     pub trusted_proxies: TrustedProxies,
+    /// `PW_INGRESS`: Home Assistant's Supervisor, whose `X-Ingress-Path` counts and whose users read.
+    pub ingress: TrustedProxies,
     /// `PW_CONNECTIONS_PER_ADDRESS`: how many connections one client may have, unless it is a trusted proxy.
     pub connections_per_address: usize,
     /// `PW_LIVE_CLIENTS_PER_ADDRESS`: how many of the live clients may be of one address.

@@ -137,7 +137,7 @@ pub static TABLE: &[Row] = &[
         &[RsaKey, GatewayPassword, WifiHost],
         &[],
         V1R_AND_WIFI,
-        "there is a key for the wired LAN, and wifi_host with gw_pwd for followers and to stand in",
+        "there is a key for the wired LAN, and wifi_host with gw_pwd for followers and as standby",
     ),
     row(&[RsaKey, GatewayPassword], &[], V1R, "there is a key for the wired LAN, and no wifi_host"),
     row(

@@ -185,7 +185,7 @@ impl Reader {
             self.warnings.push(format!("MQTT_CONTROLS has no effect without {}", missing.join(", ")));
         } else if mqtt.controls.islanding && mqtt.tls.is_none() {
             self.warnings.push(
-                "MQTT_CONTROLS has islanding and MQTT_TLS is off: whoever can read that network can \
+                "MQTT_CONTROLS has islanding and MQTT_TLS is off: anyone who can read that network can \
                  disconnect the house from the grid"
                     .into(),
             );

@@ -85,6 +85,7 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_RATE_LIMIT_WINDOW_SECONDS", Live),
     ("PW_RATE_LIMIT_MAX_BUCKETS", Live),
     ("PW_TRUSTED_PROXIES", Live),
+    ("PW_INGRESS", Live),
     ("PW_CONNECTIONS_PER_ADDRESS", Live),
     ("PW_LIVE_CLIENTS_PER_ADDRESS", Live),
     ("PW_TIMESERIES_RETENTION", Live),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::day::Grid;
-use super::scene::{Scene, SiteKind};
+use super::scene::{Scene, SiteKind, ZONE};
 
 fn app(raw: f64) -> f64 {
     ((raw - 5.0) / 0.95).clamp(0.0, 100.0)
@@ -56,7 +56,7 @@ pub(super) fn site_info(scene: &Scene<'_>, config: &Value, firmware: &str) -> Va
         "battery_count": batteries,
         "nameplate_power": 11_500,
         "nameplate_energy": scene.capacity(),
-        "installation_time_zone": "America/Los_Angeles",
+        "installation_time_zone": ZONE,
         "max_site_meter_power_ac": 1_000_000_000,
         "min_site_meter_power_ac": -1_000_000_000,
         "user_settings": { "storm_mode_enabled": false },

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::day::{Counted, Grid, rounded};
 use super::installation_documents;
-use super::scene::{MODULE_PART, PACKAGE_PART, PVAC_PART, SYNC_PART, Scene, SiteKind};
+use super::scene::{MODULE_PART, PACKAGE_PART, PVAC_PART, SYNC_PART, Scene, SiteKind, ZONE};
 use crate::link::local::answers::wire::{
     Attributes, Connected, Device, DeviceWithVitals, Devices, Ecu, Generator, Kind, Measured, Meter,
     PvInverter, Text, Time, Vital,
@@ -31,7 +31,7 @@ pub(super) fn at(path: &str, scene: &Scene<'_>, firmware: &str) -> Option<Value>
         }),
         "/api/site_info" => scene.site_info(),
         "/api/site_info/site_name" => {
-            json!({ "site_name": scene.name, "timezone": "America/Los_Angeles" })
+            json!({ "site_name": scene.name, "timezone": ZONE })
         }
         "/api/solar_powerwall" => scene.solar_powerwall(),
         "/api/networks" => json!([
@@ -165,7 +165,7 @@ impl Scene<'_> {
     fn site_info(&self) -> Value {
         json!({
             "max_system_energy_kWh": 27, "max_system_power_kW": 10, "site_name": self.name,
-            "timezone": "America/Los_Angeles", "max_site_meter_power_kW": 1_000_000_000,
+            "timezone": ZONE, "max_site_meter_power_kW": 1_000_000_000,
             "min_site_meter_power_kW": -1_000_000_000, "nominal_system_energy_kWh": 27,
             "nominal_system_power_kW": 10, "panel_max_current": 100,
             "grid_code": {

@@ -112,6 +112,11 @@ impl Day {
         Self { equipment, seed, clock: hour * HOUR, energy, energies, is_off_grid: false, dispatched: None }
     }
 
+    /// The same with so many Wh in the battery.
+    pub fn charged(self, energy: f64) -> Self {
+        Self { energy: energy.clamp(0.0, self.equipment.capacity), ..self }
+    }
+
     /// Seconds since the first midnight.
     pub fn clock(&self) -> f64 {
         self.clock

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::day::Grid;
-use super::scene::{PACKAGE_PART, Scene, SiteKind};
+use super::scene::{PACKAGE_PART, Scene, SiteKind, ZONE};
 
 const REMOTE_METER: &str = "1234567-00-E--TRM";
 
@@ -53,7 +53,7 @@ impl Scene<'_> {
             "solars": [{ "brand": "Tesla", "model": "Solar Inverter 7.6", "power_rating_watts": 7600 }],
             "site_info": {
                 "site_name": self.name,
-                "timezone": "America/Los_Angeles",
+                "timezone": ZONE,
                 "backup_reserve_percent": battery(self.reserve.clone()),
                 "nominal_system_energy_ac": battery(json!(27)),
                 "nominal_system_power_ac": battery(json!(10)),
@@ -76,7 +76,9 @@ impl Scene<'_> {
         };
         let mut meters = vec![json!({ "location": "SITE", "realPowerW": flow.site })];
         let mut energy = json!({ "nominalFullPackEnergyWh": null, "nominalEnergyRemainingWh": null });
-        if self.has_battery() {
+        if self.is_tight_lipped {
+            meters.clear();
+        } else if self.has_battery() {
             meters.push(json!({ "location": "BATTERY", "realPowerW": flow.battery }));
             energy = json!({
                 "nominalFullPackEnergyWh": self.capacity(),
@@ -84,7 +86,9 @@ impl Scene<'_> {
             });
         }
         meters.push(json!({ "location": "LOAD", "realPowerW": (load * 10.0).round() / 10.0 }));
-        meters.push(json!({ "location": "SOLAR", "realPowerW": solar }));
+        if !self.is_tight_lipped {
+            meters.push(json!({ "location": "SOLAR", "realPowerW": solar }));
+        }
         let inverters = self.units().into_iter().chain(self.packages().into_iter().map(|(serial, _)| serial));
         let blocks: Vec<Value> = inverters.map(|din| json!({ "din": din, "disableReasons": [] })).collect();
         let connected = flow.grid == Grid::Connected;
@@ -113,7 +117,7 @@ impl Scene<'_> {
     }
 
     pub fn remote_meters(&self) -> Value {
-        if self.kind != SiteKind::Powerwall3 {
+        if self.kind != SiteKind::Powerwall3 || self.is_tight_lipped {
             return json!({ "meters": [], "detectedWired": [] });
         }
         // A silent meter's last reading stays as it was; half the sun, because one CT stands for two legs.

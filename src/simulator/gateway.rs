@@ -50,6 +50,8 @@ pub struct SiteOptions {
     pub speed: f64,
     /// 0: the system chooses.
     pub port: u16,
+    /// Reports what the home uses, and nothing else of what is measured.
+    pub is_tight_lipped: bool,
 }
 
 impl SiteOptions {
@@ -64,10 +66,11 @@ impl SiteOptions {
             hour: 11.0,
             speed: 1.0,
             port: 0,
+            is_tight_lipped: false,
         }
     }
 
-    fn equipment(&self) -> Equipment {
+    pub(super) fn equipment(&self) -> Equipment {
         let (solar_peak, load, capacity, battery_power) = match self.kind {
             SiteKind::Powerwall2 => (6800.0, 1300.0, 27_000.0, 10_000.0),
             SiteKind::Powerwall3 => (9200.0, 1700.0, 40_500.0, 11_500.0),
@@ -257,6 +260,7 @@ impl Gateway {
             mode: living.control.mode,
             reserve: living.control.reserve.clone(),
             written: living.control.written.clone(),
+            is_tight_lipped: options.is_tight_lipped,
             has_weak_meter: options.kind == SiteKind::Powerwall3 && options.speed <= FASTEST_WEAK_METER,
         }
     }

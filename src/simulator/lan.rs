@@ -60,6 +60,16 @@ impl Lan {
         self.keys().retain(|(known, _)| known != public_key);
     }
 
+    /// Whether anybody registered `public_key`.
+    pub fn knows(&self, public_key: &[u8]) -> bool {
+        self.registration(public_key).is_some()
+    }
+
+    /// Whether `public_key` may sign.
+    pub fn accepts(&self, public_key: &[u8]) -> bool {
+        self.registration(public_key) == Some(Registration::Verified)
+    }
+
     /// A key that nobody registered gets an empty answer from now on, as from some firmware.
     pub fn stay_silent_on_unknown_keys(&self) {
         self.is_silent_on_unknown_keys.store(true, Ordering::Relaxed);

@@ -14,7 +14,9 @@ use super::faults::Role;
 use super::gateway::Gateway;
 use super::http::{Answer, DENIED, Request};
 use super::lan::{Lan, Registration};
-use crate::link::tedapi::wire::{Common, Envelope, ErrorResponse, LOCAL_HTTPS, Participant, Status};
+use crate::link::tedapi::wire::{
+    Authorization, Common, Empty, Envelope, ErrorResponse, LOCAL_HTTPS, Participant, Status,
+};
 use crate::link::v1r::message::{
     self, ENERGY_DEVICE, INACTIVE_KEY, INVALID_SIGNATURE, Routable, TIME_EXPIRED, TIME_TO_LIVE_TOO_LONG,
     UNKNOWN_KEY, WRONG_PERSONALIZATION, to_be_signed,
@@ -22,6 +24,8 @@ use crate::link::v1r::message::{
 
 /// The longest a request may hold, in seconds, and a little.
 const LONGEST_TIME_TO_LIVE: f64 = 15.0;
+/// The same for one that comes through Tesla's cloud.
+const LONGEST_ON_THE_WAY: f64 = 330.0;
 const NOT_VERIFIED: &str = "v1r: client authorization not verified";
 
 /// The answer to `request`, with the date if `lan` gives it.
@@ -61,7 +65,7 @@ pub(super) fn answer(lan: &Lan, gateway: &Gateway, request: &Request) -> (Role, 
                 _ => (role, refused(401)),
             }
         }
-        ("POST", "/tedapi/v1r") => match signed(lan, gateway, request.body.clone()) {
+        ("POST", "/tedapi/v1r") => match signed(lan, gateway, request.body.clone(), LONGEST_TIME_TO_LIVE) {
             (role, Some(routable)) => (role, Answer::new(200, routable.encode_to_vec())),
             (role, None) => (role, refused(401)),
         },
@@ -75,13 +79,22 @@ pub(super) fn answer(lan: &Lan, gateway: &Gateway, request: &Request) -> (Role, 
     (role, answer)
 }
 
-/// `None`: the sender is to log in first.
-fn signed(lan: &Lan, gateway: &Gateway, body: Bytes) -> (Role, Option<Routable>) {
+/// What the gateway answers to a signed message that Tesla's cloud brings; `None`: nothing that is an answer.
+pub(super) fn relayed(lan: &Lan, gateway: &Gateway, body: Bytes) -> Option<Bytes> {
+    let (_, routable) = signed(lan, gateway, body, LONGEST_ON_THE_WAY);
+    routable.map(|routable| routable.envelope).filter(|envelope| !envelope.is_empty())
+}
+
+/// `None`: the sender is to log in first. `longest`: how long a request may hold, in seconds.
+fn signed(lan: &Lan, gateway: &Gateway, body: Bytes, longest: f64) -> (Role, Option<Routable>) {
     let Ok(request) = Routable::decode(body) else { return (Role::Other, Some(fault(10))) };
     let question = Question::open(request.envelope.clone());
     let role = question.as_ref().map_or(Role::Other, |question| question.role);
-    if let Err(refusal) = check(lan, gateway, &request) {
+    if let Err(refusal) = check(lan, gateway, &request, longest) {
         return (role, Some(*refusal));
+    }
+    if let Some(answer) = authorization(lan, gateway, request.envelope.clone()) {
+        return (role, Some(answer_with(answer.encode_to_vec().into())));
     }
     let Ok(mut question) = question else { return (role, Some(fault(10))) };
     if let Some(order) = question.order() {
@@ -92,7 +105,19 @@ fn signed(lan: &Lan, gateway: &Gateway, body: Bytes) -> (Role, Option<Routable>)
     (role, Some(answer_with(gateway.answer(&question))))
 }
 
-fn check(lan: &Lan, gateway: &Gateway, request: &Routable) -> Result<(), Box<Routable>> {
+/// The answer to what concerns keys; `None`: it is something else.
+fn authorization(lan: &Lan, gateway: &Gateway, envelope: Bytes) -> Option<Envelope> {
+    let remove = Envelope::decode(envelope).ok()?.authorization?.remove_request?;
+    lan.forget(&remove.public_key);
+    Some(Envelope {
+        delivery_channel: LOCAL_HTTPS,
+        sender: Some(Participant::din(&gateway.din())),
+        authorization: Some(Authorization { removed: Some(Empty {}), ..Authorization::default() }),
+        ..Envelope::default()
+    })
+}
+
+fn check(lan: &Lan, gateway: &Gateway, request: &Routable, longest: f64) -> Result<(), Box<Routable>> {
     if request.to.as_ref().is_none_or(|to| to.domain != ENERGY_DEVICE) {
         return Err(fault(8).into());
     }
@@ -118,7 +143,7 @@ fn check(lan: &Lan, gateway: &Gateway, request: &Routable) -> Result<(), Box<Rou
     if left < 0.0 {
         return Err(fault(TIME_EXPIRED).into());
     }
-    if left > LONGEST_TIME_TO_LIVE {
+    if left > longest {
         return Err(fault(TIME_TO_LIVE_TOO_LONG).into());
     }
     match registration {

@@ -14,6 +14,7 @@ mod customer;
 mod customer_documents;
 mod day;
 mod delivery;
+mod demo;
 mod documents;
 mod faults;
 mod gateway;
@@ -24,6 +25,7 @@ mod installation_documents;
 mod lan;
 mod lan_answers;
 mod orders;
+mod past;
 mod scene;
 mod server;
 pub mod tesla;
@@ -39,13 +41,15 @@ use crate::settings::RsaKey;
 
 pub use customer::{CustomerSurface, LoginLimit};
 pub use customer_documents::vitals_bytes;
+pub use demo::{Demo, DemoScene};
 pub use faults::{Counters, Fault, Role};
 pub use gateway::SiteOptions;
 pub use handle::GatewayHandle;
 pub use in_memory::InMemoryGateway;
 pub use lan::{Lan, Registration};
 pub use orders::{OrderFault, Orders};
-pub use scene::SiteKind;
+pub use past::PastDay;
+pub use scene::{SiteKind, ZONE};
 
 /// Gateways on a thread of their own, so that what they cost is not mixed up with what the service costs.
 pub struct Fleet {
@@ -198,15 +202,4 @@ impl Drop for Fleet {
             let _ = thread.join();
         }
     }
-}
-
-/// The three sites of `demo`, `speed` times as fast as life.
-pub fn demo_sites(speed: f64) -> Vec<SiteOptions> {
-    let site =
-        |id, name, kind, number| SiteOptions { number, speed, hour: 9.0, ..SiteOptions::new(id, name, kind) };
-    vec![
-        site("home", "Home", SiteKind::Powerwall3, 1),
-        site("cabin", "Cabin", SiteKind::Powerwall2, 2),
-        site("barn", "Barn", SiteKind::Inverter, 3),
-    ]
 }

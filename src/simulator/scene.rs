@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use super::day::{Energies, Flow, Grid};
 
+/// The zone that all simulated sites report.
+pub const ZONE: &str = "America/Los_Angeles";
+
 /// The hardware of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SiteKind {
@@ -31,6 +34,8 @@ pub(super) struct Scene<'a> {
     pub uptime: f64,
     /// Whether the wireless solar meter falls silent now and then.
     pub has_weak_meter: bool,
+    /// Whether all that is reported is what the home uses.
+    pub is_tight_lipped: bool,
     pub mode: &'static str,
     /// Backup reserve, raw scale.
     pub reserve: Value,

@@ -300,7 +300,7 @@ fn judge(error: &rusqlite::Error) -> Failure {
     let other = |why: &str, connection_is_sound| Failure::Other { why: why.into(), connection_is_sound };
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Failure::Damaged(error.to_string()),
-        Some(ErrorCode::DiskFull) => other("there is no room", true),
+        Some(ErrorCode::DiskFull) => other("the disk is full", true),
         Some(ErrorCode::ReadOnly) => other("it is read-only", false),
         Some(ErrorCode::CannotOpen) => other("it cannot be opened; it or its folder may be read-only", false),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => other("another program holds it", true),

@@ -19,7 +19,7 @@ pub enum RestoreError {
     #[error("{} and {} are the same file", .0.display(), .1.display())]
     Same(PathBuf, PathBuf),
     #[error(
-        "{} holds neither journal nor history; it is no copy that this program made, and no file of \
+        "{} holds neither journal nor history; it is neither a copy made by this program nor a file of \
          pypowerwall-server 0.13",
         .0.display()
     )]

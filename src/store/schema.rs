@@ -51,7 +51,7 @@ pub(super) fn migrate(connection: &mut Connection, version: i64) -> rusqlite::Re
 
 /// Empty tables, for this connection alone, in the place of those that the file does not have yet.
 pub(super) fn stand_in(connection: &Connection) -> rusqlite::Result<()> {
-    let steps = [tables::OF_BEFORE, tables::OURS, cursors::TABLE, tables::MONTHS, costs::TABLES];
+    let steps = [JOURNAL, tables::OF_BEFORE, tables::OURS, cursors::TABLE, tables::MONTHS, costs::TABLES];
     let statements = steps.into_iter().flat_map(|step| step.split(';'));
     for statement in statements.map(str::trim).filter(|statement| statement.starts_with("CREATE TABLE")) {
         let rest = statement.trim_start_matches("CREATE TABLE").trim_start();

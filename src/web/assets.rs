@@ -210,6 +210,7 @@ fn content_type(path: &str) -> HeaderValue {
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("txt") => "text/plain; charset=utf-8",
+        Some("webmanifest") => "application/manifest+json",
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",
         Some("ico") => "image/x-icon",
@@ -222,19 +223,56 @@ fn content_type(path: &str) -> HeaderValue {
 mod tests {
     use super::*;
 
-    /// Everything a browser could load, compressed where that helps.
-    #[test]
-    fn all_pages_but_the_history_weigh_less_than_100_kilobytes_together_and_it_60_beside_them() {
-        let is_of_history = |path: &str| path.starts_with("history") || path.starts_with("vendor/");
-        let weigh = |which: &dyn Fn(&str) -> bool| -> usize {
-            // Nobody loads the texts of licences.
-            let files = Files::iter().filter(|path| which(path) && !path.ends_with(".txt"));
-            let files =
-                files.filter_map(|path| Files::get(&path).map(|file| Asset::new(&path, content(file))));
-            files.map(|file| file.compressed().unwrap_or(&file.bytes).len()).sum()
+    /// The files below `static/` that `text` names as its parts: in a page by `static/…`, else beside it.
+    fn parts(path: &str, text: &str) -> Vec<String> {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let named = match path.rsplit('.').next() {
+            Some("html") => text.split('"').filter_map(|word| word.strip_prefix("static/")).collect(),
+            // Also of what is loaded later.
+            Some("js") => {
+                text.split('"').filter(|word| word.starts_with('.') && word.ends_with(".js")).collect()
+            }
+            Some("css") => text.split("url(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect(),
+            _ => Vec::new(),
         };
-        let (shared, history) = (weigh(&|path| !is_of_history(path)), weigh(&is_of_history));
-        assert!(shared < 100_000, "{shared} bytes");
-        assert!((20_000..60_000).contains(&history), "{history} bytes of the history alone");
+        let is_page = path.ends_with(".html");
+        let whole = |word: &str| {
+            let mut steps: Vec<&str> = if is_page { Vec::new() } else { folder.split('/').collect() };
+            for step in word.split('/') {
+                match step {
+                    "." => {}
+                    ".." => drop(steps.pop()),
+                    step => steps.push(step),
+                }
+            }
+            steps.retain(|step| !step.is_empty());
+            steps.join("/")
+        };
+        named.into_iter().map(whole).collect()
+    }
+
+    /// Everything that a browser could load for a page, compressed where that helps.
+    fn weight(page: &str) -> usize {
+        let (mut open, mut seen) = (vec![page.to_owned()], std::collections::BTreeSet::new());
+        let mut sum = 0;
+        while let Some(path) = open.pop() {
+            if !seen.insert(path.clone()) {
+                continue;
+            }
+            let file = Files::get(&path).unwrap_or_else(|| panic!("{path} is named, and not there"));
+            let asset = Asset::new(&path, content(file));
+            sum += asset.compressed().unwrap_or(&asset.bytes).len();
+            open.extend(parts(&path, &String::from_utf8_lossy(&asset.bytes)));
+        }
+        assert!(seen.len() > 10, "{page} has parts: {seen:?}");
+        sum
+    }
+
+    #[test]
+    fn every_page_weighs_less_than_100_kilobytes() {
+        for page in ["index.html", "console.html", "history.html"] {
+            let bytes = weight(page);
+            assert!((50_000..100_000).contains(&bytes), "{page}: {bytes} bytes");
+        }
     }
 }

@@ -9,8 +9,7 @@ use super::routes::{GONE, NOT_YET, ROUTES};
 const HEAD: &str = "\
 # Routes, beside pypowerwall-server 0.13 and the pypowerwall proxy
 
-Written by the program from the table it serves from; `UPDATE_DOCS=1 cargo test --test compatibility` writes \
-it anew.
+Generated from the table that the program serves from, by `UPDATE_DOCS=1 cargo test --test compatibility`.
 
 * **same**: the body, the status and the order of keys, in every state of a gateway.
 * **better**: not the same, on purpose, and how.

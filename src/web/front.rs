@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::access;
 use super::compression::takes_gzip;
+use super::ingress;
 use super::orders::{self, Order};
 use super::patience;
 use super::plumbing::{Refusal, detail, method_not_allowed, varies};
@@ -130,7 +131,8 @@ fn judge(state: &web::Data<State>, request: &ServiceRequest, may_read: bool) -> 
     if request.uri().path_and_query().is_some_and(|asked| asked.as_str().len() > LONGEST_URL) {
         return Verdict::Answer(detail(StatusCode::URI_TOO_LONG, "The URL is longer than 8 kB"));
     }
-    if !is_known_host(state, request) {
+    // Who comes through ingress was asked by Home Assistant, under whatever name that has.
+    if !is_known_host(state, request) && ingress::path(state, request.request()).is_none() {
         let answer = detail(StatusCode::MISDIRECTED_REQUEST, "This host name is not in PW_ALLOWED_HOSTS");
         return Verdict::Answer(answer);
     }

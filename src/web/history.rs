@@ -41,7 +41,7 @@ pub(super) const PARAMETERS: &[(&str, &str)] = &[
 ];
 /// Statuses.
 pub(super) const ERRORS: &[(u16, &str)] = &[
-    (400, "A parameter is not right, or the answer would have more than 10,000 rows"),
+    (400, "A parameter is not valid, or the answer would have more than 10,000 rows"),
     (404, "There is no such gateway"),
     (503, "No history is kept, or the file cannot be read, or takes too long"),
 ];
@@ -253,13 +253,14 @@ fn document(
         let recovered = list(energy.recovered.iter().map(|one| interval(one).to_string()).collect());
         format!(
             "{}:{{\"zone\":{},\"start\":{},\"end\":{},\"rows\":[{rows}],\"total\":{},\
-             \"recovered\":[{recovered}],\"gaps\":{}}}",
+             \"recovered\":[{recovered}],\"gaps\":{},\"outages\":{}}}",
             json!(question.gateway),
             json!(question.zone.iana_name()),
             json!(question.start),
             json!(question.end),
             Value::from(total(energy)),
             json!(energy.gaps),
+            json!(energy.outages.iter().map(|outage| (outage.start, outage.end)).collect::<Vec<_>>()),
         )
     };
     let gateways = list(found.iter().map(of_one).collect());

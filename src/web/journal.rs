@@ -48,7 +48,7 @@ pub(super) const OF_ORDERS: &[(&str, &str)] = &[
 ];
 /// Statuses of both.
 pub(super) const ERRORS: &[(u16, &str)] = &[
-    (400, "A parameter is not right"),
+    (400, "A parameter is not valid"),
     (401, "No token, or the wrong one"),
     (403, "No token is configured, or this one is for other gateways"),
     (429, "Too many wrong tokens; Retry-After says when again"),

@@ -18,6 +18,7 @@ mod front;
 mod health;
 mod history;
 mod holder;
+mod ingress;
 mod journal;
 mod legacy_control;
 mod openapi;

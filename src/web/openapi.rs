@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::plumbing::json as answered;
 use super::route::{Answer, Content, Guard, Route};
-use super::{State, journal, schemas, tables};
+use super::{State, ingress, journal, schemas, tables};
 use crate::store::journal::Kind;
 
 /// Of the text format that Prometheus scrapes.
@@ -72,13 +72,17 @@ const ERRORS: [(&str, u16, &str, &str); 11] = [
     ("Full", 503, "Too many listen already", "Too many connections"),
 ];
 
-/// Made once: nothing in it changes while the program runs.
-pub(super) fn document(state: &State, _: &HttpRequest) -> HttpResponse {
-    answered(state.openapi.get_or_init(|| described(state).to_string().into()).clone())
+/// Made once: nothing in it changes while the program runs, but where the browser sees it.
+pub(super) fn document(state: &State, request: &HttpRequest) -> HttpResponse {
+    if let Some(path) = ingress::path(state, request) {
+        return answered(described(state, path).to_string().into());
+    }
+    let own = || described(state, &state.http.base_path).to_string().into();
+    answered(state.openapi.get_or_init(own).clone())
 }
 
-fn described(state: &State) -> Value {
-    let server = if state.http.base_path.is_empty() { "/" } else { &state.http.base_path };
+fn described(state: &State, base: &str) -> Value {
+    let server = if base.is_empty() { "/" } else { base };
     json!({
         "openapi": "3.1.0",
         "info": {

@@ -42,7 +42,7 @@ pub(super) const CONTROL: Order = Order {
     guarded: true,
     answer: None,
     also: &[
-        (400, "The order is not right, or needs to be confirmed; as a form, whatever went wrong"),
+        (400, "The order is not valid, or needs to be confirmed; as a form, whatever went wrong"),
         (401, "No token, or the wrong one"),
         (409, "The gateway cannot take it at present"),
         (
@@ -50,7 +50,7 @@ pub(super) const CONTROL: Order = Order {
             "The body is neither a JSON object nor a form, or the Idempotency-Key was used for another order",
         ),
         (502, "The gateway refused it"),
-        (503, "It was not sent, or nobody knows yet whether it was carried out; order says which"),
+        (503, "It was not sent, or it is not known yet whether it was carried out; order says which"),
     ],
 };
 pub(super) const GATEWAY_CONTROL: Order = Order {
@@ -58,12 +58,12 @@ pub(super) const GATEWAY_CONTROL: Order = Order {
     answer: None,
     also: &[
         (202, "It waits, is under way, or was accepted; Location says where to learn more"),
-        (400, "The order is not right, or needs to be confirmed"),
+        (400, "The order is not valid, or needs to be confirmed"),
         (409, "The gateway cannot take it at present: no link that can, no permission, off-grid …"),
         (415, "The body is not JSON"),
         (422, "The Idempotency-Key was used for another order"),
         (502, "The gateway refused it"),
-        (503, "It was not sent, and surely did nothing"),
+        (503, "It was not sent; nothing has changed"),
     ],
 };
 

@@ -132,7 +132,7 @@ pub(super) const ROUTES: &[Route] = &[
         .shows("CloudDocument")
         .better("from the last site information; nobody who reads makes a request")
         .also(&[(503, "No link to Tesla's cloud, or no tariff is known")]),
-    service("/api/tesla/usage", tesla::usage, "What Tesla's cloud was asked, by account and day (UTC)")
+    service("/api/tesla/usage", tesla::usage, "Requests to Tesla's cloud, by account and day (UTC)")
         .shows("TeslaUsage")
         .ours(),
     // The customer API of a gateway.
@@ -237,13 +237,13 @@ pub(super) const ROUTES: &[Route] = &[
     )
     .ours()
     .confirms("OrderReport"),
-    routed("/api/orders", "What was ordered and what became of it, the newest first")
+    routed("/api/orders", "Orders and their outcomes, the newest first")
         .ours()
         .guarded(Guard::Own)
         .asked_with(journal::OF_ORDERS)
         .also(journal::ERRORS)
         .shows("OrderList"),
-    routed("/api/orders/{id}", "One order and what became of it")
+    routed("/api/orders/{id}", "One order and its outcome")
         .ours()
         .guarded(Guard::Own)
         .also(journal::ERRORS)
@@ -259,7 +259,7 @@ pub(super) const ROUTES: &[Route] = &[
     routed("/control/{action}", "Orders to the default gateway as JSON or a form; GET reads the setting")
         .takes(orders::CONTROL)
         .better(CONFIRMED)
-        .also(&[(405, "It is only ordered"), (503, "No gateway is configured")])
+        .also(&[(405, "It can only be ordered"), (503, "No gateway is configured")])
         .shows("ControlValue")
         .confirms("ControlDone"),
     routed("/api/gateways/{id}/api/{path}", "A route of the customer API for this gateway")
@@ -288,7 +288,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new(
         "/api/history",
         Answer::Fleet(history::history),
-        "Energy over any range, kWh: with gaps, how it was got, and what was counted over outages",
+        "Energy over any range, kWh, with gaps, sources, and what was counted over outages",
     )
     .asked_with(history::PARAMETERS)
     .also(history::ERRORS)
@@ -297,7 +297,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new(
         "/api/history/health",
         Answer::Fleet(battery_health::health),
-        "What each battery could hold, month by month, beside a new one",
+        "Capacity of each battery by month, beside that of a new one",
     )
     .also(&[(503, "The file cannot be read, or takes too long")])
     .ours()
@@ -336,7 +336,7 @@ pub(super) const ROUTES: &[Route] = &[
         .asked_with(timeseries::OF_SIGNAL_TREND)
         .better("as signals; more than 100,000 points are refused")
         .shows("SignalTrend"),
-    recorded("/api/timeseries/status", timeseries::status, "How recording goes, and how much there is")
+    recorded("/api/timeseries/status", timeseries::status, "State of recording, and the amount of data")
         .better(
             "counts are up to a minute old, and null while the file cannot be read; says why it cannot be \
             read or written; also slots, recovered intervals and incomplete samples",
@@ -346,14 +346,14 @@ pub(super) const ROUTES: &[Route] = &[
     service(
         "/health",
         health::health,
-        "How the service and its gateways are; 503 with ?ready=1 while none is fresh",
+        "Health of the service and its gateways; 503 with ?ready=1 while none is fresh",
     )
     .better("also what the proxy reports of its settings; 503 with ?ready=1 while nothing is fresh")
     .guarded(Guard::None)
     .asked_with(&[("ready", "1: answer 503 while no gateway has fresh data"), LIMIT, AFTER])
     .also(HEALTH_ERRORS)
     .shows("Health"),
-    routed("/health/gateways", "How polling of each gateway goes")
+    routed("/health/gateways", "State of polling, by gateway")
         .ours()
         .asked_with(PAGED)
         .also(PAGE_ERRORS)
@@ -390,12 +390,12 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new(
         "/metrics",
         Answer::Fleet(scrape::metrics),
-        "Every reading and how the service is, for \
+        "Every reading and the state of the service, for \
         Prometheus",
     )
     .ours()
     .serves(Content::Metrics),
-    service("/stats/clear", stats::clear, "Starts counting anew, with the control token")
+    service("/stats/clear", stats::clear, "Resets the counters, with the control token")
         .takes(orders::CLEAR_STATISTICS)
         .guarded(Guard::Own)
         .better("not for everybody, because it changes something: GET and POST need the control token")

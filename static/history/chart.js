@@ -136,7 +136,7 @@ export class Chart {
     const wide = letter * 4.2;
     const series = isLines ? lineSeries(colour, letter) : barSeries(colour);
     const axes = [
-      { ...axis, grid: { show: false }, size: letter * 2.2, space: letter * 6, ...(isLines ? clock(this.#drawn) : { values: (_, splits) => splits.map((split) => (Number.isInteger(split) && rows[split] ? short(rows[split].name) : "")), incrs: [1, 2, 3, 5, 7, 14, 31, 60, 120] }) },
+      { ...axis, grid: { show: false }, size: letter * 2.2, space: letter * 6, ...(isLines ? clock(this.#drawn) : { values: (_, splits) => splits.map((split) => (Number.isInteger(split) && rows[split] ? short(rows[split].name, rows.length > 12) : "")), incrs: [1, 2, 3, 5, 7, 14, 31, 60, 120] }) },
       { ...axis, size: wide, values: (_, splits) => splits.map((value, place) => `${String(Math.abs(value) < 10 ? Number(value.toFixed(2)) : Math.round(value)).replace("-", isLines ? "−" : "")}${place === splits.length - 1 ? ` ${unit}` : ""}`) },
     ];
     if (hasCharge) axes.push({ ...axis, scale: "%", side: 1, size: letter * 3.4, grid: { show: false }, values: (_, splits) => splits.map((value) => (value === 100 ? "100 %" : String(value))), splits: () => [0, 50, 100] });
@@ -222,10 +222,10 @@ function clock({ zone, range: [start, end] }) {
   return { incrs, values };
 }
 
-/** A day by its number, a month by its letters. */
-function short(name) {
+/** A day by its number, a month by its letters; the first of a year by that, where there are several. */
+function short(name, isLong) {
   if (name.length !== 7) return String(Number(name.slice(8)));
   const month = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", month: "short" });
   const moment = new Date(`${name}-01T00:00:00Z`);
-  return name.endsWith("-01") ? name.slice(0, 4) : month.format(moment);
+  return isLong && name.endsWith("-01") ? name.slice(0, 4) : month.format(moment);
 }

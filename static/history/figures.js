@@ -33,10 +33,10 @@ export function selfConsumed({ solar_kwh: solar, export_kwh: exported }) {
   return isNumber(solar) && isNumber(exported) && solar > 0 ? Math.max(0, Math.min(100, (1 - exported / solar) * 100)) : null;
 }
 
-/** The change from `before` to `now`, in words. */
-function change(now, before, isShare) {
+/** The change from `before` to `now`, in words; where that is of a shorter time, what it was. */
+function change(now, before, { isShare, isShorter }) {
   if (!isNumber(now) || !isNumber(before)) return "";
-  const differs = isShare ? Math.round(now - before) : before > 0.05 ? Math.round((now / before - 1) * 100) : null;
+  const differs = isShorter && !isShare ? null : isShare ? Math.round(now - before) : before > 0.05 ? Math.round((now / before - 1) * 100) : null;
   if (differs === null || Math.abs(differs) > 999) return `${isShare ? Math.round(before) : inWords(before)} before`;
   if (differs === 0) return "as before";
   return `${differs > 0 ? "▲" : "▼"}${TIED}${Math.abs(differs)}${TIED}${isShare ? "points" : "%"}`;
@@ -47,16 +47,17 @@ function tile(of, title, [number, unit], note, picture) {
   return el("div", { class: picture ? `tile of-${picture}` : "tile", "data-of": of }, label, el("span", { class: "value" }, el("b", null, number), el("i", null, unit)), el("span", { class: "hint" }, note));
 }
 
-/** `total` and `before` are sums of the flows; `has`: which of them there are at all. */
-export function figures(total, before, compared) {
+/** `total` and `before` are sums of the flows; `since`: when recording began in the period before, in words. */
+export function figures(total, before, { compared, since }) {
+  const isShorter = Boolean(since);
   const tiles = TILES.map(([flow, title, picture]) => {
     const value = total[`${flow}_kwh`];
-    return tile(flow, title, kilowattHours(value), change(value, before?.[`${flow}_kwh`]), picture);
+    return tile(flow, title, kilowattHours(value), change(value, before?.[`${flow}_kwh`], { isShorter }), picture);
   });
   const shares = [["self-powered", "Self-powered", selfPowered], ["self-consumed", "Solar used here", selfConsumed]].map(([of, title, share]) => {
     const value = share(total);
-    return tile(of, title, value === null ? [UNKNOWN, ""] : [String(Math.round(value)), "%"], change(value, before ? share(before) : null, true));
+    return tile(of, title, value === null ? [UNKNOWN, ""] : [String(Math.round(value)), "%"], change(value, before ? share(before) : null, { isShare: true }));
   });
-  const note = before && compared ? el("p", { class: "hint", id: "compared" }, `▲ ▼ compared with ${compared}`) : null;
+  const note = before && compared ? el("p", { class: "hint", id: "compared" }, `▲ ▼ compared with ${compared}${since ? `, recorded since ${since} only` : ""}`) : null;
   return [el("div", { class: "tiles" }, tiles, shares), note].filter(Boolean);
 }

@@ -18,6 +18,24 @@ function flow(watts) {
   return `${watts > 0 ? "↓" : "↑"}\u00a0${power(watts)}`;
 }
 
+/** What firmware calls the states of an inverter, by what is in the name. */
+const STATES = [
+  [/fault/i, "Fault", "bad"],
+  [/grid_?following/i, "Follows the grid"],
+  [/grid_?forming|island|off_?grid/i, "Makes its own grid"],
+  [/countdown|wait|qualif/i, "Waits to connect"],
+  [/standby|idle|ready/i, "Standby"],
+  [/init|start|boot|wake/i, "Starting"],
+  [/disabled|off|shutdown|sleep/i, "Off"],
+  [/compliant/i, "Grid in order"],
+];
+
+function stateOf(name) {
+  if (name === null) return UNKNOWN;
+  const [, text, kind = null] = STATES.find(([which]) => which.test(name)) ?? [null, name.replaceAll("_", " ").toLowerCase()];
+  return { text, kind, title: name };
+}
+
 function row(unit) {
   const isPart = Boolean(unit.attached_to);
   const model = unit.name ?? KINDS[unit.kind] ?? UNKNOWN;
@@ -34,14 +52,14 @@ function row(unit) {
     measure(unit.freq, "Hz", 2),
     { text: measure(hottest(unit.temps), "°C", 0), title: unit.temps?.map(({ name, celsius }) => `${name} ${measure(celsius, "°C", 1)}`).join("\n") || null },
     { text: measure(fastest(unit.fans), "rpm"), title: unit.fans?.map(({ name, rpm, duty }) => `${name} ${measure(rpm, "rpm")}, ${measure(duty, "%")}`).join("\n") || null },
-    unit.state ?? unit.grid_state ?? UNKNOWN,
+    stateOf(unit.state ?? unit.grid_state ?? null),
   ];
 }
 
 export function units() {
   const groups = new Groups(() => {
     const facts = new Facts();
-    const table = new Table(["Unit", "Model", "#Charge", "#Capacity, of new", "#Power", "#Voltage", "#Frequency", "#Warmest", "#Fan", "State"]);
+    const table = new Table(["Unit", "Model", "#Charge, measured", "#Capacity, of new", "#Power", "#Voltage", "#Frequency", "#Warmest", "#Fan", "State"]);
     facts.node.classList.add("wide");
     const draw = (context, id) => {
       const site = gateway(context.state, id);
@@ -51,8 +69,9 @@ export function units() {
       table.rows(found.map(row));
       facts.set([
         ["Stored", share(site.stored, site.capacity)],
-        ["Charge", `${percent(site.soe)} (raw ${percent(energy.soe_raw)})`],
-        ["Reserve", percent(site.reserve)],
+        ["Charge, as in the app", percent(site.soe)],
+        ["Charge, measured", { text: percent(energy.soe_raw), title: "Of all that the battery holds. The app leaves out the lowest 5 %, which nobody can use." }],
+        ["Reserve, as in the app", percent(site.reserve)],
         ["Time remaining", isNumber(energy.time_remaining_h) ? duration(energy.time_remaining_h * 3600) : UNKNOWN],
       ]);
       return true;

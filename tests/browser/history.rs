@@ -77,6 +77,12 @@ impl House {
             let both = ["home", "cabin"].map(|id| (id.to_owned(), added.clone()));
             history.write(Arc::new(Batch { run: 1, number: 2, added: both.into() })).await.unwrap();
         }
+        Self::over(folder).await
+    }
+
+    /// The same two sites, with what is in `folder`.
+    async fn over(folder: tempfile::TempDir) -> Self {
+        let path = folder.path().join("history.db");
         let options = |id: &str, name: &str| SiteOptions {
             speed: 0.0,
             ..SiteOptions::new(id, name, SiteKind::Powerwall3)
@@ -152,6 +158,13 @@ async fn a_period_is_shown_with_what_is_known_of_it_and_its_address() {
     }
     page.value("history.back()").await;
     showing(&page, "2026-03-09").await;
+
+    // A stretch before it that was recorded in part is no measure for the whole.
+    page.see(&house.url("/history?from=2026-02-15&to=2026-03-15&site=home")).await;
+    showing(&page, "2026-02-15").await;
+    let compared = page.text("#compared").await;
+    assert!(compared.ends_with("recorded since Sun, 1 February 2026 only"), "{compared}");
+    assert_eq!(page.text("[data-of=solar] .hint").await.replace('\u{a0}', " "), "672 kWh before");
     page.is_clean(&house.program.addr.to_string());
 }
 
@@ -243,4 +256,50 @@ async fn the_display_and_the_console_say_what_today_has_come_to() {
         }).then(() => series.at('battery', Math.floor((Date.now() / 1000 - 5 * 3600 + 30) / 20)));
     })";
     assert_eq!(console.value(value).await, -2000.0);
+}
+
+#[actix_web::test]
+async fn the_display_shows_the_last_day_and_when_the_grid_was_away() {
+    let Some(browser) = Browser::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    {
+        let store = Store::open(path.clone()).unwrap();
+        let history = History::kept_in(&path, &store, &keeping()).unwrap();
+        let (first, sum) = (unix_time() as i64 / 900 * 900 - 80 * 900, today().1);
+        // Quarters of an hour, but for two hours.
+        let slots =
+            (0..80).filter(|slot| !(40..48).contains(slot)).map(|slot| (first + slot * 900, sum.clone()));
+        let added = Added { slots: slots.collect(), zone: TimeZone::get(ZONE).ok(), ..Added::default() };
+        history
+            .write(Arc::new(Batch { run: 1, number: 1, added: [("home".to_owned(), added)].into() }))
+            .await
+            .unwrap();
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let ended = format!(r#"{{"state":"ended","since":{},"seconds":840}}"#, first + 36_000);
+        let entry = "INSERT INTO journal (at, gateway, kind, detail) VALUES (?, 'home', 'grid', ?)";
+        file.execute(entry, rusqlite::params![first + 36_840, ended]).unwrap();
+    }
+    let house = House::over(folder).await;
+    let wall = browser.page().await;
+    wall.see(&house.url("/?site=home")).await;
+    wall.until("document.querySelector('#ribbon:not([hidden]) .home')?.getAttribute('d')?.length > 0").await;
+    let stretches = "document.querySelector('#ribbon .home').getAttribute('d').split('M').length - 1";
+    assert_eq!(wall.value(stretches).await, 2, "no line crosses what was not measured");
+    assert!(
+        wall.text("#ribbon figcaption")
+            .await
+            .replace('\u{a0}', " ")
+            .starts_with("Power was out for 14 min at")
+    );
+    assert_eq!(wall.value("document.querySelectorAll('#ribbon .gone rect').length").await, 1);
+    // The other site has no history.
+    wall.value("document.querySelector('[data-site=cabin]').click()").await;
+    wall.until("document.getElementById('ribbon').hidden").await;
+    for (width, height) in [(320, 568), (390, 844), (480, 480), (800, 480), (1280, 800), (3840, 2160)] {
+        wall.size(width, height).await;
+        wall.until(&format!("innerWidth === {width}")).await;
+        wall.until("document.documentElement.scrollHeight <= innerHeight").await;
+    }
+    wall.is_clean(&house.program.addr.to_string());
 }

@@ -4,10 +4,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod accessible;
 mod chromium;
+mod demo;
 mod docs;
 mod history;
 mod hours;
+mod kiosk;
 mod old;
 mod ordering;
 mod palette;

@@ -90,6 +90,7 @@ pub fn http() -> HttpSettings {
         frame_ancestors: "*".into(),
         rate_limit: None,
         trusted_proxies: TrustedProxies::default(),
+        ingress: TrustedProxies::default(),
         connections_per_address: 256,
         live_per_address: usize::MAX,
         tls: None,

@@ -33,6 +33,15 @@ pub fn required_python(name: &str) -> Option<PathBuf> {
     said_if_missing(name, found)
 }
 
+/// The file `path` of a package of npm, as `.ci/tools` installs it; `None` if the test has to be skipped.
+///
+/// # Panics
+/// As [`required_tool`].
+pub fn required_script(path: &str) -> Option<PathBuf> {
+    let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/node/node_modules")).join(path);
+    said_if_missing(path, Some(file).filter(|file| file.is_file()))
+}
+
 fn said_if_missing(name: &str, found: Option<PathBuf>) -> Option<PathBuf> {
     if found.is_none() {
         let required =

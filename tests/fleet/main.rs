@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod keys;
 mod orders;
 mod set_up;
 

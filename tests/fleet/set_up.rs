@@ -19,7 +19,7 @@ async fn strangers() -> World {
 }
 
 impl World {
-    fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Child {
+    pub(super) fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Child {
         Command::new(env!("CARGO_BIN_EXE_powerwall-server"))
             .args(arguments)
             .env_clear()
@@ -139,7 +139,7 @@ async fn a_login_that_fails_says_why_and_changes_nothing() {
     assert_eq!(world.file(), None);
 }
 
-async fn output(program: Child, typed: &str) -> (bool, String) {
+pub(super) async fn output(program: Child, typed: &str) -> (bool, String) {
     let mut program = program;
     program.stdin.take().unwrap().write_all(typed.as_bytes()).await.unwrap();
     let output = program.wait_with_output().await.unwrap();
@@ -198,7 +198,7 @@ async fn the_doctor_says_in_one_line_what_is_wrong_with_the_way_through_the_clou
             CloudFault::body(412, r#"{"error":"not registered"}"#),
             "not registered in this region",
         ),
-        ("/products", CloudFault::status(402), "wants to be paid"),
+        ("/products", CloudFault::status(402), "requires payment"),
         ("/products", CloudFault::status(423), "locked the account"),
         ("/products", CloudFault::status(429), "asks for a pause"),
         (

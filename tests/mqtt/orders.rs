@@ -121,7 +121,7 @@ async fn what_is_no_order_does_nothing_and_is_said_to_be_none() {
     house.listener.say(SET, r#"{"value": 5}"#, true).await;
     let program = house.serve("19").await;
     let kept = house.result("reserve", &["not_sent"]).await;
-    assert!(kept["evidence"].as_str().unwrap().contains("had kept it"), "{kept}");
+    assert!(kept["evidence"].as_str().unwrap().contains("retained message"), "{kept}");
     house.listener.becomes("pypowerwall/home/control/islanding/availability", "online").await;
     for (name, payload, words) in [
         ("reserve", r#"{"value": 101}"#, "between 0 and 100"),

@@ -158,6 +158,7 @@ async fn a_gateway_that_comes_back_is_live_again() {
     let health = program.health_becomes("home", is_live).await;
     assert_eq!((&health["consecutive_failures"], &health["last_error"]), (&0.into(), &Value::Null));
     program.has_said("gateway home: reachable again").await;
+    assert!(program.log().contains(" and watches 1 gateway\n"), "{}", program.log());
 }
 
 #[actix_web::test]
@@ -414,6 +415,13 @@ async fn the_demo_needs_no_powerwall() {
     for file in files {
         assert_eq!(program.get(&format!("/{file}")).await.0, 200, "{file}");
     }
+    // A week that never was, of three sites.
+    let week = async {
+        while program.json("/api/timeseries/status").await["slots"].as_u64() < Some(3 * 7 * 96) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, week).await.unwrap();
 }
 
 #[actix_web::test]

@@ -177,8 +177,8 @@ fn a_jump_of_the_wall_clock_changes_labels_and_nothing_else() {
     assert!(jumps > 2);
 }
 
-/// Some seed of a few finds the defect, and says so in these words. `first`: the one that is tried first, which saves the hours of
-/// those that are known to see nothing of it.
+/// Some seed of a few finds the defect, and says so in these words. `first`: the one that is tried first: it
+/// saves the hours of those that are known to see nothing.
 fn assert_found(defect: Defect, first: u64, words: &str) {
     let found = Mutex::new(Vec::new());
     let is_found = || found.lock().unwrap().iter().any(|violation: &String| violation.contains(words));

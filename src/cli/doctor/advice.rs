@@ -11,7 +11,7 @@ const WIFI_ADDRESS: &str = "192.168.91.1";
 const END_OF_STICKER: &str = "unless the owner chose another one, it is the last five characters of the \
     gateway password on the sticker";
 
-const BEARER_REFUSED: &str = "the login as installer takes the full gateway password, and works on solar \
+const BEARER_REFUSED: &str = "the installer login needs the full gateway password, and works on solar \
     inverters only: with a battery, omit tedapi_auth_mode";
 
 /// The next steps, the most important first.

@@ -80,7 +80,7 @@ pub enum ImportError {
     #[error("the source does not say which gateway it is of; say --gateway with one of {0}")]
     Unnamed(String),
     #[error(
-        "nobody knows the zone of the site of {0}, which says when its days begin; say --timezone, such as \
+        "the time zone of {0}, which determines when its days begin, is unknown; give --timezone, such as \
          --timezone Europe/Berlin"
     )]
     NoZone(String),

@@ -101,8 +101,8 @@ pub(super) fn credentials<R: BufRead, W: Write>(
     let client_id = client_id.ok_or(SetUpError::NotGiven("the client id"))?;
 
     let in_file = given.client_secret_file.as_deref().map(secret_in).transpose()?;
-    let secret = in_file.or_else(|| talk.variable("TESLA_CLIENT_SECRET")).or(kept);
-    let secret = secret.or_else(|| talk.ask("Its client secret (it will be visible)")).map(Secret::new);
+    let secret = in_file.or_else(|| talk.variable("TESLA_CLIENT_SECRET")).or(kept).map(Secret::new);
+    let secret = secret.or_else(|| talk.ask_secret("Its client secret"));
     Ok((client_id, secret.ok_or(SetUpError::NotGiven("the client secret"))?))
 }
 

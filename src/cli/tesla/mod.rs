@@ -1,21 +1,30 @@
-//! Setting up the way through Tesla's cloud on the command line: `login`, `register` and `sites`. Every step
-//! can be repeated, and writes something down only after Tesla has said yes.
+//! Setting up what takes a Tesla account on the command line: `login`, `register`, `keys` and `sites`. Every
+//! step can be repeated; what Tesla gives is written down only after it has said yes.
 
+mod domain;
+mod keys;
 mod login;
+mod names;
+mod proof;
 mod provider;
+mod quiet;
 mod register;
+mod site;
 mod sites;
 mod talk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+
+use crate::files;
 
 use crate::link::tesla::consent::NoCode;
 use crate::link::tesla::error::TeslaError;
 use crate::link::tesla::region;
 use crate::settings::Origin;
 
+pub use keys::{Keys, keys};
 pub use login::login;
 pub use register::{Register, register};
 pub use sites::sites;
@@ -86,7 +95,7 @@ pub enum SetUpError {
     NoCode(#[from] NoCode),
     #[error(transparent)]
     Tesla(#[from] TeslaError),
-    #[error("{} is no token file; move it away first", .0.display())]
+    #[error("{} is not a token file; move it away first", .0.display())]
     NotAFile(PathBuf),
     #[error("cannot read {}: {why}", .path.display())]
     Unreadable { path: PathBuf, why: String },
@@ -94,4 +103,21 @@ pub enum SetUpError {
     Unwritable { path: PathBuf, why: String },
     #[error("{0}")]
     Given(String),
+    /// v1r: the key waits, and nobody has confirmed it in time.
+    #[error(
+        "nobody confirmed the key in time. Run this again: it registers the same key once more, and the time \
+         begins anew"
+    )]
+    NotConfirmed,
+    /// v1r: the cloud takes the key for confirmed, and no signed question could be asked.
+    #[error(
+        "Tesla says that the key is confirmed, but that proves nothing, and the gateway could not be asked \
+         over the LAN: {0}. Run this again on a machine in the same network, or with --host"
+    )]
+    Unproven(String),
+}
+
+async fn keep(path: &Path, what: &'static str, text: String) -> Result<(), SetUpError> {
+    let unwritable = |why: std::io::Error| SetUpError::Unwritable { path: path.into(), why: why.to_string() };
+    files::keep(path, what, text).await.map_err(unwritable)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{SetUpError, Talk, sites};
 use crate::files;
-use crate::settings::{AccountConfig, Origin, Secret, TokenSource};
+use crate::settings::{AccountConfig, Origin, TokenSource};
 
 /// Takes the token, tries it, and writes it down only if it works.
 pub(super) async fn log_in<R: BufRead, W: Write>(
@@ -14,7 +14,7 @@ pub(super) async fn log_in<R: BufRead, W: Write>(
     talk: &mut Talk<R, W>,
 ) -> Result<(), SetUpError> {
     let base = Origin::parse(provider).map_err(SetUpError::Given)?;
-    let token = talk.ask("Token of the provider (it will be visible)").map(Secret::new);
+    let token = talk.ask_secret("Token of the provider");
     let token = token.ok_or(SetUpError::NotGiven("the token"))?;
     let tried = AccountConfig {
         source: TokenSource::Pasted(token.clone()),

@@ -2,6 +2,9 @@
 
 use std::io::{BufRead, Read, Write};
 
+use super::quiet::{INTERRUPT, Quiet};
+use crate::settings::Secret;
+
 /// What a person types is no longer than this, in bytes.
 const LONGEST: u64 = 16 << 10;
 
@@ -11,6 +14,8 @@ pub struct Talk<R, W> {
     pub to: W,
     /// What the environment gives, by name.
     pub environment: Vec<(String, String)>,
+    /// Whether the answers are typed at the terminal of this program.
+    pub is_terminal: bool,
 }
 
 impl<R: BufRead, W: Write> Talk<R, W> {
@@ -27,6 +32,17 @@ impl<R: BufRead, W: Write> Talk<R, W> {
         Read::take(&mut self.from, LONGEST).read_line(&mut line).ok()?;
         let line = line.trim();
         (!line.is_empty()).then(|| line.to_owned())
+    }
+
+    /// Asks for something that nobody else is to see.
+    pub fn ask_secret(&mut self, what: &str) -> Option<Secret> {
+        let quiet = self.is_terminal.then(Quiet::terminal).flatten();
+        let answer = self.ask(what);
+        if quiet.is_some() {
+            // The end of the line was not shown either.
+            self.say("");
+        }
+        answer.filter(|text| !text.contains(INTERRUPT)).map(Secret::new)
     }
 
     /// A variable that is set and not empty.

@@ -1,4 +1,4 @@
-//! Frames with a token instead of the password: TEDAPI of inverters that want a login as installer.
+//! Frames with a token instead of the password: TEDAPI of inverters that require an installer login.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -224,6 +224,15 @@ fn system_facts(response: SystemInfoResponse) -> SystemInfo {
     SystemInfo { din: some(response.din), version: some(firmware.version), git_hash: some(git_hash) }
 }
 
+/// Whether an answer says that a key was removed.
+///
+/// # Errors
+/// The envelope cannot be read, or reports an error.
+pub fn removed(envelope: Bytes) -> Result<bool, LinkError> {
+    let authorization = open(envelope, "the removal of a key")?.authorization.unwrap_or_default();
+    Ok(authorization.removed.is_some())
+}
+
 /// An answer's envelope, decoded; an error inside is an error.
 pub(super) fn open(envelope: Bytes, what: &str) -> Result<Envelope, LinkError> {
     protobuf::check(&envelope, &LIMITS, LONGEST_ANSWER).map_err(|why| too_large(what, why))?;

@@ -40,6 +40,8 @@ pub struct Envelope {
     pub common: Option<Common>,
     #[prost(message, optional, tag = "5")]
     pub site: Option<SiteMessage>,
+    #[prost(message, optional, tag = "12")]
+    pub authorization: Option<Authorization>,
     #[prost(message, optional, tag = "15")]
     pub files: Option<Files>,
     #[prost(message, optional, tag = "16")]
@@ -95,6 +97,23 @@ pub struct Common {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct Empty {}
+
+/// About the keys that may sign.
+#[derive(Clone, PartialEq, Message)]
+pub struct Authorization {
+    #[prost(message, optional, tag = "3")]
+    pub remove_request: Option<RemoveClient>,
+    /// Says yes by being there.
+    #[prost(message, optional, tag = "4")]
+    pub removed: Option<Empty>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct RemoveClient {
+    /// PKCS#1 DER.
+    #[prost(bytes = "vec", tag = "1")]
+    pub public_key: Vec<u8>,
+}
 
 #[derive(Clone, PartialEq, Message)]
 pub struct ErrorResponse {

@@ -29,7 +29,7 @@ pub enum TeslaError {
     #[error("Tesla wants a new login: {0}")]
     LoginNeeded(String),
     /// The token is over; it is renewed, once.
-    #[error("the access token is over (HTTP 401)")]
+    #[error("the access token has expired (HTTP 401)")]
     Expired,
     #[error("Tesla has locked the account (HTTP 423); unlock it in the Tesla app")]
     Locked,
@@ -39,7 +39,7 @@ pub enum TeslaError {
     /// Something about the application at Tesla is not as it must be.
     #[error("the application at Tesla is not set up for this: {0}")]
     SetUp(String),
-    #[error("Tesla or the provider wants to be paid (HTTP 402): {0}")]
+    #[error("Tesla or the provider requires payment (HTTP 402): {0}")]
     Payment(String),
     /// Asked at the base of another region.
     #[error("the account belongs to another region than {0} (HTTP 421)")]
@@ -158,7 +158,7 @@ impl TeslaError {
 
 const SET_UP_WORDS: [&str; 3] = ["invalid_auth_code", "invalid_redirect_url", "unauthorized_client"];
 const REGISTER: &str = "it is not registered in this region; register its domain there: powerwall-server \
-    register";
+    register --domain";
 pub(super) const LOG_IN: &str = "the refresh token is used up, was withdrawn, or the password was changed; \
     log in again: powerwall-server login";
 

@@ -7,10 +7,13 @@
 pub mod account;
 mod accounts;
 pub mod answers;
+pub mod clients;
+mod command;
 pub mod consent;
 mod documents;
 pub mod error;
 pub mod ledger;
+pub mod networking;
 mod orders;
 pub mod partner;
 pub mod products;

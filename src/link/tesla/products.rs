@@ -18,7 +18,8 @@ pub struct Product {
 }
 
 impl Product {
-    fn shown(&self) -> String {
+    /// For a list.
+    pub fn shown(&self) -> String {
         match &self.name {
             Some(name) => format!("{} ({name})", self.id),
             None => self.id.to_string(),
@@ -33,7 +34,7 @@ impl Product {
 pub fn products(body: &Bytes) -> Result<Vec<Product>, TeslaError> {
     let answer = document(body, &CONFIG).map_err(|why| TeslaError::Malformed(why.to_string()))?;
     let Value::Array(list) = answer.at(&["response"]) else {
-        return Err(TeslaError::Malformed("it is no list of sites".into()));
+        return Err(TeslaError::Malformed("it is not a list of sites".into()));
     };
     let has_energy = |entry: &&Value| {
         let parts = ["battery", "solar", "wall_connectors"];

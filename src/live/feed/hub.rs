@@ -67,9 +67,12 @@ struct Hub {
 impl Hub {
     fn new(feed: Arc<Feed>, directory: Arc<Directory>) -> Self {
         let now = Instant::now();
-        let service = json!({
+        let mut service = json!({
             "version": env!("CARGO_PKG_VERSION"), "started_at": feed.started_at, "epoch": feed.epoch(),
         });
+        if let Some(clock) = feed.demo {
+            service["demo"] = json!({ "hour": clock.hour, "speed": clock.speed });
+        }
         Self {
             feed,
             directory,

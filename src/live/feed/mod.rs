@@ -28,6 +28,7 @@ pub use message::{Kind, Message, Place};
 pub(super) use routes::configure;
 
 use crate::clock::unix_time;
+use crate::settings::DemoClock;
 use hub::Wake;
 use journal::{Cursor, Journal};
 
@@ -50,6 +51,8 @@ pub struct Feed {
     epoch: Arc<str>,
     /// Unix seconds.
     started_at: f64,
+    /// How time runs for the gateways, if they are simulated: clients show it.
+    demo: Option<DemoClock>,
     /// Held for as long as it takes to find or render one message.
     journal: Mutex<Journal>,
     /// Its receivers are the listeners.
@@ -74,10 +77,16 @@ impl Feed {
             journal: Mutex::new(Journal::new(epoch.clone())),
             epoch,
             started_at,
+            demo: None,
             pulse: watch::Sender::new(pulse),
             hub: ArcSwapOption::empty(),
             asked: Mutex::default(),
         }
+    }
+
+    /// The same, of gateways whose time runs by `demo`.
+    pub fn with_demo(self, demo: Option<DemoClock>) -> Self {
+        Self { demo, ..self }
     }
 
     /// New at each start of the service.

@@ -58,6 +58,8 @@ fn readings_need_a_token_if_the_file_or_else_the_variable_says_so() {
     assert!(access("anonymous: viewer", &[secret, ("PW_ANONYMOUS", "none")]).is_open);
     let nobody = load("anonymous: none", &[]).unwrap_err();
     assert!(nobody.contains("PW_ANONYMOUS: none: nobody could read"), "{nobody}");
+    let through_ingress = ("PW_INGRESS", "172.30.32.2");
+    assert!(!access("anonymous: none", &[through_ingress]).is_open, "somebody can");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::replies::{error, response};
 use super::state::{Cloud, Site, State};
-use super::{CLIENT_ID, authorize, partner};
+use super::{CLIENT_ID, authorize, clients, partner, relay};
 use crate::clock::unix_time;
 use crate::simulator::http::{Answer, Request};
 use crate::simulator::orders::Delivered;
@@ -43,6 +43,8 @@ pub(super) fn answer(cloud: &Cloud, request: &Request, is_home: bool) -> Answer 
     }
     match (request.method.as_str(), path) {
         ("GET", "/api/1/products") => products(&state),
+        ("POST", path) if path.ends_with("/command") => clients::answer(&mut state, path, &request.body),
+        ("POST", path) if path.ends_with("/device_command") => relay::answer(&state, path, &request.body),
         ("POST", path) => order(&mut state, path, &request.body),
         (method, path) => site(&state, method, path),
     }

@@ -39,7 +39,8 @@ impl InMemoryTesla {
     /// Puts `gateway` into the account as site `id`.
     pub fn add(&self, id: u64, gateway: &InMemoryGateway) {
         let gateway = gateway.shared();
-        self.cloud.state().sites.push(Site { id, gateway, undelivered: json!({}) });
+        let (undelivered, clients) = (json!({}), Vec::new());
+        self.cloud.state().sites.push(Site { id, gateway, undelivered, lan: None, clients });
     }
 
     /// What is answered to `call`, at the server `host`.

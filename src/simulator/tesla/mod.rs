@@ -3,8 +3,11 @@
 
 mod answers;
 mod authorize;
+mod clients;
 mod in_memory;
+mod keys;
 mod partner;
+mod relay;
 mod replies;
 mod server;
 mod state;
@@ -22,7 +25,7 @@ use tokio::task::AbortHandle;
 use super::certificate;
 use super::handle::GatewayHandle;
 pub use in_memory::InMemoryTesla;
-pub use state::{Asked, CloudFault};
+pub use state::{Asked, CloudFault, Spelling};
 use state::{Cloud, Site};
 
 /// What the application is called at Tesla.
@@ -64,7 +67,8 @@ impl TeslaHandle {
     /// Puts `gateway` into the account as site `id`.
     pub fn add(&self, id: u64, gateway: &GatewayHandle) {
         let gateway = gateway.gateway();
-        self.cloud.state().sites.push(Site { id, gateway, undelivered: json!({}) });
+        let (undelivered, clients) = (json!({}), Vec::new());
+        self.cloud.state().sites.push(Site { id, gateway, undelivered, lan: None, clients });
     }
 
     /// Gives a site another number, as Tesla does now and then.

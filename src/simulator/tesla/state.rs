@@ -12,6 +12,9 @@ use tokio::time::Instant;
 use crate::clock::unix_time;
 use crate::simulator::gateway::Gateway;
 
+/// Measured by others: about nine minutes.
+const WINDOW: Duration = Duration::from_secs(540);
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CloudFault {
@@ -48,6 +51,29 @@ pub(super) struct Site {
     pub gateway: Arc<Gateway>,
     /// What was ordered and never reached the gateway, as members of `site_info`.
     pub undelivered: Value,
+    /// Its gateway at the address on the wired LAN, which takes signed requests; `None`: it has no connection
+    /// to Tesla over which they could come.
+    pub lan: Option<Arc<Gateway>>,
+    /// Keys that somebody registered.
+    pub clients: Vec<Registered>,
+}
+
+/// A key that somebody registered, as the cloud knows it.
+pub(super) struct Registered {
+    /// PKCS#1 DER.
+    pub key: Vec<u8>,
+    pub description: String,
+    pub is_verified: bool,
+    /// When it was registered, for the last time.
+    pub since: Instant,
+}
+
+/// How members of an answer about keys are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spelling {
+    #[default]
+    Snake,
+    Camel,
 }
 
 /// What was asked for with a code.
@@ -89,6 +115,14 @@ pub(super) struct State {
     pub lag: Duration,
     /// Whether settings reach the gateways.
     pub delivers: bool,
+    /// How answers about keys are written.
+    pub spelling: Spelling,
+    /// How long a key that was registered can be confirmed.
+    pub window: Duration,
+    /// Whether the cloud takes every key for confirmed as soon as it is registered.
+    pub is_hasty: bool,
+    /// Where gateways are on their home network, as they report.
+    pub address: String,
     /// Members of `live_status` and `site_info` that are reported otherwise.
     pub instead: HashMap<String, Value>,
     /// By a part of the path; how often still, `None`: always.
@@ -118,6 +152,10 @@ impl Cloud {
                 .into(),
             lag: Duration::ZERO,
             delivers: true,
+            spelling: Spelling::default(),
+            window: WINDOW,
+            is_hasty: false,
+            address: "127.0.0.1".into(),
             instead: HashMap::new(),
             faults: Vec::new(),
             asked: Vec::new(),

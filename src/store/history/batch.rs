@@ -135,8 +135,8 @@ pub struct Added {
     pub signals: Vec<Signal>,
     /// What the next run continues from.
     pub state: Option<State>,
-    /// State of energy at the end of the slot, app percent.
-    pub soe: Option<(i64, f64)>,
+    /// State of energy at the end of each slot, as far as it is known, app percent.
+    pub soe: BTreeMap<i64, f64>,
 }
 
 impl Added {

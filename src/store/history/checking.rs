@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 
 use super::batch::{Mark, Source, Sum};
 use super::days::{self, Day, columns, sum_in};
+use super::months;
 use crate::model::energy::{Flow, Flows, SLOT};
 use crate::store::database::reason;
 use crate::store::{StoreError, schema};
@@ -21,6 +22,8 @@ const ROUNDING: f64 = 0.5;
 const LOOSE: f64 = 2.0;
 /// A clock that is ahead by more than this has written something, in seconds.
 const AHEAD: f64 = 3_600.0;
+/// Seconds of the longest month, in which clocks are set back.
+const MONTH: f64 = (31.0 * 24.0 + 1.0) * 3600.0;
 /// Findings of one kind that are named; of the rest, how many there are.
 const NAMED: usize = 10;
 
@@ -33,9 +36,7 @@ pub enum Flaw {
     Sum { gateway: String, day: String, flow: &'static str, says: f64, parts: f64 },
     #[error("{gateway}: {what} of {at} is {value}, which cannot be")]
     Absurd { gateway: String, what: String, at: String, value: f64 },
-    #[error(
-        "{gateway}: {rows} rows are of a time that has not come yet, the last of {last}; a clock was ahead"
-    )]
+    #[error("{gateway}: {rows} rows are in the future, the last of {last}; a clock was ahead")]
     Ahead { gateway: String, rows: u64, last: String },
     #[error("… and {0} more of this kind")]
     More(usize),
@@ -170,6 +171,9 @@ impl Site<'_> {
             checked.days += 1;
             self.weigh(&sum, "the day", &day, 25.0 * 3600.0, &mut absurd);
             self.compare(&day, &sum, parts.get(&day).copied().unwrap_or_default(), &mut sums);
+        }
+        for (month, sum) in months::between(self.file, self.id, ("", "9"))? {
+            self.weigh(&sum, "the month", &month, MONTH, &mut absurd);
         }
         limited(flaws, absurd);
         limited(flaws, sums);

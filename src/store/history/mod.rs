@@ -9,6 +9,8 @@ mod days;
 pub mod filling;
 mod keeping;
 mod months;
+#[cfg(test)]
+mod properties;
 pub mod queries;
 mod recall;
 mod retention;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::keeping::{Keep, Keeping};
 use super::months;
@@ -18,17 +18,24 @@ const ROUNDS: u32 = 6;
 const AT_ONCE: u32 = 10_000;
 /// Pages that are given back at once.
 const PAGES_AT_ONCE: u32 = 2_000;
+/// A file that was begun by pypowerwall-server is written anew, so that it can give space back, if so much
+/// in it is empty, in bytes …
+const WORTH_COMPACTING: u64 = 8 << 20;
+/// … and no more than this is not: it goes through memory, and nothing is recorded meanwhile.
+const MOST_COMPACTED: u64 = 64 << 20;
 const DAY: f64 = 86_400.0;
 
 pub(super) struct Retention {
     keeping: Arc<ArcSwap<Keeping>>,
     /// Rounds until it is due again.
     wait: u32,
+    /// Whether the file was written anew, or could not be: that is tried once.
+    has_compacted: bool,
 }
 
 impl Retention {
     pub fn new(keeping: Arc<ArcSwap<Keeping>>) -> Self {
-        Self { keeping, wait: 0 }
+        Self { keeping, wait: 0, has_compacted: false }
     }
 }
 
@@ -43,8 +50,29 @@ impl Part for Retention {
         if keeping.is_on() {
             // Has been logged, and is tried again a minute later.
             let _ = prune(database, &keeping, unix_time());
+            if !self.has_compacted {
+                self.has_compacted = compact(database) != Ok(false);
+            }
         }
     }
+}
+
+/// Writes the file anew if it cannot give space back, and it is worth it.
+fn compact(database: &mut Database) -> Result<bool, StoreError> {
+    database.read(|connection| {
+        let gives_back = pragma(connection, "auto_vacuum")? != 0;
+        let empty = pragma(connection, "freelist_count")? * pragma(connection, "page_size")?;
+        if gives_back || empty < WORTH_COMPACTING || bytes(connection)? > MOST_COMPACTED {
+            return Ok(false);
+        }
+        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")?;
+        Ok(true)
+    })
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
+    let value: i64 = connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?;
+    Ok(value.unsigned_abs())
 }
 
 pub(super) fn prune(database: &mut Database, keeping: &Keeping, now: f64) -> Result<(), StoreError> {
@@ -77,12 +105,9 @@ pub(super) fn prune(database: &mut Database, keeping: &Keeping, now: f64) -> Res
 }
 
 /// Bytes of the pages that hold something.
-fn bytes(change: &Transaction<'_>) -> rusqlite::Result<u64> {
-    let pragma = |name: &str| -> rusqlite::Result<u64> {
-        let value: i64 = change.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?;
-        Ok(value.unsigned_abs())
-    };
-    Ok((pragma("page_count")?.saturating_sub(pragma("freelist_count")?)) * pragma("page_size")?)
+fn bytes(file: &Connection) -> rusqlite::Result<u64> {
+    let pages = pragma(file, "page_count")?.saturating_sub(pragma(file, "freelist_count")?);
+    Ok(pages * pragma(file, "page_size")?)
 }
 
 fn remove_samples(change: &Transaction<'_>, before: f64) -> rusqlite::Result<()> {
@@ -146,7 +171,7 @@ mod tests {
     const LAST: f64 = 1_795_653_813.0;
 
     struct Aged {
-        _folder: tempfile::TempDir,
+        folder: tempfile::TempDir,
         database: Database,
     }
 
@@ -155,7 +180,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("history.db");
             std::fs::copy("tests/fixtures/timeseries-0.13.0.db", &path).unwrap();
-            Self { _folder: folder, database: Database::at(path) }
+            Self { database: Database::at(path), folder }
         }
 
         fn prune(&mut self, keeping: &Keeping, now: f64) {
@@ -218,6 +243,29 @@ mod tests {
             let after: Vec<_> = gateways.iter().map(|id| months(&mut aged, id)).collect();
             assert_eq!(before, after);
         }
+    }
+
+    #[test]
+    fn a_file_of_the_server_before_gives_its_space_back_once_it_is_worth_it() {
+        let mut aged = Aged::new();
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+             INSERT INTO samples SELECT 'home', i, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 50.5 FROM n";
+        aged.database.write(Durability::Crash, |change| change.execute(fill, [])).unwrap();
+        let len = |aged: &mut Aged| {
+            let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+            aged.database.read(|file| file.query_row(checkpoint, [], |_| Ok(()))).unwrap();
+            std::fs::metadata(aged.folder.path().join("history.db")).unwrap().len()
+        };
+        let full = len(&mut aged);
+        assert_eq!(compact(&mut aged.database), Ok(false), "nothing in it is empty");
+        for _ in 0..11 {
+            aged.prune(&Keeping::default(), LAST);
+        }
+        assert!(len(&mut aged) >= full, "SQLite would use the space again");
+        assert_eq!(compact(&mut aged.database), Ok(true));
+        assert!(len(&mut aged) < full / 10, "{} of {full}", len(&mut aged));
+        assert_eq!((aged.count("samples"), aged.count("daily_energy")), (218, 2));
+        assert_eq!(compact(&mut aged.database), Ok(false), "now it gives back by itself");
     }
 
     #[test]

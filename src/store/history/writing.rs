@@ -55,7 +55,7 @@ fn write_one(
     }
     let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
     for (slot, sum) in &added.slots {
-        let soe = added.soe.filter(|(of, _)| of == slot).map(|(_, soe)| soe);
+        let soe = added.soe.get(slot).copied();
         let priced = tariff.map(|tariff| Priced::before(change, tariff, (gateway, *slot))).transpose()?;
         add_slot(change, gateway, *slot, sum, soe)?;
         if let Some(priced) = priced {

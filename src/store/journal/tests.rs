@@ -166,7 +166,7 @@ async fn a_full_disk_refuses_orders_lets_the_rest_wait_and_is_recovered_from() {
             Err(error) => break error,
         }
     };
-    assert!(error.to_string().ends_with("there is no room"), "{error}");
+    assert!(error.to_string().ends_with("the disk is full"), "{error}");
 
     journal.note(full(at));
     let order = journal.record(entry(Kind::Order, "home", at)).await;

@@ -28,7 +28,7 @@ struct Rest {
 
 /// Why nothing is written.
 pub(super) enum Unwritten {
-    /// A parameter is not right.
+    /// A parameter is not valid.
     Bad(&'static str),
     Store(StoreError),
 }

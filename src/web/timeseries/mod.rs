@@ -31,7 +31,7 @@ pub(super) use trend::trend;
 
 /// Statuses of all of them.
 pub(super) const ERRORS: &[(u16, &str)] =
-    &[(422, "A parameter is not right"), (503, "The file cannot be read, or takes too long")];
+    &[(422, "A parameter is not valid"), (503, "The file cannot be read, or takes too long")];
 const GATEWAY: (&str, &str) = ("gateway", "id of a gateway; all if absent");
 pub(super) const OF_DAILY: &[(&str, &str)] = &[
     ("days", "how many days, 1 to 366; 7 if absent"),

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::super::State;
+use super::super::plumbing::json as json_body;
 use super::super::route::Later;
 use super::super::tables::Format;
 use super::asked::{Asked, Wrong};
@@ -54,17 +56,17 @@ async fn listed(state: &State, request: &HttpRequest) -> Result<Value, Unanswere
         false => Vec::new(),
     };
     let labels = labels(state, series.iter().map(|(series, _)| series)).await;
-    let list: Vec<Value> = series
-        .iter()
-        .map(|(series, extent)| {
-            let Extent { first, last, first_day, last_day } = extent;
-            let mut document = named(series);
-            document.extend(members(json!({
-                "first_ts": first, "last_ts": last, "first_day": first_day, "last_day": last_day,
-            })));
-            labelled(document, series, &labels)
+    let document = |(series, extent): &(Series, Extent)| {
+        let (unit, label) = kind_of(series).unzip();
+        let (powerwall, order) = label_of(series, &labels).unzip();
+        let Extent { first, last, first_day, last_day } = extent;
+        json!({
+            "gateway": series.gateway, "device": series.device, "metric": series.metric, "unit": unit,
+            "label": label, "first_ts": first, "last_ts": last, "first_day": first_day, "last_day": last_day,
+            "powerwall": powerwall, "powerwall_order": order,
         })
-        .collect();
+    };
+    let list: Vec<Value> = series.iter().map(document).collect();
     Ok(json!({
         "enabled": is_on,
         "signals_enabled": is_on && keeping.signals.is_recorded(),
@@ -118,10 +120,68 @@ fn groups() -> Map<String, Value> {
 }
 
 pub(in crate::web) fn signal_trend(state: Data<State>, request: HttpRequest) -> Later {
-    Box::pin(async move { answered(shown(&state, &request).await) })
+    Box::pin(async move { shown(&state, &request).await.unwrap_or_else(Unanswered::answer) })
 }
 
-async fn shown(state: &State, request: &HttpRequest) -> Result<Value, Unanswered> {
+/// The answer to `signal_trend`, written from what was found: a tree of it would be ten times as large.
+#[derive(Serialize)]
+struct TrendBody<'a> {
+    enabled: bool,
+    start: f64,
+    end: f64,
+    resolution: Option<&'static str>,
+    bucket_seconds: Option<f64>,
+    series: Vec<SeriesBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct SeriesBody<'a> {
+    gateway: &'a str,
+    device: &'a str,
+    metric: &'a str,
+    unit: Option<&'static str>,
+    label: Option<&'static str>,
+    points: Vec<PointBody<'a>>,
+    powerwall: Option<&'a str>,
+    powerwall_order: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct PointBody<'a> {
+    ts: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    day: Option<&'a str>,
+    avg: f64,
+    min: f64,
+    max: f64,
+    n: i64,
+}
+
+impl<'a> PointBody<'a> {
+    fn of(point: &'a Point) -> Self {
+        let Point { at, day, mean, least, most, count } = point;
+        Self { ts: *at, day: day.as_deref(), avg: *mean, min: *least, max: *most, n: *count }
+    }
+}
+
+impl<'a> SeriesBody<'a> {
+    fn of((series, points): &'a (Series, Vec<Point>), labels: &'a Labels) -> Self {
+        let (unit, label) = kind_of(series).unzip();
+        let (powerwall, powerwall_order) = label_of(series, labels).unzip();
+        Self {
+            gateway: &series.gateway,
+            device: &series.device,
+            metric: &series.metric,
+            unit,
+            label,
+            points: points.iter().map(PointBody::of).collect(),
+            powerwall,
+            powerwall_order,
+        }
+    }
+}
+
+async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Unanswered> {
     let asked = Asked::of(request);
     let now = unix_time();
     let (start, end) = (asked.within("start", (0.0, LATEST))?, asked.within("end", (0.0, LATEST))?);
@@ -151,23 +211,20 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<Value, Unanswered
         return Err(Wrong::value("metrics", why).into());
     }
     let labels = labels(state, found.series.iter().map(|(series, _)| series)).await;
-    let list: Vec<Value> = found
-        .series
-        .iter()
-        .map(|(series, points)| {
-            let mut document = named(series);
-            document.insert("points".into(), points.iter().map(point).collect());
-            labelled(document, series, &labels)
-        })
-        .collect();
     let resolution = found.resolution.map(|(resolution, _)| match resolution {
         Resolution::Raw => "raw",
         Resolution::Daily => "daily",
     });
-    Ok(json!({
-        "enabled": is_on, "start": start, "end": end, "resolution": resolution,
-        "bucket_seconds": found.resolution.map(|(_, seconds)| seconds), "series": list,
-    }))
+    let body = TrendBody {
+        enabled: is_on,
+        start,
+        end,
+        resolution,
+        bucket_seconds: found.resolution.map(|(_, seconds)| seconds),
+        series: found.series.iter().map(|series| SeriesBody::of(series, &labels)).collect(),
+    };
+    // Text and numbers can be written.
+    Ok(json_body(serde_json::to_vec(&body).unwrap_or_default().into()))
 }
 
 fn resolution(asked: &Asked) -> Result<Option<Resolution>, Wrong> {
@@ -179,42 +236,18 @@ fn resolution(asked: &Asked) -> Result<Option<Resolution>, Wrong> {
     }
 }
 
-fn point(point: &Point) -> Value {
-    let mut document = members(json!({ "ts": point.at }));
-    if let Some(day) = &point.day {
-        document.insert("day".into(), json!(day));
-    }
-    document.extend(members(json!({
-        "avg": point.mean, "min": point.least, "max": point.most, "n": point.count,
-    })));
-    document.into()
-}
-
-fn members(document: Value) -> Map<String, Value> {
-    match document {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    }
-}
-
-/// A series as every list begins with it.
-fn named(series: &Series) -> Map<String, Value> {
+/// Unit and label of the signal that a series is of.
+fn kind_of(series: &Series) -> Option<(&'static str, &'static str)> {
     let theirs = SIGNALS.iter().map(|signal| (signal.id, signal.group.unit(), signal.label));
     let ours = PARTS.iter().map(|signal| (signal.id, signal.group.unit(), signal.label));
-    let signal = theirs.chain(ours).find(|(id, ..)| *id == series.metric);
-    members(json!({
-        "gateway": series.gateway, "device": series.device, "metric": series.metric,
-        "unit": signal.map(|(_, unit, _)| unit), "label": signal.map(|(.., label)| label),
-    }))
+    theirs.chain(ours).find(|(id, ..)| *id == series.metric).map(|(_, unit, label)| (unit, label))
 }
 
-fn labelled(mut document: Map<String, Value>, series: &Series, labels: &Labels) -> Value {
+/// What the device of a series is called, and where it stands in a list.
+fn label_of<'a>(series: &Series, labels: &'a Labels) -> Option<(&'a str, i64)> {
     let is_of_unit = !series.device.starts_with(STRING_KEY);
-    let labels = labels.get(&series.gateway).filter(|_| is_of_unit);
-    let label = labels.and_then(|labels| labels.get(serial_in(&series.device)));
-    document.insert("powerwall".into(), json!(label.map(|(name, _)| name)));
-    document.insert("powerwall_order".into(), json!(label.map(|(_, order)| order)));
-    document.into()
+    let labels = labels.get(&series.gateway).filter(|_| is_of_unit)?;
+    labels.get(serial_in(&series.device)).map(|(name, order)| (name.as_str(), *order))
 }
 
 pub(in crate::web) fn serial_in(key: &str) -> &str {

@@ -1,4 +1,4 @@
-//! How recording goes, and how much there is.
+//! State of recording, and the amount of data.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;

@@ -83,7 +83,7 @@ fn seconds(rng: &mut StdRng, from: u64, to: u64) -> Duration {
 
 impl Plan {
     pub fn of(seed: u64) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed ^ 0xc10_4d);
+        let mut rng = StdRng::seed_from_u64(seed ^ 0x000c_104d);
         let is_many = seed % 10 == 9;
         let reaches = [
             Reach::Cloud,

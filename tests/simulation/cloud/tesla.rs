@@ -436,10 +436,9 @@ impl TeslaWires {
             _ => {}
         }
         let answer = state.tesla.answer(&to.host, call);
-        if call.method == Method::POST && !is_token && matches!(answer.status, 200..300) {
-            if let Err(what) = state.order_arrives(call) {
-                state.violated(self.tesla.started, what);
-            }
+        let is_done = call.method == Method::POST && !is_token && matches!(answer.status, 200..300);
+        if is_done && let Err(what) = state.order_arrives(call) {
+            state.violated(self.tesla.started, what);
         }
         match trouble {
             Some(Trouble::AnswersLost) => Fate::Lost,

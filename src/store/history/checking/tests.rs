@@ -67,12 +67,19 @@ fn what_does_not_add_up_or_cannot_be_is_named() {
     assert!(long[0].contains("home of a quarter of an hour covers"), "{long:?}");
     let much = flaws("UPDATE samples SET home_w = 2e6");
     assert!(much[0].contains("power in W"), "{much:?}");
+    let month = flaws(
+        "INSERT INTO history_months
+             (gateway, month, home, solar_s, home_s, charge_s, discharge_s, import_s, export_s, ways)
+         VALUES (1, '2026-10', -7000, 0, 3e6, 0, 0, 0, 0, 0)",
+    );
+    assert!(month[0].contains("home in Wh in the month of 2026-10 is -7000"), "{month:?}");
+    assert!(month[1].contains("home of the month covers, in seconds, of 2026-10 is 3000000"), "{month:?}");
     let ahead = flaws(
         "INSERT INTO history_slots
              (gateway, slot, solar_s, home_s, charge_s, discharge_s, import_s, export_s, ways)
          VALUES (1, 1900000000 / 900 * 900, 0, 0, 0, 0, 0, 0, 0)",
     );
-    assert!(ahead[0].contains("1 rows are of a time that has not come yet"), "{ahead:?}");
+    assert!(ahead[0].contains("1 rows are in the future"), "{ahead:?}");
 }
 
 #[test]

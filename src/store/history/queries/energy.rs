@@ -10,6 +10,7 @@ use super::super::batch::{Mark, Source, Sum};
 use super::super::costs;
 use super::super::days::{self, Day, columns, sum_in};
 use super::super::months::{self, month_of};
+use super::outages::{Outage, outages};
 use crate::model::energy::{Flow, Flows, SLOT};
 use crate::model::tariff::{Cost, Price};
 
@@ -66,6 +67,8 @@ pub struct Energy {
     pub cost: Cost,
     /// Where there are no rows, between the first that was ever recorded and now, Unix seconds.
     pub gaps: Vec<(f64, f64)>,
+    /// When the grid was away.
+    pub outages: Vec<Outage>,
 }
 
 /// What is asked of a gateway.
@@ -134,7 +137,8 @@ impl Question {
             cost.add(&row.cost);
         }
         let gaps = self.gaps(connection, &rows)?;
-        Ok(Energy { rows, recovered, total, cost, gaps })
+        let outages = outages(connection, &self.gateway, (self.start, self.end))?;
+        Ok(Energy { rows, recovered, total, cost, gaps, outages })
     }
 
     fn is_in_a_day(&self, interval: &Interval) -> bool {

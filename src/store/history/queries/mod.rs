@@ -4,6 +4,7 @@
 pub mod daily;
 pub mod energy;
 pub mod health;
+pub mod outages;
 pub mod samples;
 pub mod signal_values;
 pub mod signals;
