@@ -222,7 +222,7 @@ fn what_is_known_is_in_the_table_or_ours() {
 }
 
 /// Key, a value, and what else the entry needs.
-const GATEWAY_KEYS: [(&str, &str, &str); 15] = [
+const GATEWAY_KEYS: [(&str, &str, &str); 16] = [
     ("id", "other", "host: h, gw_pwd: x"),
     ("name", "Other", "id: a, host: h, gw_pwd: x"),
     ("host", "other", "id: a, gw_pwd: x"),
@@ -236,6 +236,7 @@ const GATEWAY_KEYS: [(&str, &str, &str); 15] = [
     ("timezone", "Europe/Berlin", "id: a, host: h, gw_pwd: x"),
     ("cloud_mode", "true", "id: a, email: someone@example.com, host: h, gw_pwd: x"),
     ("fleetapi", "true", "id: a"),
+    ("relay", "true", "id: a, rsa_key_path: KEY, host: h, gw_pwd: x"),
     ("type", "inverter", "id: a, host: h, gw_pwd: x"),
     ("lifetime_energy", "false", "id: a, host: h, gw_pwd: x"),
 ];
@@ -256,6 +257,7 @@ fn every_key_of_the_file_changes_something() {
     }
     for (key, value, rest) in GATEWAY_KEYS {
         let value = if value == "KEY" { RSA_KEY } else { value };
+        let rest = rest.replace("KEY", RSA_KEY);
         let before = read(&format!("gateways: [{{{rest}}}]")).ok();
         let after = read(&format!("gateways: [{{{rest}, {key}: {value}}}]"))
             .unwrap_or_else(|problems| panic!("{problems}"));

@@ -24,8 +24,7 @@ use crate::cli::{
 };
 use crate::clock::unix_time;
 use crate::settings::{
-    DemoClock, GatewaySettings, House, Inputs, LinkConfig, LoggingSettings, Problems, RsaKey, Secret,
-    Settings, reference,
+    DemoClock, GatewaySettings, House, Inputs, LoggingSettings, Problems, RsaKey, Secret, Settings, reference,
 };
 use crate::simulator::{Counters, Demo, Fleet};
 use crate::store::history::checking::check;
@@ -224,12 +223,11 @@ fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
     let all = Settings::load(&inputs).map(|settings| settings.gateways).unwrap_or_default();
     let is_over_cloud = |gateway: &&GatewaySettings| {
         let links = std::iter::once(*gateway).chain(&gateway.standby);
-        links.into_iter().any(|link| matches!(link.link, LinkConfig::Fleet(_)))
+        links.into_iter().any(|link| link.link.fleet().is_some())
     };
     let over_cloud: Vec<_> = all.iter().filter(is_over_cloud).collect();
-    let is_local = |id: &str| {
-        all.iter().all(|gateway| gateway.facts.id != id || !matches!(gateway.link, LinkConfig::Fleet(_)))
-    };
+    let is_local =
+        |id: &str| all.iter().all(|gateway| gateway.facts.id != id || gateway.link.fleet().is_none());
     let is_chosen = |id: &str| only.is_none_or(|only| only == id);
     let chosen: Vec<_> = ways.iter().filter(|way| is_chosen(&way.id) && is_local(&way.id)).collect();
     let clouds: Vec<_> = over_cloud.iter().filter(|gateway| is_chosen(&gateway.facts.id)).collect();

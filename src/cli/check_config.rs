@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::model::mode_name;
 use crate::settings::{
-    AuthMode, CertificatePolicy, GatewaySettings, LinkConfig, Origin, QuerySet, Settings, TedapiConfig,
-    TokenSource,
+    AuthMode, CertificatePolicy, FleetConfig, GatewaySettings, LinkConfig, Origin, QuerySet, Settings,
+    TedapiConfig, TokenSource,
 };
 
 /// The report on valid settings.
@@ -56,19 +56,11 @@ fn describe(gateway: &GatewaySettings) -> String {
                 writeln!(text, "  customer API at {host}:{port}, password **********, session by {session}");
             let _ = writeln!(text, "  certificate: {}", accepted(&config.certificate));
         }
-        LinkConfig::Fleet(config) => {
-            let account = &config.account;
-            let base =
-                account.base.as_ref().map_or("the region of the account".to_owned(), Origin::to_string);
-            let token = match &account.source {
-                TokenSource::Pasted(_) => "token **********".to_owned(),
-                TokenSource::File(file) => format!("tokens in {}", file.display()),
-            };
-            let seconds = config.interval.as_secs();
-            let _ = writeln!(text, "  FleetAPI at {base}, {token}, every {seconds} s");
-            if let Some(ledger) = &account.ledger {
-                let _ = writeln!(text, "  requests and cool-downs kept in {}", ledger.display());
-            }
+        LinkConfig::Fleet(config) => describe_fleet(&mut text, "FleetAPI", config),
+        LinkConfig::Relay(config) => {
+            describe_fleet(&mut text, "the relay of FleetAPI", &config.fleet);
+            let key = &config.key;
+            let _ = writeln!(text, "  RSA key with {} bits, fingerprint {}", key.bits(), key.fingerprint());
         }
         LinkConfig::Unsupported(kind) => {
             let _ = writeln!(text, "  {}: not supported by this version", kind.name());
@@ -82,6 +74,20 @@ fn describe(gateway: &GatewaySettings) -> String {
     }
     let _ = write!(text, "  timeout {} s", gateway.timeout.as_secs());
     text
+}
+
+fn describe_fleet(text: &mut String, what: &str, config: &FleetConfig) {
+    let account = &config.account;
+    let base = account.base.as_ref().map_or("the region of the account".to_owned(), Origin::to_string);
+    let token = match &account.source {
+        TokenSource::Pasted(_) => "token **********".to_owned(),
+        TokenSource::File(file) => format!("tokens in {}", file.display()),
+    };
+    let seconds = config.interval.as_secs();
+    let _ = writeln!(text, "  {what} at {base}, {token}, every {seconds} s");
+    if let Some(ledger) = &account.ledger {
+        let _ = writeln!(text, "  requests and cool-downs kept in {}", ledger.display());
+    }
 }
 
 fn describe_tedapi(text: &mut String, what: &str, config: &TedapiConfig) {

@@ -47,6 +47,7 @@ use tedapi::channel::{Channel, FrameChannel};
 use tedapi::queries::Queries;
 use tedapi::transport::HttpTransport;
 use tesla::FleetLink;
+use tesla::relay::RelayLink;
 use v1r::SignedChannel;
 
 /// A first poll may need this many.
@@ -216,6 +217,10 @@ fn single(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
             // Cool-downs are those of the account, which keeps them itself.
             let account = memories.accounts.of(&access.account);
             return Box::new(FleetLink::new(id, access, account, limit));
+        }
+        LinkConfig::Relay(access) => {
+            let account = memories.accounts.of(&access.fleet.account);
+            return Box::new(RelayLink::new(id, access, account, limit));
         }
         LinkConfig::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
     };

@@ -70,6 +70,8 @@ pub enum LinkKind {
     Local,
     Cloud,
     FleetApi,
+    /// TEDAPI v1r, carried by FleetAPI.
+    Relay,
 }
 
 impl LinkKind {
@@ -82,12 +84,13 @@ impl LinkKind {
             Self::Local => "the local customer API",
             Self::Cloud => "the owners cloud",
             Self::FleetApi => "FleetAPI",
+            Self::Relay => "the relay (TEDAPI v1r through Tesla's cloud)",
         }
     }
 
     /// Whether the gateway's own protocol is spoken, in any of its forms.
     pub fn is_tedapi(self) -> bool {
-        matches!(self, Self::Tedapi | Self::Bearer | Self::V1r)
+        matches!(self, Self::Tedapi | Self::Bearer | Self::V1r | Self::Relay)
     }
 
     /// A stable word, as it is serialised.
@@ -99,6 +102,7 @@ impl LinkKind {
             Self::Local => "local",
             Self::Cloud => "cloud",
             Self::FleetApi => "fleet_api",
+            Self::Relay => "relay",
         }
     }
 
@@ -106,7 +110,7 @@ impl LinkKind {
     pub fn connection_mode(self) -> &'static str {
         match self {
             Self::Tedapi | Self::Bearer => "TEDAPI",
-            Self::V1r => "TEDAPI v1r",
+            Self::V1r | Self::Relay => "TEDAPI v1r",
             Self::Local => "Local",
             Self::Cloud => "Cloud",
             Self::FleetApi => "FleetAPI",
@@ -117,7 +121,7 @@ impl LinkKind {
     pub fn tedapi_mode(self) -> &'static str {
         match self {
             Self::Tedapi | Self::Bearer => "full",
-            Self::V1r => "v1r",
+            Self::V1r | Self::Relay => "v1r",
             Self::Local | Self::Cloud | Self::FleetApi => "off",
         }
     }

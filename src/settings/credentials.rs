@@ -22,6 +22,7 @@ pub(super) struct Credentials {
     pub rsa_key: Option<RsaKey>,
     pub cloud_mode: bool,
     pub fleetapi: bool,
+    pub relay: bool,
     pub bearer: bool,
     pub gateway_password: Option<Secret>,
     /// The customer password as given, not as derived.
@@ -43,6 +44,7 @@ impl Credentials {
             (Fact::Email, self.email.is_some()),
             (Fact::CloudMode, self.cloud_mode),
             (Fact::FleetApi, self.fleetapi),
+            (Fact::Relay, self.relay),
             (Fact::Bearer, self.bearer),
         ];
         Given::of(facts.into_iter().filter(|(_, given)| *given).map(|(fact, _)| fact))

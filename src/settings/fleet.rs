@@ -13,6 +13,10 @@ pub const TOKEN_FILE: &str = ".pypowerwall.fleetapi";
 const TESLA_AUTH: &str = "fleet-auth.prd.vn.cloud.tesla.com";
 /// Tesla renews live values no more often than this, and counts each request.
 pub(super) const USUAL_INTERVAL: Duration = Duration::from_secs(60);
+/// Nobody asks more often than this, in seconds …
+pub(super) const FASTEST: u64 = 5;
+/// … and a gateway over the relay, where each question is a command.
+pub(super) const FASTEST_RELAY: u64 = 300;
 
 /// Scheme, host and port of an HTTPS server: `https://host[:port]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

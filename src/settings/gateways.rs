@@ -13,8 +13,8 @@ use super::problem::{Problems, nearest};
 use super::rsa_key::{self, RsaKey};
 use super::values::{self, Refusal};
 use super::{
-    AuthMode, CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, QuerySet, Secret, TedapiConfig,
-    V1rConfig,
+    AuthMode, CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, QuerySet, RelayConfig, Secret,
+    TedapiConfig, V1rConfig,
 };
 use crate::model::{GatewayFacts, GatewayKind, LinkKind};
 
@@ -40,14 +40,15 @@ pub(super) const KEYS: [&str; 19] = [
     "tedapi_auth_mode",
 ];
 /// The servers before have no such keys.
-pub(super) const OUR_KEYS: [&str; 6] =
-    [CERTIFICATE, LIFETIME_ENERGY, STANDBY, FLEET_BASE, FLEET_TOKEN, INTERVAL];
+pub(super) const OUR_KEYS: [&str; 7] =
+    [CERTIFICATE, LIFETIME_ENERGY, STANDBY, FLEET_BASE, FLEET_TOKEN, INTERVAL, RELAY];
 pub(super) const CERTIFICATE: &str = "certificate";
 const LIFETIME_ENERGY: &str = "lifetime_energy";
 const STANDBY: &str = "standby";
 const FLEET_BASE: &str = "fleet_base";
 const FLEET_TOKEN: &str = "fleet_token";
 const INTERVAL: &str = "interval";
+const RELAY: &str = "relay";
 /// What a gateway has once, whichever link is in use.
 const OF_THE_GATEWAY: [&str; 8] =
     ["id", "name", "type", "authpath", "timezone", "siteid", "site_id", STANDBY];
@@ -377,6 +378,7 @@ impl Entry<'_> {
         });
         let (cloud_mode, fleetapi) =
             (self.flag("cloud_mode"), self.flag("fleetapi") || self.gives(FLEET_TOKEN));
+        let relay = self.flag(RELAY);
         let bearer = self.parsed("tedapi_auth_mode", values::is_bearer);
         let gateway_password = self.secret("gw_pwd");
         let password = self.secret("password").or_else(|| defaults.password.clone());
@@ -400,6 +402,7 @@ impl Entry<'_> {
             rsa_key,
             cloud_mode,
             fleetapi,
+            relay,
             gateway_password,
             password,
             lifetime_energy,
@@ -444,6 +447,7 @@ impl Entry<'_> {
             }
             [LinkKind::Local] => self.local(given, places, defaults.auth_mode).map(LinkConfig::Local),
             [LinkKind::FleetApi] => self.fleet(given, places, defaults).map(LinkConfig::Fleet),
+            [LinkKind::Relay] => self.relay(given, query_set, places, defaults).map(LinkConfig::Relay),
             [kind, ..] => Some(LinkConfig::Unsupported(*kind)),
             [] => None,
         }
@@ -502,11 +506,25 @@ impl Entry<'_> {
             self.problem("siteid", "expected the number of an energy site");
             return None;
         };
-        let interval = self.parsed(INTERVAL, |text| values::integer(text, 5..=3600)).map(Duration::from_secs);
-        let interval = interval.or(shared.interval).unwrap_or(fleet::USUAL_INTERVAL);
+        let fastest = if given.relay { fleet::FASTEST_RELAY } else { fleet::FASTEST };
+        let interval = self.parsed(INTERVAL, |text| values::integer(text, fastest..=3600));
+        let usual = shared.interval.unwrap_or(fleet::USUAL_INTERVAL);
+        // What holds for FleetAPI may be faster than the relay can be asked.
+        let interval = interval.map_or(usual, Duration::from_secs).max(Duration::from_secs(fastest));
         let account = shared.account(base, token, places.folder.as_deref(), places.id.as_deref());
         let takes_orders_first = shared.cloud_first;
         Some(FleetConfig { account, site, interval, takes_orders_first })
+    }
+
+    fn relay(
+        &mut self,
+        given: &Credentials,
+        query_set: QuerySet,
+        places: &Places,
+        defaults: &Defaults,
+    ) -> Option<RelayConfig> {
+        let fleet = self.fleet(given, places, defaults)?;
+        Some(RelayConfig { fleet, key: given.rsa_key.clone()?, query_set })
     }
 
     fn local(&mut self, given: &Credentials, places: &Places, auth_mode: AuthMode) -> Option<LocalConfig> {

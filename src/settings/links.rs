@@ -13,6 +13,7 @@ pub enum LinkConfig {
     V1r(V1rConfig),
     Local(LocalConfig),
     Fleet(FleetConfig),
+    Relay(RelayConfig),
     /// Understood, but this version has no link of that kind: the gateway is shown with an error that says
     /// so.
     Unsupported(LinkKind),
@@ -27,7 +28,17 @@ impl LinkConfig {
             Self::V1r(_) => LinkKind::V1r,
             Self::Local(_) => LinkKind::Local,
             Self::Fleet(_) => LinkKind::FleetApi,
+            Self::Relay(_) => LinkKind::Relay,
             Self::Unsupported(kind) => *kind,
+        }
+    }
+
+    /// Account and site, of a link through Tesla's cloud.
+    pub fn fleet(&self) -> Option<&FleetConfig> {
+        match self {
+            Self::Fleet(config) => Some(config),
+            Self::Relay(config) => Some(&config.fleet),
+            _ => None,
         }
     }
 
@@ -37,7 +48,7 @@ impl LinkConfig {
             Self::Tedapi(config) | Self::Bearer(config) => Some(&config.certificate),
             Self::V1r(config) => Some(&config.certificate),
             Self::Local(config) => Some(&config.certificate),
-            Self::Fleet(_) | Self::Unsupported(_) => None,
+            Self::Fleet(_) | Self::Relay(_) | Self::Unsupported(_) => None,
         }
     }
 }
@@ -71,6 +82,15 @@ pub struct V1rConfig {
     pub wifi: Option<TedapiConfig>,
     /// `PW_FAILOVER`: whether Wi-Fi may take over. Without, the leader is asked over the LAN only.
     pub failover: bool,
+}
+
+/// TEDAPI v1r through Tesla's cloud.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RelayConfig {
+    /// Account, site and interval, which is five minutes at least.
+    pub fleet: FleetConfig,
+    pub key: RsaKey,
+    pub query_set: QuerySet,
 }
 
 /// The customer API of a Powerwall 2 or +, or the little that a Powerwall 3 has of it over its wired LAN.

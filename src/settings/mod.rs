@@ -37,7 +37,7 @@ pub use access::{Access, Role, Token};
 pub use export::ExportSettings;
 pub use fleet::{AccountConfig, FleetConfig, Origin, TOKEN_FILE, TokenSource};
 pub use house::House;
-pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, TedapiConfig, V1rConfig};
+pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, RelayConfig, TedapiConfig, V1rConfig};
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
 pub use mqtt::{BrokerTls, Controls, Layout, MqttSettings};

@@ -20,17 +20,18 @@ pub enum Fact {
     Email,
     CloudMode,
     FleetApi,
+    Relay,
     /// `PW_TEDAPI_AUTH_MODE=bearer`
     Bearer,
 }
 
 use Fact::{
-    Bearer, CloudMode, CustomerPassword, Email, FleetApi, GatewayPassword, Host, RsaKey, WifiAddress,
+    Bearer, CloudMode, CustomerPassword, Email, FleetApi, GatewayPassword, Host, Relay, RsaKey, WifiAddress,
     WifiHost,
 };
 
 impl Fact {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Host,
         WifiAddress,
         GatewayPassword,
@@ -40,6 +41,7 @@ impl Fact {
         Email,
         CloudMode,
         FleetApi,
+        Relay,
         Bearer,
     ];
 
@@ -55,6 +57,7 @@ impl Fact {
             Email => "email",
             CloudMode => "cloud_mode",
             FleetApi => "fleetapi",
+            Relay => "relay",
             Bearer => "tedapi_auth_mode bearer",
         }
     }
@@ -85,6 +88,7 @@ const V1R_AND_WIFI: Links = &[LinkKind::V1r, LinkKind::Tedapi];
 const LOCAL: Links = &[LinkKind::Local];
 const CLOUD: Links = &[LinkKind::Cloud];
 const FLEET: Links = &[LinkKind::FleetApi];
+const RELAY: Links = &[LinkKind::Relay];
 
 /// What a row decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +126,13 @@ const fn mistake(
 }
 
 pub static TABLE: &[Row] = &[
+    row(&[Relay, RsaKey], &[], RELAY, "relay is set, and there is a registered key"),
+    mistake(
+        &[Relay],
+        &[],
+        "rsa_key_path",
+        "missing: relay needs the key that the gateway accepts (rsa_key_path)",
+    ),
     row(&[FleetApi], &[], FLEET, "fleetapi is set"),
     mistake(&[CloudMode], &[Email], "email", "missing: cloud_mode needs email"),
     row(&[CloudMode], &[], CLOUD, "cloud_mode is set"),
@@ -207,7 +218,10 @@ pub fn remarks(given: Given, links: Links) -> Vec<&'static str> {
             "gw_pwd is not used: beside password it counts at 192.168.91.1 only; remove password to use it \
              here",
         ),
-        ((links == CLOUD || links == FLEET) && given.has(Host), "host is not used in this mode"),
+        (
+            (links == CLOUD || links == FLEET || links == RELAY) && given.has(Host),
+            "host is not used in this mode",
+        ),
     ];
     all.into_iter().filter(|(applies, _)| *applies).map(|(_, remark)| remark).collect()
 }
@@ -240,7 +254,7 @@ mod tests {
 
     #[test]
     fn every_combination_that_a_house_has_gets_its_mode() {
-        let cases: [(&[Fact], Result<Links, &str>); 24] = [
+        let cases: [(&[Fact], Result<Links, &str>); 26] = [
             (&[], Err("host")),
             (&[GatewayPassword], Err("host")),
             (&[RsaKey, GatewayPassword], Err("host")),
@@ -265,6 +279,8 @@ mod tests {
             (&[Host, RsaKey, GatewayPassword, Bearer], Err("tedapi_auth_mode")),
             (&[Host, GatewayPassword, Email, CloudMode], Ok(CLOUD)),
             (&[Host, GatewayPassword, FleetApi], Ok(FLEET)),
+            (&[RsaKey, FleetApi, Relay], Ok(RELAY)),
+            (&[Host, GatewayPassword, Relay], Err("rsa_key_path")),
         ];
         for (facts, expected) in cases {
             assert_eq!(links(facts), expected, "{facts:?}");
@@ -295,6 +311,7 @@ mod tests {
                 LOCAL => has(&[Host, CustomerPassword]),
                 CLOUD => has(&[Email]),
                 FLEET => has(&[FleetApi]),
+                RELAY => has(&[Relay, RsaKey]),
                 _ => false,
             });
         }

@@ -381,6 +381,13 @@ pub const GATEWAY_KEYS: &[Setting] = &[
         "[{host: 192.168.91.1, gw_pwd: ABCDEFGHIJ}]",
     ),
     set("fleetapi", "Whether the gateway is reached over FleetAPI.", "false", "true"),
+    set(
+        "relay",
+        "Whether the gateway is asked over v1r through Tesla's cloud, every `interval` of 300 s or more; \
+         needs `rsa_key_path`.",
+        "false",
+        "true",
+    ),
     set("siteid", "As PW_SITEID; `site_id` is the same.", "", "1234567890"),
     set("site_id", "The same as `siteid`.", "", "1234567890"),
     set("fleet_base", "As PW_FLEET_BASE.", "PW_FLEET_BASE", "https://api.tessie.com"),

@@ -6,7 +6,7 @@ import { nextTry } from "../notices.js";
 import { part } from "../site.js";
 import { Facts, Groups, Table } from "./parts.js";
 
-const LINKS = { tedapi: "TEDAPI", bearer: "TEDAPI, as installer", v1r: "TEDAPI v1r", local: "Customer API", cloud: "Owners cloud", fleet_api: "FleetAPI", fleet: "FleetAPI" };
+const LINKS = { tedapi: "TEDAPI", bearer: "TEDAPI, as installer", v1r: "TEDAPI v1r", local: "Customer API", cloud: "Owners cloud", fleet_api: "FleetAPI", relay: "v1r through Tesla", fleet: "FleetAPI" };
 const MODES = { self_consumption: "Self-consumption", autonomous: "Time-based", backup: "Backup" };
 const WORDS = { live: "Live", stale: "Delayed", expired: "Offline", never: "No data yet" };
 

@@ -113,7 +113,7 @@ async fn that_tesla_says_yes_proves_nothing() {
     let at_lan = ["--host", hasty.host.as_str()];
     let with_switch = hasty.register(&at_lan, || hasty.world.tesla.toggle_switch(11));
 
-    // Nobody can be asked over the LAN.
+    // Nobody can be asked, neither over the LAN nor over the cloud.
     let alone = site().await;
     alone.world.tesla.be_hasty();
     let without_lan = alone.register(&["--host", "127.0.0.1:9"], || {});
@@ -122,6 +122,10 @@ async fn that_tesla_says_yes_proves_nothing() {
     assert!(is_done && hasty.accepts() && said.contains(SWITCH), "{said}");
     assert!(!is_proven && told.contains("proves nothing") && told.contains("--host"), "{told}");
     assert_eq!(alone.registrations(), 1);
+    // Once it is confirmed, a signed question over the cloud is as good as one over the LAN.
+    alone.world.tesla.toggle_switch(11);
+    let (is_done, said) = alone.register(&["--host", "127.0.0.1:9"], || {}).await;
+    assert!(is_done && said.contains("relay: true"), "{said}");
 }
 
 #[actix_web::test]

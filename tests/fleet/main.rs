@@ -4,6 +4,7 @@
 mod common;
 mod keys;
 mod orders;
+mod relay;
 mod set_up;
 
 use std::path::Path;

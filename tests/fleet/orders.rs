@@ -8,11 +8,11 @@ use powerwall_server::simulator::Registration;
 
 use super::*;
 
-const OWNER: &str = "CanaryOwner-of-everything";
+pub(super) const OWNER: &str = "CanaryOwner-of-everything";
 const WITH_SECRET: (&str, &str) = ("PW_CONTROL_SECRET", OWNER);
-const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4096.pem");
+pub(super) const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4096.pem");
 
-async fn order(service: &Service, kind: &str, body: &Value) -> (u16, Value) {
+pub(super) async fn order(service: &Service, kind: &str, body: &Value) -> (u16, Value) {
     let url = format!("http://{}/api/gateways/home/control/{kind}?wait=60", service.addr);
     let client = awc::Client::builder().timeout(PATIENCE * 2).finish();
     let request =
@@ -23,7 +23,7 @@ async fn order(service: &Service, kind: &str, body: &Value) -> (u16, Value) {
 }
 
 /// What stands in the way of an order of this kind, or the link that takes it.
-fn of_kind<'a>(control: &'a Value, kind: &str) -> &'a Value {
+pub(super) fn of_kind<'a>(control: &'a Value, kind: &str) -> &'a Value {
     let orders = control["orders"].as_array().unwrap();
     orders.iter().find(|order| order["order"] == kind).unwrap_or(&Value::Null)
 }

@@ -9,6 +9,9 @@ use super::probes::{described, further};
 use crate::link::tesla::FleetLink;
 use crate::link::tesla::account::Account;
 use crate::link::tesla::error::TeslaError;
+use crate::link::tesla::networking;
+use crate::link::tesla::products::choose;
+use crate::link::tesla::relay::RelayLink;
 use crate::link::{Link, LinkError};
 use crate::model::OrderKind;
 use crate::settings::{FleetConfig, GatewaySettings, LinkConfig};
@@ -16,32 +19,58 @@ use crate::settings::{FleetConfig, GatewaySettings, LinkConfig};
 /// Tesla takes its time.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Examines the FleetAPI link of `gateway`; `None`: it has none.
+/// Examines the links of `gateway` that go through the cloud; `None`: it has none.
 pub async fn examine(gateway: &GatewaySettings) -> Option<Diagnosis> {
-    let links = std::iter::once(gateway).chain(&gateway.standby);
-    let config = links.clone().find_map(|link| match &link.link {
-        LinkConfig::Fleet(config) => Some(config),
-        _ => None,
-    })?;
-    let is_preferred = matches!(gateway.link, LinkConfig::Fleet(_));
     let id = &gateway.facts.id;
-    let role = if is_preferred { "" } else { " as standby" };
-    let mut report = format!("gateway {id} over FleetAPI{role}\n");
-    let tried = match is_preferred {
-        true => poll(id, config).await,
-        // Which site it is follows from the gateway that the local link reaches.
-        false => list(config).await,
-    };
-    let healthy = tried.is_ok();
-    let (outcome, orders) = match tried {
-        Ok(Found { what, orders }) => (format!("works: {what}"), orders),
-        Err(error) => (error.to_string(), None),
-    };
-    let _ = writeln!(report, "  {:<14}{outcome}", "FleetAPI");
-    if let Some(orders) = orders {
-        let _ = writeln!(report, "  {:<14}{orders}", "orders");
+    let links = std::iter::once(gateway).chain(&gateway.standby);
+    let links: Vec<_> = links.filter(|link| link.link.fleet().is_some()).collect();
+    let preferred = gateway.link.fleet().is_some();
+    let role = if preferred { "" } else { " as standby" };
+    let first = links.first()?.link.fleet()?;
+    let mut report = format!("gateway {id} through Tesla's cloud{role}\n");
+    let mut healthy = true;
+    for (place, link) in links.into_iter().enumerate() {
+        // Which site a standby is follows from the gateway that the local link reaches.
+        let tried = match (&link.link, preferred && place == 0) {
+            (LinkConfig::Fleet(config), true) => {
+                let account = Account::new(config.account.clone());
+                let orders = "reserve, mode, charging from the grid, export";
+                poll(FleetLink::new(id, config, account, LIMIT), OrderKind::Reserve, orders).await
+            }
+            (LinkConfig::Relay(config), true) => {
+                let account = Account::new(config.fleet.account.clone());
+                poll(RelayLink::new(id, config, account, LIMIT), OrderKind::Islanding, "islanding").await
+            }
+            (other, _) => list(other.fleet()?).await,
+        };
+        healthy &= tried.is_ok();
+        let (outcome, orders) = match tried {
+            Ok(Found { what, orders }) => (format!("works: {what}"), orders),
+            Err(error) => (error.to_string(), None),
+        };
+        let _ = writeln!(report, "  {:<14}{outcome}", super::label(link.link.kind()));
+        if let Some(orders) = orders {
+            let _ = writeln!(report, "  {:<14}{orders}", "orders");
+        }
+    }
+    if let Some(place) = at_home(first).await.filter(|_| healthy) {
+        let _ = writeln!(report, "  {:<14}{place}", "on the LAN");
     }
     Some(Diagnosis { report, healthy })
+}
+
+/// Where the gateway is on its home network, and which one it is, if it can be told.
+async fn at_home(config: &FleetConfig) -> Option<String> {
+    let account = Account::new(config.account.clone());
+    let web = account.web(LIMIT);
+    let sites = account.sites(&web, false).await.ok()?;
+    let site = choose(&sites, None, config.site.or_else(|| account.site_of_file())).ok()?;
+    if !account.may_control() {
+        return None;
+    }
+    let address = networking::address(&account, &web, site.id).await.ok()??;
+    let din = site.din.map(|din| format!(", DIN {din}")).unwrap_or_default();
+    Some(format!("at {address}, as it reports over Tesla's cloud{din}"))
 }
 
 struct Found {
@@ -50,13 +79,12 @@ struct Found {
     orders: Option<String>,
 }
 
-async fn poll(id: &str, config: &FleetConfig) -> Result<Found, LinkError> {
-    let account = Account::new(config.account.clone());
-    let mut link = FleetLink::new(id, config, account, LIMIT);
+/// Polls once; `kind` stands for the `orders` that may be taken.
+async fn poll(mut link: impl Link, kind: OrderKind, orders: &str) -> Result<Found, LinkError> {
     let source = link.poll().await?;
     let what = described(&further(&mut link, source).await);
-    let orders = match link.can_take(OrderKind::Reserve) {
-        Ok(_) => "taken: reserve, mode, charging from the grid, export".to_owned(),
+    let orders = match link.can_take(kind) {
+        Ok(_) => format!("taken: {orders}"),
         Err(unable) => format!("not taken: {}", unable.message),
     };
     Ok(Found { what, orders: Some(orders) })

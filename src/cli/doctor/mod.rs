@@ -41,6 +41,7 @@ fn label(link: LinkKind) -> &'static str {
         LinkKind::Local => "customer API",
         LinkKind::V1r => "TEDAPI v1r",
         LinkKind::Bearer => "TEDAPI bearer",
+        LinkKind::Relay => "relay",
         other => other.name(),
     }
 }

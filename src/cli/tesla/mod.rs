@@ -111,10 +111,10 @@ pub enum SetUpError {
     NotConfirmed,
     /// v1r: the cloud takes the key for confirmed, and no signed question could be asked.
     #[error(
-        "Tesla says that the key is confirmed, but that proves nothing, and the gateway could not be asked \
-         over the LAN: {0}. Run this again on a machine in the same network, or with --host"
+        "Tesla says that the key is confirmed, but that proves nothing. Over the LAN: {lan}. Over Tesla's \
+         cloud: {cloud}. Run this again on a machine in the same network, or with --host"
     )]
-    Unproven(String),
+    Unproven { lan: String, cloud: String },
 }
 
 async fn keep(path: &Path, what: &'static str, text: String) -> Result<(), SetUpError> {

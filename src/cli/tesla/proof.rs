@@ -1,4 +1,5 @@
-//! The one proof that a gateway accepts a key: a signed question over the LAN that it answers.
+//! The one proof that a gateway accepts a key: a signed question that it answers. Over the LAN; over Tesla's
+//! cloud only where nobody is there, which is a command that Tesla counts.
 
 use std::io::{BufRead, Write};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::link::tedapi::frames::{self, Target};
 use crate::link::tedapi::wire::{Authorization, Envelope, RemoveClient};
 use crate::link::tesla::account::Account;
 use crate::link::tesla::networking;
+use crate::link::tesla::relay::RelayChannel;
 use crate::link::v1r::SignedChannel;
 use crate::settings::{CertificatePolicy, House, QuerySet, RsaKey, Secret, V1rConfig};
 
@@ -43,6 +45,7 @@ pub(super) struct Proof {
     din: String,
     address: Option<(String, u16)>,
     lan: Option<SignedChannel<Https>>,
+    relay: RelayChannel,
     /// Whether the customer password is known, and a login may help.
     may_log_in: bool,
     /// The last attempt, and what it has shown.
@@ -94,7 +97,10 @@ impl Proof {
             };
             SignedChannel::new(&config, None, LIMIT, Memory::new(host, None))
         });
-        Self { din: chosen.din.clone(), address, lan, may_log_in, last: None, has_answered: false }
+        let signs = Arc::new(key.clone());
+        let relay = RelayChannel::new(account.clone(), chosen.web.clone(), signs, Some(chosen.id));
+        let din = chosen.din.clone();
+        Self { din, address, lan, relay, may_log_in, last: None, has_answered: false }
     }
 
     /// As a setting has it.
@@ -129,6 +135,15 @@ impl Proof {
         seen
     }
 
+    /// Asks over Tesla's cloud, once.
+    pub(super) async fn attempt_over_cloud(&mut self) -> Seen {
+        let answer = self.relay.ask(signed_question(&self.din)).await;
+        match answer.and_then(frames::config_answer) {
+            Ok(_) => Seen::Proven,
+            Err(error) => Seen::NotYet(error.to_string()),
+        }
+    }
+
     /// The next attempt need not wait: something has changed.
     pub(super) fn hurry(&mut self) {
         self.last = None;
@@ -151,10 +166,7 @@ impl Proof {
                 return Err(LinkError::Unreachable(why));
             }
         }
-        let what = "the signed question";
-        let target = Target::Gateway { din: &self.din };
-        let question = Question { din: &self.din, target, payload: frames::config(), what };
-        let asked = timeout(LIMIT * 2, lan.ask(question)).await;
+        let asked = timeout(LIMIT * 2, lan.ask(signed_question(&self.din))).await;
         let answer = asked.unwrap_or(Err(LinkError::Timeout(LIMIT * 2)))?;
         frames::config_answer(answer).map(drop)
     }
@@ -197,4 +209,9 @@ impl Proof {
             false => Err(frames::malformed(what, "it does not say that the key is removed")),
         }
     }
+}
+
+fn signed_question(din: &str) -> Question<'_> {
+    let target = Target::Gateway { din };
+    Question { din, target, payload: frames::config(), what: "the signed question" }
 }

@@ -87,6 +87,14 @@ pub async fn register<R: BufRead, W: Write>(
         task.register(&wish.description, &mut proof, talk).await?;
     }
     let host = proof.address().unwrap_or_else(|| "<its address on the LAN>".into());
+    if !proof.has_answered() {
+        talk.say(&format!(
+            "The gateway accepts the key, as it says over Tesla's cloud; nobody could be asked over the LAN. \
+             To read it that way, put\n  relay: true\n  rsa_key_path: {}\ninto the entry of the gateway, or, \
+             on a machine in its network:",
+            file.display()
+        ));
+    }
     talk.say(&format!(
         "The gateway accepts the key. Set\n  PW_HOST={host}\n  PW_RSA_KEY_PATH={}\n  PW_PASSWORD=<the \
          customer password>\n\nThis key opens the house: who has the file can change settings, and remove \
@@ -166,7 +174,12 @@ impl Task<'_> {
                     return Err(SetUpError::Given(why.into()));
                 }
                 (Seen::Unreachable(why), Some(ClientState::Verified)) if watch.has_waited(proof) => {
-                    return Err(SetUpError::Unproven(why));
+                    return match proof.attempt_over_cloud().await {
+                        Seen::Proven => Ok(()),
+                        Seen::NotYet(cloud) | Seen::Unreachable(cloud) => {
+                            Err(SetUpError::Unproven { lan: why, cloud })
+                        }
+                    };
                 }
                 (seen, _) => watch.say(&seen, proof.switch(), talk),
             }

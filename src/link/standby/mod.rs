@@ -140,9 +140,9 @@ impl Member {
     }
 }
 
-/// Whether a link leads to the machine in the house.
+/// Whether a link leads straight to the machine in the house.
 fn asks_machine(kind: LinkKind) -> bool {
-    !matches!(kind, LinkKind::Cloud | LinkKind::FleetApi)
+    !matches!(kind, LinkKind::Cloud | LinkKind::FleetApi | LinkKind::Relay)
 }
 
 /// See the module.

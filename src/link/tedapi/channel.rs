@@ -78,6 +78,12 @@ pub trait Channel {
         Err(unsigned())
     }
 
+    /// Reaches the gateway with this DIN from now on, and no other, if it does not lead to one machine alone.
+    /// Whether another one may have been reached before.
+    fn bind(&mut self, _din: &str) -> bool {
+        false
+    }
+
     /// How each of several ways does, if there are several.
     fn links(&self) -> Option<Vec<LinkHealth>> {
         None

@@ -38,20 +38,34 @@ use energies::Energies;
 use frames::Target;
 use queries::{Queries, Query};
 
-/// How often the full controller query takes the place of the basic one.
-const CONTROLLER_EVERY: Duration = Duration::from_secs(30);
-/// How often one of the units is asked for its components.
-const UNIT_EVERY: Duration = Duration::from_secs(30);
-const CONFIG_EVERY: Duration = Duration::from_secs(300);
-const SYSTEM_INFO_EVERY: Duration = Duration::from_secs(3600);
-/// After a failure of one of these.
-const RETRY: Growth = Growth::constant(Duration::from_secs(60));
-/// A unit whose path the gateway does not know, or does not serve, is not asked again for this long.
-/// Backup events are scheduled by people, hours ahead.
-const BACKUPS_EVERY: Duration = Duration::from_secs(300);
+/// How often what changes slowly is asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// The full controller query, in the place of the basic one.
+    pub controller: Duration,
+    /// The components of one of the units.
+    pub unit: Duration,
+    pub config: Duration,
+    pub system_info: Duration,
+    /// Backup events are scheduled by people, hours ahead.
+    pub backups: Duration,
+    /// After a failure of one of these.
+    pub retry: Duration,
+}
+
+/// Of a gateway on the local network.
+const LOCALLY: Pace = Pace {
+    controller: Duration::from_secs(30),
+    unit: Duration::from_secs(30),
+    config: Duration::from_secs(300),
+    system_info: Duration::from_secs(3600),
+    backups: Duration::from_secs(300),
+    retry: Duration::from_secs(60),
+};
 /// Firmware that does not list them is not asked often.
 const BACKUPS_RETRY: Growth =
     Growth::Doubling { first: Duration::from_secs(300), longest: Duration::from_secs(3600) };
+/// A unit whose path the gateway does not know, or does not serve, is not asked again for this long.
 const UNIT_PARKED: Growth = Growth::constant(Duration::from_secs(600));
 
 /// A Powerwall 3 unit and when its components are due.
@@ -76,6 +90,7 @@ enum Slow {
 
 pub struct TedapiLink<C> {
     channel: C,
+    pace: Pace,
     queries: Queries,
     /// The id of the gateway, for the log.
     gateway: String,
@@ -101,21 +116,32 @@ impl<C: Channel> TedapiLink<C> {
     /// `gateway` is the id, for the log; `host` is how the gateway is called in documents.
     pub fn over(gateway: &str, channel: C, queries: Queries, host: &str) -> Self {
         let now = Instant::now();
+        let retry = Growth::constant(LOCALLY.retry);
         Self {
             channel,
+            pace: LOCALLY,
             queries,
             gateway: gateway.to_owned(),
             payloads: TedapiAnswers::new(host),
             confirmed: false,
-            controller: Pause::new(RETRY, now),
-            config: Pause::new(RETRY, now),
-            system_info: Pause::new(RETRY, now),
+            controller: Pause::new(retry, now),
+            config: Pause::new(retry, now),
+            system_info: Pause::new(retry, now),
             backups: Pause::new(BACKUPS_RETRY, now),
             units: Vec::new(),
             unseen: Vec::new(),
             energies: None,
             lacks: Vec::new(),
         }
+    }
+
+    /// At another pace than that of a gateway on the local network.
+    pub fn at_pace(mut self, pace: Pace) -> Self {
+        let (retry, now) = (Growth::constant(pace.retry), Instant::now());
+        for pause in [&mut self.controller, &mut self.config, &mut self.system_info] {
+            *pause = Pause::new(retry, now);
+        }
+        Self { pace, ..self }
     }
 
     /// With the lifetime energies, where the channel leads to the customer API. `remembers`: whether logins
@@ -210,7 +236,7 @@ impl<C: Channel> TedapiLink<C> {
             };
             match outcome {
                 Ok(()) => {
-                    self.controller.succeeded_for(CONTROLLER_EVERY, Instant::now());
+                    self.controller.succeeded_for(self.pace.controller, Instant::now());
                     return Ok(self.source());
                 }
                 // A gateway that stumbles over the large question may well answer the small one.
@@ -287,7 +313,7 @@ impl<C: Channel> TedapiLink<C> {
                 }
                 read?;
                 self.doubt_din();
-                self.config.succeeded_for(CONFIG_EVERY, now);
+                self.config.succeeded_for(self.pace.config, now);
                 self.know_units(now);
             }
             Slow::SystemInfo => {
@@ -298,13 +324,13 @@ impl<C: Channel> TedapiLink<C> {
                 let answer = self.channel.ask(question).await?;
                 self.payloads.accept_system_info(frames::system_info_answer(answer)?);
                 self.doubt_din();
-                self.system_info.succeeded_for(SYSTEM_INFO_EVERY, now);
+                self.system_info.succeeded_for(self.pace.system_info, now);
             }
             Slow::Check => self.channel.check(&din).await?,
             Slow::Energies => return Ok(self.proceed_with_energies().await),
             Slow::Backups => return self.list_backups(&din).await,
             Slow::Unit(index) => {
-                let turn = UNIT_EVERY * u32::try_from(self.units.len()).unwrap_or(1);
+                let turn = self.pace.unit * u32::try_from(self.units.len()).unwrap_or(1);
                 let unit = &mut self.units[index];
                 // Its turn is over, however it ends.
                 unit.pause.succeeded_for(turn, now);
@@ -406,7 +432,13 @@ impl<C: Channel> Link for TedapiLink<C> {
     }
 
     fn shows(&self, order: &Order) -> bool {
-        order.setpoint().is_some() && self.known_din().is_some()
+        (order.setpoint().is_some() || order.is_state_of_contactor()) && self.known_din().is_some()
+    }
+
+    fn bind(&mut self, din: &str) {
+        if self.channel.bind(din) {
+            self.confirmed = false;
+        }
     }
 
     fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {

@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
+use super::TedapiLink;
 use super::answers::TedapiAnswers;
 use super::channel::{Channel, Commands, Question};
 use super::commands;
 use super::configuration::{Read, judge};
 use super::frames::{self, Target};
 use super::wire::{BackupEvent, Backups, Envelope, NamedBackup, SiteMessage};
-use super::{BACKUPS_EVERY, CONFIG_EVERY, TedapiLink};
 use crate::clock::unix_time;
 use crate::link::LinkError;
 use crate::link::order::{Carried, End, ReadBack};
@@ -245,7 +245,7 @@ impl<C: Channel> TedapiLink<C> {
         let now = Instant::now();
         match list {
             Ok(list) => {
-                self.backups.succeeded_for(BACKUPS_EVERY, now);
+                self.backups.succeeded_for(self.pace.backups, now);
                 self.payloads.set_backup_events(events(list));
                 Ok(true)
             }
@@ -299,7 +299,7 @@ impl<C: Channel> TedapiLink<C> {
             return ReadBack::failed(error);
         }
         let now = Instant::now();
-        self.config.succeeded_for(CONFIG_EVERY, now);
+        self.config.succeeded_for(self.pace.config, now);
         self.know_units(now);
         let shows = match read {
             Ok(present) => ReadBack::of(order, present, "the configuration"),

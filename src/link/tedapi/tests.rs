@@ -293,7 +293,7 @@ async fn a_failed_slow_question_is_reported_and_keeps_what_was_known() {
     let mut bench = Bench::new(1, QuerySet::V2024_06);
     bench.run(1).await;
     bench.fail(Asked::Config, LinkError::Timeout(Duration::from_secs(5)));
-    advance(CONFIG_EVERY).await;
+    advance(LOCALLY.config).await;
     bench.link.poll().await.unwrap();
     let mut problems = Vec::new();
     for _ in 0..3 {

@@ -39,6 +39,8 @@ pub enum Purpose {
     Check,
     /// An order.
     Command,
+    /// A question that Tesla passes on to a gateway: read as readings are, and paid as an order is.
+    Relayed,
     /// A token, which costs nothing.
     Token,
 }
@@ -106,7 +108,9 @@ impl Ledger {
             }
             let today = self.today(unix).billed();
             let kept = |limit: u64| match purpose {
-                Purpose::Live | Purpose::Slow => (limit / PART_FOR_ORDERS).min(MOST_FOR_ORDERS),
+                Purpose::Live | Purpose::Slow | Purpose::Relayed => {
+                    (limit / PART_FOR_ORDERS).min(MOST_FOR_ORDERS)
+                }
                 _ => 0,
             };
             if let Some(limit) = self.budget.filter(|limit| today >= *limit - kept(*limit)) {
@@ -118,7 +122,7 @@ impl Ledger {
         let count = self.days.entry(day(unix)).or_default();
         *match purpose {
             Purpose::Live | Purpose::Slow | Purpose::Check => &mut count.data,
-            Purpose::Command => &mut count.commands,
+            Purpose::Command | Purpose::Relayed => &mut count.commands,
             Purpose::Token => &mut count.tokens,
         } += 1;
         while self.days.len() > DAYS {
@@ -133,7 +137,7 @@ impl Ledger {
         }
         let most = match purpose {
             Purpose::Slow => MOST_SLOW_PER_MINUTE,
-            Purpose::Live => MOST_PER_MINUTE,
+            Purpose::Live | Purpose::Relayed => MOST_PER_MINUTE,
             _ => MOST_URGENT_PER_MINUTE,
         };
         if let Some(oldest) = self.recent.front().filter(|_| self.recent.len() >= most) {

@@ -18,6 +18,7 @@ mod orders;
 pub mod partner;
 pub mod products;
 pub mod region;
+pub mod relay;
 pub mod tokens;
 pub mod web;
 

@@ -27,7 +27,7 @@ const READ: &str = "site information";
 const STORED: &str = "what Tesla has stored for the site";
 const NOT_OVER_THIS: &str = "FleetAPI takes a backup reserve, a mode, charging from the grid and export; \
     everything else goes over TEDAPI v1r (rsa_key_path)";
-const NO_CONSENT: &str = "the consent given in the Tesla account covers reading only; allow \
+pub(super) const NO_CONSENT: &str = "the consent given in the Tesla account covers reading only; allow \
     energy_cmds (energy commands) for this application there, or log in again with it";
 /// From above this up to 100, exclusive, Tesla stores this instead.
 const CAP: f64 = 80.0;

@@ -148,7 +148,11 @@ pub fn to_be_signed(din: &str, expires_at: u32, envelope: &[u8]) -> Vec<u8> {
 
 /// A request that holds for [`HOLDS`] seconds from `unix_time` on. Takes milliseconds.
 pub fn sign(key: &dyn SigningKey, din: &str, envelope: Bytes, unix_time: f64, uuid: u128) -> Bytes {
-    let expires_at = (unix_time.ceil() as u32).saturating_add(HOLDS);
+    sign_until(key, din, envelope, (unix_time.ceil() as u32).saturating_add(HOLDS), uuid)
+}
+
+/// As [`sign`], for a request that holds until `expires_at`, Unix seconds.
+pub fn sign_until(key: &dyn SigningKey, din: &str, envelope: Bytes, expires_at: u32, uuid: u128) -> Bytes {
     let signature = key.sign(&to_be_signed(din, expires_at, &envelope));
     let routable = Routable {
         to: Some(Destination { domain: ENERGY_DEVICE }),
@@ -181,6 +185,14 @@ pub enum Refusal {
     Malformed(String),
 }
 
+/// Whether an answer says that nobody has confirmed the key.
+pub fn says_not_verified(body: &[u8]) -> bool {
+    // Most windows differ in their first letter, which is compared without a call.
+    let first = NOT_VERIFIED[0] | 0x20;
+    let is_refusal = |window: &[u8]| window[0] | 0x20 == first && window.eq_ignore_ascii_case(NOT_VERIFIED);
+    body.len() <= LONGEST_REFUSAL && body.windows(NOT_VERIFIED.len()).any(is_refusal)
+}
+
 /// The encoded envelope of an answer.
 ///
 /// # Errors
@@ -189,10 +201,7 @@ pub fn open(body: Bytes) -> Result<Bytes, Refusal> {
     if body.is_empty() {
         return Err(Refusal::Malformed("it is empty".into()));
     }
-    // Most windows differ in their first letter, which is compared without a call.
-    let first = NOT_VERIFIED[0] | 0x20;
-    let is_refusal = |window: &[u8]| window[0] | 0x20 == first && window.eq_ignore_ascii_case(NOT_VERIFIED);
-    let says_not_verified = body.len() <= LONGEST_REFUSAL && body.windows(NOT_VERIFIED.len()).any(is_refusal);
+    let says_not_verified = says_not_verified(&body);
     let routable = Routable::decode(body).map_err(|error| Refusal::Malformed(error.to_string()))?;
     match routable.status.map_or(0, |status| status.fault) {
         0 if says_not_verified => Err(Refusal::NotVerified),

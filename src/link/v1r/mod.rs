@@ -23,7 +23,7 @@ use super::login::Customer;
 use super::login::{Login, is_refusal};
 use super::memory::Memory;
 use super::tedapi::channel::{Channel, Commands, Question};
-use super::tedapi::frames::{address, malformed};
+use super::tedapi::frames::{Target, address, malformed};
 use super::tedapi::wire::{Envelope, HERMES_COMMAND, Participant};
 use crate::clock::unix_time;
 use crate::link::LinkError;
@@ -85,10 +85,7 @@ impl<E: Exchange> SignedChannel<E> {
 
     async fn send(&mut self, question: Question<'_>) -> Result<Bytes, LinkError> {
         let Question { din, target, payload, what } = question;
-        let envelope = match payload.files.is_some() || payload.site.is_some() {
-            true => command(payload, din),
-            false => address(payload, target),
-        };
+        let envelope = question_of(payload, din, target);
         let mut answer = self.post(din, envelope.clone(), true).await?;
         // Some gateways want to have seen a login, and forget it.
         if is_refusal(&answer) && self.login.forget().await {
@@ -160,8 +157,16 @@ fn skew(fault: i32, ahead: Option<f64>) -> String {
     }
 }
 
+/// The payload as it is asked over v1r, encoded.
+pub fn question_of(payload: Envelope, din: &str, target: Target<'_>) -> Bytes {
+    match payload.files.is_some() || payload.site.is_some() {
+        true => command(payload, din),
+        false => address(payload, target),
+    }
+}
+
 /// The payload as an authorized client sends commands and file requests, encoded.
-fn command(payload: Envelope, din: &str) -> Bytes {
+pub fn command(payload: Envelope, din: &str) -> Bytes {
     let envelope = Envelope {
         delivery_channel: HERMES_COMMAND,
         sender: Some(Participant::authorized_client()),
