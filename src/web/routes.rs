@@ -132,6 +132,13 @@ pub(super) const ROUTES: &[Route] = &[
         .shows("CloudDocument")
         .better("from the last site information; nobody who reads makes a request")
         .also(&[(503, "No link to Tesla's cloud, or no tariff is known")]),
+    orders_only(
+        legacy_control::TARIFF,
+        orders::TARIFF,
+        "A tariff for Tesla to reckon with, for the default gateway",
+    )
+    .better("confirmed by what Tesla reports afterwards: order says what is known")
+    .confirms("ControlDone"),
     service("/api/tesla/usage", tesla::usage, "Requests to Tesla's cloud, by account and day (UTC)")
         .shows("TeslaUsage")
         .ours(),
@@ -483,11 +490,6 @@ pub(super) const ROUTES: &[Route] = &[
         .better("sent when something changes; ends with a reason; other origins only if they are allowed")
         .serves(Content::WebSocket),
 ];
-
-/// What the servers before ours have and this one does not have yet.
-pub(super) const NOT_YET: &[(&str, &str)] = &[("/api/tesla/time_of_use_settings", TARIFF)];
-
-const TARIFF: &str = "tariffs are not written yet";
 
 /// What the servers before ours have and this one will not have.
 pub(super) const GONE: &[(&str, &str)] = &[

@@ -17,7 +17,8 @@ use crate::link::tesla::ledger::{Count, FREE_PER_DAY};
 use crate::model::{LinkKind, Part, Snapshot};
 use crate::views::redact::redacted;
 
-const NO_LINK: &str = "Tesla cloud connection not available (requires hybrid, cloud or FleetAPI mode)";
+pub(super) const NO_LINK: &str =
+    "Tesla cloud connection not available (requires hybrid, cloud or FleetAPI mode)";
 const NO_TARIFF: &str = "Unable to retrieve Tesla tariff rate";
 
 pub(super) fn usage(state: &State, _: &HttpRequest) -> HttpResponse {

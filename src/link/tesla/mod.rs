@@ -7,6 +7,7 @@
 pub mod account;
 mod accounts;
 pub mod answers;
+mod backups;
 pub mod clients;
 mod command;
 pub mod consent;
@@ -19,6 +20,7 @@ pub mod partner;
 pub mod products;
 pub mod region;
 pub mod relay;
+pub mod tariff;
 pub mod tokens;
 pub mod web;
 
@@ -181,6 +183,11 @@ impl FleetLink {
         self.asked.is_some_and(|asked| asked.elapsed() < self.config.interval.mul_f64(0.9))
     }
 
+    /// Everything known so far.
+    fn source(&self) -> Option<Arc<dyn Answers>> {
+        self.answers.clone().map(|answers| Arc::new(answers) as Arc<dyn Answers>)
+    }
+
     async fn info(&mut self, purpose: Purpose) -> Result<(), TeslaError> {
         let Some(site) = self.site.clone() else { return Ok(()) };
         let path = format!("/api/1/energy_sites/{}/site_info", site.id);
@@ -225,8 +232,7 @@ impl Link for FleetLink {
             match self.info(Purpose::Slow).await {
                 Ok(()) => {
                     self.info_due = now + INFO_EVERY;
-                    let source = self.answers.clone().map(|answers| Arc::new(answers) as Arc<dyn Answers>);
-                    Refreshed { source, ..Refreshed::default() }
+                    Refreshed { source: self.source(), ..Refreshed::default() }
                 }
                 // The pace of the account, not trouble.
                 Err(TeslaError::Pause { .. } | TeslaError::Budget { .. }) => Refreshed::default(),

@@ -3,6 +3,7 @@
 
 mod answers;
 mod authorize;
+mod backups;
 mod clients;
 mod in_memory;
 mod keys;
@@ -67,8 +68,9 @@ impl TeslaHandle {
     /// Puts `gateway` into the account as site `id`.
     pub fn add(&self, id: u64, gateway: &GatewayHandle) {
         let gateway = gateway.gateway();
-        let (undelivered, clients) = (json!({}), Vec::new());
-        self.cloud.state().sites.push(Site { id, gateway, undelivered, lan: None, clients });
+        let (undelivered, kept) = (json!({}), json!({}));
+        let site = Site { id, gateway, undelivered, kept, tariff: None, lan: None, clients: Vec::new() };
+        self.cloud.state().sites.push(site);
     }
 
     /// Gives a site another number, as Tesla does now and then.
@@ -158,6 +160,11 @@ impl TeslaHandle {
     /// How long access tokens live from now on.
     pub fn set_life(&self, life: Duration) {
         self.cloud.state().life = life;
+    }
+
+    /// From now on, Tesla says yes to what no gateway keeps, and keeps nothing of it.
+    pub fn keep_nothing(&self) {
+        self.cloud.state().keeps = false;
     }
 
     /// What the owner consents to from now on.

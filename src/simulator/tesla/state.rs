@@ -51,6 +51,10 @@ pub(super) struct Site {
     pub gateway: Arc<Gateway>,
     /// What was ordered and never reached the gateway, as members of `site_info`.
     pub undelivered: Value,
+    /// What was ordered of what Tesla keeps and no gateway, as members of `site_info`.
+    pub kept: Value,
+    /// The tariff that was ordered.
+    pub tariff: Option<Value>,
     /// Its gateway at the address on the wired LAN, which takes signed requests; `None`: it has no connection
     /// to Tesla over which they could come.
     pub lan: Option<Arc<Gateway>>,
@@ -115,6 +119,8 @@ pub(super) struct State {
     pub lag: Duration,
     /// Whether settings reach the gateways.
     pub delivers: bool,
+    /// Whether what no gateway keeps is kept here.
+    pub keeps: bool,
     /// How answers about keys are written.
     pub spelling: Spelling,
     /// How long a key that was registered can be confirmed.
@@ -152,6 +158,7 @@ impl Cloud {
                 .into(),
             lag: Duration::ZERO,
             delivers: true,
+            keeps: true,
             spelling: Spelling::default(),
             window: WINDOW,
             is_hasty: false,

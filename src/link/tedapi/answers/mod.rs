@@ -248,6 +248,10 @@ impl Answers for TedapiAnswers {
             mode: config.mode.clone(),
             grid_charging: config.grid_charging,
             grid_export: config.grid_export.clone(),
+            // Tesla's cloud keeps these.
+            storm_watch: None,
+            vehicle_reserve: None,
+            tariff: None,
             time_remaining: status.charge.hours_at(power.load),
             site_name: config.site_name.clone(),
             timezone: config.timezone.clone(),
