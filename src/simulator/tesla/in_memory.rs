@@ -38,9 +38,7 @@ impl InMemoryTesla {
 
     /// Puts `gateway` into the account as site `id`.
     pub fn add(&self, id: u64, gateway: &InMemoryGateway) {
-        let gateway = gateway.shared();
-        let (undelivered, clients) = (json!({}), Vec::new());
-        self.cloud.state().sites.push(Site { id, gateway, undelivered, lan: None, clients });
+        self.cloud.state().sites.push(Site::new(id, gateway.shared()));
     }
 
     /// What is answered to `call`, at the server `host`.

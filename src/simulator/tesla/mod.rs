@@ -67,10 +67,7 @@ impl TeslaHandle {
 
     /// Puts `gateway` into the account as site `id`.
     pub fn add(&self, id: u64, gateway: &GatewayHandle) {
-        let gateway = gateway.gateway();
-        let (undelivered, kept) = (json!({}), json!({}));
-        let site = Site { id, gateway, undelivered, kept, tariff: None, lan: None, clients: Vec::new() };
-        self.cloud.state().sites.push(site);
+        self.cloud.state().sites.push(Site::new(id, gateway.gateway()));
     }
 
     /// Gives a site another number, as Tesla does now and then.
