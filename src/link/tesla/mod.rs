@@ -86,8 +86,19 @@ pub struct FleetLink {
 impl FleetLink {
     /// Touches neither network nor files.
     pub fn new(gateway: &str, config: &FleetConfig, account: Arc<Account>, limit: Duration) -> Self {
+        let web = account.web(limit.max(SHORTEST_LIMIT));
+        Self::over(gateway, web, config, account, limit)
+    }
+
+    /// As [`FleetLink::new`], over another way to Tesla.
+    pub fn over(
+        gateway: &str,
+        web: Renewer,
+        config: &FleetConfig,
+        account: Arc<Account>,
+        limit: Duration,
+    ) -> Self {
         let limit = limit.max(SHORTEST_LIMIT);
-        let web = account.web(limit);
         Self {
             gateway: gateway.to_owned(),
             account,

@@ -5,6 +5,7 @@ mod answers;
 mod authorize;
 mod backups;
 mod clients;
+mod in_memory;
 mod keys;
 mod owners;
 mod partner;
@@ -25,6 +26,7 @@ use tokio::task::AbortHandle;
 
 use super::certificate;
 use super::handle::GatewayHandle;
+pub use in_memory::InMemoryTesla;
 pub use owners::{Minted, OwnersHandle};
 pub use state::{Asked, CloudFault, Spelling};
 use state::{Cloud, Site};

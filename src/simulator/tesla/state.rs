@@ -63,7 +63,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// With nothing ordered, no way to its wired LAN and no key.
+    /// Nobody has ordered anything of it.
     pub fn new(id: u64, gateway: Arc<Gateway>) -> Self {
         let (undelivered, kept) = (json!({}), json!({}));
         Self { id, gateway, undelivered, kept, tariff: None, lan: None, clients: Vec::new() }
