@@ -12,7 +12,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use futures_util::{SinkExt, StreamExt};
-use powerwall_server::simulator::tesla::{CloudFault, TeslaHandle};
+use powerwall_server::simulator::tesla::{CloudFault, OwnersHandle, TeslaHandle};
 use powerwall_server::simulator::{Fault, GatewayHandle, SiteKind, SiteOptions};
 use program::{Program, run};
 use serde_json::{Value, json};
@@ -102,6 +102,15 @@ struct Said(Vec<(String, String)>);
 impl Said {
     fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
         self.0.push((place.into(), text.into()));
+    }
+
+    fn holds_none_of(&self, secrets: impl IntoIterator<Item = String>) {
+        for secret in secrets {
+            for (place, text) in &self.0 {
+                let found = forms(&secret).into_iter().find(|form| text.contains(form));
+                assert_eq!(found, None, "{secret} in {place}");
+            }
+        }
     }
 
     fn holds_no_canary(&self) {
@@ -351,14 +360,59 @@ async fn no_token_is_said_anywhere() {
         }
     }
     said.add("the log", program.log());
+    said.holds_none_of(tesla.secrets().into_iter().chain(["simulated-client-secret".to_owned()]));
+}
 
-    let secrets = tesla.secrets().into_iter().chain(["simulated-client-secret".to_owned()]);
-    for secret in secrets {
-        for (place, text) in &said.0 {
-            let found = forms(&secret).into_iter().find(|form| text.contains(form));
-            assert_eq!(found, None, "{secret} in {place}");
+/// What the owners API gives out, over HTTP/2.
+#[actix_web::test]
+async fn no_token_of_the_owners_api_is_said_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, tesla) = (gateway("home", "SIMULATED1", None).await, OwnersHandle::start().await.unwrap());
+    tesla.add(11, &home);
+    tesla.sign_in(folder.path()).unwrap();
+    tesla.expire_tokens();
+    let mut environment = tesla.environment(folder.path());
+    let own = [
+        ("PW_EMAIL", "owner@example.com"),
+        ("PW_PORT", "0"),
+        ("PW_BIND_ADDRESS", "127.0.0.1"),
+        ("PW_FLEET_INTERVAL", "5"),
+        ("PW_DEBUG", "yes"),
+        ("RUST_LOG", "trace"),
+    ];
+    environment.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+
+    let mut said = Said::default();
+    let outcome = run(&["check-config"], &environment).await;
+    said.add("check-config", outcome.stdout + &outcome.stderr);
+    let program = Program::start(&[], &environment).await;
+    program.health_becomes("default", |health| health["state"] == "live").await;
+    // A renewal that is refused in words that quote what was sent, and one that is lost.
+    let quoted = format!(r#"{{"error":"{}"}}"#, tesla.secrets().pop().unwrap());
+    tesla.set_times("/oauth2", CloudFault::body(503, &quoted), 1);
+    tesla.expire_tokens();
+    program.health_becomes("default", |health| health["failures"] != 0).await;
+    tesla.set("/oauth2", CloudFault::Cut);
+    program.health_becomes("default", |health| health["last_error"]["kind"] == "login_needed").await;
+    let document = program.json("/openapi.json").await;
+    for path in document["paths"].as_object().unwrap().keys() {
+        if !path.starts_with("/ws/") && !path.starts_with("/sse/") {
+            let path =
+                path.replace("{id}", "default").replace("{file}", "app.js").replace("{path}", "status");
+            ask(&mut said, &program, "GET", &path, None).await;
         }
     }
+    let log = program.log();
+    assert!(log.contains("h2::"), "the library is logged");
+    said.add("the log", log);
+    let outcome = run(&["doctor"], &environment).await;
+    assert!(outcome.stdout.contains("log in again"), "{}", outcome.stdout);
+    said.add("doctor", outcome.stdout + &outcome.stderr);
+    said.holds_none_of(tesla.secrets().into_iter().chain(["owner@example.com".to_owned()]));
+    let notes = std::fs::read_to_string(folder.path().join(".powerwall-server.owners-spent.json")).unwrap();
+    said.add("the notes", notes);
+    said.holds_none_of(tesla.secrets());
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl LinkKind {
             Self::Bearer => "TEDAPI with an installer login",
             Self::V1r => "TEDAPI v1r",
             Self::Local => "the local customer API",
-            Self::Cloud => "the owners cloud",
+            Self::Cloud => "the owners API",
             Self::FleetApi => "FleetAPI",
             Self::Relay => "the relay (TEDAPI v1r through Tesla's cloud)",
         }

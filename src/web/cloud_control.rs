@@ -10,10 +10,11 @@ use crate::model::{LinkHealth, LinkKind, Present, Snapshot};
 
 /// The cloud link of the first gateway that has one beside a local link.
 fn beside(snapshots: &[Arc<Snapshot>]) -> Option<(&Snapshot, &LinkHealth)> {
+    let is_cloud = |link: &&LinkHealth| matches!(link.kind, LinkKind::FleetApi | LinkKind::Cloud);
     snapshots.iter().find_map(|snapshot| {
         let links = &snapshot.health.links;
-        let cloud = links.iter().find(|link| link.kind == LinkKind::FleetApi)?;
-        let has_local = links.iter().any(|link| link.kind != LinkKind::FleetApi);
+        let cloud = links.iter().find(is_cloud)?;
+        let has_local = links.iter().any(|link| !is_cloud(&link));
         has_local.then_some((&**snapshot, cloud))
     })
 }

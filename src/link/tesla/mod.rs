@@ -191,6 +191,11 @@ impl FleetLink {
         log::warn!(gateway = id.as_str(), event = "site"; "gateway {id}: site {from} is {to} now");
         self.site = Some(found.clone());
         self.info_due = Instant::now();
+        // Who goes on with the files must find the site, too.
+        let is_named = self.account.site_of_file() == Some(from);
+        if is_named && let Err(error) = self.account.keep_site(to).await {
+            log::warn!(gateway = id.as_str(), event = "site"; "gateway {id}: the site file: {error}");
+        }
         Ok(found)
     }
 
