@@ -1,8 +1,8 @@
 //! The energies of a past day as Tesla's calendar has them (`calendar_history`), in Wh per 5 or 15 minutes.
 //!
-//! A day is one of the site's zone, 23 or 25 hours long where the clock changes. Members may be missing, which
-//! is unknown and not 0, and an instant may come twice. Sums of other periods differ from these by some kWh and
-//! are never asked for.
+//! A day is one of the site's zone, 23 or 25 hours long where the clock changes. Members may be missing,
+//! which is unknown and not 0, and an instant may come twice. Sums of other periods differ from these by some
+//! kWh and are never asked for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

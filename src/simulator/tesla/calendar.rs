@@ -1,5 +1,5 @@
-//! The calendar of a site: energies of every 5 minutes of a day, the same for each site and day, so that a sum
-//! shows whether all of them arrived.
+//! The calendar of a site: energies of every 5 minutes of a day, the same for each site and day, so that a
+//! sum shows whether all of them arrived.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, ZonedDateTime};
