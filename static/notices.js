@@ -1,7 +1,7 @@
 // What must be said in words: outages, gateways that are missing, a server that is gone, restarts, new firmware.
 
-import { age, isNumber, percent, time } from "./format.js";
-import { ids, nameOf, part } from "./site.js";
+import { age, duration, isNumber, percent, time } from "./format.js";
+import { gateway, ids, isLow, nameOf, part } from "./site.js";
 import { inPassing } from "./troubles.js";
 
 /** For how long something that happened is worth a line. Seconds */
@@ -29,11 +29,20 @@ export class News {
         boot: status.boot_at ?? before.boot,
         firmware: status.firmware ?? before.firmware,
         restarts: status.restarts ?? before.restarts,
-        outage: part(state, id, "energy")?.grid === "DOWN" ? (before.outage ?? { since: this.#before.has(id) ? now : null }) : null,
+        outage: this.#outageOf(before, part(state, id, "energy")?.grid, this.#before.has(id) ? now : null, now, report),
       });
     }
     for (const id of this.#before.keys()) if (!ids(state).includes(id)) this.#before.delete(id);
     this.#news = this.#news.filter(({ at }) => now - at < NEWS).slice(-8);
+  }
+
+  /** The outage that a gateway is in: until its grid is back, whatever it says in between. */
+  #outageOf(before, grid, since, now, report) {
+    if (grid === "DOWN") return before.outage ?? { since };
+    if (grid !== "UP") return before.outage ?? null;
+    // Of one that had begun before the page was opened, only the end is known.
+    if (before.outage) report(before.outage.since === null ? "power is back" : `power was out for ${duration(now - before.outage.since)}`);
+    return null;
   }
 
   outageSince(id) {
@@ -95,6 +104,13 @@ export function notices(site, live, news, now, isPlain) {
     const title = `Without ${nameOf(state, gone.id) || gone.name}`;
     const why = isPlain ? inPassing(status?.error) : (status?.error?.message ?? gone.reason);
     found.push({ level: "warn", title, text: [why, seen].filter(Boolean).join(" · ") });
+  }
+  for (const id of site.id === null ? ids(state) : [site.id]) {
+    const one = gateway(state, id);
+    if ((one.freshness !== "live" && one.freshness !== "stale") || !isLow(one)) continue;
+    const isBelow = isNumber(one.reserve) && one.soe < one.reserve;
+    const text = `${percent(one.soe)} charged${isBelow ? `, below its reserve of ${percent(one.reserve)}` : ""}`;
+    found.push({ level: "warn", title: site.id === null ? one.name : isBelow ? "Below reserve" : "Nearly empty", text });
   }
   if (site.status && site.freshness !== "live") {
     const again = nextTry(site.status, now);

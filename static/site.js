@@ -218,6 +218,25 @@ export function isLow({ soe, reserve, hasBattery }) {
   return hasBattery && isNumber(soe) && (soe < LITTLE || (isNumber(reserve) && soe < reserve - 1));
 }
 
+export const MODES = { self_consumption: "Self-consumption", autonomous: "Time-based", backup: "Backup only" };
+
+/** Within this many percent a battery is where it is to stay. App percent */
+const AT = 1;
+
+/** What the battery does, and why where that is plain. */
+function batteryDoes({ id, battery, soe, reserve, flows, gridState }) {
+  const watts = (from, to) => flows?.find((flow) => flow.from === from && flow.to === to)?.watts ?? 0;
+  if (isFlowing(battery)) {
+    if (battery > 0) return watts("battery", "grid") > battery / 2 ? "Feeding the grid" : "Discharging";
+    return watts("grid", "battery") > -battery / 2 ? "Charging from the grid" : "Charging";
+  }
+  // Of several batteries together, none of that holds for each.
+  if (id === null || !isNumber(soe)) return "Idle";
+  if (soe >= 100 - AT) return "Full";
+  if (isNumber(reserve) && Math.abs(soe - reserve) <= AT && gridState !== "DOWN") return "Held at reserve";
+  return "Idle";
+}
+
 /** What one of the four does at these watts. */
 export function doing(of, site) {
   const watts = site[of];
@@ -228,7 +247,7 @@ export function doing(of, site) {
   if (of === "grid" && exchange && isFlowing(exchange.imported) && isFlowing(exchange.exported)) {
     return `Importing ${power(exchange.imported)}, exporting ${power(exchange.exported)}`;
   }
-  if (of === "battery") return isFlowing(watts) ? (watts > 0 ? "Discharging" : "Charging") : "Idle";
+  if (of === "battery") return batteryDoes(site);
   if (of === "grid") return isFlowing(watts) ? (watts > 0 ? "Importing" : "Exporting") : "Idle";
   if (of === "solar") return isFlowing(watts) ? "Producing" : "Dark";
   return "Using";

@@ -10,7 +10,7 @@ import { follow } from "./live.js";
 import { News } from "./notices.js";
 import { address, dress, isEmbedded, options, shows } from "./options.js";
 import { Ribbon } from "./ribbon.js";
-import { doing, gateway, ids, isFlowing, isLow, SOURCES, theirTime, view } from "./site.js";
+import { doing, gateway, ids, isFlowing, isLow, MODES, SOURCES, theirTime, view } from "./site.js";
 import { Today } from "./today.js";
 
 dress();
@@ -151,8 +151,8 @@ function draw() {
   const isAlive = !isLost && (site.freshness === "live" || site.freshness === "stale");
   say($("title"), site.name);
   const included = live.state.total?.contributors?.length ?? 0;
-  const scope = site.id === null ? `${included} of ${everyone.length} sites` : everyone.length > 1 ? `1 of ${everyone.length} sites` : "";
-  say($("scope"), scope);
+  const scope = everyone.length > 1 ? `${site.id === null ? included : 1} of ${everyone.length} sites` : null;
+  say($("scope"), [scope, MODES[site.mode]].filter(Boolean).join(" · "));
   document.title = `${isNumber(site.soe) ? `${percent(site.soe)} · ` : ""}${site.name}`;
   flow.node.classList.toggle("aged", !isAlive);
   flow.draw(site, theirTime(live.state, now), isAlive);

@@ -32,7 +32,7 @@ POST:/api/login/Basic \
 /api/aggregate/alerts /api/aggregate/vitals \
 /api/timeseries/daily /api/timeseries/today /api/timeseries/trend /api/timeseries/samples \
 /api/timeseries/status /api/timeseries/signals /api/timeseries/signal_trend \
-/api/tesla/tariff_rate /api/tesla/time_of_use_settings \
+/api/tesla/tariff_rate POST:/api/tesla/time_of_use_settings \
 /control/status /control/{action} \
 /ws/aggregate /ws/gateway/{id} \
 /help /stats/clear /health/reset /cloud /cloud/battery /cloud/power /cloud/config /fleetapi /fleetapi/info \

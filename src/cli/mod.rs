@@ -47,7 +47,7 @@ fn command() -> clap::Command {
         ("demo", &DEMO_FLAGS[..]),
         ("simulate", &[]),
         ("scan", &[]),
-        ("login", &["authpath"]),
+        ("login", &["authpath", "email", "siteid"]),
         ("sites", &["authpath"]),
         ("register", &HOUSE_FLAGS[..]),
         ("keys", &HOUSE_FLAGS[..]),
@@ -164,11 +164,13 @@ pub enum Command {
     /// Give an order to a gateway and report the outcome.
     ///
     /// For example: set reserve 20 --for 2h; set mode backup; set grid_charging off; set grid_export pv_only;
-    /// set max_backup 4h; set islanding off_grid --confirm; set dispatch 3000 --for 30m; set resume.
+    /// set max_backup 4h; set storm_watch on; set vehicle_reserve 30; set tariff FILE.json;
+    /// set islanding off_grid --confirm; set dispatch 3000 --for 30m; set resume.
     ///
     /// Exit code 0: stored or in effect; 3: accepted or still under way; 1: it failed; 2: it is not valid.
     Set {
-        /// reserve, reserve_hold, mode, grid_charging, grid_export, max_backup, islanding, dispatch, resume
+        /// reserve, reserve_hold, mode, grid_charging, grid_export, max_backup, storm_watch, vehicle_reserve,
+        /// tariff, islanding, dispatch, resume
         #[arg(value_name = "ORDER", value_parser = wish::order)]
         order: OrderKind,
         /// Percent, a mode, on or off, watts, a duration …

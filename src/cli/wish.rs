@@ -66,11 +66,11 @@ fn members(kind: OrderKind, value: &str) -> Result<Vec<(&'static str, Value)>, S
     let number = |text: &str| serde_json::from_str::<serde_json::Number>(text).ok().map(Value::Number);
     let unreadable = |takes: &str| format!("{} takes {takes}, not {value:?}", kind.word());
     Ok(match kind {
-        OrderKind::Reserve => {
+        OrderKind::Reserve | OrderKind::VehicleReserve => {
             let percent = value.trim_end_matches('%').trim_end();
             vec![("value", number(percent).ok_or_else(|| unreadable("percent from 0 to 100"))?)]
         }
-        OrderKind::Charging => match value.to_ascii_lowercase().as_str() {
+        OrderKind::Charging | OrderKind::StormWatch => match value.to_ascii_lowercase().as_str() {
             "on" | "true" | "yes" => vec![("value", json!(true))],
             "off" | "false" | "no" => vec![("value", json!(false))],
             _ => return Err(unreadable("on or off")),
@@ -93,6 +93,11 @@ fn members(kind: OrderKind, value: &str) -> Result<Vec<(&'static str, Value)>, S
         }
         OrderKind::ReserveHold | OrderKind::Resume => {
             return Err(format!("{} takes no value", kind.word()));
+        }
+        OrderKind::Tariff => {
+            let file = std::fs::read_to_string(value).map_err(|error| format!("{value}: {error}"))?;
+            let file: Value = serde_json::from_str(&file).map_err(|error| format!("{value}: {error}"))?;
+            vec![("tou_settings", file.get("tou_settings").cloned().unwrap_or(file))]
         }
         OrderKind::Operation => {
             return Err("operation is ordered over HTTP; here: reserve, with --mode".into());

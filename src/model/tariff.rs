@@ -27,9 +27,15 @@ pub struct Period {
     pub days: u8,
     /// A bit for each month, January lowest.
     pub months: u16,
+    /// The first and the last day of the season that it is of, month and day; one that passes the new year
+    /// is right. `None`: all year.
+    pub season: Option<((i8, i8), (i8, i8))>,
 }
 
 impl Period {
+    /// For nothing, which is a price.
+    pub const ALWAYS: Self =
+        Self { price: 0.0, minutes: None, days: Self::EVERY_DAY, months: Self::EVERY_MONTH, season: None };
     /// Every day of the week.
     pub const EVERY_DAY: u8 = 0b111_1111;
     /// Every month.
@@ -50,7 +56,13 @@ impl Period {
     fn is_on(&self, date: Date) -> bool {
         let day = 1 << date.weekday().to_monday_zero_offset();
         let month = 1 << (date.month() - 1);
-        self.days & day != 0 && self.months & month != 0
+        // A season that ends in February ends on the 28th, in whatever year.
+        let date = (date.month(), if date.month() == 2 { date.day().min(28) } else { date.day() });
+        let is_in_season = self.season.is_none_or(|(first, last)| match first <= last {
+            true => (first..=last).contains(&date),
+            false => date >= first || date <= last,
+        });
+        self.days & day != 0 && self.months & month != 0 && is_in_season
     }
 }
 
@@ -155,7 +167,7 @@ mod tests {
     use super::*;
 
     fn period(price: f64) -> Period {
-        Period { price, minutes: None, days: Period::EVERY_DAY, months: Period::EVERY_MONTH }
+        Period { price, ..Period::ALWAYS }
     }
 
     #[test]

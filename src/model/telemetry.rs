@@ -11,7 +11,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::shelf::{Shelf, Slot};
-use super::{Answers, Interpretation, LinkKind, Number, NumberingMemory, RawPercent, Site};
+use super::tariff::Tariff;
+use super::{Answers, AppPercent, Interpretation, LinkKind, Number, NumberingMemory, RawPercent, Site};
 
 /// Watts at the four meters. Site: + import. Battery: + discharge. Load: + consumption. Solar: + production.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -98,6 +99,12 @@ pub struct Readings {
     pub grid_charging: Option<bool>,
     /// What may flow into the grid: `battery_ok`, `pv_only` or `never`.
     pub grid_export: Option<String>,
+    /// Whether the battery is filled when a storm is expected; only Tesla's cloud knows.
+    pub storm_watch: Option<bool>,
+    /// Below this, cars get nothing during an outage; only Tesla's cloud knows.
+    pub vehicle_reserve: Option<AppPercent>,
+    /// What energy costs, as Tesla's cloud has it.
+    pub tariff: Option<Arc<Tariff>>,
     /// Hours until empty at the present load, by the gateway's own reckoning.
     pub time_remaining: Option<Number>,
     pub site_name: Option<String>,

@@ -52,7 +52,13 @@ pub(super) fn is_allowed(controls: Controls, kind: OrderKind) -> bool {
         OrderKind::Charging => controls.grid_charging,
         OrderKind::Export => controls.grid_export,
         OrderKind::Islanding => controls.islanding,
-        OrderKind::Operation | OrderKind::MaxBackup | OrderKind::Dispatch | OrderKind::Resume => false,
+        OrderKind::Operation
+        | OrderKind::MaxBackup
+        | OrderKind::StormWatch
+        | OrderKind::VehicleReserve
+        | OrderKind::Tariff
+        | OrderKind::Dispatch
+        | OrderKind::Resume => false,
     }
 }
 

@@ -32,7 +32,8 @@ const ROLES: &str = "viewer, operator or owner";
 pub enum Role {
     /// Reads, the journal and orders as well; gives none.
     Viewer,
-    /// Changes settings that a phone app changes: reserve, mode, charging, export, max backup.
+    /// Changes settings that a phone app changes: reserve, mode, charging, export, max backup, storm watch,
+    /// tariff.
     Operator,
     /// Everything: disconnects from the grid and sets the power of the battery as well.
     Owner,
@@ -68,7 +69,10 @@ impl Role {
             | OrderKind::Operation
             | OrderKind::Charging
             | OrderKind::Export
-            | OrderKind::MaxBackup => Self::Operator,
+            | OrderKind::MaxBackup
+            | OrderKind::StormWatch
+            | OrderKind::VehicleReserve
+            | OrderKind::Tariff => Self::Operator,
             OrderKind::Islanding | OrderKind::Dispatch | OrderKind::Resume => Self::Owner,
         }
     }

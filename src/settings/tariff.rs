@@ -67,7 +67,7 @@ fn currency(item: &mut Item<'_>) -> Option<String> {
 
 /// `None` if something is wrong; empty if nothing is said.
 fn prices(item: &mut Item<'_>, key: &str) -> Option<Vec<Period>> {
-    let whole = Period { price: 0.0, minutes: None, days: Period::EVERY_DAY, months: Period::EVERY_MONTH };
+    let whole = Period::ALWAYS;
     let list = match item.object.get(key) {
         None | Some(Value::Null) => return Some(Vec::new()),
         Some(Value::Array(list)) if (1..=MOST_PERIODS).contains(&list.len()) => list,
@@ -110,7 +110,7 @@ fn period(item: &mut Item<'_>, key: &str, object: &Map<String, Value>) -> Option
     let minutes = minutes(item, key, object);
     let days = set(item, key, object.get("days"), ("days", &DAYS));
     let months = set(item, key, object.get("months"), ("months", &MONTHS));
-    Some(Period { price: price?, minutes: minutes?, days: days? as u8, months: months? })
+    Some(Period { price: price?, minutes: minutes?, days: days? as u8, months: months?, season: None })
 }
 
 /// `None` if it is wrong; `Some(None)`: the whole day. Prices change at quarters of an hour.

@@ -60,8 +60,10 @@ pub(super) fn site_info(scene: &Scene<'_>, config: &Value, firmware: &str) -> Va
         "max_site_meter_power_ac": 1_000_000_000,
         "min_site_meter_power_ac": -1_000_000_000,
         "user_settings": { "storm_mode_enabled": false },
+        "off_grid_vehicle_charging_reserve_percent": 15,
         "components": {
             "solar": true, "battery": scene.has_battery(), "grid": true, "gateway": "teg",
+            "storm_mode_capable": true, "off_grid_vehicle_charging_reserve_supported": true,
             "customer_preferred_export_rule": rule,
             "disallow_charge_from_grid_with_solar_installed": forbids,
         },

@@ -25,6 +25,7 @@ use super::faults::{Counters, Fault, Role};
 use super::lan::Lan;
 use super::orders::{self, Control, Delivered, OrderFault, Orders};
 use super::scene::{Scene, SiteKind};
+use crate::link::tedapi::wire::{BackupEvent, Backups};
 
 /// A silent meter is bridged with its last reading, which must not be older than a minute. Where time runs
 /// faster than this, no client asks often enough to have one.
@@ -355,6 +356,16 @@ impl Gateway {
         let mut living = self.house.living();
         let blob = orders::config(&self.scene(&living));
         living.control.deliver(asked, &blob, Instant::now());
+    }
+
+    /// Tesla's cloud passes a max backup on, or its end.
+    pub(super) fn pass_on_backup(&self, event: Option<BackupEvent>) {
+        self.house.living().control.commanded.backup = event;
+    }
+
+    /// The backup events that it lists.
+    pub(super) fn backups(&self) -> Backups {
+        self.house.living().control.commanded.backups()
     }
 
     pub fn orders(&self) -> Orders {

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::route::{Route, Standing};
-use super::routes::{GONE, NOT_YET, ROUTES};
+use super::routes::{GONE, ROUTES};
 
 const HEAD: &str = "\
 # Routes, beside pypowerwall-server 0.13 and the pypowerwall proxy
@@ -33,11 +33,9 @@ pub fn page() -> String {
         let methods = route.methods();
         let _ = writeln!(page, "| `{}` | {methods} | {word} | {how} |", route.path);
     }
-    for (heading, list) in [("Not yet", NOT_YET), ("Gone", GONE)] {
-        let _ = write!(page, "\n## {heading}\n\n| path | why |\n|---|---|\n");
-        for (path, why) in list {
-            let _ = writeln!(page, "| `{path}` | {why} |");
-        }
+    page.push_str("\n## Gone\n\n| path | why |\n|---|---|\n");
+    for (path, why) in GONE {
+        let _ = writeln!(page, "| `{path}` | {why} |");
     }
     page
 }

@@ -13,7 +13,7 @@ use super::State;
 use super::backups;
 use super::holder::{holder, reader};
 use super::ordering::{self, Seen};
-use super::orders::body;
+use super::orders::{LARGEST_BODY, LARGEST_TARIFF, body_within};
 use super::plumbing::{Refusal, get, json_value, no_such_gateway, post};
 use crate::clock::unix_time;
 use crate::model::order::{Lease, LeaseState, Request};
@@ -65,6 +65,8 @@ fn described(snapshot: &Snapshot, token: Option<&Token>) -> Value {
         "present": {
             "reserve": present.reserve.map(|reserve| reserve.to_app_reserve().0),
             "mode": present.mode, "grid_charging": present.charging, "grid_export": present.export,
+            "storm_watch": readings.and_then(|readings| readings.storm_watch),
+            "vehicle_reserve": readings.and_then(|readings| readings.vehicle_reserve),
         },
         "max_backup": backups::known(snapshot),
         "orders": capabilities.collect::<Vec<_>>(),
@@ -132,7 +134,8 @@ async fn placed(
         return Err(refused(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why)));
     }
     let asker = ordering::asker(state, request, token).map_err(refused)?;
-    let body = body(request.headers(), payload.into_inner()).await.map_err(refused)?;
+    let largest = if kind == OrderKind::Tariff { LARGEST_TARIFF } else { LARGEST_BODY };
+    let body = body_within(largest, request.headers(), payload.into_inner()).await.map_err(refused)?;
     let body: Value = match body.is_empty() {
         true => json!({}),
         false => serde_json::from_slice(&body).map_err(|_| bad("The body is not JSON".into()))?,

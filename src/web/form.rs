@@ -26,7 +26,7 @@ pub(super) fn refusal(refusal: &Refusal) -> HttpResponse {
 
 /// Whether orders of this kind come as forms.
 pub(super) fn takes(kind: OrderKind) -> bool {
-    !matches!(kind, OrderKind::ReserveHold | OrderKind::Islanding | OrderKind::Operation)
+    !matches!(kind, OrderKind::ReserveHold | OrderKind::Islanding | OrderKind::Operation | OrderKind::Tariff)
 }
 
 /// What the proxy says of a value that it does not take.
@@ -67,6 +67,8 @@ impl Form {
             | OrderKind::Mode
             | OrderKind::Export
             | OrderKind::Charging
+            | OrderKind::StormWatch
+            | OrderKind::VehicleReserve
             | OrderKind::MaxBackup => {
                 put("value", typed(kind, self.get("value").ok_or(invalid)?).ok_or(invalid)?);
             }
@@ -101,8 +103,8 @@ impl Form {
 
 fn typed(kind: OrderKind, value: &str) -> Option<Value> {
     match kind {
-        OrderKind::Reserve => digits(value),
-        OrderKind::Charging => flag(value),
+        OrderKind::Reserve | OrderKind::VehicleReserve => digits(value),
+        OrderKind::Charging | OrderKind::StormWatch => flag(value),
         OrderKind::Export => Some(value.to_ascii_lowercase().into()),
         OrderKind::MaxBackup if value.eq_ignore_ascii_case("cancel") => Some("cancel".into()),
         OrderKind::MaxBackup => digits(value),

@@ -169,6 +169,7 @@ fn judge(state: &web::Data<State>, request: &ServiceRequest, may_read: bool) -> 
             }
         }
         Method::POST => match &route.order {
+            Some(order) if order.answer.is_none() => Verdict::Route,
             Some(order) => {
                 state.table.count(route.path);
                 Verdict::Order(order)

@@ -18,15 +18,17 @@ use super::control;
 use super::form::{self, Form};
 use super::holder::{holder, secret};
 use super::ordering::{self, Seen};
-use super::orders::body;
-use super::plumbing::{Refusal, json_value, method_not_allowed, no_gateways, not_found};
+use super::orders::{LARGEST_BODY, LARGEST_TARIFF, body, body_within};
+use super::plumbing::{Refusal, json_value, method_not_allowed, no_gateways, not_found, post};
 use super::shape;
+use super::tesla::NO_LINK;
 use crate::control::Denied;
 use crate::model::order::Request;
 use crate::model::{OrderKind, Present};
 use crate::settings::Role;
 
 pub(super) const ACTION: &str = "/control/{action}";
+pub(super) const TARIFF: &str = "/api/tesla/time_of_use_settings";
 pub(super) const DISABLED: &str = "Control Commands Disabled - Set PW_CONTROL_SECRET to enable";
 
 /// Everybody before answers within ten seconds.
@@ -45,6 +47,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         )
     };
     config.service(web::resource(["/control/{action}", "/control/{action}/"]).route(all()));
+    let tariff = |state: Data<State>, request: HttpRequest, payload: Payload| async move {
+        state.table.count(TARIFF);
+        by_json(&state, &request, OrderKind::Tariff.word(), payload).await
+    };
+    config.service(post(TARIFF, tariff));
 }
 
 async fn answered(state: Data<State>, request: HttpRequest, action: &str, payload: Payload) -> HttpResponse {
@@ -153,7 +160,8 @@ async fn by_whatever(
 // === JSON ===
 
 async fn by_json(state: &Data<State>, request: &HttpRequest, action: &str, payload: Payload) -> HttpResponse {
-    let body = body(request.headers(), payload.into_inner());
+    let largest = if action == OrderKind::Tariff.word() { LARGEST_TARIFF } else { LARGEST_BODY };
+    let body = body_within(largest, request.headers(), payload.into_inner());
     match ordered_by_json(state, request, action, body).await {
         Ok(answer) | Err(answer) => *answer,
     }
@@ -225,6 +233,7 @@ fn failure(kind: OrderKind, seen: &Seen) -> Option<(StatusCode, String)> {
             unavailable,
             match kind {
                 OrderKind::MaxBackup => "max_backup requires v1r LAN transport".into(),
+                OrderKind::Tariff => NO_LINK.into(),
                 OrderKind::Dispatch | OrderKind::Resume => {
                     "Battery dispatch requires v1r LAN transport".into()
                 }

@@ -16,8 +16,10 @@ use super::holder::holder;
 use super::plumbing::{Refusal, json_value, not_found};
 use crate::settings::Role;
 
-/// No order needs more.
-const LARGEST_BODY: usize = 16 << 10;
+/// No order needs more, except for one.
+pub(super) const LARGEST_BODY: usize = 16 << 10;
+/// A tariff with a price for each half hour of each season.
+pub(super) const LARGEST_TARIFF: usize = 64 << 10;
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// An order that a route takes.
@@ -51,6 +53,18 @@ pub(super) const CONTROL: Order = Order {
         ),
         (502, "The gateway refused it"),
         (503, "It was not sent, or it is not known yet whether it was carried out; order says which"),
+    ],
+};
+/// To the default gateway, as the servers before take it.
+pub(super) const TARIFF: Order = Order {
+    guarded: true,
+    answer: None,
+    also: &[
+        (400, "It has no tou_settings with a tariff_content_v2"),
+        (401, "No token, or the wrong one"),
+        (422, "The body is not a JSON object, or the Idempotency-Key was used for another order"),
+        (502, "Tesla refused it"),
+        (503, "No link to Tesla's cloud, or it is not known yet whether Tesla has it; order says which"),
     ],
 };
 pub(super) const GATEWAY_CONTROL: Order = Order {
@@ -93,32 +107,42 @@ pub(super) async fn carry_out(
 /// # Errors
 /// If it is too large, too slow or broken.
 pub(super) async fn body(headers: &HeaderMap, payload: Payload) -> Result<Bytes, Refusal> {
+    body_within(LARGEST_BODY, headers, payload).await
+}
+
+/// As [`body`], of at most `largest` bytes.
+///
+/// # Errors
+/// As [`body`].
+pub(super) async fn body_within(
+    largest: usize,
+    headers: &HeaderMap,
+    payload: Payload,
+) -> Result<Bytes, Refusal> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if declared
-        .and_then(|length| length.parse::<u64>().ok())
-        .is_some_and(|length| length > LARGEST_BODY as u64)
-    {
-        return Err(too_large());
+    if declared.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > largest as u64) {
+        return Err(too_large(largest));
     }
-    timeout(BODY_DEADLINE, collect(payload))
+    timeout(BODY_DEADLINE, collect(largest, payload))
         .await
         .unwrap_or_else(|_| Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "The body took too long")))
 }
 
-async fn collect(mut payload: Payload) -> Result<Bytes, Refusal> {
+async fn collect(largest: usize, mut payload: Payload) -> Result<Bytes, Refusal> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "The body is broken"))?;
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(too_large());
+        if body.len() + chunk.len() > largest {
+            return Err(too_large(largest));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
 }
 
-fn too_large() -> Refusal {
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 16 KiB")
+fn too_large(largest: usize) -> Refusal {
+    let why = format!("The body is larger than {} KiB", largest >> 10);
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why)
 }
 
 /// Pages and apps made for a gateway log in before they read. There is nothing to log in to: the answer is

@@ -23,6 +23,9 @@ pub(super) fn success(seen: &Seen) -> Map<String, Value> {
         Order::Dispatch(dispatch) => {
             json!({ "power_watts": dispatch.watts(), "duration_seconds": dispatch.seconds() })
         }
+        Order::StormWatch(_) | Order::VehicleReserve(_) | Order::Tariff(_) => {
+            json!({ "Message": "Updated", "Code": 201 })
+        }
         _ => json!({ "resume_battery_operation": true }),
     };
     answer.as_object().cloned().unwrap_or_default()

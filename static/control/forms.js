@@ -30,9 +30,12 @@ function choice(kind, parse = (text) => text) {
   return setting(kind, input, () => parse(input.value));
 }
 
-function reserve() {
-  const input = number(named("reserve"), { min: 0, max: 100, step: 1, placeholder: "%" });
-  return setting("reserve", input, () => Number(input.value));
+/** A setting that holds until somebody changes it. */
+const lasting = ({ fields: [input], buttons: [[text, kind, body]] }) => ({ fields: [input], buttons: [[text, kind, () => ({ value: body().value })]] });
+
+function percents(kind) {
+  const input = number(named(kind), { min: 0, max: 100, step: 1, placeholder: "%" });
+  return setting(kind, input, () => Number(input.value));
 }
 
 function backup() {
@@ -53,12 +56,14 @@ function dispatch() {
 
 /** `danger`: what is asked before an order of this kind goes out, whatever the server thinks of it. */
 const FORMS = {
-  reserve,
+  reserve: () => percents("reserve"),
   reserve_hold: () => ({ fields: [], buttons: [["Hold", "reserve_hold", () => ({})]] }),
   mode: () => choice("mode"),
   grid_charging: () => choice("grid_charging", (text) => text === "true"),
   grid_export: () => choice("grid_export"),
   max_backup: backup,
+  storm_watch: () => lasting(choice("storm_watch", (text) => text === "true")),
+  vehicle_reserve: () => lasting(percents("vehicle_reserve")),
   islanding: () => ({
     fields: [],
     buttons: [

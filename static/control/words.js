@@ -10,6 +10,9 @@ export const NAMES = {
   grid_charging: "Charging from the grid",
   grid_export: "Export",
   max_backup: "Max backup",
+  storm_watch: "Storm watch",
+  vehicle_reserve: "Reserve for cars off grid",
+  tariff: "Tariff",
   islanding: "Grid connection",
   dispatch: "Battery power",
   resume: "Normal operation",
@@ -19,6 +22,7 @@ export const CHOICES = {
   mode: { self_consumption: "Self-consumption", autonomous: "Time-based", backup: "Backup" },
   grid_charging: { true: "Allowed", false: "Not allowed" },
   grid_export: { battery_ok: "Solar and battery", pv_only: "Solar only", never: "Never" },
+  storm_watch: { true: "On", false: "Off" },
   islanding: { off_grid: "Disconnected from the grid", on_grid: "Connected to the grid" },
 };
 
@@ -37,7 +41,8 @@ export const named = (kind) => NAMES[kind] ?? String(kind).replaceAll("_", " ");
 /** The value of an order or a setting. */
 export function valued(kind, value) {
   if (value === null || value === undefined) return kind === "reserve_hold" || kind === "resume" ? "" : UNKNOWN;
-  if (kind === "reserve") return percent(value);
+  if (kind === "tariff") return value.name ?? "without a name";
+  if (kind === "reserve" || kind === "vehicle_reserve") return percent(value);
   if (kind === "max_backup") return value === "cancel" ? "cancelled" : `for ${duration(value.duration_seconds)}`;
   if (kind === "dispatch") {
     const way = value.power_watts > 0 ? "discharging" : value.power_watts < 0 ? "charging" : "idle";

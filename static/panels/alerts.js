@@ -1,30 +1,35 @@
-// Alerts of every gateway, the ones that matter first.
+// Alerts of every gateway as sentences, the ones that matter first.
 
 import { el, mark, say } from "../dom.js";
+import { time } from "../format.js";
 import { Groups } from "./parts.js";
+import { sentence } from "./sentences.js";
 
-const NOTICE = ["FWUpdateSucceeded", "SystemConnectedToGrid", "GridCodesWrite", "PodCommissionTime"];
-const INFO = ["ScheduledIslandContactorOpen", "SelfTest"];
 const ORDER = ["warning", "info", "notice"];
-
-export const kindOf = (name) => (NOTICE.includes(name) ? "notice" : INFO.includes(name) ? "info" : "warning");
-
-/** `PVAC_W_Over_Temp` → words that break where people would break them. */
-const words = (name) => name.replaceAll("_", " ").replace(/([a-z])([A-Z])/g, "$1 $2");
 
 export function alerts() {
   const groups = new Groups(() => {
     const list = el("ul", { class: "alerts" });
-    const draw = ({ state }, id) => {
+    /** When each was seen first, Unix seconds; `null`: it was there when the page was opened. */
+    const since = new Map();
+    let isFirst = true;
+    const draw = ({ state, now }, id) => {
       const names = state[`gateway/${id}/alerts`] ?? [];
-      const sorted = [...names].sort((a, b) => ORDER.indexOf(kindOf(a)) - ORDER.indexOf(kindOf(b)) || a.localeCompare(b));
+      for (const name of since.keys()) if (!names.includes(name)) since.delete(name);
+      for (const name of names) if (!since.has(name)) since.set(name, isFirst ? null : now);
+      isFirst = state[`gateway/${id}/alerts`] === undefined && isFirst;
+      const sorted = names
+        .map((name) => ({ name, ...sentence(name) }))
+        .sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind) || a.name.localeCompare(b.name));
       while (list.children.length > sorted.length) list.lastChild.remove();
-      sorted.forEach((name, index) => {
-        const item = list.children[index] ?? list.appendChild(el("li", null, el("span"), el("b")));
-        mark(item, "data-kind", kindOf(name));
-        mark(item, "title", name);
-        say(item.firstChild, kindOf(name));
-        say(item.lastChild, words(name));
+      sorted.forEach(({ name, kind, text }, index) => {
+        const item = list.children[index] ?? list.appendChild(el("li", null, el("span"), el("div", null, el("b"), " ", el("small"), el("details", null, el("summary", null, "Name"), el("code")))));
+        const [b, , small, details] = item.lastChild.childNodes;
+        mark(item, "data-kind", kind);
+        say(item.firstChild, kind);
+        say(b, text);
+        say(small, since.get(name) === null ? "" : `since ${time(since.get(name), now)}`);
+        say(details.lastChild, name);
       });
       return sorted.length > 0;
     };

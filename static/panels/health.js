@@ -3,11 +3,10 @@
 import { el } from "../dom.js";
 import { age, duration, isNumber, measure, time, UNKNOWN } from "../format.js";
 import { nextTry } from "../notices.js";
-import { part } from "../site.js";
+import { MODES, part } from "../site.js";
 import { Facts, Groups, Table } from "./parts.js";
 
 const LINKS = { tedapi: "TEDAPI", bearer: "TEDAPI, as installer", v1r: "TEDAPI v1r", local: "Customer API", cloud: "Owners cloud", fleet_api: "FleetAPI", relay: "v1r through Tesla", fleet: "FleetAPI" };
-const MODES = { self_consumption: "Self-consumption", autonomous: "Time-based", backup: "Backup" };
 const WORDS = { live: "Live", stale: "Delayed", expired: "Offline", never: "No data yet" };
 
 export const linkName = (kind) => LINKS[kind] ?? kind;

@@ -34,8 +34,7 @@ fn slots() -> BTreeMap<i64, Sum> {
 
 /// 0.40 for a kWh from the grid, 0.10 for one to it.
 fn keeping() -> Keeping {
-    let always =
-        |price| Period { price, minutes: None, days: Period::EVERY_DAY, months: Period::EVERY_MONTH };
+    let always = |price| Period { price, ..Period::ALWAYS };
     let tariff = Tariff { currency: None, buy: vec![always(0.4)], sell: vec![always(0.1)] };
     Keeping { tariffs: Tariffs(vec![(None, tariff)]), ..Keeping::default() }
 }

@@ -7,6 +7,7 @@ mod common;
 mod accessible;
 mod chromium;
 mod demo;
+mod display;
 mod docs;
 mod history;
 mod hours;
@@ -397,9 +398,12 @@ async fn cards_and_kiosk_are_remembered_by_the_browser_and_the_address() {
     let alerts = page.text("[data-card=alerts]").await;
     let place = |word: &str| alerts.find(word).unwrap_or_else(|| panic!("{word} in {alerts}"));
     assert!(
-        place("W Over Temp") < place("Self Test") && place("Self Test") < place("FWUpdate"),
+        place("is hot and produces less") < place("tests itself")
+            && place("tests itself") < place("New firmware"),
         "warnings come first"
     );
+    page.value("document.querySelector('.alerts summary').click()").await;
+    assert!(page.text("[data-card=alerts]").await.contains("PVAC_W_Over_Temp"), "the name itself, on demand");
     page.value(
         "document.querySelector('summary').click(); document.querySelectorAll('#choices input')[9].click()",
     )

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod kept;
 mod keys;
 mod orders;
 mod relay;

@@ -9,7 +9,7 @@ use powerwall_server::simulator::Registration;
 use super::*;
 
 pub(super) const OWNER: &str = "CanaryOwner-of-everything";
-const WITH_SECRET: (&str, &str) = ("PW_CONTROL_SECRET", OWNER);
+pub(super) const WITH_SECRET: (&str, &str) = ("PW_CONTROL_SECRET", OWNER);
 pub(super) const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4096.pem");
 
 pub(super) async fn order(service: &Service, kind: &str, body: &Value) -> (u16, Value) {
@@ -28,13 +28,13 @@ pub(super) fn of_kind<'a>(control: &'a Value, kind: &str) -> &'a Value {
     orders.iter().find(|order| order["order"] == kind).unwrap_or(&Value::Null)
 }
 
-async fn able(service: &Service, kind: &str) -> Value {
+pub(super) async fn able(service: &Service, kind: &str) -> Value {
     let is_able = |control: &Value| control["orders"].is_array() && of_kind(control, kind)["can"] == true;
     let control = becomes(service, "/api/gateways/home/control", "takes orders", is_able).await;
     of_kind(&control, kind).clone()
 }
 
-fn posts(tesla: &TeslaHandle) -> Vec<String> {
+pub(super) fn posts(tesla: &TeslaHandle) -> Vec<String> {
     let asked = tesla.asked().into_iter().filter(|asked| asked.path.contains("energy_sites"));
     asked
         .filter(|asked| asked.method == "POST")
@@ -76,7 +76,7 @@ async fn settings_are_ordered_once_each_and_read_back() {
 
     // Nothing else goes over it, and no reserve that Tesla would store as another one.
     let control = get(&service, "/api/gateways/home/control").await;
-    for kind in ["islanding", "dispatch", "max_backup"] {
+    for kind in ["dispatch", "resume"] {
         assert_eq!(of_kind(&control, kind)["why"], "no_link", "{control}");
     }
     let (status, refused) = order(&service, "reserve", &json!({ "value": 90 })).await;

@@ -151,7 +151,7 @@ async fn orders_are_as_documented_with_and_without_the_token() {
         ] {
             let answer = post(outputs, &filled(path), token).await;
             // Without a gateway an order is none; what becomes of one is tested with one.
-            if !path.contains('{') {
+            if !path.contains('{') && !path.ends_with("time_of_use_settings") {
                 assert_eq!(answer.status, if is_guarded { expected } else { 200 }, "{path}");
             }
             let place = format!("POST {path}");

@@ -107,6 +107,9 @@ fn fill(readings: &mut Readings, other: Readings, source: &Source) {
     note("mode", take(&mut readings.mode, other.mode));
     note("grid_charging", take(&mut readings.grid_charging, other.grid_charging));
     note("grid_export", take(&mut readings.grid_export, other.grid_export));
+    note("storm_watch", take(&mut readings.storm_watch, other.storm_watch));
+    note("vehicle_reserve", take(&mut readings.vehicle_reserve, other.vehicle_reserve));
+    note("tariff", take(&mut readings.tariff, other.tariff));
     // What the batteries can do, as configured.
     take(&mut readings.nameplate, other.nameplate);
     note("site_name", take(&mut readings.site_name, other.site_name));

@@ -26,6 +26,9 @@ use crate::model::{Adjustments, Means, Obstacle, Order, OrderKind, Outcome, Proo
 const READ: &str = "the configuration read";
 const WRITE: &str = "the change of the configuration";
 const LIST: &str = "the list of backup events";
+/// A gateway drops what is written of the first, and has no place for the others.
+const CLOUD_ONLY: &str = "storm watch, the reserve for cars off grid and the tariff are kept in Tesla's \
+    cloud: they go over FleetAPI (fleetapi)";
 /// A backup event that was to begin at once is this old, in seconds, when it is read back for the last time.
 const JUST_BEGUN: i64 = 600;
 
@@ -145,6 +148,9 @@ impl Desk<'_> {
 impl<C: Channel> TedapiLink<C> {
     pub(super) fn means(&self, kind: OrderKind) -> Result<Means, Unable> {
         let link = self.channel.takes_orders()?;
+        if matches!(kind, OrderKind::StormWatch | OrderKind::VehicleReserve | OrderKind::Tariff) {
+            return Err(Obstacle::NoLink.because(CLOUD_ONLY));
+        }
         if self.known_din().is_none() {
             return Err(Obstacle::NotReached.because("the gateway has not reported its DIN yet"));
         }

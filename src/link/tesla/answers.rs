@@ -10,13 +10,15 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::documents;
 use super::error::TeslaError;
+use super::owners::extras::Extras;
+use super::{documents, tariff};
 use crate::link::bounds::{CONFIG, METERS};
 use crate::link::json::{Look, document};
+use crate::model::tariff::Tariff;
 use crate::model::{
-    Adjustments, Answers, AppPercent, Charge, GridStatus, Interpretation, NumberingMemory, Part, Power,
-    RawPercent, Readings,
+    Adjustments, Answers, AppPercent, BackupEvents, Charge, GridStatus, Interpretation, NumberingMemory,
+    Part, Power, RawPercent, Readings,
 };
 
 /// Tesla renews the values of a site when it likes; older ones are as good as none.
@@ -31,6 +33,10 @@ pub struct FleetAnswers {
     live: Bytes,
     /// `site_info`, as received; `None` before it came.
     info: Option<Bytes>,
+    /// What only the owners API reports.
+    pub(super) extras: Extras,
+    /// What the gateway listed when it was asked for an order; nobody asks for it otherwise, as it costs.
+    backups: Option<Arc<BackupEvents>>,
     facts: Arc<Facts>,
     /// When `live` came.
     came: Instant,
@@ -61,6 +67,13 @@ struct Settings {
     firmware: Option<String>,
     din: Option<String>,
     has_battery: Option<bool>,
+    storm_watch: Option<bool>,
+    /// Whether there is a storm watch to be set.
+    watches_storms: Option<bool>,
+    vehicle_reserve: Option<AppPercent>,
+    /// Whether there is a reserve for cars to be set.
+    has_vehicle_reserve: bool,
+    tariff: Option<Arc<Tariff>>,
 }
 
 impl FleetAnswers {
@@ -72,7 +85,9 @@ impl FleetAnswers {
         let (now, info) = (Instant::now(), Settings { din, ..Settings::default() });
         let facts = Arc::new(Facts { info, ..Facts::default() });
         let empty = Bytes::new();
-        let mut answers = Self { live: empty, info: None, facts, came: now, age: Duration::ZERO, interval };
+        let (age, extras) = (Duration::ZERO, Extras::default());
+        let mut answers =
+            Self { live: empty, info: None, extras, backups: None, facts, came: now, age, interval };
         answers.accept_live(live, sent)?;
         Ok(answers)
     }
@@ -126,6 +141,13 @@ impl FleetAnswers {
             firmware: text("version"),
             din: din.or(facts.info.din.take()),
             has_battery: info.at(&["components", "battery"]).as_bool(),
+            storm_watch: info.at(&["user_settings", "storm_mode_enabled"]).as_bool(),
+            watches_storms: info.at(&["components", "storm_mode_capable"]).as_bool(),
+            vehicle_reserve: app_percent(info.at(&["off_grid_vehicle_charging_reserve_percent"])),
+            has_vehicle_reserve: info
+                .at(&["components", "off_grid_vehicle_charging_reserve_supported"])
+                .is_true(),
+            tariff: tariff::of_content(info.at(&["tariff_content_v2"])).map(Arc::new),
         };
         self.info = Some(body);
         Ok(())
@@ -147,16 +169,51 @@ impl FleetAnswers {
         self.facts.info.has_battery
     }
 
+    /// The settings that Tesla keeps and no gateway, as it reported them last; `None`: it has not yet.
+    pub(super) fn cloud_only(&self) -> Option<CloudOnly> {
+        self.info.as_ref()?;
+        let info = &self.facts.info;
+        Some(CloudOnly {
+            storm_watch: info.storm_watch,
+            watches_storms: info.watches_storms,
+            vehicle_reserve: info.vehicle_reserve,
+            has_vehicle_reserve: info.has_vehicle_reserve,
+        })
+    }
+
+    /// The tariff of the site as Tesla keeps it; null where it has none.
+    pub(super) fn tariff_content(&self) -> Value {
+        Self::response(self.info.as_ref())["tariff_content_v2"].take()
+    }
+
+    /// Takes over the list of backup events.
+    pub(super) fn accept_backups(&mut self, events: BackupEvents) {
+        self.backups = Some(Arc::new(events));
+    }
+
     /// When the live status came.
     pub fn came(&self) -> Instant {
         self.came
     }
 }
 
+/// Settings that Tesla keeps and no gateway.
+pub(super) struct CloudOnly {
+    pub storm_watch: Option<bool>,
+    /// Whether there is a storm watch to be set, if Tesla says.
+    pub watches_storms: Option<bool>,
+    pub vehicle_reserve: Option<AppPercent>,
+    pub has_vehicle_reserve: bool,
+}
+
 /// On the raw scale; what is not between 0 and 100 is none.
 fn percent(app: &Value) -> Option<RawPercent> {
+    app_percent(app).map(AppPercent::to_raw)
+}
+
+fn app_percent(app: &Value) -> Option<AppPercent> {
     let app = app.number()?.as_f64();
-    (0.0..=100.0).contains(&app).then(|| AppPercent(app).to_raw())
+    (0.0..=100.0).contains(&app).then_some(AppPercent(app))
 }
 
 /// Whether the home is connected to the grid; sites of solar alone report `Unknown`, and are.
@@ -195,7 +252,7 @@ fn age(live: &Value, sent: f64) -> Duration {
 
 impl Answers for FleetAnswers {
     fn size(&self) -> usize {
-        self.live.len() + self.info.as_ref().map_or(0, Bytes::len)
+        self.live.len() + self.info.as_ref().map_or(0, Bytes::len) + self.extras.size()
     }
 
     fn age(&self) -> Duration {
@@ -220,7 +277,10 @@ impl Answers for FleetAnswers {
             mode: info.mode.clone(),
             grid_charging: info.grid_charging.filter(|_| self.info.is_some()),
             grid_export: info.grid_export.clone(),
-            time_remaining: None,
+            storm_watch: info.storm_watch,
+            vehicle_reserve: info.vehicle_reserve.filter(|_| info.has_vehicle_reserve),
+            tariff: info.tariff.clone(),
+            time_remaining: self.extras.hours(),
             site_name: info.site_name.clone(),
             timezone: info.timezone.clone(),
             firmware: info.firmware.clone(),
@@ -240,10 +300,16 @@ impl Answers for FleetAnswers {
         documents::interpret(&live, &info, readings, numbers)
     }
 
+    fn backup_events(&self) -> Option<Arc<BackupEvents>> {
+        self.backups.clone()
+    }
+
     fn raw(&self, part: Part) -> Option<Bytes> {
         match part {
             Part::CloudStatus => Some(self.live.clone()),
             Part::CloudInfo => self.info.clone(),
+            Part::CloudBattery => self.extras.status.clone(),
+            Part::CloudTariff => self.extras.tariff.clone(),
             _ => None,
         }
     }

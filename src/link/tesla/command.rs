@@ -1,7 +1,8 @@
 //! Messages to a gateway that Tesla's cloud passes on unsigned, and what an answer to one holds.
 //!
-//! What changes a house never goes this way: gateways acknowledge an unsigned order and do nothing. It serves
-//! the keys that may sign ([`super::clients`]) and the address on the home network ([`super::networking`]).
+//! Islanding never goes this way: gateways acknowledge it unsigned and do nothing. It serves the keys that
+//! may sign ([`super::clients`]), the address on the home network ([`super::networking`]), and max backup
+//! ([`super::backups`]), which the gateway itself lists.
 
 use std::sync::Arc;
 
@@ -24,6 +25,18 @@ pub(super) async fn command(
     (category, message, answer): (&str, &Value, &str),
     what: &str,
 ) -> Result<Option<Value>, TeslaError> {
+    let body = answered(account, web, site, (category, message), what).await?;
+    Ok(held(&body, category, answer).cloned())
+}
+
+/// As [`command`], with everything around it; null if it is no JSON.
+pub(super) async fn answered(
+    account: &Arc<Account>,
+    web: &Renewer,
+    site: u64,
+    (category, message): (&str, &Value),
+    what: &str,
+) -> Result<Value, TeslaError> {
     let path = format!("/api/1/energy_sites/{site}/command");
     let body = json!({
         "command_type": "grpc_command",
@@ -31,10 +44,14 @@ pub(super) async fn command(
     });
     let question = Question::post(&path, what, body.to_string().into());
     let body = account.ask(web, question).await?.body;
-    let Ok(body) = document(&body, &CONFIG) else { return Ok(None) };
+    Ok(document(&body, &CONFIG).unwrap_or_default())
+}
+
+/// What the gateway answered, in whatever the cloud put around it.
+pub(super) fn held<'a>(body: &'a Value, category: &str, answer: &str) -> Option<&'a Value> {
     let held = ["response", "message", "payload", category, "message", answer];
-    let found = held.iter().try_fold(&body, |value, key| member(value, key));
-    Ok(found.filter(|value| value.is_object()).cloned())
+    let found = held.iter().try_fold(body, |value, key| member(value, key));
+    found.filter(|value| value.is_object())
 }
 
 /// The member that is called `key` in any of the spellings of these answers: `publicKey`, `public_key`,

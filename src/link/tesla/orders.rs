@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
@@ -14,9 +13,10 @@ use super::account::Question;
 use super::answers::FleetAnswers;
 use super::error::{TeslaError, reason};
 use super::ledger::Purpose;
-use crate::link::LinkError;
+use super::tariff;
 use crate::link::json::Look;
 use crate::link::order::{Carried, ReadBack};
+use crate::link::{Link, LinkError};
 use crate::model::order::{ExportRule, Mode};
 use crate::model::{
     Adjustments, Answers, ErrorNote, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Present, Proof,
@@ -25,8 +25,11 @@ use crate::model::{
 
 const READ: &str = "site information";
 const STORED: &str = "what Tesla has stored for the site";
-const NOT_OVER_THIS: &str = "FleetAPI takes a backup reserve, a mode, charging from the grid and export; \
-    everything else goes over TEDAPI v1r (rsa_key_path)";
+const NOT_OVER_THIS: &str = "FleetAPI does not take this; it goes over TEDAPI v1r (rsa_key_path)";
+const NOT_OVER_OWNERS: &str = "the owners API takes a backup reserve, a mode, charging from the grid and \
+    export; more goes over FleetAPI (powerwall-server login)";
+const NO_STORMS: &str = "the site has no storm watch, as Tesla reports it";
+const NO_CARS: &str = "the site has no reserve for cars off grid, as Tesla reports it";
 pub(super) const NO_CONSENT: &str = "the consent given in the Tesla account covers reading only; allow \
     energy_cmds (energy commands) for this application there, or log in again with it";
 /// From above this up to 100, exclusive, Tesla stores this instead.
@@ -49,6 +52,10 @@ impl FleetLink {
             | OrderKind::Operation
             | OrderKind::Charging
             | OrderKind::Export => {}
+            _ if self.kind() == LinkKind::Cloud => {
+                return Err(Obstacle::NoLink.because(NOT_OVER_OWNERS));
+            }
+            OrderKind::MaxBackup | OrderKind::StormWatch | OrderKind::VehicleReserve | OrderKind::Tariff => {}
             _ => return Err(Obstacle::NoLink.because(NOT_OVER_THIS)),
         }
         if !self.account.may_control() {
@@ -60,8 +67,20 @@ impl FleetLink {
         if answers.has_battery() == Some(false) {
             return Err(Obstacle::NoBattery.because("the site has no battery, as Tesla reports it"));
         }
+        let is_unread =
+            || Obstacle::NotReached.because("Tesla has not reported the settings of the site yet");
+        match (kind, answers.cloud_only()) {
+            (OrderKind::StormWatch | OrderKind::VehicleReserve, None) => return Err(is_unread()),
+            (OrderKind::StormWatch, Some(known)) if known.watches_storms == Some(false) => {
+                return Err(Obstacle::Firmware.because(NO_STORMS));
+            }
+            (OrderKind::VehicleReserve, Some(known)) if !known.has_vehicle_reserve => {
+                return Err(Obstacle::Firmware.because(NO_CARS));
+            }
+            _ => {}
+        }
         self.is_own_site(answers.din().as_deref())?;
-        Ok(Means { link: LinkKind::FleetApi, proves: Proof::Stored })
+        Ok(Means { link: self.kind(), proves: Proof::Stored })
     }
 
     /// An order reaches the gateway that other links to it reach, or nobody. `reported`: by the site itself.
@@ -85,22 +104,27 @@ impl FleetLink {
         if let Err(unable) = self.means(order.kind()) {
             return Carried::unable(unable);
         }
-        let Some(asked) = order.setpoint() else {
-            return Carried::unable(Obstacle::NoLink.because(NOT_OVER_THIS));
-        };
-        let steps = match steps(&asked) {
+        if let Order::MaxBackup(asked) = order {
+            return self.max_backup(*asked, began + limit).await;
+        }
+        let steps = match order.setpoint().map_or_else(|| step(order), |asked| steps(&asked)) {
             Ok(steps) => steps,
             Err(why) => return Carried::not_sent("unsupported", why),
         };
         // What is left for the order itself is at least as much again.
         let read = timeout(limit / 2, self.check()).await;
-        let present = match read.unwrap_or(Err(TeslaError::Timeout(limit / 2))) {
-            Ok(answers) => Present::of(&answers.readings(&Adjustments::default())),
+        let answers = match read.unwrap_or(Err(TeslaError::Timeout(limit / 2))) {
+            Ok(answers) => answers,
             Err(error) => return Carried::unread(READ, error.into()),
         };
+        let present = Present::of(&answers.readings(&Adjustments::default()));
         // By what was just read.
         if let Err(unable) = self.means(order.kind()) {
             return Carried::unable(unable);
+        }
+        if stands(order, &answers) == Some(Ok(())) {
+            let already = format!("{STORED} had it already; nothing was sent");
+            return Carried::outcome(Outcome::Stored(already)).after(present);
         }
         self.post_all(&steps, began + limit).await.after(present)
     }
@@ -135,7 +159,7 @@ impl FleetLink {
         let path = format!("/api/1/energy_sites/{}/{}", site.id, step.endpoint);
         let question = Question::post(&path, &step.does, step.body.to_string().into());
         let answer = self.account.ask(&self.web, question).await?;
-        Ok(judge(&answer.body))
+        Ok(judge(&serde_json::from_slice(&answer.body).unwrap_or_default()))
     }
 
     /// Reads the settings for an order.
@@ -145,14 +169,76 @@ impl FleetLink {
     }
 
     pub(super) async fn read_back_once(&mut self, order: &Order) -> ReadBack {
+        if let Order::MaxBackup(asked) = order {
+            return self.read_backups(*asked).await;
+        }
         match self.check().await {
             Ok(answers) => {
                 let present = Present::of(&answers.readings(&Adjustments::default()));
-                let read = ReadBack::of(order, present, STORED);
+                let mut read = ReadBack::of(order, present, STORED);
+                match stands(order, &answers) {
+                    Some(Ok(())) => {
+                        read.shows = Some(Outcome::Stored(format!("{STORED} reads back as asked")));
+                    }
+                    Some(Err(instead)) => read.instead = Some(format!("{STORED} has {instead}")),
+                    None => {}
+                }
                 ReadBack { source: Some(std::sync::Arc::new(answers)), ..read }
             }
             Err(error) => ReadBack::failed(error.into()),
         }
+    }
+}
+
+/// What is posted of a setting that Tesla keeps and no gateway.
+fn step(order: &Order) -> Result<Vec<Step>, String> {
+    let (endpoint, body) = match order {
+        Order::StormWatch(is_on) => ("storm_mode", json!({ "enabled": is_on })),
+        Order::VehicleReserve(reserve) => {
+            let percent = exact(*reserve)?;
+            let body = json!({ "off_grid_vehicle_charging_reserve_percent": percent });
+            ("off_grid_vehicle_charging_reserve", body)
+        }
+        Order::Tariff(tariff) => {
+            let settings = tariff.settings().ok_or("nothing of the tariff but its name is known any more")?;
+            ("time_of_use_settings", json!({ "tou_settings": settings }))
+        }
+        _ => return Err(NOT_OVER_THIS.into()),
+    };
+    Ok(vec![Step { endpoint, body, does: order.to_string() }])
+}
+
+/// Whether a setting that Tesla keeps and no gateway is as ordered, or what is there instead; `None`: it is
+/// not such a setting.
+fn stands(order: &Order, answers: &FleetAnswers) -> Option<Result<(), String>> {
+    let known = answers.cloud_only()?;
+    let (is_so, instead) = match order {
+        Order::StormWatch(is_on) => (
+            known.storm_watch == Some(*is_on),
+            known.storm_watch.map(|is_on| format!("storm watch {}", if is_on { "on" } else { "off" })),
+        ),
+        Order::VehicleReserve(asked) => (
+            known.vehicle_reserve == Some(asked.app()),
+            known.vehicle_reserve.map(|percent| format!("an off-grid vehicle reserve of {} %", percent.0)),
+        ),
+        Order::Tariff(asked) => {
+            let content = asked.settings()?.get("tariff_content_v2")?;
+            let stored = answers.tariff_content();
+            let name = stored["name"].as_str().map(|name| name.chars().take(60).collect::<String>());
+            (is_same(content, &stored), name.map(|name| format!("the tariff {name:?}")))
+        }
+        _ => return None,
+    };
+    Some(if is_so { Ok(()) } else { Err(instead.unwrap_or_else(|| "nothing of it".into())) })
+}
+
+/// Whether two tariffs mean the same prices under the same name. Tesla adds members, and leaves out zeros.
+fn is_same(asked: &Value, stored: &Value) -> bool {
+    let meaning = |content: &Value| tariff::of_content(content);
+    let is_name = asked["name"].is_null() || asked["name"] == stored["name"];
+    match (meaning(asked), meaning(stored)) {
+        (Some(asked), Some(stored)) => is_name && asked == stored,
+        _ => asked == stored,
     }
 }
 
@@ -185,26 +271,34 @@ fn steps(asked: &Setpoint) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
-/// The reserve as Tesla takes it.
+/// The backup reserve as Tesla takes it.
 fn whole(reserve: Reserve) -> Result<u8, String> {
-    let percent = reserve.app().0;
-    let rounded = percent.round();
-    if (percent - rounded).abs() > 0.01 {
-        return Err(format!("FleetAPI takes whole percents, and {reserve} is none"));
-    }
+    let rounded = f64::from(exact(reserve)?);
     if rounded > CAP && rounded < 100.0 {
         return Err(format!("Tesla would store {CAP} % instead of {reserve}; order {CAP} % or 100 %"));
     }
     Ok(rounded as u8)
 }
 
+/// Whole percents.
+fn exact(reserve: Reserve) -> Result<u8, String> {
+    let percent = reserve.app().0;
+    let rounded = percent.round();
+    if (percent - rounded).abs() > 0.01 {
+        return Err(format!("Tesla takes whole percents, and {reserve} is none"));
+    }
+    Ok(rounded as u8)
+}
+
 /// What an answer with a good status says of an order.
-fn judge(body: &Bytes) -> Outcome {
+pub(super) fn judge(parsed: &Value) -> Outcome {
     let note = |kind, message: String| ErrorNote { kind, message };
-    let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
     let response = parsed.at(&["response"]);
+    // Some endpoints answer with JSON inside a text.
+    let inner = response.text().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let response = inner.as_ref().unwrap_or(response);
     let code = ["code", "Code"].into_iter().find_map(|key| response.at(&[key]).as_u64());
-    let said = reason(&parsed);
+    let said = reason(parsed);
     if response.at(&["result"]).as_bool() == Some(false) || code.is_some_and(|code| code >= 400) {
         let why = said.unwrap_or_else(|| "it gives no reason".into());
         return Outcome::Refused(note("refused_by_tesla", format!("Tesla refuses: {why}")));
@@ -264,12 +358,14 @@ mod tests {
 
     #[test]
     fn a_good_status_may_be_a_refusal() {
-        let word = |body: &'static str| judge(&Bytes::from_static(body.as_bytes())).word();
+        let word = |body: &'static str| judge(&serde_json::from_str(body).unwrap_or_default()).word();
         assert_eq!(word(r#"{"response":{"code":201,"message":"Updated"}}"#), "accepted");
         assert_eq!(word(r#"{"response":{"result":true}}"#), "accepted");
         assert_eq!(word(r#"{"response":{"result":false,"reason":"not_supported"}}"#), "refused");
         assert_eq!(word(r#"{"response":{"code":403,"message":"forbidden"}}"#), "refused");
         assert_eq!(word(r#"{"response":{"Code":500}}"#), "refused");
+        assert_eq!(word(r#"{"response":"{\"Message\":\"Updated\",\"Code\":201}\n"}"#), "accepted");
+        assert_eq!(word(r#"{"response":"{\"Code\":400}"}"#), "refused");
         assert_eq!(word(r#"{"response":null}"#), "unknown");
         assert_eq!(word("<html>"), "unknown");
     }

@@ -25,6 +25,14 @@ impl Order {
                 let is_so = (watts - dispatch.watts()).abs() <= near;
                 is_so.then(|| Outcome::InEffect(format!("the battery runs at {watts:.0} W")))
             }
+            Self::StormWatch(is_on) => {
+                let is_so = readings.storm_watch? == *is_on;
+                is_so.then(|| Outcome::Stored("the readings show it as asked".into()))
+            }
+            Self::VehicleReserve(asked) => {
+                let is_so = asked.app() == readings.vehicle_reserve?;
+                is_so.then(|| Outcome::Stored("the readings show it as asked".into()))
+            }
             _ => {
                 let comparison = self.setpoint()?.compare(&Present::of(readings));
                 let is_so = comparison.instead.is_empty();

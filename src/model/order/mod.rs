@@ -11,6 +11,7 @@ mod outcome;
 mod record;
 mod request;
 mod setpoint;
+mod tariff;
 mod values;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub use mark::Mark;
 pub use outcome::{Outcome, Standing};
 pub use request::{Misread, Request};
 pub use setpoint::{Comparison, Present, Setpoint, Stands};
+pub use tariff::NewTariff;
 use values::words;
 pub use values::{BackupWindow, Dispatch, ExportRule, Islanding, MaxBackup, Mode, Reserve};
 
@@ -67,6 +69,11 @@ pub enum Order {
     Charging(bool),
     Export(ExportRule),
     MaxBackup(MaxBackup),
+    /// Whether the battery is filled when a storm is expected, as Tesla decides.
+    StormWatch(bool),
+    /// The charge below which cars get nothing from the battery during an outage.
+    VehicleReserve(Reserve),
+    Tariff(NewTariff),
     Islanding(Islanding),
     Dispatch(Dispatch),
     /// Ends a dispatch before its time.
@@ -98,6 +105,9 @@ impl Order {
             Self::Charging(_) => OrderKind::Charging,
             Self::Export(_) => OrderKind::Export,
             Self::MaxBackup(_) => OrderKind::MaxBackup,
+            Self::StormWatch(_) => OrderKind::StormWatch,
+            Self::VehicleReserve(_) => OrderKind::VehicleReserve,
+            Self::Tariff(_) => OrderKind::Tariff,
             Self::Islanding(_) => OrderKind::Islanding,
             Self::Dispatch(_) => OrderKind::Dispatch,
             Self::Resume => OrderKind::Resume,
@@ -115,6 +125,9 @@ impl Order {
             Self::Operation(setpoint) => *setpoint,
             Self::ReserveHold
             | Self::MaxBackup(_)
+            | Self::StormWatch(_)
+            | Self::VehicleReserve(_)
+            | Self::Tariff(_)
             | Self::Islanding(_)
             | Self::Dispatch(_)
             | Self::Resume => return None,
@@ -143,6 +156,13 @@ impl fmt::Display for Order {
                 write!(f, "max backup for {} s", window.seconds())?;
                 window.start().map_or(Ok(()), |start| write!(f, " from Unix time {start} on"))
             }
+            Self::StormWatch(true) => f.write_str("storm watch on"),
+            Self::StormWatch(false) => f.write_str("storm watch off"),
+            Self::VehicleReserve(reserve) => write!(f, "off-grid vehicle reserve {reserve}"),
+            Self::Tariff(tariff) => {
+                f.write_str("tariff")?;
+                tariff.name().map_or(Ok(()), |name| write!(f, " {name:?}"))
+            }
             Self::Islanding(Islanding::OffGrid) => f.write_str("disconnect from the grid"),
             Self::Islanding(Islanding::OnGrid) => f.write_str("reconnect to the grid"),
             Self::Dispatch(dispatch) => {
@@ -163,6 +183,9 @@ words! {
         Charging = "grid_charging",
         Export = "grid_export",
         MaxBackup = "max_backup",
+        StormWatch = "storm_watch",
+        VehicleReserve = "vehicle_reserve",
+        Tariff = "tariff",
         Islanding = "islanding",
         Dispatch = "dispatch",
         Resume = "resume",
@@ -179,7 +202,13 @@ impl OrderKind {
             | Self::Operation
             | Self::Charging
             | Self::Export => true,
-            Self::MaxBackup | Self::Islanding | Self::Dispatch | Self::Resume => false,
+            Self::MaxBackup
+            | Self::StormWatch
+            | Self::VehicleReserve
+            | Self::Tariff
+            | Self::Islanding
+            | Self::Dispatch
+            | Self::Resume => false,
         }
     }
 

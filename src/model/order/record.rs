@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    BackupWindow, Dispatch, ExportRule, Islanding, MaxBackup, Mode, Order, OrderKind, Reserve, Setpoint,
+    BackupWindow, Dispatch, ExportRule, Islanding, MaxBackup, Mode, NewTariff, Order, OrderKind, Reserve,
+    Setpoint,
 };
 use crate::model::AppPercent;
 
@@ -20,6 +21,9 @@ impl Order {
             Self::MaxBackup(MaxBackup::Schedule(window)) => {
                 json!({ "start": window.start(), "duration_seconds": window.seconds() })
             }
+            Self::StormWatch(is_on) => json!(is_on),
+            Self::VehicleReserve(reserve) => json!(reserve.app()),
+            Self::Tariff(tariff) => tariff.value(),
             Self::Islanding(way) => json!(way.word()),
             Self::Dispatch(dispatch) => {
                 json!({ "power_watts": dispatch.watts(), "duration_seconds": dispatch.seconds() })
@@ -30,7 +34,7 @@ impl Order {
 
     /// The unit of [`Order::value`], where that is a number.
     pub fn unit(&self) -> Option<&'static str> {
-        matches!(self, Self::Reserve(_)).then_some("app_percent")
+        matches!(self, Self::Reserve(_) | Self::VehicleReserve(_)).then_some("app_percent")
     }
 
     /// Reads what [`Order::value`] writes.
@@ -47,6 +51,9 @@ impl Order {
                 let window = BackupWindow::new(value["start"].as_i64(), seconds(value)?)?;
                 Self::MaxBackup(MaxBackup::Schedule(window))
             }
+            OrderKind::StormWatch => Self::StormWatch(value.as_bool()?),
+            OrderKind::VehicleReserve => Self::VehicleReserve(reserve(value)?),
+            OrderKind::Tariff => Self::Tariff(NewTariff::of_value(value)?),
             OrderKind::Islanding => Self::Islanding(Islanding::parse(value.as_str()?)?),
             OrderKind::Dispatch => {
                 Self::Dispatch(Dispatch::new(value["power_watts"].as_f64()?, seconds(value)?)?)
@@ -97,7 +104,9 @@ mod tests {
         let several =
             (percent.clone(), proptest::option::of(mode.clone()), proptest::option::of(rule.clone()));
         prop_oneof![
-            percent.prop_map(Order::Reserve),
+            percent.clone().prop_map(Order::Reserve),
+            percent.prop_map(Order::VehicleReserve),
+            any::<bool>().prop_map(Order::StormWatch),
             mode.prop_map(Order::Mode),
             any::<bool>().prop_map(Order::Charging),
             rule.prop_map(Order::Export),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{
-    BackupWindow, Dispatch, ExportRule, Islanding, Lease, MaxBackup, Mode, Order, OrderKind, Reserve,
-    Setpoint,
+    BackupWindow, Dispatch, ExportRule, Islanding, Lease, MaxBackup, Mode, NewTariff, Order, OrderKind,
+    Reserve, Setpoint,
 };
 use crate::model::AppPercent;
 
@@ -41,6 +41,9 @@ impl Request {
     /// | `grid_charging` | `value`: true or false |
     /// | `grid_export` | `value` |
     /// | `max_backup` | `value`: seconds or `"cancel"`; `start`: Unix seconds |
+    /// | `storm_watch` | `value`: true or false |
+    /// | `vehicle_reserve` | `value`: whole percents |
+    /// | `tariff` | `tou_settings`, with `tariff_content_v2` as Tesla describes it |
     /// | `islanding` | `value` or `action`: `"off_grid"` or `"on_grid"` |
     /// | `dispatch` | `power_watts`, `duration_seconds` |
     /// | `reserve_hold`, `resume` | none |
@@ -58,6 +61,9 @@ impl Request {
             OrderKind::Charging => Order::Charging(flag(body, "value")?),
             OrderKind::Export => Order::Export(export(body, "value")?),
             OrderKind::MaxBackup => Order::MaxBackup(max_backup(body)?),
+            OrderKind::StormWatch => Order::StormWatch(flag(body, "value")?),
+            OrderKind::VehicleReserve => Order::VehicleReserve(percent(body, "value")?),
+            OrderKind::Tariff => Order::Tariff(tariff(body)?),
             OrderKind::Islanding => Order::Islanding(islanding(body)?),
             OrderKind::Dispatch => Order::Dispatch(dispatch(body)?),
             OrderKind::Resume => Order::Resume,
@@ -79,7 +85,10 @@ fn members(kind: OrderKind) -> &'static [&'static str] {
         OrderKind::Reserve => &["value", "mode"],
         OrderKind::Mode => &["value", "level"],
         OrderKind::Operation => &["reserve", "mode", "grid_charging", "grid_export"],
-        OrderKind::Charging | OrderKind::Export => &["value"],
+        OrderKind::Charging | OrderKind::Export | OrderKind::StormWatch | OrderKind::VehicleReserve => {
+            &["value"]
+        }
+        OrderKind::Tariff => &["tou_settings"],
         OrderKind::MaxBackup => &["value", "start"],
         OrderKind::Islanding => &["value", "action"],
         OrderKind::Dispatch => &["power_watts", "duration_seconds"],
@@ -184,6 +193,14 @@ fn max_backup(body: &Members) -> Result<MaxBackup, Misread> {
         .ok_or_else(|| misread("'value' must be 'cancel' or a duration of 60 to 4294967295 seconds"))
 }
 
+fn tariff(body: &Members) -> Result<NewTariff, Misread> {
+    let settings =
+        body.get("tou_settings").and_then(Value::as_object).filter(|settings| !settings.is_empty());
+    let settings = settings.ok_or_else(|| misread("'tou_settings' must be a non-empty object"))?;
+    NewTariff::new(settings.clone())
+        .ok_or_else(|| misread("'tou_settings.tariff_content_v2' must be an object"))
+}
+
 fn islanding(body: &Members) -> Result<Islanding, Misread> {
     let key = if body.contains_key("action") && !body.contains_key("value") { "action" } else { "value" };
     let value = body.get(key).and_then(Value::as_str).and_then(Islanding::parse);
@@ -242,6 +259,8 @@ mod tests {
                 json!({ "value": 7200, "start": 1_750_000_000 }),
                 Order::MaxBackup(MaxBackup::Schedule(BackupWindow::new(Some(1_750_000_000), 7200).unwrap())),
             ),
+            (OrderKind::StormWatch, json!({ "value": true }), Order::StormWatch(true)),
+            (OrderKind::VehicleReserve, json!({ "value": 20 }), Order::VehicleReserve(reserve.unwrap())),
             (OrderKind::Islanding, json!({ "value": "on_grid" }), Order::Islanding(Islanding::OnGrid)),
             (OrderKind::Islanding, json!({ "action": "off_grid" }), Order::Islanding(Islanding::OffGrid)),
             (
@@ -294,6 +313,10 @@ mod tests {
             (OrderKind::ReserveHold, json!({ "value": 20 })),
             (OrderKind::MaxBackup, json!({ "value": 59 })),
             (OrderKind::MaxBackup, json!({ "value": 4_294_967_296_u64 })),
+            (OrderKind::StormWatch, json!({ "value": "on" })),
+            (OrderKind::VehicleReserve, json!({ "value": 101 })),
+            (OrderKind::Tariff, json!({ "tou_settings": {} })),
+            (OrderKind::Tariff, json!({ "tou_settings": { "tariff_content_v2": 1 } })),
             (OrderKind::Islanding, json!({ "value": "off" })),
             (OrderKind::Dispatch, json!({ "power_watts": "500", "duration_seconds": 30 })),
             (OrderKind::Dispatch, json!({ "power_watts": 500, "duration_seconds": 30.0 })),

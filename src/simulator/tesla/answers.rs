@@ -115,6 +115,10 @@ fn site(state: &State, method: &str, path: &str) -> Answer {
         ("GET", "live_status") => response(&live),
         ("GET", "site_info") => {
             overlay(&mut info, &site.undelivered);
+            overlay(&mut info, &site.kept);
+            if let Some(tariff) = &site.tariff {
+                info["tariff_content_v2"] = tariff.clone();
+            }
             response(&info)
         }
         _ => error(404, "not_found"),
@@ -139,18 +143,53 @@ fn order(state: &mut State, path: &str, body: &[u8]) -> Answer {
     if !state.scopes.iter().any(|scope| scope == "energy_cmds") {
         return error(403, "Unauthorized missing scopes energy_cmds");
     }
-    let delivers = state.delivers;
+    let (delivers, keeps) = (state.delivers, state.keeps);
     let rest = path.strip_prefix("/api/1/energy_sites/").and_then(|rest| rest.split_once('/'));
     let Some((id, what)) = rest else { return error(404, "not_found") };
     let known = |site: &&mut Site| site.id.to_string() == id;
     let Some(site) = state.sites.iter_mut().find(known) else { return error(404, "not_found") };
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    if let Some(answer) = kept(site, keeps, what, &body) {
+        return answer;
+    }
     let Some((stored, delivered)) = settings(what, &body) else { return error(400, "invalid_command") };
     match delivers {
         true => site.gateway.deliver(&delivered),
         false => overlay(&mut site.undelivered, &stored),
     }
     response(&json!({ "code": 201, "message": "Updated" }))
+}
+
+/// An order about what Tesla keeps and no gateway; `None`: it is about something else.
+fn kept(site: &mut Site, keeps: bool, what: &str, body: &Value) -> Option<Answer> {
+    const CARS: &str = "off_grid_vehicle_charging_reserve_percent";
+    let change = match what {
+        "storm_mode" => {
+            let enabled = body["enabled"].as_bool();
+            enabled.map(|enabled| json!({ "user_settings": { "storm_mode_enabled": enabled } }))
+        }
+        "off_grid_vehicle_charging_reserve" => {
+            let percent = body[CARS].as_u64().filter(|percent| *percent <= 100);
+            percent.map(|percent| json!({ CARS: percent }))
+        }
+        "time_of_use_settings" => {
+            let content = &body["tou_settings"]["tariff_content_v2"];
+            let is_whole = content["seasons"].is_object() && content["energy_charges"].is_object();
+            if is_whole && keeps {
+                site.tariff = Some(content.clone());
+            }
+            // A text, as the real one answers.
+            let (message, code) = if is_whole { ("Updated", 201) } else { ("Invalid", 400) };
+            let text = json!({ "Message": message, "Code": code });
+            return Some(response(&format!("{text}\n").into()));
+        }
+        _ => return None,
+    };
+    let Some(change) = change else { return Some(error(400, "invalid_command")) };
+    if keeps {
+        overlay(&mut site.kept, &change);
+    }
+    Some(response(&json!({ "code": 201, "message": "Updated" })))
 }
 
 /// What a request changes: as the site information has it, and as it reaches the gateway.

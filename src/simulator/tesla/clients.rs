@@ -5,6 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::backups;
 use super::replies::{error, response};
 use super::state::{Registered, Site, Spelling, State};
 use crate::simulator::http::Answer;
@@ -50,6 +51,9 @@ pub(super) fn answer(state: &mut State, path: &str, body: &[u8]) -> Answer {
         };
         let held = json!({ "eth": block(&address, true), "wifi": block("0.0.0.0", false), "gsm": null });
         return held_in(spelling, "Common", "GetNetworkingStatusResponse", &held);
+    }
+    if let Some((name, answer)) = backups::answer(&site.gateway, &message["teg"]) {
+        return held_in(spelling, "Teg", name, &answer);
     }
     error(400, "invalid_command")
 }

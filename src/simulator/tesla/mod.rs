@@ -3,8 +3,11 @@
 
 mod answers;
 mod authorize;
+mod backups;
 mod clients;
+mod in_memory;
 mod keys;
+mod owners;
 mod partner;
 mod relay;
 mod replies;
@@ -23,6 +26,8 @@ use tokio::task::AbortHandle;
 
 use super::certificate;
 use super::handle::GatewayHandle;
+pub use in_memory::InMemoryTesla;
+pub use owners::{Minted, OwnersHandle};
 pub use state::{Asked, CloudFault, Spelling};
 use state::{Cloud, Site};
 
@@ -64,9 +69,7 @@ impl TeslaHandle {
 
     /// Puts `gateway` into the account as site `id`.
     pub fn add(&self, id: u64, gateway: &GatewayHandle) {
-        let gateway = gateway.gateway();
-        let (undelivered, clients) = (json!({}), Vec::new());
-        self.cloud.state().sites.push(Site { id, gateway, undelivered, lan: None, clients });
+        self.cloud.state().sites.push(Site::new(id, gateway.gateway()));
     }
 
     /// Gives a site another number, as Tesla does now and then.
@@ -156,6 +159,11 @@ impl TeslaHandle {
     /// How long access tokens live from now on.
     pub fn set_life(&self, life: Duration) {
         self.cloud.state().life = life;
+    }
+
+    /// From now on, Tesla says yes to what no gateway keeps, and keeps nothing of it.
+    pub fn keep_nothing(&self) {
+        self.cloud.state().keeps = false;
     }
 
     /// What the owner consents to from now on.

@@ -51,11 +51,23 @@ pub(super) struct Site {
     pub gateway: Arc<Gateway>,
     /// What was ordered and never reached the gateway, as members of `site_info`.
     pub undelivered: Value,
+    /// What was ordered of what Tesla keeps and no gateway, as members of `site_info`.
+    pub kept: Value,
+    /// The tariff that was ordered.
+    pub tariff: Option<Value>,
     /// Its gateway at the address on the wired LAN, which takes signed requests; `None`: it has no connection
     /// to Tesla over which they could come.
     pub lan: Option<Arc<Gateway>>,
     /// Keys that somebody registered.
     pub clients: Vec<Registered>,
+}
+
+impl Site {
+    /// Nobody has ordered anything of it.
+    pub fn new(id: u64, gateway: Arc<Gateway>) -> Self {
+        let (undelivered, kept) = (json!({}), json!({}));
+        Self { id, gateway, undelivered, kept, tariff: None, lan: None, clients: Vec::new() }
+    }
 }
 
 /// A key that somebody registered, as the cloud knows it.
@@ -115,6 +127,8 @@ pub(super) struct State {
     pub lag: Duration,
     /// Whether settings reach the gateways.
     pub delivers: bool,
+    /// Whether what no gateway keeps is kept here.
+    pub keeps: bool,
     /// How answers about keys are written.
     pub spelling: Spelling,
     /// How long a key that was registered can be confirmed.
@@ -152,6 +166,7 @@ impl Cloud {
                 .into(),
             lag: Duration::ZERO,
             delivers: true,
+            keeps: true,
             spelling: Spelling::default(),
             window: WINDOW,
             is_hasty: false,

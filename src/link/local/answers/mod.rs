@@ -289,6 +289,9 @@ impl Answers for CustomerAnswers {
             // The customer API does not say.
             grid_charging: None,
             grid_export: None,
+            storm_watch: None,
+            vehicle_reserve: None,
+            tariff: None,
             time_remaining: charge.hours_at(power.load),
             site_name: facts.site_name.clone(),
             timezone: facts.timezone.clone(),

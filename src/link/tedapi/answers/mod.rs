@@ -248,6 +248,10 @@ impl Answers for TedapiAnswers {
             mode: config.mode.clone(),
             grid_charging: config.grid_charging,
             grid_export: config.grid_export.clone(),
+            // Tesla's cloud keeps these.
+            storm_watch: None,
+            vehicle_reserve: None,
+            tariff: None,
             time_remaining: status.charge.hours_at(power.load),
             site_name: config.site_name.clone(),
             timezone: config.timezone.clone(),
@@ -299,7 +303,7 @@ impl Answers for TedapiAnswers {
             Part::Status => self.status.clone(),
             Part::Controller => self.controller.clone(),
             Part::Components => self.raw_components().or_else(|| self.controller.clone()),
-            Part::CloudStatus | Part::CloudInfo => None,
+            Part::CloudStatus | Part::CloudInfo | Part::CloudBattery | Part::CloudTariff => None,
         }
     }
 }

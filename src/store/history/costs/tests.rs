@@ -12,7 +12,7 @@ use super::*;
 const SLOT: i64 = 1_795_639_500;
 
 fn period(price: f64, minutes: Option<(u16, u16)>) -> Period {
-    Period { price, minutes, days: Period::EVERY_DAY, months: Period::EVERY_MONTH }
+    Period { price, minutes, ..Period::ALWAYS }
 }
 
 /// 0.50 from 16 to 21 h, else 0.20; 0.10 for what is given.
