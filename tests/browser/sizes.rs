@@ -34,7 +34,7 @@ const COLLISIONS: &str = "(() => {
 })()";
 
 /// The flow fills the window and nothing needs to be scrolled to.
-async fn fits(page: &Page, name: &str) {
+pub async fn fits(page: &Page, name: &str) {
     let scrolls = "[document.documentElement.scrollWidth > innerWidth, document.documentElement.scrollHeight \
         > innerHeight].join()";
     assert_eq!(page.value(scrolls).await, "false,false", "{name}");
