@@ -9,21 +9,24 @@ const speaks = (tag) => base(tag) === "en" || TABLES.includes(base(tag));
 const root = document.documentElement;
 const asked = new URLSearchParams(location.search).get("lang");
 
-/** `undefined`: the browser's own. A page without tables is in English. */
+/** The tag of the language to speak. A page without tables speaks English. */
 function choose() {
-  if (!root.hasAttribute("data-translated")) return undefined;
   const preferred = navigator.languages ?? [navigator.language];
-  if (asked === null || !speaks(asked)) return preferred.find(speaks);
+  if (!root.hasAttribute("data-translated")) return "en";
+  if (asked === null || !speaks(asked)) return preferred.find(speaks) ?? "en";
   // Of the same language, the browser knows which country's.
   return preferred.find((tag) => base(tag) === base(asked)) ?? base(asked);
 }
 
-/** By which numbers and dates are written; `undefined`: as the browser does. */
-export const locale = choose();
-const language = base(locale ?? "en");
+const chosen = choose();
+const language = base(chosen);
+const own = new Intl.DateTimeFormat().resolvedOptions().locale;
+
+/** By which numbers and dates are written; `undefined`: as the browser does, which knows its country best. */
+export const locale = !root.hasAttribute("data-translated") || base(own) === language ? undefined : chosen;
 
 let table = {};
-if (language !== "en" && TABLES.includes(language)) {
+if (TABLES.includes(language)) {
   try {
     ({ default: table } = await import(`./words/${language}.js`));
     root.lang = language;

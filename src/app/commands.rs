@@ -80,9 +80,7 @@ pub fn run(cli: Cli) -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        Command::Login(wish) => {
-            set_up(&flags, async |house, talk| tesla::login(&house.account, &wish, talk).await)
-        }
+        Command::Login(wish) => set_up(&flags, async |house, talk| tesla::login(house, &wish, talk).await),
         Command::Register(wish) => {
             set_up(&flags, async |house, talk| tesla::register(house, &wish, talk).await)
         }

@@ -246,15 +246,17 @@ impl OrderBook {
         Vec::new()
     }
 
-    /// Readings that were begun at `begun` show `readings`. `is_same_link`: whether they came over the link
-    /// that was in use when an order was sent last; the settings that another one knows may be older.
-    pub fn seen(&self, readings: &Readings, begun: Instant, is_same_link: bool) -> Vec<Change> {
+    /// Readings that were begun at `begun` show `readings`. `prove`: whether their settings are those of the
+    /// gateway then, as far as the link that they came over can know; another link than the one that was in
+    /// use when an order was sent last may know older ones.
+    pub fn seen(&self, readings: &Readings, begun: Instant, prove: impl Fn(&Order) -> bool) -> Vec<Change> {
         let mut book = self.book();
         book.leases.seen(&Present::of(readings), begun);
         let mut changes = Vec::new();
         book.watched.retain(|watched| {
             let are_settings = watched.order.setpoint().is_some();
-            let are_new = is_same_link && readings.supplements.iter().all(|from| from.taken > watched.sent);
+            let are_new =
+                prove(&watched.order) && readings.supplements.iter().all(|from| from.taken > watched.sent);
             let proves = match are_settings {
                 true => !watched.shown_before && are_new,
                 false => !watched.shown_before || watched.order.is_state_of_contactor(),

@@ -240,7 +240,9 @@ impl GatewayActor {
         let begun = begun.checked_sub(telemetry.answers().age()).unwrap_or(begun);
         let link = self.link.as_ref().map(|link| link.kind());
         let is_same_link = link.is_some() && link == self.orders.sent_over;
-        let changes = self.orders.book.seen(&telemetry.readings, begun, is_same_link);
+        let proves =
+            |order: &Order| is_same_link && self.link.as_ref().is_some_and(|link| link.readings_prove(order));
+        let changes = self.orders.book.seen(&telemetry.readings, begun, proves);
         self.report(changes);
     }
 

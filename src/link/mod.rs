@@ -100,6 +100,12 @@ pub trait Link {
         false
     }
 
+    /// Whether settings in the readings prove what became of `order`. Those that a cloud has stored do not
+    /// where the gateway itself can be asked.
+    fn readings_prove(&self, _order: &Order) -> bool {
+        true
+    }
+
     /// Whether it takes orders of `kind` at present.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! A simulated gateway without sockets, for simulations that bring a transport of their own.
 
 use std::io;
+use std::sync::Arc;
 
 use awc::http::header::{self, HeaderName};
 use bytes::Bytes;
@@ -13,13 +14,17 @@ use super::orders::{OrderFault, Orders};
 use crate::link::https::{Answer, Call};
 
 /// What a healthy gateway answers, asked directly.
-pub struct InMemoryGateway(Gateway);
+pub struct InMemoryGateway(Arc<Gateway>);
 
 impl InMemoryGateway {
     /// # Errors
     /// If no key can be made.
     pub fn new(options: SiteOptions) -> io::Result<Self> {
-        Ok(Self(Gateway::new(options)?))
+        Ok(Self(Arc::new(Gateway::new(options)?)))
+    }
+
+    pub(super) fn shared(&self) -> Arc<Gateway> {
+        self.0.clone()
     }
 
     /// What a request is for, and the body of its answer or the status it gets instead.

@@ -146,4 +146,8 @@ export default {
   "{power} from {from} to {to}": "{power} von {from} zu {to}",
   "{what} for {time}": "{what} für {time}",
   "{what} until {time}": "{what} bis {time}",
+  "Tesla refuses its tokens": "Tesla lehnt seine Tokens ab",
+  "Tesla no longer offers this over the owners API": "Tesla bietet dies über die Owners-API nicht mehr an",
+  "Tesla cannot be asked for new tokens": "Neue Tokens können bei Tesla nicht angefordert werden",
+  "its token file cannot be used": "seine Token-Datei ist nicht brauchbar",
 };

@@ -146,4 +146,8 @@ export default {
   "{power} from {from} to {to}": "{power} de {from} a {to}",
   "{what} for {time}": "{what} durante {time}",
   "{what} until {time}": "{what} hasta {time}",
+  "Tesla refuses its tokens": "Tesla rechaza sus tokens",
+  "Tesla no longer offers this over the owners API": "Tesla ya no ofrece esto por la API Owners",
+  "Tesla cannot be asked for new tokens": "no se pueden pedir tokens nuevos a Tesla",
+  "its token file cannot be used": "su archivo de tokens no se puede usar",
 };

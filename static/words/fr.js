@@ -146,4 +146,8 @@ export default {
   "{power} from {from} to {to}": "{power} de {from} vers {to}",
   "{what} for {time}": "{what} pendant {time}",
   "{what} until {time}": "{what} jusqu’à {time}",
+  "Tesla refuses its tokens": "Tesla refuse ses jetons",
+  "Tesla no longer offers this over the owners API": "Tesla ne propose plus cela par l’API Owners",
+  "Tesla cannot be asked for new tokens": "impossible de demander de nouveaux jetons à Tesla",
+  "its token file cannot be used": "son fichier de jetons est inutilisable",
 };

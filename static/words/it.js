@@ -146,4 +146,8 @@ export default {
   "{power} from {from} to {to}": "{power} da {from} a {to}",
   "{what} for {time}": "{what} per {time}",
   "{what} until {time}": "{what} fino a {time}",
+  "Tesla refuses its tokens": "Tesla rifiuta i suoi token",
+  "Tesla no longer offers this over the owners API": "Tesla non lo offre più tramite l’API Owners",
+  "Tesla cannot be asked for new tokens": "impossibile chiedere nuovi token a Tesla",
+  "its token file cannot be used": "il suo file di token non è utilizzabile",
 };

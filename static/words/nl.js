@@ -146,4 +146,8 @@ export default {
   "{power} from {from} to {to}": "{power} van {from} naar {to}",
   "{what} for {time}": "{what} voor {time}",
   "{what} until {time}": "{what} tot {time}",
+  "Tesla refuses its tokens": "Tesla weigert zijn tokens",
+  "Tesla no longer offers this over the owners API": "Tesla biedt dit niet meer via de Owners-API",
+  "Tesla cannot be asked for new tokens": "er kunnen geen nieuwe tokens bij Tesla worden gevraagd",
+  "its token file cannot be used": "het tokenbestand is niet bruikbaar",
 };

@@ -130,25 +130,25 @@ impl Witness {
         let now = Instant::now();
         for (site, entry) in self.directory.entries().iter().enumerate() {
             let snapshot = entry.board.read();
-            let troubled = self.world.is_troubled(site);
-            let (kept, last_poll, must_be_fresh) = {
-                let conduct = &mut self.world.site(site).conduct;
+            let (troubled, well) = (self.world.is_troubled(site), self.world.well_for(site));
+            let period = self.world.options.interval * 4 + timeouts[site] * 8;
+            let (kept, has_failed, must_be_fresh) = {
+                let state = &mut *self.world.site(site);
+                let conduct = &mut state.conduct;
                 if troubled {
                     conduct.troubled();
                 }
-                (conduct.check(timeouts[site], now), conduct.last_poll.clone(), conduct.must_be_fresh())
+                let must_be_fresh = conduct.must_be_fresh();
+                let well = conduct.asked_more_for(now).map_or(well, |asked| well.min(asked));
+                let kept = [
+                    conduct.check(timeouts[site], now),
+                    state.orders.check(must_be_fresh, now),
+                    state.members.is_where_it_should_be(well, period, now),
+                ];
+                // A dead actor is noticed within a second.
+                (kept, matches!(conduct.last_poll, Some(Ended::Failed(_))), must_be_fresh)
             };
-            self.world.demand(site, kept);
-            let kept = self.world.site(site).orders.check(must_be_fresh, now);
-            self.world.demand(site, kept);
-            let (well, period) =
-                (self.world.well_for(site), self.world.options.interval * 4 + timeouts[site] * 8);
-            let well = match self.world.site(site).conduct.asked_more_for(now) {
-                Some(asked) => well.min(asked),
-                None => well,
-            };
-            let kept = self.world.site(site).members.is_where_it_should_be(well, period, now);
-            self.world.demand(site, kept);
+            kept.into_iter().for_each(|kept| self.world.demand(site, kept));
             let freshness = snapshot.freshness(now);
             let class = match freshness {
                 Freshness::Live => 0,
@@ -157,12 +157,8 @@ impl Witness {
             };
             self.counts.lock().unwrap()[class] += 1;
             self.world.demand(site, shows_no_more_than(&snapshot, self.world.started, now));
-            if freshness == Freshness::Live && matches!(last_poll, Some(Ended::Failed(_) | Ended::Crashed)) {
-                // A dead actor is noticed within a second.
-                let noticed = !matches!(last_poll, Some(Ended::Crashed));
-                if noticed {
-                    self.world.violated(site, "it looks live after a poll that failed");
-                }
+            if freshness == Freshness::Live && has_failed {
+                self.world.violated(site, "it looks live after a poll that failed");
             }
             let back = self.world.back_since(site).map(|since| self.world.since() - since);
             if let Some(back) = back.filter(|back| self.world.site(site).conduct.must_be_back(*back))
@@ -213,11 +209,15 @@ impl Witness {
             return Ok(()); // nobody has published yet
         }
         let mut possible = vec![0.0];
-        for (site, entry) in self.directory.entries().iter().enumerate() {
+        let entries = self.directory.entries();
+        for (site, entry) in entries.iter().enumerate() {
             let window = now - SUM_LAG;
             let recent = &records[site].recent;
-            let ends = recent.iter().skip(1).map(|(at, _)| *at).chain([now]);
-            let seen: Vec<_> = recent.iter().zip(ends).filter(|(_, end)| *end >= window).collect();
+            // Each with when the next one came.
+            let seen = || {
+                let ends = recent.iter().skip(1).map(|(at, _)| *at).chain([now]);
+                recent.iter().zip(ends).filter(move |(_, end)| *end >= window)
+            };
             let (listed, missing) = (sum.contributors.contains(&entry.id), sum.missing.contains(&entry.id));
             if listed == missing {
                 return Err(format!(
@@ -228,27 +228,28 @@ impl Witness {
             if missing {
                 // Before the first publication there was nothing.
                 let is_new = recent.front().is_none_or(|(at, _)| *at > window);
-                let absent =
-                    is_new || seen.iter().any(|((_, snapshot), end)| snapshot.telemetry(*end).is_none());
+                let absent = is_new || seen().any(|((_, snapshot), end)| snapshot.telemetry(end).is_none());
                 if !absent {
                     return Err(format!("gateway {site} is called missing, but it was there all the time"));
                 }
                 continue;
             }
-            let shown =
-                seen.iter().filter(|((at, snapshot), _)| snapshot.telemetry((*at).max(window)).is_some());
+            let shown = seen().filter(|((at, snapshot), _)| snapshot.telemetry((*at).max(window)).is_some());
             let mut values: Vec<f64> =
                 shown.filter_map(|((_, snapshot), _)| stamp(snapshot)).map(|stamp| stamp.0 as f64).collect();
             values.dedup();
-            if values.is_empty() {
-                return Err(format!("gateway {site} is in the sum and has nothing to show"));
+            match &values[..] {
+                [] => return Err(format!("gateway {site} is in the sum and has nothing to show")),
+                [value] => possible.iter_mut().for_each(|sum| *sum += value),
+                _ => {
+                    let sums = possible.iter().flat_map(|sum| values.iter().map(move |value| sum + value));
+                    possible = sums.collect();
+                }
             }
-            possible = possible.iter().flat_map(|sum| values.iter().map(move |value| sum + value)).collect();
         }
-        let all: Vec<_> = self.directory.entries().iter().map(|entry| entry.id.clone()).collect();
-        let listed = [sum.contributors.clone(), sum.missing.clone()].concat();
-        if listed.len() != all.len() || sum.gateways != all.len() {
-            return Err(format!("the sum lists {listed:?} of {all:?}"));
+        // Each gateway is in one list; nothing else is in any.
+        if sum.contributors.len() + sum.missing.len() != entries.len() || sum.gateways != entries.len() {
+            return Err(format!("the sum lists {:?} and misses {:?}", sum.contributors, sum.missing));
         }
         let shown = sum.site.unwrap_or(0.0);
         match possible.contains(&shown) && sum.site.is_some() != sum.contributors.is_empty() {

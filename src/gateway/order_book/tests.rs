@@ -64,7 +64,7 @@ fn readings_prove_what_is_news_and_came_over_the_same_link() {
         book.recorded(id(1));
         book.begin(|_| shown_before).unwrap();
         book.finish(accepted(), None, now);
-        let changes = book.seen(&seen, begun, is_same_link);
+        let changes = book.seen(&seen, begun, |_| is_same_link);
         assert_eq!(!changes.is_empty(), proves, "{seen:?}");
         assert_eq!(standing.borrow().is_final, proves);
     }

@@ -400,6 +400,11 @@ impl Link for Standby {
         Box::pin(self.read_back_once(order))
     }
 
+    fn readings_prove(&self, order: &Order) -> bool {
+        let asks_machine = |place: usize| asks_machine(self.members[place].link.kind());
+        asks_machine(self.active) || !asks_machine(self.witness(order))
+    }
+
     fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
         self.by(kind).map(|(_, means)| means)
     }

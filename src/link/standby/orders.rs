@@ -82,7 +82,7 @@ impl Standby {
 
     /// The link that shows what became of an order, and whether it is another one than carries it out: what
     /// the gateway itself has counts more than what a cloud has stored for it.
-    fn witness(&self, order: &Order) -> usize {
+    pub(super) fn witness(&self, order: &Order) -> usize {
         let writer = self.by(order.kind()).map_or(self.active, |(place, _)| place);
         if asks_machine(self.members[writer].link.kind()) {
             return writer;

@@ -187,8 +187,10 @@ pub enum Refusal {
 
 /// Whether an answer says that nobody has confirmed the key.
 pub fn says_not_verified(body: &[u8]) -> bool {
-    body.len() <= LONGEST_REFUSAL
-        && body.windows(NOT_VERIFIED.len()).any(|window| window.eq_ignore_ascii_case(NOT_VERIFIED))
+    // Most windows differ in their first letter, which is compared without a call.
+    let first = NOT_VERIFIED[0] | 0x20;
+    let is_refusal = |window: &[u8]| window[0] | 0x20 == first && window.eq_ignore_ascii_case(NOT_VERIFIED);
+    body.len() <= LONGEST_REFUSAL && body.windows(NOT_VERIFIED.len()).any(is_refusal)
 }
 
 /// The encoded envelope of an answer.

@@ -5,7 +5,9 @@ mod answers;
 mod authorize;
 mod backups;
 mod clients;
+mod in_memory;
 mod keys;
+mod owners;
 mod partner;
 mod relay;
 mod replies;
@@ -24,6 +26,8 @@ use tokio::task::AbortHandle;
 
 use super::certificate;
 use super::handle::GatewayHandle;
+pub use in_memory::InMemoryTesla;
+pub use owners::{Minted, OwnersHandle};
 pub use state::{Asked, CloudFault, Spelling};
 use state::{Cloud, Site};
 
@@ -65,10 +69,7 @@ impl TeslaHandle {
 
     /// Puts `gateway` into the account as site `id`.
     pub fn add(&self, id: u64, gateway: &GatewayHandle) {
-        let gateway = gateway.gateway();
-        let (undelivered, kept) = (json!({}), json!({}));
-        let site = Site { id, gateway, undelivered, kept, tariff: None, lan: None, clients: Vec::new() };
-        self.cloud.state().sites.push(site);
+        self.cloud.state().sites.push(Site::new(id, gateway.gateway()));
     }
 
     /// Gives a site another number, as Tesla does now and then.

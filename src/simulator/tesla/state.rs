@@ -62,6 +62,14 @@ pub(super) struct Site {
     pub clients: Vec<Registered>,
 }
 
+impl Site {
+    /// Nobody has ordered anything of it.
+    pub fn new(id: u64, gateway: Arc<Gateway>) -> Self {
+        let (undelivered, kept) = (json!({}), json!({}));
+        Self { id, gateway, undelivered, kept, tariff: None, lan: None, clients: Vec::new() }
+    }
+}
+
 /// A key that somebody registered, as the cloud knows it.
 pub(super) struct Registered {
     /// PKCS#1 DER.
