@@ -9,10 +9,10 @@ use tokio::process::{Child, Command};
 
 use super::*;
 
-const FILE: &str = ".pypowerwall.fleetapi";
+pub(super) const FILE: &str = ".pypowerwall.fleetapi";
 
 /// A cloud that knows the house, and an empty folder.
-async fn strangers() -> World {
+pub(super) async fn strangers() -> World {
     let world = world().await;
     std::fs::remove_file(world.folder.path().join(FILE)).unwrap();
     world
@@ -47,13 +47,13 @@ impl World {
         response.headers().get("location").unwrap().to_str().unwrap().to_owned()
     }
 
-    fn file(&self) -> Option<Value> {
+    pub(super) fn file(&self) -> Option<Value> {
         let text = std::fs::read_to_string(self.folder.path().join(FILE)).ok()?;
         Some(serde_json::from_str(&text).unwrap())
     }
 
     /// Logs in; `paste`: what the person makes of the address that came back.
-    async fn log_in(
+    pub(super) async fn log_in(
         &self,
         arguments: &[&str],
         variables: &[(&str, &str)],
@@ -79,7 +79,7 @@ impl World {
     }
 }
 
-fn application() -> [(&'static str, &'static str); 3] {
+pub(super) fn application() -> [(&'static str, &'static str); 3] {
     [("TESLA_CLIENT_ID", CLIENT_ID), ("TESLA_CLIENT_SECRET", CLIENT_SECRET), ("TESLA_REDIRECT_URI", REDIRECT)]
 }
 

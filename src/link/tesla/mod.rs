@@ -9,6 +9,7 @@ pub mod account;
 mod accounts;
 pub mod answers;
 mod backups;
+pub mod calendar;
 pub mod clients;
 mod command;
 pub mod consent;
