@@ -187,7 +187,7 @@ const RSA_KEY: &str = "tests/fixtures/v1r/key-4096.pem";
 
 #[test]
 fn what_is_known_is_in_the_table_or_ours() {
-    const OURS: [&str; 26] = [
+    const OURS: [&str; 28] = [
         "PW_INGRESS",
         "PW_EXPORT_TOKEN_FILE",
         "PW_IMPORT_PASSWORD",
@@ -214,6 +214,8 @@ fn what_is_known_is_in_the_table_or_ours() {
         "PW_FLEET_CA",
         "PW_FLEET_BUDGET",
         "PW_FLEET_INTERVAL",
+        "PW_OWNERS_BASE",
+        "PW_OWNERS_AUTH",
     ];
     let in_table = |name: &str| TABLE.iter().any(|(known, ..)| *known == name);
     let stray: Vec<_> = VARIABLES.iter().map(|(name, _)| *name).filter(|name| !in_table(name)).collect();

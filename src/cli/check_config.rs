@@ -56,7 +56,7 @@ fn describe(gateway: &GatewaySettings) -> String {
                 writeln!(text, "  customer API at {host}:{port}, password **********, session by {session}");
             let _ = writeln!(text, "  certificate: {}", accepted(&config.certificate));
         }
-        LinkConfig::Fleet(config) => describe_fleet(&mut text, "FleetAPI", config),
+        LinkConfig::Fleet(config) => describe_fleet(&mut text, config.kind().name(), config),
         LinkConfig::Relay(config) => {
             describe_fleet(&mut text, "the relay of FleetAPI", &config.fleet);
             let key = &config.key;
@@ -81,7 +81,9 @@ fn describe_fleet(text: &mut String, what: &str, config: &FleetConfig) {
     let base = account.base.as_ref().map_or("the region of the account".to_owned(), Origin::to_string);
     let token = match &account.source {
         TokenSource::Pasted(_) => "token **********".to_owned(),
-        TokenSource::File(file) => format!("tokens in {}", file.display()),
+        TokenSource::File(file) | TokenSource::Owners { file, .. } => {
+            format!("tokens in {}", file.display())
+        }
     };
     let seconds = config.interval.as_secs();
     let _ = writeln!(text, "  {what} at {base}, {token}, every {seconds} s");

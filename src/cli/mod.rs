@@ -47,7 +47,7 @@ fn command() -> clap::Command {
         ("demo", &DEMO_FLAGS[..]),
         ("simulate", &[]),
         ("scan", &[]),
-        ("login", &["authpath"]),
+        ("login", &["authpath", "email", "siteid"]),
         ("sites", &["authpath"]),
         ("register", &HOUSE_FLAGS[..]),
         ("keys", &HOUSE_FLAGS[..]),

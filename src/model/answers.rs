@@ -25,6 +25,10 @@ pub enum Part {
     CloudStatus,
     /// What it knows of the site. Holds personal data: for redacted views only.
     CloudInfo,
+    /// What the owners API knows of the battery. For redacted views only.
+    CloudBattery,
+    /// What it knows of the tariff.
+    CloudTariff,
 }
 
 /// The last good answers of one gateway: immutable, cheap to share.

@@ -137,6 +137,8 @@ pub struct LinkHealth {
     pub why: String,
     pub last_success: Option<Instant>,
     pub last_error: Option<ErrorNote>,
+    /// How often it failed since it last worked.
+    pub failures: u32,
     /// Left alone until then; `None`: asked whenever there is something to ask.
     pub next_try: Option<Instant>,
 }

@@ -1,14 +1,24 @@
-//! What the link to FleetAPI needs: where it is, whose token it takes, and how often it may be asked.
+//! What the links to Tesla's clouds need, FleetAPI and the owners API: where they are, whose token they take,
+//! and how often they may be asked.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ring::digest::{SHA256, digest};
+
 use super::Secret;
 use super::values::{self, Refusal};
+use crate::model::LinkKind;
 
 /// The file of pypowerwall with the tokens of an account.
 pub const TOKEN_FILE: &str = ".pypowerwall.fleetapi";
+/// The file of pypowerwall with the tokens of the owners API, by e-mail address.
+pub const OWNERS_FILE: &str = ".pypowerwall.auth";
+/// What programs before this one take for an e-mail address when none is configured.
+pub(super) const NO_EMAIL: [&str; 2] = ["email@example.com", "nobody@nowhere.com"];
+/// Where Tesla gives tokens for the owners API.
+pub const OWNERS_AUTH: &str = "auth.tesla.com";
 /// Where Tesla gives tokens for FleetAPI.
 const TESLA_AUTH: &str = "fleet-auth.prd.vn.cloud.tesla.com";
 /// Tesla renews live values no more often than this, and counts each request.
@@ -62,15 +72,32 @@ pub enum TokenSource {
     Pasted(Secret),
     /// The file with access and refresh token that pypowerwall and this program share.
     File(PathBuf),
+    /// The owners API: the account `email` in the file that pypowerwall and this program share; `None`: the
+    /// only one there.
+    Owners { file: PathBuf, email: Option<String> },
+}
+
+impl TokenSource {
+    /// The file with the tokens.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Pasted(_) => None,
+            Self::File(file) | Self::Owners { file, .. } => Some(file),
+        }
+    }
+
+    pub fn is_owners(&self) -> bool {
+        matches!(self, Self::Owners { .. })
+    }
 }
 
 /// What all links to one account share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccountConfig {
     pub source: TokenSource,
-    /// `PW_FLEET_BASE`: the API; `None`: the region of the token decides.
+    /// `PW_FLEET_BASE` or `PW_OWNERS_BASE`: the API; `None`: the tokens decide.
     pub base: Option<Origin>,
-    /// `PW_FLEET_AUTH`: where tokens are renewed.
+    /// `PW_FLEET_AUTH` or `PW_OWNERS_AUTH`: where tokens are renewed.
     pub auth: Origin,
     /// `PW_FLEET_CA`: authorities that count beside those of the system.
     pub authorities: Option<PathBuf>,
@@ -92,11 +119,22 @@ pub struct FleetConfig {
     pub takes_orders_first: bool,
 }
 
+impl FleetConfig {
+    /// Which of Tesla's two clouds it is about.
+    pub fn kind(&self) -> LinkKind {
+        if self.account.source.is_owners() { LinkKind::Cloud } else { LinkKind::FleetApi }
+    }
+}
+
 /// What all entries take over.
 #[derive(Clone, Default)]
 pub(super) struct FleetDefaults {
     pub base: Option<Origin>,
     pub auth: Option<Origin>,
+    /// `PW_OWNERS_BASE`
+    pub owners_base: Option<Origin>,
+    /// `PW_OWNERS_AUTH`
+    pub owners_auth: Option<Origin>,
     pub token: Option<Secret>,
     pub authorities: Option<PathBuf>,
     pub budget: Option<u64>,
@@ -131,6 +169,34 @@ impl FleetDefaults {
         let (auth, authorities) = (self.auth(), self.authorities.clone());
         AccountConfig { source, base, auth, authorities, budget: self.budget, ledger }
     }
+
+    /// The account `email` of the owners API, with the token file in `folder`.
+    pub fn owners(&self, folder: Option<&Path>, email: Option<&str>) -> AccountConfig {
+        let folder = folder.unwrap_or(Path::new(""));
+        let email = email.map(str::trim).filter(|email| !email.is_empty() && !NO_EMAIL.contains(email));
+        // Each account has its own counts; its address is nobody's business.
+        let own = email.map(|email| format!("-{}", short_digest(&email.to_lowercase()))).unwrap_or_default();
+        AccountConfig {
+            source: TokenSource::Owners { file: folder.join(OWNERS_FILE), email: email.map(str::to_owned) },
+            base: self.owners_base.clone(),
+            auth: self.owners_auth.clone().unwrap_or_else(|| Origin::of(OWNERS_AUTH)),
+            authorities: self.authorities.clone(),
+            budget: self.budget,
+            ledger: Some(folder.join(format!(".powerwall-server.owners{own}.json"))),
+        }
+    }
+}
+
+/// Whether `folder` holds tokens for the owners API, and none for FleetAPI.
+pub(super) fn has_owners_tokens_only(folder: Option<&Path>) -> bool {
+    let folder = folder.unwrap_or(Path::new(""));
+    folder.join(OWNERS_FILE).is_file() && !folder.join(TOKEN_FILE).is_file()
+}
+
+/// Eight hexadecimal digits that stand for `text`.
+fn short_digest(text: &str) -> String {
+    let digest = digest(&SHA256, text.as_bytes());
+    digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::credentials::{Credentials, Places};
-use super::fleet::{self, FleetConfig, FleetDefaults, Origin};
+use super::fleet::{self, AccountConfig, FleetConfig, FleetDefaults, Origin};
 use super::modes::{self, Links, Verdict};
 use super::problem::{Problems, nearest};
 use super::rsa_key::{self, RsaKey};
@@ -300,18 +300,33 @@ impl Entry<'_> {
 
     /// Whether the cloud stands by because `PW_CLOUD_HYBRID` says so, and not the entry itself.
     fn wants_cloud(&self, link: &LinkConfig, defaults: &Defaults) -> bool {
-        let is_preferred = self.files.is_empty() && link.kind() != LinkKind::FleetApi;
-        let is_cloud = |member: &Value| member.get("fleetapi").is_some() || member.get(FLEET_TOKEN).is_some();
+        let is_preferred =
+            self.files.is_empty() && !matches!(link.kind(), LinkKind::FleetApi | LinkKind::Cloud);
+        let of_cloud = ["fleetapi", FLEET_TOKEN, "cloud_mode"];
+        let is_cloud = |member: &Value| {
+            of_cloud.iter().any(|key| member.get(*key).is_some())
+                || member.get("email").is_some() && member.get("host").is_none()
+        };
         let own = self.object.get(STANDBY).and_then(Value::as_array);
         defaults.fleet.hybrid && is_preferred && !own.is_some_and(|list| list.iter().any(is_cloud))
     }
 
-    /// The links behind the preferred one, with FleetAPI as the last.
+    /// The links behind the preferred one, with Tesla's cloud as the last: FleetAPI, or the owners API where
+    /// there are tokens for that only.
     fn with_cloud(&mut self, defaults: &Defaults) -> Vec<GatewaySettings> {
         let mut object = self.object.clone();
+        let folder = self.path("authpath", defaults).or_else(|| defaults.auth_path.clone());
+        let has_fleet = defaults.fleet.token.is_some() || self.gives(FLEET_TOKEN);
+        let cloud = match !has_fleet && fleet::has_owners_tokens_only(folder.as_deref()) {
+            true => {
+                let email = object.get("email").cloned().unwrap_or_else(|| ANY_EMAIL.into());
+                serde_json::json!({ "cloud_mode": true, "email": email })
+            }
+            false => serde_json::json!({ "fleetapi": true }),
+        };
         let list = object.entry(STANDBY).or_insert_with(|| Value::Array(Vec::new()));
         if let Some(list) = list.as_array_mut().filter(|list| list.len() < MOST_STANDBY) {
-            list.push(serde_json::json!({ "fleetapi": true }));
+            list.push(cloud);
         }
         let (place, files) = (self.place, self.files);
         let (problems, warnings) = (&mut *self.problems, &mut *self.warnings);
@@ -447,6 +462,7 @@ impl Entry<'_> {
             }
             [LinkKind::Local] => self.local(given, places, defaults.auth_mode).map(LinkConfig::Local),
             [LinkKind::FleetApi] => self.fleet(given, places, defaults).map(LinkConfig::Fleet),
+            [LinkKind::Cloud] => self.owners(given, places, defaults).map(LinkConfig::Fleet),
             [LinkKind::Relay] => self.relay(given, query_set, places, defaults).map(LinkConfig::Relay),
             [kind, ..] => Some(LinkConfig::Unsupported(*kind)),
             [] => None,
@@ -501,7 +517,24 @@ impl Entry<'_> {
         if token.is_some() && base.is_none() {
             self.problem(FLEET_BASE, "missing: fleet_token needs the address of the provider that gave it");
         }
-        let site = given.site_id.as_deref().map(str::parse::<u64>).transpose();
+        let account = shared.account(base, token, places.folder.as_deref(), places.id.as_deref());
+        self.site_of(account, given, shared)
+    }
+
+    /// The owners API.
+    fn owners(&mut self, given: &Credentials, places: &Places, defaults: &Defaults) -> Option<FleetConfig> {
+        let account = defaults.fleet.owners(places.folder.as_deref(), given.email.as_deref());
+        self.site_of(account, given, &defaults.fleet)
+    }
+
+    /// The site of `account` that the entry is about.
+    fn site_of(
+        &mut self,
+        account: AccountConfig,
+        given: &Credentials,
+        shared: &FleetDefaults,
+    ) -> Option<FleetConfig> {
+        let site = given.site_id.as_deref().map(|text| text.trim().parse::<u64>()).transpose();
         let Ok(site) = site else {
             self.problem("siteid", "expected the number of an energy site");
             return None;
@@ -511,7 +544,6 @@ impl Entry<'_> {
         let usual = shared.interval.unwrap_or(fleet::USUAL_INTERVAL);
         // What holds for FleetAPI may be faster than the relay can be asked.
         let interval = interval.map_or(usual, Duration::from_secs).max(Duration::from_secs(fastest));
-        let account = shared.account(base, token, places.folder.as_deref(), places.id.as_deref());
         let takes_orders_first = shared.cloud_first;
         Some(FleetConfig { account, site, interval, takes_orders_first })
     }
@@ -559,6 +591,12 @@ impl Entry<'_> {
                 let bits = config.key.bits();
                 self.warnings
                     .push(format!("gateway {id}: the RSA key has {bits} bits; gateways expect 4096"));
+            }
+            LinkConfig::Fleet(config) if config.account.source.is_owners() => {
+                self.warnings.push(format!(
+                    "gateway {id}: Tesla may end the owners API any day; FleetAPI (powerwall-server login) \
+                     and links on the local network do not depend on it"
+                ));
             }
             LinkConfig::Fleet(config) if config.interval < fleet::USUAL_INTERVAL => {
                 let seconds = config.interval.as_secs();

@@ -13,6 +13,8 @@ use super::{AccountConfig, Problems, Secret, Settings, values};
 pub struct House {
     /// The Tesla account.
     pub account: AccountConfig,
+    /// The Tesla account of the owners API, `PW_EMAIL`.
+    pub owners: AccountConfig,
     /// `PW_SITEID`: which site of the account it is.
     pub site: Option<u64>,
     /// `PW_HOST`: name or address of the gateway, and its port.
@@ -25,6 +27,7 @@ pub struct House {
 
 #[derive(Default, Deserialize)]
 struct Variables {
+    pw_email: Option<String>,
     pw_host: Option<String>,
     pw_gw_pwd: Option<String>,
     pw_password: Option<String>,
@@ -40,6 +43,7 @@ impl Settings {
     pub fn house(inputs: &Inputs) -> Result<House, Problems> {
         let account = Self::account(inputs)?;
         let mut reader = Reader::new(inputs);
+        let (folder, shared) = (reader.polling().memory, reader.fleet());
         let given: Variables = reader.variables();
         let mut problems = Problems::default();
         let site = given.pw_siteid.as_deref().map(|text| {
@@ -56,6 +60,7 @@ impl Settings {
         match reader.problems.is_empty() {
             true => Ok(House {
                 account,
+                owners: shared.owners(folder.as_deref(), given.pw_email.as_deref()),
                 site: site.flatten(),
                 address: address.flatten().map(|(host, port)| (host, port.unwrap_or(443))),
                 password,

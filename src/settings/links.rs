@@ -12,6 +12,7 @@ pub enum LinkConfig {
     Bearer(TedapiConfig),
     V1r(V1rConfig),
     Local(LocalConfig),
+    /// FleetAPI or the owners API, as the account says.
     Fleet(FleetConfig),
     Relay(RelayConfig),
     /// Understood, but this version has no link of that kind: the gateway is shown with an error that says
@@ -27,7 +28,7 @@ impl LinkConfig {
             Self::Bearer(_) => LinkKind::Bearer,
             Self::V1r(_) => LinkKind::V1r,
             Self::Local(_) => LinkKind::Local,
-            Self::Fleet(_) => LinkKind::FleetApi,
+            Self::Fleet(config) => config.kind(),
             Self::Relay(_) => LinkKind::Relay,
             Self::Unsupported(kind) => *kind,
         }

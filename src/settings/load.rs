@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::fleet::{FleetDefaults, Origin, TOKEN_FILE};
+use super::fleet::{self, FleetDefaults, NO_EMAIL, Origin, TOKEN_FILE};
 use super::gateways::{self, Defaults};
 use super::problem::{Problems, nearest};
 use super::spelled::{self, NotJson};
@@ -78,6 +78,8 @@ struct FleetVariables {
     pw_fleet_token: Option<String>,
     pw_fleet_auth: Option<String>,
     pw_fleet_ca: Option<String>,
+    pw_owners_base: Option<String>,
+    pw_owners_auth: Option<String>,
     pw_fleet_budget: Option<String>,
     pw_fleet_interval: Option<String>,
     pw_cloud_hybrid: Option<String>,
@@ -393,7 +395,7 @@ impl Reader {
         Duration::from_secs(self.value(name, text, default, parse, |seconds| format!("{seconds} s")))
     }
 
-    fn polling(&mut self) -> PollingSettings {
+    pub(super) fn polling(&mut self) -> PollingSettings {
         let raw: PollingVariables = self.variables();
         PollingSettings {
             interval: self.seconds("PW_CACHE_EXPIRE", raw.pw_cache_expire, 5, 1..=3600),
@@ -480,7 +482,7 @@ impl Reader {
         self.single(&raw, &defaults)
     }
 
-    fn fleet(&mut self) -> FleetDefaults {
+    pub(super) fn fleet(&mut self) -> FleetDefaults {
         let raw: FleetVariables = self.variables();
         let mut origin = |name: &'static str, text: Option<String>| {
             let parse = |text: &str| Origin::parse(text).map(Some);
@@ -489,6 +491,8 @@ impl Reader {
         };
         let base = origin("PW_FLEET_BASE", raw.pw_fleet_base);
         let auth = origin("PW_FLEET_AUTH", raw.pw_fleet_auth);
+        let owners_base = origin("PW_OWNERS_BASE", raw.pw_owners_base);
+        let owners_auth = origin("PW_OWNERS_AUTH", raw.pw_owners_auth);
         let budget = self.value(
             "PW_FLEET_BUDGET",
             raw.pw_fleet_budget,
@@ -504,6 +508,8 @@ impl Reader {
         FleetDefaults {
             base,
             auth,
+            owners_base,
+            owners_auth,
             token: raw.pw_fleet_token.map(Secret::new),
             authorities: raw.pw_fleet_ca.map(Into::into),
             budget: (budget > 0).then_some(budget),
@@ -546,10 +552,14 @@ impl Reader {
         // As the servers before ours choose: an address, else the tokens for FleetAPI, else an account.
         let file = defaults.auth_path.clone().unwrap_or_default().join(TOKEN_FILE);
         let is_fleet = raw.pw_host.is_none() && (defaults.fleet.token.is_some() || file.is_file());
-        if raw.pw_host.is_none() && raw.pw_email.is_none() && !is_fleet {
+        let is_owners = raw.pw_host.is_none() && fleet::has_owners_tokens_only(defaults.auth_path.as_deref());
+        if raw.pw_host.is_none() && raw.pw_email.is_none() && !is_fleet && !is_owners {
             return Vec::new();
         }
         let mut entry = Map::new();
+        if is_owners && !is_fleet && raw.pw_email.is_none() {
+            entry.insert("email".into(), NO_EMAIL[0].into());
+        }
         if is_fleet {
             entry.insert("fleetapi".into(), true.into());
         }

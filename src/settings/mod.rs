@@ -35,7 +35,7 @@ use std::time::Duration;
 
 pub use access::{Access, Role, Token};
 pub use export::ExportSettings;
-pub use fleet::{AccountConfig, FleetConfig, Origin, TOKEN_FILE, TokenSource};
+pub use fleet::{AccountConfig, FleetConfig, OWNERS_AUTH, OWNERS_FILE, Origin, TOKEN_FILE, TokenSource};
 pub use house::House;
 pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, RelayConfig, TedapiConfig, V1rConfig};
 pub use load::Inputs;

@@ -175,6 +175,13 @@ const FLEET: &[Setting] = &[
         "/run/secrets/fleet_token",
     ),
     set("PW_FLEET_AUTH", "Server that renews Tesla's tokens.", "", "https://auth.example.com"),
+    set(
+        "PW_OWNERS_BASE",
+        "Address of the owners API, if it is not the one of Tesla that the account belongs to.",
+        "",
+        "https://owner-api.example.com",
+    ),
+    set("PW_OWNERS_AUTH", "Server that renews the tokens of the owners API.", "", "https://sso.example.com"),
     set("PW_FLEET_CA", "PEM file of authorities to trust beside those of the system.", "", "/auth/ca.pem"),
 ];
 
@@ -393,7 +400,12 @@ pub const GATEWAY_KEYS: &[Setting] = &[
     set("fleet_base", "As PW_FLEET_BASE.", "PW_FLEET_BASE", "https://api.tessie.com"),
     set("fleet_token", "As PW_FLEET_TOKEN.", "PW_FLEET_TOKEN", "0123456789abcdef"),
     set("interval", "As PW_FLEET_INTERVAL, for a gateway over FleetAPI.", "PW_FLEET_INTERVAL", "300"),
-    set("cloud_mode", "Selects the owners cloud, which this version does not speak yet.", "false", "true"),
+    set(
+        "cloud_mode",
+        "Selects the owners API, which Tesla may end any day; FleetAPI lasts.",
+        "false",
+        "true",
+    ),
 ];
 
 const INTRODUCTION: &str = "\

@@ -76,6 +76,8 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_FLEET_TOKEN_FILE", Live),
     ("PW_FLEET_AUTH", Live),
     ("PW_FLEET_CA", Live),
+    ("PW_OWNERS_BASE", Live),
+    ("PW_OWNERS_AUTH", Live),
     ("PW_FLEET_BUDGET", Live),
     ("PW_FLEET_INTERVAL", Live),
     ("PW_LOCAL_FIRST", Live),

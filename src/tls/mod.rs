@@ -24,8 +24,8 @@ pub use roots::{AuthorityError, authorities, roots};
 pub use server::{TlsError, server_config};
 pub use trust::{CertificatePolicy, Fingerprint, Mismatch, Trust};
 
-/// The only protocol that gateways are known to speak reliably, and the only one that this program offers:
-/// HTTP/2 would open the door to code that nothing here needs.
+/// The only protocol that gateways are known to speak reliably, and the only one that this program offers,
+/// but for [`checked_http2`]: HTTP/2 would open the door to code that nothing else needs.
 const HTTP_1_1: &[u8] = b"http/1.1";
 
 fn provider() -> Arc<CryptoProvider> {
@@ -48,6 +48,18 @@ pub fn checked_by(roots: RootCertStore) -> ClientConfig {
 pub fn checked_http(roots: RootCertStore) -> Arc<ClientConfig> {
     let mut config = checked_by(roots);
     config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+    Arc::new(config)
+}
+
+/// As [`checked_by`], for the one peer that is asked over HTTP/2, and with TLS 1.3 only: where Tesla gives
+/// tokens for the owners API.
+pub fn checked_http2(roots: RootCertStore) -> Arc<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(provider());
+    let mut config = match builder.with_protocol_versions(&[&rustls::version::TLS13]) {
+        Ok(builder) => builder.with_root_certificates(roots).with_no_client_auth(),
+        Err(_) => unreachable!("the ring provider supports TLS 1.3"),
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
     Arc::new(config)
 }
 

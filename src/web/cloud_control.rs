@@ -31,8 +31,7 @@ pub(super) fn healthy(snapshots: &[Arc<Snapshot>]) -> Option<bool> {
     beside(snapshots).map(|(_, cloud)| state(cloud) == "healthy")
 }
 
-/// `cloud_control`; null without such a link. Failures of the link are not counted, and settings are those of
-/// the gateway, whichever link read them.
+/// `cloud_control`; null without such a link. Settings are those of the gateway, whichever link read them.
 pub(super) fn described(snapshots: &[Arc<Snapshot>]) -> Value {
     let Some((snapshot, cloud)) = beside(snapshots) else { return Value::Null };
     let now = Instant::now();
@@ -47,7 +46,7 @@ pub(super) fn described(snapshots: &[Arc<Snapshot>]) -> Value {
         "connected": cloud.last_success.is_some(),
         "state": state(cloud),
         "healthy": state(cloud) == "healthy",
-        "consecutive_failures": null,
+        "consecutive_failures": cloud.failures,
         "last_success_time": succeeded,
         "last_known_mode": known.mode,
         "last_known_mode_time": at(known.mode.is_some()),

@@ -24,6 +24,7 @@ mod legacy_control;
 mod openapi;
 mod ordering;
 mod orders;
+mod owners;
 mod patience;
 mod plumbing;
 mod route;

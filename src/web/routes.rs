@@ -13,12 +13,12 @@ use super::route::{
     service, view, zeroable,
 };
 use super::without_data::{
-    INSTALLER, NO_CLOUD, NO_FIRMWARE, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS, TEDAPI_HINT,
+    INSTALLER, NO_FIRMWARE, NO_GRID_STATUS, NO_JSON, NO_POWER, NO_SOE, NO_STATUS, TEDAPI_HINT,
     TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
 };
 use super::{
     State, about_gateway, api, assets, battery_health, docs, health, history, journal, legacy_control,
-    openapi, scrape, stats, tesla, timeseries,
+    openapi, owners, scrape, stats, tesla, timeseries,
 };
 use crate::views::View;
 
@@ -116,11 +116,16 @@ pub(super) const ROUTES: &[Route] = &[
         .better(FROM_MEMORY),
     view("/tedapi/controller", View::TedapiController, TEDAPI_OFFLINE, "The newest full controller answer")
         .better(FROM_MEMORY),
-    fixed("/cloud", NO_CLOUD, "The owners cloud; this version has no link to it")
-        .partly("no link to the owners cloud yet"),
-    fixed("/cloud/battery", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
-    fixed("/cloud/power", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
-    fixed("/cloud/config", NO_CLOUD, "As /cloud").partly("no link to the owners cloud yet"),
+    service("/cloud", owners::hint, "What there is below it").shows("CloudDocument"),
+    service("/cloud/battery", owners::battery, "What the owners API reports of the battery, in its envelope")
+        .shows("CloudDocument")
+        .better(FROM_MEMORY),
+    service("/cloud/power", owners::power, "Its live status, in its envelope")
+        .shows("CloudDocument")
+        .better(FROM_MEMORY),
+    service("/cloud/config", owners::config, "Its site information, in its envelope, private parts masked")
+        .shows("CloudDocument")
+        .better(FROM_MEMORY),
     service("/fleetapi", tesla::status, "As /fleetapi/status").shows("CloudDocument"),
     service("/fleetapi/info", tesla::info, "What FleetAPI knows of the site of the default gateway")
         .shows("CloudDocument")

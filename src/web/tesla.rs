@@ -28,37 +28,44 @@ pub(super) fn usage(state: &State, _: &HttpRequest) -> HttpResponse {
 
 fn account(usage: &Usage) -> Value {
     let asked = usage.today.data + usage.today.commands;
-    let warning = (asked > FREE_PER_DAY).then(|| {
+    // The owners API has no prices.
+    let warning = (asked > FREE_PER_DAY && usage.standing.is_none()).then(|| {
         format!(
             "more than the {FREE_PER_DAY} requests a day that Tesla's free credit covers, if they are billed"
         )
     });
     let days = usage.days.iter().rev().map(|(day, count)| {
-        let mut count = counted(*count);
+        let mut count = counted(*count, usage);
         count["day"] = day.as_str().into();
         count
     });
-    json!({
+    let mut body = json!({
         "account": usage.account,
-        "today": counted(usage.today),
+        "today": counted(usage.today, usage),
         "budget": usage.budget,
         "warning": warning,
         "pause_seconds": usage.pause_left.map(|left| left.as_secs()),
         "login_needed": usage.login_needed,
         "days": days.collect::<Vec<_>>(),
-    })
+    });
+    if let Some(standing) = usage.standing {
+        body["state"] = standing.word().into();
+        body["advice"] = standing.advice().into();
+    }
+    body
 }
 
-fn counted(count: Count) -> Value {
+fn counted(count: Count, usage: &Usage) -> Value {
+    let dollars = if usage.standing.is_some() { 0.0 } else { count.dollars() };
     json!({
-        "data": count.data, "commands": count.commands, "tokens": count.tokens, "dollars": count.dollars(),
+        "data": count.data, "commands": count.commands, "tokens": count.tokens, "dollars": dollars,
     })
 }
 
 /// What the default gateway's cloud said, without the envelope; `None`: it has no such link.
-fn said(state: &State, part: Part) -> Option<Value> {
+fn said(state: &State, part: Part, kinds: &[LinkKind]) -> Option<Value> {
     let snapshot: Arc<Snapshot> = state.directory.default_gateway()?.board.read();
-    if !snapshot.gateway.links.contains(&LinkKind::FleetApi) {
+    if !snapshot.gateway.links.iter().any(|link| kinds.contains(link)) {
         return None;
     }
     let raw = snapshot.telemetry(Instant::now()).and_then(|telemetry| telemetry.answers().raw(part));
@@ -67,9 +74,14 @@ fn said(state: &State, part: Part) -> Option<Value> {
 }
 
 pub(super) fn tariff(state: &State, _: &HttpRequest) -> HttpResponse {
-    let Some(mut info) = said(state, Part::CloudInfo) else {
+    let either = [LinkKind::FleetApi, LinkKind::Cloud];
+    let Some(mut info) = said(state, Part::CloudInfo, &either) else {
         return detail(StatusCode::SERVICE_UNAVAILABLE, NO_LINK);
     };
+    // The owners API has it at a place of its own.
+    if let Some(own) = said(state, Part::CloudTariff, &either).filter(Value::is_object) {
+        return json_value(StatusCode::OK, &own);
+    }
     let found = ["tariff_content_v2", "tariff_content"].into_iter().find_map(|key| {
         let tariff = info.get_mut(key)?.take();
         tariff.is_object().then_some(tariff)
@@ -81,11 +93,11 @@ pub(super) fn tariff(state: &State, _: &HttpRequest) -> HttpResponse {
 }
 
 pub(super) fn info(state: &State, _: &HttpRequest) -> HttpResponse {
-    shown(said(state, Part::CloudInfo))
+    shown(said(state, Part::CloudInfo, &[LinkKind::FleetApi]))
 }
 
 pub(super) fn status(state: &State, _: &HttpRequest) -> HttpResponse {
-    shown(said(state, Part::CloudStatus))
+    shown(said(state, Part::CloudStatus, &[LinkKind::FleetApi]))
 }
 
 fn shown(said: Option<Value>) -> HttpResponse {

@@ -30,5 +30,6 @@ pub(super) const TEDAPI_HINT: &str = concat!(
     r#" /tedapi/controller"}"#,
 );
 pub(super) const TEDAPI_OFFLINE: &str = r#"{"error":"Gateway offline - TEDAPI unavailable"}"#;
+pub(super) const CLOUD_HINT: &str = r#"{"error":"Use /cloud/battery, /cloud/power, /cloud/config"}"#;
 pub(super) const NO_CLOUD: &str = r#"{"error":"Cloud API not enabled"}"#;
 pub(super) const NO_FLEET: &str = r#"{"error":"FleetAPI not enabled"}"#;

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::sites::LIMIT;
-use super::{Client, Login, SetUpError, Talk, provider, sites};
+use super::{Client, Login, SetUpError, Talk, owners, provider, sites};
 use crate::files;
 use crate::link::tesla::account::Renewed;
 use crate::link::tesla::consent::{Application, Consent, NoCode, base_of};
 use crate::link::tesla::region;
 use crate::link::tesla::tokens::{Claims, TokenFile};
 use crate::link::tesla::web::{Authorities, Web};
-use crate::settings::{AccountConfig, Origin, Secret, TokenSource};
+use crate::settings::{AccountConfig, House, Origin, Secret, TokenSource};
 
 /// How often an address without a code may be pasted.
 const TRIES: u32 = 3;
@@ -25,10 +25,14 @@ pub(super) const LARGEST: usize = 64 << 10;
 /// # Errors
 /// With what is wrong; nothing has changed then, unless it says so.
 pub async fn login<R: BufRead, W: Write>(
-    config: &AccountConfig,
+    house: &House,
     wish: &Login,
     talk: &mut Talk<R, W>,
 ) -> Result<(), SetUpError> {
+    if wish.owners {
+        return owners::log_in(house, wish.paste, talk).await;
+    }
+    let config = &house.account;
     if let (Some(provider), Some(file)) = (&wish.provider, &wish.token_file) {
         return provider::log_in(config, (provider, file), talk).await;
     }

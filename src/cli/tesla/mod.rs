@@ -5,6 +5,7 @@ mod domain;
 mod keys;
 mod login;
 mod names;
+mod owners;
 mod proof;
 mod provider;
 mod quiet;
@@ -84,6 +85,12 @@ pub struct Login {
     /// File for the token of the provider.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Log in for the owners API instead, the one of Tesla's app, which Tesla may end any day.
+    #[arg(long, conflicts_with_all = ["provider", "client_id", "redirect_uri", "region", "read_only"])]
+    pub owners: bool,
+    /// With --owners: take a refresh token and an access token that an app has made.
+    #[arg(long, requires = "owners")]
+    pub paste: bool,
 }
 
 /// Why a step of setting up came to nothing, for the person at the command line.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::login::LARGEST;
 use super::{SetUpError, keep};
 use crate::files;
-use crate::settings::{House, TokenSource};
+use crate::settings::House;
 
 const FILE: &str = ".powerwall-server.keys.json";
 
@@ -19,10 +19,8 @@ impl Names {
     /// # Errors
     /// If the file is there and cannot be used.
     pub(super) fn read(house: &House) -> Result<Self, SetUpError> {
-        let path = match &house.account.source {
-            TokenSource::File(tokens) => tokens.with_file_name(FILE),
-            TokenSource::Pasted(_) => FILE.into(),
-        };
+        let beside = house.account.source.file().map(|tokens| tokens.with_file_name(FILE));
+        let path = beside.unwrap_or_else(|| FILE.into());
         let by_fingerprint = match files::read_text(&path, LARGEST) {
             Ok(text) => serde_json::from_str(&text).map_err(|_| {
                 SetUpError::Given(format!("{} holds no names of keys; move it away", path.display()))

@@ -18,7 +18,7 @@ use super::{Client, Region, SetUpError, Talk, domain, keep};
 use crate::link::tesla::account::{Account, Renewer};
 use crate::link::tesla::clients::{self, ClientState};
 use crate::settings::rsa_key::USUAL_BITS;
-use crate::settings::{House, RsaKey, Secret, TokenSource};
+use crate::settings::{House, RsaKey, Secret};
 
 /// As pypowerwall calls it.
 const KEY_FILE: &str = "tedapi_rsa_private.pem";
@@ -106,11 +106,9 @@ pub async fn register<R: BufRead, W: Write>(
 
 /// Where the key for v1r is.
 pub(super) fn key_file(house: &House, given: Option<&Path>) -> PathBuf {
-    let beside = match &house.account.source {
-        TokenSource::File(tokens) => tokens.with_file_name(KEY_FILE),
-        TokenSource::Pasted(_) => KEY_FILE.into(),
-    };
-    given.map(Path::to_owned).or_else(|| house.key.clone()).unwrap_or(beside)
+    let beside = house.account.source.file().map(|tokens| tokens.with_file_name(KEY_FILE));
+    let given = given.map(Path::to_owned).or_else(|| house.key.clone());
+    given.or(beside).unwrap_or_else(|| KEY_FILE.into())
 }
 
 /// The key in the file, or a new one that is put there.

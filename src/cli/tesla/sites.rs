@@ -21,6 +21,16 @@ pub async fn sites<R: BufRead, W: Write>(
 ) -> Result<Vec<Product>, SetUpError> {
     let account = Account::new(config.clone());
     let sites = account.sites(&account.web(LIMIT), true).await?;
+    show(&sites, talk);
+    talk.say(match account.may_control() {
+        true => "The consent covers readings and orders.",
+        false => "The consent covers readings only; log in again without --read-only for orders.",
+    });
+    Ok(sites.to_vec())
+}
+
+/// Prints which sites there are.
+pub(super) fn show<R: BufRead, W: Write>(sites: &[Product], talk: &mut Talk<R, W>) {
     match sites.len() {
         0 => talk.say("The account has no energy site."),
         1 => talk.say("The account has one energy site:"),
@@ -31,9 +41,4 @@ pub async fn sites<R: BufRead, W: Write>(
         let din = site.din.as_deref().map(|din| format!(", gateway {din}")).unwrap_or_default();
         talk.say(&format!("  siteid {}: {name}{din}", site.id));
     }
-    talk.say(match account.may_control() {
-        true => "The consent covers readings and orders.",
-        false => "The consent covers readings only; log in again without --read-only for orders.",
-    });
-    Ok(sites.to_vec())
 }

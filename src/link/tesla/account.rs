@@ -5,6 +5,8 @@
 //! of a caller can cut, and the new token is on the disk before anything is asked with it. What a site
 //! answers is left to the links.
 
+mod kept;
+mod owners;
 mod renewal;
 
 use std::rc::Rc;
@@ -19,18 +21,22 @@ use tokio::time::Instant;
 
 use super::error::TeslaError;
 use super::ledger::{Kept, Ledger, Purpose};
+use super::owners::Issuer;
 use super::products::{Product, products};
 use super::region;
-use super::tokens::{Claims, TokenFile};
+use super::tokens::Claims;
 use super::web::{Authorities, Web};
 use crate::clock::unix_time;
 use crate::files;
 use crate::link::https::{Answer, Call, secret_header};
 use crate::pause::{Growth, Pause};
 use crate::settings::{AccountConfig, Origin, Secret, TokenSource};
+use kept::Tokens;
+use owners::Owners;
 
+pub use owners::Standing;
 pub use renewal::{Renewed, Renewer};
-pub(super) use renewal::{encoded, form_call, renewed};
+pub(super) use renewal::{encoded, encoded_form, form_call, renewed};
 
 /// A file larger than this is not one of ours.
 const LARGEST_FILE: usize = 64 << 10;
@@ -80,7 +86,9 @@ pub struct Account {
 struct State {
     /// Whether the files have been read.
     recalled: bool,
-    file: TokenFile,
+    file: Tokens,
+    /// What is known of the owners API.
+    owners: Owners,
     /// What was read or written last: a file that still says this brings nothing new.
     text: String,
     /// When the access token ends; `None`: unknown.
@@ -102,7 +110,8 @@ impl Account {
     pub fn new(config: AccountConfig) -> Arc<Self> {
         let state = State {
             recalled: false,
-            file: TokenFile::default(),
+            file: Tokens::of(&config.source),
+            owners: Owners::new(),
             text: String::new(),
             expires: None,
             refused: None,
@@ -132,7 +141,8 @@ impl Account {
 
     /// The site that the token file names.
     pub fn site_of_file(&self) -> Option<u64> {
-        self.state().file.site_id()
+        let state = self.state();
+        state.file.site_id().or(state.owners.site)
     }
 
     /// Whether the owner consented to orders; unknown counts as yes.
@@ -140,6 +150,8 @@ impl Account {
         let token = match &self.config.source {
             TokenSource::Pasted(token) => Some(token.clone()),
             TokenSource::File(_) => self.state().file.access_token(),
+            // No scope speaks of it there.
+            TokenSource::Owners { .. } => None,
         };
         token.is_none_or(|token| Claims::of(&token).may_control())
     }
@@ -156,6 +168,9 @@ impl Account {
             state.ledger.recall(&kept, Instant::now(), unix_time());
             state.refused = kept.refused;
             state.base = kept.base.and_then(|base| Origin::parse(&base).ok());
+            if let Some(shut) = kept.shut {
+                state.owners.recall(shut, Instant::now(), unix_time());
+            }
         }
         self.read_tokens().await;
         self.state().recalled = true;
@@ -163,26 +178,32 @@ impl Account {
 
     /// Takes over what somebody else wrote into the token file.
     async fn read_tokens(&self) {
-        let TokenSource::File(path) = &self.config.source else { return };
-        let Some(text) = read(Some(path.clone())).await else { return };
+        let Some(path) = self.config.source.file() else { return };
+        self.read_site().await;
+        let Some(text) = read(Some(path.to_owned())).await else { return };
         let mut state = self.state();
         if text == state.text {
             return;
         }
         // A broken file is as good as none.
-        let Some(file) = TokenFile::parse(&text) else { return };
+        let Some(file) = Tokens::parse(&self.config.source, &text) else { return };
         state.expires = file.access_token().and_then(|token| {
-            let left = Claims::of(&token).expires? - unix_time();
+            let left = Claims::of(&token).expires.or(file.expires())? - unix_time();
             Some(Instant::now() + Duration::try_from_secs_f64(left).unwrap_or_default())
         });
         (state.file, state.text) = (file, text);
         (state.trouble, state.renewal) = (None, Pause::new(RENEW, Instant::now()));
+        drop(state);
+        self.remark_on_account();
     }
 
     /// The API.
     fn base(&self) -> Origin {
         if let Some(base) = &self.config.base {
             return base.clone();
+        }
+        if let Some(issuer) = self.issuer() {
+            return issuer.api();
         }
         let state = self.state();
         let (access, refresh) = (state.file.access_token(), state.file.refresh_token());
@@ -209,7 +230,8 @@ impl Account {
         let text = {
             let (mut state, now) = (self.state(), Instant::now());
             let base = state.base.as_ref().map(Origin::to_string);
-            let mut kept = Kept { refused: state.refused.clone(), base, ..Kept::default() };
+            let shut = state.owners.kept(now, unix_time());
+            let mut kept = Kept { refused: state.refused.clone(), base, shut, ..Kept::default() };
             state.ledger.save(&mut kept, now, unix_time());
             state.written = Some(now);
             serde_json::to_string(&kept).unwrap_or_default()
@@ -225,15 +247,18 @@ impl Account {
     /// With whatever stands in the way.
     pub async fn ask(self: &Arc<Self>, web: &Renewer, question: Question<'_>) -> Result<Answer, TeslaError> {
         self.recall().await;
+        self.may_be_asked(&question).await?;
         let (mut is_renewed, mut has_moved) = (false, false);
         loop {
             let (token, base) = (self.access(web).await?, self.base());
             self.admit(question.purpose).await?;
-            let answer = web.wires().send(&base, call(&question, &token)?).await?;
+            let answer = web.wires().send(&base, self.call(&question, &token)?).await?;
             if answer.status == 200 || answer.status == 201 {
+                self.accepted();
                 return Ok(answer);
             }
-            match TeslaError::of(&answer, question.what, &base.to_string()) {
+            let error = TeslaError::of(&answer, question.what, &base.to_string());
+            match self.judge(error, &question, (answer.status, &token)).await {
                 TeslaError::Expired if !is_renewed => {
                     self.expired(&token, &base)?;
                     is_renewed = true;
@@ -253,6 +278,17 @@ impl Account {
                 error => return Err(error),
             }
         }
+    }
+
+    fn call(&self, question: &Question<'_>, token: &Secret) -> Result<Call, TeslaError> {
+        let call = call(question, token)?;
+        if !self.config.source.is_owners() {
+            return Ok(call);
+        }
+        let app = header::HeaderName::from_static("x-tesla-user-agent");
+        let (app, own) =
+            (call.with(app, header::HeaderValue::from_static(super::owners::APP)), header::USER_AGENT);
+        Ok(app.with(own, header::HeaderValue::from_static(super::USER_AGENT)))
     }
 
     /// A token that is over is renewed before the next question; a pasted one cannot be.
@@ -280,7 +316,7 @@ impl Account {
             state.refused = state.file.refresh_token().map(|token| fingerprint(&token));
         }
         self.write_ledger().await;
-        TeslaError::LoginNeeded(super::error::LOG_IN.into())
+        TeslaError::LoginNeeded(self.log_in().into())
     }
 
     /// Asks one region after the other where the account belongs.
@@ -326,9 +362,12 @@ impl Account {
 
     /// What was asked, for people and for metrics.
     pub fn usage(&self) -> Usage {
+        let standing = self.standing();
+        let api = self.issuer().map(Issuer::api);
         let (state, now, unix) = (self.state(), Instant::now(), unix_time());
-        let provider = self.config.base.clone().unwrap_or_else(|| self.config.auth.clone());
+        let provider = self.config.base.clone().or(api).unwrap_or_else(|| self.config.auth.clone());
         Usage {
+            standing,
             account: provider.host,
             today: state.ledger.today(unix),
             days: state.ledger.days().iter().map(|(day, count)| (day.clone(), *count)).collect(),
@@ -349,6 +388,8 @@ pub struct Usage {
     pub budget: Option<u64>,
     pub pause_left: Option<Duration>,
     pub login_needed: bool,
+    /// Of an account of the owners API.
+    pub standing: Option<Standing>,
 }
 
 fn call(question: &Question<'_>, token: &Secret) -> Result<Call, TeslaError> {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::error::TeslaError;
+use super::owners::extras::Extras;
 use super::{documents, tariff};
 use crate::link::bounds::{CONFIG, METERS};
 use crate::link::json::{Look, document};
@@ -32,6 +33,8 @@ pub struct FleetAnswers {
     live: Bytes,
     /// `site_info`, as received; `None` before it came.
     info: Option<Bytes>,
+    /// What only the owners API reports.
+    pub(super) extras: Extras,
     /// What the gateway listed when it was asked for an order; nobody asks for it otherwise, as it costs.
     backups: Option<Arc<BackupEvents>>,
     facts: Arc<Facts>,
@@ -82,8 +85,9 @@ impl FleetAnswers {
         let (now, info) = (Instant::now(), Settings { din, ..Settings::default() });
         let facts = Arc::new(Facts { info, ..Facts::default() });
         let empty = Bytes::new();
+        let (age, extras) = (Duration::ZERO, Extras::default());
         let mut answers =
-            Self { live: empty, info: None, backups: None, facts, came: now, age: Duration::ZERO, interval };
+            Self { live: empty, info: None, extras, backups: None, facts, came: now, age, interval };
         answers.accept_live(live, sent)?;
         Ok(answers)
     }
@@ -248,7 +252,7 @@ fn age(live: &Value, sent: f64) -> Duration {
 
 impl Answers for FleetAnswers {
     fn size(&self) -> usize {
-        self.live.len() + self.info.as_ref().map_or(0, Bytes::len)
+        self.live.len() + self.info.as_ref().map_or(0, Bytes::len) + self.extras.size()
     }
 
     fn age(&self) -> Duration {
@@ -276,7 +280,7 @@ impl Answers for FleetAnswers {
             storm_watch: info.storm_watch,
             vehicle_reserve: info.vehicle_reserve.filter(|_| info.has_vehicle_reserve),
             tariff: info.tariff.clone(),
-            time_remaining: None,
+            time_remaining: self.extras.hours(),
             site_name: info.site_name.clone(),
             timezone: info.timezone.clone(),
             firmware: info.firmware.clone(),
@@ -304,6 +308,8 @@ impl Answers for FleetAnswers {
         match part {
             Part::CloudStatus => Some(self.live.clone()),
             Part::CloudInfo => self.info.clone(),
+            Part::CloudBattery => self.extras.status.clone(),
+            Part::CloudTariff => self.extras.tariff.clone(),
             _ => None,
         }
     }

@@ -20,7 +20,7 @@ const LOGIN_HOST: &str = "auth.tesla.com";
 const READS: &str = "openid offline_access energy_device_data";
 const ORDERS: &str = "openid offline_access energy_device_data energy_cmds";
 /// A code has some hundred letters at most.
-const LONGEST_CODE: usize = 4096;
+pub(super) const LONGEST_CODE: usize = 4096;
 
 /// What was registered at developer.tesla.com.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,8 @@ pub enum NoCode {
     OtherLogin,
     #[error("Tesla refused: {0}")]
     Refused(String),
+    #[error("that address is from neither auth.tesla.com nor auth.tesla.cn, and no token goes anywhere else")]
+    Issuer,
     #[error("this machine has no random numbers")]
     NoRandom,
 }
@@ -173,14 +175,14 @@ pub fn base_of(code: &Secret) -> Option<Origin> {
 }
 
 /// 32 random bytes, as letters that need no encoding.
-fn random() -> Result<String, NoCode> {
+pub(super) fn random() -> Result<String, NoCode> {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes).map_err(|_| NoCode::NoRandom)?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// A value of a query.
-fn decoded(text: &str) -> Option<String> {
+pub(super) fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

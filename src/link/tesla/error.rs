@@ -68,6 +68,26 @@ pub enum TeslaError {
     /// A pasted token was not accepted.
     #[error("{0} does not accept the token; get a new one there and set fleet_token (PW_FLEET_TOKEN)")]
     TokenRefused(String),
+    /// Owners API: 403. No refresh and no repetition cures it.
+    #[error(
+        "Tesla refuses the tokens of this account for the owners API (HTTP 403), and renewing them does not \
+         help: log in again (powerwall-server login --owners), or better use FleetAPI (powerwall-server \
+         login) or a local link; the next attempt is in {} min",
+        .left.as_secs().div_ceil(60)
+    )]
+    TokensRefused { left: Duration },
+    /// Owners API: an endpoint that it no longer has, or no longer lets anybody use.
+    #[error("the owners API no longer offers {what} (HTTP {status}); FleetAPI may (powerwall-server login)")]
+    Gone { what: String, status: u16 },
+    /// Owners API: the server of tokens speaks only what spoils them. Nothing was sent.
+    #[error("{0} does not speak HTTP/2 with TLS 1.3; the refresh token was not sent, for nothing else works")]
+    NoHttp2(String),
+    /// Owners API: files that cannot be used. Nothing was sent.
+    #[error("{0}")]
+    Files(String),
+    /// Owners API: the refresh token was sent a moment ago, by another program or before a restart.
+    #[error("the tokens are being renewed by another program")]
+    UnderWay,
     #[error("Tesla's cloud is in trouble (HTTP {0})")]
     Busy(u16),
     #[error("cannot use Tesla's answer: {0}")]
@@ -94,6 +114,11 @@ impl TeslaError {
             Self::Site(_) => "site",
             Self::Authorities(_) => "authorities",
             Self::TokenRefused(_) => "login_needed",
+            Self::TokensRefused { .. } => "tokens_refused",
+            Self::Gone { .. } => "gone",
+            Self::NoHttp2(_) => "no_http2",
+            Self::Files(_) => "files",
+            Self::UnderWay => "expired",
             Self::Busy(_) => "busy",
             Self::Malformed(_) => "malformed",
         }
@@ -103,9 +128,11 @@ impl TeslaError {
     pub fn rest(&self) -> Option<Duration> {
         match self {
             Self::Pause { left } | Self::Budget { left, .. } => Some(*left),
-            Self::Payment(_) => Some(LONGEST_PAUSE),
+            Self::TokensRefused { left } => Some(*left),
+            Self::UnderWay => Some(Duration::from_secs(15)),
+            Self::Payment(_) | Self::Gone { .. } => Some(LONGEST_PAUSE),
             // Nothing is sent: only the file with the tokens is read again.
-            Self::LoginNeeded(_) => Some(USUAL_PAUSE),
+            Self::LoginNeeded(_) | Self::Files(_) => Some(USUAL_PAUSE),
             Self::NoPermission(_) | Self::SetUp(_) | Self::Site(_) | Self::TokenRefused(_) | Self::Locked => {
                 Some(UNTIL_SOMEBODY_ACTS)
             }

@@ -77,9 +77,23 @@ pub struct Kept {
     /// Digest of a refresh token that Tesla has refused for good.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// Owners API: an access token that Tesla refuses, and when it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shut: Option<Shut>,
     /// The base that another region named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+}
+
+/// Tokens that the owners API refuses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shut {
+    /// Fingerprint of the access token.
+    pub token: String,
+    /// Unix seconds.
+    pub until: f64,
+    /// How often in a row.
+    pub failures: u32,
 }
 
 #[derive(Debug)]

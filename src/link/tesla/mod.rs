@@ -1,21 +1,25 @@
-//! Gateways reached through Tesla's FleetAPI, or through a provider that speaks the same paths.
+//! Gateways reached through Tesla's FleetAPI, through a provider that speaks the same paths, or through the
+//! owners API, which is asked alike and has tokens of its own.
 //!
 //! A link asks about its own site, no more often than its interval says, whoever polls it. Tokens, counts and
 //! pauses are those of the [`account`], which all links to it share. Single batteries, strings, temperatures
-//! and lifetime energies stay unknown: Tesla does not report them. The owners API will have its place here.
+//! and lifetime energies stay unknown: Tesla does not report them.
 
 pub mod account;
 mod accounts;
 pub mod answers;
 mod backups;
+pub mod calendar;
 pub mod clients;
 mod command;
 pub mod consent;
 mod documents;
 pub mod error;
+mod http2;
 pub mod ledger;
 pub mod networking;
 mod orders;
+pub mod owners;
 pub mod partner;
 pub mod products;
 pub mod region;
@@ -41,8 +45,11 @@ pub use accounts::Accounts;
 use answers::FleetAnswers;
 use error::TeslaError;
 use ledger::Purpose;
+use owners::extras::Due;
 use products::{Product, choose, successor};
 
+/// What this program calls itself.
+const USER_AGENT: &str = concat!("powerwall-server/", env!("CARGO_PKG_VERSION"));
 /// Settings and identity are read this often.
 const INFO_EVERY: Duration = Duration::from_secs(600);
 /// After a failure, the site information is left alone for this long.
@@ -70,6 +77,10 @@ pub struct FleetLink {
     info_due: Instant,
     /// When a site that is gone was looked for.
     looked: Option<Instant>,
+    /// When the owners API is asked for what it alone reports.
+    extras_due: Due,
+    /// How often the live status was asked for, as the owners API wants it counted.
+    counter: u32,
     limit: Duration,
 }
 
@@ -100,6 +111,8 @@ impl FleetLink {
             asked: None,
             info_due: Instant::now(),
             looked: None,
+            extras_due: Due::now(),
+            counter: 0,
             limit,
         }
     }
@@ -141,8 +154,13 @@ impl FleetLink {
         self.answers.clone().ok_or_else(|| TeslaError::Malformed("nothing came".into()))
     }
 
-    async fn live_of(&self, site: &Product) -> Result<Answer, TeslaError> {
-        let path = format!("/api/1/energy_sites/{}/live_status", site.id);
+    async fn live_of(&mut self, site: &Product) -> Result<Answer, TeslaError> {
+        self.counter = self.counter % owners::LARGEST_COUNTER + 1;
+        let query = match self.kind() {
+            LinkKind::Cloud => format!("?counter={}&language=en", self.counter),
+            _ => String::new(),
+        };
+        let path = format!("/api/1/energy_sites/{}/live_status{query}", site.id);
         self.account.ask(&self.web, Question::get(Purpose::Live, &path, "live status")).await
     }
 
@@ -190,7 +208,8 @@ impl FleetLink {
 
     async fn info(&mut self, purpose: Purpose) -> Result<(), TeslaError> {
         let Some(site) = self.site.clone() else { return Ok(()) };
-        let path = format!("/api/1/energy_sites/{}/site_info", site.id);
+        let query = if self.kind() == LinkKind::Cloud { "?language=en" } else { "" };
+        let path = format!("/api/1/energy_sites/{}/site_info{query}", site.id);
         let question = Question::get(purpose, &path, "site information");
         let body = self.account.ask(&self.web, question).await?.body;
         match &mut self.answers {
@@ -200,9 +219,44 @@ impl FleetLink {
     }
 }
 
+impl FleetLink {
+    /// Whether something that the owners API alone reports is due.
+    fn has_extras(&self, now: Instant) -> bool {
+        self.kind() == LinkKind::Cloud && self.extras_due.first(now).is_some()
+    }
+
+    /// Asks for one thing that the owners API alone reports, if one is due. That it does not come is no
+    /// trouble: Tesla takes them away one by one.
+    async fn refresh_extras(&mut self) -> Refreshed {
+        let now = Instant::now();
+        let due = self.extras_due.first(now).filter(|_| self.kind() == LinkKind::Cloud);
+        let (Some(extra), Some(site), Some(_)) = (due, &self.site, &self.answers) else {
+            return Refreshed::default();
+        };
+        let path = format!("/api/1/energy_sites/{}/{}", site.id, extra.endpoint());
+        // Before the exchange: one that is cut must not be asked for again at once.
+        self.extras_due.later(extra, now);
+        match self.account.ask(&self.web, Question::get(Purpose::Slow, &path, extra.what())).await {
+            Ok(answer) => {
+                self.extras_due.came(extra, now);
+                if let Some(answers) = &mut self.answers {
+                    answers.extras.accept(extra, answer.body);
+                }
+            }
+            Err(TeslaError::Pause { .. } | TeslaError::Budget { .. }) => return Refreshed::default(),
+            Err(error) => {
+                self.extras_due.failed(extra, now);
+                let (id, what) = (&self.gateway, extra.what());
+                log::debug!(gateway = id.as_str(); "gateway {id}: no {what}: {error}");
+            }
+        }
+        Refreshed { source: self.source(), more: self.has_extras(now), ..Refreshed::default() }
+    }
+}
+
 impl Link for FleetLink {
     fn kind(&self) -> LinkKind {
-        LinkKind::FleetApi
+        self.config.kind()
     }
 
     /// The list of sites, a token, and the question itself.
@@ -225,14 +279,14 @@ impl Link for FleetLink {
         Box::pin(async {
             let now = Instant::now();
             if self.answers.is_none() || now < self.info_due {
-                return Refreshed::default();
+                return self.refresh_extras().await;
             }
             // Before the exchange: one that is cut must not be asked for again at once.
             self.info_due = now + INFO_REST;
             match self.info(Purpose::Slow).await {
                 Ok(()) => {
                     self.info_due = now + INFO_EVERY;
-                    Refreshed { source: self.source(), ..Refreshed::default() }
+                    Refreshed { source: self.source(), more: self.has_extras(now), ..Refreshed::default() }
                 }
                 // The pace of the account, not trouble.
                 Err(TeslaError::Pause { .. } | TeslaError::Budget { .. }) => Refreshed::default(),
@@ -267,7 +321,10 @@ impl Link for FleetLink {
     }
 
     fn remark(&self) -> Option<String> {
-        let about = "single batteries, strings, temperatures and lifetime energies are unknown over FleetAPI";
-        Some(about.to_owned())
+        let unknown = "single batteries, strings, temperatures and lifetime energies are unknown over";
+        Some(match self.kind() {
+            LinkKind::Cloud => format!("{unknown} the owners API, and {}", owners::ENDS_ANY_DAY),
+            kind => format!("{unknown} {}", kind.name()),
+        })
     }
 }

@@ -14,9 +14,9 @@ use super::answers::FleetAnswers;
 use super::error::{TeslaError, reason};
 use super::ledger::Purpose;
 use super::tariff;
-use crate::link::LinkError;
 use crate::link::json::Look;
 use crate::link::order::{Carried, ReadBack};
+use crate::link::{Link, LinkError};
 use crate::model::order::{ExportRule, Mode};
 use crate::model::{
     Adjustments, Answers, ErrorNote, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Present, Proof,
@@ -26,6 +26,8 @@ use crate::model::{
 const READ: &str = "site information";
 const STORED: &str = "what Tesla has stored for the site";
 const NOT_OVER_THIS: &str = "FleetAPI does not take this; it goes over TEDAPI v1r (rsa_key_path)";
+const NOT_OVER_OWNERS: &str = "the owners API takes a backup reserve, a mode, charging from the grid and \
+    export; more goes over FleetAPI (powerwall-server login)";
 const NO_STORMS: &str = "the site has no storm watch, as Tesla reports it";
 const NO_CARS: &str = "the site has no reserve for cars off grid, as Tesla reports it";
 pub(super) const NO_CONSENT: &str = "the consent given in the Tesla account covers reading only; allow \
@@ -49,11 +51,11 @@ impl FleetLink {
             | OrderKind::Mode
             | OrderKind::Operation
             | OrderKind::Charging
-            | OrderKind::Export
-            | OrderKind::MaxBackup
-            | OrderKind::StormWatch
-            | OrderKind::VehicleReserve
-            | OrderKind::Tariff => {}
+            | OrderKind::Export => {}
+            _ if self.kind() == LinkKind::Cloud => {
+                return Err(Obstacle::NoLink.because(NOT_OVER_OWNERS));
+            }
+            OrderKind::MaxBackup | OrderKind::StormWatch | OrderKind::VehicleReserve | OrderKind::Tariff => {}
             _ => return Err(Obstacle::NoLink.because(NOT_OVER_THIS)),
         }
         if !self.account.may_control() {
@@ -78,7 +80,7 @@ impl FleetLink {
             _ => {}
         }
         self.is_own_site(answers.din().as_deref())?;
-        Ok(Means { link: LinkKind::FleetApi, proves: Proof::Stored })
+        Ok(Means { link: self.kind(), proves: Proof::Stored })
     }
 
     /// An order reaches the gateway that other links to it reach, or nobody. `reported`: by the site itself.
@@ -283,7 +285,7 @@ fn exact(reserve: Reserve) -> Result<u8, String> {
     let percent = reserve.app().0;
     let rounded = percent.round();
     if (percent - rounded).abs() > 0.01 {
-        return Err(format!("FleetAPI takes whole percents, and {reserve} is none"));
+        return Err(format!("Tesla takes whole percents, and {reserve} is none"));
     }
     Ok(rounded as u8)
 }

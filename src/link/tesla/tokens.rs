@@ -101,6 +101,8 @@ pub struct Claims {
     pub scopes: Option<Vec<String>>,
     /// `NA`, `EU`, `CN`.
     pub region: Option<String>,
+    /// Who gave it, `https://auth.tesla.com/oauth2/v3`, say.
+    pub issuer: Option<String>,
 }
 
 impl Claims {
@@ -120,6 +122,7 @@ impl Claims {
             expires: claims.at(&["exp"]).as_f64(),
             scopes,
             region: claims.at(&["ou_code"]).name().map(str::to_owned),
+            issuer: claims.at(&["iss"]).name().map(str::to_owned),
         }
     }
 

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use rustls::ClientConfig;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 
 use super::error::TeslaError;
+use super::http2;
 use crate::link::LinkError;
 use crate::link::https::{Answer, Call, Exchange, Https};
 use crate::settings::Origin;
@@ -21,22 +22,57 @@ use crate::tls;
 /// Carries a call to a server and its answer back.
 pub trait Wires {
     fn send<'a>(&'a self, to: &'a Origin, call: Call) -> LocalBoxFuture<'a, Result<Answer, TeslaError>>;
+
+    /// Connects to where tokens of the owners API are given, over HTTP/2 and TLS 1.3 or not at all. Nothing
+    /// is sent yet.
+    fn open<'a>(&'a self, to: &'a Origin) -> LocalBoxFuture<'a, Result<Box<dyn TokenWire>, TeslaError>> {
+        Box::pin(async { Err(TeslaError::NoHttp2(to.host.clone())) })
+    }
+}
+
+/// A connection on which tokens can be asked for, once.
+pub trait TokenWire {
+    /// Posts a form.
+    fn post(&mut self, path: &'static str, form: String) -> LocalBoxFuture<'_, Result<Answer, NotPosted>>;
+}
+
+/// Why there is no answer to a form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotPosted {
+    /// What it holds has certainly not left this machine, or has not been looked at.
+    Unsent(TeslaError),
+    /// It has, or may have; why.
+    Lost(String),
 }
 
 /// TLS that all links of an account share: reading the authorities of a system takes time.
 pub struct Authorities {
     /// `PW_FLEET_CA`
     file: Option<PathBuf>,
+    roots: OnceCell<RootCertStore>,
+    /// For HTTP/1.1 …
     config: OnceCell<Arc<ClientConfig>>,
+    /// … and for HTTP/2, where tokens of the owners API are given.
+    http2: OnceCell<Arc<ClientConfig>>,
 }
 
 impl Authorities {
     pub fn new(file: Option<PathBuf>) -> Self {
-        Self { file, config: OnceCell::new() }
+        Self { file, roots: OnceCell::new(), config: OnceCell::new(), http2: OnceCell::new() }
     }
 
     async fn config(&self) -> Result<Arc<ClientConfig>, TeslaError> {
-        let made = self.config.get_or_try_init(|| async {
+        let made = self.config.get_or_try_init(|| async { Ok(tls::checked_http(self.roots().await?)) });
+        made.await.cloned()
+    }
+
+    async fn http2(&self) -> Result<Arc<ClientConfig>, TeslaError> {
+        let made = self.http2.get_or_try_init(|| async { Ok(tls::checked_http2(self.roots().await?)) });
+        made.await.cloned()
+    }
+
+    async fn roots(&self) -> Result<RootCertStore, TeslaError> {
+        let read = self.roots.get_or_try_init(|| async {
             let mut roots = tls::roots().await;
             if let Some(file) = self.file.clone() {
                 let unusable = |why: String| TeslaError::Authorities(format!("PW_FLEET_CA: {why}"));
@@ -46,9 +82,9 @@ impl Authorities {
                 let own = tls::authorities(&own).map_err(|error| unusable(error.to_string()))?;
                 roots.extend(own.roots);
             }
-            Ok(tls::checked_http(roots))
+            Ok(roots)
         });
-        made.await.cloned()
+        read.await.cloned()
     }
 }
 
@@ -82,6 +118,13 @@ impl Wires for Web {
                 LinkError::Unreachable(why) => TeslaError::Unreachable(why),
                 other => TeslaError::Malformed(other.to_string()),
             })
+        })
+    }
+
+    fn open<'a>(&'a self, to: &'a Origin) -> LocalBoxFuture<'a, Result<Box<dyn TokenWire>, TeslaError>> {
+        Box::pin(async move {
+            let tls = self.authorities.http2().await?;
+            Ok(Box::new(http2::open(tls, to, self.limit).await?) as Box<dyn TokenWire>)
         })
     }
 }

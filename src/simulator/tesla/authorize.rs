@@ -68,7 +68,7 @@ pub(super) fn exchange(
 }
 
 /// A value as it was before it was put into an address.
-fn plain(value: &str) -> String {
+pub(super) fn plain(value: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = value.bytes();
     while let Some(byte) = rest.next() {

@@ -4,9 +4,11 @@
 mod answers;
 mod authorize;
 mod backups;
+mod calendar;
 mod clients;
 mod in_memory;
 mod keys;
+mod owners;
 mod partner;
 mod relay;
 mod replies;
@@ -26,6 +28,7 @@ use tokio::task::AbortHandle;
 use super::certificate;
 use super::handle::GatewayHandle;
 pub use in_memory::InMemoryTesla;
+pub use owners::{Minted, OwnersHandle};
 pub use state::{Asked, CloudFault, Spelling};
 use state::{Cloud, Site};
 

@@ -303,7 +303,7 @@ impl Answers for TedapiAnswers {
             Part::Status => self.status.clone(),
             Part::Controller => self.controller.clone(),
             Part::Components => self.raw_components().or_else(|| self.controller.clone()),
-            Part::CloudStatus | Part::CloudInfo => None,
+            Part::CloudStatus | Part::CloudInfo | Part::CloudBattery | Part::CloudTariff => None,
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::link::tesla::tokens::Claims;
 use crate::link::tesla::web::Wires;
 use crate::settings::{Secret, TokenSource};
 
-const PATH: &str = "/oauth2/v3/token";
+pub(super) const PATH: &str = "/oauth2/v3/token";
 
 /// The way to Tesla that a renewal takes along onto its own task.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ impl Account {
         if let TokenSource::Pasted(token) = &self.config.source {
             return Ok(token.clone());
         }
-        if let Some(token) = self.good_token(SOON) {
+        if let Some(token) = self.good_token(self.room()) {
             return Ok(token);
         }
         let (account, web) = (self.clone(), web.clone());
@@ -57,6 +57,12 @@ impl Account {
         }
     }
 
+    /// How long before its end an access token is renewed. One of the owners API is used until it is over:
+    /// each renewal there is a risk.
+    fn room(&self) -> Duration {
+        if self.config.source.is_owners() { Duration::ZERO } else { SOON }
+    }
+
     /// The access token, if it holds for longer than `room`.
     fn good_token(&self, room: Duration) -> Option<Secret> {
         let state = self.state();
@@ -68,8 +74,11 @@ impl Account {
         let _only = self.renewing.lock().await;
         // Somebody else may have renewed it: another link, or another program that shares the file.
         self.read_tokens().await;
-        if let Some(token) = self.good_token(SOON) {
+        if let Some(token) = self.good_token(self.room()) {
             return Ok(token);
+        }
+        if self.config.source.is_owners() {
+            return self.renew_owners(web).await;
         }
         let (refresh, client) = {
             let state = self.state();
@@ -134,7 +143,7 @@ impl Account {
         Ok(new.access)
     }
 
-    async fn failed(&self, error: &TeslaError, refresh: &Secret) {
+    pub(super) async fn failed(&self, error: &TeslaError, refresh: &Secret) {
         let is_final = matches!(error, TeslaError::LoginNeeded(_));
         {
             let (mut state, now) = (self.state(), Instant::now());
@@ -159,12 +168,17 @@ fn refresh_call(refresh: &Secret, client: &str) -> Call {
 
 /// A form for the place where tokens are given.
 pub(in crate::link::tesla) fn form_call(fields: &[(&str, &str)]) -> Call {
-    let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
-    let body = fields.join("&");
+    let body = encoded_form(fields);
     let form = header::HeaderValue::from_static("application/x-www-form-urlencoded");
     // Not a reading: what may have arrived is repeated by this module alone.
     let (headers, body) = (vec![(header::CONTENT_TYPE, form)], body.into());
     Call { method: Method::POST, path: PATH.into(), headers, body, only_reads: false }
+}
+
+/// The body of a form.
+pub(in crate::link::tesla) fn encoded_form(fields: &[(&str, &str)]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
+    fields.join("&")
 }
 
 /// As a value of a form or a query.
