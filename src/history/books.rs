@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
 use super::look::Look;
-use crate::model::energy::ledger::{Ledger, Reading};
+use crate::model::energy::ledger::{Ledger, POLLS, Reading};
 use crate::model::energy::{Flows, slot_of};
 use crate::model::tariff::Tariff;
 use crate::model::{RawPercent, Snapshot, Telemetry};
@@ -103,7 +103,13 @@ impl Books {
         if self.seen == Some(reading.taken) || reading.taken_at < CLOCK_IS_SET {
             return None;
         }
-        self.seen = Some(reading.taken);
+        let before = self.seen.replace(reading.taken);
+        let apart = before.map(|before| reading.taken.saturating_duration_since(before));
+        if apart.is_some_and(|apart| apart.as_secs_f64() > interval * POLLS) {
+            // What counters showed before the gap is not what they show now: with it, the time of the gap
+            // would count as one in which nothing flowed, and what flowed as that of the time after.
+            self.counters = Flows::default();
+        }
         self.since.get_or_insert(reading.taken);
         self.interval = interval;
         let readings = &reading.telemetry.readings;

@@ -209,6 +209,14 @@ async fn the_doctor_says_in_one_line_what_is_wrong_with_the_way_through_the_clou
         ("live_status", CloudFault::status(408), "not connected to Tesla's cloud"),
         ("live_status", CloudFault::body(200, r#"{"response":null}"#), "it may be offline"),
         ("live_status", CloudFault::status(503), "in trouble (HTTP 503)"),
+        (
+            "live_status",
+            CloudFault::body(500, r#"{"response":null,"error":"upstream internal error"}"#),
+            "has no live status of the site",
+        ),
+        ("live_status", CloudFault::status(404), "has no live status of the site"),
+        ("live_status", CloudFault::status(451), "does not cover"),
+        ("live_status", CloudFault::status(540), "in trouble (HTTP 540)"),
         ("oauth2", CloudFault::body(401, r#"{"error":"invalid_client"}"#), "client id"),
         ("", CloudFault::Cut, "cannot reach Tesla's cloud"),
     ];
