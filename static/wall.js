@@ -99,7 +99,7 @@ function drawTile(id, live, now, isLost) {
     say(parts.powers[of].lastChild, power(site[of]));
     mark(parts.powers[of], "data-way", way(of, site));
     const does = of === "battery" || of === "grid" ? ` ${within(doing(of, site))}` : "";
-    mark(parts.powers[of], "aria-label", `${NAMES[of]}${does} ${power(site[of])}`);
+    mark(parts.powers[of], "aria-label", `${within(NAMES[of])}${does} ${power(site[of])}`);
     show(parts.powers[of], of !== "battery" || site.hasBattery);
   }
   const [level, note] = tileNote(site, now, isLost);
