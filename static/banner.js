@@ -1,10 +1,11 @@
 // What both pages say above everything else: how fresh it is, an outage, notices.
 
-import { el, mark, say, show } from "./dom.js";
+import { el, mark, say, show, vary } from "./dom.js";
 import { duration, time } from "./format.js";
 import { alarm } from "./kiosk.js";
 import { cutOff, freshness, lifeline, notices } from "./notices.js";
 import { gateway, nameOf, theirTime } from "./site.js";
+import { t } from "./words.js";
 
 export class Banner {
   #news;
@@ -33,7 +34,7 @@ export class Banner {
     say(document.getElementById("spoken"), fresh.text.split(/ · |, /)[0]);
     const demo = document.getElementById("demo");
     show(demo, Boolean(live.state.service?.demo));
-    say(demo, `Demo · ${time(theirTime(live.state, now), null)}`);
+    say(demo, `${t("Demo")} · ${time(theirTime(live.state, now), null)}`);
     this.#outage(site, live.state, now);
     this.#notices(notices(site, live, this.#news, now, this.#isPlain));
   }
@@ -49,10 +50,11 @@ export class Banner {
       const facts = [
         site.id === null ? cut.map((id) => nameOf(state, id)).join(", ") : null,
         lifeline(one),
-        one.outlook?.what === "empty" ? `empty in ${duration(one.outlook.seconds)}` : null,
-        since === null ? null : `since ${time(since, now)}`,
+        one.outlook?.what === "empty" ? t("empty in {time}", { time: duration(one.outlook.seconds) }) : null,
+        since === null ? null : t("since {time}", { time: time(since, now) }),
       ];
-      say(node.firstElementChild, "Grid outage");
+      say(node.firstElementChild, t("Grid outage"));
+      vary(node, "--letters", String(t("Grid outage").length));
       say(node.lastElementChild, facts.filter(Boolean).join(" · "));
       if (!this.isOutage && this.#sound) alarm();
     }
@@ -61,7 +63,7 @@ export class Banner {
 
   #notices(list) {
     const shown = list.slice(0, this.#most);
-    if (list.length > shown.length) shown.push({ level: "info", title: `${list.length - shown.length} more`, text: "" });
+    if (list.length > shown.length) shown.push({ level: "info", title: t("{number} more", { number: list.length - shown.length }), text: "" });
     const node = document.getElementById("notices");
     while (node.children.length > shown.length) node.lastChild.remove();
     shown.forEach(({ level, title, text }, index) => {

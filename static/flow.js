@@ -6,11 +6,12 @@ import { duration, energy, isNumber, percent, power, powerParts, share, time, UN
 import { Motes } from "./motes.js";
 import { path, reach, ribbons } from "./ribbons.js";
 import { doing, isFlowing, isLow, NAMES, SOURCES } from "./site.js";
+import { t, within } from "./words.js";
 
-const OUTLOOK = { full: "Full in", reserve: "At reserve in", empty: "Empty in" };
+const OUTLOOK = { full: t("Full in {time}"), reserve: t("At reserve in {time}"), empty: t("Empty in {time}") };
 /** Within this many seconds an hour needs no day. */
 const NEAR = 20 * 3600;
-const WORDS = { solar: "the sun", load: "the home", battery: "the battery", grid: "the grid" };
+const WORDS = { solar: t("the sun"), load: t("the home"), battery: t("the battery"), grid: t("the grid") };
 
 function station(of) {
   const parts = { number: el("b"), unit: el("i"), what: el("span", { class: "what" }) };
@@ -31,7 +32,7 @@ export class Flow {
   #picture = svg("svg", { class: "ribbons", "aria-hidden": "true" });
   #paths = new Map();
   #canvas = el("canvas", { class: "motes", "aria-hidden": "true" });
-  #words = el("ul", { class: "unseen", "aria-label": "Flows of power" });
+  #words = el("ul", { class: "unseen", "aria-label": t("Flows of power") });
   #motes = new Motes(this.#canvas);
   #anchors = null;
   #unit = 16;
@@ -72,7 +73,7 @@ export class Flow {
     );
     this.#tank = tank;
     const { solar, load, grid } = this.#stations;
-    this.node = el("div", { class: "flow", role: "group", "aria-label": "Power flow" });
+    this.node = el("div", { class: "flow", role: "group", "aria-label": t("Power flow") });
     this.node.append(this.#picture, this.#canvas, solar.node, grid.node, load.node, tank.node, this.#words);
     // Runs after the browser has laid everything out: asking before that would make it do so twice.
     const sizes = new ResizeObserver(() => this.#measure());
@@ -116,7 +117,7 @@ export class Flow {
     if (hasReserve) {
       vary(tank.reserve, "--level", String(Math.min(100, site.reserve)));
       mark(tank.reserve, "data-side", site.reserve > 60 ? "left" : "right");
-      say(tank.reserve.firstChild, `Reserve ${percent(site.reserve)}`);
+      say(tank.reserve.firstChild, t("Reserve {percent}", { percent: percent(site.reserve) }));
     }
     const [number, unit] = powerParts(site.battery);
     say(tank.what, doing("battery", site));
@@ -124,7 +125,7 @@ export class Flow {
     say(tank.unit, unit);
     const outlook = isAlive ? site.outlook : null;
     const whose = outlook?.of ? `${outlook.of}: ` : "";
-    say(tank.outlook, outlook ? `${whose}${OUTLOOK[outlook.what]} ${duration(outlook.seconds)} · ${time(now + outlook.seconds, outlook.seconds < NEAR ? null : now)}` : "");
+    say(tank.outlook, outlook ? `${whose}${OUTLOOK[outlook.what].replace("{time}", duration(outlook.seconds))} · ${time(now + outlook.seconds, outlook.seconds < NEAR ? null : now)}` : "");
     say(tank.stored, isNumber(site.stored) ? share(site.stored, site.capacity) : "");
     mark(tank.node, "data-state", state("battery", site));
     mark(tank.node, "data-low", isLow(site) ? "yes" : null);
@@ -133,11 +134,11 @@ export class Flow {
   /** The picture in words. */
   #describe(site) {
     const said = SOURCES.map((of) => {
-      const what = of === "solar" || of === "load" ? "" : ` ${doing(of, site).toLowerCase()}`;
-      return `${NAMES[of]}${what} ${isNumber(site[of]) ? power(site[of]) : "unknown"}`;
+      const what = of === "solar" || of === "load" ? "" : ` ${within(doing(of, site))}`;
+      return `${NAMES[of]}${what} ${isNumber(site[of]) ? power(site[of]) : within(t("Unknown"))}`;
     });
-    said.push(`Charge ${isNumber(site.soe) ? percent(site.soe) : "unknown"}`);
-    for (const { from, to, watts } of site.flows) said.push(`${power(watts)} from ${WORDS[from]} to ${WORDS[to]}`);
+    said.push(`${t("Charge")} ${isNumber(site.soe) ? percent(site.soe) : within(t("Unknown"))}`);
+    for (const { from, to, watts } of site.flows) said.push(t("{power} from {from} to {to}", { power: power(watts), from: WORDS[from], to: WORDS[to] }));
     while (this.#words.children.length > said.length) this.#words.lastChild.remove();
     said.forEach((words, index) => {
       if (!this.#words.children[index]) this.#words.append(el("li"));
@@ -225,9 +226,9 @@ export class Flow {
 /** What stands below a figure. */
 function says(of, site) {
   if (of === "grid") return doing(of, site);
-  if (!isNumber(site[of])) return "Unknown";
-  if (of === "load") return site.selfPowered === null ? "" : `Self-powered ${percent(site.selfPowered)}`;
-  return isNumber(site.today?.solar) ? `${energy(site.today.solar)} today` : "";
+  if (!isNumber(site[of])) return t("Unknown");
+  if (of === "load") return site.selfPowered === null ? "" : t("Self-powered {percent}", { percent: percent(site.selfPowered) });
+  return isNumber(site.today?.solar) ? t("{energy} today", { energy: energy(site.today.solar) }) : "";
 }
 
 function state(of, site) {

@@ -3,6 +3,7 @@
 import { age, duration, isNumber, percent, time } from "./format.js";
 import { gateway, ids, isLow, nameOf, part } from "./site.js";
 import { inPassing } from "./troubles.js";
+import { t } from "./words.js";
 
 /** For how long something that happened is worth a line. Seconds */
 const NEWS = 1800;
@@ -21,10 +22,10 @@ export class News {
       if (!status) continue;
       const before = this.#before.get(id) ?? {};
       const report = (text) => this.#news.push({ id, text, at: now });
-      if (isNumber(before.boot) && status.boot_at > before.boot + SAME_START) report("gateway restarted");
+      if (isNumber(before.boot) && status.boot_at > before.boot + SAME_START) report(t("gateway restarted"));
       if (before.firmware && status.firmware && before.firmware !== status.firmware)
-        report(`firmware changed from ${before.firmware} to ${status.firmware}`);
-      if (isNumber(before.restarts) && status.restarts > before.restarts) report("monitor restarted");
+        report(t("firmware changed from {before} to {after}", { before: before.firmware, after: status.firmware }));
+      if (isNumber(before.restarts) && status.restarts > before.restarts) report(t("monitor restarted"));
       this.#before.set(id, {
         boot: status.boot_at ?? before.boot,
         firmware: status.firmware ?? before.firmware,
@@ -41,7 +42,7 @@ export class News {
     if (grid === "DOWN") return before.outage ?? { since };
     if (grid !== "UP") return before.outage ?? null;
     // Of one that had begun before the page was opened, only the end is known.
-    if (before.outage) report(before.outage.since === null ? "power is back" : `power was out for ${duration(now - before.outage.since)}`);
+    if (before.outage) report(before.outage.since === null ? t("power is back") : t("power was out for {time}", { time: duration(now - before.outage.since) }));
     return null;
   }
 
@@ -58,7 +59,7 @@ export class News {
 export function trouble(status, now, isPlain) {
   if (!status || status.freshness === "live") return null;
   const why = isPlain ? inPassing(status.error) : (status.error?.message ?? null);
-  const last = isNumber(status.taken_at) ? `last values ${age(now - status.taken_at)} old` : "waiting for the first answer";
+  const last = isNumber(status.taken_at) ? t("last values {age} old", { age: age(now - status.taken_at) }) : t("waiting for the first answer");
   return [why, last].filter(Boolean).join(" · ");
 }
 
@@ -69,21 +70,21 @@ export function nextTry(status, now) {
 }
 
 export function freshness(site, live, now) {
-  if (live.link === "connecting") return { level: "quiet", text: "Connecting" };
+  if (live.link === "connecting") return { level: "quiet", text: t("Connecting") };
   if (live.link === "lost") {
     const rest = live.retryAt === null ? 0 : Math.ceil((live.retryAt - performance.now()) / 1000);
-    return { level: "bad", text: rest > 1 ? `Server gone, trying again in ${age(rest)}` : "Server gone, trying again" };
+    return { level: "bad", text: rest > 1 ? t("Server gone, trying again in {time}", { time: age(rest) }) : t("Server gone, trying again") };
   }
   const old = isNumber(site.takenAt) ? now - site.takenAt : null;
   switch (site.freshness) {
     case "live":
-      return { level: "good", text: old === null ? "Live" : `Live · ${age(old)}` };
+      return { level: "good", text: old === null ? t("Live") : `${t("Live")} · ${age(old)}` };
     case "stale":
-      return { level: "warn", text: `Delayed · ${age(old)} old` };
+      return { level: "warn", text: t("Delayed · {age} old", { age: age(old) }) };
     case "expired":
-      return { level: "bad", text: isNumber(site.takenAt) ? `Offline · values of ${time(site.takenAt, now)}` : "Offline" };
+      return { level: "bad", text: isNumber(site.takenAt) ? t("Offline · values of {time}", { time: time(site.takenAt, now) }) : t("Offline") };
     default:
-      return { level: "quiet", text: "No data yet" };
+      return { level: "quiet", text: t("No data yet") };
   }
 }
 
@@ -100,8 +101,8 @@ export function notices(site, live, news, now, isPlain) {
   for (const gone of site.missing) {
     const status = part(state, gone.id, "status");
     const last = gone.last_seen_at ?? status?.taken_at;
-    const seen = isNumber(last) ? `last heard ${age(now - last)} ago` : "never heard";
-    const title = `Without ${nameOf(state, gone.id) || gone.name}`;
+    const seen = isNumber(last) ? t("last heard {age} ago", { age: age(now - last) }) : t("never heard");
+    const title = t("Without {name}", { name: nameOf(state, gone.id) || gone.name });
     const why = isPlain ? inPassing(status?.error) : (status?.error?.message ?? gone.reason);
     found.push({ level: "warn", title, text: [why, seen].filter(Boolean).join(" · ") });
   }
@@ -109,14 +110,15 @@ export function notices(site, live, news, now, isPlain) {
     const one = gateway(state, id);
     if ((one.freshness !== "live" && one.freshness !== "stale") || !isLow(one)) continue;
     const isBelow = isNumber(one.reserve) && one.soe < one.reserve;
-    const text = `${percent(one.soe)} charged${isBelow ? `, below its reserve of ${percent(one.reserve)}` : ""}`;
-    found.push({ level: "warn", title: site.id === null ? one.name : isBelow ? "Below reserve" : "Nearly empty", text });
+    const shares = { percent: percent(one.soe), reserve: percent(one.reserve) };
+    const text = isBelow ? t("{percent} charged, below its reserve of {reserve}", shares) : t("{percent} charged", shares);
+    found.push({ level: "warn", title: site.id === null ? one.name : isBelow ? t("Below reserve") : t("Nearly empty"), text });
   }
   if (site.status && site.freshness !== "live") {
     const again = nextTry(site.status, now);
     const level = site.freshness === "stale" ? "warn" : "bad";
-    const title = { stale: "Delayed", expired: "Offline", never: "No data" }[site.freshness] ?? "Offline";
-    found.push({ level, title, text: [trouble(site.status, now, isPlain), again && `asked again in ${again}`].filter(Boolean).join(" · ") });
+    const title = { stale: t("Delayed"), never: t("No data") }[site.freshness] ?? t("Offline");
+    found.push({ level, title, text: [trouble(site.status, now, isPlain), again && t("asked again in {time}", { time: again })].filter(Boolean).join(" · ") });
   }
   for (const { id, text, at } of news.latest()) {
     if (site.id !== null && site.id !== id) continue;
@@ -127,6 +129,6 @@ export function notices(site, live, news, now, isPlain) {
 
 /** What the house lives on while the grid is away. */
 export function lifeline(site) {
-  if (!isNumber(site.soe)) return "The charge of the battery is not known";
-  return `Running on battery and solar, ${percent(site.soe)} charged`;
+  if (!isNumber(site.soe)) return t("The charge of the battery is not known");
+  return t("Running on battery and solar, {percent} charged", { percent: percent(site.soe) });
 }

@@ -2,12 +2,13 @@
 
 import { el, mark, say } from "./dom.js";
 import { rescale, retheme, settled } from "./options.js";
+import { t } from "./words.js";
 
 /** Nobody has touched it for so long. ms */
 const IDLE = 60_000;
 const STEP = 0.1;
 
-const THEMES = { dark: "Dark", light: "Light", auto: "Automatic" };
+const THEMES = { dark: t("Dark"), light: t("Light"), auto: t("Automatic") };
 
 /**
  * `sites()`: `[id, name]` of all that can be shown, `null` is all of them; `focus()`: which one is. `choose(id)`;
@@ -19,16 +20,16 @@ export function overlay({ sites, focus, choose, lamp, leave }) {
   const places = el("span");
   const themes = Object.entries(THEMES).map(([theme, name]) => button(name, () => retheme(theme), { "data-theme-choice": theme }));
   const size = el("output");
-  const grow = (by) => button(by > 0 ? "Larger" : "Smaller", () => rescale(settled.scale + by * STEP));
-  const dim = button("Dim now", () => lamp.toggle(), { id: "dim" });
+  const grow = (by) => button(by > 0 ? t("Larger") : t("Smaller"), () => rescale(settled.scale + by * STEP));
+  const dim = button(t("Dim now"), () => lamp.toggle(), { id: "dim" });
   const node = el(
     "dialog",
-    { id: "overlay", "aria-label": "Kiosk" },
-    row("Site", places),
-    row("Theme", themes),
-    row("Size", grow(-1), size, grow(1)),
-    row("Light", dim),
-    el("div", { class: "ends" }, button("Leave kiosk", leave, { id: "leave" }), button("Close", () => node.close(), { id: "close" })),
+    { id: "overlay", "aria-label": t("Kiosk") },
+    row(t("Site"), places),
+    row(t("Theme"), themes),
+    row(t("Size"), grow(-1), size, grow(1)),
+    row(t("Brightness"), dim),
+    el("div", { class: "ends" }, button(t("Leave kiosk"), leave, { id: "leave" }), button(t("Close"), () => node.close(), { id: "close" })),
   );
   document.body.append(node);
   let idle;

@@ -3,6 +3,7 @@
 
 import { el, mark, say, show, svg, vary } from "./dom.js";
 import { duration, isNumber, time } from "./format.js";
+import { locale, t } from "./words.js";
 
 const REFRESH = 300_000;
 const DAY = 86_400;
@@ -11,7 +12,7 @@ const SLOT = 900;
 const [WIDE, HIGH] = [1440, 100];
 /** Hours that are named below. */
 const NAMED = 6;
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric" });
+const CLOCK = new Intl.DateTimeFormat(locale, { hour: "numeric" });
 
 /** Stretches of `rows` in which `value` is known, as points of the picture. */
 function runs(rows, from, value) {
@@ -73,9 +74,9 @@ export class Ribbon {
     const outages = gateways.flatMap(({ outages }) => outages).map(([start, end]) => [Math.max(start ?? from, from), end ?? to]);
     this.#gone.replaceChildren(...outages.map(([start, end]) => svg("rect", { x: ((start - from) / DAY) * WIDE, width: Math.max(2, ((end - start) / DAY) * WIDE), y: 0, height: HIGH })));
     this.#name(from, to);
-    const words = outages.map(([start, end]) => `Power was out for ${duration(end - start)} at ${time(start, to)}`);
+    const words = outages.map(([start, end]) => t("Power was out for {time} at {when}", { time: duration(end - start), when: time(start, to) }));
     say(this.#said, words.join(" · "));
-    mark(this.#picture, "aria-label", ["The last 24 hours of sun, home and charge", ...words].join(". "));
+    mark(this.#picture, "aria-label", [t("The last 24 hours of sun, home and charge"), ...words].join(". "));
   }
 
   /** Names whole hours by the clock of this browser. */

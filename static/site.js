@@ -1,9 +1,10 @@
 // What the state of the service means for one gateway or for all of them together. No documents, only values.
 
 import { isNumber, power } from "./format.js";
+import { t } from "./words.js";
 
 export const SOURCES = ["solar", "load", "battery", "grid"];
-export const NAMES = { solar: "Solar", load: "Home", battery: "Battery", grid: "Grid" };
+export const NAMES = { solar: t("Solar"), load: t("Home"), battery: t("Battery"), grid: t("Grid") };
 
 /** Below this a meter makes something of nothing. W */
 const DEAD_BAND = 20;
@@ -108,7 +109,7 @@ export function total(state) {
   const sites = shown.map((id) => gateway(state, id));
   const all = {
     id: null,
-    name: everyone.length === 1 ? nameOf(state, everyone[0]) : "All sites",
+    name: everyone.length === 1 ? nameOf(state, everyone[0]) : t("All sites"),
     ...(contributors.length > 0 ? { ...powers(sum), soe: orNull(sum.soe), stored: orNull(sum.charge_wh), capacity: orNull(sum.capacity_wh) } : lastOf(sites)),
     reserve: sharedReserve(state, contributors),
     mode: null,
@@ -218,7 +219,7 @@ export function isLow({ soe, reserve, hasBattery }) {
   return hasBattery && isNumber(soe) && (soe < LITTLE || (isNumber(reserve) && soe < reserve - 1));
 }
 
-export const MODES = { self_consumption: "Self-consumption", autonomous: "Time-based", backup: "Backup only" };
+export const MODES = { self_consumption: t("Self-consumption"), autonomous: t("Time-based"), backup: t("Backup only") };
 
 /** Within this many percent a battery is where it is to stay. App percent */
 const AT = 1;
@@ -227,28 +228,28 @@ const AT = 1;
 function batteryDoes({ id, battery, soe, reserve, flows, gridState }) {
   const watts = (from, to) => flows?.find((flow) => flow.from === from && flow.to === to)?.watts ?? 0;
   if (isFlowing(battery)) {
-    if (battery > 0) return watts("battery", "grid") > battery / 2 ? "Feeding the grid" : "Discharging";
-    return watts("grid", "battery") > -battery / 2 ? "Charging from the grid" : "Charging";
+    if (battery > 0) return watts("battery", "grid") > battery / 2 ? t("Feeding the grid") : t("Discharging");
+    return watts("grid", "battery") > -battery / 2 ? t("Charging from the grid") : t("Charging");
   }
   // Of several batteries together, none of that holds for each.
-  if (id === null || !isNumber(soe)) return "Idle";
-  if (soe >= 100 - AT) return "Full";
-  if (isNumber(reserve) && Math.abs(soe - reserve) <= AT && gridState !== "DOWN") return "Held at reserve";
-  return "Idle";
+  if (id === null || !isNumber(soe)) return t("Idle");
+  if (soe >= 100 - AT) return t("Full");
+  if (isNumber(reserve) && Math.abs(soe - reserve) <= AT && gridState !== "DOWN") return t("Held at reserve");
+  return t("Idle");
 }
 
 /** What one of the four does at these watts. */
 export function doing(of, site) {
   const watts = site[of];
-  if (of === "grid" && site.gridState === "DOWN") return "Outage";
-  if (of === "grid" && site.gridState === "SYNCING") return "Reconnecting";
-  if (!isNumber(watts)) return "Unknown";
+  if (of === "grid" && site.gridState === "DOWN") return t("Outage");
+  if (of === "grid" && site.gridState === "SYNCING") return t("Reconnecting");
+  if (!isNumber(watts)) return t("Unknown");
   const { exchange } = site;
   if (of === "grid" && exchange && isFlowing(exchange.imported) && isFlowing(exchange.exported)) {
-    return `Importing ${power(exchange.imported)}, exporting ${power(exchange.exported)}`;
+    return t("Importing {imported}, exporting {exported}", { imported: power(exchange.imported), exported: power(exchange.exported) });
   }
   if (of === "battery") return batteryDoes(site);
-  if (of === "grid") return isFlowing(watts) ? (watts > 0 ? "Importing" : "Exporting") : "Idle";
-  if (of === "solar") return isFlowing(watts) ? "Producing" : "Dark";
-  return "Using";
+  if (of === "grid") return isFlowing(watts) ? (watts > 0 ? t("Importing") : t("Exporting")) : t("Idle");
+  if (of === "solar") return isFlowing(watts) ? t("Producing") : t("No sun");
+  return t("Using");
 }

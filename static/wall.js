@@ -10,8 +10,9 @@ import { follow } from "./live.js";
 import { News } from "./notices.js";
 import { address, dress, isEmbedded, options, shows } from "./options.js";
 import { Ribbon } from "./ribbon.js";
-import { doing, gateway, ids, isFlowing, isLow, MODES, SOURCES, theirTime, view } from "./site.js";
+import { doing, gateway, ids, isFlowing, isLow, MODES, NAMES, SOURCES, theirTime, view } from "./site.js";
 import { Today } from "./today.js";
+import { t, within } from "./words.js";
 
 dress();
 const $ = (id) => document.getElementById(id);
@@ -35,6 +36,8 @@ show($("clock"), shows("clock"));
 // Links in a frame would open in the frame.
 show($("links"), !isEmbedded && shows("links"));
 $("kiosk").href = address({ kiosk: "1" });
+for (const link of $("links").children) say(link, t(link.textContent));
+for (const part of document.querySelectorAll("body [aria-label]")) mark(part, "aria-label", t(part.getAttribute("aria-label")));
 
 let back = null;
 
@@ -58,7 +61,7 @@ function leave() {
 
 if (lamp) {
   const everyone = () => ids(live.state);
-  const sites = () => [[null, "All sites"], ...everyone().map((id) => [id, gateway(live.state, id).name])].slice(everyone().length > 1 ? 0 : 1);
+  const sites = () => [[null, t("All sites")], ...everyone().map((id) => [id, gateway(live.state, id).name])].slice(everyone().length > 1 ? 0 : 1);
   import("./overlay.js").then(({ overlay }) => overlay({ sites, focus: () => focus, choose, lamp, leave }));
 }
 
@@ -95,8 +98,8 @@ function drawTile(id, live, now, isLost) {
   for (const of of SOURCES) {
     say(parts.powers[of].lastChild, power(site[of]));
     mark(parts.powers[of], "data-way", way(of, site));
-    const does = of === "battery" || of === "grid" ? ` ${doing(of, site).toLowerCase()}` : "";
-    mark(parts.powers[of], "aria-label", `${of === "load" ? "home" : of}${does} ${power(site[of])}`);
+    const does = of === "battery" || of === "grid" ? ` ${within(doing(of, site))}` : "";
+    mark(parts.powers[of], "aria-label", `${within(NAMES[of])}${does} ${power(site[of])}`);
     show(parts.powers[of], of !== "battery" || site.hasBattery);
   }
   const [level, note] = tileNote(site, now, isLost);
@@ -113,13 +116,13 @@ function way(of, site) {
 }
 
 function tileNote(site, now, isLost) {
-  if (isLost && isNumber(site.takenAt)) return ["bad", `Values of ${time(site.takenAt, now)}`];
+  if (isLost && isNumber(site.takenAt)) return ["bad", t("Values of {time}", { time: time(site.takenAt, now) })];
   const old = isNumber(site.takenAt) ? age(now - site.takenAt) : null;
-  if (site.freshness === "expired") return ["bad", `Offline, ${old ?? "no values"}${old ? " old" : ""}`];
-  if (site.freshness === "never") return ["bad", "No data yet"];
-  if (site.isOutage) return ["alarm", "Grid outage"];
-  if (site.freshness === "stale") return ["warn", `Delayed, ${old} old`];
-  return ["good", `${site.hasBattery ? "" : "Solar only · "}Live`];
+  if (site.freshness === "expired") return ["bad", old ? t("Offline, {age} old", { age: old }) : t("Offline, no values")];
+  if (site.freshness === "never") return ["bad", t("No data yet")];
+  if (site.isOutage) return ["alarm", t("Grid outage")];
+  if (site.freshness === "stale") return ["warn", t("Delayed, {age} old", { age: old })];
+  return ["good", site.hasBattery ? t("Live") : `${t("Solar only")} · ${t("Live")}`];
 }
 
 function drawTiles(live, now, isLost) {
@@ -151,7 +154,7 @@ function draw() {
   const isAlive = !isLost && (site.freshness === "live" || site.freshness === "stale");
   say($("title"), site.name);
   const included = live.state.total?.contributors?.length ?? 0;
-  const scope = everyone.length > 1 ? `${site.id === null ? included : 1} of ${everyone.length} sites` : null;
+  const scope = everyone.length > 1 ? t("{number} of {all} sites", { number: site.id === null ? included : 1, all: everyone.length }) : null;
   say($("scope"), [scope, MODES[site.mode]].filter(Boolean).join(" · "));
   document.title = `${isNumber(site.soe) ? `${percent(site.soe)} · ` : ""}${site.name}`;
   flow.node.classList.toggle("aged", !isAlive);

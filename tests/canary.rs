@@ -12,11 +12,13 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use futures_util::{SinkExt, StreamExt};
-use powerwall_server::simulator::tesla::{CloudFault, TeslaHandle};
+use powerwall_server::settings::RsaKey;
+use powerwall_server::simulator::tesla::{CloudFault, OwnersHandle, TeslaHandle};
 use powerwall_server::simulator::{Fault, GatewayHandle, SiteKind, SiteOptions};
+use powerwall_server::tls;
 use program::{Program, run};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
@@ -102,6 +104,15 @@ struct Said(Vec<(String, String)>);
 impl Said {
     fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
         self.0.push((place.into(), text.into()));
+    }
+
+    fn holds_none_of(&self, secrets: impl IntoIterator<Item = String>) {
+        for secret in secrets {
+            for (place, text) in &self.0 {
+                let found = forms(&secret).into_iter().find(|form| text.contains(form));
+                assert_eq!(found, None, "{secret} in {place}");
+            }
+        }
     }
 
     fn holds_no_canary(&self) {
@@ -304,6 +315,41 @@ async fn no_secret_is_said_anywhere() {
     said.holds_no_canary();
 }
 
+/// Logs in as a person does, and makes a mistake first; what was said, without the address that comes back.
+async fn log_in(tesla: &TeslaHandle, folder: &Path, environment: &[(&str, &str)]) -> String {
+    let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_powerwall-server"))
+        .arg("login")
+        .env_clear()
+        .envs(environment.iter().copied())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut to = program.stdin.take().unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let mut said = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        said += &format!("{line}\n");
+        if line.starts_with("https://") {
+            let authority = tls::certificates(&folder.join("authority.pem")).unwrap();
+            let config = tls::checked_http(tls::authorities(&authority).unwrap());
+            let connector = awc::Connector::new().rustls_0_23(config);
+            let client = awc::Client::builder().connector(connector).disable_redirects().finish();
+            let answer = client.get(&line).send().await.unwrap();
+            let back = answer.headers().get("location").unwrap().to_str().unwrap().to_owned();
+            let other = back.replace("&state=", "&state=x");
+            to.write_all(format!("{other}\n{back}\n").as_bytes()).await.unwrap();
+        }
+    }
+    let mut wrong = String::new();
+    program.stderr.take().unwrap().read_to_string(&mut wrong).await.unwrap();
+    assert!(said.contains("Logged in"), "{said}{wrong}");
+    assert!(!tesla.secrets().is_empty());
+    said + &wrong
+}
+
 /// What Tesla's cloud gives out, and what proves who asks for it.
 #[actix_web::test]
 async fn no_token_is_said_anywhere() {
@@ -315,8 +361,13 @@ async fn no_token_is_said_anywhere() {
     let (pasted, base) = (tesla.provider_token(), format!("https://{}", tesla.addr));
     tesla.sign_in(folder.path()).unwrap();
     tesla.expire_tokens();
+    let lan = home.on_lan().await.unwrap();
+    tesla.connect(11, &lan);
+    let key = file(folder.path(), "house.pem", KEY);
+    tesla.add_client(11, RsaKey::read(key.as_ref()).unwrap().public_der(), "house");
     let list = json!([
         { "id": "home", "fleetapi": true },
+        { "id": "relay", "relay": true, "rsa_key_path": key },
         { "id": "provider", "fleet_base": base, "fleet_token": pasted },
     ]);
     let (list, mut environment) = (list.to_string(), tesla.environment(folder.path()));
@@ -334,11 +385,28 @@ async fn no_token_is_said_anywhere() {
     let mut said = Said::default();
     let outcome = run(&["check-config"], &environment).await;
     said.add("check-config", outcome.stdout + &outcome.stderr);
+    let setting_up = [environment.as_slice(), &[("PW_FLEET_BASE", base.as_str())]].concat();
+    said.add("login", log_in(&tesla, folder.path(), &setting_up).await);
+    tesla.be_hasty();
+    for arguments in [
+        &["keys", "--key", &key][..],
+        &["register", "--key", &key, "--host", "127.0.0.1:9"],
+        &["register", "--domain", "example.com"],
+        &["doctor"],
+    ] {
+        let outcome = run(arguments, &setting_up).await;
+        said.add(arguments[0], outcome.stdout + &outcome.stderr);
+    }
+    assert!(said.0.iter().any(|(_, text)| text.contains("The gateway accepts the key")), "{:?}", said.0);
+    let partner = std::fs::read_to_string(folder.path().join(".powerwall-server.partner-key.pem")).unwrap();
     let program = Program::start(&[], &environment).await;
-    program.health_becomes("home", |health| health["state"] == "live").await;
+    for id in ["home", "relay"] {
+        program.health_becomes(id, |health| health["state"] == "live").await;
+    }
     program.health_becomes("provider", |health| health["failures"] != 0).await;
     // An answer that quotes what was sent, and a login that is needed.
-    let quoted = format!(r#"{{"error":"{}"}}"#, tesla.secrets().pop().unwrap());
+    let token = tesla.secrets().into_iter().rfind(|secret| secret.contains('.')).unwrap();
+    let quoted = format!(r#"{{"error":"{token}"}}"#);
     tesla.set_times("live_status", CloudFault::body(400, &quoted), 1);
     program.health_becomes("home", |health| health["failures"] != 0).await;
     tesla.revoke();
@@ -351,14 +419,63 @@ async fn no_token_is_said_anywhere() {
         }
     }
     said.add("the log", program.log());
+    said.holds_no_canary();
+    let of_key = partner.lines().filter(|line| !line.starts_with('-')).map(str::to_owned);
+    let secrets = tesla.secrets().into_iter().chain(["simulated-client-secret".to_owned()]).chain(of_key);
+    assert!(tesla.secrets().iter().any(|secret| secret.contains("-code-")), "there was a code");
+    said.holds_none_of(secrets);
+}
 
-    let secrets = tesla.secrets().into_iter().chain(["simulated-client-secret".to_owned()]);
-    for secret in secrets {
-        for (place, text) in &said.0 {
-            let found = forms(&secret).into_iter().find(|form| text.contains(form));
-            assert_eq!(found, None, "{secret} in {place}");
+/// What the owners API gives out, over HTTP/2.
+#[actix_web::test]
+async fn no_token_of_the_owners_api_is_said_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, tesla) = (gateway("home", "SIMULATED1", None).await, OwnersHandle::start().await.unwrap());
+    tesla.add(11, &home);
+    tesla.sign_in(folder.path()).unwrap();
+    tesla.expire_tokens();
+    let mut environment = tesla.environment(folder.path());
+    let own = [
+        ("PW_EMAIL", "owner@example.com"),
+        ("PW_PORT", "0"),
+        ("PW_BIND_ADDRESS", "127.0.0.1"),
+        ("PW_FLEET_INTERVAL", "5"),
+        ("PW_DEBUG", "yes"),
+        ("RUST_LOG", "trace"),
+    ];
+    environment.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+
+    let mut said = Said::default();
+    let outcome = run(&["check-config"], &environment).await;
+    said.add("check-config", outcome.stdout + &outcome.stderr);
+    let program = Program::start(&[], &environment).await;
+    program.health_becomes("default", |health| health["state"] == "live").await;
+    // A renewal that is refused in words that quote what was sent, and one that is lost.
+    let quoted = format!(r#"{{"error":"{}"}}"#, tesla.secrets().pop().unwrap());
+    tesla.set_times("/oauth2", CloudFault::body(503, &quoted), 1);
+    tesla.expire_tokens();
+    program.health_becomes("default", |health| health["failures"] != 0).await;
+    tesla.set("/oauth2", CloudFault::Cut);
+    program.health_becomes("default", |health| health["last_error"]["kind"] == "login_needed").await;
+    let document = program.json("/openapi.json").await;
+    for path in document["paths"].as_object().unwrap().keys() {
+        if !path.starts_with("/ws/") && !path.starts_with("/sse/") {
+            let path =
+                path.replace("{id}", "default").replace("{file}", "app.js").replace("{path}", "status");
+            ask(&mut said, &program, "GET", &path, None).await;
         }
     }
+    let log = program.log();
+    assert!(log.contains("h2::"), "the library is logged");
+    said.add("the log", log);
+    let outcome = run(&["doctor"], &environment).await;
+    assert!(outcome.stdout.contains("log in again"), "{}", outcome.stdout);
+    said.add("doctor", outcome.stdout + &outcome.stderr);
+    said.holds_none_of(tesla.secrets().into_iter().chain(["owner@example.com".to_owned()]));
+    let notes = std::fs::read_to_string(folder.path().join(".powerwall-server.owners-spent.json")).unwrap();
+    said.add("the notes", notes);
+    said.holds_none_of(tesla.secrets());
 }
 
 #[test]

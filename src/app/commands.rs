@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::{error, info, warn};
+use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ordering::{self, Asked};
@@ -26,7 +27,7 @@ use crate::clock::unix_time;
 use crate::settings::{
     DemoClock, GatewaySettings, House, Inputs, LoggingSettings, Problems, RsaKey, Secret, Settings, reference,
 };
-use crate::simulator::{Counters, Demo, Fleet};
+use crate::simulator::{Counters, Demo, Fleet, REMOTE};
 use crate::store::history::checking::check;
 use crate::store::{Restored, backup, restore};
 use crate::tls::server_config;
@@ -308,10 +309,23 @@ fn serve(flags: &Flags) -> ExitCode {
     })
 }
 
+/// Signs in to the simulated account, and has the site that only Tesla reaches read over it. The variables
+/// that lead there.
+fn through_cloud(fleet: &Fleet, folder: &Path, gateways: &mut Value) -> io::Result<Vec<(String, String)>> {
+    let Some(tesla) = fleet.cloud() else { return Ok(Vec::new()) };
+    std::fs::create_dir_all(folder)?;
+    tesla.sign_in(folder)?;
+    for gateway in gateways.as_array_mut().into_iter().flatten().filter(|gateway| gateway["id"] == REMOTE) {
+        let name = gateway["name"].take();
+        *gateway = json!({ "id": REMOTE, "name": name, "fleetapi": true });
+    }
+    Ok(tesla.environment(folder))
+}
+
 /// The demo and the simulated gateways live in one process; the fleet ends with it.
 fn demo(flags: Flags, how: Demo) -> ExitCode {
     let sites = how.sites();
-    let fleet = match Fleet::start(sites.clone()) {
+    let fleet = match Fleet::with_cloud(sites.clone(), REMOTE) {
         Ok(fleet) => Arc::new(fleet),
         Err(error) => return failed("cannot simulate gateways", &error),
     };
@@ -330,11 +344,15 @@ fn demo(flags: Flags, how: Demo) -> ExitCode {
     for gateway in gateways.as_array_mut().into_iter().flatten() {
         gateway["authpath"] = folder.to_string_lossy().into();
     }
+    let through_cloud = match through_cloud(&fleet, &folder, &mut gateways) {
+        Ok(variables) => variables,
+        Err(error) => return failed("cannot simulate an account", &error),
+    };
     let of_the_demo = [
         ("PW_GATEWAYS".to_owned(), gateways.to_string()),
         ("PW_TIMESERIES_PATH".to_owned(), folder.join("history.db").to_string_lossy().into_owned()),
     ];
-    let inputs = flags.inputs(taken_over.chain(of_the_demo));
+    let inputs = flags.inputs(taken_over.chain(of_the_demo).chain(through_cloud));
     let ended = with_settings(&inputs, |mut settings| {
         settings.demo = Some(DemoClock { hour: how.hour, speed: how.speed });
         logging::start(settings.logging);

@@ -379,12 +379,14 @@ impl GatewayActor {
             None => Some(Instant::now()),
             Some(_) => links.first().and_then(|health| health.last_success),
         };
-        *links = vec![LinkHealth {
+        let failures = self.newest.health.consecutive_failures;
+        self.newest.health.links = vec![LinkHealth {
             kind: link.kind(),
             in_use: true,
             why: link.remark().unwrap_or_else(|| "the only way that is configured".into()),
             last_success,
             last_error: error,
+            failures,
             next_try: None,
         }];
     }

@@ -8,8 +8,9 @@ use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
 use super::look::Look;
-use crate::model::energy::ledger::{Ledger, Reading};
+use crate::model::energy::ledger::{Ledger, POLLS, Reading};
 use crate::model::energy::{Flows, slot_of};
+use crate::model::tariff::Tariff;
 use crate::model::{RawPercent, Snapshot, Telemetry};
 use crate::store::history::Recalled;
 use crate::store::history::batch::{Added, Sample, Signal};
@@ -40,6 +41,8 @@ pub(super) struct Books {
     zone: Option<TimeZone>,
     /// The same by its name, to notice a change.
     zone_name: Option<String>,
+    /// What energy costs as Tesla's cloud had it last; a tariff of the settings comes first.
+    tariff: Option<Arc<Tariff>>,
     /// Whether the file knows the zone.
     is_zone_kept: bool,
     /// When its first reading came.
@@ -67,6 +70,7 @@ impl Default for Books {
             interval: 5.0,
             zone: None,
             zone_name: None,
+            tariff: None,
             is_zone_kept: false,
             since: None,
             seen: None,
@@ -99,11 +103,18 @@ impl Books {
         if self.seen == Some(reading.taken) || reading.taken_at < CLOCK_IS_SET {
             return None;
         }
-        self.seen = Some(reading.taken);
+        let before = self.seen.replace(reading.taken);
+        let apart = before.map(|before| reading.taken.saturating_duration_since(before));
+        if apart.is_some_and(|apart| apart.as_secs_f64() > interval * POLLS) {
+            // What counters showed before the gap is not what they show now: with it, the time of the gap
+            // would count as one in which nothing flowed, and what flowed as that of the time after.
+            self.counters = Flows::default();
+        }
         self.since.get_or_insert(reading.taken);
         self.interval = interval;
         let readings = &reading.telemetry.readings;
         self.see_zone(readings.timezone.as_deref().or(snapshot.gateway.timezone.as_deref()));
+        self.tariff = readings.tariff.clone().or(self.tariff.take());
         let power = Flows::of_power(readings.power);
         // What waits for counters has waited long enough.
         self.settle();
@@ -201,7 +212,8 @@ impl Books {
             return None;
         }
         let collected = std::mem::take(&mut self.collected);
-        Some(Added { zone: self.zone.clone(), soe: ends_of_slots(&collected), ..collected })
+        let (zone, tariff) = (self.zone.clone(), self.tariff.clone());
+        Some(Added { zone, tariff, soe: ends_of_slots(&collected), ..collected })
     }
 }
 

@@ -16,6 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use log::info;
 use tokio::time::{Instant, timeout};
 
+use crate::directory::Directory;
 use crate::output::{Output, Surroundings};
 use crate::pause::Pause;
 use crate::settings::Settings;
@@ -86,6 +87,14 @@ pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output
         supervise::keep(Name::Part("the recorder"), Pause::back_off(*seed), start)
     });
     Box::new(Recording { history: history.clone(), plan, running, _kept: kept })
+}
+
+/// Records what stands on the boards of `directory`, polled every `interval`, until the actors of this thread
+/// end. For simulations.
+pub fn record(history: &History, directory: &Arc<Directory>, interval: Duration) {
+    let plan = Plan { usual: interval.as_secs_f64(), own: HashMap::new() };
+    let plan = Arc::new(ArcSwap::from_pointee(plan));
+    Recorder::new(history.clone(), directory.clone(), plan, Instant::now()).start();
 }
 
 impl Output for Recording {

@@ -131,6 +131,7 @@ impl Side {
                 .last_error
                 .as_ref()
                 .map(|error| ErrorNote { kind: error.kind(), message: error.to_string() }),
+            failures: self.rest.failures(),
             next_try: self.next_try(),
         }
     }

@@ -82,7 +82,7 @@ impl LinkKind {
             Self::Bearer => "TEDAPI with an installer login",
             Self::V1r => "TEDAPI v1r",
             Self::Local => "the local customer API",
-            Self::Cloud => "the owners cloud",
+            Self::Cloud => "the owners API",
             Self::FleetApi => "FleetAPI",
             Self::Relay => "the relay (TEDAPI v1r through Tesla's cloud)",
         }
@@ -137,6 +137,8 @@ pub struct LinkHealth {
     pub why: String,
     pub last_success: Option<Instant>,
     pub last_error: Option<ErrorNote>,
+    /// How often it failed since it last worked.
+    pub failures: u32,
     /// Left alone until then; `None`: asked whenever there is something to ask.
     pub next_try: Option<Instant>,
 }

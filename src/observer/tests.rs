@@ -85,6 +85,7 @@ impl House {
             why: "the one before did not answer".into(),
             last_success: Some(now),
             last_error: None,
+            failures: 0,
             next_try: None,
         }];
         self.publish(snapshot).await;

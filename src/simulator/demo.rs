@@ -10,7 +10,7 @@ use super::scene::SiteKind;
 /// What happens in a demo.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DemoScene {
-    /// A day in the life of three sites.
+    /// A day in the life of four sites, of which one is reached through Tesla's cloud.
     #[default]
     Day,
     /// The grid has failed.
@@ -25,6 +25,8 @@ pub enum DemoScene {
     Many,
 }
 
+/// The site that is reached through Tesla's cloud.
+pub const REMOTE: &str = "lake";
 /// How many sites are many.
 const MANY: u32 = 12;
 /// How long a site that goes silent is heard before, so that there are last values.
@@ -68,6 +70,9 @@ impl Demo {
             ..SiteOptions::new(id, name, kind)
         };
         let mut sites: Vec<_> = NAMES.into_iter().zip(1..).map(|(name, number)| site(name, number)).collect();
+        if self.scene == DemoScene::Day {
+            sites.push(site((REMOTE, "Lake", SiteKind::Powerwall3), 4));
+        }
         if self.scene == DemoScene::Many {
             sites.extend((4..=MANY).map(|number| {
                 let kind = NAMES[number as usize % NAMES.len()].2;

@@ -38,10 +38,11 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::settings::RsaKey;
+use tesla::TeslaHandle;
 
 pub use customer::{CustomerSurface, LoginLimit};
 pub use customer_documents::vitals_bytes;
-pub use demo::{Demo, DemoScene};
+pub use demo::{Demo, DemoScene, REMOTE};
 pub use faults::{Counters, Fault, Role};
 pub use gateway::SiteOptions;
 pub use handle::GatewayHandle;
@@ -51,6 +52,9 @@ pub use orders::{OrderFault, Orders};
 pub use past::PastDay;
 pub use scene::{SiteKind, ZONE};
 
+/// Number of a site that is reached through Tesla's cloud.
+const REMOTE_SITE: u64 = 1_234_567;
+
 /// Gateways on a thread of their own, so that what they cost is not mixed up with what the service costs.
 pub struct Fleet {
     gateways: Vec<GatewayHandle>,
@@ -58,6 +62,8 @@ pub struct Fleet {
     lans: Vec<GatewayHandle>,
     /// The file of the key that is registered there.
     key_file: String,
+    /// Tesla's cloud, if one of the sites is reached through it.
+    cloud: Option<TeslaHandle>,
     /// Ends the thread when dropped.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -69,11 +75,23 @@ impl Fleet {
     /// # Errors
     /// If one of them cannot start.
     pub fn start(sites: Vec<SiteOptions>) -> io::Result<Self> {
-        Self::launch(sites, None)
+        Self::launch(sites, None, None)
+    }
+
+    /// As [`Fleet::start`]; the site with the id `remote` is reached through Tesla's cloud alone.
+    ///
+    /// # Errors
+    /// As [`Fleet::start`].
+    pub fn with_cloud(sites: Vec<SiteOptions>, remote: &'static str) -> io::Result<Self> {
+        Self::launch(sites, None, Some(remote))
     }
 
     /// With `key`, everybody is on the wired LAN as well, where that key is registered and confirmed.
-    fn launch(sites: Vec<SiteOptions>, key: Option<RsaKey>) -> io::Result<Self> {
+    fn launch(
+        sites: Vec<SiteOptions>,
+        key: Option<RsaKey>,
+        remote: Option<&'static str>,
+    ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel::<()>();
         let (report, started) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("simulator".into()).spawn(move || {
@@ -82,15 +100,16 @@ impl Fleet {
                 Err(error) => return drop(report.send(Err(error))),
             };
             runtime.block_on(async {
-                let started = start_all(sites, key).await;
+                let started = start_all(sites, key, remote).await;
                 let is_well = started.is_ok();
                 if report.send(started).is_ok() && is_well {
                     let _ = stopped.await;
                 }
             });
         })?;
-        let (gateways, lans) = started.recv().map_err(io::Error::other)??;
-        Ok(Self { gateways, lans, key_file: String::new(), stop: Some(stop), thread: Some(thread) })
+        let Started { gateways, lans, cloud } = started.recv().map_err(io::Error::other)??;
+        let (stop, thread) = (Some(stop), Some(thread));
+        Ok(Self { gateways, lans, key_file: String::new(), cloud, stop, thread })
     }
 
     /// `number` gateways of mixed hardware, each with its own serials and weather.
@@ -98,7 +117,7 @@ impl Fleet {
     /// # Errors
     /// As [`Fleet::start`].
     pub fn of(number: u32) -> io::Result<Self> {
-        Self::launch(Self::sites(number), None)
+        Self::launch(Self::sites(number), None, None)
     }
 
     /// As [`Fleet::of`], and on the wired LAN as well, with `key` from `file` registered and confirmed.
@@ -106,7 +125,7 @@ impl Fleet {
     /// # Errors
     /// As [`Fleet::start`].
     pub fn with_lan(number: u32, key: RsaKey, file: &str) -> io::Result<Self> {
-        let mut fleet = Self::launch(Self::sites(number), Some(key))?;
+        let mut fleet = Self::launch(Self::sites(number), Some(key), None)?;
         file.clone_into(&mut fleet.key_file);
         Ok(fleet)
     }
@@ -125,12 +144,17 @@ impl Fleet {
         &self.gateways
     }
 
+    /// Tesla's cloud, if one of the sites is reached through it.
+    pub fn cloud(&self) -> Option<&TeslaHandle> {
+        self.cloud.as_ref()
+    }
+
     /// At every address.
     pub fn counters(&self) -> impl Iterator<Item = &Counters> {
         self.gateways.iter().chain(&self.lans).map(GatewayHandle::counters)
     }
 
-    /// What to put into `PW_GATEWAYS` to reach them.
+    /// What to put into `PW_GATEWAYS` to reach them, but for one that is reached through Tesla's cloud.
     pub fn settings(&self) -> Value {
         let with_lan = self.gateways.iter().zip(&self.lans);
         match self.lans.is_empty() {
@@ -140,14 +164,27 @@ impl Fleet {
     }
 }
 
-/// Gateways, and the same at their addresses on the wired LAN.
+/// What runs on the thread.
+struct Started {
+    gateways: Vec<GatewayHandle>,
+    /// The same at their addresses on the wired LAN.
+    lans: Vec<GatewayHandle>,
+    cloud: Option<TeslaHandle>,
+}
+
 async fn start_all(
     sites: Vec<SiteOptions>,
     key: Option<RsaKey>,
-) -> io::Result<(Vec<GatewayHandle>, Vec<GatewayHandle>)> {
-    let (mut gateways, mut lans) = (Vec::with_capacity(sites.len()), Vec::new());
+    remote: Option<&str>,
+) -> io::Result<Started> {
+    let (mut gateways, mut lans, mut cloud) = (Vec::with_capacity(sites.len()), Vec::new(), None);
     for site in sites {
         let gateway = GatewayHandle::start(site).await?;
+        if remote == Some(gateway.options().id.as_str()) {
+            let tesla = TeslaHandle::start().await?;
+            tesla.add(REMOTE_SITE, &gateway);
+            cloud = Some(tesla);
+        }
         if let Some(key) = &key {
             let lan = gateway.on_lan().await?;
             if let Some(lan) = lan.lan() {
@@ -157,7 +194,7 @@ async fn start_all(
         }
         gateways.push(gateway);
     }
-    Ok((gateways, lans))
+    Ok(Started { gateways, lans, cloud })
 }
 
 impl GatewayHandle {

@@ -10,10 +10,11 @@ use crate::model::{LinkHealth, LinkKind, Present, Snapshot};
 
 /// The cloud link of the first gateway that has one beside a local link.
 fn beside(snapshots: &[Arc<Snapshot>]) -> Option<(&Snapshot, &LinkHealth)> {
+    let is_cloud = |link: &&LinkHealth| matches!(link.kind, LinkKind::FleetApi | LinkKind::Cloud);
     snapshots.iter().find_map(|snapshot| {
         let links = &snapshot.health.links;
-        let cloud = links.iter().find(|link| link.kind == LinkKind::FleetApi)?;
-        let has_local = links.iter().any(|link| link.kind != LinkKind::FleetApi);
+        let cloud = links.iter().find(is_cloud)?;
+        let has_local = links.iter().any(|link| !is_cloud(&link));
         has_local.then_some((&**snapshot, cloud))
     })
 }
@@ -31,8 +32,7 @@ pub(super) fn healthy(snapshots: &[Arc<Snapshot>]) -> Option<bool> {
     beside(snapshots).map(|(_, cloud)| state(cloud) == "healthy")
 }
 
-/// `cloud_control`; null without such a link. Failures of the link are not counted, and settings are those of
-/// the gateway, whichever link read them.
+/// `cloud_control`; null without such a link. Settings are those of the gateway, whichever link read them.
 pub(super) fn described(snapshots: &[Arc<Snapshot>]) -> Value {
     let Some((snapshot, cloud)) = beside(snapshots) else { return Value::Null };
     let now = Instant::now();
@@ -47,7 +47,7 @@ pub(super) fn described(snapshots: &[Arc<Snapshot>]) -> Value {
         "connected": cloud.last_success.is_some(),
         "state": state(cloud),
         "healthy": state(cloud) == "healthy",
-        "consecutive_failures": null,
+        "consecutive_failures": cloud.failures,
         "last_success_time": succeeded,
         "last_known_mode": known.mode,
         "last_known_mode_time": at(known.mode.is_some()),

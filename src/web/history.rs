@@ -20,7 +20,7 @@ use super::tables::{FORMATS, Format};
 use super::timeseries::{Asked, has_battery, zone_of};
 use crate::clock::unix_time;
 use crate::model::energy::{Flow, Flows, SLOT};
-use crate::model::tariff::{Cost, Tariffs};
+use crate::model::tariff::Cost;
 use crate::store::history::batch::Sum;
 use crate::store::history::queries::energy::{Bucket, Energy, Interval, Question, Row, date, midnight};
 use crate::store::history::queries::zone;
@@ -115,7 +115,7 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Ref
     let inverters: HashSet<String> =
         gateways.iter().map(|(id, _)| id.clone()).filter(|id| !has_battery(state, id)).collect();
     // Rendered where it is read, beside the threads that answer.
-    let currency = currency(&state.history.keeping().tariffs, &gateways);
+    let currency = currency(state, &gateways);
     let rendered = state.history.ask(move |connection| {
         let Found { answers, refused } = plan.answers(connection, &gateways)?;
         Ok((document(&answers, &inverters, currency.as_ref()), refused))
@@ -130,10 +130,20 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Ref
 }
 
 /// What all tariffs of `gateways` are in; `None`: in several currencies, which have no sum.
-fn currency(tariffs: &Tariffs, gateways: &[(String, Option<String>)]) -> Option<Currency> {
-    let mut known = gateways.iter().filter_map(|(id, _)| tariffs.of(id));
+fn currency(state: &State, gateways: &[(String, Option<String>)]) -> Option<Currency> {
+    let keeping = state.history.keeping();
+    let tariff = |id: &str| {
+        let of_settings = keeping.tariffs.of(id).map(|tariff| tariff.currency.clone());
+        let of_tesla = || {
+            let snapshot = state.directory.get(id)?.board.read();
+            let readings = &snapshot.reading.as_ref()?.telemetry.readings;
+            Some(readings.tariff.as_ref()?.currency.clone())
+        };
+        of_settings.or_else(of_tesla)
+    };
+    let mut known = gateways.iter().filter_map(|(id, _)| tariff(id));
     let Some(first) = known.next() else { return Some(None) };
-    known.all(|other| other.currency == first.currency).then(|| first.currency.clone())
+    known.all(|other| other == first).then_some(first)
 }
 
 /// A parameter. A form sends its empty fields as well.

@@ -1,29 +1,30 @@
 // Orders, leases and what became of them, in plain words.
 
 import { duration, isNumber, percent, power, time, UNKNOWN } from "../format.js";
+import { t } from "../words.js";
 
 export const NAMES = {
-  reserve: "Backup reserve",
-  reserve_hold: "Hold the charge",
-  mode: "Mode",
-  operation: "Settings",
-  grid_charging: "Charging from the grid",
-  grid_export: "Export",
-  max_backup: "Max backup",
-  storm_watch: "Storm watch",
-  vehicle_reserve: "Reserve for cars off grid",
-  tariff: "Tariff",
-  islanding: "Grid connection",
-  dispatch: "Battery power",
-  resume: "Normal operation",
+  reserve: t("Backup reserve"),
+  reserve_hold: t("Hold the charge"),
+  mode: t("Mode"),
+  operation: t("Settings"),
+  grid_charging: t("Charging from the grid"),
+  grid_export: t("Export"),
+  max_backup: t("Max backup"),
+  storm_watch: t("Storm watch"),
+  vehicle_reserve: t("Reserve for cars off grid"),
+  tariff: t("Tariff"),
+  islanding: t("Grid connection"),
+  dispatch: t("Battery power"),
+  resume: t("Normal operation"),
 };
 
 export const CHOICES = {
-  mode: { self_consumption: "Self-consumption", autonomous: "Time-based", backup: "Backup" },
-  grid_charging: { true: "Allowed", false: "Not allowed" },
-  grid_export: { battery_ok: "Solar and battery", pv_only: "Solar only", never: "Never" },
-  storm_watch: { true: "On", false: "Off" },
-  islanding: { off_grid: "Disconnected from the grid", on_grid: "Connected to the grid" },
+  mode: { self_consumption: t("Self-consumption"), autonomous: t("Time-based"), backup: t("Backup") },
+  grid_charging: { true: t("Allowed"), false: t("Not allowed") },
+  grid_export: { battery_ok: t("Solar and battery"), pv_only: t("Solar only"), never: t("Never") },
+  storm_watch: { true: t("On"), false: t("Off") },
+  islanding: { off_grid: t("Disconnected from the grid"), on_grid: t("Connected to the grid") },
 };
 
 const OUTCOMES = {
@@ -43,10 +44,11 @@ export function valued(kind, value) {
   if (value === null || value === undefined) return kind === "reserve_hold" || kind === "resume" ? "" : UNKNOWN;
   if (kind === "tariff") return value.name ?? "without a name";
   if (kind === "reserve" || kind === "vehicle_reserve") return percent(value);
-  if (kind === "max_backup") return value === "cancel" ? "cancelled" : `for ${duration(value.duration_seconds)}`;
+  if (kind === "max_backup") return value === "cancel" ? t("cancelled") : t("for {time}", { time: duration(value.duration_seconds) });
   if (kind === "dispatch") {
-    const way = value.power_watts > 0 ? "discharging" : value.power_watts < 0 ? "charging" : "idle";
-    return `${way === "idle" ? way : `${power(value.power_watts)} ${way}`} for ${duration(value.duration_seconds)}`;
+    const way = value.power_watts > 0 ? t("discharging") : value.power_watts < 0 ? t("charging") : t("idle");
+    const what = value.power_watts === 0 ? way : `${power(value.power_watts)} ${way}`;
+    return t("{what} for {time}", { what, time: duration(value.duration_seconds) });
   }
   if (typeof value === "object") return several(value);
   return CHOICES[kind]?.[String(value)] ?? String(value);
@@ -65,7 +67,7 @@ export const bare = (settings) => {
 /** An order in one line, without what became of it. */
 export function ordered({ order, value, for_seconds: seconds }) {
   const what = order === "operation" ? several(value) : [named(order), valued(order, value)].filter(Boolean).join(": ");
-  return isNumber(seconds) ? `${what} for ${duration(seconds)}` : what;
+  return isNumber(seconds) ? t("{what} for {time}", { what, time: duration(seconds) }) : what;
 }
 
 /** What became of an order, as `{ text, kind }`. */

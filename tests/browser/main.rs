@@ -12,6 +12,7 @@ mod docs;
 mod history;
 mod hours;
 mod kiosk;
+mod languages;
 mod old;
 mod ordering;
 mod palette;

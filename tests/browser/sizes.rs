@@ -14,7 +14,7 @@ const SIZES: [(u32, u32); 4] = [(480, 480), (800, 1280), (1280, 800), (3840, 216
 /// Names of stations whose texts lie on each other or stick out of the window.
 const COLLISIONS: &str = "(() => {
     const boxes = [...document.querySelectorAll('.flow > .station .figure, .flow > .station .label, .flow > \
-    .station .what, .stored, .outlook, .reserve span, header > *, #outage, #notices li, .site')]
+    .station .what, .stored, .outlook, .reserve span, header > *, #outage, #notices li, .site, #ribbon')]
         .filter((one) => one.checkVisibility() && one.textContent.trim() && \
         one.getBoundingClientRect().width > 1)
         .map((one) => ({ one, box: one.getBoundingClientRect(), name: one.className + ' ' + \
@@ -34,7 +34,7 @@ const COLLISIONS: &str = "(() => {
 })()";
 
 /// The flow fills the window and nothing needs to be scrolled to.
-async fn fits(page: &Page, name: &str) {
+pub async fn fits(page: &Page, name: &str) {
     let scrolls = "[document.documentElement.scrollWidth > innerWidth, document.documentElement.scrollHeight \
         > innerHeight].join()";
     assert_eq!(page.value(scrolls).await, "false,false", "{name}");

@@ -139,6 +139,7 @@ pub fn snapshot(id: &str, telemetry: &Arc<Telemetry>, freshness: Freshness) -> S
         why: "the only way that is configured".into(),
         last_success: snapshot.reading.as_ref().map(|reading| reading.taken),
         last_error: None,
+        failures: 0,
         next_try: None,
     }];
     snapshot.health.polls = 3;
@@ -176,6 +177,7 @@ pub fn experienced(mut snapshot: Snapshot) -> Snapshot {
         why: "the only way that is configured".into(),
         last_success,
         last_error,
+        failures: 0,
         next_try: None,
     }];
     snapshot

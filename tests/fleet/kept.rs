@@ -24,7 +24,7 @@ fn half_hours() -> Value {
         let (day, half) = (at / 48, at % 48);
         content["seasons"]["Summer"]["tou_periods"][&name] = json!({ "periods": [{
             "fromDayOfWeek": day, "toDayOfWeek": day, "fromHour": half / 2, "fromMinute": half % 2 * 30,
-            "toHour": (half + 1) / 2, "toMinute": (half + 1) % 2 * 30,
+            "toHour": half.div_ceil(2), "toMinute": (half + 1) % 2 * 30,
         }] });
         content["energy_charges"]["Summer"]["rates"][&name] = json!(at as f64 / 1000.0);
     }

@@ -2,11 +2,15 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod history;
 mod kept;
 mod keys;
 mod orders;
 mod relay;
 mod set_up;
+mod token_files;
+#[path = "../common/tools.rs"]
+mod tools;
 
 use std::path::Path;
 use std::time::Duration;

@@ -160,7 +160,10 @@ async fn the_local_link_confirms_what_the_cloud_was_ordered() {
     let cloud = &stats["cloud_control"];
     assert_eq!((&stats["cloudcontrol"], &cloud["state"]), (&true.into(), &"healthy".into()), "{stats}");
     assert!(cloud["last_known_reserve_time"].is_f64() && cloud["configured"] == true, "{stats}");
-    assert_eq!(stats["connection_health"]["cloud_healthy"], true);
+    assert_eq!(
+        (&stats["connection_health"]["cloud_healthy"], &cloud["consecutive_failures"]),
+        (&true.into(), &0.into())
+    );
     assert_eq!(world.house.reserve().0, 43.0);
 
     // Tesla stores it, and the gateway never gets it.

@@ -9,10 +9,10 @@ use tokio::process::{Child, Command};
 
 use super::*;
 
-const FILE: &str = ".pypowerwall.fleetapi";
+pub(super) const FILE: &str = ".pypowerwall.fleetapi";
 
 /// A cloud that knows the house, and an empty folder.
-async fn strangers() -> World {
+pub(super) async fn strangers() -> World {
     let world = world().await;
     std::fs::remove_file(world.folder.path().join(FILE)).unwrap();
     world
@@ -47,13 +47,13 @@ impl World {
         response.headers().get("location").unwrap().to_str().unwrap().to_owned()
     }
 
-    fn file(&self) -> Option<Value> {
+    pub(super) fn file(&self) -> Option<Value> {
         let text = std::fs::read_to_string(self.folder.path().join(FILE)).ok()?;
         Some(serde_json::from_str(&text).unwrap())
     }
 
     /// Logs in; `paste`: what the person makes of the address that came back.
-    async fn log_in(
+    pub(super) async fn log_in(
         &self,
         arguments: &[&str],
         variables: &[(&str, &str)],
@@ -79,7 +79,7 @@ impl World {
     }
 }
 
-fn application() -> [(&'static str, &'static str); 3] {
+pub(super) fn application() -> [(&'static str, &'static str); 3] {
     [("TESLA_CLIENT_ID", CLIENT_ID), ("TESLA_CLIENT_SECRET", CLIENT_SECRET), ("TESLA_REDIRECT_URI", REDIRECT)]
 }
 
@@ -209,6 +209,14 @@ async fn the_doctor_says_in_one_line_what_is_wrong_with_the_way_through_the_clou
         ("live_status", CloudFault::status(408), "not connected to Tesla's cloud"),
         ("live_status", CloudFault::body(200, r#"{"response":null}"#), "it may be offline"),
         ("live_status", CloudFault::status(503), "in trouble (HTTP 503)"),
+        (
+            "live_status",
+            CloudFault::body(500, r#"{"response":null,"error":"upstream internal error"}"#),
+            "has no live status of the site",
+        ),
+        ("live_status", CloudFault::status(404), "has no live status of the site"),
+        ("live_status", CloudFault::status(451), "does not cover"),
+        ("live_status", CloudFault::status(540), "in trouble (HTTP 540)"),
         ("oauth2", CloudFault::body(401, r#"{"error":"invalid_client"}"#), "client id"),
         ("", CloudFault::Cut, "cannot reach Tesla's cloud"),
     ];

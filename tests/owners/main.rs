@@ -3,6 +3,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod library;
+mod login;
+mod orders;
+mod tokens;
 
 use std::time::Duration;
 
@@ -44,6 +48,7 @@ impl World {
         let mut environment = self.tesla.environment(self.folder.path());
         let own = [("PW_PORT", "0"), ("PW_BIND_ADDRESS", "127.0.0.1"), ("PW_FLEET_INTERVAL", "5")];
         let all = own.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        environment.retain(|(name, _)| variables.iter().all(|(own, _)| own != name));
         environment.extend(all);
         Settings::load(&Inputs { environment, flags: Vec::new() }).unwrap_or_else(|wrong| panic!("{wrong}"))
     }

@@ -16,6 +16,7 @@ mod answers;
 mod cloud;
 mod conduct;
 mod defects;
+mod history;
 mod options;
 mod orders;
 mod pair;

@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::Diagnosis;
 use super::probes::{described, further};
 use crate::link::tesla::FleetLink;
-use crate::link::tesla::account::Account;
+use crate::link::tesla::account::{Account, Standing};
 use crate::link::tesla::error::TeslaError;
 use crate::link::tesla::networking;
 use crate::link::tesla::products::choose;
 use crate::link::tesla::relay::RelayLink;
 use crate::link::{Link, LinkError};
-use crate::model::OrderKind;
+use crate::model::{LinkKind, OrderKind};
 use crate::settings::{FleetConfig, GatewaySettings, LinkConfig};
 
 /// Tesla takes its time.
@@ -30,10 +30,12 @@ pub async fn examine(gateway: &GatewaySettings) -> Option<Diagnosis> {
     let mut report = format!("gateway {id} through Tesla's cloud{role}\n");
     let mut healthy = true;
     for (place, link) in links.into_iter().enumerate() {
+        let mut of_owners = None;
         // Which site a standby is follows from the gateway that the local link reaches.
         let tried = match (&link.link, preferred && place == 0) {
             (LinkConfig::Fleet(config), true) => {
                 let account = Account::new(config.account.clone());
+                of_owners = Some(account.clone());
                 let orders = "reserve, mode, charging from the grid, export";
                 poll(FleetLink::new(id, config, account, LIMIT), OrderKind::Reserve, orders).await
             }
@@ -52,6 +54,11 @@ pub async fn examine(gateway: &GatewaySettings) -> Option<Diagnosis> {
         if let Some(orders) = orders {
             let _ = writeln!(report, "  {:<14}{orders}", "orders");
         }
+        if link.link.kind() == LinkKind::Cloud {
+            let standing = of_owners.and_then(|account| account.standing());
+            let advice = standing.map_or(Standing::Works, |standing| standing).advice();
+            let _ = writeln!(report, "  → {advice}");
+        }
     }
     if let Some(place) = at_home(first).await.filter(|_| healthy) {
         let _ = writeln!(report, "  {:<14}{place}", "on the LAN");
@@ -61,6 +68,9 @@ pub async fn examine(gateway: &GatewaySettings) -> Option<Diagnosis> {
 
 /// Where the gateway is on its home network, and which one it is, if it can be told.
 async fn at_home(config: &FleetConfig) -> Option<String> {
+    if config.account.source.is_owners() {
+        return None;
+    }
     let account = Account::new(config.account.clone());
     let web = account.web(LIMIT);
     let sites = account.sites(&web, false).await.ok()?;

@@ -7,14 +7,17 @@ mod influx;
 mod intake;
 mod server_before;
 mod tables;
+mod tesla;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::link::tesla::error::TeslaError;
 use crate::settings::{Secret, Settings};
 use crate::store::StoreError;
 use intake::Intake;
@@ -26,7 +29,7 @@ const SQLITE: &[u8] = b"SQLite format 3\0";
 #[derive(Args, Debug, PartialEq)]
 pub struct Import {
     /// The file of pypowerwall-server 0.13, a CSV file, or the address of the InfluxDB 1 of
-    /// Powerwall-Dashboard, such as http://localhost:8086
+    /// Powerwall-Dashboard, such as http://localhost:8086, or the word tesla for Tesla's own records
     #[arg(value_name = "SOURCE")]
     pub from: String,
     /// The gateway that it is of, if the source does not say; may be left out if there is one only.
@@ -38,6 +41,10 @@ pub struct Import {
     /// The zone of the site, such as Europe/Berlin, if neither the history nor the settings know it.
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub timezone: Option<TimeZone>,
+    /// Of Tesla's records: the first day, such as 2024-05-01, instead of where the last import ended, or the
+    /// day of the installation.
+    #[arg(long, value_name = "DAY")]
+    pub from_day: Option<Date>,
     #[command(flatten)]
     pub influx: InfluxOptions,
 }
@@ -75,6 +82,14 @@ pub enum ImportError {
     Influx { url: String, why: String },
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Tesla(#[from] TeslaError),
+    #[error("{0} is not reached over FleetAPI, so Tesla cannot be asked for it; see docs/connecting.md")]
+    NoCloud(String),
+    #[error(
+        "Tesla does not report when the site was installed; say --from-day, such as --from-day 2024-05-01"
+    )]
+    NoFirstDay,
     #[error("the source has a gateway {there}, and none of that id is configured here; {advice}")]
     Unknown { there: String, advice: String },
     #[error("the source does not say which gateway it is of; say --gateway with one of {0}")]
@@ -106,10 +121,14 @@ pub fn run(settings: &Settings, import: &Import, password: Option<Secret>) -> Ex
                 return ExitCode::FAILURE;
             }
         };
-        let outcome = read(import, password, &mut intake).await;
+        let outcome = match import.from.as_str() {
+            tesla::NAME => tesla::import(settings, import.from_day, &mut intake).await,
+            _ => read(import, password, &mut intake).await,
+        };
         print!("{}", intake.report());
         match outcome {
-            Ok(()) if intake.is_empty() => {
+            // Of Tesla there may be no new day.
+            Ok(()) if intake.is_empty() && import.from != tesla::NAME => {
                 eprintln!("{}: there is nothing in it that can be imported", import.from);
                 ExitCode::FAILURE
             }

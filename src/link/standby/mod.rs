@@ -135,6 +135,7 @@ impl Member {
             why,
             last_success: self.last_success,
             last_error: self.last_error.as_ref().map(note),
+            failures: self.pause.failures(),
             next_try: (!in_use).then(|| self.pause.until()),
         }
     }

@@ -147,10 +147,10 @@ impl Desk<'_> {
 
 impl<C: Channel> TedapiLink<C> {
     pub(super) fn means(&self, kind: OrderKind) -> Result<Means, Unable> {
-        let link = self.channel.takes_orders()?;
         if matches!(kind, OrderKind::StormWatch | OrderKind::VehicleReserve | OrderKind::Tariff) {
             return Err(Obstacle::NoLink.because(CLOUD_ONLY));
         }
+        let link = self.channel.takes_orders()?;
         if self.known_din().is_none() {
             return Err(Obstacle::NotReached.because("the gateway has not reported its DIN yet"));
         }

@@ -129,7 +129,7 @@ impl TeslaError {
         match self {
             Self::Pause { left } | Self::Budget { left, .. } => Some(*left),
             Self::TokensRefused { left } => Some(*left),
-            Self::UnderWay => Some(Duration::from_secs(15)),
+            Self::UnderWay => Some(Duration::from_secs(5)),
             Self::Payment(_) | Self::Gone { .. } => Some(LONGEST_PAUSE),
             // Nothing is sent: only the file with the tokens is read again.
             Self::LoginNeeded(_) | Self::Files(_) => Some(USUAL_PAUSE),

@@ -9,6 +9,7 @@ pub mod account;
 mod accounts;
 pub mod answers;
 mod backups;
+pub mod calendar;
 pub mod clients;
 mod command;
 pub mod consent;
@@ -191,6 +192,11 @@ impl FleetLink {
         log::warn!(gateway = id.as_str(), event = "site"; "gateway {id}: site {from} is {to} now");
         self.site = Some(found.clone());
         self.info_due = Instant::now();
+        // Who goes on with the files must find the site, too.
+        let is_named = self.account.site_of_file() == Some(from);
+        if is_named && let Err(error) = self.account.keep_site(to).await {
+            log::warn!(gateway = id.as_str(), event = "site"; "gateway {id}: the site file: {error}");
+        }
         Ok(found)
     }
 

@@ -140,10 +140,7 @@ mod tests {
         let tariff = of_content(&content).unwrap();
         assert_eq!((tariff.currency.as_deref(), tariff.sell.len()), (Some("USD"), 0));
         let at = |hours: i64| monday().checked_add(jiff::Span::new().hours(hours)).unwrap();
-        assert_eq!(
-            [at(15), at(16), at(21), at(22)].map(|at| buy(&tariff, at)),
-            [0.0, 0.5, 0.5, 0.0].map(Some)
-        );
+        assert_eq!([39, 40, 45, 46].map(at).map(|at| buy(&tariff, at)), [0.0, 0.5, 0.5, 0.0].map(Some));
         assert_eq!(buy(&tariff, at(5 * 24 + 17)), Some(0.0), "a Saturday");
         // The night of Sunday is not that of a weekday; nobody has said what it costs until Monday begins.
         assert_eq!(buy(&tariff, at(3)), None);

@@ -22,7 +22,7 @@ const MOST_POWER: f64 = 200_000.0;
 /// clock was set.
 const DRIFT: f64 = 2.0;
 /// Readings may lie this many polls apart, half a poll of it for answers that take their time.
-const POLLS: f64 = 5.5;
+pub const POLLS: f64 = 5.5;
 
 /// One reading of a gateway.
 #[derive(Clone, Debug, Default, PartialEq)]

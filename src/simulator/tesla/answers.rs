@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::replies::{error, response};
 use super::state::{Cloud, Site, State};
-use super::{CLIENT_ID, authorize, clients, partner, relay};
+use super::{CLIENT_ID, authorize, calendar, clients, partner, relay};
 use crate::clock::unix_time;
 use crate::simulator::http::{Answer, Request};
 use crate::simulator::orders::Delivered;
@@ -46,7 +46,7 @@ pub(super) fn answer(cloud: &Cloud, request: &Request, is_home: bool) -> Answer 
         ("POST", path) if path.ends_with("/command") => clients::answer(&mut state, path, &request.body),
         ("POST", path) if path.ends_with("/device_command") => relay::answer(&state, path, &request.body),
         ("POST", path) => order(&mut state, path, &request.body),
-        (method, path) => site(&state, method, path),
+        (method, path) => site(&state, method, path, request.path.split('?').nth(1).unwrap_or_default()),
     }
 }
 
@@ -92,7 +92,7 @@ fn products(state: &State) -> Answer {
     Answer::new(200, json!({ "response": list, "count": list.len() }).to_string())
 }
 
-fn site(state: &State, method: &str, path: &str) -> Answer {
+fn site(state: &State, method: &str, path: &str, query: &str) -> Answer {
     let rest = path.strip_prefix("/api/1/energy_sites/").and_then(|rest| rest.split_once('/'));
     let Some((id, what)) = rest else { return error(404, "not_found") };
     let known = |site: &&Site| site.id.to_string() == id;
@@ -121,6 +121,7 @@ fn site(state: &State, method: &str, path: &str) -> Answer {
             }
             response(&info)
         }
+        ("GET", "calendar_history") => calendar::answer(query),
         _ => error(404, "not_found"),
     }
 }

@@ -4,6 +4,7 @@
 mod answers;
 mod authorize;
 mod backups;
+mod calendar;
 mod clients;
 mod in_memory;
 mod keys;

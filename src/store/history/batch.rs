@@ -2,11 +2,13 @@
 //! that are added to what is there.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use crate::model::energy::ledger::{Additions, Booked, Recovered, State, Way};
 use crate::model::energy::{Flow, Flows};
+use crate::model::tariff::Tariff;
 
 /// Power at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,6 +139,8 @@ pub struct Added {
     pub state: Option<State>,
     /// State of energy at the end of each slot, as far as it is known, app percent.
     pub soe: BTreeMap<i64, f64>,
+    /// What energy costs as Tesla has it, where the settings do not say.
+    pub tariff: Option<Arc<Tariff>>,
 }
 
 impl Added {

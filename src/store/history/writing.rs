@@ -32,7 +32,8 @@ impl Batch {
             return Ok(());
         }
         for (id, added) in &self.added {
-            write_one(change, id, (added, tariffs.of(id)), now)?;
+            let tariff = tariffs.of(id).or(added.tariff.as_deref());
+            write_one(change, id, (added, tariff), now)?;
         }
         change.execute("DELETE FROM history_runs WHERE at < ?1", [now - RUN_KEPT])?;
         let written = "INSERT OR REPLACE INTO history_runs (run, batch, at) VALUES (?1, ?2, ?3)";

@@ -93,6 +93,7 @@ fn a_status_has_times_and_no_ages() {
         why: String::new(),
         last_success,
         last_error: None,
+        failures: 0,
         next_try: None,
     };
     snapshot.health.links = vec![

@@ -72,3 +72,21 @@ fn a_day_costs_what_its_quarters_of_an_hour_cost_whatever_the_price_becomes() {
         near(Some(cost.priced), 2000.0);
     }
 }
+
+#[test]
+fn what_tesla_knows_is_the_price_where_the_settings_have_none() {
+    let theirs = Tariff { buy: vec![period(0.7, None)], ..Tariff::default() };
+    for (of_settings, paid) in [(Tariffs::default(), 0.7), (tariffs(), 0.2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut database = Database::at(folder.path().join("history.db"));
+        let slots = [(SLOT, sum([0.0, 1000.0, 0.0, 0.0, 1000.0, 0.0]))].into();
+        let zone = TimeZone::get("America/New_York").ok();
+        let tariff = Some(std::sync::Arc::new(theirs.clone()));
+        let added = Added { slots, zone, tariff, ..Added::default() };
+        let batch = Batch { run: 1, number: 1, added: [("home".to_owned(), added)].into() };
+        let write = |change: &Transaction<'_>| batch.write(change, SLOT as f64, &of_settings);
+        database.write(crate::store::Durability::Crash, write).unwrap();
+        let energy = database.read(|connection| question(Bucket::Day).answer(connection)).unwrap();
+        assert_eq!(energy.cost.paid, Some(paid));
+    }
+}
