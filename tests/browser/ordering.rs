@@ -178,6 +178,8 @@ async fn a_refusal_says_why_and_what_is_dangerous_is_asked_first() {
     house.home.set_order_fault(None);
 
     let received = house.home.orders().received;
+    // While an order is on its way, nothing else can be ordered.
+    page.until("document.querySelector('[data-order=islanding] .danger').disabled === false").await;
     let disconnect = "document.querySelector('[data-order=islanding] .danger').click()";
     page.value(disconnect).await;
     page.until("document.querySelector('dialog')?.open === true").await;

@@ -3,9 +3,9 @@
 use std::io::{BufRead, Write};
 use std::path::Path;
 
-use super::login::{LARGEST, credentials, existing};
+use super::login::{credentials, existing};
 use super::sites::LIMIT;
-use super::{Register, SetUpError, Talk, keep};
+use super::{LARGEST, Register, SetUpError, Talk, keep};
 use crate::files;
 use crate::link::tesla::account::Account;
 use crate::link::tesla::partner::{self, KEY_PATH, PartnerKey};

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::sites::LIMIT;
-use super::{Client, Login, SetUpError, Talk, owners, provider, sites};
+use super::{Client, LARGEST, Login, SetUpError, Talk, owners, provider, sites};
 use crate::files;
 use crate::link::tesla::account::Renewed;
 use crate::link::tesla::consent::{Application, Consent, NoCode, base_of};
@@ -17,8 +17,6 @@ use crate::settings::{AccountConfig, House, Origin, Secret, TokenSource};
 
 /// How often an address without a code may be pasted.
 const TRIES: u32 = 3;
-/// A file larger than this is not one of ours.
-pub(super) const LARGEST: usize = 64 << 10;
 
 /// Logs in.
 ///

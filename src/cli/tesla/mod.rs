@@ -31,6 +31,9 @@ pub use register::{Register, register};
 pub use sites::sites;
 pub use talk::Talk;
 
+/// A file larger than this is not one of ours.
+const LARGEST: usize = 64 << 10;
+
 /// Where an account belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Region {

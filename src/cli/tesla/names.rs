@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::login::LARGEST;
-use super::{SetUpError, keep};
+use super::{LARGEST, SetUpError, keep};
 use crate::files;
 use crate::settings::House;
 

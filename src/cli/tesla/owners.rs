@@ -6,9 +6,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::login::LARGEST;
 use super::sites::{LIMIT, show};
-use super::{SetUpError, Talk};
+use super::{LARGEST, SetUpError, Talk};
 use crate::clock::unix_time;
 use crate::files;
 use crate::link::tesla::account::Account;

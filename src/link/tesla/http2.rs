@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::error::TeslaError;
-use super::web::{NotPosted, TokenWire};
+use super::token_wire::{NotPosted, TokenWire};
 use crate::link::https::{Answer, retry_after};
 use crate::settings::Origin;
 

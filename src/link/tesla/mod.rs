@@ -25,6 +25,7 @@ pub mod products;
 pub mod region;
 pub mod relay;
 pub mod tariff;
+pub mod token_wire;
 pub mod tokens;
 pub mod web;
 

@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 
 use super::error::TeslaError;
 use super::http2;
+use super::token_wire::TokenWire;
 use crate::link::LinkError;
 use crate::link::https::{Answer, Call, Exchange, Https};
 use crate::settings::Origin;
@@ -28,21 +29,6 @@ pub trait Wires {
     fn open<'a>(&'a self, to: &'a Origin) -> LocalBoxFuture<'a, Result<Box<dyn TokenWire>, TeslaError>> {
         Box::pin(async { Err(TeslaError::NoHttp2(to.host.clone())) })
     }
-}
-
-/// A connection on which tokens can be asked for, once.
-pub trait TokenWire {
-    /// Posts a form.
-    fn post(&mut self, path: &'static str, form: String) -> LocalBoxFuture<'_, Result<Answer, NotPosted>>;
-}
-
-/// Why there is no answer to a form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotPosted {
-    /// What it holds has certainly not left this machine, or has not been looked at.
-    Unsent(TeslaError),
-    /// It has, or may have; why.
-    Lost(String),
 }
 
 /// TLS that all links of an account share: reading the authorities of a system takes time.

@@ -24,8 +24,8 @@ use crate::link::tesla::owners::file::{OwnersFile, SITE_FILE, site};
 use crate::link::tesla::owners::spent::{Notes, Use};
 use crate::link::tesla::owners::{CLIENT, Issuer, issuer};
 use crate::link::tesla::products::{Product, products};
+use crate::link::tesla::token_wire::NotPosted;
 use crate::link::tesla::tokens::Claims;
-use crate::link::tesla::web::NotPosted;
 use crate::pause::{Growth, Pause};
 use crate::settings::{OWNERS_AUTH, Origin, Secret, TokenSource};
 
@@ -477,7 +477,7 @@ impl Account {
         match written {
             Ok(text) => (state.owners.unsaved, state.text) = (None, text),
             Err(error) => log::error!(
-                event = "tesla_unsaved"; "cannot write the new tokens of the owners API into {}: {error}; \
+                event = "tesla_unsaved"; "the Tesla account: cannot write its new tokens into {}: {error}; \
                     without them a restart needs a new login", file.display()
             ),
         }

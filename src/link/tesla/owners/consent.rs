@@ -12,7 +12,8 @@ use crate::link::json::{Look, document};
 use crate::link::tesla::account::{encoded, encoded_form};
 use crate::link::tesla::consent::{LONGEST_CODE, NoCode, decoded, random};
 use crate::link::tesla::error::{TeslaError, reason};
-use crate::link::tesla::web::{NotPosted, Wires};
+use crate::link::tesla::token_wire::NotPosted;
+use crate::link::tesla::web::Wires;
 use crate::settings::{Origin, Secret};
 
 /// Where Tesla's app is called back. No browser shows it.
