@@ -496,7 +496,10 @@ impl Account {
         state.owners.site = site(&text);
         if state.owners.site.is_none() && state.owners.is_new("site") {
             let path = path.display();
-            log::warn!(event = "site"; "{path} holds no number of an energy site; it is left aside");
+            log::warn!(
+                event = "site";
+                "the Tesla account: {path} holds no number of an energy site; it is left aside",
+            );
         }
     }
 
@@ -507,8 +510,10 @@ impl Account {
         let is_another = state.file.owners().is_some_and(|tokens| tokens.is_another_than(email));
         if is_another && state.owners.is_new("account") {
             let path = file.display();
-            log::warn!(event = "tesla_account"; "{path} has one account, and email (PW_EMAIL) names another \
-                one; the one in the file is used");
+            log::warn!(
+                event = "tesla_account";
+                "the Tesla account: {path} has one, and email (PW_EMAIL) names another; the former is used",
+            );
         }
     }
 
