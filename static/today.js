@@ -3,6 +3,8 @@
 import { isNumber } from "./format.js";
 
 const REFRESH = 300_000;
+/** A history that has just begun knows more soon. */
+const BEGUN = 20_000;
 const FLOWS = { solar: "solar_kwh", load: "home_kwh", imported: "grid_import_kwh", exported: "grid_export_kwh" };
 
 export class Today {
@@ -13,7 +15,9 @@ export class Today {
       if (document.hidden) return;
       try {
         const answer = await fetch("api/timeseries/today", { cache: "no-cache" });
-        this.#gateways = answer.ok ? ((await answer.json()).gateways ?? {}) : {};
+        const { enabled, gateways } = answer.ok ? await answer.json() : {};
+        this.#gateways = gateways ?? {};
+        if (enabled && Object.keys(this.#gateways).length === 0) setTimeout(ask, BEGUN);
         onChange();
       } catch {
         // The live feed says that the server is gone.

@@ -3,6 +3,7 @@
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use powerwall_server::clock::unix_time;
 
 use super::set_up::output;
 use super::*;
@@ -10,8 +11,9 @@ use super::*;
 const ZONE: &str = "America/Los_Angeles";
 
 fn days_ago(days: i64) -> Date {
-    let now = jiff::Timestamp::now().to_zoned_datetime(TimeZone::get(ZONE).unwrap());
-    now.date().checked_sub(days.days()).unwrap()
+    let now = jiff::Timestamp::from_second(unix_time() as i64).unwrap();
+    let today = now.to_zoned_datetime(TimeZone::get(ZONE).unwrap()).date();
+    today.checked_sub(days.days()).unwrap()
 }
 
 impl World {

@@ -9,8 +9,6 @@ mod orders;
 mod relay;
 mod set_up;
 mod token_files;
-#[path = "../common/tools.rs"]
-mod tools;
 
 use std::path::Path;
 use std::time::Duration;

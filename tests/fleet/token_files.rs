@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::set_up::output;
 use super::*;
-use crate::tools;
+use crate::common::tools;
 
 /// Reads the file, asks for the sites with it, and writes it again.
 const SCRIPT: &str = "

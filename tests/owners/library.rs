@@ -47,7 +47,7 @@ async fn the_files_go_either_way() {
     let service = world.serve(&[]);
     is_read(&service).await;
     service.stop().await;
-    let sent = world.tesla.asked().into_iter().filter(|asked| asked.path.contains("/oauth2")).next_back();
+    let sent = world.tesla.asked().into_iter().rfind(|asked| asked.path.contains("/oauth2"));
     assert!(sent.unwrap().body.contains(&refresh));
     assert_eq!(world.tesla.most_sent(), 1);
 }
