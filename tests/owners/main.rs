@@ -179,7 +179,7 @@ async fn a_renewal_whose_answer_is_lost_is_never_repeated() {
     assert!(text.contains("the answer to a renewal was lost"), "{text}");
     service.stop().await;
     let service = world.serve(&[]);
-    becomes(&service, "/health/gateways", "failed", |body| body.to_string().contains("last_error")).await;
+    error(&service, "login_needed").await;
     service.stop().await;
     assert_eq!((world.tesla.requests("/oauth2"), world.tesla.most_sent()), (1, 1));
     // Other tokens in the file are taken up.

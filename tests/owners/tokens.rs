@@ -88,7 +88,7 @@ async fn a_refusal_and_an_answer_without_tokens_are_final() {
         service.stop().await;
         world.tesla.heal();
         let service = world.serve(&[]);
-        becomes(&service, "/health/gateways", "failed", |body| body.to_string().contains("last_error")).await;
+        error(&service, "login_needed").await;
         service.stop().await;
         assert_eq!((world.tesla.most_sent(), world.file()), (1, before), "{fault:?}");
     }
