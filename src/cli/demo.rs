@@ -1,6 +1,6 @@
 //! `demo`: which scene of the simulated sites, at what time, and how fast.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::simulator::{Demo, DemoScene};
 
@@ -14,37 +14,12 @@ pub struct DemoArgs {
     at: Option<f64>,
     /// What to show.
     #[arg(long, value_enum, default_value_t)]
-    scene: Scene,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Scene {
-    /// A day in the life of three sites.
-    #[default]
-    Day,
-    /// The grid has failed.
-    Outage,
-    /// One of the sites stops answering.
-    Offline,
-    /// The gateways report hardly anything.
-    Unknown,
-    /// Late in the evening.
-    Night,
-    /// Twelve sites.
-    Many,
+    scene: DemoScene,
 }
 
 impl From<DemoArgs> for Demo {
     fn from(args: DemoArgs) -> Self {
-        let scene = match args.scene {
-            Scene::Day => DemoScene::Day,
-            Scene::Outage => DemoScene::Outage,
-            Scene::Offline => DemoScene::Offline,
-            Scene::Unknown => DemoScene::Unknown,
-            Scene::Night => DemoScene::Night,
-            Scene::Many => DemoScene::Many,
-        };
-        Self::new(scene, args.at, args.speed)
+        Self::new(args.scene, args.at, args.speed)
     }
 }
 

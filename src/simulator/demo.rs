@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use super::Fleet;
 use super::faults::Fault;
 use super::gateway::SiteOptions;
 use super::scene::SiteKind;
 
 /// What happens in a demo.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum DemoScene {
     /// A day in the life of four sites, of which one is reached through Tesla's cloud.
     #[default]

@@ -77,9 +77,7 @@ impl InMemoryTesla {
 
     /// The owner withdrew the consent, or changed the password.
     pub fn revoke(&self) {
-        let mut state = self.cloud.state();
-        state.access.clear();
-        state.refresh = None;
+        self.cloud.state().revoke();
     }
 
     /// Whether settings that are changed here reach the gateways from now on.

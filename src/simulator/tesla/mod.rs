@@ -152,9 +152,7 @@ impl TeslaHandle {
 
     /// The owner withdrew the consent, or changed the password.
     pub fn revoke(&self) {
-        let mut state = self.cloud.state();
-        state.access.clear();
-        state.refresh = None;
+        self.cloud.state().revoke();
     }
 
     /// How long access tokens live from now on.

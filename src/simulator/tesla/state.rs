@@ -185,6 +185,12 @@ impl Cloud {
 }
 
 impl State {
+    /// The owner withdrew the consent, or changed the password.
+    pub fn revoke(&mut self) {
+        self.access.clear();
+        self.refresh = None;
+    }
+
     /// New tokens: access and refresh.
     pub fn log_in(&mut self) -> (String, String) {
         let number = self.given.len();
