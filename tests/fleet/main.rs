@@ -6,6 +6,7 @@ mod history;
 mod kept;
 mod keys;
 mod orders;
+mod outages;
 mod relay;
 mod set_up;
 mod token_files;

@@ -80,6 +80,14 @@ impl TeslaHandle {
         }
     }
 
+    /// From now on, site `id` lists an outage of the grid that began at `start`, Unix seconds.
+    pub fn list_outage(&self, id: u64, start: i64, lasted: Duration) {
+        let milliseconds = lasted.as_millis() as u64;
+        for site in self.cloud.state().sites.iter_mut().filter(|site| site.id == id) {
+            site.outages.push((start, milliseconds));
+        }
+    }
+
     /// Writes the authority and a token file of pypowerwall into `folder`; the path of the authority.
     ///
     /// # Errors

@@ -420,7 +420,8 @@ fn answer(shared: &Shared, request: &Request, minted: Minted) -> Answer {
         return error(403, "forbidden, see https://developer.tesla.com/docs/fleet-api");
     }
     let is_site = path.starts_with("/api/1/energy_sites/") && request.method == "GET";
-    if is_site && !request.path.contains("language=en") && !path.ends_with("/tariff_rate") {
+    let has_language = !["/tariff_rate", "/calendar_history"].iter().any(|end| path.ends_with(end));
+    if is_site && has_language && !request.path.contains("language=en") {
         return error(400, "invalid_request");
     }
     let known = answers::answer(&shared.cloud, request, true);
@@ -436,13 +437,8 @@ fn only_here(shared: &Shared, path: &str, what: &str) -> Option<Answer> {
     let state = shared.cloud.state();
     let id = path.strip_prefix("/api/1/energy_sites/")?.split('/').next()?;
     let site = state.sites.iter().find(|site| site.id.to_string() == id)?;
-    let (live, mut info) = site.gateway.in_cloud();
+    let (_, mut info) = site.gateway.in_cloud();
     match what {
-        "site_status" => Some(response(&json!({
-            "resource_type": "battery", "site_name": info["site_name"], "gateway_id": site.gateway.din(),
-            "percentage_charged": live["percentage_charged"], "battery_type": "ac_powerwall",
-            "backup_capable": true, "battery_power": live["battery_power"], "storm_mode_enabled": false,
-        }))),
         "backup_time_remaining" => Some(response(&json!({ "time_remaining_hours": 9.5 }))),
         "tariff_rate" => Some(response(&info["tariff_content_v2"].take())),
         _ => None,

@@ -60,13 +60,24 @@ pub(super) struct Site {
     pub lan: Option<Arc<Gateway>>,
     /// Keys that somebody registered.
     pub clients: Vec<Registered>,
+    /// Grid outages, each with its start in Unix seconds and its length in milliseconds.
+    pub outages: Vec<(i64, u64)>,
 }
 
 impl Site {
     /// Nobody has ordered anything of it.
     pub fn new(id: u64, gateway: Arc<Gateway>) -> Self {
         let (undelivered, kept) = (json!({}), json!({}));
-        Self { id, gateway, undelivered, kept, tariff: None, lan: None, clients: Vec::new() }
+        Self {
+            id,
+            gateway,
+            undelivered,
+            kept,
+            tariff: None,
+            lan: None,
+            clients: Vec::new(),
+            outages: Vec::new(),
+        }
     }
 }
 
