@@ -44,7 +44,7 @@ RUN --mount=type=cache,target=/root/.cargo/registry \
     --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     set -eu; . ./target.env; \
-    cargo build --profile dist --locked --features broker --bin powerwall-server; \
+    cargo build --profile dist --locked --all-features --bin powerwall-server; \
     mkdir -p /out/usr/bin /out/app/.auth /out/data; \
     cp "target/$CARGO_BUILD_TARGET/dist/powerwall-server" /out/usr/bin/; \
     chown -R 1000:1000 /out/app /out/data

@@ -33,7 +33,7 @@ struct ExportVariables {
 }
 
 impl ExportSettings {
-    /// The address without what may be secret: for the log, and to tell it from other ones.
+    /// The address without what may be secret: for the log, and to distinguish it from others.
     pub fn name(&self) -> String {
         let url = self.url.expose();
         let Some((address, query)) = url.split_once('?') else { return url.to_owned() };

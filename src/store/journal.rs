@@ -196,7 +196,7 @@ impl Journal {
         Self { store, waiting, news: broadcast::channel(MOST_NEWS).0 }
     }
 
-    /// Entries from now on. Who takes too long misses the oldest ones and is told so.
+    /// Entries from now on. Whoever takes too long misses the oldest ones and gets to know it.
     pub fn follow(&self) -> broadcast::Receiver<Entry> {
         self.news.subscribe()
     }

@@ -1,4 +1,4 @@
-//! What waits to be sent to another database: what was recorded since it was last told, in order.
+//! What waits to be sent to another database: what was recorded since the last delivery, in order.
 
 use std::collections::HashMap;
 use std::time::Duration;
