@@ -66,6 +66,7 @@ impl House {
             ("PW_PORT", "0".to_owned()),
             ("PW_BIND_ADDRESS", "127.0.0.1".to_owned()),
             ("PW_CACHE_EXPIRE", "1".to_owned()),
+            ("PW_INGRESS", "127.0.0.1".to_owned()),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
         let settings = Settings::load(&Inputs { environment, flags: Vec::new() }).unwrap();
@@ -167,11 +168,21 @@ async fn a_reserve_is_stored_read_back_and_found_again() {
     assert_eq!(place, format!("/api/orders/{}", order["id"].as_str().unwrap()));
     house.until(&place, |order| order["outcome"] == "stored" || order["outcome"] == "in_effect").await;
 
+    let token = format!("Bearer {OWNER}");
+    let ingress = [("authorization", token.as_str()), ("x-ingress-path", "/api/hassio_ingress/abc")];
+    let headers = [ingress[0], ingress[1], ("content-type", "application/json")];
+    let body = json!({ "value": "self_consumption" }).to_string();
+    let through = house.ask(Method::POST, "/api/gateways/home/control/mode?wait=0", &headers, &body).await;
+    let path = format!("/api/orders/{}", through.json()["id"].as_str().unwrap());
+    let place = format!("/api/hassio_ingress/abc{path}");
+    assert_eq!((through.status, through.location), (202, Some(place)));
+    house.until(&path, |order| order["outcome"] == "stored" || order["outcome"] == "in_effect").await;
+
     let list = house.get("/api/orders?limit=2", OWNER).await.json();
     let kinds: Vec<&Value> = list["orders"].as_array().unwrap().iter().map(|order| &order["order"]).collect();
-    assert_eq!(kinds, ["mode", "reserve"]);
+    assert_eq!(kinds, ["mode", "mode"]);
     let older = house.get(&format!("/api/orders?limit=2&before={}", list["next"]), OWNER).await.json();
-    assert_eq!(older["orders"][0]["gateway"], "home");
+    assert_eq!(older["orders"][0]["gateway"], "lake");
     let csv = house.get("/api/journal?kind=order,outcome&gateway=lake&format=csv", OWNER).await;
     assert!(
         csv.text.starts_with("id,at,time,gateway,kind,about,detail\r\n") && csv.text.contains(",lake,order,")

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::State;
 use super::backups;
 use super::holder::{holder, reader};
+use super::ingress;
 use super::ordering::{self, Seen};
 use super::orders::{LARGEST_BODY, LARGEST_TARIFF, body_within};
 use super::plumbing::{Refusal, get, json_value, no_such_gateway, post};
@@ -109,7 +110,7 @@ async fn order(
     state.table.count(ACTION);
     let (id, action) = at.into_inner();
     match placed(&state, &request, &id, &action, payload).await {
-        Ok(seen) => answer(&state, &seen),
+        Ok(seen) => answer(ingress::base(&state, &request), &seen),
         Err(response) => *response,
     }
 }
@@ -184,7 +185,8 @@ pub(super) fn status(seen: &Seen) -> StatusCode {
     }
 }
 
-fn answer(state: &State, seen: &Seen) -> HttpResponse {
+/// `base`: below which path the client sees this service.
+fn answer(base: &str, seen: &Seen) -> HttpResponse {
     let status = status(seen);
     let order = seen.view.body();
     let mut response = match status.is_success() {
@@ -196,8 +198,7 @@ fn answer(state: &State, seen: &Seen) -> HttpResponse {
     };
     let headers = response.headers_mut();
     if status == StatusCode::ACCEPTED
-        && let Ok(place) =
-            HeaderValue::try_from(format!("{}/api/orders/{}", state.http.base_path, seen.view.id))
+        && let Ok(place) = HeaderValue::try_from(format!("{base}/api/orders/{}", seen.view.id))
     {
         headers.insert(header::LOCATION, place);
     }

@@ -26,6 +26,11 @@ pub(super) fn path<'a>(state: &State, request: &'a HttpRequest) -> Option<&'a st
     (is_path && state.http.ingress.contains(peer.ip())).then(|| path.trim_end_matches('/'))
 }
 
+/// Below which path the browser sees this service, whichever way the request came.
+pub(super) fn base<'a>(state: &'a State, request: &'a HttpRequest) -> &'a str {
+    path(state, request).unwrap_or(&state.http.base_path)
+}
+
 /// The role of everybody who comes through ingress: reads everything and changes nothing. Orders need a token
 /// there as well, so that no page that Home Assistant shows can give one.
 pub(super) fn viewer() -> Arc<Token> {
