@@ -61,8 +61,8 @@ const SHOWN: [(&str, Form); 32] = [
     ("PW_LOCAL_FIRST", Flag),
 ];
 
-/// From what variables were set to, and from what counts for them whether they were set or not. Null is what is
-/// not set, or what this program has no such setting for.
+/// From what variables were set to, and from what counts for them whether they were set or not. Null is what
+/// is not set, or what this program has no such setting for.
 pub(super) fn as_before<'a>(
     given: impl Fn(&str) -> Option<&'a str>,
     counts: impl Fn(&str) -> Option<&'a str>,

@@ -1,5 +1,5 @@
-//! What the statistics say of Tesla's cloud, in the words of the servers before: every key of theirs is there, in
-//! their order, and each means what it meant.
+//! What the statistics say of Tesla's cloud, in the words of the servers before: every key of theirs is
+//! there, in their order, and each means what it meant.
 
 use super::orders::WITH_SECRET;
 use super::*;
@@ -98,9 +98,10 @@ async fn a_cloud_beside_a_local_link_is_healthy_or_unavailable() {
     let cloud = &stats["cloud_control"];
     assert_eq!((&cloud["consecutive_failures"], &cloud["connected"]), (&json!(0), &json!(true)), "{cloud}");
     let keys: Vec<&str> = cloud.as_object().unwrap().keys().map(String::as_str).collect();
-    let contract = "configured connected state healthy consecutive_failures last_success_time last_known_mode \
-        last_known_mode_time last_known_reserve last_known_reserve_time last_known_grid_charging \
-        last_known_grid_charging_time last_known_grid_export last_known_grid_export_time";
+    let contract = "configured connected state healthy consecutive_failures last_success_time \
+        last_known_mode last_known_mode_time last_known_reserve last_known_reserve_time \
+        last_known_grid_charging last_known_grid_charging_time last_known_grid_export \
+        last_known_grid_export_time";
     assert_eq!(keys, contract.split_whitespace().collect::<Vec<_>>());
     service.stop().await;
 }
