@@ -30,8 +30,8 @@ use crate::settings::{Secret, TokenSource};
 /// Tokens that could not be written are written again this often.
 const SAVE_AGAIN: Duration = Duration::from_secs(10);
 
-pub(super) const LOG_IN: &str = "the refresh token is used up, was withdrawn, or the password was changed; log in \
-    again: powerwall-server login --owners, or use FleetAPI: powerwall-server login";
+pub(super) const LOG_IN: &str = "the refresh token is used up, was withdrawn, or the password was changed; \
+    log in again: powerwall-server login --owners, or use FleetAPI: powerwall-server login";
 const LOST: &str = "the answer to a renewal was lost, and a refresh token of the owners API is never sent \
     twice; log in again: powerwall-server login --owners";
 
