@@ -7,6 +7,7 @@
 
 mod kept;
 mod owners;
+mod owners_renewal;
 mod renewal;
 
 use std::rc::Rc;
