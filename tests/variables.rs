@@ -187,7 +187,17 @@ const RSA_KEY: &str = "tests/fixtures/v1r/key-4096.pem";
 
 #[test]
 fn what_is_known_is_in_the_table_or_ours() {
-    const OURS: [&str; 28] = [
+    const OURS: [&str; 38] = [
+        "PW_BROKER_URL",
+        "PW_BROKER_CREDENTIALS",
+        "PW_BROKER_CA",
+        "PW_BROKER_PREFIX",
+        "PW_BROKER_REPLICAS",
+        "PW_BROKER_SITE",
+        "PW_BROKER_TAGS",
+        "PW_BROKER_GROUP",
+        "PW_BROKER_SITES",
+        "PW_BROKER_ORDERS",
         "PW_INGRESS",
         "PW_EXPORT_TOKEN_FILE",
         "PW_IMPORT_PASSWORD",

@@ -32,7 +32,7 @@ pub struct Inputs {
 /// A file larger than this is not one of ours.
 const LARGEST_FILE: usize = 1 << 20;
 /// The keys of the file, at the top.
-const FILE_KEYS: [&str; 6] = ["server", "gateways", "tokens", "anonymous", "notify", "tariff"];
+const FILE_KEYS: [&str; 7] = ["server", "gateways", "tokens", "anonymous", "notify", "tariff", "broker"];
 
 /// How all gateways are polled.
 #[derive(Default, Deserialize)]
@@ -159,6 +159,7 @@ impl Settings {
         let mut mqtt = reader.mqtt();
         let before = reader.problems.0.len();
         let gateways = reader.gateways(&mut http);
+        let broker = reader.broker();
         // A gateway with a mistake is not among them, and no reason to blame a token.
         let known = (reader.problems.0.len() == before).then_some(gateways.as_slice());
         let access = reader.access(known);
@@ -190,6 +191,7 @@ impl Settings {
             store,
             history,
             export,
+            broker,
             demo: None,
             warnings: reader.warnings,
             effective: reader.effective,
@@ -269,7 +271,7 @@ impl Reader {
         self.take(&name, text, "environment");
     }
 
-    fn take(&mut self, name: &str, text: &str, source: &str) {
+    pub(super) fn take(&mut self, name: &str, text: &str, source: &str) {
         let Some(effect) = effect(name) else {
             match meant(name) {
                 Some(Some(nearest)) => {
@@ -657,7 +659,11 @@ impl Reader {
         if let Some(server) = document.get("server").filter(|server| !server.is_null()) {
             self.server(server, &format!("{place}: server"), http);
         }
+        if let Some(broker) = document.get("broker").filter(|broker| !broker.is_null()) {
+            self.broker_of_file(broker, &format!("{place}: broker"));
+        }
         match document.get("gateways") {
+            None if self.given("PW_BROKER_SITES").is_some() => Vec::new(),
             Some(list) => {
                 let place = format!("{place}: gateways");
                 self.list(list, &place, defaults)

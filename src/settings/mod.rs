@@ -3,6 +3,7 @@
 
 pub mod access;
 mod as_before;
+pub(crate) mod broker;
 mod credentials;
 mod export;
 mod fleet;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 pub use access::{Access, Role, Token};
+pub use broker::{BrokerSettings, SiteSettings};
 pub use export::ExportSettings;
 pub use fleet::{AccountConfig, FleetConfig, OWNERS_AUTH, OWNERS_FILE, Origin, TOKEN_FILE, TokenSource};
 pub use house::House;
@@ -75,6 +77,8 @@ pub struct Settings {
     pub history: Keeping,
     /// `PW_EXPORT_…`: the database that what is recorded is sent to; `None`: none.
     pub export: Option<ExportSettings>,
+    /// `PW_BROKER_…`: the NATS server on which instances of this program meet; `None`: none.
+    pub broker: Option<BrokerSettings>,
     /// How time runs in a demo; `None`: this is none. Set by the command line alone.
     pub demo: Option<DemoClock>,
     /// What the operator should know although it does not stop the start: settings without effect,

@@ -43,6 +43,7 @@ pub const GROUPS: &[Group] = &[
     Group { title: "Access and control", about: ACCESS_ABOUT, settings: ACCESS },
     Group { title: "Journal and history", about: HISTORY_ABOUT, settings: HISTORY },
     Group { title: "MQTT and Home Assistant", about: "", settings: MQTT },
+    Group { title: "Fleets", about: BROKER_ABOUT, settings: BROKER },
     Group { title: "Log", about: LOG_ABOUT, settings: LOG },
 ];
 
@@ -353,6 +354,49 @@ const MQTT: &[Setting] = &[
     ),
 ];
 
+const BROKER_ABOUT: &str = "\
+How instances of this program meet on a NATS server ([fleet.md](fleet.md)). The section `broker` of the file \
+has the same without `PW_BROKER_`, in small letters, and wins. Images and packages have it; a build needs \
+`--features broker`.";
+
+const BROKER: &[Setting] = &[
+    set(
+        "PW_BROKER_URL",
+        "NATS servers, `nats://` or `tls://`, separated by commas; without it there is no fleet.",
+        "none",
+        "tls://nats.example:4222",
+    ),
+    set(
+        "PW_BROKER_CREDENTIALS",
+        "File with the credentials: `.creds`, or the seed of an NKey.",
+        "",
+        "/run/secrets/site.creds",
+    ),
+    set(
+        "PW_BROKER_CA",
+        "PEM file of the only authority to trust, instead of those of the system and of Mozilla.",
+        "",
+        "/certs/ca.pem",
+    ),
+    set("PW_BROKER_PREFIX", "First level of every subject, and of the names of streams.", "powerwall", "pw"),
+    set("PW_BROKER_REPLICAS", "Replicas of streams that this program makes, 1 to 5.", "1", "3"),
+    set("PW_BROKER_SITE", "Report as this site: one to four levels.", "none", "north.17"),
+    set("PW_BROKER_TAGS", "Tags of this site, separated by commas.", "", "rental,berlin"),
+    set("PW_BROKER_GROUP", "Group that this site belongs to.", "", "Harbour"),
+    set(
+        "PW_BROKER_SITES",
+        "Watch these sites, separated by commas: ids, or patterns; `>`: all.",
+        "",
+        "north.>",
+    ),
+    set(
+        "PW_BROKER_ORDERS",
+        "Whether a site takes orders from the broker, and a centre sends them; both must say yes.",
+        "no",
+        "yes",
+    ),
+];
+
 const LOG_ABOUT: &str = "\
 `RUST_LOG` selects levels by part of the program, for example `powerwall_server::link=debug`.";
 
@@ -433,7 +477,8 @@ to start from. It may contain
   `CORS_ORIGINS`;
 - `anonymous`: as `PW_ANONYMOUS`;
 - `tokens` and `notify`: who may do what, and who is notified ([control.md](control.md));
-- `tariff`: what energy costs ([history.md](history.md#costs)).
+- `tariff`: what energy costs ([history.md](history.md#costs));
+- `broker`: as the variables under [Fleets](#fleets).
 
 Text needs no quotes, `<<` merges, and a key that occurs twice is an error.
 ";

@@ -101,6 +101,16 @@ pub const VARIABLES: &[(&str, Effect)] = &[
     ("PW_EXPORT_TOKEN_FILE", Live),
     ("PW_EXPORT_POWER", Live),
     ("PW_IMPORT_PASSWORD", Secret),
+    ("PW_BROKER_URL", Private),
+    ("PW_BROKER_CREDENTIALS", Private),
+    ("PW_BROKER_CA", Live),
+    ("PW_BROKER_PREFIX", Live),
+    ("PW_BROKER_REPLICAS", Live),
+    ("PW_BROKER_SITE", Live),
+    ("PW_BROKER_TAGS", Live),
+    ("PW_BROKER_GROUP", Live),
+    ("PW_BROKER_SITES", Live),
+    ("PW_BROKER_ORDERS", Live),
     ("PW_CONFIG", Live),
     ("PW_GATEWAYS", Secret),
     ("CORS_ORIGINS", Live),
@@ -132,7 +142,9 @@ pub const VARIABLES: &[(&str, Effect)] = &[
 pub(super) const UPPER_CASE: [&str; 2] = ["PW_CONFIG", "PW_GATEWAYS"];
 
 /// Variables whose value is a path, in which `~` stands for the folder of the user.
-pub(super) const PATHS: [&str; 16] = [
+pub(super) const PATHS: [&str; 18] = [
+    "PW_BROKER_CREDENTIALS",
+    "PW_BROKER_CA",
     "PW_EXPORT_TOKEN_FILE",
     "PW_FLEET_CA",
     "PW_FLEET_TOKEN_FILE",

@@ -1,0 +1,310 @@
+//! `broker:` and `PW_BROKER_…` → how this program meets others of its kind on a NATS server: as a site that
+//! reports, as a centre that watches sites, or as both. Connecting is left to [`crate::nats`].
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Secret;
+use super::load::Reader;
+use super::problem::nearest;
+use super::values::{self, Refusal};
+
+/// Levels of the id of a site.
+const MOST_LEVELS: usize = 4;
+const LONGEST_ID: usize = 64;
+/// Patterns of sites that one centre watches.
+const MOST_PATTERNS: usize = 64;
+const MOST_TAGS: usize = 16;
+const LONGEST_LABEL: usize = 64;
+/// What JetStream allows.
+const MOST_REPLICAS: u64 = 5;
+
+/// The keys of `broker:`, each with the variable that it stands for.
+const KEYS: [(&str, &str); 10] = [
+    ("url", "PW_BROKER_URL"),
+    ("credentials", "PW_BROKER_CREDENTIALS"),
+    ("ca", "PW_BROKER_CA"),
+    ("prefix", "PW_BROKER_PREFIX"),
+    ("replicas", "PW_BROKER_REPLICAS"),
+    ("site", "PW_BROKER_SITE"),
+    ("tags", "PW_BROKER_TAGS"),
+    ("group", "PW_BROKER_GROUP"),
+    ("sites", "PW_BROKER_SITES"),
+    ("orders", "PW_BROKER_ORDERS"),
+];
+
+/// The NATS servers, and what this program is to them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BrokerSettings {
+    /// `PW_BROKER_URL`: each `nats://` or `tls://`; may hold a name and a password.
+    pub servers: Vec<Secret>,
+    /// `PW_BROKER_CREDENTIALS`: a file of `nsc` (`.creds`) or with the seed of an NKey.
+    pub credentials: Option<PathBuf>,
+    /// `PW_BROKER_CA`: PEM file of the only authority to trust.
+    pub authority: Option<PathBuf>,
+    /// `PW_BROKER_PREFIX`: what our subjects and streams begin with; one level.
+    pub prefix: String,
+    /// `PW_BROKER_REPLICAS`: of streams that this program makes.
+    pub replicas: u8,
+    /// What is reported, and as which site; `None`: nothing is.
+    pub site: Option<SiteSettings>,
+    /// `PW_BROKER_SITES`: which sites are watched; empty: none.
+    pub watched: Vec<String>,
+    /// `PW_BROKER_ORDERS`: whether orders are taken from the broker at a site, and sent at a centre.
+    pub orders: bool,
+}
+
+/// Who reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteSettings {
+    /// `PW_BROKER_SITE`: one to four levels, such as `north.17`.
+    pub id: String,
+    /// `PW_BROKER_TAGS`
+    pub tags: Vec<String>,
+    /// `PW_BROKER_GROUP`
+    pub group: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct BrokerVariables {
+    pw_broker_url: Option<String>,
+    pw_broker_credentials: Option<String>,
+    pw_broker_ca: Option<String>,
+    pw_broker_prefix: Option<String>,
+    pw_broker_replicas: Option<String>,
+    pw_broker_site: Option<String>,
+    pw_broker_tags: Option<String>,
+    pw_broker_group: Option<String>,
+    pw_broker_sites: Option<String>,
+    pw_broker_orders: Option<String>,
+}
+
+impl BrokerSettings {
+    /// The first server without what may be secret: for the log.
+    pub fn name(&self) -> String {
+        self.servers.first().map(|server| shown(server.expose())).unwrap_or_default()
+    }
+}
+
+impl Reader {
+    /// Takes over what the file says; it wins over the environment.
+    pub(super) fn broker_of_file(&mut self, given: &Value, place: &str) {
+        let Some(given) = given.as_object() else {
+            let all: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+            return self.problems.add(place, format!("expected a mapping with {}", all.join(", ")));
+        };
+        for (key, value) in given.iter().filter(|(_, value)| !value.is_null()) {
+            let keys = KEYS.map(|(key, _)| key);
+            let Some((_, variable)) = KEYS.iter().find(|(known, _)| known == key) else {
+                let hint = nearest(key, keys).map(|name| format!("did you mean {name}?"));
+                let hint = hint.unwrap_or_else(|| format!("known keys: {}", keys.join(", ")));
+                self.problems.add(format!("{place}.{key}"), format!("unknown key; {hint}"));
+                continue;
+            };
+            match text(value) {
+                Some(text) => self.take(variable, &text, place),
+                None => self.problems.add(format!("{place}.{key}"), "expected a text, or a list of texts"),
+            }
+        }
+    }
+
+    /// `None`: there is no broker.
+    pub(super) fn broker(&mut self) -> Option<BrokerSettings> {
+        let raw: BrokerVariables = self.variables();
+        let others = [
+            ("PW_BROKER_CREDENTIALS", &raw.pw_broker_credentials),
+            ("PW_BROKER_CA", &raw.pw_broker_ca),
+            ("PW_BROKER_SITE", &raw.pw_broker_site),
+            ("PW_BROKER_SITES", &raw.pw_broker_sites),
+        ];
+        if raw.pw_broker_url.is_none() {
+            for (name, _) in others.iter().filter(|(_, text)| text.is_some()) {
+                self.warnings.push(format!("{name} has no effect without PW_BROKER_URL"));
+            }
+        }
+        let show = |servers: &Vec<Secret>| if servers.is_empty() { "none".to_owned() } else { String::new() };
+        let servers = self.value("PW_BROKER_URL", raw.pw_broker_url, Vec::new(), servers, show);
+        for (name, text) in &others[..2] {
+            if let Some(path) = text {
+                self.note(name, path, true);
+            }
+        }
+        let prefix =
+            self.value("PW_BROKER_PREFIX", raw.pw_broker_prefix, PREFIX.into(), level, ToString::to_string);
+        let parse = |text: &str| values::integer(text, 1..=MOST_REPLICAS);
+        let replicas =
+            self.value("PW_BROKER_REPLICAS", raw.pw_broker_replicas, 1, parse, ToString::to_string);
+        let optional = |text: &str| site(text).map(Some);
+        let id = self.value("PW_BROKER_SITE", raw.pw_broker_site, None, optional, |id: &Option<String>| {
+            id.clone().unwrap_or_else(|| "none".into())
+        });
+        let joined = |list: &Vec<String>| list.join(",");
+        let tags = self.value("PW_BROKER_TAGS", raw.pw_broker_tags, Vec::new(), tags, joined);
+        let group = |text: &str| label(text).map(Some);
+        let group = self.value("PW_BROKER_GROUP", raw.pw_broker_group, None, group, |group| {
+            group.clone().unwrap_or_default()
+        });
+        let watched = self.value("PW_BROKER_SITES", raw.pw_broker_sites, Vec::new(), patterns, joined);
+        let orders = self.boolean("PW_BROKER_ORDERS", raw.pw_broker_orders, false);
+        if servers.is_empty() {
+            return None;
+        }
+        if !cfg!(feature = "broker") {
+            let why = "this program was built without the feature broker; the images and packages have it";
+            self.problems.add("PW_BROKER_URL", why);
+            return None;
+        }
+        if id.is_none() && watched.is_empty() {
+            let why = "PW_BROKER_URL has no effect: set PW_BROKER_SITE to report as a site, or PW_BROKER_SITES \
+                       to watch sites (all of them: >)";
+            self.warnings.push(why.into());
+        }
+        Some(BrokerSettings {
+            servers,
+            credentials: raw.pw_broker_credentials.map(Into::into),
+            authority: raw.pw_broker_ca.map(Into::into),
+            prefix,
+            replicas: u8::try_from(replicas).unwrap_or(1),
+            site: id.map(|id| SiteSettings { id, tags, group }),
+            watched,
+            orders,
+        })
+    }
+}
+
+const PREFIX: &str = "powerwall";
+
+/// A value of the file as the variable has it.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Array(list) => {
+            let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+            texts.map(|texts| texts.join(","))
+        }
+        _ => None,
+    }
+}
+
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// Never shows an address that may hold a password.
+fn servers(text: &str) -> Result<Vec<Secret>, Refusal> {
+    let is_right = |server: &str| {
+        let rest = server.strip_prefix("nats://").or_else(|| server.strip_prefix("tls://"));
+        let host = rest.map(|rest| rest.rsplit('@').next().unwrap_or(rest));
+        let is_plain = server.chars().all(|character| character.is_ascii_graphic());
+        is_plain && host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#']))
+    };
+    let all: Vec<Secret> = split(text).map(Secret::new).collect();
+    match !all.is_empty() && all.iter().all(|server| is_right(server.expose())) {
+        true => Ok(all),
+        false => {
+            Err("expected addresses such as nats://host:4222 or tls://host:4222, separated by commas".into())
+        }
+    }
+}
+
+fn shown(server: &str) -> String {
+    let (scheme, rest) = server.split_once("://").unwrap_or(("nats", server));
+    format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or(rest))
+}
+
+fn is_level(text: &str) -> bool {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
+    (1..=LONGEST_ID).contains(&text.len()) && text.chars().all(is_plain)
+}
+
+fn level(text: &str) -> Result<String, Refusal> {
+    match is_level(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is not 1 to {LONGEST_ID} of A-Z a-z 0-9 _ -")),
+    }
+}
+
+/// The id of a site.
+pub(crate) fn site(text: &str) -> Result<String, Refusal> {
+    let levels: Vec<&str> = text.split('.').collect();
+    match levels.len() <= MOST_LEVELS && levels.iter().all(|one| is_level(one)) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is not one to four levels of A-Z a-z 0-9 _ -, such as north.17")),
+    }
+}
+
+fn patterns(text: &str) -> Result<Vec<String>, Refusal> {
+    let all: Vec<String> = split(text).map(str::to_owned).collect();
+    let is_pattern = |pattern: &String| {
+        let levels: Vec<&str> = pattern.split('.').collect();
+        let (last, before) = levels.split_last().unwrap_or((&"", &[]));
+        let is_right = |level: &&str| *level == "*" || is_level(level);
+        levels.len() <= MOST_LEVELS && before.iter().all(is_right) && (*last == ">" || is_right(last))
+    };
+    match all.iter().find(|pattern| !is_pattern(pattern)) {
+        Some(wrong) => Err(format!("{wrong:?} is not the id of a site, nor a pattern such as north.> or >")),
+        None if all.len() > MOST_PATTERNS => Err(format!("more than {MOST_PATTERNS} patterns")),
+        None => Ok(all),
+    }
+}
+
+pub(super) fn label(text: &str) -> Result<String, Refusal> {
+    let is_right = !text.is_empty() && text.len() <= LONGEST_LABEL && !text.chars().any(char::is_control);
+    match is_right {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is not a text of 1 to {LONGEST_LABEL} bytes")),
+    }
+}
+
+fn tags(text: &str) -> Result<Vec<String>, Refusal> {
+    let all = split(text).map(label).collect::<Result<Vec<_>, _>>()?;
+    if all.len() > MOST_TAGS { Err(format!("more than {MOST_TAGS} tags")) } else { Ok(all) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Inputs, Settings};
+
+    fn load(environment: &[(&str, &str)]) -> Result<Settings, super::super::Problems> {
+        let environment =
+            environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        Settings::load(&Inputs { environment, flags: Vec::new() })
+    }
+
+    #[test]
+    fn a_site_has_levels_and_a_pattern_may_leave_some_open() {
+        for right in ["north.17", "a", "a.b.c.d"] {
+            assert_eq!(site(right).as_deref(), Ok(right));
+        }
+        for wrong in ["", "a..b", "a.>", "a.*", "a.b.c.d.e", "a b", ".a", "ä"] {
+            assert!(site(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(patterns("north.>, south.*.a ,>").unwrap(), ["north.>", "south.*.a", ">"]);
+        for wrong in ["north.>.a", "a b", "no>"] {
+            assert!(patterns(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn mistakes_name_the_variable_and_never_the_password() {
+        let wrong = [
+            ("PW_HOST", "10.0.0.1"),
+            ("PW_GW_PWD", "x"),
+            ("PW_BROKER_URL", "http://me:canary@host:4222"),
+            ("PW_BROKER_SITE", "a b"),
+            ("PW_BROKER_REPLICAS", "9"),
+        ];
+        let problems = load(&wrong).unwrap_err().to_string();
+        for name in ["PW_BROKER_URL", "PW_BROKER_SITE", "PW_BROKER_REPLICAS"] {
+            assert!(problems.contains(name), "{problems}");
+        }
+        assert!(!problems.contains("canary"), "{problems}");
+        let servers = servers("nats://me:canary@host:4222,tls://other").unwrap();
+        assert_eq!(shown(servers[0].expose()), "nats://host:4222");
+        assert!(!format!("{servers:?}").contains("canary"));
+    }
+}
