@@ -57,6 +57,11 @@ fn describe(gateway: &GatewaySettings) -> String {
             let _ = writeln!(text, "  certificate: {}", accepted(&config.certificate));
         }
         LinkConfig::Fleet(config) => describe_fleet(&mut text, config.kind().name(), config),
+        LinkConfig::Broker(config) => {
+            let orders =
+                if config.sends_orders { "orders are sent there" } else { "no orders are sent there" };
+            let _ = writeln!(text, "  gateway {} of site {}; {orders}", config.gateway, config.site);
+        }
         LinkConfig::Relay(config) => {
             describe_fleet(&mut text, "the relay of FleetAPI", &config.fleet);
             let key = &config.key;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::link::broker::error::BrokerError;
 use crate::link::json::Unusable;
 use crate::link::tesla::error::TeslaError;
 
@@ -67,6 +68,9 @@ pub enum LinkError {
     /// Whatever Tesla's cloud, and not the gateway, has to say.
     #[error(transparent)]
     Tesla(#[from] TeslaError),
+    /// The gateway is read by another instance of this program.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
 }
 
 /// What a gateway makes of the key of v1r.
@@ -141,6 +145,7 @@ impl LinkError {
             Self::Resting(_) => "resting",
             Self::Unsupported(_) => "unsupported",
             Self::Tesla(error) => error.kind(),
+            Self::Broker(error) => error.kind(),
         }
     }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::LinkError;
+use super::broker::reports::Reports;
 use super::budget::{LoginBudget, SERVED};
 use super::silence::{self, Silence};
 use super::tesla::Accounts;
@@ -243,6 +244,8 @@ pub struct Memories {
     gateways: Arc<Mutex<HashMap<Key, Arc<Memory>>>>,
     /// At Tesla.
     pub accounts: Accounts,
+    /// What other instances of this program report.
+    pub reports: Reports,
 }
 
 impl Memories {

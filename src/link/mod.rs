@@ -2,6 +2,7 @@
 
 pub(crate) mod aside;
 pub mod bounds;
+pub mod broker;
 pub mod budget;
 pub mod careful;
 mod dial;
@@ -34,6 +35,8 @@ pub use error::LinkError;
 
 use crate::model::{Answers, Capability, LinkHealth, LinkKind, Means, Obstacle, Order, OrderKind, Unable};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
+use broker::BrokerLink;
+use broker::reports::Place;
 use careful::Careful;
 use knock::Knock;
 use local::LocalLink;
@@ -221,6 +224,10 @@ fn single(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
         LinkConfig::Relay(access) => {
             let account = memories.accounts.of(&access.fleet.account);
             return Box::new(RelayLink::new(id, access, account, limit));
+        }
+        LinkConfig::Broker(access) => {
+            let place = Place { site: access.site.clone(), gateway: access.gateway.clone() };
+            return Box::new(BrokerLink::new(place, memories.reports.clone(), access.sends_orders));
         }
         LinkConfig::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
     };

@@ -36,7 +36,7 @@ pub use site::{
     UnitTemperatures,
 };
 pub use snapshot::{
-    ErrorNote, GatewayFacts, GatewayKind, Health, LinkHealth, LinkKind, Reading, Snapshot, mode_name,
+    ErrorNote, GatewayFacts, GatewayKind, Health, Labels, LinkHealth, LinkKind, Reading, Snapshot, mode_name,
 };
 pub use tally::{FailureTally, PollTimes};
 pub use telemetry::{Adjustments, Charge, Documents, GridStatus, Power, Readings, Supplement, Telemetry};

@@ -1,7 +1,7 @@
 //! A number as a gateway sent it or as it was computed; integers stay integers because clients store the
 //! difference.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 /// An integer or a finite float. `NaN` and infinities cannot be represented: they are "unknown" and become
@@ -97,6 +97,13 @@ impl From<Number> for Value {
             Number::Int(int) => Value::from(int),
             Number::Float(float) => Value::from(float),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Self::from_json(&value).ok_or_else(|| serde::de::Error::custom("expected a number"))
     }
 }
 

@@ -31,6 +31,18 @@ pub struct GatewayFacts {
     pub reason: &'static str,
     /// A Powerwall 3 over its wired LAN is configured like a Powerwall 2; only the gateway knows which it is.
     pub may_be_basic_lan: bool,
+    /// What a fleet is searched and summed by.
+    #[serde(skip)]
+    pub labels: Labels,
+}
+
+/// What people sort gateways by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// Sorted as given.
+    pub tags: Vec<String>,
+    /// Whose it is, or where.
+    pub group: Option<String>,
 }
 
 impl GatewayFacts {
@@ -72,6 +84,8 @@ pub enum LinkKind {
     FleetApi,
     /// TEDAPI v1r, carried by FleetAPI.
     Relay,
+    /// Another instance of this program, over a broker.
+    Broker,
 }
 
 impl LinkKind {
@@ -85,6 +99,7 @@ impl LinkKind {
             Self::Cloud => "the owners API",
             Self::FleetApi => "FleetAPI",
             Self::Relay => "the relay (TEDAPI v1r through Tesla's cloud)",
+            Self::Broker => "another instance, over a broker",
         }
     }
 
@@ -103,6 +118,7 @@ impl LinkKind {
             Self::Cloud => "cloud",
             Self::FleetApi => "fleet_api",
             Self::Relay => "relay",
+            Self::Broker => "broker",
         }
     }
 
@@ -114,6 +130,7 @@ impl LinkKind {
             Self::Local => "Local",
             Self::Cloud => "Cloud",
             Self::FleetApi => "FleetAPI",
+            Self::Broker => "Broker",
         }
     }
 
@@ -122,7 +139,7 @@ impl LinkKind {
         match self {
             Self::Tedapi | Self::Bearer => "full",
             Self::V1r | Self::Relay => "v1r",
-            Self::Local | Self::Cloud | Self::FleetApi => "off",
+            Self::Local | Self::Cloud | Self::FleetApi | Self::Broker => "off",
         }
     }
 }

@@ -2,14 +2,17 @@
 //! reports, as a centre that watches sites, or as both. Connecting is left to [`crate::nats`].
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Secret;
 use super::load::Reader;
 use super::problem::nearest;
 use super::values::{self, Refusal};
+use super::{BrokerConfig, GatewaySettings, LinkConfig, Secret};
+use crate::model::{GatewayFacts, Labels, LinkKind};
 
 /// Levels of the id of a site.
 const MOST_LEVELS: usize = 4;
@@ -88,7 +91,52 @@ impl BrokerSettings {
     }
 }
 
+impl GatewaySettings {
+    /// A gateway that another instance reports.
+    pub fn reported(
+        id: String,
+        name: String,
+        labels: Labels,
+        place: BrokerConfig,
+        timeout: Duration,
+    ) -> Self {
+        let facts = GatewayFacts {
+            id,
+            name,
+            labels,
+            links: vec![LinkKind::Broker],
+            reason: "another instance reports it",
+            ..GatewayFacts::default()
+        };
+        Self {
+            facts: Arc::new(facts),
+            link: LinkConfig::Broker(place),
+            timeout,
+            state_file: None,
+            energies: None,
+            standby: Vec::new(),
+        }
+    }
+}
+
 impl Reader {
+    /// Says of gateways that are reported whether orders go there.
+    pub(super) fn check_reported(
+        &mut self,
+        gateways: &mut [GatewaySettings],
+        broker: Option<&BrokerSettings>,
+    ) {
+        for gateway in gateways {
+            if let LinkConfig::Broker(config) = &mut gateway.link {
+                config.sends_orders = broker.is_some_and(|broker| broker.orders);
+                if broker.is_none() {
+                    let why = format!("missing: gateway {} comes from a broker", gateway.facts.id);
+                    self.problems.add("PW_BROKER_URL", why);
+                }
+            }
+        }
+    }
+
     /// Takes over what the file says; it wins over the environment.
     pub(super) fn broker_of_file(&mut self, given: &Value, place: &str) {
         let Some(given) = given.as_object() else {
@@ -157,8 +205,8 @@ impl Reader {
             return None;
         }
         if id.is_none() && watched.is_empty() {
-            let why = "PW_BROKER_URL has no effect: set PW_BROKER_SITE to report as a site, or PW_BROKER_SITES \
-                       to watch sites (all of them: >)";
+            let why = "nothing is reported to the broker: PW_BROKER_SITE says as which site, and PW_BROKER_SITES \
+                       which sites are watched (all of them: >)";
             self.warnings.push(why.into());
         }
         Some(BrokerSettings {
@@ -259,7 +307,7 @@ pub(super) fn label(text: &str) -> Result<String, Refusal> {
     }
 }
 
-fn tags(text: &str) -> Result<Vec<String>, Refusal> {
+pub(super) fn tags(text: &str) -> Result<Vec<String>, Refusal> {
     let all = split(text).map(label).collect::<Result<Vec<_>, _>>()?;
     if all.len() > MOST_TAGS { Err(format!("more than {MOST_TAGS} tags")) } else { Ok(all) }
 }

@@ -13,10 +13,10 @@ use super::problem::{Problems, nearest};
 use super::rsa_key::{self, RsaKey};
 use super::values::{self, Refusal};
 use super::{
-    AuthMode, CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, QuerySet, RelayConfig, Secret,
-    TedapiConfig, V1rConfig,
+    AuthMode, BrokerConfig, CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, QuerySet,
+    RelayConfig, Secret, TedapiConfig, V1rConfig,
 };
-use crate::model::{GatewayFacts, GatewayKind, LinkKind};
+use crate::model::{GatewayFacts, GatewayKind, Labels, LinkKind};
 
 pub(super) const KEYS: [&str; 19] = [
     "id",
@@ -40,8 +40,20 @@ pub(super) const KEYS: [&str; 19] = [
     "tedapi_auth_mode",
 ];
 /// The servers before have no such keys.
-pub(super) const OUR_KEYS: [&str; 7] =
-    [CERTIFICATE, LIFETIME_ENERGY, STANDBY, FLEET_BASE, FLEET_TOKEN, INTERVAL, RELAY];
+pub(super) const OUR_KEYS: [&str; 12] = [
+    CERTIFICATE,
+    LIFETIME_ENERGY,
+    STANDBY,
+    FLEET_BASE,
+    FLEET_TOKEN,
+    INTERVAL,
+    RELAY,
+    FROM,
+    SITE,
+    GATEWAY,
+    TAGS,
+    GROUP,
+];
 pub(super) const CERTIFICATE: &str = "certificate";
 const LIFETIME_ENERGY: &str = "lifetime_energy";
 const STANDBY: &str = "standby";
@@ -49,9 +61,16 @@ const FLEET_BASE: &str = "fleet_base";
 const FLEET_TOKEN: &str = "fleet_token";
 const INTERVAL: &str = "interval";
 const RELAY: &str = "relay";
+const FROM: &str = "from";
+const SITE: &str = "site";
+const GATEWAY: &str = "gateway";
+const TAGS: &str = "tags";
+const GROUP: &str = "group";
+/// All that an entry with `from` may have.
+const OF_A_REPORT: [&str; 7] = ["id", "name", FROM, SITE, GATEWAY, TAGS, GROUP];
 /// What a gateway has once, whichever link is in use.
-const OF_THE_GATEWAY: [&str; 8] =
-    ["id", "name", "type", "authpath", "timezone", "siteid", "site_id", STANDBY];
+const OF_THE_GATEWAY: [&str; 10] =
+    ["id", "name", "type", "authpath", "timezone", "siteid", "site_id", STANDBY, TAGS, GROUP];
 /// More links than a house has.
 const MOST_STANDBY: usize = 3;
 
@@ -212,7 +231,14 @@ impl Entry<'_> {
 
     fn read(mut self, defaults: &Defaults) -> Option<GatewaySettings> {
         self.refuse_unknown_keys();
+        if self.object.contains_key(FROM) {
+            return self.reported(defaults);
+        }
+        if let Some(stray) = [SITE, GATEWAY].into_iter().find(|key| self.object.contains_key(*key)) {
+            self.problem(stray, "belongs to an entry with from: broker");
+        }
         let id = self.id();
+        let labels = self.labels();
         let kind = self.kind();
         let timeout = self.parsed("timeout", |text| values::integer(text, 1..=120)).map(Duration::from_secs);
         let given = self.given(defaults);
@@ -258,10 +284,51 @@ impl Entry<'_> {
             port: given.port,
             site_id: given.site_id,
             timezone: given.timezone,
+            labels,
         };
         let timeout = timeout.unwrap_or(defaults.timeout);
         let facts = Arc::new(facts);
         Some(GatewaySettings { facts, link, timeout, state_file, energies, standby })
+    }
+
+    /// A gateway that another instance reports. Whether orders go there is decided for all of them.
+    fn reported(&mut self, defaults: &Defaults) -> Option<GatewaySettings> {
+        if self.text(FROM).as_deref() != Some("broker") {
+            self.problem(FROM, "expected broker");
+        }
+        let stray = self.object.keys().find(|key| !OF_A_REPORT.contains(&key.as_str())).cloned();
+        if let Some(stray) = stray {
+            self.problem(&stray, "does not go with from: broker; the site knows how its gateway is reached");
+        }
+        let (id, labels) = (self.id(), self.labels());
+        let site = self.parsed(SITE, |text| super::broker::site(text));
+        if site.is_none() && !self.object.contains_key(SITE) {
+            self.problem(SITE, "missing: the id of the site at the broker, such as north.17");
+        }
+        let gateway = self.text(GATEWAY).or_else(|| id.clone())?;
+        let (id, site) = (id?, site?);
+        let name = self.text("name").unwrap_or_else(|| id.clone());
+        let place = BrokerConfig { site, gateway, sends_orders: false };
+        Some(GatewaySettings::reported(id, name, labels, place, defaults.timeout))
+    }
+
+    fn labels(&mut self) -> Labels {
+        let group = self.parsed(GROUP, |text| super::broker::label(text));
+        let tags = match self.object.get(TAGS) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(list)) if list.iter().all(Value::is_string) => {
+                let texts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+                super::broker::tags(&texts.join(",")).unwrap_or_else(|refusal| {
+                    self.problem(TAGS, refusal);
+                    Vec::new()
+                })
+            }
+            Some(_) => {
+                self.problem(TAGS, "expected a list of texts");
+                Vec::new()
+            }
+        };
+        Labels { tags, group }
     }
 
     /// The links behind the preferred one, each with what it needs; the rest is that of the gateway.

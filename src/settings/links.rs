@@ -15,6 +15,7 @@ pub enum LinkConfig {
     /// FleetAPI or the owners API, as the account says.
     Fleet(FleetConfig),
     Relay(RelayConfig),
+    Broker(BrokerConfig),
     /// Understood, but this version has no link of that kind: the gateway is shown with an error that says
     /// so.
     Unsupported(LinkKind),
@@ -30,6 +31,7 @@ impl LinkConfig {
             Self::Local(_) => LinkKind::Local,
             Self::Fleet(config) => config.kind(),
             Self::Relay(_) => LinkKind::Relay,
+            Self::Broker(_) => LinkKind::Broker,
             Self::Unsupported(kind) => *kind,
         }
     }
@@ -49,9 +51,20 @@ impl LinkConfig {
             Self::Tedapi(config) | Self::Bearer(config) => Some(&config.certificate),
             Self::V1r(config) => Some(&config.certificate),
             Self::Local(config) => Some(&config.certificate),
-            Self::Fleet(_) | Self::Relay(_) | Self::Unsupported(_) => None,
+            Self::Fleet(_) | Self::Relay(_) | Self::Broker(_) | Self::Unsupported(_) => None,
         }
     }
+}
+
+/// A gateway that another instance of this program reports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BrokerConfig {
+    /// The id of that instance at the broker.
+    pub site: String,
+    /// The id of the gateway there.
+    pub gateway: String,
+    /// `PW_BROKER_ORDERS`: whether orders are sent there.
+    pub sends_orders: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

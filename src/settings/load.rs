@@ -158,8 +158,9 @@ impl Settings {
         let export = reader.export(store.is_some());
         let mut mqtt = reader.mqtt();
         let before = reader.problems.0.len();
-        let gateways = reader.gateways(&mut http);
+        let mut gateways = reader.gateways(&mut http);
         let broker = reader.broker();
+        reader.check_reported(&mut gateways, broker.as_ref());
         // A gateway with a mistake is not among them, and no reason to blame a token.
         let known = (reader.problems.0.len() == before).then_some(gateways.as_slice());
         let access = reader.access(known);

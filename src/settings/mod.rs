@@ -42,7 +42,9 @@ pub use broker::{BrokerSettings, SiteSettings};
 pub use export::ExportSettings;
 pub use fleet::{AccountConfig, FleetConfig, OWNERS_AUTH, OWNERS_FILE, Origin, TOKEN_FILE, TokenSource};
 pub use house::House;
-pub use links::{AuthMode, LinkConfig, LocalConfig, QuerySet, RelayConfig, TedapiConfig, V1rConfig};
+pub use links::{
+    AuthMode, BrokerConfig, LinkConfig, LocalConfig, QuerySet, RelayConfig, TedapiConfig, V1rConfig,
+};
 pub use load::Inputs;
 pub use logging::{LogFormat, LoggingSettings};
 pub use mqtt::{BrokerTls, Controls, Layout, MqttSettings};
@@ -148,6 +150,8 @@ impl GatewaySettings {
     pub fn interval(&self) -> Option<Duration> {
         match &self.link {
             LinkConfig::Fleet(config) => Some(config.interval),
+            // Nothing is asked of anybody: what came is looked at.
+            LinkConfig::Broker(_) => Some(Duration::from_secs(1)),
             _ => None,
         }
     }

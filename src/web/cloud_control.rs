@@ -16,7 +16,7 @@ fn is_cloud(link: &LinkHealth) -> bool {
 }
 
 fn is_local(link: &LinkHealth) -> bool {
-    !is_cloud(link) && link.kind != LinkKind::Relay
+    !is_cloud(link) && !matches!(link.kind, LinkKind::Relay | LinkKind::Broker)
 }
 
 /// The cloud link of the first gateway that has one beside a local link.

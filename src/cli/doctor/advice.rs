@@ -131,7 +131,7 @@ fn settings(ways: &Ways, works: impl Fn(LinkKind) -> bool) -> String {
         }
         LinkKind::Local => "host and password",
         // Not examined here.
-        LinkKind::Cloud | LinkKind::FleetApi | LinkKind::Relay => "nothing",
+        LinkKind::Cloud | LinkKind::FleetApi | LinkKind::Relay | LinkKind::Broker => "nothing",
     };
     match (configured, best) {
         (Some(link), _) if works(link) => "nothing to do: what is configured works".into(),

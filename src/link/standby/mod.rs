@@ -143,7 +143,7 @@ impl Member {
 
 /// Whether a link leads straight to the machine in the house.
 fn asks_machine(kind: LinkKind) -> bool {
-    !matches!(kind, LinkKind::Cloud | LinkKind::FleetApi | LinkKind::Relay)
+    !matches!(kind, LinkKind::Cloud | LinkKind::FleetApi | LinkKind::Relay | LinkKind::Broker)
 }
 
 /// See the module.

@@ -1,0 +1,474 @@
+//! What a site reports of one of its gateways over the broker: a snapshot as JSON, version 1
+//! (`docs/fleet.md`). How it gets there is left to others.
+//!
+//! What is unknown is left out and never 0. Watts, watt-hours, volts, amperes, hertz, °C; percents on the raw
+//! scale.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::link::bounds::Bounds;
+use crate::link::json::{self, Unusable};
+use crate::model::{
+    Capability, Charge, Counter, CounterSource, Freshness, GatewayKind, GridStatus, Meter, Number, Side,
+    Site, Snapshot, SolarString, Unit, UnitKind,
+};
+
+/// Of the bodies. A reader refuses a greater one; members that it does not know are no reason to.
+pub const VERSION: u32 = 1;
+/// No site reports more.
+pub const LARGEST: usize = 64 << 10;
+const BOUNDS: Bounds = Bounds { bytes: LARGEST, memory: 1 << 20, text: 4 << 10 };
+
+/// The program at the site.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Instance {
+    pub version: String,
+    /// When it started, Unix seconds.
+    pub since: f64,
+    pub tags: Vec<String>,
+    pub group: Option<String>,
+    /// It shuts down; nothing follows.
+    pub leaves: bool,
+    /// Whether it takes orders from the broker.
+    pub orders: bool,
+}
+
+/// A snapshot of one gateway.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    pub v: u32,
+    /// When it was published, Unix seconds.
+    pub at: f64,
+    /// Grows with every publication of this gateway while the instance lives.
+    pub seq: u64,
+    pub instance: Instance,
+    pub gateway: Gateway,
+    pub polls: Polls,
+    /// Absent where nothing may be shown any more, or was ever read.
+    pub site: Option<Reported>,
+    /// Orders that it takes at present, each with the link and how far its outcome can be proven.
+    pub can: Vec<(String, String, String)>,
+    /// Why it takes the others not, by obstacle.
+    pub cannot: Vec<(String, Vec<String>)>,
+}
+
+/// Who it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gateway {
+    pub name: String,
+    /// `powerwall` or `inverter`.
+    pub kind: String,
+    /// The link in use.
+    pub link: Option<String>,
+}
+
+/// How polling goes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Polls {
+    /// `live`, `stale`, `expired` or `never`.
+    pub fresh: String,
+    /// How old the reading was when it was published.
+    pub age_ms: Option<u64>,
+    /// How old readings of this link usually are.
+    pub usual_ms: Option<u64>,
+    pub failures: u32,
+    pub failing_ms: Option<u64>,
+    /// Kind and message of the last error.
+    pub error: Option<(String, String)>,
+}
+
+/// What is measured, and how the gateway is set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reported {
+    pub solar: Option<Number>,
+    pub battery: Option<Number>,
+    pub load: Option<Number>,
+    pub grid_power: Option<Number>,
+    pub remaining: Option<Number>,
+    pub full: Option<Number>,
+    pub percent: Option<f64>,
+    /// `UP`, `DOWN` or `SYNCING`.
+    pub grid: Option<String>,
+    pub contactor: Option<bool>,
+    pub nameplate: Option<f64>,
+    pub reserve: Option<f64>,
+    pub mode: Option<String>,
+    pub charging: Option<bool>,
+    pub export: Option<String>,
+    pub storm_watch: Option<bool>,
+    /// On the scale of the app, as Tesla's cloud has it.
+    pub vehicle_reserve: Option<f64>,
+    pub site_name: Option<String>,
+    pub timezone: Option<String>,
+    pub firmware: Option<String>,
+    pub din: Option<String>,
+    pub powerwall3: Option<bool>,
+    pub started: Option<i64>,
+    pub meters: Option<Meters>,
+    /// Frequency and voltages on the side of the grid, and of the home.
+    pub sides: [Option<Sides>; 2],
+    pub units: Option<Vec<Device>>,
+    /// Name, V, A, W, state, connected.
+    pub strings: Option<Vec<StringReport>>,
+    pub alerts: Option<Vec<String>>,
+}
+
+/// The meters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Meters {
+    pub grid: Metered,
+    pub battery: Metered,
+    pub load: Metered,
+    pub solar: Metered,
+    pub generator: Option<Metered>,
+}
+
+/// One meter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Metered {
+    pub w: Option<Number>,
+    pub v: Option<Number>,
+    pub a: Option<Number>,
+    pub hz: Option<Number>,
+    /// Wh over its life, and what counted them.
+    pub imported: Option<(Number, String)>,
+    pub exported: Option<(Number, String)>,
+}
+
+/// One side of the contactor.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sides {
+    pub hz: Option<Number>,
+    pub v: [Option<Number>; 3],
+}
+
+/// One battery.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Device {
+    pub n: usize,
+    pub serial: String,
+    pub part: Option<String>,
+    pub kind: String,
+    pub leader: Option<bool>,
+    pub on: Option<usize>,
+    pub remaining: Option<Number>,
+    pub full: Option<Number>,
+    pub percent: Option<f64>,
+    pub w: Option<Number>,
+    pub v: Option<Number>,
+    pub hz: Option<Number>,
+    /// Warmest and coldest cell, around the inverter, at its heat sink.
+    pub celsius: Option<[Option<Number>; 4]>,
+    pub state: Option<String>,
+    pub grid: Option<String>,
+    /// `None`: there are none.
+    pub alerts: Option<Vec<String>>,
+}
+
+/// Name, V, A, W, state, connected.
+pub type StringReport =
+    (String, Option<Number>, Option<Number>, Option<Number>, Option<String>, Option<bool>);
+
+impl Report {
+    /// What is reported of `snapshot` at `now`, which is `at` in Unix seconds.
+    pub fn of(snapshot: &Snapshot, instance: &Instance, (now, at): (Instant, f64)) -> Self {
+        let (health, fresh) = (&snapshot.health, snapshot.freshness(now));
+        let telemetry = snapshot.telemetry(now);
+        let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let reading = snapshot.reading.as_ref();
+        let usual = reading.map(|reading| reading.telemetry.answers().usual_age());
+        let (can, cannot) = capabilities(&health.capabilities);
+        Self {
+            v: VERSION,
+            at: (at * 1e3).round() / 1e3,
+            seq: snapshot.sequence,
+            instance: instance.clone(),
+            gateway: Gateway {
+                name: snapshot.gateway.name.clone(),
+                kind: match snapshot.gateway.kind {
+                    GatewayKind::Powerwall => "powerwall".into(),
+                    GatewayKind::Inverter => "inverter".into(),
+                },
+                link: snapshot.link_in_use().map(|link| link.word().to_owned()),
+            },
+            polls: Polls {
+                fresh: word(fresh).to_owned(),
+                age_ms: snapshot.age(now).map(millis),
+                usual_ms: usual.filter(|usual| !usual.is_zero()).map(millis),
+                failures: health.consecutive_failures,
+                failing_ms: health.failing_since.map(|since| millis(now.saturating_duration_since(since))),
+                error: health.last_error.as_ref().map(|note| (note.kind.to_owned(), note.message.clone())),
+            },
+            site: telemetry.map(|telemetry| telemetry.look(reported)),
+            can,
+            cannot,
+        }
+    }
+
+    /// As it is published: without what is unknown, and with numbers as exact as they are measured.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        strip(&mut value);
+        value.to_string().into_bytes()
+    }
+
+    /// Reads what a site published.
+    ///
+    /// # Errors
+    /// If it is no report, larger than any, or of a later version.
+    pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let document = json::document(bytes, &BOUNDS)?;
+        let report: Self =
+            serde_json::from_value(document).map_err(|why| Unreadable::Other(why.to_string()))?;
+        match report.v {
+            VERSION => Ok(report),
+            other => Err(Unreadable::Version(other)),
+        }
+    }
+
+    /// How fresh it was at the site.
+    pub fn freshness(&self) -> Freshness {
+        match self.polls.fresh.as_str() {
+            "live" => Freshness::Live,
+            "stale" => Freshness::Stale,
+            "expired" => Freshness::Expired,
+            _ => Freshness::Never,
+        }
+    }
+
+    /// Whether it says the same as `other`, whenever either was published.
+    pub fn is_as(&self, other: &Self) -> bool {
+        let plain = |report: &Self| {
+            let polls = Polls { age_ms: None, failing_ms: None, ..report.polls.clone() };
+            Self { at: 0.0, seq: 0, polls, ..report.clone() }
+        };
+        plain(self) == plain(other)
+    }
+}
+
+/// What a site published and nobody can read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    #[error("it is not a report: {0}")]
+    Other(String),
+    #[error("it has version {0}, and this program reads {VERSION}; update it")]
+    Version(u32),
+}
+
+fn word(freshness: Freshness) -> &'static str {
+    match freshness {
+        Freshness::Live => "live",
+        Freshness::Stale => "stale",
+        Freshness::Expired => "expired",
+        Freshness::Never => "never",
+    }
+}
+
+type Able = Vec<(String, String, String)>;
+type Unable = Vec<(String, Vec<String>)>;
+
+fn capabilities(all: &[Capability]) -> (Able, Unable) {
+    let (mut can, mut cannot) = (Able::new(), Unable::new());
+    for capability in all {
+        let order = capability.order.word().to_owned();
+        match &capability.by {
+            Ok(means) => can.push((order, means.link.word().into(), means.proves.word().into())),
+            Err(unable) => {
+                let obstacle = unable.obstacle.word();
+                match cannot.iter_mut().find(|(known, _)| known == obstacle) {
+                    Some((_, orders)) => orders.push(order),
+                    None => cannot.push((obstacle.into(), vec![order])),
+                }
+            }
+        }
+    }
+    (can, cannot)
+}
+
+/// As many digits as are measured.
+fn rounded(number: Option<Number>, decimals: i32) -> Option<Number> {
+    let scale = 10_f64.powi(decimals);
+    let rounded = (number?.as_f64() * scale).round() / scale;
+    // A whole number is shorter without a point.
+    if rounded.fract() == 0.0 && rounded.abs() < 9e15 {
+        Some(Number::Int(rounded as i64))
+    } else {
+        Number::from_f64(rounded)
+    }
+}
+
+fn percent(percent: Option<f64>) -> Option<f64> {
+    percent.map(|percent| (percent * 1e3).round() / 1e3)
+}
+
+fn reported(site: &Site) -> Reported {
+    let readings = &site.readings;
+    let watts = |power| rounded(power, 0);
+    Reported {
+        solar: watts(readings.power.solar),
+        battery: watts(readings.power.battery),
+        load: watts(readings.power.load),
+        grid_power: watts(readings.power.site),
+        remaining: watts(readings.charge.remaining),
+        full: watts(readings.charge.full_pack),
+        percent: percent(readings.charge.reported.map(|percent| percent.0)),
+        grid: readings.grid.map(|grid| grid_word(grid).to_owned()),
+        contactor: readings.contactor_closed,
+        nameplate: readings.nameplate,
+        reserve: percent(readings.reserve.map(|reserve| reserve.0)),
+        mode: readings.mode.clone(),
+        charging: readings.grid_charging,
+        export: readings.grid_export.clone(),
+        storm_watch: readings.storm_watch,
+        vehicle_reserve: readings.vehicle_reserve.map(|reserve| reserve.0),
+        site_name: readings.site_name.clone(),
+        timezone: readings.timezone.clone(),
+        firmware: readings.firmware.clone(),
+        din: readings.din.clone(),
+        powerwall3: readings.powerwall3,
+        started: site.started,
+        meters: site.meters.as_ref().map(|meters| Meters {
+            grid: metered(&meters.site),
+            battery: metered(&meters.battery),
+            load: metered(&meters.load),
+            solar: metered(&meters.solar),
+            generator: meters.generator.as_ref().map(metered),
+        }),
+        sides: [side(&site.main), side(&site.home)],
+        units: site.units.as_ref().map(|units| units.iter().map(device).collect()),
+        strings: site.strings.as_ref().map(|strings| strings.iter().map(string).collect()),
+        alerts: site.alerts.clone(),
+    }
+}
+
+fn grid_word(grid: GridStatus) -> &'static str {
+    match grid {
+        GridStatus::Up => "UP",
+        GridStatus::Syncing => "SYNCING",
+        GridStatus::Down => "DOWN",
+    }
+}
+
+/// What [`grid_word`] says.
+pub fn grid_of(word: &str) -> Option<GridStatus> {
+    [GridStatus::Up, GridStatus::Syncing, GridStatus::Down].into_iter().find(|grid| grid_word(*grid) == word)
+}
+
+fn counted(counter: Option<Counter>) -> Option<(Number, String)> {
+    let counter = counter?;
+    Some((rounded(Some(counter.energy), 0)?, source_word(counter.source).to_owned()))
+}
+
+fn source_word(source: CounterSource) -> &'static str {
+    match source {
+        CounterSource::SiteMeter => "meter",
+        CounterSource::BatteryBlock => "block",
+        CounterSource::Inverter => "inverter",
+        CounterSource::RemoteMeter => "remote",
+    }
+}
+
+/// What [`source_word`] says.
+pub fn source_of(word: &str) -> Option<CounterSource> {
+    use CounterSource::{BatteryBlock, Inverter, RemoteMeter, SiteMeter};
+    [SiteMeter, BatteryBlock, Inverter, RemoteMeter].into_iter().find(|source| source_word(*source) == word)
+}
+
+fn metered(meter: &Meter) -> Metered {
+    Metered {
+        w: rounded(meter.power, 0),
+        v: rounded(meter.voltage, 1),
+        a: rounded(meter.current, 2),
+        hz: rounded(meter.frequency, 2),
+        imported: counted(meter.imported),
+        exported: counted(meter.exported),
+    }
+}
+
+fn side(side: &Side) -> Option<Sides> {
+    let sides = Sides { hz: rounded(side.frequency, 2), v: side.voltages.map(|voltage| rounded(voltage, 1)) };
+    (sides != Sides::default()).then_some(sides)
+}
+
+fn device(unit: &Unit) -> Device {
+    let temperatures = &unit.temperatures;
+    let celsius = [temperatures.pack_max, temperatures.pack_min, temperatures.ambient, temperatures.heatsink]
+        .map(|celsius| rounded(celsius, 1));
+    let Charge { remaining, full_pack, reported } = unit.charge;
+    Device {
+        n: unit.number,
+        serial: unit.serial.clone(),
+        part: unit.part.clone(),
+        kind: kind_word(unit.kind).to_owned(),
+        leader: unit.is_leader,
+        on: unit.attached_to,
+        remaining: rounded(remaining, 0),
+        full: rounded(full_pack, 0),
+        percent: percent(reported.map(|percent| percent.0)),
+        w: rounded(unit.power, 0),
+        v: rounded(unit.voltage, 1),
+        hz: rounded(unit.frequency, 2),
+        celsius: celsius.iter().any(Option::is_some).then_some(celsius),
+        state: unit.state.clone(),
+        grid: unit.grid_state.clone(),
+        alerts: (!unit.alerts.is_empty()).then(|| unit.alerts.clone()),
+    }
+}
+
+fn kind_word(kind: UnitKind) -> &'static str {
+    match kind {
+        UnitKind::Powerwall2 => "powerwall2",
+        UnitKind::Powerwall3 => "powerwall3",
+        UnitKind::Follower => "follower",
+        UnitKind::Expansion => "expansion",
+        UnitKind::Unknown => "unknown",
+    }
+}
+
+/// What [`kind_word`] says.
+pub fn kind_of(word: &str) -> UnitKind {
+    use UnitKind::{Expansion, Follower, Powerwall2, Powerwall3, Unknown};
+    let mut kinds = [Powerwall2, Powerwall3, Follower, Expansion].into_iter();
+    kinds.find(|kind| kind_word(*kind) == word).unwrap_or(Unknown)
+}
+
+fn string(string: &SolarString) -> StringReport {
+    (
+        string.name.clone(),
+        rounded(string.voltage, 1),
+        rounded(string.current, 2),
+        rounded(string.power, 0),
+        string.state.clone(),
+        string.is_connected,
+    )
+}
+
+/// Takes out of objects what is unknown. An empty list stays: that there is nothing is known.
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.values_mut().for_each(strip);
+            object.retain(|_, value| match value {
+                Value::Null => false,
+                Value::Object(inner) => !inner.is_empty(),
+                Value::Array(list) => list.is_empty() || !list.iter().all(Value::is_null),
+                _ => true,
+            });
+        }
+        Value::Array(list) => list.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
