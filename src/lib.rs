@@ -12,6 +12,8 @@ pub mod aggregator;
 pub mod app;
 pub mod audience;
 pub mod board;
+#[cfg(feature = "broker")]
+mod broker;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -29,6 +31,8 @@ pub mod live;
 pub mod metrics;
 pub mod model;
 pub mod mqtt;
+#[cfg(feature = "broker")]
+pub mod nats;
 pub mod notify;
 pub mod observer;
 pub mod output;

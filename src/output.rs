@@ -12,6 +12,7 @@ use crate::connections::Connections;
 use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
+use crate::link::broker::reports::Reports;
 use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::settings::Settings;
@@ -30,6 +31,8 @@ pub struct Surroundings {
     pub history: History,
     /// What Tesla's cloud was asked.
     pub accounts: Accounts,
+    /// What other instances of this program report.
+    pub reports: Reports,
     /// Who may do what.
     pub control: Arc<Control>,
     /// What clients are connected by.

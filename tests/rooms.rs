@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [Floor; 9] = [
     Floor { rooms: &["main", "lib", "app", "cli"], is_one_machine: true },
     Floor {
-        rooms: &["web", "live", "mqtt", "observer", "notify", "history", "export"],
+        rooms: &["web", "live", "mqtt", "observer", "notify", "history", "export", "broker"],
         is_one_machine: false,
     },
     // A page that the web output serves.
@@ -34,7 +34,7 @@ const FLOORS: [Floor; 9] = [
         is_one_machine: true,
     },
     Floor { rooms: &["views"], is_one_machine: false },
-    Floor { rooms: &["link"], is_one_machine: false },
+    Floor { rooms: &["link", "nats"], is_one_machine: false },
     Floor { rooms: &["settings"], is_one_machine: false },
     Floor { rooms: &["tls", "store", "files"], is_one_machine: true },
     Floor { rooms: &["model", "board", "clock", "pause", "client"], is_one_machine: true },

@@ -26,6 +26,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::board::Board;
+#[cfg(feature = "broker")]
+use crate::broker;
 use crate::connections::{Connections, Limits, default_gateway};
 use crate::control::Control;
 use crate::directory::Directory;
@@ -44,8 +46,17 @@ use crate::{export, history, live, mqtt, notify, observer, web};
 use lone::Lone;
 
 /// Everything that shows or sends on what the boards hold. What answers requests is asked in this order.
-const OUTPUTS: [Start; 7] =
-    [live::start, web::start, mqtt::start, observer::start, notify::start, history::start, export::start];
+const OUTPUTS: &[Start] = &[
+    live::start,
+    web::start,
+    mqtt::start,
+    observer::start,
+    notify::start,
+    history::start,
+    export::start,
+    #[cfg(feature = "broker")]
+    broker::start,
+];
 
 /// Two serve a house, and a small computer keeps its other cores.
 const WORKERS: usize = 2;
@@ -137,6 +148,7 @@ impl Service {
         let surroundings = Surroundings {
             connections: connections.clone(),
             accounts: memories.accounts.clone(),
+            reports: memories.reports.clone(),
             frames: Arc::new(Frames::new(directory.clone())),
             broker: Arc::new(Board::new(settings.mqtt.initial_status())),
             journal: journal.clone(),
@@ -146,7 +158,7 @@ impl Service {
             seed,
             stall_limit: limits.stall,
         };
-        let outputs = OUTPUTS.map(|start| start(settings, &surroundings)).into_iter().collect::<Vec<_>>();
+        let outputs = OUTPUTS.iter().map(|start| start(settings, &surroundings)).collect::<Vec<_>>();
         let routes: Vec<_> = outputs.iter().filter_map(|output| output.routes()).collect();
         let app = move || {
             let app = App::new().wrap_fn(web::front);

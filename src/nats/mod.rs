@@ -1,0 +1,168 @@
+//! The connection to NATS servers: who we are there, TLS, pauses, streams and bucket. Knows nothing of
+//! gateways.
+
+pub mod streams;
+pub mod subjects;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::{self, Context};
+use async_nats::{Client, ConnectOptions, Event};
+use log::{info, warn};
+use tokio::sync::watch;
+
+use crate::settings::BrokerSettings;
+use crate::tls::{AuthorityError, PemError, authorities, certificates, checked_by, roots};
+use subjects::Subjects;
+
+/// From the first byte to the server's welcome.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// For one question to the server.
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+/// A server that does not answer two of these is left.
+const PING: Duration = Duration::from_secs(20);
+/// Messages that wait to leave. Nothing is sent without a connection, so few do.
+const MOST_SENT: usize = 256;
+/// Messages of one subscription that wait to be read; more are dropped by the library, which says so.
+const MOST_READ: usize = 16 << 10;
+/// After so many failures in a row, seconds.
+const PAUSES: [u64; 5] = [1, 2, 5, 10, 30];
+/// What the seed of an NKey begins with.
+const SEED: &str = "SU";
+
+/// Why there can be no connection, whatever the servers say.
+#[derive(Debug, thiserror::Error)]
+pub enum NatsError {
+    #[error("PW_BROKER_CREDENTIALS: {path:?} cannot be read: {source}")]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("PW_BROKER_CREDENTIALS: {0:?} has neither the credentials of a user nor the seed of an NKey")]
+    Credentials(PathBuf),
+    #[error("PW_BROKER_CA: {0}")]
+    Pem(#[from] PemError),
+    #[error("PW_BROKER_CA: {0}")]
+    Authority(#[from] AuthorityError),
+    #[error("PW_BROKER_URL: {0}")]
+    Address(String),
+}
+
+/// A connection that is there, or is being made; it is renewed by itself.
+#[derive(Clone)]
+pub struct Broker {
+    pub client: Client,
+    /// For streams and the bucket.
+    pub jetstream: Context,
+    pub subjects: Subjects,
+    /// For the log: without what may be secret.
+    pub name: String,
+    /// Whether it is there.
+    state: watch::Receiver<bool>,
+}
+
+impl Broker {
+    /// Begins to connect, and goes on until it is dropped. `inbox`: what answers come below.
+    ///
+    /// # Errors
+    /// If the settings name a file that is not what it should be.
+    pub async fn connect(settings: &BrokerSettings, inbox: &str) -> Result<Self, NatsError> {
+        let name = settings.name();
+        let (is_there, state) = watch::channel(false);
+        let is_there = Arc::new(is_there);
+        let shown = name.clone();
+        let options = ConnectOptions::new()
+            .name("powerwall-server")
+            .custom_inbox_prefix(inbox)
+            .connection_timeout(CONNECT_LIMIT)
+            .request_timeout(Some(REQUEST_LIMIT))
+            .ping_interval(PING)
+            .client_capacity(MOST_SENT)
+            .subscription_capacity(MOST_READ)
+            .retry_on_initial_connect()
+            .reconnect_delay_callback(|failures| {
+                Duration::from_secs(PAUSES[failures.saturating_sub(1).min(PAUSES.len() - 1)])
+            })
+            .event_callback(move |event| {
+                let (is_there, shown) = (is_there.clone(), shown.clone());
+                async move { noted(&event, &is_there, &shown) }
+            });
+        let options = trusted(options, settings).await?;
+        let options = identified(options, settings).await?;
+        let servers: Vec<String> = settings.servers.iter().map(|server| server.expose().to_owned()).collect();
+        let servers: Result<Vec<async_nats::ServerAddr>, _> = servers.iter().map(|one| one.parse()).collect();
+        let servers = servers.map_err(|_| NatsError::Address("it is not an address".into()))?;
+        let client = options.connect(servers).await.map_err(|why| NatsError::Address(why.to_string()))?;
+        let mut jetstream = jetstream::new(client.clone());
+        jetstream.set_timeout(REQUEST_LIMIT);
+        Ok(Self { client, jetstream, subjects: Subjects::new(&settings.prefix), name, state })
+    }
+
+    /// Whether something that is sent now would leave.
+    pub fn is_there(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Changes when the connection comes or goes.
+    pub fn follow(&self) -> watch::Receiver<bool> {
+        self.state.clone()
+    }
+
+    /// Returns when there is a connection.
+    pub async fn there(&self) {
+        let mut state = self.state.clone();
+        while !self.is_there() {
+            // The library says so before it is so.
+            let _ = tokio::time::timeout(Duration::from_secs(1), state.changed()).await;
+            if state.has_changed().is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// Changes are logged, and not that they repeat.
+fn noted(event: &Event, is_there: &watch::Sender<bool>, name: &str) {
+    match event {
+        Event::Connected => {
+            if !is_there.send_replace(true) {
+                info!(event = "broker"; "connected to the broker {name}");
+            }
+        }
+        Event::Disconnected | Event::Closed => {
+            if is_there.send_replace(false) {
+                warn!(event = "broker"; "the connection to the broker {name} is lost; it is made again");
+            }
+        }
+        Event::ServerError(error) => warn!(event = "broker"; "the broker {name}: {error}"),
+        Event::ClientError(error) => log::debug!("the broker {name}: {error}"),
+        Event::SlowConsumer(_) => {
+            warn!(event = "broker"; "the broker {name} sends faster than can be read; the newest counts");
+        }
+        Event::LameDuckMode | Event::Draining => {}
+    }
+}
+
+async fn trusted(options: ConnectOptions, settings: &BrokerSettings) -> Result<ConnectOptions, NatsError> {
+    let roots = match &settings.authority {
+        Some(path) => authorities(&certificates(path)?)?,
+        None => roots().await,
+    };
+    let options = options.tls_client_config(checked_by(roots));
+    let is_tls = settings.servers.iter().all(|server| server.expose().starts_with("tls://"));
+    Ok(options.require_tls(is_tls))
+}
+
+async fn identified(options: ConnectOptions, settings: &BrokerSettings) -> Result<ConnectOptions, NatsError> {
+    let Some(path) = &settings.credentials else { return Ok(options) };
+    let unreadable = |source| NatsError::Unreadable { path: path.clone(), source };
+    let text = tokio::fs::read_to_string(path).await.map_err(unreadable)?;
+    if text.contains("BEGIN NATS USER JWT") {
+        return options.credentials(&text).map_err(|_| NatsError::Credentials(path.clone()));
+    }
+    let seed = text.lines().map(str::trim).find(|line| line.starts_with(SEED));
+    match seed {
+        Some(seed) => Ok(options.nkey(seed.to_owned())),
+        None => Err(NatsError::Credentials(path.clone())),
+    }
+}
