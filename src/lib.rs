@@ -13,7 +13,7 @@ pub mod app;
 pub mod audience;
 pub mod board;
 #[cfg(feature = "broker")]
-mod broker;
+pub mod centre;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [Floor; 9] = [
     Floor { rooms: &["main", "lib", "app", "cli"], is_one_machine: true },
     Floor {
-        rooms: &["web", "live", "mqtt", "observer", "notify", "history", "export", "broker"],
+        rooms: &["web", "live", "mqtt", "observer", "notify", "history", "export", "centre"],
         is_one_machine: false,
     },
     // A page that the web output serves.

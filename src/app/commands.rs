@@ -61,7 +61,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Simulate { gateways, rsa_key } => simulate(gateways, rsa_key),
         Command::CheckConfig => with_settings(&inputs(&flags), |settings| {
             println!("{}", check_config::report(&settings));
-            if settings.gateways.is_empty() {
+            if settings.watches_nothing() {
                 eprintln!("\n{NO_GATEWAYS}");
                 return ExitCode::from(MISCONFIGURED);
             }
@@ -300,7 +300,7 @@ fn inputs(flags: &Flags) -> Inputs {
 fn serve(flags: &Flags) -> ExitCode {
     let inputs = inputs(flags);
     with_settings(&inputs, |settings| {
-        if settings.gateways.is_empty() {
+        if settings.watches_nothing() {
             eprintln!("{NO_GATEWAYS}");
             return ExitCode::from(MISCONFIGURED);
         }
@@ -504,7 +504,7 @@ async fn obey(orders: &mut Orders, inputs: &Inputs, service: &Service) -> ExitCo
 /// Applies what was read again; a mistake changes nothing.
 async fn apply(loaded: Result<Settings, Problems>, service: &Service) {
     match loaded {
-        Ok(settings) if settings.gateways.is_empty() => {
+        Ok(settings) if settings.watches_nothing() => {
             error!(event = "not_reloaded"; "no gateway is configured any more; keeping the previous \
                 settings");
         }

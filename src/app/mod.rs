@@ -1,6 +1,7 @@
 //! Wires the rooms together, and takes them apart in order when the program is asked to stop.
 
 pub mod commands;
+mod found;
 pub mod listen;
 mod logging;
 mod lone;
@@ -22,12 +23,11 @@ use actix_web::App;
 use actix_web::dev::ServerHandle;
 use futures_util::future::join_all;
 use log::{info, warn};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::board::Board;
-#[cfg(feature = "broker")]
-use crate::broker;
 use crate::connections::{Connections, Limits, default_gateway};
 use crate::control::Control;
 use crate::directory::Directory;
@@ -43,6 +43,7 @@ use crate::store::journal::Journal;
 use crate::supervisor::{Configure, LinkFactory, Supervisor};
 use crate::tls::{TlsError, server_config};
 use crate::{export, history, live, mqtt, notify, observer, web};
+use found::Finding;
 use lone::Lone;
 
 /// Everything that shows or sends on what the boards hold. What answers requests is asked in this order.
@@ -55,7 +56,7 @@ const OUTPUTS: &[Start] = &[
     history::start,
     export::start,
     #[cfg(feature = "broker")]
-    broker::start,
+    crate::centre::start,
 ];
 
 /// Two serve a house, and a small computer keeps its other cores.
@@ -107,6 +108,10 @@ pub struct Service {
     serving: JoinHandle<io::Result<()>>,
     /// Cuts connections that take too long.
     watching: JoinHandle<()>,
+    /// What gateways that others report are made of.
+    broker: watch::Sender<Finding>,
+    /// Has them supervised.
+    finding: JoinHandle<()>,
     /// Keeps other services from the folders of this one.
     _lone: Lone,
 }
@@ -169,10 +174,13 @@ impl Service {
         let gateways = Arbiter::new();
         let (configured, polling) = (settings.gateways.clone(), settings.polling.clone());
         let order_log = Arc::new(JournalLog::new(journal.clone()));
+        let reports = memories.reports.clone();
         let connect: LinkFactory = Arc::new(move |gateway| connect_with(gateway, &memories));
         let supervisor = Supervisor::start_in_arbiter(&gateways.handle(), move |_| {
             Supervisor::new(configured, polling, directory, connect, seed).with_order_log(order_log)
         });
+        let (broker, broker_changes) = watch::channel(Finding::of(settings));
+        let finding = actix::spawn(found::follow(reports, supervisor.clone(), broker_changes));
         Ok(Self {
             addr,
             journal,
@@ -185,6 +193,8 @@ impl Service {
             server: server.handle(),
             serving: actix::spawn(server),
             watching: actix::spawn(connections.watch()),
+            broker,
+            finding,
             _lone: lone,
         })
     }
@@ -199,6 +209,10 @@ impl Service {
         if self.supervisor.send(change).await.is_err() {
             warn!(event = "configuration"; "the changed settings did not arrive; restart the service");
         }
+        self.broker.send_if_modified(|finding| {
+            let changed = Finding::of(&settings);
+            std::mem::replace(finding, changed.clone()) != changed
+        });
         for output in &self.outputs {
             output.apply(&settings).await;
         }
@@ -217,6 +231,7 @@ impl Service {
         tokio::join!(outputs, self.stop_serving());
         self.gateways.stop();
         self.watching.abort();
+        self.finding.abort();
         self.serving.abort();
         if timeout(CUT_DEADLINE, storage::finish(&self.journal)).await.is_err() {
             warn!(event = "stopping"; "the disk takes too long; the last changes may be lost");

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::load::Reader;
 use super::problem::nearest;
 use super::values::{self, Refusal};
-use super::{BrokerConfig, GatewaySettings, LinkConfig, Secret};
+use super::{BrokerConfig, GatewaySettings, LinkConfig, Secret, Settings};
 use crate::model::{GatewayFacts, Labels, LinkKind};
 
 /// Levels of the id of a site.
@@ -88,6 +88,13 @@ impl BrokerSettings {
     /// The first server without what may be secret: for the log.
     pub fn name(&self) -> String {
         self.servers.first().map(|server| shown(server.expose())).unwrap_or_default()
+    }
+}
+
+impl Settings {
+    /// Whether there is no gateway, and none can appear.
+    pub fn watches_nothing(&self) -> bool {
+        self.gateways.is_empty() && self.broker.as_ref().is_none_or(|broker| broker.watched.is_empty())
     }
 }
 

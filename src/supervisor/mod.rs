@@ -1,7 +1,7 @@
 //! Runs one GatewayActor per configured gateway and writes the directory: starts, replaces and ends actors as
 //! the configuration says. Restarting those that died is left to [`supervise`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -29,10 +29,20 @@ pub type LinkFactory = Arc<dyn Fn(&GatewaySettings) -> Box<dyn Link> + Send + Sy
 #[rtype(result = "()")]
 pub struct Configure(pub Vec<GatewaySettings>, pub PollingSettings);
 
+/// Takes over the gateways that others report and nobody configured here, all of them.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Found(pub Vec<GatewaySettings>);
+
 /// Owns the actors of all gateways.
 pub struct Supervisor {
-    /// What each running actor was started with, in configured order.
+    /// What each running actor was started with: those of the configuration in its order, then those that were
+    /// found.
     gateways: Vec<GatewaySettings>,
+    /// As the configuration has them; what was found may change without it.
+    configured: Vec<GatewaySettings>,
+    /// Reported by others; the configuration may change without them.
+    found: Vec<GatewaySettings>,
     polling: PollingSettings,
     /// What everybody else reads; written here only.
     directory: Arc<Directory>,
@@ -58,7 +68,20 @@ impl Supervisor {
     ) -> Self {
         let order_log = Arc::new(NoOrderLog);
         let (order_ids, actors) = (OrderIds::random(), HashMap::new());
-        Self { gateways, polling, directory, connect, order_log, order_ids, seed, actors, aggregator: None }
+        let (configured, gateways, found) = (gateways, Vec::new(), Vec::new());
+        Self {
+            gateways,
+            configured,
+            found,
+            polling,
+            directory,
+            connect,
+            order_log,
+            order_ids,
+            seed,
+            actors,
+            aggregator: None,
+        }
     }
 
     /// Gives orders the ids of `ids`; without this, random ones.
@@ -127,18 +150,26 @@ impl Supervisor {
     }
 
     /// Brings the running actors in line with `gateways`.
-    fn configure(&mut self, gateways: Vec<GatewaySettings>, polling: PollingSettings) {
+    fn configure(&mut self, polling: PollingSettings) {
+        let ids: HashSet<&str> = self.configured.iter().map(|gateway| gateway.facts.id.as_str()).collect();
+        let found = self.found.iter().filter(|gateway| !ids.contains(gateway.facts.id.as_str()));
+        let gateways: Vec<GatewaySettings> = self.configured.iter().chain(found).cloned().collect();
         let before = std::mem::replace(&mut self.gateways, gateways);
+        let before = by_id(&before);
+        let wanted = by_id(&self.gateways);
         let polling_changed = std::mem::replace(&mut self.polling, polling) != self.polling;
         let known = self.directory.entries();
+        let mut gone = Vec::new();
         for entry in known.iter() {
-            if !self.gateways.iter().any(|gateway| gateway.facts.id == entry.id) {
+            if !wanted.contains_key(entry.id.as_str()) {
                 let id = &entry.id;
                 info!(gateway = id.as_str(), event = "removed"; "gateway {id}: no longer configured");
-                self.stop_gateway(entry);
+                gone.push(entry.clone());
             }
         }
 
+        let known_by_id: HashMap<&str, &Arc<Entry>> =
+            known.iter().map(|entry| (entry.id.as_str(), entry)).collect();
         let mut entries = Vec::with_capacity(self.gateways.len());
         let mut to_start = Vec::new();
         for (index, gateway) in self.gateways.iter().enumerate() {
@@ -146,14 +177,14 @@ impl Supervisor {
             let interval = gateway.interval().unwrap_or(self.polling.interval);
             let ttl = self.polling.ttl(interval, gateway.timeout);
             let initial = Snapshot::initial(gateway.facts.clone(), ttl);
-            let entry = match known.iter().find(|entry| entry.id == *id) {
-                Some(entry) if !polling_changed && before.contains(gateway) => {
-                    entries.push(entry.clone());
+            let entry = match known_by_id.get(id.as_str()) {
+                Some(entry) if !polling_changed && before.get(id.as_str()) == Some(&gateway) => {
+                    entries.push(Arc::clone(entry));
                     continue;
                 }
                 Some(entry) => {
                     entry.board.publish(Arc::new(starting_over(initial, &entry.board.read())));
-                    entry.clone()
+                    Arc::clone(entry)
                 }
                 None => Arc::new(Entry::new(id.clone(), Arc::new(Board::new(initial)))),
             };
@@ -161,6 +192,7 @@ impl Supervisor {
             entries.push(entry);
         }
 
+        gone.iter().for_each(|entry| self.stop_gateway(entry));
         self.directory.replace(entries);
         for (index, entry) in to_start {
             self.start_gateway(index, entry);
@@ -185,8 +217,7 @@ impl Actor for Supervisor {
 
     fn started(&mut self, _: &mut Self::Context) {
         self.start_aggregator();
-        let gateways = std::mem::take(&mut self.gateways);
-        self.configure(gateways, self.polling.clone());
+        self.configure(self.polling.clone());
     }
 }
 
@@ -194,8 +225,22 @@ impl Handler<Configure> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, Configure(gateways, polling): Configure, _: &mut Self::Context) {
-        self.configure(gateways, polling);
+        self.configured = gateways;
+        self.configure(polling);
     }
+}
+
+impl Handler<Found> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Found(gateways): Found, _: &mut Self::Context) {
+        self.found = gateways;
+        self.configure(self.polling.clone());
+    }
+}
+
+fn by_id(gateways: &[GatewaySettings]) -> HashMap<&str, &GatewaySettings> {
+    gateways.iter().map(|gateway| (gateway.facts.id.as_str(), gateway)).collect()
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub enum Delivery {
 
 #[derive(Default)]
 struct Held {
-    /// `None`: the place is gone.
+    /// By the gateway that it is about.
     reports: HashMap<Place, Arc<Received>>,
     /// `None`: there is no connection over which orders could go.
     courier: Option<Arc<dyn Courier>>,
@@ -66,7 +66,7 @@ struct Held {
 #[derive(Clone)]
 pub struct Reports {
     held: Arc<Mutex<Held>>,
-    /// Grows when a place appears or goes.
+    /// Grows when a place appears, goes, or is called otherwise.
     places: watch::Sender<u64>,
 }
 
@@ -81,16 +81,21 @@ impl Reports {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over a report; one that was said before the one at hand is dropped. Whether it was taken.
+    /// Takes over a report. Whether there was room for it.
     pub fn take(&self, place: Place, received: Received) -> bool {
         let mut held = self.held();
-        let is_new = !held.reports.contains_key(&place);
-        if is_new && held.reports.len() >= MOST {
+        if !held.reports.contains_key(&place) && held.reports.len() >= MOST {
             return false;
         }
+        let named = |report: &Report| {
+            let (instance, name) = (report.instance.clone(), report.gateway.name.clone());
+            (name, instance.tags, instance.group)
+        };
+        let is_news =
+            held.reports.get(&place).is_none_or(|before| named(&before.report) != named(&received.report));
         held.reports.insert(place, Arc::new(received));
         drop(held);
-        if is_new {
+        if is_news {
             self.places.send_modify(|count| *count += 1);
         }
         true
@@ -115,7 +120,7 @@ impl Reports {
         all
     }
 
-    /// Changes when a place appears or goes.
+    /// Changes when a place appears, goes, or is called otherwise.
     pub fn follow(&self) -> watch::Receiver<u64> {
         self.places.subscribe()
     }

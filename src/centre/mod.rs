@@ -1,0 +1,97 @@
+//! Watches sites that other instances of this program report to a broker: their newest reports, and the way on
+//! which orders go to them. Reporting is left to `broker`; what becomes of a report, to `link::broker`.
+
+mod courier;
+mod watching;
+
+use std::future::{pending, ready};
+
+use actix::prelude::*;
+use futures_util::future::LocalBoxFuture;
+use log::error;
+use tokio::sync::watch;
+
+use crate::link::broker::reports::Reports;
+use crate::nats::Broker;
+use crate::output::{Output, Surroundings};
+use crate::pause::Pause;
+use crate::settings::{BrokerSettings, Settings};
+use crate::supervise::{self, Kept, Name};
+
+/// Below it, answers come to a centre.
+const INBOX: &str = "_INBOX";
+
+/// The output.
+struct Watching {
+    /// `None`: no site is watched. Changed by a reload.
+    settings: watch::Sender<Option<BrokerSettings>>,
+    _kept: Kept,
+}
+
+fn wanted(settings: &Settings) -> Option<BrokerSettings> {
+    settings.broker.as_ref().filter(|broker| !broker.watched.is_empty()).cloned()
+}
+
+/// Starts the output.
+pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output> {
+    let (changed, current) = watch::channel(wanted(settings));
+    let reports = surroundings.reports.clone();
+    let start = move |_| Watcher { reports: reports.clone(), settings: current.clone() }.start();
+    let name = Name::Part("what watches other sites");
+    let kept = supervise::keep(name, Pause::back_off(surroundings.seed), start);
+    Box::new(Watching { settings: changed, _kept: kept })
+}
+
+impl Output for Watching {
+    fn apply<'a>(&'a self, settings: &'a Settings) -> LocalBoxFuture<'a, ()> {
+        self.settings.send_if_modified(|current| {
+            let wanted = wanted(settings);
+            let is_new = *current != wanted;
+            *current = wanted;
+            is_new
+        });
+        Box::pin(ready(()))
+    }
+
+    fn stop(&self) -> LocalBoxFuture<'_, ()> {
+        self.settings.send_replace(None);
+        Box::pin(ready(()))
+    }
+}
+
+/// Keeps watching.
+struct Watcher {
+    reports: Reports,
+    settings: watch::Receiver<Option<BrokerSettings>>,
+}
+
+impl Actor for Watcher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let (reports, mut settings) = (self.reports.clone(), self.settings.clone());
+        let watching = async move {
+            loop {
+                let current = settings.borrow_and_update().clone();
+                tokio::select! {
+                    () = watch(current, &reports) => {}
+                    changed = settings.changed() => if changed.is_err() { return },
+                }
+                reports.connected(None, false);
+            }
+        };
+        ctx.spawn(watching.into_actor(self));
+    }
+}
+
+/// Watches with one set of settings until it is dropped.
+async fn watch(settings: Option<BrokerSettings>, reports: &Reports) {
+    let Some(settings) = settings else { return pending().await };
+    match Broker::connect(&settings, INBOX).await {
+        Ok(broker) => watching::watch(&broker, &settings, reports).await,
+        Err(why) => {
+            error!(event = "broker"; "no site is watched until the settings change: {why}");
+            pending().await
+        }
+    }
+}
