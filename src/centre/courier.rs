@@ -1,41 +1,56 @@
-//! Carries an order to a site and its answer back, once.
+//! Carries an order to a site, once, and brings what the site says of it.
 
 use std::time::Duration;
 
-use async_nats::{Request, client::RequestErrorKind};
+use async_nats::StatusCode;
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
+use tokio::time::{Instant, timeout_at};
 
+use crate::link::broker::orders::Reply;
 use crate::link::broker::reports::{Courier, Delivery, Place};
 use crate::nats::Broker;
+
+/// While a site says this, it says more.
+const WAITING: &str = "waiting";
 
 /// Over the connection of a centre.
 pub(super) struct NatsCourier(pub Broker);
 
 impl Courier for NatsCourier {
     fn send(&self, place: &Place, order: Vec<u8>, limit: Duration) -> BoxFuture<'static, Delivery> {
-        let (broker, site) = (self.0.clone(), place.site.clone());
-        let subject = broker.subjects.orders(&place.site, &place.gateway);
-        Box::pin(async move {
-            if !broker.is_there() {
-                // The library would keep it until there is a connection, and that may be too late.
-                return Delivery::NotSent(format!("there is no connection to the broker {}", broker.name));
-            }
-            let request = Request::new().payload(order.into()).timeout(Some(limit));
-            match broker.client.send_request(subject, request).await {
-                Ok(answer) => Delivery::Answered(answer.payload.to_vec()),
-                Err(error) => match error.kind() {
-                    RequestErrorKind::NoResponders => Delivery::NotSent(format!(
-                        "site {site} is not connected to the broker, or takes no orders"
-                    )),
-                    RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
-                        Delivery::NotSent(error.to_string())
-                    }
-                    RequestErrorKind::TimedOut => {
-                        Delivery::Silent(format!("site {site} did not answer within {} s", limit.as_secs()))
-                    }
-                    RequestErrorKind::Other => Delivery::Silent(error.to_string()),
-                },
-            }
-        })
+        let subject = self.0.subjects.orders(&place.site, &place.gateway);
+        Box::pin(carry(self.0.clone(), place.site.clone(), subject, order, Instant::now() + limit))
+    }
+}
+
+async fn carry(broker: Broker, site: String, subject: String, order: Vec<u8>, until: Instant) -> Delivery {
+    if !broker.is_there() {
+        // The library would keep it until there is a connection, and that may be too late.
+        return Delivery::NotSent(format!("there is no connection to the broker {}", broker.name));
+    }
+    let inbox = broker.client.new_inbox();
+    let mut replies = match broker.client.subscribe(inbox.clone()).await {
+        Ok(replies) => replies,
+        Err(why) => return Delivery::NotSent(why.to_string()),
+    };
+    if let Err(why) = broker.client.publish_with_reply(subject, inbox, order.into()).await {
+        return Delivery::NotSent(why.to_string());
+    }
+    let mut last = None;
+    while let Ok(Some(message)) = timeout_at(until, replies.next()).await {
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            let why = format!("site {site} is not connected to the broker, or takes no orders from it");
+            return Delivery::NotSent(why);
+        }
+        let says_more = Reply::read(&message.payload).is_some_and(|reply| reply.outcome == WAITING);
+        last = Some(message.payload.to_vec());
+        if !says_more {
+            break;
+        }
+    }
+    match last {
+        Some(answer) => Delivery::Answered(answer),
+        None => Delivery::Silent(format!("site {site} did not answer; the order may have arrived")),
     }
 }
