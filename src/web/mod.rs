@@ -47,6 +47,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, ready};
 use log::warn;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::board::Board;
@@ -78,6 +79,8 @@ pub struct State {
     pub http: HttpSettings,
     /// Replaced when the settings are read again.
     pub polling: ArcSwap<PollingSettings>,
+    /// The settings in the form of the servers before. Replaced as well.
+    pub configured: ArcSwap<Map<String, Value>>,
     /// The state of the connection to the MQTT broker; written by the output that keeps it.
     pub mqtt: Arc<Board<BrokerStatus>>,
     /// What Tesla's cloud was asked.
@@ -123,6 +126,7 @@ impl State {
             assets: Assets::new(&http),
             http,
             polling: ArcSwap::from_pointee(polling),
+            configured: ArcSwap::default(),
             mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
             accounts: Accounts::default(),
             control: Arc::new(Control::new(Access::default(), Journal::in_memory())),
@@ -153,6 +157,7 @@ pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output
         surroundings;
     let state =
         State::new(directory.clone(), frames.clone(), settings.http.clone(), settings.polling.clone());
+    state.configured.store(Arc::new(settings.as_before.clone()));
     let (mqtt, control, accounts) = (broker.clone(), control.clone(), accounts.clone());
     let (connections, history) = (connections.clone(), history.clone());
     Box::new(Web { state: Data::new(State { mqtt, control, accounts, connections, history, ..state }) })
@@ -172,6 +177,7 @@ impl Output for Web {
             warn!(event = "configuration"; "address, port, base path and origins change with the next start \
                 only");
         }
+        self.state.configured.store(Arc::new(settings.as_before.clone()));
         self.state.frames.put_zeros(settings.polling.adjustments.legacy_zeros);
         self.state.polling.store(Arc::new(settings.polling.clone()));
         Box::pin(ready(()))

@@ -9,6 +9,7 @@ mod orders;
 mod outages;
 mod relay;
 mod set_up;
+mod stats;
 mod token_files;
 
 use std::path::Path;
