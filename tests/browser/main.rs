@@ -397,13 +397,17 @@ async fn cards_and_kiosk_are_remembered_by_the_browser_and_the_address() {
         card.dataset.card).join(' ')";
     let all = "power-flow energy service";
     assert_eq!(page.value(cards).await, all, "without a broker there is no card for it");
-    let parts = "[...document.querySelectorAll('.gateway[open] .part')].filter((part) => !part.hidden).map((part) \
+    let parts = "[...document.querySelectorAll('.gateway[open] .part')].filter((part) => \
+        !part.hidden).map((part) \
         => part.dataset.part).join(' ')";
     let of_gateway = "alerts powerwall strings temps fans meters health";
     assert_eq!(page.value(parts).await, of_gateway, "one card is open");
     page.value("document.querySelectorAll('#choices input')[0].click()").await;
-    page.value("[...document.querySelectorAll('#choices label')].find((one) => one.textContent.startsWith('Fans')).click()")
-        .await;
+    page.value(
+        "[...document.querySelectorAll('#choices label')].find((one) => \
+         one.textContent.startsWith('Fans')).click()",
+    )
+    .await;
     page.until("location.search === '?hide=power-flow%2Cfans'").await;
     assert_eq!(page.value(cards).await, "energy service");
     assert_eq!(page.value(parts).await, of_gateway.replace(" fans", ""));
