@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Adjustments, BackupEvents, Interpretation, NumberingMemory, Readings};
+use super::{Adjustments, BackupEvents, GridOutage, Interpretation, NumberingMemory, Readings};
 
 /// A part of what a gateway answered, as it sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,11 @@ pub trait Answers: fmt::Debug + Send + Sync {
     /// When the battery is kept full for an outage; `None`: the link cannot ask, or has not been answered
     /// yet.
     fn backup_events(&self) -> Option<Arc<BackupEvents>> {
+        None
+    }
+
+    /// The newest grid outages that Tesla lists, in order; `None`: nobody who lists them has been asked yet.
+    fn grid_outages(&self) -> Option<Arc<[GridOutage]>> {
         None
     }
 

@@ -1,4 +1,5 @@
-//! When the battery is kept full for an outage that is expected, as the gateway lists it.
+//! When the battery is kept full for an outage that is expected, as the gateway lists it; and when it was
+//! needed, as Tesla does.
 
 /// One time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,4 +37,19 @@ pub struct BackupEvents {
     /// What somebody has ordered (max backup); gateways list one that has ended until it is cancelled.
     pub manual: Option<BackupEvent>,
     pub others: Vec<NamedBackup>,
+}
+
+/// A time that the home was cut off from the grid, as Tesla lists it afterwards.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GridOutage {
+    /// Unix seconds.
+    pub start: f64,
+    pub seconds: f64,
+}
+
+impl GridOutage {
+    /// Unix seconds.
+    pub fn end(&self) -> f64 {
+        self.start + self.seconds
+    }
 }

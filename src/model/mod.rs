@@ -21,7 +21,7 @@ pub mod units;
 
 pub use aggregate::Aggregate;
 pub use answers::{Answers, Part};
-pub use backup::{BackupEvent, BackupEvents, NamedBackup};
+pub use backup::{BackupEvent, BackupEvents, GridOutage, NamedBackup};
 pub use broker::BrokerStatus;
 pub use freshness::{Freshness, Ttl};
 pub use number::Number;

@@ -57,6 +57,8 @@ pub(super) fn happening(entry: &Entry) -> Option<Happening> {
     let detail = &entry.detail;
     let began = detail["state"] == "began";
     Some(match entry.kind {
+        // What Tesla lists afterwards is no news.
+        Kind::Grid if detail["state"] == "listed" => return None,
         Kind::Grid => Happening::Outage,
         Kind::Outage => Happening::GatewayLost,
         Kind::Outcome => {
@@ -194,6 +196,7 @@ mod tests {
             (Kind::Alert, json!({ "state": "ended", "alert": "BatteryFaultedOff" })),
             (Kind::Alert, json!({ "state": "began", "alert": "FWUpdateSucceeded" })),
             (Kind::LowCharge, json!({ "state": "ended" })),
+            (Kind::Grid, json!({ "state": "listed", "since": 1.0, "seconds": 90.0 })),
             (Kind::Order, json!({ "kind": "reserve" })),
             (Kind::Firmware, json!({ "from": "1", "to": "2" })),
         ] {

@@ -22,7 +22,7 @@ use crate::settings::{RateLimit, Settings};
 use crate::store::journal::{Entry, Journal, Kind};
 use crate::supervise::{self, Kept, Name};
 use observed::Observed;
-use recall::Recalled;
+use recall::{LISTED, Recalled};
 
 /// How often the boards are looked at.
 const ROUND: Duration = Duration::from_secs(1);
@@ -216,6 +216,13 @@ fn log_grid(entry: &Entry) {
         (Kind::Grid, Some("began")) => {
             let what = "the home is cut off from the grid";
             warn!(gateway = gateway, event = "grid_outage"; "gateway {gateway}: {what}");
+        }
+        (Kind::Grid, Some(LISTED)) => {
+            let seconds = entry.detail["seconds"].as_f64().unwrap_or_default();
+            info!(
+                gateway = gateway, event = "grid_outage_listed", seconds = seconds;
+                "gateway {gateway}: Tesla lists an outage of the grid of {seconds} s that was not seen here"
+            );
         }
         (Kind::Grid, _) => {
             let what = "the home is connected to the grid again";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::recall::{Recalled, State};
+use super::recall::{LATE, LISTED, OLDEST_LISTED, Recalled, State};
 use crate::clock::unix_time;
 use crate::model::{GridStatus, Snapshot};
 use crate::store::journal::{Entry, Kind};
@@ -47,6 +47,7 @@ impl Observed {
         let is_good = snapshot.health.consecutive_failures == 0 && snapshot.reading.is_some();
         if is_good {
             entries.extend(self.see_grid(snapshot));
+            entries.extend(self.see_listed(snapshot));
             entries.extend(self.see_charge(snapshot));
             entries.extend(self.see_firmware(snapshot));
             entries.extend(self.see_links(snapshot));
@@ -85,7 +86,32 @@ impl Observed {
             // On its way to one or the other.
             GridStatus::Syncing => return None,
         };
+        let began = self.known.grid.filter(|grid| grid.is_on && !is_cut_off).and_then(|grid| grid.since);
+        if let Some(began) = began {
+            self.known.cut_off.add(began, unix_time());
+        }
         self.see_state(Kind::Grid, is_cut_off, |known| &mut known.grid)
+    }
+
+    /// Outages that Tesla lists and nobody has seen: shorter than a poll over the cloud, or while this
+    /// program was not there.
+    fn see_listed(&mut self, snapshot: &Snapshot) -> Vec<Entry> {
+        let outages = snapshot.reading.as_ref().and_then(|now| now.telemetry.answers().grid_outages());
+        let now = unix_time();
+        // One that goes on is seen.
+        let since = self.known.grid.filter(|grid| grid.is_on).map(|grid| grid.since.unwrap_or(now));
+        let mut entries = Vec::new();
+        for outage in outages.iter().flat_map(|outages| outages.iter()) {
+            let is_recent = outage.end() > now - OLDEST_LISTED && outage.end() <= now;
+            let goes_on = since.is_some_and(|since| outage.end() > since - LATE);
+            if !is_recent || goes_on || self.known.cut_off.has(outage.start, outage.end()) {
+                continue;
+            }
+            self.known.cut_off.add(outage.start, outage.end());
+            let detail = json!({ "state": LISTED, "since": outage.start, "seconds": outage.seconds });
+            entries.push(self.entry(Kind::Grid, detail));
+        }
+        entries
     }
 
     /// A battery that is low is news only while nothing can charge it but the sun.

@@ -5,10 +5,11 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::board::Board;
+use crate::clock::unix_time;
 use crate::link::LinkError;
 use crate::model::{
-    Adjustments, Aggregate, Answers, ErrorNote, GatewayFacts, GridStatus, Interpretation, LinkHealth,
-    LinkKind, Number, NumberingMemory, Power, Reading, Readings, Site, Snapshot, Ttl,
+    Adjustments, Aggregate, Answers, ErrorNote, GatewayFacts, GridOutage, GridStatus, Interpretation,
+    LinkHealth, LinkKind, Number, NumberingMemory, Power, Reading, Readings, Site, Snapshot, Ttl,
 };
 use crate::store::journal::{Filter, Kind};
 
@@ -18,6 +19,8 @@ struct Said {
     grid: GridStatus,
     firmware: &'static str,
     alerts: Option<Vec<String>>,
+    /// What Tesla lists.
+    outages: Vec<GridOutage>,
 }
 
 impl Answers for Said {
@@ -35,6 +38,10 @@ impl Answers for Said {
         Interpretation { site, ..Interpretation::default() }
     }
 
+    fn grid_outages(&self) -> Option<Arc<[GridOutage]>> {
+        Some(self.outages.clone().into())
+    }
+
     fn size(&self) -> usize {
         100
     }
@@ -42,7 +49,7 @@ impl Answers for Said {
 
 fn said(alerts: &[&str]) -> Said {
     let alerts = Some(alerts.iter().map(|name| (*name).to_owned()).collect());
-    Said { grid: GridStatus::Up, firmware: "25.10.1 3f7cb6de", alerts }
+    Said { grid: GridStatus::Up, firmware: "25.10.1 3f7cb6de", alerts, outages: Vec::new() }
 }
 
 /// A gateway and whoever observes it.
@@ -215,4 +222,36 @@ async fn a_gateway_that_says_something_else_each_time_does_not_fill_the_journal(
     let written = house.written().await;
     assert_eq!(written.len(), 300);
     assert!(written.iter().all(|(_, detail)| detail.to_string().len() < 1000));
+}
+
+#[actix_web::test]
+async fn an_outage_that_tesla_lists_is_written_once_and_one_that_was_seen_is_not() {
+    tokio::time::pause();
+    let now = unix_time();
+    let outage = |ago: f64, seconds: f64| GridOutage { start: now - ago, seconds };
+    let with = |outages: &[GridOutage], grid| Said { outages: outages.to_vec(), grid, ..said(&[]) };
+    // What is in the list from the start counts; what is too old does not, and what is to come cannot be.
+    let first = [outage(100.0 * 86_400.0, 60.0), outage(7200.0, 90.0), outage(0.0, 86_400.0)];
+    let house = House::new(Journal::in_memory(), &with(&first, GridStatus::Up)).await;
+    let listed = (Kind::Grid, json!({ "state": "listed" }));
+    let mut expected = vec![listed.clone()];
+    assert_eq!(house.written().await, expected);
+    let newest = house.journal.read(&Filter::default()).await.unwrap().remove(0).entry.detail;
+    assert_eq!((newest["since"].as_f64(), newest["seconds"].as_f64()), (Some(now - 7200.0), Some(90.0)));
+
+    house.polled(&with(&first, GridStatus::Down)).await;
+    house.polled(&with(&first, GridStatus::Up)).await;
+    expected.extend(["began", "ended"].map(|state| (Kind::Grid, json!({ "state": state }))));
+    // Tesla lists the one that was just seen, and later another one.
+    let mut list = vec![outage(7200.0, 90.0), outage(30.0, 29.0)];
+    house.polled(&with(&list, GridStatus::Up)).await;
+    assert_eq!(house.written().await, expected);
+    list.push(outage(86_400.0, 3.0));
+    let house = house.restarted(&with(&list, GridStatus::Up)).await;
+    expected.push(listed);
+    assert_eq!(house.written().await, expected);
+    let house = house.restarted(&with(&list, GridStatus::Up)).await;
+    house.polled(&with(&list, GridStatus::Down)).await;
+    expected.push((Kind::Grid, json!({ "state": "began" })));
+    assert_eq!(house.written().await, expected, "what was listed is no state");
 }

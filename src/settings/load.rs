@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::as_before::{MASKED, as_before};
 use super::fleet::{self, FleetDefaults, NO_EMAIL, Origin, TOKEN_FILE};
 use super::gateways::{self, Defaults};
 use super::problem::{Problems, nearest};
@@ -30,7 +31,6 @@ pub struct Inputs {
 
 /// A file larger than this is not one of ours.
 const LARGEST_FILE: usize = 1 << 20;
-const MASKED: &str = "**********";
 /// The keys of the file, at the top.
 const FILE_KEYS: [&str; 6] = ["server", "gateways", "tokens", "anonymous", "notify", "tariff"];
 
@@ -178,6 +178,7 @@ impl Settings {
         if !reader.problems.is_empty() {
             return Err(reader.problems);
         }
+        let as_before = as_before(|name| reader.given(name), |name| reader.counts(name));
         Ok(Self {
             gateways,
             polling,
@@ -192,6 +193,7 @@ impl Settings {
             demo: None,
             warnings: reader.warnings,
             effective: reader.effective,
+            as_before,
         })
     }
 }
@@ -333,6 +335,16 @@ impl Reader {
             Ok(None) => self.problems.add(&variable, format!("{path:?} is empty")),
             Err(refusal) => self.problems.add(&variable, format!("{path:?} {refusal}")),
         }
+    }
+
+    /// What a variable was set to.
+    pub(super) fn given(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|(text, _)| text.as_str()).filter(|text| !text.is_empty())
+    }
+
+    /// What counts for a variable, whether it was set or not, as [`Settings::effective`] has it.
+    pub(super) fn counts(&self, name: &str) -> Option<&str> {
+        self.effective.iter().find(|effective| effective.name == name).map(|one| one.value.as_str())
     }
 
     /// The variables of one concern.

@@ -2,6 +2,7 @@
 //! socket.
 
 pub mod access;
+mod as_before;
 mod credentials;
 mod export;
 mod fleet;
@@ -32,6 +33,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde_json::{Map, Value};
 
 pub use access::{Access, Role, Token};
 pub use export::ExportSettings;
@@ -79,6 +82,8 @@ pub struct Settings {
     pub warnings: Vec<String>,
     /// Every setting that counts, for `check-config`.
     pub effective: Vec<Effective>,
+    /// The settings as `/stats` shows them, in the form of the servers before.
+    pub as_before: Map<String, Value>,
 }
 
 /// The clock of simulated sites.

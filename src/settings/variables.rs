@@ -16,7 +16,7 @@ pub enum Effect {
 
 use Effect::{Live, None, Private, Secret};
 
-const HTTP: &str = "everything is asked over HTTP/1.1, as that switch would have it";
+const HTTP: &str = "FleetAPI is always asked over HTTP/1.1, which is what that switch was for";
 const BUILT_IN: &str = "built in: every gateway is polled, paused and recovered on its own";
 
 pub const VARIABLES: &[(&str, Effect)] = &[

@@ -48,6 +48,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::future::{LocalBoxFuture, ready};
 use log::warn;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::board::Board;
@@ -80,6 +81,8 @@ pub struct State {
     pub http: HttpSettings,
     /// Replaced when the settings are read again.
     pub polling: ArcSwap<PollingSettings>,
+    /// The settings in the form of the servers before. Replaced as well.
+    pub configured: ArcSwap<Map<String, Value>>,
     /// The state of the connection to the MQTT broker; written by the output that keeps it.
     pub mqtt: Arc<Board<BrokerStatus>>,
     /// What Tesla's cloud was asked.
@@ -133,6 +136,7 @@ impl State {
             demo: None,
             http,
             polling: ArcSwap::from_pointee(polling),
+            configured: ArcSwap::default(),
             mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
             accounts: Accounts::default(),
             control: Arc::new(Control::new(Access::default(), Journal::in_memory())),
@@ -163,6 +167,7 @@ pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output
         surroundings;
     let state =
         State::new(directory.clone(), frames.clone(), settings.http.clone(), settings.polling.clone());
+    state.configured.store(Arc::new(settings.as_before.clone()));
     let (mqtt, control, accounts) = (broker.clone(), control.clone(), accounts.clone());
     let (connections, history) = (connections.clone(), history.clone());
     let demo = settings.demo;
@@ -183,6 +188,7 @@ impl Output for Web {
             warn!(event = "configuration"; "address, port, base path and origins change with the next start \
                 only");
         }
+        self.state.configured.store(Arc::new(settings.as_before.clone()));
         self.state.frames.put_zeros(settings.polling.adjustments.legacy_zeros);
         self.state.polling.store(Arc::new(settings.polling.clone()));
         Box::pin(ready(()))

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::{BufMut, Bytes};
 use log::info;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::State;
@@ -164,17 +164,28 @@ fn body(state: &State) -> Value {
     let any = |what: fn(&Snapshot) -> bool| snapshots.iter().any(|snapshot| what(snapshot));
     let online = snapshots.iter().filter(|snapshot| snapshot.freshness(now) == Freshness::Live).count();
     let (cloud, fleet) = (any(|one| one.gateway.cloud_mode), any(|one| one.gateway.fleetapi));
-    let mut live = snapshots.iter().filter_map(|one| one.link_in_use());
-    let mode = live.next_back().map(LinkKind::tedapi_mode);
+    // How it is reached, or should be, as long as nobody knows.
+    let over = |one: &Snapshot, kind: LinkKind, configured: bool| match one.link_in_use() {
+        Some(used) => used == kind,
+        None => configured,
+    };
+    let over_fleet = snapshots.iter().any(|one| over(one, LinkKind::FleetApi, one.gateway.fleetapi));
+    let over_owners = snapshots.iter().any(|one| over(one, LinkKind::Cloud, one.gateway.cloud_mode));
+    let is_tedapi = |one: &Snapshot| match one.link_in_use() {
+        Some(used) => used.tedapi_mode() != "off",
+        None => one.gateway.expects_tedapi(),
+    };
+    let modes = || snapshots.iter().filter_map(|one| one.link_in_use()).map(LinkKind::tedapi_mode);
+    // The last that has one; off if all are known to have none.
+    let mode = modes().rfind(|mode| *mode != "off").or(modes().next_back());
     let expected = any(|one| one.gateway.expects_tedapi());
-    let tedapi = mode.map_or(expected, |mode| mode != "off");
+    let tedapi = snapshots.iter().any(|one| is_tedapi(one));
     let basic_lan =
         any(|one| one.reading.as_ref().is_some_and(|reading| reading.telemetry.answers().is_basic_lan()));
     let counters = &state.counters;
     let version = env!("CARGO_PKG_VERSION");
     let uptime = now.saturating_duration_since(state.started).as_secs();
-    let is_powerwall3 =
-        |one: &Snapshot| one.telemetry(now).and_then(|known| known.readings.powerwall3) == Some(true);
+    let configured = configuration(state);
     let mut body = json!({
         "pypowerwall": format!("{version} powerwall-server"),
         "pypowerwall_version": version,
@@ -190,18 +201,18 @@ fn body(state: &State) -> Value {
         "clear": counters.since.load(Ordering::Relaxed),
         "uptime": duration(uptime),
         "mem": resident_kilobytes(),
-        "cloudmode": cloud || fleet,
-        "fleetapi": fleet,
+        "cloudmode": over_owners || over_fleet,
+        "fleetapi": over_fleet,
         "tedapi": tedapi,
         "basiclan": basic_lan,
         "cloudcontrol": cloud_control::healthy(&snapshots).is_some(),
         "cloud_control": cloud_control::described(&snapshots),
-        "pw3": snapshots.iter().any(|one| is_powerwall3(one)),
+        "pw3": is_powerwall3(&snapshots, now),
         "tedapi_mode": mode.or(expected.then_some("full")),
         "siteid": any(|one| one.gateway.site_id.is_some()).then_some("**********"),
         "counter": 0,
-        "cf": null,
-        "config": configuration(state),
+        "cf": configured.get("PW_CACHE_FILE").cloned().unwrap_or_default(),
+        "config": configured,
         "connection_health": connection_health(&snapshots),
         "gateways": { "total": snapshots.len(), "online": online, "offline": snapshots.len() - online },
         STATUSES: [],
@@ -228,9 +239,11 @@ fn history(state: &State) -> Value {
     })
 }
 
-fn configuration(state: &State) -> Value {
+/// What is set: all that the servers before show, in their order, and what only this one has.
+fn configuration(state: &State) -> Map<String, Value> {
     let (http, polling) = (&state.http, state.polling.load());
-    json!({
+    let mut shown = Map::clone(&state.configured.load());
+    let now = json!({
         "PW_BIND_ADDRESS": http.bind,
         "PW_PORT": http.port,
         "PW_CACHE_EXPIRE": polling.interval.as_secs(),
@@ -241,17 +254,37 @@ fn configuration(state: &State) -> Value {
         "PW_LEGACY_ZEROS": polling.adjustments.legacy_zeros,
         "PW_BROWSER_CACHE": http.browser_cache.as_secs(),
         "PW_STYLE": http.style.name(),
-    })
+    });
+    if let Value::Object(now) = now {
+        shown.extend(now);
+    }
+    shown
 }
 
-fn connection_health(snapshots: &[std::sync::Arc<Snapshot>]) -> Value {
+/// Whether there is a Powerwall 3; null while only the hardware behind a signed link could be one.
+fn is_powerwall3(snapshots: &[Arc<Snapshot>], now: Instant) -> Option<bool> {
+    let known = |one: &Snapshot| one.telemetry(now).and_then(|known| known.readings.powerwall3);
+    if snapshots.iter().any(|one| known(one) == Some(true)) {
+        return Some(true);
+    }
+    let is_open = |one: &Snapshot| known(one).is_none() && one.gateway.links.contains(&LinkKind::V1r);
+    (!snapshots.iter().any(|one| is_open(one))).then_some(false)
+}
+
+fn connection_health(snapshots: &[Arc<Snapshot>]) -> Value {
     let sum = |what: fn(&Snapshot) -> u64| snapshots.iter().map(|snapshot| what(snapshot)).sum::<u64>();
+    let cloud = cloud_control::healthy(snapshots);
+    let newest = snapshots.iter().filter_map(|one| one.reading.as_ref()).map(|reading| reading.taken_at);
     json!({
         "consecutive_failures": sum(|one| one.health.consecutive_failures.into()),
         "total_failures": sum(|one| one.health.failures),
         "total_successes": sum(|one| one.health.polls - one.health.failures.min(one.health.polls)),
-        "is_degraded": snapshots.iter().any(|one| is_left_alone(one)),
-        "cloud_healthy": cloud_control::healthy(snapshots),
+        "is_degraded": snapshots.iter().any(|one| is_left_alone(one)) || cloud == Some(false),
+        "local_healthy": cloud_control::local_healthy(snapshots),
+        "cloud_healthy": cloud,
+        "last_success_time": newest.reduce(f64::max),
+        // Gateways of which there is something.
+        "cache_size": snapshots.iter().filter(|one| one.reading.is_some()).count(),
     })
 }
 

@@ -49,6 +49,7 @@ function told({ kind, detail }, about) {
     case "outage":
       return [state("Loss of the gateway", detail), detail.message];
     case "grid":
+      if (detail.state === "listed") return [`Grid outage of ${duration(detail.seconds)}, ${time(detail.since)}`, "listed by Tesla"];
       return [state("Grid outage", detail)];
     case "alert":
       return [state(`Alert ${String(detail.alert).replace(/([a-z])([A-Z])/g, "$1 $2")}`, detail)];

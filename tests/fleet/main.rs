@@ -6,8 +6,10 @@ mod history;
 mod kept;
 mod keys;
 mod orders;
+mod outages;
 mod relay;
 mod set_up;
+mod stats;
 mod token_files;
 
 use std::path::Path;

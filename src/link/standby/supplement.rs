@@ -12,7 +12,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::model::{
-    Adjustments, Answers, BackupEvents, Interpretation, LinkKind, NumberingMemory, Part, Readings, Supplement,
+    Adjustments, Answers, BackupEvents, GridOutage, Interpretation, LinkKind, NumberingMemory, Part,
+    Readings, Supplement,
 };
 
 /// What another link brought home.
@@ -89,6 +90,11 @@ impl Answers for Supplemented {
     fn backup_events(&self) -> Option<Arc<BackupEvents>> {
         let others = || self.sources.iter().find_map(|source| source.answers.backup_events());
         self.own.backup_events().or_else(others)
+    }
+
+    fn grid_outages(&self) -> Option<Arc<[GridOutage]>> {
+        let others = || self.sources.iter().find_map(|source| source.answers.grid_outages());
+        self.own.grid_outages().or_else(others)
     }
 
     fn is_basic_lan(&self) -> bool {

@@ -7,6 +7,7 @@
 
 mod kept;
 mod owners;
+mod owners_renewal;
 mod renewal;
 
 use std::rc::Rc;
@@ -77,6 +78,8 @@ pub struct Account {
     config: AccountConfig,
     authorities: Arc<Authorities>,
     state: Mutex<State>,
+    /// Held while the ledger is read and written.
+    sharing: tokio::sync::Mutex<()>,
     /// Held while a token is renewed.
     renewing: tokio::sync::Mutex<()>,
     /// The sites of the account, and when they were asked for.
@@ -95,6 +98,8 @@ struct State {
     expires: Option<Instant>,
     /// Digest of a refresh token that Tesla has refused for good.
     refused: Option<String>,
+    /// What the ledger's file said of that.
+    refused_in_file: Option<String>,
     /// What another region named, which counts more than what the file says.
     base: Option<Origin>,
     ledger: Ledger,
@@ -115,6 +120,7 @@ impl Account {
             text: String::new(),
             expires: None,
             refused: None,
+            refused_in_file: None,
             base: None,
             ledger: Ledger::new(config.budget),
             written: None,
@@ -125,6 +131,7 @@ impl Account {
             authorities: Arc::new(Authorities::new(config.authorities.clone())),
             config,
             state: Mutex::new(state),
+            sharing: tokio::sync::Mutex::default(),
             renewing: tokio::sync::Mutex::default(),
             products: tokio::sync::Mutex::default(),
         })
@@ -166,7 +173,8 @@ impl Account {
         {
             let mut state = self.state();
             state.ledger.recall(&kept, Instant::now(), unix_time());
-            state.refused = kept.refused;
+            state.refused.clone_from(&kept.refused);
+            state.refused_in_file = kept.refused;
             state.base = kept.base.and_then(|base| Origin::parse(&base).ok());
             if let Some(shut) = kept.shut {
                 state.owners.recall(shut, Instant::now(), unix_time());
@@ -212,32 +220,53 @@ impl Account {
         known.unwrap_or_else(|| region::all()[0].clone())
     }
 
-    /// Counts a request that is about to be sent.
+    /// Counts a request that is about to be sent, if it may be sent.
     async fn admit(&self, purpose: Purpose) -> Result<(), TeslaError> {
-        let is_due = {
+        {
             let (mut state, now) = (self.state(), Instant::now());
-            state.ledger.admit(purpose, now, unix_time())?;
-            state.written.is_none_or(|written| now.saturating_duration_since(written) >= WRITE_EVERY)
-        };
-        if is_due {
-            self.write_ledger().await;
+            let is_written =
+                state.written.is_some_and(|written| now.saturating_duration_since(written) < WRITE_EVERY);
+            if is_written || self.config.ledger.is_none() {
+                return state.ledger.admit(purpose, now, unix_time());
+            }
         }
-        Ok(())
+        self.share_ledger(Some(purpose)).await
     }
 
     async fn write_ledger(&self) {
-        let Some(path) = &self.config.ledger else { return };
+        // Without a request, there is none to refuse.
+        let _ = self.share_ledger(None).await;
+    }
+
+    /// Takes over what other programs have counted, counts a request if there is one, and writes all of it
+    /// down.
+    async fn share_ledger(&self, request: Option<Purpose>) -> Result<(), TeslaError> {
+        let Some(path) = &self.config.ledger else { return Ok(()) };
+        let _only = self.sharing.lock().await;
+        let _lock = files::lock(path).await;
+        let file = read(Some(path.clone())).await.and_then(|text| serde_json::from_str::<Kept>(&text).ok());
         let text = {
-            let (mut state, now) = (self.state(), Instant::now());
-            let base = state.base.as_ref().map(Origin::to_string);
-            let shut = state.owners.kept(now, unix_time());
-            let mut kept = Kept { refused: state.refused.clone(), base, shut, ..Kept::default() };
-            state.ledger.save(&mut kept, now, unix_time());
+            let (mut state, now, unix) = (self.state(), Instant::now(), unix_time());
+            let mut kept = file.unwrap_or_default();
+            state.ledger.recall(&kept, now, unix);
+            if let Some(purpose) = request {
+                state.ledger.admit(purpose, now, unix)?;
+            }
+            state.ledger.save(&mut kept, now, unix);
+            // Whoever has found out something else than the file said knows better.
+            if state.refused == state.refused_in_file && kept.refused.is_some() {
+                state.refused = kept.refused.take();
+            }
+            kept.refused.clone_from(&state.refused);
+            state.refused_in_file = state.refused.clone();
+            kept.base = state.base.as_ref().map(Origin::to_string).or(kept.base);
+            kept.shut = state.owners.kept(now, unix);
             state.written = Some(now);
             serde_json::to_string(&kept).unwrap_or_default()
         };
         // A failure is logged, and the file is written when it can be.
         let _ = files::keep(path, "what was asked of Tesla", text).await;
+        Ok(())
     }
 
     /// Asks, with a token that is renewed once and in the region that is found out once if need be: neither

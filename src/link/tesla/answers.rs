@@ -11,14 +11,14 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::error::TeslaError;
-use super::owners::extras::Extras;
+use super::extras::Extras;
 use super::{documents, tariff};
 use crate::link::bounds::{CONFIG, METERS};
 use crate::link::json::{Look, document};
 use crate::model::tariff::Tariff;
 use crate::model::{
-    Adjustments, Answers, AppPercent, BackupEvents, Charge, GridStatus, Interpretation, NumberingMemory,
-    Part, Power, RawPercent, Readings,
+    Adjustments, Answers, AppPercent, BackupEvents, Charge, GridOutage, GridStatus, Interpretation,
+    NumberingMemory, Part, Power, RawPercent, Readings,
 };
 
 /// Tesla renews the values of a site when it likes; older ones are as good as none.
@@ -33,7 +33,7 @@ pub struct FleetAnswers {
     live: Bytes,
     /// `site_info`, as received; `None` before it came.
     info: Option<Bytes>,
-    /// What only the owners API reports.
+    /// What is asked for rarely.
     pub(super) extras: Extras,
     /// What the gateway listed when it was asked for an order; nobody asks for it otherwise, as it costs.
     backups: Option<Arc<BackupEvents>>,
@@ -191,6 +191,11 @@ impl FleetAnswers {
         self.backups = Some(Arc::new(events));
     }
 
+    /// Time zone of the site, as it reports it.
+    pub(super) fn zone(&self) -> Option<&str> {
+        self.facts.info.timezone.as_deref()
+    }
+
     /// When the live status came.
     pub fn came(&self) -> Instant {
         self.came
@@ -297,11 +302,16 @@ impl Answers for FleetAnswers {
         numbers: &NumberingMemory,
     ) -> Interpretation {
         let (live, info) = (Self::response(Some(&self.live)), Self::response(self.info.as_ref()));
-        documents::interpret(&live, &info, readings, numbers)
+        let status = Self::response(self.extras.status.as_ref());
+        documents::interpret((&live, &info, &status), readings, numbers)
     }
 
     fn backup_events(&self) -> Option<Arc<BackupEvents>> {
         self.backups.clone()
+    }
+
+    fn grid_outages(&self) -> Option<Arc<[GridOutage]>> {
+        self.extras.outages.clone()
     }
 
     fn raw(&self, part: Part) -> Option<Bytes> {

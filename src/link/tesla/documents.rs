@@ -13,10 +13,9 @@ use crate::model::{Documents, GridStatus, Interpretation, Number, NumberingMemor
 
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-/// What a live status and a site information mean.
+/// What a live status, a site information and a site status mean.
 pub(super) fn interpret(
-    live: &Value,
-    info: &Value,
+    (live, info, status_of_site): (&Value, &Value, &Value),
     readings: &Arc<Readings>,
     numbers: &NumberingMemory,
 ) -> Interpretation {
@@ -24,7 +23,7 @@ pub(super) fn interpret(
     let meters = meters(&aggregates);
     let documents = Documents {
         aggregates,
-        system_status: system_status(live, info, readings),
+        system_status: system_status((live, info, status_of_site), readings),
         grid_status: grid_status(live, readings),
         status: status(info),
         site_info: site_info(info),
@@ -149,11 +148,16 @@ fn operation(readings: &Readings) -> Value {
     })
 }
 
-fn system_status(live: &Value, info: &Value, readings: &Readings) -> Value {
+fn system_status((live, info, status): (&Value, &Value, &Value), readings: &Readings) -> Value {
     let batteries = info.at(&["battery_count"]);
+    // Which of the two has them, if any, is up to Tesla.
+    let energy = |key: &str| {
+        let mut both = [live, status].into_iter().map(|answer| answer.at(&[key]));
+        both.find(|energy| energy.is_number()).cloned().unwrap_or_default()
+    };
     json!({
-        "nominal_full_pack_energy": live.at(&["total_pack_energy"]),
-        "nominal_energy_remaining": live.at(&["energy_left"]),
+        "nominal_full_pack_energy": energy("total_pack_energy"),
+        "nominal_energy_remaining": energy("energy_left"),
         "max_charge_power": info.at(&["nameplate_power"]),
         "max_discharge_power": info.at(&["nameplate_power"]),
         "max_apparent_power": info.at(&["nameplate_power"]),

@@ -1,5 +1,6 @@
 //! What an account has asked of Tesla: every request counted by kind and day, the operator's budget, the
-//! pace that Tesla allows, and the pause that it asked for. Survives restarts.
+//! pace that Tesla allows, and the pause that it asked for. Survives restarts, and is one for all programs
+//! that share its file: each adds what it has asked itself.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -63,6 +64,18 @@ impl Count {
     fn billed(self) -> u64 {
         self.data + self.commands
     }
+
+    fn add(&mut self, other: Self) {
+        self.data += other.data;
+        self.commands += other.commands;
+        self.tokens += other.tokens;
+    }
+
+    fn at_least(&mut self, other: Self) {
+        self.data = self.data.max(other.data);
+        self.commands = self.commands.max(other.commands);
+        self.tokens = self.tokens.max(other.tokens);
+    }
 }
 
 /// As it is kept in a file.
@@ -71,6 +84,9 @@ impl Count {
 pub struct Kept {
     /// By day, UTC.
     pub days: BTreeMap<String, Count>,
+    /// The requests of the last minute, Unix seconds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<f64>,
     /// Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silent_until: Option<f64>,
@@ -99,16 +115,22 @@ pub struct Shut {
 #[derive(Debug)]
 pub struct Ledger {
     budget: Option<u64>,
+    /// What all have asked.
     days: BTreeMap<String, Count>,
-    /// The requests of the last minute.
-    recent: VecDeque<Instant>,
+    /// Of that, what is not in the file yet.
+    unsaved: BTreeMap<String, Count>,
+    /// The requests of the last minute, each with its Unix seconds, by which the file knows it.
+    recent: VecDeque<(Instant, f64)>,
     pause: Pause,
+    /// What the file said of the pause: only news count, whatever the wall clock does.
+    silent_in_file: Option<f64>,
 }
 
 impl Ledger {
     pub fn new(budget: Option<u64>) -> Self {
         let pause = Pause::new(Growth::constant(MINUTE), Instant::now());
-        Self { budget, days: BTreeMap::new(), recent: VecDeque::new(), pause }
+        let (days, unsaved) = (BTreeMap::new(), BTreeMap::new());
+        Self { budget, days, unsaved, recent: VecDeque::new(), pause, silent_in_file: None }
     }
 
     /// Counts a request that is about to be sent, if it may be sent.
@@ -131,22 +153,22 @@ impl Ledger {
                 let left = Duration::from_secs_f64(86_400.0 - unix.rem_euclid(86_400.0));
                 return Err(TeslaError::Budget { limit, left: left.min(LONGEST_PAUSE) });
             }
-            self.keep_pace(purpose, now)?;
+            self.keep_pace(purpose, now, unix)?;
         }
-        let count = self.days.entry(day(unix)).or_default();
-        *match purpose {
-            Purpose::Live | Purpose::Slow | Purpose::Check => &mut count.data,
-            Purpose::Command | Purpose::Relayed => &mut count.commands,
-            Purpose::Token => &mut count.tokens,
-        } += 1;
-        while self.days.len() > DAYS {
-            self.days.pop_first();
+        let one = match purpose {
+            Purpose::Live | Purpose::Slow | Purpose::Check => Count { data: 1, ..Count::default() },
+            Purpose::Command | Purpose::Relayed => Count { commands: 1, ..Count::default() },
+            Purpose::Token => Count { tokens: 1, ..Count::default() },
+        };
+        for days in [&mut self.days, &mut self.unsaved] {
+            days.entry(day(unix)).or_default().add(one);
+            shorten(days);
         }
         Ok(())
     }
 
-    fn keep_pace(&mut self, purpose: Purpose, now: Instant) -> Result<(), TeslaError> {
-        while self.recent.front().is_some_and(|sent| now.saturating_duration_since(*sent) >= MINUTE) {
+    fn keep_pace(&mut self, purpose: Purpose, now: Instant, unix: f64) -> Result<(), TeslaError> {
+        while self.recent.front().is_some_and(|(sent, _)| now.saturating_duration_since(*sent) >= MINUTE) {
             self.recent.pop_front();
         }
         let most = match purpose {
@@ -154,10 +176,10 @@ impl Ledger {
             Purpose::Live | Purpose::Relayed => MOST_PER_MINUTE,
             _ => MOST_URGENT_PER_MINUTE,
         };
-        if let Some(oldest) = self.recent.front().filter(|_| self.recent.len() >= most) {
+        if let Some((oldest, _)) = self.recent.front().filter(|_| self.recent.len() >= most) {
             return Err(TeslaError::Pause { left: (*oldest + MINUTE).saturating_duration_since(now) });
         }
-        self.recent.push_back(now);
+        self.recent.push_back((now, unix));
         Ok(())
     }
 
@@ -182,23 +204,46 @@ impl Ledger {
         self.budget
     }
 
-    pub fn save(&self, kept: &mut Kept, now: Instant, unix: f64) {
+    /// Adds to what a file holds, `kept`, what it does not know yet, and takes over the rest.
+    pub fn save(&mut self, kept: &mut Kept, now: Instant, unix: f64) {
+        for (day, count) in std::mem::take(&mut self.unsaved) {
+            kept.days.entry(day).or_default().add(count);
+        }
+        self.recall(kept, now, unix);
         kept.days.clone_from(&self.days);
+        kept.recent = self.recent.iter().map(|(_, sent)| *sent).collect();
         kept.silent_until = self.pause_left(now).map(|left| unix + left.as_secs_f64());
+        self.silent_in_file = kept.silent_until;
     }
 
-    /// Takes over what [`Ledger::save`] wrote. A clock that was set back makes a pause an hour at most.
+    /// Takes over what [`Ledger::save`] wrote, here or in another program. A clock that was set back makes a
+    /// pause an hour at most.
     pub fn recall(&mut self, kept: &Kept, now: Instant, unix: f64) {
         for (day, count) in kept.days.iter().rev().take(DAYS) {
-            let own = self.days.entry(day.clone()).or_default();
-            own.data = own.data.max(count.data);
-            own.commands = own.commands.max(count.commands);
-            own.tokens = own.tokens.max(count.tokens);
+            let mut count = *count;
+            count.add(self.unsaved.get(day).copied().unwrap_or_default());
+            self.days.entry(day.clone()).or_default().at_least(count);
         }
-        let left = kept.silent_until.and_then(|until| Duration::try_from_secs_f64(until - unix).ok());
-        if let Some(left) = left {
+        shorten(&mut self.days);
+        for sent in kept.recent.iter().rev().take(MOST_URGENT_PER_MINUTE) {
+            let ago = Duration::try_from_secs_f64(unix - sent).ok().filter(|ago| *ago < MINUTE);
+            let Some(at) = ago.and_then(|ago| now.checked_sub(ago)) else { continue };
+            if !self.recent.iter().any(|(_, known)| known == sent) {
+                self.recent.push_back((at, *sent));
+            }
+        }
+        self.recent.make_contiguous().sort_by_key(|(at, _)| *at);
+        let news = kept.silent_until.filter(|until| self.silent_in_file != Some(*until));
+        self.silent_in_file = kept.silent_until;
+        if let Some(left) = news.and_then(|until| Duration::try_from_secs_f64(until - unix).ok()) {
             self.heed(left, now);
         }
+    }
+}
+
+fn shorten(days: &mut BTreeMap<String, Count>) {
+    while days.len() > DAYS {
+        days.pop_first();
     }
 }
 
@@ -266,6 +311,9 @@ mod tests {
         before.heed(900 * SECOND, now);
         let mut kept = Kept::default();
         before.save(&mut kept, now, NOON);
+        let once = kept.clone();
+        before.save(&mut kept, now, NOON);
+        assert_eq!(kept, once, "nothing is added twice");
         let kept: Kept = serde_json::from_str(&serde_json::to_string(&kept).unwrap()).unwrap();
 
         let mut after = Ledger::new(Some(1));
@@ -277,5 +325,37 @@ mod tests {
         let mut odd = Ledger::new(None);
         odd.recall(&kept, now, 0.0);
         assert_eq!(odd.pause_left(now), Some(LONGEST_PAUSE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_programs_add_up_in_one_file_and_share_a_budget_and_a_minute() {
+        let (mut service, mut import, now) = (Ledger::new(Some(200)), Ledger::new(Some(200)), Instant::now());
+        let mut kept = Kept::default();
+        let sent = |ledger: &mut Ledger, times: u32| {
+            let at = |time: u32| (now, NOON + f64::from(time) / 100.0);
+            (0..times).filter(|time| ledger.admit(Purpose::Slow, at(*time).0, at(*time).1).is_ok()).count()
+        };
+        assert_eq!(sent(&mut service, 20), 20);
+        service.save(&mut kept, now, NOON + 1.0);
+        import.recall(&kept, now, NOON + 1.0);
+        // Tesla counts both together.
+        let later = now + SECOND;
+        let admitted = (0..60).filter(|time| {
+            let unix = NOON + 2.0 + f64::from(*time) / 100.0;
+            import.admit(Purpose::Slow, later, unix).is_ok()
+        });
+        assert_eq!(admitted.count(), MOST_SLOW_PER_MINUTE - 20);
+        // Meanwhile the service has asked on, and each writes what it has.
+        service.admit(Purpose::Command, later, NOON + 2.5).unwrap();
+        import.save(&mut kept, later, NOON + 3.0);
+        service.save(&mut kept, later, NOON + 3.0);
+        let both = Count { data: 55, commands: 1, tokens: 0 };
+        assert_eq!((service.today(NOON), kept.days[&day(NOON)]), (both, both));
+        assert!(service.admit(Purpose::Slow, later, NOON + 3.0).is_err(), "{:?}", service.recent.len());
+        import.save(&mut kept, later, NOON + 3.0);
+        assert_eq!(import.today(NOON), both);
+        // A file that is lost takes nothing along.
+        service.save(&mut Kept::default(), later, NOON + 3.0);
+        assert_eq!(service.today(NOON), both);
     }
 }

@@ -15,10 +15,12 @@ mod command;
 pub mod consent;
 mod documents;
 pub mod error;
+mod extras;
 mod http2;
 pub mod ledger;
 pub mod networking;
 mod orders;
+mod outages;
 pub mod owners;
 pub mod partner;
 pub mod products;
@@ -45,8 +47,8 @@ use account::{Account, Question, Renewer};
 pub use accounts::Accounts;
 use answers::FleetAnswers;
 use error::TeslaError;
+use extras::Due;
 use ledger::Purpose;
-use owners::extras::Due;
 use products::{Product, choose, successor};
 
 /// What this program calls itself.
@@ -78,7 +80,7 @@ pub struct FleetLink {
     info_due: Instant,
     /// When a site that is gone was looked for.
     looked: Option<Instant>,
-    /// When the owners API is asked for what it alone reports.
+    /// When Tesla is asked for what changes rarely.
     extras_due: Due,
     /// How often the live status was asked for, as the owners API wants it counted.
     counter: u32,
@@ -112,7 +114,7 @@ impl FleetLink {
             asked: None,
             info_due: Instant::now(),
             looked: None,
-            extras_due: Due::now(),
+            extras_due: Due::now(config.kind()),
             counter: 0,
             limit,
         }
@@ -226,20 +228,16 @@ impl FleetLink {
 }
 
 impl FleetLink {
-    /// Whether something that the owners API alone reports is due.
-    fn has_extras(&self, now: Instant) -> bool {
-        self.kind() == LinkKind::Cloud && self.extras_due.first(now).is_some()
-    }
-
-    /// Asks for one thing that the owners API alone reports, if one is due. That it does not come is no
-    /// trouble: Tesla takes them away one by one.
+    /// Asks for one thing that changes rarely, if one is due. That it does not come is no trouble: Tesla
+    /// takes them away one by one.
     async fn refresh_extras(&mut self) -> Refreshed {
-        let now = Instant::now();
-        let due = self.extras_due.first(now).filter(|_| self.kind() == LinkKind::Cloud);
-        let (Some(extra), Some(site), Some(_)) = (due, &self.site, &self.answers) else {
+        let (now, kind) = (Instant::now(), self.kind());
+        let (Some(extra), Some(site), Some(answers)) =
+            (self.extras_due.first(now), &self.site, &self.answers)
+        else {
             return Refreshed::default();
         };
-        let path = format!("/api/1/energy_sites/{}/{}", site.id, extra.endpoint());
+        let path = format!("/api/1/energy_sites/{}/{}", site.id, extra.endpoint(kind, answers.zone()));
         // Before the exchange: one that is cut must not be asked for again at once.
         self.extras_due.later(extra, now);
         match self.account.ask(&self.web, Question::get(Purpose::Slow, &path, extra.what())).await {
@@ -251,12 +249,13 @@ impl FleetLink {
             }
             Err(TeslaError::Pause { .. } | TeslaError::Budget { .. }) => return Refreshed::default(),
             Err(error) => {
-                self.extras_due.failed(extra, now);
+                self.extras_due.failed(extra, &error, now);
                 let (id, what) = (&self.gateway, extra.what());
                 log::debug!(gateway = id.as_str(); "gateway {id}: no {what}: {error}");
             }
         }
-        Refreshed { source: self.source(), more: self.has_extras(now), ..Refreshed::default() }
+        let more = self.extras_due.first(now).is_some();
+        Refreshed { source: self.source(), more, ..Refreshed::default() }
     }
 }
 
@@ -292,7 +291,8 @@ impl Link for FleetLink {
             match self.info(Purpose::Slow).await {
                 Ok(()) => {
                     self.info_due = now + INFO_EVERY;
-                    Refreshed { source: self.source(), more: self.has_extras(now), ..Refreshed::default() }
+                    let more = self.extras_due.first(now).is_some();
+                    Refreshed { source: self.source(), more, ..Refreshed::default() }
                 }
                 // The pace of the account, not trouble.
                 Err(TeslaError::Pause { .. } | TeslaError::Budget { .. }) => Refreshed::default(),
@@ -306,7 +306,7 @@ impl Link for FleetLink {
             self.bound = Some(din.to_owned());
             // What was taken for this gateway before may be another one.
             (self.site, self.answers, self.asked) = (None, None, None);
-            self.info_due = Instant::now();
+            (self.info_due, self.extras_due) = (Instant::now(), Due::now(self.kind()));
         }
     }
 

@@ -121,9 +121,21 @@ fn site(state: &State, method: &str, path: &str, query: &str) -> Answer {
             }
             response(&info)
         }
-        ("GET", "calendar_history") => calendar::answer(query),
+        ("GET", "calendar_history") => calendar::answer(query, &site.outages),
+        ("GET", "site_status") => response(&status(&live, &info)),
         _ => error(404, "not_found"),
     }
+}
+
+/// The site in a few words, as both APIs have it.
+pub(super) fn status(live: &Value, info: &Value) -> Value {
+    json!({
+        "resource_type": "battery", "site_name": info["site_name"], "gateway_id": info["id"],
+        "percentage_charged": live["percentage_charged"], "battery_type": "ac_powerwall",
+        "backup_capable": true, "battery_power": live["battery_power"],
+        "storm_mode_enabled": info["user_settings"]["storm_mode_enabled"],
+        "energy_left": 6500, "total_pack_energy": 13_500,
+    })
 }
 
 /// Puts the members of `over` over those of `value`.

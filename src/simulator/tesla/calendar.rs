@@ -1,5 +1,5 @@
 //! The calendar of a site: energies of every 5 minutes of a day, the same for each site and day, so that a
-//! sum shows whether all of them arrived.
+//! sum shows whether all of them arrived; and the grid outages that it was given.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, ZonedDateTime};
@@ -10,22 +10,41 @@ use crate::clock::unix_time;
 use crate::simulator::http::Answer;
 use crate::simulator::scene::ZONE;
 
-/// Answers to `query`, which names the last second of a day.
-pub(super) fn answer(query: &str) -> Answer {
+/// Answers to `query`, which names the last second of a day, or a moment up to which `outages` are listed,
+/// each with its start in Unix seconds and its length in milliseconds.
+pub(super) fn answer(query: &str, outages: &[(i64, u64)]) -> Answer {
     let field = |name: &str| {
         let mut fields = query.split('&').filter_map(|field| field.split_once('='));
         let found = fields.find(|(key, _)| *key == name).map(|(_, value)| value)?;
         Some(found.replace("%3A", ":").replace("%2B", "+").replace("%2F", "/"))
     };
+    let end = field("end_date").and_then(|text| text.parse::<Timestamp>().ok());
+    if field("kind").as_deref() == Some("backup") {
+        return match end {
+            Some(end) => listed(end, outages),
+            None => error(400, "invalid_field"),
+        };
+    }
     if field("kind").as_deref() != Some("energy") || field("period").as_deref() != Some("day") {
         return error(400, "invalid_field");
     }
     let zone = TimeZone::get(field("time_zone").as_deref().unwrap_or(ZONE)).unwrap_or(TimeZone::UTC);
-    let end = field("end_date").and_then(|text| text.parse::<Timestamp>().ok());
     let Some(end) = end.map(|end| end.to_zoned_datetime(zone)) else { return error(400, "invalid_field") };
     response(&json!({
         "period": "day", "installation_time_zone": ZONE, "time_series": series(&end),
     }))
+}
+
+/// The newest first.
+fn listed(end: Timestamp, outages: &[(i64, u64)]) -> Answer {
+    let mut events: Vec<(i64, u64)> =
+        outages.iter().copied().filter(|(start, _)| *start <= end.as_second()).collect();
+    events.sort_by_key(|(start, _)| -start);
+    let events = events.iter().map(|(start, milliseconds)| {
+        let start = Timestamp::from_second(*start).unwrap_or_default();
+        json!({ "timestamp": start.to_string(), "duration": milliseconds })
+    });
+    response(&json!({ "events": events.collect::<Vec<_>>(), "next_end_date": null }))
 }
 
 fn series(end: &ZonedDateTime) -> Vec<Value> {

@@ -60,13 +60,24 @@ pub(super) struct Site {
     pub lan: Option<Arc<Gateway>>,
     /// Keys that somebody registered.
     pub clients: Vec<Registered>,
+    /// Grid outages, each with its start in Unix seconds and its length in milliseconds.
+    pub outages: Vec<(i64, u64)>,
 }
 
 impl Site {
     /// Nobody has ordered anything of it.
     pub fn new(id: u64, gateway: Arc<Gateway>) -> Self {
         let (undelivered, kept) = (json!({}), json!({}));
-        Self { id, gateway, undelivered, kept, tariff: None, lan: None, clients: Vec::new() }
+        Self {
+            id,
+            gateway,
+            undelivered,
+            kept,
+            tariff: None,
+            lan: None,
+            clients: Vec::new(),
+            outages: Vec::new(),
+        }
     }
 }
 
@@ -94,10 +105,10 @@ pub(super) struct Asking {
     pub scopes: Vec<String>,
 }
 
-/// Shared by all servers.
-pub(super) struct Cloud {
+/// Shared by all servers of one of the two clouds.
+pub struct Cloud {
     /// The region that the account belongs to.
-    pub home: String,
+    pub(super) home: String,
     state: Mutex<State>,
 }
 
@@ -147,7 +158,7 @@ pub(super) struct State {
 }
 
 impl Cloud {
-    pub fn new(home: String) -> Self {
+    pub(super) fn new(home: String) -> Self {
         let state = State {
             sites: Vec::new(),
             access: HashMap::new(),
@@ -179,7 +190,7 @@ impl Cloud {
         Self { home, state: Mutex::new(state) }
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,6 @@
 //! tokens is left to the account, and what a site reports to the link, both of which serve FleetAPI as well.
 
 pub mod consent;
-pub(super) mod extras;
 pub mod file;
 pub mod spent;
 
