@@ -63,7 +63,7 @@ const hidden = new Set(options.hide ?? (Array.isArray(saved) ? saved : []));
 let isKiosk = options.kioskAsked ?? (options.isKiosk || kept(KIOSK, false) === true);
 let focus = options.site;
 const news = new News();
-const banner = new Banner(news, { sound: options.sound, most: 12, isPlain: false });
+const banner = new Banner(news, { sound: options.sound, most: 12, isPlain: false, onChange: drawSoon });
 const aside = { stats: null, mqtt: null };
 const active = new Set([...panels, ...SECTIONS].map(({ id }) => id));
 for (const link of document.querySelectorAll("#links > a, #links > button, #leave, summary")) say(link, t(link.textContent));
