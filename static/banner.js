@@ -28,14 +28,14 @@ export class Banner {
 
   /**
    * `sound`: whether an outage is heard, too. `most`: how many notices there is room for. `isPlain`: without the words
-   * of errors. `onChange()`: something has become known.
+   * of errors. `isKept(id)`: whether there is a history of it. `onChange()`: something has become known.
    */
-  constructor(news, { sound, most, isPlain, onChange }) {
+  constructor(news, { sound, most, isPlain, isKept, onChange }) {
     this.#news = news;
     this.#sound = sound;
     this.#most = most;
     this.#isPlain = isPlain;
-    this.#outages = new Outages(onChange);
+    this.#outages = new Outages(isKept, onChange);
   }
 
   draw(site, live, now) {

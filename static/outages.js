@@ -9,15 +9,18 @@ const DAY = 86_400;
 export class Outages {
   #since = new Map();
   #due = new Map();
+  #isKept;
   #onChange;
 
-  constructor(onChange) {
+  /** `isKept(id)`: whether there is a history of it. `onChange()`: an answer has come. */
+  constructor(isKept, onChange) {
+    this.#isKept = isKept;
     this.#onChange = onChange;
   }
 
   /** Unix seconds; `null` while it is not known. */
   since(id, now) {
-    if (!this.#since.has(id) && performance.now() >= (this.#due.get(id) ?? 0) && !document.hidden) this.#ask(id, now);
+    if (!this.#since.has(id) && performance.now() >= (this.#due.get(id) ?? 0) && !document.hidden && this.#isKept(id)) this.#ask(id, now);
     return this.#since.get(id) ?? null;
   }
 
