@@ -99,8 +99,8 @@ fn content(file: EmbeddedFile) -> Bytes {
     }
 }
 
-/// A script or style sheet of ours without the lines that are comments: a sixth of what a page would weigh. The
-/// lines stay, empty, so that an error in a browser names the line of the source.
+/// A script or style sheet of ours without the lines that are comments: a sixth of what a page would weigh.
+/// The lines stay, empty, so that an error in a browser names the line of the source.
 fn lean(path: &str, bytes: Bytes) -> Bytes {
     if !(path.ends_with(".js") || path.ends_with(".css")) || path.starts_with("vendor/") {
         return bytes;
