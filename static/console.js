@@ -63,11 +63,11 @@ const hidden = new Set(options.hide ?? (Array.isArray(saved) ? saved : []));
 let isKiosk = options.kioskAsked ?? (options.isKiosk || kept(KIOSK, false) === true);
 let focus = options.site;
 const news = new News();
-const banner = new Banner(news, { sound: options.sound, most: 12, isPlain: false });
+const banner = new Banner(news, { sound: options.sound, most: 12, isPlain: false, isKept: (id) => today.knows([id]), onChange: drawSoon });
 const aside = { stats: null, mqtt: null };
 const active = new Set([...panels, ...SECTIONS].map(({ id }) => id));
 for (const link of document.querySelectorAll("#links > a, #links > button, #leave, summary")) say(link, t(link.textContent));
-for (const node of document.querySelectorAll("body [aria-label]")) if (!node.closest("main")) mark(node, "aria-label", t(node.getAttribute("aria-label")));
+for (const node of document.querySelectorAll("header [aria-label], body > [aria-label], #status")) mark(node, "aria-label", t(node.getAttribute("aria-label")));
 
 // The menu of what is shown.
 const boxes = new Map();

@@ -222,7 +222,12 @@ async fn an_outage_is_the_largest_thing_on_the_screen() {
             page.until(&format!("innerWidth === {width}")).await;
             assert_eq!(page.value(largest).await, "Grid outage", "{path} at {width}×{height}");
             let text = page.text("#outage").await;
-            assert!(text.contains("62 % charged") && text.contains("empty in 10 h 34 min"), "{text}");
+            assert!(
+                text.contains("62 % charged")
+                    && text.contains("lasts until about ")
+                    && text.contains("(10 h 34 min)"),
+                "{text}"
+            );
             page.close().await;
         }
     }
