@@ -1,4 +1,4 @@
-//! Has gateways that other instances report supervised like those of the configuration, as they appear and go.
+//! Has gateways that other instances report supervised like those of the configuration, as they come and go.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Watches sites that other instances of this program report to a broker: their newest reports, and the way on
-//! which orders go to them. Reporting is left to `broker`; what becomes of a report, to `link::broker`.
+//! Watches sites that other instances of this program report to a broker: their newest reports, and the way
+//! that orders take to them. Reporting is left to `broker`; what becomes of a report, to `link::broker`.
 
 mod courier;
 mod watching;

@@ -89,7 +89,7 @@ fn take(entry: &Entry, clock: &mut ServerClock, reports: &Reports) {
             let now = Instant::now();
             let said = now.checked_sub(waited).unwrap_or(now);
             if !reports.take(place, Received { report, said }) {
-                warn!(event = "broker"; "the broker has more sites than are watched at once; {site} is left out");
+                warn!(event = "broker"; "the broker has too many sites; {site} is left out");
             }
         }
         Err(why) => {

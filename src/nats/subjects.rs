@@ -1,5 +1,5 @@
-//! What subjects, streams and the bucket are called. `docs/fleet.md` has the same table, and the permissions of
-//! `config/nats` hold sites to their own.
+//! What subjects, streams and the bucket are called. `docs/fleet.md` has the same table, and the permissions
+//! of `config/nats` hold sites to their own.
 
 /// The names below one prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -212,8 +212,8 @@ impl Reader {
             return None;
         }
         if id.is_none() && watched.is_empty() {
-            let why = "nothing is reported to the broker: PW_BROKER_SITE says as which site, and PW_BROKER_SITES \
-                       which sites are watched (all of them: >)";
+            let why = "nothing is reported to the broker: PW_BROKER_SITE says as which site, and \
+                       PW_BROKER_SITES which sites are watched (all of them: >)";
             self.warnings.push(why.into());
         }
         Some(BrokerSettings {

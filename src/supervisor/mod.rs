@@ -36,8 +36,8 @@ pub struct Found(pub Vec<GatewaySettings>);
 
 /// Owns the actors of all gateways.
 pub struct Supervisor {
-    /// What each running actor was started with: those of the configuration in its order, then those that were
-    /// found.
+    /// What each running actor was started with: those of the configuration in its order, then those that
+    /// were found.
     gateways: Vec<GatewaySettings>,
     /// As the configuration has them; what was found may change without it.
     configured: Vec<GatewaySettings>,
