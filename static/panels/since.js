@@ -6,7 +6,7 @@ import { theirTime } from "../site.js";
 import { t } from "../words.js";
 
 /** How often the journal is asked, ms. */
-const EVERY = 60_000;
+const EVERY = 15_000;
 const MOST = 1000;
 
 const key = (id, name) => `${id} ${name}`;

@@ -78,7 +78,9 @@ fn asked(page: &str) -> BTreeSet<String> {
     let links = links.filter_map(|rest| rest.split_once('>')?.1.split_once("</"));
     // Neither signs nor addresses nor the name of the product.
     let is_text = |text: &&str| {
-        text.starts_with(|first: char| first.is_ascii_alphabetic()) && !text.contains('/') && *text != "Powerwall"
+        text.starts_with(|first: char| first.is_ascii_alphabetic())
+            && !text.contains('/')
+            && *text != "Powerwall"
     };
     let links = links.map(|(text, _)| text).filter(is_text);
     texts.extend(named.chain(links).map(str::to_owned));

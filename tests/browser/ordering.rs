@@ -1,7 +1,5 @@
 //! Orders given on the console, from the token that is typed to what the simulated gateway does.
 
-use std::time::Duration;
-
 use powerwall_server::app::Service;
 use powerwall_server::settings::{Inputs, RsaKey, Settings};
 use powerwall_server::simulator::{GatewayHandle, OrderFault, Registration, SiteKind, SiteOptions};
@@ -228,21 +226,4 @@ async fn no_other_page_of_the_same_origin_gets_the_token() {
     assert_eq!(seen, json!([true, 0]), "whoever opens it is cut off from it");
     page.is_clean(&house.service.addr.to_string());
     other.is_clean(&house.service.addr.to_string());
-}
-
-#[actix_web::test]
-async fn with_a_token_an_alert_has_the_time_at_which_the_server_saw_it_begin() {
-    let Some(browser) = Browser::start().await else { return };
-    let house = House::new().await;
-    let page = house.console(&browser).await;
-    // The grid fails.
-    house.home.skip(Duration::from_secs(12_300));
-    let alert = "[...document.querySelectorAll('.alerts li')].find((one) => \
-        one.innerText.includes('because the grid failed'))?.innerText";
-    page.until(&format!("/since \\d/.test({alert})")).await;
-    // Who comes later has not seen it.
-    page.see(&house.url("/console")).await;
-    page.until(&format!("{alert}?.includes('since before')")).await;
-    type_token(&page, READER).await;
-    page.until(&format!("/since \\d/.test({alert})")).await;
 }

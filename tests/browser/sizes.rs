@@ -101,7 +101,8 @@ const SHARES: &str = "(() => {
 async fn numbers_and_words_are_read_from_three_metres() {
     let Some(browser) = Browser::start().await else { return };
     let stage = Stage::start().await;
-    let landscape = [(1280, 800), (800, 480), (1024, 600), (480, 480), (1920, 1080), (3840, 2160), (844, 390)];
+    let landscape =
+        [(1280, 800), (800, 480), (1024, 600), (480, 480), (1920, 1080), (3840, 2160), (844, 390)];
     // Upright, the width decides: four of five numbers side by side, and a line of words.
     let upright = [(800, 1280), (390, 844), (360, 740)];
     let states: [(&str, Scene); 5] = [
