@@ -13,6 +13,10 @@ use super::tiles::tiles;
 
 /// The height of a station, in units: its name, its number and two lines below.
 const STATION: f64 = 9.2;
+/// The same with one line below.
+const SHORT: f64 = 7.8;
+/// With less than this between what is above and the battery, there is no room for a second line.
+const TIGHT: f64 = 14.5;
 
 /// Draws `scene` into `pen`.
 pub(super) fn draw(pen: &mut Pen, scene: &Scene, layout: &Layout) {
@@ -31,22 +35,23 @@ pub(super) fn draw(pen: &mut Pen, scene: &Scene, layout: &Layout) {
         battery = Some(Point { x: (left + right) / 2.0, y: bottom - 0.2 * unit });
     }
     // The sun above, the two others as low as their ribbons allow.
-    let sun = f64::min(top, bottom - STATION * unit);
-    let beside = (bottom - (STATION + 0.2) * unit).min((top + bottom - STATION * unit) / 2.0 + 2.0 * unit);
+    let is_tight = bottom - top < TIGHT * unit;
+    let tall = if is_tight { SHORT } else { STATION } * unit;
+    let sun = f64::min(top, bottom - tall);
+    let beside = (bottom - tall - 0.2 * unit).min((top + bottom - tall) / 2.0 + 2.0 * unit);
     let middle = (left + right) / 2.0;
     let wide = (right - left) * 0.44;
-    let below =
-        |figure: &Figure| (figure.today.len() + usize::from(!figure.what.is_empty())) as f64 * 1.55 + 0.4;
+    let below = if is_tight { 0.2 } else { 1.95 };
     let places = Places {
-        solar: Point { x: middle, y: sun + (6.5 + below(&scene.solar).min(2.0)) * unit },
+        solar: Point { x: middle, y: sun + (6.5 + below) * unit },
         grid: Point { x: left + figure_width(&scene.grid, unit) + 0.8 * unit, y: beside + 4.4 * unit },
         home: Point { x: right - figure_width(&scene.home, unit) - 0.8 * unit, y: beside + 4.4 * unit },
         battery,
     };
     flow(pen, scene, layout, &places);
-    station(pen, scene, Solar, (middle, sun), (unit, wide));
-    station(pen, scene, Grid, (left, beside), (unit, wide));
-    station(pen, scene, Home, (right, beside), (unit, wide));
+    station(pen, scene, Solar, (middle, sun), (unit, wide, is_tight));
+    station(pen, scene, Grid, (left, beside), (unit, wide, is_tight));
+    station(pen, scene, Home, (right, beside), (unit, wide, is_tight));
     if let Some(place) = layout.sites {
         tiles(pen, scene, (unit, layout.is_portrait), place);
     }
@@ -83,12 +88,19 @@ fn header(pen: &mut Pen, scene: &Scene, layout: &Layout) {
     }
 }
 
-/// What is wrong, in lines below the header; where what follows begins.
+/// What is wrong, below the header: in one line, where there is room in two. Where what follows begins.
 fn notices(pen: &mut Pen, scene: &Scene, layout: &Layout, mut top: f64) -> f64 {
     let (unit, palette) = (layout.unit, pen.palette);
-    for (weight, words) in scene.notices.iter().take(2) {
+    let all: Vec<&str> = scene.notices.iter().map(|(_, words)| words.as_str()).collect();
+    let is_alarm = scene.notices.first().is_some_and(|(weight, _)| *weight == Weight::Alarm);
+    let lines = match (layout.is_portrait, all.as_slice()) {
+        (_, []) => return top,
+        (true, [first, rest @ ..]) if !rest.is_empty() => vec![(*first).to_owned(), rest.join(" · ")],
+        (_, all) => vec![all.join(" · ")],
+    };
+    for (place, words) in lines.iter().enumerate() {
+        let is_alarm = is_alarm && place == 0;
         let place = [unit, top, layout.right - unit, 2.3 * unit];
-        let is_alarm = *weight == Weight::Alarm;
         let ink = if is_alarm { palette.on_alarm } else { palette.warn };
         match is_alarm {
             true => pen.rect(place, 0.5 * unit, palette.alarm),
@@ -169,7 +181,13 @@ fn figure_width(figure: &Figure, unit: f64) -> f64 {
 const NUMBER: f64 = 4.6;
 
 /// One of the three that are no battery: `x` is its left end, its middle or its right end.
-fn station(pen: &mut Pen, scene: &Scene, of: Station, (x, top): (f64, f64), (unit, room): (f64, f64)) {
+fn station(
+    pen: &mut Pen,
+    scene: &Scene,
+    of: Station,
+    (x, top): (f64, f64),
+    (unit, room, is_tight): (f64, f64, bool),
+) {
     let palette = pen.palette;
     let known = &scene.known;
     let (figure, icon, watts, anchor) = match of {
@@ -195,6 +213,9 @@ fn station(pen: &mut Pen, scene: &Scene, of: Station, (x, top): (f64, f64), (uni
     let lively = known.is_alive() && is_flowing(watts);
     let digits = if lively { palette.text } else { palette.quiet };
     number(pen, (&figure.number, figure.unit), (x, top + 5.9 * unit), NUMBER * unit, (anchor, digits));
+    if is_tight && of == Solar {
+        return;
+    }
     let style = Type { size: 1.35 * unit, is_bold: false, anchor, ink: palette.quiet, room };
     let is_alarm = of == Grid && known.is_outage();
     let mut line = top + 7.6 * unit;
@@ -204,6 +225,9 @@ fn station(pen: &mut Pen, scene: &Scene, of: Station, (x, top): (f64, f64), (uni
     } else if of != Solar || figure.today.is_empty() {
         pen.text(&figure.what, (x, line), style);
         line += 1.6 * unit;
+    }
+    if is_tight {
+        return;
     }
     // Beside a ribbon in the middle of a narrow display, two energies need two lines.
     let step = if room < 14.0 * unit { Some(1.6 * unit) } else { None };

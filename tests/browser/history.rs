@@ -55,6 +55,18 @@ fn lately() -> Vec<Sample> {
     (0..12).map(|poll| Sample { at: at + f64::from(poll) * 5.0, power, soe: Some(40.0) }).collect()
 }
 
+/// A history of three months of which every figure is known, and nothing of today.
+pub async fn known() -> (History, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let store = Store::open(path.clone()).unwrap();
+    let history = History::kept_in(&path, &store, &keeping()).unwrap();
+    let added = Added { slots: slots(), zone: TimeZone::get(ZONE).ok(), ..Added::default() };
+    let batch = Batch { run: 1, number: 1, added: [("home".to_owned(), added)].into() };
+    history.write(Arc::new(batch)).await.unwrap();
+    (history, folder)
+}
+
 struct House {
     program: Program,
     _gateways: [GatewayHandle; 2],

@@ -5,6 +5,7 @@
 mod common;
 
 mod accessible;
+mod baseline;
 mod chromium;
 mod demo;
 mod display;
