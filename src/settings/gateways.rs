@@ -11,6 +11,7 @@ use super::fleet::{self, AccountConfig, FleetConfig, FleetDefaults, Origin};
 use super::modes::{self, Links, Verdict};
 use super::problem::{Problems, nearest};
 use super::rsa_key::{self, RsaKey};
+use super::sites;
 use super::values::{self, Refusal};
 use super::{
     AuthMode, BrokerConfig, CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, QuerySet,
@@ -301,7 +302,7 @@ impl Entry<'_> {
             self.problem(&stray, "does not go with from: broker; the site knows how its gateway is reached");
         }
         let (id, labels) = (self.id(), self.labels());
-        let site = self.parsed(SITE, super::broker::site);
+        let site = self.parsed(SITE, sites::site);
         if site.is_none() && !self.object.contains_key(SITE) {
             self.problem(SITE, "missing: the id of the site at the broker, such as north.17");
         }
@@ -313,12 +314,12 @@ impl Entry<'_> {
     }
 
     fn labels(&mut self) -> Labels {
-        let group = self.parsed(GROUP, super::broker::label);
+        let group = self.parsed(GROUP, sites::label);
         let tags = match self.object.get(TAGS) {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(list)) if list.iter().all(Value::is_string) => {
                 let texts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
-                super::broker::tags(&texts.join(",")).unwrap_or_else(|refusal| {
+                sites::tags(&texts.join(",")).unwrap_or_else(|refusal| {
                     self.problem(TAGS, refusal);
                     Vec::new()
                 })

@@ -3,7 +3,7 @@
 
 pub mod access;
 mod as_before;
-pub(crate) mod broker;
+mod broker;
 mod credentials;
 mod export;
 mod fleet;
@@ -22,6 +22,7 @@ mod problem;
 pub mod reference;
 pub mod rsa_key;
 pub mod secret;
+mod sites;
 mod spelled;
 mod store;
 mod style;
