@@ -68,7 +68,8 @@ class Card {
       toggleNames();
       this.#drawNames();
     });
-    summary.addEventListener("click", () => setTimeout(() => onToggle(this.node.open)));
+    // Before it opens or closes: whatever draws next must know already.
+    summary.addEventListener("click", () => onToggle(!this.node.open));
   }
 
   /** The parts that it shows, or `null` while it is closed. */
