@@ -66,8 +66,14 @@ impl Server {
     /// Makes the streams as a centre does; the journal takes so many entries.
     pub async fn make_streams(&self, most_entries: i64) {
         let jetstream = self.jetstream().await;
-        let bucket = jetstream::kv::Config { bucket: "powerwall_sites".into(), ..Default::default() };
-        jetstream.create_key_value(bucket).await.unwrap();
+        let bucket = Config {
+            name: "KV_powerwall_sites".into(),
+            subjects: vec!["$KV.powerwall_sites.>".into()],
+            max_messages_per_subject: 1,
+            allow_direct: true,
+            ..Config::default()
+        };
+        jetstream.create_stream(bucket).await.unwrap();
         let slots = Config { retention: RetentionPolicy::WorkQueue, ..stream("slots") };
         jetstream.create_stream(slots).await.unwrap();
         self.allow_entries(most_entries).await;
