@@ -112,6 +112,7 @@ async fn what_was_recorded_arrives_in_order_whatever_is_killed() {
 
     let bucket = server.jetstream().await.get_key_value("powerwall_sites").await.unwrap();
     until(async || bucket.get("north.17.home").await.unwrap().is_some()).await;
+    until(async || bucket.get("north.17.home").await.unwrap().is_some()).await;
     let report = bucket.get("north.17.home").await.unwrap().unwrap();
     let report: Value = serde_json::from_slice(&report).unwrap();
     assert_eq!(
