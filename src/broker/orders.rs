@@ -97,7 +97,8 @@ async fn carry_out(reporter: &Reporter, message: Message, arrived: Instant) {
 /// The shorter of what the clock says and of what has passed here.
 fn is_late(errand: &Errand, arrived: Instant) -> bool {
     let limit = Duration::from_millis(errand.ttl_ms);
-    !(unix_time() < errand.deadline) || arrived.elapsed() >= limit
+    let is_before = unix_time() < errand.deadline;
+    !is_before || arrived.elapsed() >= limit
 }
 
 /// Nobody can present it: its secret is known to nobody. The journal has the name.
