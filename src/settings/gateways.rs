@@ -301,7 +301,7 @@ impl Entry<'_> {
             self.problem(&stray, "does not go with from: broker; the site knows how its gateway is reached");
         }
         let (id, labels) = (self.id(), self.labels());
-        let site = self.parsed(SITE, |text| super::broker::site(text));
+        let site = self.parsed(SITE, super::broker::site);
         if site.is_none() && !self.object.contains_key(SITE) {
             self.problem(SITE, "missing: the id of the site at the broker, such as north.17");
         }
@@ -313,7 +313,7 @@ impl Entry<'_> {
     }
 
     fn labels(&mut self) -> Labels {
-        let group = self.parsed(GROUP, |text| super::broker::label(text));
+        let group = self.parsed(GROUP, super::broker::label);
         let tags = match self.object.get(TAGS) {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(list)) if list.iter().all(Value::is_string) => {
