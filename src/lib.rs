@@ -13,6 +13,8 @@ pub mod app;
 pub mod audience;
 pub mod board;
 #[cfg(feature = "broker")]
+pub mod broker;
+#[cfg(feature = "broker")]
 pub mod centre;
 pub mod cli;
 pub mod client;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [Floor; 9] = [
     Floor { rooms: &["main", "lib", "app", "cli"], is_one_machine: true },
     Floor {
-        rooms: &["web", "live", "mqtt", "observer", "notify", "history", "export", "centre"],
+        rooms: &["web", "live", "mqtt", "observer", "notify", "history", "export", "centre", "broker"],
         is_one_machine: false,
     },
     // What the web output serves and does not make itself.

@@ -57,6 +57,8 @@ const OUTPUTS: &[Start] = &[
     export::start,
     #[cfg(feature = "broker")]
     crate::centre::start,
+    #[cfg(feature = "broker")]
+    crate::broker::start,
 ];
 
 /// Two serve a house, and a small computer keeps its other cores.

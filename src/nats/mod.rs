@@ -1,6 +1,7 @@
 //! The connection to NATS servers: who we are there, TLS, pauses, streams and bucket. Knows nothing of
 //! gateways.
 
+pub mod letters;
 pub mod streams;
 pub mod subjects;
 

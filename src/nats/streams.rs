@@ -85,17 +85,23 @@ impl Broker {
         if let Ok(store) = self.jetstream.get_key_value(&name).await {
             return Ok(store);
         }
-        let config = kv::Config {
-            bucket: name.clone(),
-            description: "The newest report of each gateway".into(),
-            history: 1,
-            num_replicas: replicas.into(),
+        // The library's way of making a bucket first asks for the account, and cannot read what a server of
+        // version 2.9 answers.
+        self.stream(Config {
+            name: format!("KV_{name}"),
+            description: Some("The newest report of each gateway".into()),
+            subjects: vec![format!("$KV.{name}.>")],
+            max_messages_per_subject: 1,
+            discard: DiscardPolicy::New,
             storage: StorageType::File,
-            ..kv::Config::default()
-        };
-        match self.jetstream.create_key_value(config).await {
-            Ok(store) => Ok(store),
-            Err(error) => Err(Missing { what: format!("the bucket {name}"), why: error.to_string() }),
-        }
+            num_replicas: replicas.into(),
+            allow_rollup: true,
+            deny_delete: true,
+            allow_direct: true,
+            ..Config::default()
+        })
+        .await?;
+        let missing = |why: String| Missing { what: format!("the bucket {name}"), why };
+        self.jetstream.get_key_value(&name).await.map_err(|error| missing(error.to_string()))
     }
 }

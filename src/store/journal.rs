@@ -267,6 +267,22 @@ impl Journal {
         Ok(store.ask(move |database| read(database, &waiting, &filter)).await?)
     }
 
+    /// At most `most` entries behind `last`, the oldest first. With a file, only what is in it: their ids do
+    /// not change any more.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub async fn after(&self, last: EntryId, most: usize) -> Result<Vec<Recorded>, JournalError> {
+        let Some(store) = &self.store else { return Ok(self.waiting().after(last, most)) };
+        let waiting = self.waiting.clone();
+        let read = move |database: &mut Database| {
+            // Has been logged; what could not be written comes later.
+            let _ = write(database, &waiting, None);
+            database.read(|connection| read_after(connection, last, most))
+        };
+        Ok(store.ask(read).await?)
+    }
+
     /// Writes what waits, as far as it can be written, before the program ends.
     pub async fn flush(&self) {
         if let Some(store) = &self.store {
@@ -359,6 +375,19 @@ fn read(
     entries.extend(written);
     entries.truncate(filter.limit());
     Ok(entries)
+}
+
+/// What this version does not know is passed over.
+fn read_after(connection: &Connection, last: EntryId, most: usize) -> rusqlite::Result<Vec<Recorded>> {
+    let known: Vec<String> = Kind::ALL.iter().map(|kind| format!("'{}'", kind.name())).collect();
+    let query = format!(
+        "SELECT id, at, gateway, kind, about, detail FROM journal
+         WHERE id > ?1 AND kind IN ({}) ORDER BY id LIMIT ?2",
+        known.join(", ")
+    );
+    let mut statement = connection.prepare_cached(&query)?;
+    let rows = statement.query_map(params![last.0, most as i64], recorded)?;
+    rows.filter_map(Result::transpose).collect()
 }
 
 /// SQL for what `filter` takes, and its parameters.

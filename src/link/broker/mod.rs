@@ -5,6 +5,7 @@ pub mod answers;
 mod documents;
 pub mod error;
 pub mod orders;
+pub mod records;
 pub mod reports;
 pub mod wire;
 

@@ -21,6 +21,10 @@ pub enum Usage {
     SendSlots,
     /// Points of power that are sent there.
     SendPower,
+    /// The journal that is sent to a broker: the id of the entry, and not a time.
+    SendJournal,
+    /// A number that no other file has.
+    File,
 }
 
 impl Usage {
@@ -29,6 +33,8 @@ impl Usage {
             Self::Import => "import",
             Self::SendSlots => "send_slots",
             Self::SendPower => "send_power",
+            Self::SendJournal => "send_journal",
+            Self::File => "file",
         }
     }
 }

@@ -95,6 +95,11 @@ impl Waiting {
         self.unpruned = 0;
     }
 
+    /// At most `most` entries behind `last`, the oldest first.
+    pub fn after(&self, last: EntryId, most: usize) -> Vec<Recorded> {
+        self.entries.iter().filter(|recorded| recorded.id > last).take(most).cloned().collect()
+    }
+
     /// What `filter` takes, newest first.
     pub fn read(&self, filter: &Filter) -> Vec<Recorded> {
         let taken = self.entries.iter().rev().filter(|recorded| filter.takes(recorded));

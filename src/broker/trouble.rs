@@ -1,0 +1,36 @@
+//! What keeps something from being sent on: said once, with a pause that grows.
+
+use log::{info, warn};
+use tokio::time::{Instant, sleep_until};
+
+use crate::pause::Pause;
+
+/// For one of the things that are sent on.
+pub struct Trouble {
+    what: &'static str,
+    /// What was said last; `None`: nothing is in the way.
+    said: Option<String>,
+    pause: Pause,
+}
+
+impl Trouble {
+    pub fn new(what: &'static str, seed: u64) -> Self {
+        Self { what, said: None, pause: Pause::back_off(seed) }
+    }
+
+    pub fn is_over(&mut self) {
+        if self.said.take().is_some() {
+            info!(event = "broker"; "the broker takes {} again", self.what);
+        }
+        self.pause.succeeded(Instant::now());
+    }
+
+    /// Says what is in the way, unless that was said, and waits.
+    pub async fn is(&mut self, why: String) {
+        if self.said.as_ref() != Some(&why) {
+            warn!(event = "broker"; "{} are not at the broker: {why}; nothing is lost", self.what);
+            self.said = Some(why);
+        }
+        sleep_until(self.pause.failed(Instant::now())).await;
+    }
+}

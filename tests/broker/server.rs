@@ -1,0 +1,127 @@
+//! A real nats-server of the test's own.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy};
+use async_nats::jetstream::{self, Context};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use super::program::PATIENCE;
+use super::tools::required_tool;
+
+pub const SITE: &str = "north.17";
+
+/// Ends with the test.
+pub struct Server {
+    program: PathBuf,
+    folder: TempDir,
+    child: Option<Child>,
+    pub port: u16,
+}
+
+impl Server {
+    /// `None`: the test is skipped.
+    pub async fn start() -> Option<Self> {
+        let program = required_tool("nats-server")?;
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let mut server = Self { program, folder: tempfile::tempdir().unwrap(), child: None, port };
+        server.begin().await;
+        Some(server)
+    }
+
+    /// Returns when it takes connections.
+    pub async fn begin(&mut self) {
+        let port = self.port.to_string();
+        let child = Command::new(&self.program)
+            .args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"])
+            .arg(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        self.child = Some(child.unwrap());
+        until(async || async_nats::connect(self.url()).await.is_ok()).await;
+    }
+
+    /// As a power failure does.
+    pub async fn kill(&mut self) {
+        self.child.take().unwrap().kill().await.unwrap();
+    }
+
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    pub async fn jetstream(&self) -> Context {
+        jetstream::new(async_nats::connect(self.url()).await.unwrap())
+    }
+
+    /// Makes the streams as a centre does; the journal takes so many entries.
+    pub async fn make_streams(&self, most_entries: i64) {
+        let jetstream = self.jetstream().await;
+        let bucket = Config {
+            name: "KV_powerwall_sites".into(),
+            subjects: vec!["$KV.powerwall_sites.>".into()],
+            max_messages_per_subject: 1,
+            allow_direct: true,
+            ..Config::default()
+        };
+        jetstream.create_stream(bucket).await.unwrap();
+        let slots = Config { retention: RetentionPolicy::WorkQueue, ..stream("slots") };
+        jetstream.create_stream(slots).await.unwrap();
+        self.allow_entries(most_entries).await;
+    }
+
+    /// The journal takes so many entries from now on.
+    pub async fn allow_entries(&self, most: i64) {
+        let journal = Config { max_messages: most, ..stream("journal") };
+        let jetstream = self.jetstream().await;
+        if jetstream.create_stream(journal.clone()).await.is_err() {
+            jetstream.update_stream(journal).await.unwrap();
+        }
+    }
+
+    /// Everything in a stream: message id and body.
+    pub async fn messages(&self, stream: &str) -> Vec<(String, Value)> {
+        let stream = self.jetstream().await.get_stream(stream).await.unwrap();
+        let state = stream.cached_info().state.clone();
+        let mut all = Vec::new();
+        for sequence in state.first_sequence.max(1)..=state.last_sequence {
+            let message = stream.get_raw_message(sequence).await.unwrap();
+            let id = message.headers.get("Nats-Msg-Id").map(|id| id.as_str().to_owned());
+            all.push((id.unwrap_or_default(), serde_json::from_slice(&message.payload).unwrap()));
+        }
+        all
+    }
+
+    pub async fn count(&self, stream: &str) -> u64 {
+        self.jetstream().await.get_stream(stream).await.unwrap().cached_info().state.messages
+    }
+}
+
+fn stream(what: &str) -> Config {
+    Config {
+        name: format!("powerwall_{what}"),
+        subjects: vec![format!("powerwall.{what}.>")],
+        discard: DiscardPolicy::New,
+        allow_direct: true,
+        ..Config::default()
+    }
+}
+
+/// Returns when `holds` does.
+pub async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("it did not come to that");
+}
