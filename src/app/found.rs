@@ -54,7 +54,7 @@ impl Finding {
         let mut ids = HashSet::new();
         let all = reports.all().into_iter().filter(|(place, _)| !self.named.contains(place));
         all.filter_map(|(place, received)| {
-            let id = id_of(&place);
+            let id = place.id();
             if id.len() > LONGEST_ID || !ids.insert(id.clone()) {
                 warn!(
                     gateway = id.as_str(), event = "broker";
@@ -76,11 +76,6 @@ impl Finding {
         })
         .collect()
     }
-}
-
-/// `north.17` and `home` are `north-17-home`.
-fn id_of(place: &Place) -> String {
-    format!("{}-{}", place.site.replace('.', "-"), place.gateway)
 }
 
 /// Keeps `supervisor` in line with `reports`.

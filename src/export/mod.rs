@@ -1,7 +1,11 @@
 //! Sends what is recorded to another database: decides what and when; how far that is stands in the store, so
 //! that what was missed while the other one was away is sent later. Nothing waits for it.
 
+#[cfg(feature = "broker")]
+mod arriving;
 mod lines;
+#[cfg(feature = "broker")]
+mod passing;
 mod sending;
 mod target;
 
@@ -22,6 +26,8 @@ struct Exporting {
     /// Where to; `None`: nowhere. Changed by a reload.
     settings: watch::Sender<Option<ExportSettings>>,
     _kept: Option<Kept>,
+    #[cfg(feature = "broker")]
+    passing: passing::Passed,
 }
 
 /// Starts the output.
@@ -33,7 +39,12 @@ pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output
         let start = move |_| Exporter { history: history.clone(), settings: current.clone(), seed }.start();
         supervise::keep(Name::Part("the exporter"), Pause::back_off(seed), start)
     });
-    Box::new(Exporting { settings: changed, _kept: kept })
+    Box::new(Exporting {
+        settings: changed,
+        _kept: kept,
+        #[cfg(feature = "broker")]
+        passing: passing::Passed::start(settings, surroundings.seed),
+    })
 }
 
 impl Output for Exporting {
@@ -43,6 +54,8 @@ impl Output for Exporting {
             current.clone_from(&settings.export);
             is_new
         });
+        #[cfg(feature = "broker")]
+        self.passing.apply(settings);
         Box::pin(ready(()))
     }
 

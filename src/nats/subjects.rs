@@ -53,6 +53,11 @@ impl Subjects {
         format!("{}.slots.>", self.prefix)
     }
 
+    /// Of the gateways of the sites that `pattern` names.
+    pub fn slots_of(&self, pattern: &str) -> String {
+        format!("{}.slots.{}", self.prefix, Self::keys_of(pattern))
+    }
+
     /// Site and gateway of a subject of slots.
     pub fn of_slots<'a>(&self, subject: &'a str) -> Option<(&'a str, &'a str)> {
         let rest = subject.strip_prefix(self.prefix.as_str())?.strip_prefix(".slots.")?;

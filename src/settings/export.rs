@@ -69,7 +69,7 @@ impl Reader {
                 self.warnings
                     .push("PW_EXPORT_TOKEN and PW_EXPORT_POWER have no effect without PW_EXPORT_URL".into());
             }
-            Some(_) if !has_store => {
+            Some(_) if !has_store && self.given("PW_BROKER_SITES").is_none() => {
                 let why = "nothing is recorded; PW_TIMESERIES_PATH says where it is kept";
                 self.warnings.push(format!("PW_EXPORT_URL has no effect: {why}"));
             }

@@ -22,6 +22,13 @@ pub struct Place {
     pub gateway: String,
 }
 
+impl Place {
+    /// What a gateway is called that nobody named here: `north.17` and `home` are `north-17-home`.
+    pub fn id(&self) -> String {
+        format!("{}-{}", self.site.replace('.', "-"), self.gateway)
+    }
+}
+
 /// A report, and when it came.
 #[derive(Debug)]
 pub struct Received {

@@ -1,0 +1,167 @@
+//! Takes the quarters of an hour that sites send to the broker, and gives them to the same database. The
+//! stream forgets one when the database has it; what comes twice replaces itself there.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use log::{error, info, warn};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::time::{Instant, sleep_until};
+
+use super::lines;
+use super::target::{Sent, Target};
+use crate::link::broker::records::SlotRecord;
+use crate::link::broker::reports::Place;
+use crate::nats::Broker;
+use crate::pause::{BACK_OFF, Pause};
+use crate::settings::BrokerSettings;
+use crate::store::history::queries::waiting::{Load, Rows};
+
+/// Slots that are taken at once.
+const MOST: usize = 500;
+/// For so many.
+const GATHERED: Duration = Duration::from_secs(2);
+/// Whatever the database did not take by then is offered again, to any centre.
+const ACKNOWLEDGED: Duration = Duration::from_secs(120);
+const INBOX: &str = "_INBOX";
+
+/// Passes on what arrives, until it is dropped. `names`: what gateways are called here that the configuration
+/// names itself.
+pub async fn pass_on(
+    settings: &BrokerSettings,
+    names: &HashMap<Place, String>,
+    target: &impl Target,
+    seed: u64,
+) {
+    let broker = match Broker::connect(settings, INBOX).await {
+        Ok(broker) => broker,
+        Err(why) => {
+            error!(event = "export"; "no quarters of an hour are taken from the broker: {why}");
+            return std::future::pending().await;
+        }
+    };
+    let all = settings.watched.iter().map(|pattern| {
+        let passing = Passing { broker: &broker, replicas: settings.replicas, pattern, names };
+        passing.go_on(target, seed)
+    });
+    join_all(all).await;
+}
+
+/// The sites of one pattern. Centres that have the same pattern share what arrives.
+struct Passing<'a> {
+    broker: &'a Broker,
+    replicas: u8,
+    pattern: &'a str,
+    names: &'a HashMap<Place, String>,
+}
+
+impl Passing<'_> {
+    async fn go_on(self, target: &impl Target, seed: u64) {
+        let mut pause = Pause::new(BACK_OFF, Instant::now()).with_jitter(StdRng::seed_from_u64(seed));
+        let mut said = None;
+        loop {
+            self.broker.there().await;
+            let why = match self.consumer().await {
+                Ok(consumer) => {
+                    if said.take().is_some() {
+                        info!(event = "export"; "quarters of an hour of {} are passed on again", self.pattern);
+                    }
+                    self.take(&consumer, target, &mut pause).await
+                }
+                Err(why) => why,
+            };
+            if said.as_ref() != Some(&why) {
+                warn!(event = "export"; "quarters of an hour of {} stay at the broker: {why}", self.pattern);
+                said = Some(why);
+            }
+            sleep_until(pause.failed(Instant::now())).await;
+        }
+    }
+
+    async fn consumer(&self) -> Result<PullConsumer, String> {
+        self.broker.prepare(self.replicas).await.map_err(|why| why.to_string())?;
+        let subjects = &self.broker.subjects;
+        let config = pull::Config {
+            durable_name: Some(durable(self.pattern)),
+            deliver_policy: DeliverPolicy::All,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACKNOWLEDGED,
+            max_ack_pending: i64::try_from(4 * MOST).unwrap_or(i64::MAX),
+            filter_subject: subjects.slots_of(self.pattern),
+            ..pull::Config::default()
+        };
+        let made = self.broker.jetstream.create_consumer_on_stream(config, subjects.slots_stream()).await;
+        made.map_err(|why| why.to_string())
+    }
+
+    /// Passes on load after load; why it does not go on.
+    async fn take(&self, consumer: &PullConsumer, target: &impl Target, pause: &mut Pause) -> String {
+        let mut most = MOST;
+        loop {
+            let batch = consumer.batch().max_messages(most).expires(GATHERED).messages().await;
+            let mut batch = match batch {
+                Ok(batch) => batch,
+                Err(why) => return why.to_string(),
+            };
+            let mut messages = Vec::new();
+            while let Some(message) = batch.next().await {
+                match message {
+                    Ok(message) => messages.push(message),
+                    Err(why) => return why.to_string(),
+                }
+            }
+            let text: String = messages.iter().filter_map(|message| self.lines(message)).collect();
+            let sent = if text.is_empty() { Sent::Taken } else { target.take(text).await };
+            match sent {
+                Sent::Taken => {
+                    // One that is lost brings the slot again, which replaces itself.
+                    join_all(messages.iter().map(|message| message.ack())).await;
+                    pause.succeeded(Instant::now());
+                }
+                Sent::TooMuch if most > 1 => {
+                    most /= 2;
+                    self.give_back(&messages).await;
+                }
+                Sent::TooMuch => return "the database takes no line at all".to_owned(),
+                Sent::NotNow(why) => {
+                    self.give_back(&messages).await;
+                    return format!("the database: {why}");
+                }
+            }
+        }
+    }
+
+    async fn give_back(&self, messages: &[Message]) {
+        let back = async_nats::jetstream::AckKind::Nak(None);
+        join_all(messages.iter().map(|message| message.ack_with(back.clone()))).await;
+    }
+
+    /// The line of a slot; what nobody can read is dropped, and the log says so.
+    fn lines(&self, message: &Message) -> Option<String> {
+        let subject = message.subject.as_str();
+        let place = self.broker.subjects.of_slots(subject);
+        let (Some((site, gateway)), Some(record)) = (place, SlotRecord::read(&message.payload)) else {
+            warn!(event = "export"; "what came under {subject} is no quarter of an hour; it is dropped");
+            return None;
+        };
+        let place = Place { site: site.to_owned(), gateway: gateway.to_owned() };
+        let gateway = self.names.get(&place).cloned().unwrap_or_else(|| place.id());
+        Some(lines::of(&Load { gateway, rows: Rows::Slots(vec![record.slot()]), reached: 0.0 }))
+    }
+}
+
+/// What the stream calls the pattern: names have no dots there.
+fn durable(pattern: &str) -> String {
+    let plain = |character: char| match character {
+        '>' => "all".to_owned(),
+        '*' => "any".to_owned(),
+        '.' => "_".to_owned(),
+        other => other.to_string(),
+    };
+    format!("metrics_{}", pattern.chars().map(plain).collect::<String>())
+}

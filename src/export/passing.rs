@@ -1,0 +1,94 @@
+//! Keeps passing on what arrives at the broker, while both it and a database are configured.
+
+use std::collections::HashMap;
+
+use actix::prelude::*;
+use tokio::sync::watch;
+
+use super::arriving;
+use super::target::Web;
+use crate::link::broker::reports::Place;
+use crate::pause::Pause;
+use crate::settings::{BrokerSettings, ExportSettings, LinkConfig, Settings};
+use crate::supervise::{self, Kept, Name};
+
+/// Where from, where to, and what gateways are called.
+#[derive(Clone, PartialEq)]
+struct Way {
+    broker: BrokerSettings,
+    export: ExportSettings,
+    names: HashMap<Place, String>,
+}
+
+/// A part of the output.
+pub(super) struct Passed {
+    /// `None`: nothing is passed on. Changed by a reload.
+    way: watch::Sender<Option<Way>>,
+    _kept: Kept,
+}
+
+impl Way {
+    fn of(settings: &Settings) -> Option<Self> {
+        let broker = settings.broker.clone().filter(|broker| !broker.watched.is_empty())?;
+        let export = settings.export.clone()?;
+        let named = settings.gateways.iter().filter_map(|gateway| match &gateway.link {
+            LinkConfig::Broker(config) => {
+                let place = Place { site: config.site.clone(), gateway: config.gateway.clone() };
+                Some((place, gateway.facts.id.clone()))
+            }
+            _ => None,
+        });
+        Some(Self { names: named.collect(), broker, export })
+    }
+}
+
+impl Passed {
+    pub fn start(settings: &Settings, seed: u64) -> Self {
+        let (way, current) = watch::channel(Way::of(settings));
+        let start = move |_| Passer { way: current.clone(), seed }.start();
+        let name = Name::Part("what passes on quarters of an hour");
+        Self { way, _kept: supervise::keep(name, Pause::back_off(seed), start) }
+    }
+
+    pub fn apply(&self, settings: &Settings) {
+        self.way.send_if_modified(|current| {
+            let way = Way::of(settings);
+            let is_new = *current != way;
+            *current = way;
+            is_new
+        });
+    }
+}
+
+/// Keeps passing on.
+struct Passer {
+    way: watch::Receiver<Option<Way>>,
+    /// Makes pauses differ between runs.
+    seed: u64,
+}
+
+impl Actor for Passer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let (mut way, seed) = (self.way.clone(), self.seed);
+        let passing = async move {
+            loop {
+                let current = way.borrow_and_update().clone();
+                let passing = async {
+                    match &current {
+                        Some(Way { broker, export, names }) => {
+                            arriving::pass_on(broker, names, &Web::of(export), seed).await;
+                        }
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = passing => {}
+                    changed = way.changed() => if changed.is_err() { return },
+                }
+            }
+        };
+        ctx.spawn(passing.into_actor(self));
+    }
+}
