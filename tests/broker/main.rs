@@ -1,6 +1,7 @@
 //! A site and real NATS servers: whatever is killed, everything that was recorded arrives, in order.
 #![cfg(feature = "broker")]
 
+mod centre;
 #[path = "../service/program.rs"]
 #[allow(dead_code, reason = "shared with the other test program")]
 mod program;
