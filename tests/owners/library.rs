@@ -15,7 +15,9 @@ async fn library(folder: &Path, renewed: Option<Value>) -> Option<Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/owners/owners.py");
     let mut command = Command::new(python);
     command.arg(script).arg(folder).arg("owner@example.com").env("PYTHONPATH", library);
-    command.args(renewed.map(|renewed| renewed.to_string()));
+    if let Some(renewed) = renewed {
+        command.arg(renewed.to_string()).arg("12");
+    }
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(serde_json::from_slice(&output.stdout).unwrap())
@@ -25,7 +27,10 @@ async fn library(folder: &Path, renewed: Option<Value>) -> Option<Value> {
 async fn the_files_go_either_way() {
     let world = world().await;
     let folder = world.folder.path();
-    std::fs::write(folder.join(".pypowerwall.site"), "11").unwrap();
+    world.tesla.add(12, &house("cabin", 2).await);
+    let address = |back: &str| (!back.is_empty()).then(|| back.to_owned());
+    let (is_done, said) = world.log_in(&["--siteid", "11"], address).await;
+    assert!(is_done, "{said}");
     world.tesla.expire_tokens();
     let service = world.serve(&[]);
     is_read(&service).await;
@@ -47,6 +52,7 @@ async fn the_files_go_either_way() {
     let service = world.serve(&[]);
     is_read(&service).await;
     service.stop().await;
+    assert!(world.tesla.requests("/12/live_status") > 0, "the site that the library wrote is read");
     let sent = world.tesla.asked().into_iter().rfind(|asked| asked.path.contains("/oauth2"));
     assert!(sent.unwrap().body.contains(&refresh));
     assert_eq!(world.tesla.most_sent(), 1);

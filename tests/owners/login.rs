@@ -10,7 +10,11 @@ use super::*;
 
 impl World {
     /// Runs it; `answer` is what the person types at each prompt, by the address that was shown.
-    async fn log_in(&self, arguments: &[&str], answer: impl Fn(&str) -> Option<String>) -> (bool, String) {
+    pub(super) async fn log_in(
+        &self,
+        arguments: &[&str],
+        answer: impl Fn(&str) -> Option<String>,
+    ) -> (bool, String) {
         let mut program = Command::new(env!("CARGO_BIN_EXE_powerwall-server"))
             .arg("login")
             .arg("--owners")

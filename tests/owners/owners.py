@@ -1,4 +1,4 @@
-"""Reads token and site file with pypowerwall as its users do; with a third argument, writes what a renewal gave."""
+"""Reads token and site file with pypowerwall as its users do; with a third argument, writes what a renewal gave, and the site of the fourth."""
 
 import json
 import logging
@@ -16,3 +16,4 @@ print(json.dumps({"url": tesla.sso_base_url, "token": tesla.token, "site": cloud
 if len(sys.argv) > 3:
     tesla.token = json.loads(sys.argv[3])
     tesla._token_updater()
+    assert cloud._persist_siteid(int(sys.argv[4]))

@@ -31,6 +31,7 @@ async fn tokens_that_tesla_refuses_are_neither_renewed_nor_asked_with_until_ther
     error(&service, "tokens_refused").await;
     let report = examine(&world.settings(&[]).gateways[0]).await.unwrap();
     assert!(!report.healthy && report.report.contains("→ log in again"), "{}", report.report);
+    assert!(report.report.contains("\n  owners API    "), "{}", report.report);
     service.stop().await;
     assert_eq!((world.tesla.asked().len(), world.tesla.most_sent()), (asked, 0));
     assert_eq!(world.file(), before, "the tokens stay where they are");

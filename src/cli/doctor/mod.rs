@@ -42,6 +42,7 @@ fn label(link: LinkKind) -> &'static str {
         LinkKind::V1r => "TEDAPI v1r",
         LinkKind::Bearer => "TEDAPI bearer",
         LinkKind::Relay => "relay",
+        LinkKind::Cloud => "owners API",
         other => other.name(),
     }
 }

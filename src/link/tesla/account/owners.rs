@@ -53,7 +53,10 @@ impl Standing {
                 "nothing; Tesla may end the owners API any day, so prepare FleetAPI (powerwall-server login) \
                  or a local link"
             }
-            Self::Expired => "nothing; the tokens are renewed with the next request",
+            Self::Expired => {
+                "nothing; the tokens are renewed with the next request. Tesla may end the owners API any \
+                 day: prepare FleetAPI (powerwall-server login) or a local link"
+            }
             Self::Refused => {
                 "log in again (powerwall-server login --owners), or use FleetAPI (powerwall-server login) or \
                  a local link; renewing does not help"
