@@ -131,6 +131,8 @@ pub(super) struct State {
     /// Whether the application need be registered in a region, and in which it is (home or not).
     pub needs_registration: bool,
     pub registered: Vec<bool>,
+    /// The key that was fetched then.
+    pub registered_key: Option<String>,
     /// Whether the owner says yes.
     pub consents: bool,
     pub life: Duration,
@@ -170,6 +172,7 @@ impl Cloud {
             shown_key: None,
             needs_registration: false,
             registered: Vec::new(),
+            registered_key: None,
             consents: true,
             life: Duration::from_secs(8 * 3600),
             scopes: ["openid", "offline_access", "energy_device_data", "energy_cmds"]
