@@ -20,6 +20,7 @@ mod history;
 mod options;
 mod orders;
 mod pair;
+mod relayed;
 mod run;
 mod signed;
 mod standby;

@@ -125,7 +125,7 @@ fn site(state: &State, method: &str, path: &str, query: &str) -> Answer {
             }
             response(&info)
         }
-        ("GET", "calendar_history") => calendar::answer(query, &site.outages),
+        ("GET", "calendar_history") => calendar::answer(query, &site.outages, state.repeats_instants),
         ("GET", "site_status") => response(&status(&live, &info)),
         _ => error(404, "not_found"),
     }

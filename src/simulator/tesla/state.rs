@@ -138,6 +138,8 @@ pub(super) struct State {
     pub life: Duration,
     pub scopes: Vec<String>,
     pub lag: Duration,
+    /// Whether every third instant of a calendar is listed twice, the second time with other values.
+    pub repeats_instants: bool,
     /// Whether settings reach the gateways.
     pub delivers: bool,
     /// Whether what no gateway keeps is kept here.
@@ -179,6 +181,7 @@ impl Cloud {
                 .map(String::from)
                 .into(),
             lag: Duration::ZERO,
+            repeats_instants: false,
             delivers: true,
             keeps: true,
             spelling: Spelling::default(),
