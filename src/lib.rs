@@ -33,6 +33,8 @@ pub mod notify;
 pub mod observer;
 pub mod output;
 pub mod pause;
+#[cfg(feature = "pictures")]
+pub mod pictures;
 pub mod pieces;
 pub mod settings;
 pub mod simulator;

@@ -4,25 +4,38 @@ import { el, mark, say, show, vary } from "./dom.js";
 import { duration, time } from "./format.js";
 import { alarm } from "./kiosk.js";
 import { cutOff, freshness, lifeline, notices } from "./notices.js";
+import { Outages } from "./outages.js";
 import { gateway, nameOf, theirTime } from "./site.js";
 import { t } from "./words.js";
+
+/** How long the batteries last at the present load, of the first that is empty. */
+function lasts(cut, state, now) {
+  const sites = cut.map((id) => gateway(state, id)).filter(({ outlook, freshness: is }) => outlook?.what === "empty" && is !== "expired");
+  const [first] = sites.sort((one, other) => one.outlook.seconds - other.outlook.seconds);
+  if (!first) return null;
+  const { seconds } = first.outlook;
+  const text = t("lasts until about {when} ({time})", { when: time(theirTime(state, now) + seconds, theirTime(state, now)), time: duration(seconds) });
+  return cut.length > 1 ? `${first.name}: ${text}` : text;
+}
 
 export class Banner {
   #news;
   #sound;
   #most;
   #isPlain;
+  #outages;
   isOutage = false;
 
   /**
    * `sound`: whether an outage is heard, too. `most`: how many notices there is room for. `isPlain`: without the words
-   * of errors.
+   * of errors. `isKept(id)`: whether there is a history of it. `onChange()`: something has become known.
    */
-  constructor(news, { sound, most, isPlain }) {
+  constructor(news, { sound, most, isPlain, isKept, onChange }) {
     this.#news = news;
     this.#sound = sound;
     this.#most = most;
     this.#isPlain = isPlain;
+    this.#outages = new Outages(isKept, onChange);
   }
 
   draw(site, live, now) {
@@ -43,15 +56,15 @@ export class Banner {
     const cut = cutOff(site, state);
     const node = document.getElementById("outage");
     const isOutage = cut.length > 0;
+    this.#outages.keep(cut);
     show(node, isOutage);
     if (isOutage) {
       const one = cut.length === 1 ? gateway(state, cut[0]) : site;
-      const since = this.#news.outageSince(cut[0]);
       const facts = [
         site.id === null ? cut.map((id) => nameOf(state, id)).join(", ") : null,
         lifeline(one),
-        one.outlook?.what === "empty" ? t("empty in {time}", { time: duration(one.outlook.seconds) }) : null,
-        since === null ? null : t("since {time}", { time: time(since, now) }),
+        lasts(cut, state, now),
+        this.#since(cut, state, now),
       ];
       say(node.firstElementChild, t("Grid outage"));
       vary(node, "--letters", String(t("Grid outage").length));
@@ -59,6 +72,19 @@ export class Banner {
       if (!this.isOutage && this.#sound) alarm();
     }
     this.isOutage = isOutage;
+  }
+
+  /** Since when the first of `cut` is without the grid, as far as that is known. */
+  #since(cut, state, now) {
+    const times = cut.map((id) => {
+      if (this.#news.outageSince(id) === null) this.#news.learn(id, this.#outages.since(id, now));
+      return this.#news.outageSince(id);
+    });
+    const known = times.filter((at) => at !== null);
+    const at = (seconds) => time(theirTime(state, seconds), theirTime(state, now));
+    if (known.length > 0) return t("since {time}", { time: at(Math.min(...known)) });
+    const from = this.#news.watchedFrom(cut[0]);
+    return from === null ? null : t("since before {time}", { time: at(from) });
   }
 
   #notices(list) {

@@ -1,4 +1,5 @@
-// The console: every panel for the chosen gateway or for all, from the live feed.
+// The console in two layers, for the chosen gateway or for all: the flow, today, the chart and one line about how
+// everything is; below, a card for each gateway and what concerns the service itself.
 
 import { Banner } from "./banner.js";
 import { control } from "./control/card.js";
@@ -10,16 +11,22 @@ import { hang } from "./kiosk.js";
 import { follow } from "./live.js";
 import { News } from "./notices.js";
 import { address, dress, options } from "./options.js";
-import { alerts } from "./panels/alerts.js";
 import { energy } from "./panels/energy.js";
-import { gateways, health, mqtt } from "./panels/health.js";
-import { fans, meters, strings, temps, units } from "./panels/units.js";
+import { Gateways } from "./panels/gateways.js";
+import { mqtt, service } from "./panels/health.js";
+import { SECTIONS } from "./panels/sections.js";
+import { status } from "./panels/status.js";
 import { gateway, ids, nameOf, theirTime, view } from "./site.js";
 import { Today } from "./today.js";
 import { Trend } from "./trend.js";
+import { t } from "./words.js";
 
 const HIDDEN = "pw_console_hidden_cards";
 const KIOSK = "pw_console_kiosk";
+/** The cards of the upper layer. */
+const UPPER = ["power-flow", "energy"];
+/** More sites than this are chosen from a list instead of buttons. */
+const MOST_TABS = 8;
 /** What the feed does not report is asked for now and then. */
 const ASIDE = 30_000;
 
@@ -36,17 +43,19 @@ function flowPanel() {
     flow.draw(site, theirTime(state, now), isAlive);
     return true;
   };
-  return { id: "power-flow", title: "Power flow", node: flow.node, draw };
+  return { id: "power-flow", title: t("Power flow"), node: flow.node, draw };
 }
 
 let soon = null;
 const ordering = [control(drawSoon), journal(drawSoon)].filter(Boolean);
-const panels = [flowPanel(), energy(), units(), alerts(), health(), strings(), gateways(), meters(), temps(), fans(), mqtt(), ...ordering];
+const panels = [flowPanel(), energy(), ...ordering, mqtt(), service()];
+const gateways = new Gateways(drawSoon);
+$("layer").append(gateways.node);
 const cards = new Map();
 for (const panel of panels) {
   const card = el("section", { class: panel.isWide ? "card wide" : "card", "data-card": panel.id, "aria-label": panel.title }, el("h2", null, panel.title), panel.node);
   cards.set(panel.id, card);
-  $(panel.isWide || panel.id === "power-flow" ? "cards" : "more").append(card);
+  $(UPPER.includes(panel.id) ? "cards" : "more").append(card);
 }
 
 const saved = kept(HIDDEN, []);
@@ -54,13 +63,17 @@ const hidden = new Set(options.hide ?? (Array.isArray(saved) ? saved : []));
 let isKiosk = options.kioskAsked ?? (options.isKiosk || kept(KIOSK, false) === true);
 let focus = options.site;
 const news = new News();
-const banner = new Banner(news, { sound: options.sound, most: 12, isPlain: false });
+const banner = new Banner(news, { sound: options.sound, most: 12, isPlain: false, isKept: (id) => today.knows([id]), onChange: drawSoon });
 const aside = { stats: null, mqtt: null };
-const active = new Set(panels.map(({ id }) => id));
+const active = new Set([...panels, ...SECTIONS].map(({ id }) => id));
+for (const link of document.querySelectorAll("#links > a, #links > button, #leave, summary")) say(link, t(link.textContent));
+for (const node of document.querySelectorAll("header [aria-label], body > [aria-label], #status")) mark(node, "aria-label", t(node.getAttribute("aria-label")));
 
-// The menu of cards.
+// The menu of what is shown.
 const boxes = new Map();
-for (const panel of panels) {
+/** What can be hidden: the cards, all gateways, and parts of a gateway's card. */
+const choices = [...panels.slice(0, 2), { id: "gateways", title: t("Gateways") }, ...SECTIONS, ...panels.slice(2)];
+for (const panel of choices) {
   const change = ({ target }) => {
     if (target.checked) hidden.delete(panel.id);
     else hidden.add(panel.id);
@@ -75,7 +88,7 @@ const showAll = () => {
   hidden.clear();
   settleCards();
 };
-$("choices").append(el("button", { type: "button", on: { click: showAll } }, "Show all cards"));
+$("choices").append(el("button", { type: "button", on: { click: showAll } }, t("Show everything")));
 
 function settleCards() {
   keep(HIDDEN, [...hidden]);
@@ -125,9 +138,13 @@ function tab(id) {
   return tabs.get(id);
 }
 
+const list = el("select", { "aria-label": t("Site"), on: { change: () => choose(list.value || null) } });
+
 function drawTabs(state, everyone) {
   show($("sites"), everyone.length > 1);
+  if (everyone.length > MOST_TABS) return drawList(state, everyone);
   const wanted = [null, ...everyone];
+  list.remove();
   for (const [id, node] of tabs) {
     if (wanted.includes(id)) continue;
     node.remove();
@@ -135,11 +152,27 @@ function drawTabs(state, everyone) {
   }
   for (const id of wanted) {
     const node = tab(id);
-    say(node, id === null ? "All" : nameOf(state, id));
+    say(node, id === null ? t("All") : nameOf(state, id));
     mark(node, "aria-pressed", String(id === focus));
     mark(node, "data-level", id === null ? null : trouble(gateway(state, id)));
   }
   arrange($("sites"), wanted.map(tab));
+}
+
+const SIGNS = { alarm: " ◆", bad: " ◆", warn: " ○" };
+
+function drawList(state, everyone) {
+  if (list.parentNode === null) {
+    tabs.clear();
+    $("sites").replaceChildren(list);
+  }
+  [null, ...everyone].forEach((id, place) => {
+    const option = list.children[place] ?? list.appendChild(el("option"));
+    mark(option, "value", id ?? "");
+    say(option, id === null ? t("All sites") : nameOf(state, id) + (SIGNS[trouble(gateway(state, id))] ?? ""));
+  });
+  while (list.children.length > everyone.length + 1) list.lastChild.remove();
+  if (list.value !== (focus ?? "")) list.value = focus ?? "";
 }
 
 /** Shown by a sign beside the name. */
@@ -147,6 +180,37 @@ function trouble(site) {
   if (site.isOutage) return "alarm";
   if (site.freshness === "live") return null;
   return site.freshness === "stale" ? "warn" : "bad";
+}
+
+function drawStatus(context) {
+  const pieces = status(context);
+  const node = $("status");
+  while (node.children.length > pieces.length) node.lastChild.remove();
+  pieces.forEach(({ level, text }, place) => {
+    const piece = node.children[place] ?? node.appendChild(el("li"));
+    say(piece, text);
+    mark(piece, "data-kind", level);
+  });
+}
+
+function drawPanels(context) {
+  for (const panel of panels) {
+    if (!hidden.has(panel.id)) settle(panel.id, panel.draw(context) !== false);
+    show(cards.get(panel.id), !hidden.has(panel.id) && active.has(panel.id));
+  }
+  show(gateways.node, !hidden.has("gateways"));
+  const parts = hidden.has("gateways") ? null : gateways.draw(context, hidden);
+  if (parts !== null) for (const { id } of SECTIONS) settle(id, parts.has(id));
+  for (const [id, { box, note }] of boxes) {
+    if (box.checked === hidden.has(id)) box.checked = !hidden.has(id);
+    say(note, id === "gateways" || active.has(id) ? "" : t("nothing to show"));
+  }
+}
+
+/** Whether there is anything to show of it. */
+function settle(id, isActive) {
+  if (isActive) active.add(id);
+  else active.delete(id);
 }
 
 function draw() {
@@ -176,16 +240,8 @@ function draw() {
   };
   drawTabs(state, everyone);
   banner.draw(site, live, now);
-  for (const panel of panels) {
-    const isHidden = hidden.has(panel.id);
-    const isActive = isHidden ? active.has(panel.id) : panel.draw(context) !== false;
-    if (isActive) active.add(panel.id);
-    else active.delete(panel.id);
-    show(cards.get(panel.id), !isHidden && isActive);
-    const { box, note } = boxes.get(panel.id);
-    if (box.checked === isHidden) box.checked = !isHidden;
-    say(note, isActive ? "" : "nothing to show");
-  }
+  drawStatus(context);
+  drawPanels(context);
   document.body.dataset.ready = "yes";
 }
 

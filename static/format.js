@@ -12,6 +12,13 @@ function written(value, digits) {
   return WRITERS.get(digits).format(value);
 }
 
+/** As `written`, with no sign of thousands and a true minus; of nothing there is no minus. */
+export function decimal(value, digits) {
+  const key = `plain ${digits}`;
+  if (!WRITERS.has(key)) WRITERS.set(key, new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false }));
+  return WRITERS.get(key).format(value).replace(/^[-−](?=0[.,]?0*$)/, "").replace("-", "−");
+}
+
 /** Keeps a number and its unit on one line. */
 const TIED = "\u00a0";
 
@@ -47,7 +54,7 @@ export const percent = (value) => (isNumber(value) ? `${Math.round(value)}${TIED
 
 /** A measured number with its unit. */
 export function measure(value, unit, digits = 0) {
-  return isNumber(value) ? `${value.toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", "−")}${TIED}${unit}` : UNKNOWN;
+  return isNumber(value) ? `${decimal(value, digits)}${TIED}${unit}` : UNKNOWN;
 }
 
 const days = (number) => t("{number} days", { number: Math.round(number) }).replace(" ", TIED);

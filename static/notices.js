@@ -30,6 +30,7 @@ export class News {
         boot: status.boot_at ?? before.boot,
         firmware: status.firmware ?? before.firmware,
         restarts: status.restarts ?? before.restarts,
+        from: before.from ?? now,
         outage: this.#outageOf(before, part(state, id, "energy")?.grid, this.#before.has(id) ? now : null, now, report),
       });
     }
@@ -48,6 +49,17 @@ export class News {
 
   outageSince(id) {
     return this.#before.get(id)?.outage?.since ?? null;
+  }
+
+  /** Since when a gateway is cut off that was so when the page was opened. */
+  learn(id, since) {
+    const outage = this.#before.get(id)?.outage;
+    if (outage) outage.since ??= since;
+  }
+
+  /** When this page was told first of a gateway. */
+  watchedFrom(id) {
+    return this.#before.get(id)?.from ?? null;
   }
 
   latest() {

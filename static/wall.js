@@ -18,7 +18,7 @@ dress();
 const $ = (id) => document.getElementById(id);
 const flow = new Flow();
 const news = new News();
-const banner = new Banner(news, { sound: options.sound, most: 3, isPlain: true });
+const banner = new Banner(news, { sound: options.sound, most: 3, isPlain: true, isKept: (id) => today.knows([id]), onChange: () => drawSoon() });
 const tiles = new Map();
 /** More sites than this get smaller tiles. */
 const ROOM = 4;

@@ -1,5 +1,5 @@
 // The words of a page in the language of who looks: `?lang=`, else that of the browser. English is in the code itself;
-// the table of another language is loaded before anything is drawn.
+// the tables of another language are loaded before anything is drawn.
 
 /** Those that there is a table for, beside English. */
 const TABLES = ["de", "fr", "es", "it", "nl"];
@@ -25,10 +25,13 @@ const own = new Intl.DateTimeFormat().resolvedOptions().locale;
 /** By which numbers and dates are written; `undefined`: as the browser does, which knows its country best. */
 export const locale = !root.hasAttribute("data-translated") || base(own) === language ? undefined : chosen;
 
+/** Of every page, and of this one alone. */
+const tables = ["", ...(root.dataset.translated ?? "").split(" ").filter(Boolean)];
 let table = {};
 if (TABLES.includes(language)) {
   try {
-    ({ default: table } = await import(`./words/${language}.js`));
+    const loaded = await Promise.all(tables.map((name) => import(`./words/${name ? `${name}/` : ""}${language}.js`)));
+    table = Object.assign({}, ...loaded.map((one) => one.default));
     root.lang = language;
   } catch {
     // Without its table the page is in English.

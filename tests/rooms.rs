@@ -13,8 +13,8 @@ const FLOORS: [Floor; 9] = [
         rooms: &["web", "live", "mqtt", "observer", "notify", "history", "export"],
         is_one_machine: false,
     },
-    // A page that the web output serves.
-    Floor { rooms: &["metrics"], is_one_machine: false },
+    // What the web output serves and does not make itself.
+    Floor { rooms: &["metrics", "pictures"], is_one_machine: false },
     Floor {
         rooms: &[
             "supervisor",

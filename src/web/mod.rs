@@ -26,6 +26,7 @@ mod ordering;
 mod orders;
 mod owners;
 mod patience;
+mod pictures;
 mod plumbing;
 mod route;
 mod routes;
@@ -61,11 +62,12 @@ use crate::limiter::Limiter;
 use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::output::{Output, Routes, Surroundings};
-use crate::settings::{Access, HttpSettings, MqttSettings, PollingSettings, Settings};
+use crate::settings::{Access, DemoClock, HttpSettings, MqttSettings, PollingSettings, Settings};
 use crate::store::history::History;
 use crate::store::journal::Journal;
 use assets::Assets;
 use compression::Compressor;
+use pictures::Pictures;
 use stats::Counters;
 use table::Table;
 
@@ -101,6 +103,12 @@ pub struct State {
     table: Table,
     /// The pages and what they are made of.
     assets: Assets,
+    /// Pictures for displays that run no browser.
+    #[cfg_attr(not(feature = "pictures"), expect(dead_code))]
+    pictures: Pictures,
+    /// How time runs at simulated sites.
+    #[cfg_attr(not(feature = "pictures"), expect(dead_code))]
+    demo: Option<DemoClock>,
     /// `None`: everybody may ask as much as they like.
     limiter: Option<Limiter>,
     compressor: Compressor,
@@ -124,6 +132,8 @@ impl State {
             compressor: Compressor::default(),
             openapi: OnceLock::new(),
             assets: Assets::new(&http),
+            pictures: Pictures::default(),
+            demo: None,
             http,
             polling: ArcSwap::from_pointee(polling),
             configured: ArcSwap::default(),
@@ -160,7 +170,8 @@ pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output
     state.configured.store(Arc::new(settings.as_before.clone()));
     let (mqtt, control, accounts) = (broker.clone(), control.clone(), accounts.clone());
     let (connections, history) = (connections.clone(), history.clone());
-    Box::new(Web { state: Data::new(State { mqtt, control, accounts, connections, history, ..state }) })
+    let demo = settings.demo;
+    Box::new(Web { state: Data::new(State { mqtt, control, accounts, connections, history, demo, ..state }) })
 }
 
 impl Output for Web {

@@ -18,7 +18,7 @@ use super::without_data::{
 };
 use super::{
     State, about_gateway, api, assets, battery_health, docs, health, history, journal, legacy_control,
-    openapi, owners, scrape, stats, tesla, timeseries,
+    openapi, owners, pictures, scrape, stats, tesla, timeseries,
 };
 use crate::views::View;
 
@@ -459,6 +459,20 @@ pub(super) const ROUTES: &[Route] = &[
     service("/history", assets::history, "Energy by day, week, month and year")
         .better(OWN_PAGE)
         .serves(Content::File("text/html; charset=utf-8")),
+    Route::new("/display.svg", Answer::Fleet(pictures::svg), "The display as a picture, as SVG")
+        .ours()
+        .serves(Content::File("image/svg+xml"))
+        .asked_with(pictures::PARAMETERS)
+        .also(pictures::ERRORS),
+    Route::new(
+        "/display.png",
+        Answer::Fleet(pictures::png),
+        "The display as a picture, for screens and e-ink without a browser",
+    )
+    .ours()
+    .serves(Content::File("image/png"))
+    .asked_with(pictures::PARAMETERS)
+    .also(pictures::ERRORS),
     service("/example", assets::example, "How to embed the page")
         .better(OWN_PAGE)
         .serves(Content::File("text/html; charset=utf-8")),

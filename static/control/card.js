@@ -4,6 +4,7 @@ import { arrange, el, mark, say, show } from "../dom.js";
 import { time } from "../format.js";
 import { Groups } from "../panels/parts.js";
 import { nameOf } from "../site.js";
+import { t } from "../words.js";
 import { confirmed } from "./dialog.js";
 import { KINDS, Line } from "./forms.js";
 import { ask, isSignedIn, mayControl, newKey, onChange, order, signIn, signOut } from "./holder.js";
@@ -15,6 +16,12 @@ const LATER = 10_000;
 /** How often it is asked whether orders are taken at all. Milliseconds */
 const RARELY = 60_000;
 const MOST_ORDERS = 5;
+/** Why a token is not taken. The room that holds it imports nothing, not even words. */
+const WHY = {
+  "Type a token": t("Type a token"),
+  "This token is not accepted": t("This token is not accepted"),
+  "The server does not answer": t("The server does not answer"),
+};
 
 /** Whether the service takes orders; where it does not, no gateway is asked about. */
 class Service {
@@ -54,10 +61,10 @@ function fill(list, rows) {
 class Gateway {
   #lines = new Map();
   #settings = el("div", { class: "lines" });
-  #leases = el("ul", { class: "leases", "aria-label": "Temporary settings" });
-  #orders = el("ul", { class: "orders", "aria-label": "Recent orders" });
+  #leases = el("ul", { class: "leases", "aria-label": t("Temporary settings") });
+  #orders = el("ul", { class: "orders", "aria-label": t("Recent orders") });
   #said = el("p", { class: "said", role: "status" });
-  #again = el("button", { type: "button", class: "push", hidden: true }, "Ask again");
+  #again = el("button", { type: "button", class: "push", hidden: true }, t("Ask again"));
   #control = null;
   #recent = [];
   #next = 0;
@@ -97,7 +104,7 @@ class Gateway {
 
   #told(one, now) {
     const { text, kind } = outcome(one);
-    return { title: `${ordered(one)}${one.restores ? " (restored)" : ""}`, state: `${text} · ${time(one.asked_at, now)}`, kind, why: one.evidence };
+    return { title: `${ordered(one)}${one.restores ? ` ${t("(restoring)")}` : ""}`, state: `${text} · ${time(one.asked_at, now)}`, kind, why: one.evidence };
   }
 
   #offer(capability) {
@@ -134,7 +141,7 @@ class Gateway {
   async #send(action, body, key) {
     this.#isBusy = true;
     show(this.#again, false);
-    say(this.#said, "Asking the gateway");
+    say(this.#said, t("Asking the gateway"));
     mark(this.#said, "data-kind", "quiet");
     this.#changed();
     const answer = await order(this.#id, action, body, key);
@@ -153,10 +160,10 @@ class Gateway {
       // The same key: whatever has arrived is not given again.
       this.#again.onclick = () => this.#send(action, body, key);
       show(this.#again, true);
-      this.#say("No answer. It may have been given; asking again does not give it twice.", "warn");
+      this.#say(t("No answer. The order may have arrived; asking again does not send it twice."), "warn");
     } else if (answer.status === 200 || answer.status === 202) this.#say("", "quiet");
     else if (answer.body?.order) this.#say("", "quiet");
-    else this.#say(answer.body?.detail ?? `Not given (${answer.status})`, "bad");
+    else this.#say(answer.body?.detail ?? t("Not sent (status {status})", { status: answer.status }), "bad");
   }
 
   #say(text, kind) {
@@ -171,11 +178,11 @@ class Gateway {
 
 /** The field for the token, and who is signed in. */
 class Door {
-  #field = el("input", { type: "password", autocomplete: "off", "aria-label": "Token", placeholder: "Token", spellcheck: "false" });
+  #field = el("input", { type: "password", autocomplete: "off", "aria-label": t("Token"), placeholder: t("Token"), spellcheck: "false" });
   #why = el("p", { class: "why", role: "status" });
   #form;
   #who = el("p", { class: "who" });
-  #out = el("button", { type: "button", class: "push", on: { click: signOut } }, "Forget the token");
+  #out = el("button", { type: "button", class: "push", on: { click: signOut } }, t("Forget the token"));
   #path = null;
 
   constructor() {
@@ -183,9 +190,10 @@ class Door {
       event.preventDefault();
       if (this.#path === null) return;
       say(this.#why, "");
-      say(this.#why, (await signIn(this.#field, this.#path)) ?? "");
+      const why = await signIn(this.#field, this.#path);
+      say(this.#why, WHY[why] ?? why ?? "");
     };
-    this.#form = el("form", { class: "door", on: { submit } }, this.#field, el("button", { type: "submit", class: "push" }, "Unlock"));
+    this.#form = el("form", { class: "door", on: { submit } }, this.#field, el("button", { type: "submit", class: "push" }, t("Unlock")));
     this.node = el("div", { class: "door" }, this.#form, this.#why, el("div", { class: "heading" }, this.#who, this.#out));
   }
 
@@ -195,8 +203,8 @@ class Door {
     show(this.#form, !isIn);
     show(this.#why, !isIn && this.#why.textContent !== "");
     show(this.#out, isIn);
-    const known = { viewer: "This token may read only", operator: "Operator", owner: "Owner" }[role] ?? "";
-    say(this.#who, isIn ? known : "Changes need a token. It is kept until this page is closed or reloaded.");
+    const known = { viewer: t("This token may only read"), operator: t("Operator"), owner: t("Owner") }[role] ?? "";
+    say(this.#who, isIn ? known : t("Changes need a token. It is kept until this page is closed or reloaded."));
   }
 }
 
@@ -214,7 +222,7 @@ export function control(changed) {
   onChange(changed);
   return {
     id: "control",
-    title: "Control",
+    title: t("Control"),
     node: el("div", null, door.node, groups.node),
     isWide: true,
     draw(context) {

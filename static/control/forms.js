@@ -1,16 +1,17 @@
 // The fields of each order, made for what a gateway can take.
 
 import { el, mark, say, show } from "../dom.js";
+import { t } from "../words.js";
 import { CHOICES, named, valued } from "./words.js";
 
 const SPANS = [
-  ["", "until changed"],
-  [1800, "for 30 min"],
-  [3600, "for 1 h"],
-  [7200, "for 2 h"],
-  [14_400, "for 4 h"],
-  [28_800, "for 8 h"],
-  [86_400, "for 24 h"],
+  ["", t("until changed")],
+  [1800, t("for {time}", { time: "30 min" })],
+  [3600, t("for {time}", { time: "1 h" })],
+  [7200, t("for {time}", { time: "2 h" })],
+  [14_400, t("for {time}", { time: "4 h" })],
+  [28_800, t("for {time}", { time: "8 h" })],
+  [86_400, t("for {time}", { time: "24 h" })],
 ];
 const LASTING = SPANS.slice(1);
 
@@ -19,13 +20,13 @@ const number = (label, attributes) => el("input", { type: "number", inputmode: "
 
 /** A setting with its present value, a new one, and for how long. */
 function setting(kind, input, read) {
-  const span = select(`${named(kind)}, for how long`, SPANS);
+  const span = select(t("{what}, for how long", { what: named(kind) }), SPANS);
   const body = () => (span.value === "" ? { value: read() } : { value: read(), for_seconds: Number(span.value) });
-  return { fields: [input, span], buttons: [["Set", kind, body]] };
+  return { fields: [input, span], buttons: [[t("Set"), kind, body]] };
 }
 
 function choice(kind, parse = (text) => text) {
-  const input = select(named(kind), [["", "Choose"], ...Object.entries(CHOICES[kind])]);
+  const input = select(named(kind), [["", t("Choose")], ...Object.entries(CHOICES[kind])]);
   input.required = true;
   return setting(kind, input, () => parse(input.value));
 }
@@ -39,25 +40,25 @@ function percents(kind) {
 }
 
 function backup() {
-  const lasts = select("Max backup, for how long", LASTING);
+  const lasts = select(t("{what}, for how long", { what: named("max_backup") }), LASTING);
   return {
     fields: [lasts],
-    buttons: [["Start", "max_backup", () => ({ value: Number(lasts.value) })], ["Cancel", "max_backup", () => ({ value: "cancel" })]],
+    buttons: [[t("Start"), "max_backup", () => ({ value: Number(lasts.value) })], [t("Cancel"), "max_backup", () => ({ value: "cancel" }), null, true]],
   };
 }
 
 function dispatch() {
-  const way = select("Charge or discharge", [["1", "Discharge"], ["-1", "Charge"]]);
-  const kilowatts = number("Kilowatts", { min: 0, max: 1000, step: 0.1, placeholder: "kW", inputmode: "decimal" });
-  const lasts = select("Battery power, for how long", LASTING);
+  const way = select(t("Charge or discharge"), [["1", t("Discharge the battery")], ["-1", t("Charge the battery")]]);
+  const kilowatts = number(t("Kilowatts"), { min: 0, max: 1000, step: 0.1, placeholder: "kW", inputmode: "decimal" });
+  const lasts = select(t("{what}, for how long", { what: named("dispatch") }), LASTING);
   const body = () => ({ power_watts: Math.round(Number(way.value) * Number(kilowatts.value) * 1000), duration_seconds: Number(lasts.value) });
-  return { fields: [way, kilowatts, lasts], buttons: [["Run", "dispatch", body]] };
+  return { fields: [way, kilowatts, lasts], buttons: [[t("Run"), "dispatch", body]] };
 }
 
-/** `danger`: what is asked before an order of this kind goes out, whatever the server thinks of it. */
+/** Of a button: its text, action, body, `danger`, and whether it needs no field. `danger`: what is asked before an order of this kind goes out, whatever the server thinks of it. */
 const FORMS = {
   reserve: () => percents("reserve"),
-  reserve_hold: () => ({ fields: [], buttons: [["Hold", "reserve_hold", () => ({})]] }),
+  reserve_hold: () => ({ fields: [], buttons: [[t("Hold"), "reserve_hold", () => ({})]] }),
   mode: () => choice("mode"),
   grid_charging: () => choice("grid_charging", (text) => text === "true"),
   grid_export: () => choice("grid_export"),
@@ -67,12 +68,12 @@ const FORMS = {
   islanding: () => ({
     fields: [],
     buttons: [
-      ["Disconnect", "islanding", () => ({ value: "off_grid" }), "This disconnects the house from the grid."],
-      ["Reconnect", "islanding", () => ({ value: "on_grid" })],
+      [t("Disconnect"), "islanding", () => ({ value: "off_grid" }), t("This disconnects the house from the grid.")],
+      [t("Reconnect"), "islanding", () => ({ value: "on_grid" })],
     ],
   }),
   dispatch,
-  resume: () => ({ fields: [], buttons: [["Resume", "resume", () => ({})]] }),
+  resume: () => ({ fields: [], buttons: [[t("Resume"), "resume", () => ({})]] }),
 };
 
 /** The orders that have a form, in the order of the card. */
@@ -87,11 +88,11 @@ export class Line {
   constructor(kind, give) {
     this.kind = kind;
     const { fields, buttons } = FORMS[kind]();
-    const made = buttons.map(([text, action, body, danger]) => {
+    const made = buttons.map(([text, action, body, danger, isFree]) => {
       const button = el("button", { type: "submit", class: danger ? "push danger" : "push" }, text);
       button.addEventListener("click", (event) => {
         event.preventDefault();
-        if (text === "Cancel" || this.#form.reportValidity()) give(action, body(), danger ?? null);
+        if (isFree || this.#form.reportValidity()) give(action, body(), danger ?? null);
       });
       return button;
     });
@@ -106,7 +107,7 @@ export class Line {
     show(this.#form, isAble);
     show(this.node, isAble || !capability.can || this.kind in present);
     for (const button of this.#form.querySelectorAll("button")) button.disabled = isBusy;
-    say(this.#why, capability.can ? "" : (capability.message ?? "Not possible at present"));
+    say(this.#why, capability.can ? "" : (capability.message ?? t("Not possible at present")));
     show(this.#why, !capability.can);
     mark(this.node, "data-able", String(isAble));
   }

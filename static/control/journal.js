@@ -3,21 +3,23 @@
 import { el, mark, say, show } from "../dom.js";
 import { duration, isNumber, time } from "../format.js";
 import { linkName } from "../panels/health.js";
+import { sentence } from "../panels/sentences.js";
 import { nameOf } from "../site.js";
+import { t, within } from "../words.js";
 import { ask, isSignedIn, mayControl, onChange } from "./holder.js";
 import { bare, ordered, outcome } from "./words.js";
 
 const KINDS = {
-  order: "Orders",
-  outcome: "Outcomes",
-  lease: "Temporary settings",
-  outage: "Gateway lost",
-  grid: "Grid outages",
-  alert: "Alerts",
-  firmware: "Firmware",
-  link: "Links",
-  grid_services: "Grid services",
-  low_charge: "Low battery",
+  order: t("Orders"),
+  outcome: t("Outcomes"),
+  lease: t("Temporary settings"),
+  outage: t("Gateway lost"),
+  grid: t("Grid outages"),
+  alert: t("Alerts"),
+  firmware: t("Firmware"),
+  link: t("Links"),
+  grid_services: t("Grid services"),
+  low_charge: t("Low battery"),
 };
 const PAGE = 30;
 /** Milliseconds */
@@ -28,8 +30,8 @@ const links = (names) => (names ?? []).map(linkName).join(", ");
 const asked = ({ detail }) => ({ order: detail.kind, value: detail.value, for_seconds: detail.lease });
 
 function state(what, { state: word, seconds }) {
-  if (word === "began") return `${what} began`;
-  return isNumber(seconds) ? `${what} ended after ${duration(seconds)}` : `${what} ended`;
+  if (word === "began") return t("{what} began", { what });
+  return isNumber(seconds) ? t("{what} ended after {time}", { what, time: duration(seconds) }) : t("{what} ended", { what });
 }
 
 /** One entry as a sentence and its reason; `about` is the entry of the order that it belongs to, if known. */
@@ -38,29 +40,29 @@ function told({ kind, detail }, about) {
   switch (kind) {
     case "order": {
       const what = ordered(asked({ detail }));
-      return [`${what}${detail.restores ? " (restoring)" : ""}`, detail.asked_by && `by ${detail.asked_by}`];
+      return [`${what}${detail.restores ? ` ${t("(restoring)")}` : ""}`, detail.asked_by && t("by {name}", { name: detail.asked_by })];
     }
     case "outcome":
-      return [of + (of ? outcome(detail).text.toLowerCase() : outcome(detail).text), detail.evidence];
+      return [of + (of ? within(outcome(detail).text) : outcome(detail).text), detail.evidence];
     case "lease": {
-      const words = { holds: `Holds for a time, then back to ${bare(detail.former)}`, restored: "Restored", superseded: "Ended early", restore_failed: "Not restored" };
+      const words = { holds: t("Holds for a time, then back to {value}", { value: bare(detail.former) }), restored: t("Restored"), superseded: t("Ended early"), restore_failed: t("Not restored") };
       return [words[detail.state] ?? detail.state, detail.evidence];
     }
     case "outage":
-      return [state("Loss of the gateway", detail), detail.message];
+      return [state(t("Loss of the gateway"), detail), detail.message];
     case "grid":
-      if (detail.state === "listed") return [`Grid outage of ${duration(detail.seconds)}, ${time(detail.since)}`, "listed by Tesla"];
-      return [state("Grid outage", detail)];
+      if (detail.state === "listed") return [t("Grid outage of {time}, {when}", { time: duration(detail.seconds), when: time(detail.since) }), t("listed by Tesla")];
+      return [state(t("Grid outage"), detail)];
     case "alert":
-      return [state(`Alert ${String(detail.alert).replace(/([a-z])([A-Z])/g, "$1 $2")}`, detail)];
+      return [state(t("Alert “{text}”", { text: sentence(String(detail.alert)).text.replace(/\.$/, "") }), detail)];
     case "firmware":
-      return [`Firmware ${detail.from} replaced by ${detail.to}`];
+      return [t("Firmware {from} replaced by {to}", detail)];
     case "link":
-      return [`Reached over ${links(detail.to)} instead of ${links(detail.from)}`, detail.why];
+      return [t("Reached over {to} instead of {from}", { to: links(detail.to), from: links(detail.from) }), detail.why];
     case "low_charge":
-      return [state("Low battery during an outage", detail)];
+      return [state(t("Low battery during an outage"), detail)];
     case "grid_services":
-      return [state("Grid services", detail)];
+      return [state(t("Grid services"), detail)];
     default:
       return [String(kind)];
   }
@@ -69,9 +71,9 @@ function told({ kind, detail }, about) {
 /** `null` where control has no place. */
 export function journal(changed) {
   if (!mayControl) return null;
-  const filter = el("select", { "aria-label": "Kind" }, el("option", { value: "" }, "Everything"), Object.entries(KINDS).map(([value, text]) => el("option", { value }, text)));
+  const filter = el("select", { "aria-label": t("Kind") }, el("option", { value: "" }, t("Everything")), Object.entries(KINDS).map(([value, text]) => el("option", { value }, text)));
   const list = el("ol", { class: "journal" });
-  const more = el("button", { type: "button", class: "push" }, "Older");
+  const more = el("button", { type: "button", class: "push" }, t("Older"));
   const note = el("p", { class: "none" });
   let entries = [];
   let next = null;
@@ -102,8 +104,8 @@ export function journal(changed) {
       const rest = entries.filter(({ id }) => id < oldest);
       entries = before === null ? [...fresh, ...rest] : [...entries, ...fresh];
       if (before !== null || rest.length === 0) next = answer.body.next;
-      say(note, entries.length === 0 ? "Nothing yet" : "");
-    } else say(note, answer?.body?.detail ?? "The journal cannot be read");
+      say(note, entries.length === 0 ? t("Nothing yet") : "");
+    } else say(note, answer?.body?.detail ?? t("The journal cannot be read"));
     changed();
   }
 
@@ -126,7 +128,7 @@ export function journal(changed) {
 
   return {
     id: "journal",
-    title: "Journal",
+    title: t("Journal"),
     node: el("div", { class: "book" }, filter, note, list, more),
     isWide: true,
     draw(context) {

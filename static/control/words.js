@@ -28,13 +28,13 @@ export const CHOICES = {
 };
 
 const OUTCOMES = {
-  pending: ["Under way", "quiet"],
-  not_sent: ["Not sent", "bad"],
-  refused: ["Refused by the gateway", "bad"],
-  accepted: ["Accepted", "quiet"],
-  stored: ["Stored by the gateway", "good"],
-  in_effect: ["In effect", "good"],
-  unknown: ["Unknown: it may have reached the gateway", "warn"],
+  pending: [t("Under way"), "quiet"],
+  not_sent: [t("Not sent"), "bad"],
+  refused: [t("Refused by the gateway"), "bad"],
+  accepted: [t("Accepted"), "quiet"],
+  stored: [t("Stored by the gateway"), "good"],
+  in_effect: [t("In effect"), "good"],
+  unknown: [t("Unknown: it may have reached the gateway"), "warn"],
 };
 
 export const named = (kind) => NAMES[kind] ?? String(kind).replaceAll("_", " ");
@@ -42,7 +42,7 @@ export const named = (kind) => NAMES[kind] ?? String(kind).replaceAll("_", " ");
 /** The value of an order or a setting. */
 export function valued(kind, value) {
   if (value === null || value === undefined) return kind === "reserve_hold" || kind === "resume" ? "" : UNKNOWN;
-  if (kind === "tariff") return value.name ?? "without a name";
+  if (kind === "tariff") return value.name ?? t("without a name");
   if (kind === "reserve" || kind === "vehicle_reserve") return percent(value);
   if (kind === "max_backup") return value === "cancel" ? t("cancelled") : t("for {time}", { time: duration(value.duration_seconds) });
   if (kind === "dispatch") {
@@ -74,13 +74,13 @@ export function ordered({ order, value, for_seconds: seconds }) {
 export function outcome({ outcome: word, final }) {
   const [text, kind] = OUTCOMES[word] ?? [String(word), "quiet"];
   const isOpen = !final && (word === "accepted" || word === "unknown");
-  return { text: isOpen ? `${text}; reading it back` : text, kind };
+  return { text: isOpen ? t("{what}; reading it back", { what: text }) : text, kind };
 }
 
 /** What a lease holds and what follows it. */
 export function leased({ state, value, former, ends_at: ends }, now) {
-  if (state === "holds") return `${several(value)} until ${time(ends, now)}, then back to ${bare(former)}`;
-  if (state === "restores") return `Restoring ${several(former)}`;
-  const how = { restored: "Restored", superseded: "Ended early", restore_failed: "Not restored" }[state] ?? state;
+  if (state === "holds") return t("{what} until {time}, then back to {value}", { what: several(value), time: time(ends, now), value: bare(former) });
+  if (state === "restores") return t("Restoring {what}", { what: several(former) });
+  const how = { restored: t("Restored"), superseded: t("Ended early"), restore_failed: t("Not restored") }[state] ?? state;
   return `${how}: ${several(former)}`;
 }

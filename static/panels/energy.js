@@ -1,13 +1,14 @@
 // The four powers and the charge, now and lately.
 
 import { el, icon, mark, say, show } from "../dom.js";
-import { energy as kilowattHours, isNumber, percent, power, powerParts, signed, time, UNKNOWN } from "../format.js";
+import { decimal, energy as kilowattHours, isNumber, percent, power, powerParts, signed, time, UNKNOWN } from "../format.js";
 import { doing, isFlowing, NAMES, SOURCES } from "../site.js";
 import { LINES, STEP } from "../trend.js";
+import { t } from "../words.js";
 
 const RANGES = [["30 min", 1800], ["1 h", 3600], ["3 h", 10_800], ["6 h", 21_600], ["12 h", 43_200], ["24 h", 86_400]];
 const STORE = "pw_console_range";
-const TITLES = { ...NAMES, soe: "Charge" };
+const TITLES = { ...NAMES, soe: t("Charge") };
 
 function remembered() {
   const kept = Number(localStorage.getItem(STORE));
@@ -28,7 +29,7 @@ export function energy() {
     return el("div", { class: `now of-${of}`, "data-of": of }, label, el("span", { class: "value" }, number, unit), what, today);
   });
   const generator = { number: el("b"), unit: el("i"), what: el("span") };
-  generator.card = el("div", { class: "now", "data-of": "generator" }, el("span", { class: "label" }, "Generator"), el("span", { class: "value" }, generator.number, generator.unit), generator.what);
+  generator.card = el("div", { class: "now", "data-of": "generator" }, el("span", { class: "label" }, t("Generator")), el("span", { class: "value" }, generator.number, generator.unit), generator.what);
   const nows = el("div", { class: "nows" }, cards, generator.card);
   let range = remembered();
   let wanted = true;
@@ -57,7 +58,7 @@ export function energy() {
     "div",
     { class: "energy" },
     nows,
-    el("div", { class: "choices" }, el("div", { role: "group", "aria-label": "Range" }, ranges), el("div", { role: "group", "aria-label": "Lines" }, legend)),
+    el("div", { class: "choices" }, el("div", { role: "group", "aria-label": t("Range") }, ranges), el("div", { role: "group", "aria-label": t("Lines") }, legend)),
     el("div", { class: "chart" }, canvas),
     readout,
   );
@@ -99,7 +100,7 @@ export function energy() {
     for (let back = 0; back < count; back += 1) if (LINES.some((line) => !Number.isNaN(series.at(line, slot - back)))) known += 1;
     const at = pointed === null ? null : slotAt(pointed * size.width, canvas, size.width, slot, count);
     say(readout, at === null ? hint(series, known, count) : inWords(series, at));
-    mark(canvas, "aria-label", `Course of the last ${RANGES.find(([, seconds]) => seconds === range)[0]}`);
+    mark(canvas, "aria-label", t("Power over the last {time}", { time: RANGES.find(([, seconds]) => seconds === range)[0] }));
   }
 
   function inWords(series, slot) {
@@ -113,7 +114,7 @@ export function energy() {
 
   return {
     id: "energy",
-    title: "Energy",
+    title: t("Power and energy"),
     isWide: true,
     node,
     draw(next) {
@@ -125,7 +126,7 @@ export function energy() {
         say(figures[of].number, number);
         say(figures[of].unit, unit);
         const charge = isNumber(site.soe) ? ` · ${percent(site.soe)}` : "";
-        const own = site.selfPowered === null ? "" : `Self-powered ${percent(site.selfPowered)}`;
+        const own = site.selfPowered === null ? "" : t("Self-powered {percent}", { percent: percent(site.selfPowered) });
         say(figures[of].what, { solar: "", load: own, battery: doing(of, site) + charge, grid: doing(of, site) }[of]);
         say(figures[of].today, ofToday(of, site.today));
       }
@@ -135,7 +136,7 @@ export function energy() {
         const [number, unit] = powerParts(watts);
         say(generator.number, number);
         say(generator.unit, unit);
-        say(generator.what, !isNumber(watts) ? "Unknown" : isFlowing(watts) ? "Running" : "Off");
+        say(generator.what, !isNumber(watts) ? t("Unknown") : isFlowing(watts) ? t("Running") : t("Off"));
       }
       cards[2].hidden = !site.hasBattery;
       cards[3].toggleAttribute("data-bad", site.isOutage);
@@ -149,14 +150,18 @@ export function energy() {
 /** Where the lines come from, if they are not all there. */
 function hint(series, known, count) {
   if (series.isRecorded) return "";
-  return known < count - 2 ? `${Math.round((known * STEP) / 60)} min so far, seen by this browser` : "Seen by this browser";
+  return known < count - 2 ? t("{time} so far, recorded by this browser", { time: `${Math.round((known * STEP) / 60)} min` }) : t("Recorded by this browser");
 }
 
 /** What one of the four has come to today, as far as the history knows. */
 function ofToday(of, today) {
-  const part = (value, word) => (isNumber(value) ? `${kilowattHours(value)} ${word}` : null);
-  if (of === "grid") return [part(today?.imported, "in"), part(today?.exported, "out")].filter(Boolean).join(", ") + (isNumber(today?.imported ?? today?.exported) ? " today" : "");
-  return part(today?.[of], "today") ?? "";
+  const part = (value, write) => (isNumber(value) ? write(kilowattHours(value)) : null);
+  if (of === "grid") {
+    const [bought, sold] = [part(today?.imported, (energy) => t("{energy} in", { energy })), part(today?.exported, (energy) => t("{energy} out", { energy }))];
+    const both = [bought, sold].filter(Boolean).join(", ");
+    return both && t("{energy} today", { energy: both });
+  }
+  return part(today?.[of], (energy) => t("{energy} today", { energy })) ?? "";
 }
 
 /** What lies beside the lines: letters on both sides. */
@@ -212,7 +217,7 @@ function draw(canvas, series, { size: { width, height }, slot, count, steps, sho
     ink.globalAlpha = 1;
     ink.fillStyle = quiet;
     ink.textAlign = "right";
-    const number = (tick / 1000).toFixed(Number.isInteger(tick / 1000) ? 0 : 1).replace("-", "−");
+    const number = decimal(tick / 1000, Number.isInteger(tick / 1000) ? 0 : 1);
     ink.fillText(tick === up ? `${number} kW` : number, left - size * 0.5, y(tick));
   }
   ink.textAlign = "left";
@@ -222,7 +227,7 @@ function draw(canvas, series, { size: { width, height }, slot, count, steps, sho
   for (let index = 0; index <= marks; index++) {
     ink.textAlign = index === 0 ? "left" : index === marks ? "right" : "center";
     const each = first + Math.round((index / marks) * (count - 1));
-    ink.fillText(index === marks ? "now" : time(each * STEP, null), x(each), height - size * 0.3);
+    ink.fillText(index === marks ? t("now") : time(each * STEP, null), x(each), height - size * 0.3);
   }
 
   const trace = (line, place) => {

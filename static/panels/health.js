@@ -1,127 +1,122 @@
-// How each gateway is reached, how old its data is, and when it is asked again; how the service itself is.
+// How a gateway is reached, how old its data is, and when it is asked again; how the service itself is.
 
-import { el } from "../dom.js";
 import { age, duration, isNumber, measure, time, UNKNOWN } from "../format.js";
 import { nextTry } from "../notices.js";
 import { MODES, part } from "../site.js";
-import { Facts, Groups, Table } from "./parts.js";
+import { t } from "../words.js";
+import { Facts } from "./parts.js";
 
-const LINKS = { tedapi: "TEDAPI", bearer: "TEDAPI, as installer", v1r: "TEDAPI v1r", local: "Customer API", cloud: "Owners cloud", fleet_api: "FleetAPI", relay: "v1r through Tesla", fleet: "FleetAPI" };
-const WORDS = { live: "Live", stale: "Delayed", expired: "Offline", never: "No data yet" };
+const LINKS = {
+  tedapi: t("TEDAPI"),
+  bearer: t("TEDAPI, as installer"),
+  v1r: t("TEDAPI v1r"),
+  local: t("customer API"),
+  cloud: t("owners API"),
+  fleet_api: t("FleetAPI"),
+  relay: t("v1r through Tesla"),
+  fleet: t("FleetAPI"),
+};
+const WORDS = { live: t("Live"), stale: t("Delayed"), expired: t("Offline"), never: t("No data yet") };
 
 export const linkName = (kind) => LINKS[kind] ?? kind;
 const isOk = (link) => isNumber(link.last_success_at) && !link.last_error;
 
 function link(link, now) {
-  const seen = isNumber(link.last_success_at) ? `${age(now - link.last_success_at)} ago` : "never";
-  const state = isOk(link) ? "healthy" : isNumber(link.last_success_at) ? "failing" : "not reached";
+  const seen = isNumber(link.last_success_at) ? t("{age} ago", { age: age(now - link.last_success_at) }) : t("never");
+  const state = isOk(link) ? t("healthy") : isNumber(link.last_success_at) ? t("failing") : t("not reached");
   const again = nextTry({ next_attempt_at: link.next_try_at }, now);
-  const text = [`${state}, ${seen}`, again && `left alone for ${again}`, link.why].filter(Boolean).join(" · ");
+  const text = [`${state}, ${seen}`, again && t("next try in {time}", { time: again }), link.why].filter(Boolean).join(" · ");
   return { text, kind: isOk(link) ? "good" : "warn", title: link.last_error?.message ?? null };
 }
 
 function freshness(status, now) {
   const text = WORDS[status.freshness] ?? UNKNOWN;
-  const old = isNumber(status.taken_at) ? `, ${age(now - status.taken_at)} old` : "";
+  const old = isNumber(status.taken_at) ? `, ${t("{age} old", { age: age(now - status.taken_at) })}` : "";
   // Who has not been asked yet has done nothing wrong.
   const isStarting = (status.freshness ?? "never") === "never" && !status.error;
   return { text: text + old, kind: isStarting ? null : ({ live: "good", stale: "warn" }[status.freshness] ?? "bad") };
 }
 
-function about(context, id) {
-  const { state, now } = context;
-  const status = part(state, id, "status") ?? {};
-  const energy = part(state, id, "energy") ?? {};
-  const links = part(state, id, "links") ?? [];
+/** What is only worth a line while something fails. */
+function failures(status, now) {
+  const isFailing = status.consecutive_failures > 0;
   const pause = nextTry({ cooldown_until: status.cooldown_until }, now);
-  const failures = status.consecutive_failures > 0;
   return [
-    ["Data", freshness(status, now)],
-    ...links.map((one) => [`${linkName(one.kind)}${one.in_use && links.length > 1 ? " (in use)" : ""}`, link(one, now)]),
-    ["Failures in a row", failures ? { text: String(status.consecutive_failures), kind: "warn" } : null],
-    ["Failing for", failures && isNumber(status.failing_since) ? age(now - status.failing_since) : null],
-    ["Asked again in", failures ? (nextTry(status, now) ?? "now") : null],
-    ["Left alone for", pause && { text: pause, kind: "warn" }],
-    ["Last error", status.error ? { text: status.error.message, kind: "bad" } : null],
-    ["Latency", measure(status.latency_ms, "ms")],
-    ["Mode", energy.mode ? (MODES[energy.mode] ?? energy.mode) : status.kind === "inverter" ? null : UNKNOWN],
-    ["Firmware", status.firmware ?? UNKNOWN],
-    ["Running for", isNumber(status.boot_at) ? duration(now - status.boot_at) : (status.uptime ?? UNKNOWN)],
-    ["Monitor restarts", status.restarts > 0 ? { text: `${status.restarts} times`, kind: "warn" } : null],
+    [t("Failures in a row"), isFailing ? { text: String(status.consecutive_failures), kind: "warn" } : null],
+    [t("Failing for"), isFailing && isNumber(status.failing_since) ? age(now - status.failing_since) : null],
+    [t("Next request in"), isFailing ? (nextTry(status, now) ?? t("now")) : null],
+    [t("Paused for"), pause && { text: pause, kind: "warn" }],
+    [t("Last error"), status.error ? { text: status.error.message, kind: "bad" } : null],
   ];
 }
 
-export function health() {
-  const groups = new Groups(() => {
-    const facts = new Facts();
-    return { node: facts.node, draw: (context, id) => facts.set(about(context, id)) };
-  });
-  const service = new Facts();
-  const node = el("div", null, groups.node, el("h3", null, "This service"), service.node);
+function about({ state, now }, id) {
+  const status = part(state, id, "status") ?? {};
+  const energy = part(state, id, "energy") ?? {};
+  const links = part(state, id, "links") ?? [];
+  const mode = MODES[energy.mode] ? { text: MODES[energy.mode], raw: energy.mode } : (energy.mode ?? UNKNOWN);
+  return [
+    [t("Data"), freshness(status, now)],
+    ...links.map((one) => [`${linkName(one.kind)}${one.in_use && links.length > 1 ? ` ${t("(in use)")}` : ""}`, link(one, now)]),
+    ...failures(status, now),
+    [t("Latency"), measure(status.latency_ms, "ms")],
+    [t("Mode"), !energy.mode && status.kind === "inverter" ? null : mode],
+    [t("Model"), status.powerwall3 ? "Powerwall 3" : status.kind === "inverter" ? t("Solar only") : null],
+    [t("Firmware"), status.firmware ? { text: status.firmware.split(" ")[0], raw: status.firmware.split(" ").slice(1).join(" ") || null } : UNKNOWN],
+    [t("Running for"), isNumber(status.boot_at) ? duration(now - status.boot_at) : (status.uptime ?? UNKNOWN)],
+    [t("Monitor restarts"), status.restarts > 0 ? { text: String(status.restarts), kind: "warn" } : null],
+  ];
+}
+
+export function reached() {
+  const facts = new Facts();
+  const draw = (context, id) => {
+    facts.set(about(context, id));
+    return true;
+  };
+  return { node: facts.node, draw };
+}
+
+export function service() {
+  const facts = new Facts();
   return {
-    id: "health",
-    title: "System health",
-    node,
-    draw(context) {
-      groups.draw(context);
-      const { state, now, stats, live } = context;
+    id: "service",
+    title: t("This service"),
+    node: facts.node,
+    draw({ state, now, stats, live }) {
       const started = state.service?.started_at;
       const sum = state.total ?? {};
-      service.set([
-        ["Gateways online", isNumber(sum.online) ? `${sum.online} of ${sum.gateways}` : UNKNOWN],
-        ["Version", state.service?.version ?? UNKNOWN],
-        ["Running since", isNumber(started) ? time(started, now) : UNKNOWN],
-        ["This page hears by", live.way ?? UNKNOWN],
-        ["Requests", isNumber(stats?.gets) ? (stats.gets + (stats.posts ?? 0)).toLocaleString() : null],
-        ["Errors", isNumber(stats?.errors) ? `${stats.errors.toLocaleString()}, ${(stats.timeout ?? 0).toLocaleString()} timeouts` : null],
-        ["Memory", isNumber(stats?.mem) ? measure(stats.mem / 1024, "MB", 1) : null],
+      facts.set([
+        [t("Gateways online"), isNumber(sum.online) ? t("{part} of {whole}", { part: sum.online, whole: sum.gateways }) : UNKNOWN],
+        [t("Version"), state.service?.version ?? UNKNOWN],
+        [t("Running since"), isNumber(started) ? time(started, now) : UNKNOWN],
+        [t("Live updates over"), live.way ?? UNKNOWN],
+        [t("Requests"), isNumber(stats?.gets) ? (stats.gets + (stats.posts ?? 0)).toLocaleString() : null],
+        [t("Errors"), isNumber(stats?.errors) ? t("{number}, {late} timeouts", { number: stats.errors.toLocaleString(), late: (stats.timeout ?? 0).toLocaleString() }) : null],
+        [t("Memory"), isNumber(stats?.mem) ? measure(stats.mem / 1024, "MB", 1) : null],
       ]);
       return true;
     },
   };
 }
 
-export function gateways() {
-  const table = new Table(["Gateway", "State", "Reached by", "Firmware"]);
-  return {
-    id: "gateways",
-    title: "Gateways",
-    node: el("div", null, table.node),
-    draw({ state, now, ids }) {
-      table.rows(
-        ids.map((id) => {
-          const status = part(state, id, "status") ?? {};
-          const used = (part(state, id, "links") ?? []).filter((one) => one.in_use).map((one) => linkName(one.kind));
-          const what = status.powerwall3 ? " · Powerwall 3" : status.kind === "inverter" ? " · solar only" : "";
-          return [
-            `${status.name ?? id}${what}`,
-            { ...freshness(status, now), title: status.error?.message ?? null },
-            used.join(", ") || UNKNOWN,
-            { text: status.firmware?.split(" ")[0] ?? UNKNOWN, title: status.firmware ?? null },
-          ];
-        }),
-      );
-      return ids.length > 0;
-    },
-  };
-}
+const yes = (value) => (value ? t("yes") : t("no"));
 
 export function mqtt() {
   const facts = new Facts();
   return {
     id: "mqtt",
-    title: "MQTT broker",
+    title: t("MQTT broker"),
     node: facts.node,
     draw({ mqtt }) {
       if (!mqtt?.enabled) return false;
-      const yes = (value) => (value ? "yes" : "no");
       facts.set([
-        ["Connection", mqtt.connected ? { text: "Connected", kind: "good" } : { text: "Disconnected", kind: "bad" }],
-        ["Broker", `${mqtt.host ?? UNKNOWN}:${mqtt.port ?? UNKNOWN}`],
-        ["Topics below", mqtt.topic_prefix ?? UNKNOWN],
-        ["Home Assistant discovery", yes(mqtt.ha_discovery)],
-        ["QoS, retained, TLS", `${mqtt.qos ?? UNKNOWN}, ${yes(mqtt.retain)}, ${yes(mqtt.tls)}`],
-        ["Last error", mqtt.last_error ? { text: String(mqtt.last_error), kind: "bad" } : null],
+        [t("Connection"), mqtt.connected ? { text: t("Connected"), kind: "good" } : { text: t("Disconnected"), kind: "bad" }],
+        [t("Broker"), `${mqtt.host ?? UNKNOWN}:${mqtt.port ?? UNKNOWN}`],
+        [t("Topic prefix"), mqtt.topic_prefix ?? UNKNOWN],
+        [t("Home Assistant discovery"), yes(mqtt.ha_discovery)],
+        [t("QoS, retained, TLS"), `${mqtt.qos ?? UNKNOWN}, ${yes(mqtt.retain)}, ${yes(mqtt.tls)}`],
+        [t("Last error"), mqtt.last_error ? { text: String(mqtt.last_error), kind: "bad" } : null],
       ]);
       return true;
     },

@@ -3,9 +3,9 @@
 import { arrange, el, mark, say, show, vary } from "../dom.js";
 import { nameOf } from "../site.js";
 
-/** A cell is text, or `{ text, kind, of, level, title }`. */
+/** A cell is text, or `{ text, kind, of, level, title, raw }`; `raw` is what the gateway itself calls it. */
 function fill(node, cell) {
-  const { text, kind = null, of = null, level = null, title = null } = typeof cell === "object" ? cell : { text: cell };
+  const { text, kind = null, of = null, level = null, title = null, raw = null } = typeof cell === "object" ? cell : { text: cell };
   const words = level === null ? node : (node.querySelector("b") ?? node.appendChild(el("b")));
   if (level === null) {
     say(node, text);
@@ -17,6 +17,7 @@ function fill(node, cell) {
   mark(node, "data-kind", kind);
   mark(node, "class", of === null ? null : `of-${of}`);
   mark(node, "title", title);
+  mark(node, "data-raw", raw);
 }
 
 function trim(parent, count) {
@@ -27,11 +28,11 @@ export class Table {
   node;
   #body = el("tbody");
 
-  /** `columns`: headings; one that starts with `#` is of numbers. */
-  constructor(columns) {
+  /** `title`: what it is a table of. `columns`: headings; one that starts with `#` is of numbers. */
+  constructor(title, columns) {
     const heads = columns.map((text) => el("th", { scope: "col", "data-number": text.startsWith("#") }, text.replace("#", "")));
     this.columns = columns;
-    this.node = el("div", { class: "table", tabindex: "0" }, el("table", null, el("thead", null, el("tr", null, heads)), this.#body));
+    this.node = el("div", { class: "table", tabindex: "0", role: "group", "aria-label": title }, el("table", null, el("thead", null, el("tr", null, heads)), this.#body));
   }
 
   /** Each row: cells, the first is its heading. */
@@ -111,17 +112,14 @@ export class Groups {
   }
 }
 
-/** A panel of one table for each gateway; `rows(value, context, id)` from the gateway's value under `key`. */
-export function tables(id, title, key, columns, rows) {
-  const groups = new Groups(() => {
-    const table = new Table(columns);
-    const draw = (context, id) => {
-      const value = context.state[`gateway/${id}/${key}`];
-      const found = value ? rows(value, context, id) : [];
-      table.rows(found);
-      return found.length > 0;
-    };
-    return { node: table.node, draw };
-  });
-  return { id, title, node: groups.node, draw: (context) => groups.draw(context) };
+/** A part of a gateway that is one table; `rows(value, context, id)` from the gateway's value under `key`. */
+export function tabled(key, title, columns, rows) {
+  const table = new Table(title, columns);
+  const draw = (context, id) => {
+    const value = context.state[`gateway/${id}/${key}`];
+    const found = value ? rows(value, context, id) : [];
+    table.rows(found);
+    return found.length > 0;
+  };
+  return { node: table.node, draw };
 }

@@ -37,6 +37,10 @@ async fn dress(page: &Page, theme: &str) {
     page.value(&format!("document.documentElement.classList.toggle('night', {})", theme == "night")).await;
 }
 
+fn many() -> Value {
+    crate::layers::thirty(&[(7, json!({ "alerts": ["PVAC_W_Over_Temp"] }))])
+}
+
 #[actix_web::test]
 async fn axe_core_finds_nothing_in_any_theme_and_state() {
     let Some(script) = required_script("axe-core/axe.min.js") else { return };
@@ -45,9 +49,10 @@ async fn axe_core_finds_nothing_in_any_theme_and_state() {
     let stage = Stage::start().await;
     let mut found = Vec::new();
     type Scene = (&'static str, fn() -> Value, &'static str);
-    let states: [Scene; 5] = [
+    let states: [Scene; 6] = [
         ("sunny", scenes::sunny, "Live"),
         ("missing", scenes::one_of_three_missing, "Without Cabin"),
+        ("many", many, "30 of 30"),
         ("outage", scenes::outage, "Grid outage"),
         ("offline", scenes::offline, "Offline"),
         ("unknown", scenes::unknown, "–"),
@@ -78,6 +83,7 @@ async fn axe_core_finds_nothing_in_what_opens_and_in_the_other_pages() {
     let mut found = Vec::new();
     let opened = [
         ("/kiosk", "document", "document.body.click()"),
+        ("/console", "document", "document.querySelector('.gateway > button').click()"),
         // What lies half under the menu is no smaller for that.
         ("/console", "'#menu'", "document.querySelector('summary').click()"),
         ("/history", "document", ""),

@@ -1,7 +1,8 @@
 // Time that only passes when a test says so, and a socket that hears what a test sends.
 {
   const real = { now: Date.now.bind(Date), timeout: setTimeout.bind(window) };
-  const started = real.now();
+  // A test may say when it is.
+  const started = window.started ?? real.now();
   let passed = 0;
   let number = 1;
   const timers = new Map();

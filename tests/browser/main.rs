@@ -5,6 +5,7 @@
 mod common;
 
 mod accessible;
+mod baseline;
 mod chromium;
 mod demo;
 mod display;
@@ -13,6 +14,7 @@ mod history;
 mod hours;
 mod kiosk;
 mod languages;
+mod layers;
 mod old;
 mod ordering;
 mod palette;
@@ -220,7 +222,12 @@ async fn an_outage_is_the_largest_thing_on_the_screen() {
             page.until(&format!("innerWidth === {width}")).await;
             assert_eq!(page.value(largest).await, "Grid outage", "{path} at {width}×{height}");
             let text = page.text("#outage").await;
-            assert!(text.contains("62 % charged") && text.contains("empty in 10 h 34 min"), "{text}");
+            assert!(
+                text.contains("62 % charged")
+                    && text.contains("lasts until about ")
+                    && text.contains("(10 h 34 min)"),
+                "{text}"
+            );
             page.close().await;
         }
     }
@@ -261,11 +268,11 @@ async fn what_is_old_is_grey_still_and_says_its_age() {
     assert_eq!(figures(&page).await, json!({ "solar": "–", "grid": "–", "load": "–", "battery": "– –" }));
 
     let console = shown(&browser, &stage, "/console", scenes::offline()).await;
-    let health = console.text("[data-card=health]").await;
+    let health = console.text("[data-part=health]").await;
     for words in [
         "Offline, 90 min old",
-        "Left alone for",
-        "Asked again in",
+        "Paused for",
+        "Next request in",
         "the gateway did not answer within 5 s",
         "Failures in a row",
     ] {
@@ -392,47 +399,31 @@ async fn cards_and_kiosk_are_remembered_by_the_browser_and_the_address() {
     let Some(browser) = Browser::start().await else { return };
     let stage = Stage::start().await;
     let page = shown(&browser, &stage, "/console", scenes::three_sites()).await;
-    let cards = "[...document.querySelectorAll('.card')].filter((card) => !card.hidden).map((card) => \
+    let cards = "[...document.querySelectorAll('section.card')].filter((card) => !card.hidden).map((card) => \
         card.dataset.card).join(' ')";
-    let all = "power-flow energy powerwall alerts health strings gateways meters temps fans";
+    let all = "power-flow energy service";
     assert_eq!(page.value(cards).await, all, "without a broker there is no card for it");
-    let alerts = page.text("[data-card=alerts]").await;
-    let place = |word: &str| alerts.find(word).unwrap_or_else(|| panic!("{word} in {alerts}"));
-    assert!(
-        place("is hot and produces less") < place("tests itself")
-            && place("tests itself") < place("New firmware"),
-        "warnings come first"
-    );
-    page.value("document.querySelector('.alerts summary').click()").await;
-    assert!(page.text("[data-card=alerts]").await.contains("PVAC_W_Over_Temp"), "the name itself, on demand");
+    let parts = "[...document.querySelectorAll('.gateway[open] .part')].filter((part) => \
+        !part.hidden).map((part) \
+        => part.dataset.part).join(' ')";
+    let of_gateway = "alerts powerwall strings temps fans meters health";
+    assert_eq!(page.value(parts).await, of_gateway, "one card is open");
+    page.value("document.querySelectorAll('#choices input')[0].click()").await;
     page.value(
-        "document.querySelector('summary').click(); document.querySelectorAll('#choices input')[9].click()",
+        "[...document.querySelectorAll('#choices label')].find((one) => \
+         one.textContent.startsWith('Fans')).click()",
     )
     .await;
-    page.value("document.querySelectorAll('#choices input')[3].click()").await;
-    page.until("location.search === '?hide=fans%2Calerts'").await;
-    assert_eq!(page.value(cards).await, all.replace(" alerts", "").replace(" fans", ""));
+    page.until("location.search === '?hide=power-flow%2Cfans'").await;
+    assert_eq!(page.value(cards).await, "energy service");
+    assert_eq!(page.value(parts).await, of_gateway.replace(" fans", ""));
     page.see(&stage.url("/console")).await;
-    assert_eq!(
-        page.value(cards).await,
-        all.replace(" alerts", "").replace(" fans", ""),
-        "kept by the browser"
-    );
-    page.see(&stage.url("/console?hide=health&kiosk=1")).await;
-    assert_eq!(page.value(cards).await, all.replace(" health", ""), "the address wins");
+    assert_eq!(page.value(cards).await, "energy service", "kept by the browser");
+    page.see(&stage.url("/console?hide=service&kiosk=1")).await;
+    assert_eq!(page.value(cards).await, "power-flow energy", "the address wins");
     assert_eq!(page.value("getComputedStyle(document.getElementById('header')).display").await, "none");
     page.press("Escape").await;
     page.until("getComputedStyle(document.getElementById('header')).display !== 'none'").await;
-    page.value(
-        "[...document.querySelectorAll('#sites button')].find((button) => button.textContent === \
-         'Cabin').click()",
-    )
-    .await;
-    page.until("document.querySelectorAll('[data-card=strings] section').length === 1").await;
-    assert!(
-        page.text("[data-card=powerwall]").await.contains("↳ PW2"),
-        "an expansion is attached to its leader"
-    );
     page.is_clean(&stage.host());
 }
 
@@ -443,7 +434,7 @@ async fn blocked_ways_are_gone_around_and_a_new_version_is_loaded() {
     for (blocked, way) in [(&["/ws/"][..], "server-sent events"), (&["/ws/", "/sse/"], "polling")] {
         stage.block(blocked);
         let page = shown(&browser, &stage, "/console", scenes::sunny()).await;
-        page.until(&format!("document.querySelector('[data-card=health]').innerText.includes('{way}')"))
+        page.until(&format!("document.querySelector('[data-card=service]').innerText.includes('{way}')"))
             .await;
         stage.change(
             json!({ "gateway/home/power": { "site": 0, "battery": 0, "load": 1234, "solar": 1234 } }),

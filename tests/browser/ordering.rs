@@ -121,7 +121,7 @@ async fn a_reserve_that_is_set_on_the_console_is_seen_in_effect() {
     type_token(&page, "nobody knows this one").await;
     page.until("document.querySelector('div.door .why').innerText !== ''").await;
     type_token(&page, READER).await;
-    page.until("document.querySelector('.who').innerText.includes('read only')").await;
+    page.until("document.querySelector('.who').innerText.includes('only read')").await;
     assert_eq!(page.value("document.querySelectorAll('.control form:not([hidden])').length").await, 0);
     pictured(&page, "viewer").await;
     page.value("[...document.querySelectorAll('.door button')].at(-1).click()").await;

@@ -49,7 +49,10 @@ async fn simulated_troubles_are_seen_as_they_happen() {
     wall.until("document.getElementById('scope').textContent === '3 of 3 sites'").await;
     let console = browser.page().await;
     console.see(&url("/console")).await;
-    console.until("document.querySelectorAll('[data-card=gateways] td[data-kind=good]').length === 3").await;
+    let reporting =
+        "document.querySelectorAll('.gateway:is([data-level=good], [data-level=warn])').length === 3";
+    console.until(reporting).await;
+    console.until("document.getElementById('status').innerText.includes('3 of 3 gateways report')").await;
 
     // One falls silent: first late, then missing from the sum, by name.
     cabin.set(Fault::Hang);
@@ -58,8 +61,8 @@ async fn simulated_troubles_are_seen_as_they_happen() {
     wall.until("document.getElementById('scope').textContent === '2 of 3 sites'").await;
     console
         .until(
-            "document.querySelector('[data-card=health] \
-        [data-gateway=cabin]').innerText.includes('Asked again in')",
+            "document.querySelector('.gateway').matches('[open][data-gateway=cabin]') && \
+             document.querySelector('.gateway [data-part=health]').innerText.includes('Next request in')",
         )
         .await;
     cabin.heal();

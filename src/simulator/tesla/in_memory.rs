@@ -1,6 +1,6 @@
 //! Tesla's cloud without sockets, for simulations that bring a way to it of their own.
 
-use std::time::Duration;
+use std::ops::Deref;
 
 use awc::http::header;
 use serde_json::json;
@@ -9,7 +9,7 @@ use super::state::{Cloud, Site};
 use super::{CLIENT_ID, CLIENT_SECRET, answers};
 use crate::link::https::{Answer, Call};
 use crate::simulator::InMemoryGateway;
-use crate::simulator::http::Request;
+use crate::simulator::http::{self, Request};
 
 /// The server of the region that the account belongs to at first.
 const HOME: &str = "fleet-api.prd.na.vn.cloud.tesla.com";
@@ -43,16 +43,7 @@ impl InMemoryTesla {
 
     /// What is answered to `call`, at the server `host`.
     pub fn answer(&self, host: &str, call: &Call) -> Answer {
-        let authorization = call.headers.iter().find(|(name, _)| *name == header::AUTHORIZATION);
-        let request = Request {
-            method: call.method.to_string(),
-            path: call.path.to_string(),
-            authorization: authorization.and_then(|(_, value)| value.to_str().ok()).map(str::to_owned),
-            cookie: None,
-            body: call.body.clone(),
-        };
-        let answer = answers::answer(&self.cloud, &request, host == self.home());
-        Answer { status: answer.status, body: answer.body, ..Answer::default() }
+        as_answer(answers::answer(&self.cloud, &as_request(call), host == self.home()))
     }
 
     /// A token file of pypowerwall for somebody who has just logged in.
@@ -63,16 +54,6 @@ impl InMemoryTesla {
             "refresh_token": refresh,
         });
         file.to_string()
-    }
-
-    /// How long access tokens live from now on.
-    pub fn set_life(&self, life: Duration) {
-        self.cloud.state().life = life;
-    }
-
-    /// Every access token is over.
-    pub fn expire_tokens(&self) {
-        self.cloud.state().access.clear();
     }
 
     /// The owner withdrew the consent, or changed the password.
@@ -89,4 +70,29 @@ impl InMemoryTesla {
     pub fn reused(&self) -> u64 {
         self.cloud.state().reused
     }
+}
+
+impl Deref for InMemoryTesla {
+    type Target = Cloud;
+
+    fn deref(&self) -> &Cloud {
+        &self.cloud
+    }
+}
+
+/// As it arrives at a server.
+pub(super) fn as_request(call: &Call) -> Request {
+    let authorization = call.headers.iter().find(|(name, _)| *name == header::AUTHORIZATION);
+    Request {
+        method: call.method.to_string(),
+        path: call.path.to_string(),
+        authorization: authorization.and_then(|(_, value)| value.to_str().ok()).map(str::to_owned),
+        cookie: None,
+        body: call.body.clone(),
+    }
+}
+
+/// As it arrives at a client.
+pub(super) fn as_answer(answer: http::Answer) -> Answer {
+    Answer { status: answer.status, body: answer.body, ..Answer::default() }
 }

@@ -6,6 +6,7 @@ mod authorize;
 mod backups;
 mod calendar;
 mod clients;
+mod controls;
 mod in_memory;
 mod keys;
 mod owners;
@@ -17,20 +18,19 @@ mod state;
 
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use super::certificate;
-use super::handle::GatewayHandle;
 pub use in_memory::InMemoryTesla;
-pub use owners::{Minted, OwnersHandle};
-pub use state::{Asked, CloudFault, Spelling};
-use state::{Cloud, Site};
+pub use owners::{InMemoryOwners, Minted, OwnersHandle};
+pub use state::{Asked, Cloud, CloudFault, Spelling};
 
 /// What the application is called at Tesla.
 pub const CLIENT_ID: &str = "simulated-client";
@@ -66,18 +66,6 @@ impl TeslaHandle {
         };
         let servers = [serve(home, true), serve(other, false)];
         Ok(Self { cloud, addr, elsewhere, authority, servers })
-    }
-
-    /// Puts `gateway` into the account as site `id`.
-    pub fn add(&self, id: u64, gateway: &GatewayHandle) {
-        self.cloud.state().sites.push(Site::new(id, gateway.gateway()));
-    }
-
-    /// Gives a site another number, as Tesla does now and then.
-    pub fn renumber(&self, from: u64, to: u64) {
-        for site in self.cloud.state().sites.iter_mut().filter(|site| site.id == from) {
-            site.id = to;
-        }
     }
 
     /// From now on, site `id` lists an outage of the grid that began at `start`, Unix seconds.
@@ -138,34 +126,9 @@ impl TeslaHandle {
         .into()
     }
 
-    /// From now on `fault` is in every request whose path contains `part`.
-    pub fn set(&self, part: &str, fault: CloudFault) {
-        self.cloud.state().faults.push((part.to_owned(), fault, None));
-    }
-
-    /// `fault` is in the next `times` requests whose path contains `part`.
-    pub fn set_times(&self, part: &str, fault: CloudFault, times: u32) {
-        self.cloud.state().faults.push((part.to_owned(), fault, Some(times)));
-    }
-
-    /// Nothing is wrong any more.
-    pub fn heal(&self) {
-        self.cloud.state().faults.clear();
-    }
-
-    /// Every access token is over.
-    pub fn expire_tokens(&self) {
-        self.cloud.state().access.clear();
-    }
-
     /// The owner withdrew the consent, or changed the password.
     pub fn revoke(&self) {
         self.cloud.state().revoke();
-    }
-
-    /// How long access tokens live from now on.
-    pub fn set_life(&self, life: Duration) {
-        self.cloud.state().life = life;
     }
 
     /// From now on, Tesla says yes to what no gateway keeps, and keeps nothing of it.
@@ -213,29 +176,17 @@ impl TeslaHandle {
         self.cloud.state().lag = lag;
     }
 
-    /// What a site reports instead of `key` from now on.
-    pub fn report_instead(&self, key: &str, value: Value) {
-        self.cloud.state().instead.insert(key.to_owned(), value);
-    }
-
-    /// Everything that was asked, in order.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.cloud.state().asked.clone()
-    }
-
-    /// How many requests there were whose path contains `part`.
-    pub fn requests(&self, part: &str) -> usize {
-        self.cloud.state().asked.iter().filter(|asked| asked.path.contains(part)).count()
-    }
-
     /// Whether a refresh token was used a second time after its successor had been used.
     pub fn reused(&self) -> u64 {
         self.cloud.state().reused
     }
+}
 
-    /// All tokens that it ever gave out.
-    pub fn secrets(&self) -> Vec<String> {
-        self.cloud.state().given.clone()
+impl Deref for TeslaHandle {
+    type Target = Cloud;
+
+    fn deref(&self) -> &Cloud {
+        &self.cloud
     }
 }
 

@@ -105,10 +105,10 @@ pub(super) struct Asking {
     pub scopes: Vec<String>,
 }
 
-/// Shared by all servers.
-pub(super) struct Cloud {
+/// Shared by all servers of one of the two clouds.
+pub struct Cloud {
     /// The region that the account belongs to.
-    pub home: String,
+    pub(super) home: String,
     state: Mutex<State>,
 }
 
@@ -162,7 +162,7 @@ pub(super) struct State {
 }
 
 impl Cloud {
-    pub fn new(home: String) -> Self {
+    pub(super) fn new(home: String) -> Self {
         let state = State {
             sites: Vec::new(),
             access: HashMap::new(),
@@ -196,7 +196,7 @@ impl Cloud {
         Self { home, state: Mutex::new(state) }
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -159,7 +159,7 @@ fn document(row: &DayRow) -> Value {
 }
 
 /// The date at `at` in `zone`.
-fn day_of(at: f64, zone: &TimeZone) -> Option<String> {
+pub(in crate::web) fn day_of(at: f64, zone: &TimeZone) -> Option<String> {
     let at = Timestamp::from_second(at.floor() as i64).ok()?;
     Some(at.to_zoned_datetime(zone.clone()).date().to_string())
 }

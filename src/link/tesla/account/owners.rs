@@ -1,31 +1,20 @@
 //! What an account of the owners API has of its own: which tokens Tesla refuses, which endpoints are gone,
-//! and a renewal that sends each refresh token once.
-//!
-//! Tesla takes tokens for good or bad by the connection that they were asked for over, says so only when they
-//! are used (403), and has never said that a refresh token may be sent again. So one is sent over HTTP/2 or
-//! not at all, is noted as used up before it leaves, and a lost answer means a new login.
+//! and which site is meant. How tokens are renewed is left to [`super::owners_renewal`].
 
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::{Account, LARGEST_FILE, Question, RENEW, Renewer, encoded_form, fingerprint};
-use crate::clock::unix_time;
+use super::owners_renewal::{self, Unsaved};
+use super::{Account, LARGEST_FILE, Question, Renewer, fingerprint};
 use crate::files;
-use crate::link::bounds::LOGIN;
-use crate::link::https::Answer;
-use crate::link::json::{Look, document};
-use crate::link::tesla::error::{TeslaError, reason};
+use crate::link::tesla::error::TeslaError;
 use crate::link::tesla::ledger::{Purpose, Shut};
 use crate::link::tesla::owners::file::{OwnersFile, SITE_FILE, site};
-use crate::link::tesla::owners::spent::{Notes, Use};
-use crate::link::tesla::owners::{CLIENT, Issuer, issuer};
+use crate::link::tesla::owners::{Issuer, issuer};
 use crate::link::tesla::products::{Product, products};
-use crate::link::tesla::token_wire::NotPosted;
-use crate::link::tesla::tokens::Claims;
 use crate::pause::{Growth, Pause};
 use crate::settings::{OWNERS_AUTH, Origin, Secret, TokenSource};
 
@@ -34,13 +23,6 @@ const SHUT: Growth =
     Growth::Doubling { first: Duration::from_secs(300), longest: Duration::from_secs(6 * 3600) };
 /// What is gone is left alone for this long.
 const GONE: Duration = Duration::from_secs(3600);
-/// Tokens that could not be written are written again this often.
-const SAVE_AGAIN: Duration = Duration::from_secs(10);
-
-const LOG_IN: &str = "the refresh token is used up, was withdrawn, or the password was changed; log in \
-    again: powerwall-server login --owners, or use FleetAPI: powerwall-server login";
-const LOST: &str = "the answer to a renewal was lost, and a refresh token of the owners API is never sent \
-    twice; log in again: powerwall-server login --owners";
 
 /// How an account of the owners API stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,11 +72,13 @@ pub(super) struct Owners {
     /// The access token that Tesla refuses, by its fingerprint …
     shut_for: Option<String>,
     /// … and when it is tried again.
-    shut: Pause,
+    pub shut: Pause,
+    /// The one that it refused and accepts again: what other programs wrote of it is over.
+    lifted: Option<String>,
     /// Paths that are gone, with what Tesla answered, and until when.
     gone: Vec<(String, u16, Instant)>,
-    /// What was given and could not be written, since when (Unix seconds), and when that is tried again.
-    unsaved: Option<(Value, f64, Pause)>,
+    /// What was given and is not on the disk.
+    pub unsaved: Option<Unsaved>,
     /// What has been remarked about the files, so that it is not repeated.
     remarked: Vec<&'static str>,
 }
@@ -105,20 +89,25 @@ impl Owners {
             site: None,
             shut_for: None,
             shut: Pause::new(SHUT, Instant::now()),
+            lifted: None,
             gone: Vec::new(),
             unsaved: None,
             remarked: Vec::new(),
         }
     }
 
-    /// As it is kept over restarts.
-    pub fn kept(&self, now: Instant, unix: f64) -> Option<Shut> {
+    /// Puts what is known here together with what other programs have written: as it is kept over restarts.
+    pub fn share(&mut self, file: Option<Shut>, now: Instant, unix: f64) -> Option<Shut> {
+        let is_news = |shut: &Shut| self.shut_for.is_none() && self.lifted.as_ref() != Some(&shut.token);
+        if let Some(theirs) = file.filter(is_news) {
+            self.recall(theirs, now, unix);
+        }
         let left = self.shut.left(now).unwrap_or_default();
         let (until, failures) = (unix + left.as_secs_f64(), self.shut.failures());
         self.shut_for.clone().map(|token| Shut { token, until, failures })
     }
 
-    /// Takes over what [`Owners::kept`] gave. A clock that was set back makes no pause longer than any.
+    /// Takes over what [`Owners::share`] gave. A clock that was set back makes no pause longer than any.
     pub fn recall(&mut self, kept: Shut, now: Instant, unix: f64) {
         self.shut = Pause::new(SHUT, now).after(kept.failures);
         if let Ok(left) = Duration::try_from_secs_f64(kept.until - unix) {
@@ -140,7 +129,7 @@ impl Account {
     /// What to say when only a login helps.
     pub(super) fn log_in(&self) -> &'static str {
         match self.config.source.is_owners() {
-            true => LOG_IN,
+            true => owners_renewal::LOG_IN,
             false => crate::link::tesla::error::LOG_IN,
         }
     }
@@ -164,7 +153,7 @@ impl Account {
     }
 
     /// Where the tokens are renewed.
-    fn owners_auth(&self) -> Result<Origin, TeslaError> {
+    pub(super) fn owners_auth(&self) -> Result<Origin, TeslaError> {
         match self.config.auth == Origin::of(OWNERS_AUTH) {
             true => self.known_issuer().map(Issuer::auth),
             false => Ok(self.config.auth.clone()),
@@ -176,7 +165,8 @@ impl Account {
         if !self.config.source.is_owners() {
             return Ok(());
         }
-        self.save_again().await;
+        // What came of it shows when the tokens are read.
+        let _ = self.save_again().await;
         if self.shut_left().is_some() {
             // Until there are others.
             self.read_tokens().await;
@@ -205,7 +195,8 @@ impl Account {
     /// Tesla has accepted the access token.
     pub(super) fn accepted(&self) {
         let mut state = self.state();
-        if state.owners.shut_for.take().is_some() {
+        if let Some(token) = state.owners.shut_for.take() {
+            state.owners.lifted = Some(token);
             state.owners.shut.succeeded(Instant::now());
             log::info!(event = "tesla_accepts"; "the Tesla account: the owners API accepts the tokens again");
         }
@@ -240,8 +231,15 @@ impl Account {
     async fn shut_out(&self, token: &Secret) -> TeslaError {
         let (left, is_first) = {
             let (mut state, now) = (self.state(), Instant::now());
-            let is_first = state.owners.shut_for.replace(fingerprint(token)).is_none();
-            state.owners.shut.failed(now);
+            let known = state.owners.shut_for.replace(fingerprint(token));
+            if known != state.owners.shut_for {
+                state.owners.shut.succeeded(now);
+            }
+            let is_first = known.is_none();
+            // What was under way when the first answer came says the same once more.
+            if !state.owners.shut.rests(now) {
+                state.owners.shut.failed(now);
+            }
             (state.owners.shut.left(now).unwrap_or_default(), is_first)
         };
         let error = TeslaError::TokensRefused { left };
@@ -298,191 +296,6 @@ impl Account {
         })
     }
 
-    /// Renews the tokens. The caller sees to it that nobody else in this program does at the same time.
-    pub(super) async fn renew_owners(&self, web: &Renewer) -> Result<Secret, TeslaError> {
-        let refresh = self.refresh_token_to_send().await?;
-        match self.mint(web, &refresh).await {
-            Ok(answer) => self.take_over(answer, &refresh).await,
-            Err(error) => {
-                self.failed(&error, &refresh).await;
-                if let TeslaError::Pause { left } = error {
-                    self.state().renewal.at_least(left, Instant::now());
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// The refresh token, if it may be sent.
-    async fn refresh_token_to_send(&self) -> Result<Secret, TeslaError> {
-        let refresh = {
-            let (mut state, now) = (self.state(), Instant::now());
-            if state.is_shut() {
-                // Renewing would use up a token and cure nothing.
-                let left = state.owners.shut.left(now);
-                let left = left.unwrap_or_else(|| state.owners.shut.failed(now) - now);
-                return Err(TeslaError::TokensRefused { left });
-            }
-            let refresh = state.file.refresh_token();
-            let is_refused = refresh.is_some() && state.refused == refresh.as_ref().map(fingerprint);
-            match (&state.trouble, state.renewal.left(now)) {
-                (Some(error @ TeslaError::LoginNeeded(_)), _) if is_refused => return Err(error.clone()),
-                _ if is_refused => return Err(TeslaError::LoginNeeded(LOG_IN.into())),
-                (Some(TeslaError::Pause { .. }), Some(left)) => return Err(TeslaError::Pause { left }),
-                (Some(error), Some(_)) => return Err(error.clone()),
-                _ => refresh,
-            }
-        };
-        let Some(refresh) = refresh else { return Err(self.no_tokens().await) };
-        match self.notes().of(&fingerprint(&refresh), unix_time()).await {
-            Use::Unspent => Ok(refresh),
-            known => Err(noted(known)),
-        }
-    }
-
-    fn notes(&self) -> Notes {
-        Notes::beside(self.config.source.file().unwrap_or(Path::new("")))
-    }
-
-    /// Why there is no refresh token.
-    async fn no_tokens(&self) -> TeslaError {
-        let path = self.config.source.file().unwrap_or(Path::new("")).to_owned();
-        let shown = path.display().to_string();
-        let text = spawn_blocking(move || files::read_text(&path, LARGEST_FILE)).await;
-        let TokenSource::Owners { email, .. } = &self.config.source else {
-            return TeslaError::LoginNeeded(LOG_IN.into());
-        };
-        let file = match text {
-            Ok(Ok(text)) => OwnersFile::parse(&text, email.as_deref()),
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                let why = format!("there are no tokens in {shown}; run powerwall-server login --owners");
-                return TeslaError::LoginNeeded(why);
-            }
-            Ok(Err(error)) => {
-                return TeslaError::Files(format!("cannot read {shown}: {error}; let this program read it"));
-            }
-            Err(_) => None,
-        };
-        match file.map(|file| file.count()) {
-            None => TeslaError::Files(format!("{shown} is not a token file of the owners API")),
-            Some(count @ 2..) => TeslaError::Files(format!(
-                "{shown} holds {count} accounts; email (PW_EMAIL) must name one of them, with a refresh token"
-            )),
-            Some(_) => {
-                let why = format!("{shown} holds no refresh token; run powerwall-server login --owners");
-                TeslaError::LoginNeeded(why)
-            }
-        }
-    }
-
-    /// Sends the refresh token, once; what Tesla gave for it.
-    async fn mint(&self, web: &Renewer, refresh: &Secret) -> Result<Value, TeslaError> {
-        let auth = self.owners_auth()?;
-        self.admit(Purpose::Token).await?;
-        let mut wire = web.wires().open(&auth).await?;
-        let (notes, token) = (self.notes(), fingerprint(refresh));
-        match notes.spend(&token, unix_time()).await {
-            Ok(Use::Unspent) => {}
-            Ok(known) => return Err(noted(known)),
-            Err(error) => {
-                let path = notes.path().display();
-                return Err(TeslaError::Files(format!(
-                    "cannot write {path}: {error}; make it writable, for what has been sent must be noted"
-                )));
-            }
-        }
-        let form = encoded_form(&[
-            ("grant_type", "refresh_token"),
-            ("client_id", CLIENT),
-            ("refresh_token", refresh.expose()),
-            ("scope", "openid email offline_access"),
-        ]);
-        let outcome = match wire.post(super::renewal::PATH, form).await {
-            Err(NotPosted::Unsent(error)) => Unspent::No(error),
-            Err(NotPosted::Lost(why)) => {
-                log::error!(event = "tesla_renewal_lost"; "the Tesla account: the answer was lost: {why}");
-                return Err(TeslaError::LoginNeeded(LOST.into()));
-            }
-            Ok(answer) => given(&answer)?,
-        };
-        match outcome {
-            Unspent::Tokens(answer) => Ok(answer),
-            Unspent::No(error) => {
-                self.unspend(&token).await;
-                Err(error)
-            }
-        }
-    }
-
-    async fn unspend(&self, token: &str) {
-        if let Err(error) = self.notes().unspend(token).await {
-            log::error!(event = "tesla_notes"; "the Tesla account: what was sent cannot be noted: {error}");
-        }
-    }
-
-    /// Makes new tokens count, and writes them down.
-    async fn take_over(&self, answer: Value, refresh: &Secret) -> Result<Secret, TeslaError> {
-        let access = answer.at(&["access_token"]).name().map(Secret::new);
-        let access = access.ok_or_else(|| TeslaError::LoginNeeded(LOST.into()))?;
-        let goes_on = answer.at(&["refresh_token"]).name().is_none_or(|new| new == refresh.expose());
-        if goes_on {
-            self.unspend(&fingerprint(refresh)).await;
-        }
-        let unix = unix_time();
-        {
-            let (mut state, now) = (self.state(), Instant::now());
-            let claimed = Claims::of(&access).expires.map(|end| end - unix);
-            let lives = answer.at(&["expires_in"]).as_f64().or(claimed);
-            let lives = lives.and_then(|lives| Duration::try_from_secs_f64(lives).ok());
-            state.expires = lives.map(|life| now + life);
-            state.file.renew_owners(&answer, unix);
-            (state.trouble, state.refused) = (None, None);
-            state.renewal = Pause::new(RENEW, now);
-            state.owners.unsaved = Some((answer, unix, Pause::new(Growth::constant(SAVE_AGAIN), now)));
-        }
-        self.save_again().await;
-        Ok(access)
-    }
-
-    /// Writes down tokens that are not on the disk, if there are any and it is time. Other accounts in the
-    /// file may have changed meanwhile.
-    async fn save_again(&self) {
-        let due = {
-            let (mut state, now) = (self.state(), Instant::now());
-            let unsaved = state.owners.unsaved.as_mut().filter(|(_, _, pause)| !pause.rests(now));
-            unsaved.map(|(answer, at, pause)| {
-                pause.begin(now);
-                (answer.clone(), *at)
-            })
-        };
-        let (Some((answer, at)), TokenSource::Owners { file, email }) = (due, &self.config.source) else {
-            return;
-        };
-        let known = self.state().file.clone();
-        let _lock = files::lock(file).await;
-        let (path, email) = (file.clone(), email.clone());
-        let written = spawn_blocking(move || {
-            let text = files::read_text(&path, LARGEST_FILE).unwrap_or_default();
-            let text = match OwnersFile::parse(&text, email.as_deref()) {
-                Some(mut file) => {
-                    file.renew(&answer, at);
-                    file.text()
-                }
-                None => known.text(),
-            };
-            files::replace(&path, &text).map(|()| text)
-        });
-        let written = written.await.map_err(std::io::Error::other).flatten();
-        let mut state = self.state();
-        match written {
-            Ok(text) => (state.owners.unsaved, state.text) = (None, text),
-            Err(error) => log::error!(
-                event = "tesla_unsaved"; "the Tesla account: cannot write its new tokens into {}: {error}; \
-                    without them a restart needs a new login", file.display()
-            ),
-        }
-    }
-
     /// Reads which site is meant.
     pub(super) async fn read_site(&self) {
         let TokenSource::Owners { file, .. } = &self.config.source else { return };
@@ -534,42 +347,9 @@ impl Account {
 
 impl super::State {
     /// Whether the access token is one that Tesla refuses.
-    fn is_shut(&self) -> bool {
+    pub(super) fn is_shut(&self) -> bool {
         let token = self.file.access_token().map(|token| fingerprint(&token));
         token.is_some() && token == self.owners.shut_for
-    }
-}
-
-/// What came of sending a refresh token, where it is known what became of it.
-enum Unspent {
-    /// New tokens.
-    Tokens(Value),
-    /// It may be sent again.
-    No(TeslaError),
-}
-
-fn noted(known: Use) -> TeslaError {
-    match known {
-        Use::UnderWay => TeslaError::UnderWay,
-        _ => TeslaError::LoginNeeded(LOST.into()),
-    }
-}
-
-/// What Tesla answered to a refresh token.
-///
-/// # Errors
-/// If it is used up, or nobody knows what became of it.
-fn given(answer: &Answer) -> Result<Unspent, TeslaError> {
-    let body: Value = document(&answer.body, &LOGIN).unwrap_or_default();
-    match answer.status {
-        200 if body.at(&["access_token"]).name().is_some() => Ok(Unspent::Tokens(body)),
-        200 => Err(TeslaError::LoginNeeded(LOST.into())),
-        429 | 500.. => Ok(Unspent::No(TeslaError::of(answer, "token", ""))),
-        403 => Err(TeslaError::LoginNeeded(format!("the renewal was refused (HTTP 403); {LOG_IN}"))),
-        status => {
-            let said = reason(&body).map(|said| format!(": {said}")).unwrap_or_default();
-            Err(TeslaError::LoginNeeded(format!("HTTP {status}{said}; {LOG_IN}")))
-        }
     }
 }
 
