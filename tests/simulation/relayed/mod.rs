@@ -1,9 +1,10 @@
-//! One gateway over the relay, alone or behind a local link: what goes wrong on the way through Tesla's cloud and
-//! here follows from a seed; what arrives at the gateway is judged in [`way`].
+//! One gateway over the relay, alone or behind a local link: what goes wrong on the way through Tesla's cloud
+//! and here follows from a seed; what arrives at the gateway is judged in [`way`].
 //!
-//! *Always*: one question in flight, readings every five minutes at the fastest however often anybody polls and
-//! whatever goes wrong, what can wait no closer than twenty seconds, nothing during a pause that Tesla asked for;
-//! an order arrives once, and is in effect only where the contactor was read afterwards and says so.
+//! *Always*: one question in flight; readings every five minutes at the fastest, however often anybody polls
+//! and whatever goes wrong; what can wait no closer than twenty seconds; nothing during a pause that Tesla
+//! asked for. An order arrives once, and is in effect only where the contactor was read afterwards and says
+//! so.
 
 mod way;
 

@@ -1,5 +1,5 @@
-//! The way through Tesla's cloud to one gateway: what is wrong with it, a witness who judges every message that
-//! arrives, and defects on purpose.
+//! The way through Tesla's cloud to one gateway: what is wrong with it, a witness who judges every message
+//! that arrives, and defects on purpose.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
@@ -34,8 +34,8 @@ use crate::signed;
 pub const SITE: u64 = 11;
 /// Tesla's cloud takes messages that hold for so many seconds, and a little.
 const LONGEST: f64 = 301.5;
-/// Readings are asked for no more often than this: a tick may come a little early, and the first question waits
-/// for the list of sites.
+/// Readings are asked for no more often than this: a tick may come a little early, and the first question
+/// waits for the list of sites.
 const FASTEST: Duration = Duration::from_secs(280);
 /// What can wait is asked for no more often than this.
 const FASTEST_SLOW: Duration = Duration::from_millis(19_600);
@@ -224,10 +224,9 @@ impl Way {
         };
         // One that never arrived may ask for what is so already.
         if !is_read || self.gateway.is_off_grid() != off_grid {
+            let off = self.gateway.is_off_grid();
             self.violated(format!(
-                "order {number} is called in effect: arrived {arrived} times, read back: {is_read}, off grid: \
-                 {}",
-                self.gateway.is_off_grid()
+                "order {number} is called in effect: arrived {arrived} times, read back {is_read}, off {off}"
             ));
         }
         self.count("in effect");
