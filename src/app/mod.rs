@@ -35,6 +35,7 @@ use crate::frames::Frames;
 use crate::gateway::order_log::JournalLog;
 use crate::link::connect_with;
 use crate::link::memory::Memories;
+use crate::link::tesla::Accounts;
 use crate::model::Aggregate;
 use crate::output::{Output, Start, Surroundings};
 use crate::settings::{LoggingSettings, Settings};
@@ -98,6 +99,8 @@ pub struct Service {
     pub journal: Journal,
     /// What was recorded; the demo adds a past to it.
     pub history: History,
+    /// What was asked of Tesla, which is written down at the end.
+    accounts: Accounts,
     /// Who may do what; tokens can be given and taken back while the service runs.
     control: Arc<Control>,
     /// What the log was started with, which a reload cannot change.
@@ -149,6 +152,7 @@ impl Service {
         storage::check(settings.polling.memory.clone());
         let directory = Arc::new(Directory::new(Vec::new(), Arc::new(Board::new(Aggregate::default()))));
         let memories = Memories::default();
+        let accounts = memories.accounts.clone();
         let control = Arc::new(Control::new(settings.access.clone(), journal.clone()));
         let trusted = settings.http.trusted_proxies.clone();
         let connections = Arc::new(Connections::new(limits, trusted, default_gateway()));
@@ -187,6 +191,7 @@ impl Service {
             addr,
             journal,
             history,
+            accounts,
             control,
             logging: settings.logging,
             outputs,
@@ -235,7 +240,7 @@ impl Service {
         self.watching.abort();
         self.finding.abort();
         self.serving.abort();
-        if timeout(CUT_DEADLINE, storage::finish(&self.journal)).await.is_err() {
+        if timeout(CUT_DEADLINE, storage::finish(&self.journal, &self.accounts)).await.is_err() {
             warn!(event = "stopping"; "the disk takes too long; the last changes may be lost");
         }
     }

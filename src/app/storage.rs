@@ -8,6 +8,7 @@ use log::{info, warn};
 use tokio::task::spawn_blocking;
 
 use crate::files;
+use crate::link::tesla::Accounts;
 use crate::store::Store;
 use crate::store::history::{History, Keeping};
 use crate::store::journal::Journal;
@@ -44,6 +45,7 @@ pub(super) fn check(folder: Option<PathBuf>) {
 }
 
 /// Writes what still waits.
-pub(super) async fn finish(journal: &Journal) {
+pub(super) async fn finish(journal: &Journal, accounts: &Accounts) {
+    accounts.settle().await;
     tokio::join!(journal.flush(), files::write_what_waits());
 }

@@ -4,6 +4,10 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use powerwall_server::clock::unix_time;
+use powerwall_server::link::tesla::account::Account;
+use powerwall_server::link::tesla::calendar;
+use powerwall_server::model::energy::Flow;
+use powerwall_server::settings::LinkConfig;
 
 use super::set_up::output;
 use super::*;
@@ -97,4 +101,74 @@ async fn an_import_from_tesla_ends_where_an_answer_is_none_and_says_why() {
     let list = json!([{ "id": "home", "host": "127.0.0.1", "gw_pwd": "x" }]).to_string();
     let (is_done, said) = world.import(3, &[("PW_GATEWAYS", &list)]).await;
     assert!(!is_done && said.contains("not reached over FleetAPI"), "{said}");
+}
+
+#[actix_web::test]
+async fn a_local_gateway_says_which_site_its_records_are() {
+    let world = world().await;
+    // Two sites: without the local link, nobody could tell.
+    world.tesla.add(12, &house("cabin", 2).await);
+    let mut entry = world.house.settings();
+    entry["standby"] = json!([{ "fleetapi": true }]);
+    let list = json!([entry]).to_string();
+    let (is_done, said) = world.import(2, &[("PW_GATEWAYS", &list)]).await;
+    assert!(is_done && said.contains("site 11 (Home)"), "{said}");
+    entry["siteid"] = 12.into();
+    let before = world.days_asked();
+    let (is_done, said) = world.import(2, &[("PW_GATEWAYS", &json!([entry]).to_string())]).await;
+    assert!(!is_done && said.contains("nothing is taken from another site"), "{said}");
+    assert_eq!(world.days_asked(), before);
+}
+
+#[actix_web::test]
+async fn an_import_and_a_service_count_into_one_budget() {
+    let world = world().await;
+    let service = world.serve(&fleet(), &[("PW_FLEET_BUDGET", "40")]);
+    becomes(&service, "/aggregates", "is there", |body| body["site"].is_object()).await;
+    // What was asked at the start is written down with the next question.
+    while world.tesla.requests("live_status") < 2 {
+        sleep(SECOND / 10).await;
+    }
+    let (_, said) = world.import(60, &[("PW_FLEET_BUDGET", "40")]).await;
+    assert!(said.contains("PW_FLEET_BUDGET"), "{said}");
+    // Of the budget, readings leave a fifth to orders, whoever reads.
+    error(&service, "budget").await;
+    service.stop().await;
+    let asked = world.tesla.asked().iter().filter(|asked| asked.path.starts_with("/api/1/")).count();
+    assert!((32..=34).contains(&asked), "{asked}");
+    let file = std::fs::read_dir(world.folder.path()).unwrap().filter_map(Result::ok);
+    let ledger = file.map(|entry| entry.path()).find(|path| path.to_string_lossy().contains("tesla"));
+    let text = std::fs::read_to_string(ledger.expect("a ledger")).unwrap();
+    let kept: Value = serde_json::from_str(&text).unwrap();
+    let counted: u64 =
+        kept["days"].as_object().unwrap().values().map(|day| day["data"].as_u64().unwrap()).sum();
+    assert!(counted.abs_diff(asked as u64) <= 1, "{counted} of {asked}: {text}");
+}
+
+/// A day of Tesla's calendar, as the import asks for it.
+async fn day_of(world: &World, day: Date) -> Vec<calendar::Stretch> {
+    let settings = settings(&world.tesla, world.folder.path(), &fleet(), &[]);
+    let LinkConfig::Fleet(config) = &settings.gateways[0].link else { unreachable!() };
+    let account = Account::new(config.account.clone());
+    let web = account.web(PATIENCE);
+    let zone = TimeZone::get(ZONE).unwrap();
+    calendar::day(&account, &web, (11, &zone), day).await.unwrap()
+}
+
+#[actix_web::test]
+async fn a_day_has_23_or_25_hours_twice_a_year_and_an_instant_counts_once() {
+    let world = world().await;
+    for repeats in [false, true] {
+        if repeats {
+            world.tesla.repeat_instants();
+        }
+        for (date, hours) in [((2025, 3, 9), 23), ((2025, 11, 2), 25), ((2025, 11, 3), 24)] {
+            let found = day_of(&world, jiff::civil::date(date.0, date.1, date.2)).await;
+            assert_eq!(found.len(), hours * 12, "{date:?}, {repeats}");
+            let solar: f64 = found.iter().filter_map(|one| one.energy[Flow::Solar]).sum();
+            assert_eq!(solar, 14_400.0, "{date:?}, {repeats}");
+            let seconds: f64 = found.iter().map(|one| one.end - one.start).sum();
+            assert_eq!(seconds, hours as f64 * 3600.0, "{date:?}");
+        }
+    }
 }

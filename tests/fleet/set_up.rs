@@ -309,6 +309,27 @@ async fn a_domain_is_registered_step_by_step_and_each_step_says_what_is_missing(
     let (is_done, said) = world.log_in(&[], &[("TESLA_REDIRECT_URI", REDIRECT)], |address| address).await;
     assert!(is_done && said.contains("siteid 11: Home"), "{said}");
     assert!(world.file().unwrap()["partner_account"].is_object());
+
+    // What Tesla has is held against the key in the folder.
+    let (is_well, said) = doctor(&world, &[]).await;
+    assert!(is_well && said.contains("application   example.com is registered with the key"), "{said}");
+    let file = |world: &World| world.folder.path().join(".powerwall-server.partner-key.pem");
+    std::fs::copy(file(&other), file(&world)).unwrap();
+    let (is_well, said) = doctor(&world, &[]).await;
+    assert!(!is_well && said.contains("with another key than"), "{said}");
+    std::fs::remove_file(file(&world)).unwrap();
+    let (is_well, said) = doctor(&world, &[]).await;
+    assert!(is_well && said.contains("its own key is not in this folder"), "{said}");
+    for (fault, words) in [
+        (CloudFault::status(404), "example.com is not registered in this region: powerwall-server register"),
+        (CloudFault::status(503), "whether example.com is registered cannot be told"),
+    ] {
+        world.tesla.set_times("public_key", fault, 1);
+        let (_, said) = doctor(&world, &[]).await;
+        assert!(said.contains(words), "{said}");
+        let lines = said.lines().filter(|line| line.starts_with("  application ")).count();
+        assert_eq!((lines, said.contains(CLIENT_SECRET)), (1, false), "{said}");
+    }
 }
 
 #[actix_web::test]

@@ -21,6 +21,7 @@ mod options;
 mod orders;
 mod owners;
 mod pair;
+mod relayed;
 mod run;
 mod signed;
 mod standby;

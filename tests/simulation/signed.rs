@@ -39,6 +39,11 @@ impl SigningKey for WeakKey {
 
 /// The envelope of a request that the gateway with this DIN accepts at that time, or its fault.
 pub fn open(body: &Bytes, din: &str, arrived: f64) -> Result<Bytes, i32> {
+    open_within(body, din, arrived, LONGEST_TIME_TO_LIVE)
+}
+
+/// As [`open`], of a request that may hold for `longest` seconds.
+pub fn open_within(body: &Bytes, din: &str, arrived: f64, longest: f64) -> Result<Bytes, i32> {
     let request = Routable::decode(body.clone()).map_err(|_| 10)?;
     if request.to.is_none_or(|to| to.domain != ENERGY_DEVICE) {
         return Err(8);
@@ -53,8 +58,8 @@ pub fn open(body: &Bytes, din: &str, arrived: f64) -> Result<Bytes, i32> {
         return Err(INVALID_SIGNATURE);
     }
     match f64::from(rsa.expires_at) - arrived {
-        ..0.0 => Err(TIME_EXPIRED),
-        LONGEST_TIME_TO_LIVE.. => Err(TIME_TO_LIVE_TOO_LONG),
+        left if left < 0.0 => Err(TIME_EXPIRED),
+        left if left >= longest => Err(TIME_TO_LIVE_TOO_LONG),
         _ => Ok(request.envelope),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::Diagnosis;
+use super::application;
 use super::probes::{described, further};
 use crate::link::tesla::FleetLink;
 use crate::link::tesla::account::{Account, Standing};
@@ -59,6 +60,10 @@ pub async fn examine(gateway: &GatewaySettings) -> Option<Diagnosis> {
             let advice = standing.map_or(Standing::Works, |standing| standing).advice();
             let _ = writeln!(report, "  → {advice}");
         }
+    }
+    if let Some((what, is_well)) = application::examine(&first.account).await {
+        healthy &= is_well;
+        let _ = writeln!(report, "  {:<14}{what}", "application");
     }
     if let Some(place) = at_home(first).await.filter(|_| healthy) {
         let _ = writeln!(report, "  {:<14}{place}", "on the LAN");

@@ -4,6 +4,7 @@
 //! It keeps to the same login budget and the same cool-downs as the service: both are in the same file.
 
 mod advice;
+mod application;
 pub mod cloud;
 mod probes;
 

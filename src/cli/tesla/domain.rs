@@ -8,11 +8,9 @@ use super::sites::LIMIT;
 use super::{LARGEST, Register, SetUpError, Talk, keep};
 use crate::files;
 use crate::link::tesla::account::Account;
-use crate::link::tesla::partner::{self, KEY_PATH, PartnerKey};
+use crate::link::tesla::partner::{self, KEY_FILE, KEY_PATH, PartnerKey};
 use crate::link::tesla::region;
 use crate::settings::{AccountConfig, Origin, Secret, TokenSource};
-
-const KEY_FILE: &str = ".powerwall-server.partner-key.pem";
 
 /// Registers.
 ///

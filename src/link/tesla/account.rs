@@ -236,6 +236,13 @@ impl Account {
         self.share_ledger(Some(purpose)).await
     }
 
+    /// Writes down what has been counted and not been written, as whoever ends should.
+    pub async fn settle(&self) {
+        if self.state().ledger.has_news() {
+            self.write_ledger().await;
+        }
+    }
+
     async fn write_ledger(&self) {
         // Without a request, there is none to refuse.
         let _ = self.share_ledger(None).await;

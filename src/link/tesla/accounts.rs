@@ -27,6 +27,17 @@ impl Accounts {
         account
     }
 
+    /// Writes down what has been counted, before the program ends.
+    pub async fn settle(&self) {
+        let accounts: Vec<Arc<Account>> = {
+            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            known.iter().map(|(_, account)| account.clone()).collect()
+        };
+        for account in accounts {
+            account.settle().await;
+        }
+    }
+
     /// What each account has asked.
     pub fn usage(&self) -> Vec<Usage> {
         let accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -204,6 +204,11 @@ impl Ledger {
         self.budget
     }
 
+    /// Whether something was counted that is in no file yet.
+    pub fn has_news(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
     /// Adds to what a file holds, `kept`, what it does not know yet, and takes over the rest.
     pub fn save(&mut self, kept: &mut Kept, now: Instant, unix: f64) {
         for (day, count) in std::mem::take(&mut self.unsaved) {

@@ -1,5 +1,6 @@
 //! Registering an application's domain at Tesla: the key that proves the domain, and the questions that a
-//! partner token answers. Once for each region; no reading needs any of it afterwards.
+//! partner token answers. Once for each region; no reading needs any of it afterwards, but whoever looks for
+//! what is wrong may ask what Tesla has.
 
 use awc::http::{Method, header};
 use base64::Engine;
@@ -10,7 +11,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use super::account::{form_call, renewed};
+use super::account::{encoded, form_call, renewed};
 use super::error::{TeslaError, reason};
 use super::web::Wires;
 use crate::link::https::{Call, secret_header};
@@ -19,6 +20,8 @@ use crate::settings::{Origin, Secret};
 
 /// Where Tesla fetches the public key, below the domain.
 pub const KEY_PATH: &str = "/.well-known/appspecific/com.tesla.3p.public-key.pem";
+/// Where the private key is kept, beside the token file.
+pub const KEY_FILE: &str = ".powerwall-server.partner-key.pem";
 /// What stands before the point in a SubjectPublicKeyInfo of P-256 (RFC 5480).
 const SPKI: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
@@ -65,6 +68,11 @@ impl PartnerKey {
     /// What the domain must show.
     pub fn public_pem(&self) -> String {
         pem("PUBLIC KEY", &[&SPKI, self.point.as_slice()].concat())
+    }
+
+    /// Whether it is the one that Tesla has fetched, as it writes it.
+    pub fn is(&self, hex: &str) -> bool {
+        hex.eq_ignore_ascii_case(&self.hex())
     }
 
     /// As Tesla writes a key that it has fetched.
@@ -116,14 +124,10 @@ pub async fn register(
     domain: &str,
     key: &PartnerKey,
 ) -> Result<Value, TeslaError> {
-    let bearer = secret_header(&format!("Bearer {}", token.expose()));
-    let bearer = bearer.ok_or_else(|| TeslaError::Malformed("the partner token is damaged".into()))?;
-    let json = header::HeaderValue::from_static("application/json");
     let body = json!({ "domain": domain }).to_string().into();
     let path = "/api/1/partner_accounts".into();
     let call = Call { method: Method::POST, path, headers: Vec::new(), body, only_reads: false };
-    let call = call.with(header::AUTHORIZATION, bearer).with(header::CONTENT_TYPE, json);
-    let answer = wires.send(base, call).await?;
+    let answer = wires.send(base, signed_in(call, token)?).await?;
     let mut body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let said = || reason(&body).map(|said| format!(" ({said})")).unwrap_or_default();
     match answer.status {
@@ -139,11 +143,39 @@ pub async fn register(
         _ => return Err(TeslaError::of(&answer, "registration of domains", &base.to_string())),
     }
     let found = body.at(&["response", "public_key"]).name().unwrap_or_default();
-    if !found.eq_ignore_ascii_case(&key.hex()) {
+    if !key.is(found) {
         let why = format!("https://{domain}{KEY_PATH} still shows another key than the one to register");
         return Err(TeslaError::SetUp(why));
     }
     Ok(body["response"].take())
+}
+
+/// The key that Tesla has for `domain` in the region of `base`, as hex of its point; `None`: the domain is
+/// not registered there.
+///
+/// # Errors
+/// With what stands in the way of an answer.
+pub async fn registered(
+    wires: &dyn Wires,
+    (base, token): (&Origin, &Secret),
+    domain: &str,
+) -> Result<Option<String>, TeslaError> {
+    let path = format!("/api/1/partner_accounts/public_key?domain={}", encoded(domain));
+    let call = Call { path: path.into(), ..Call::get("") };
+    let answer = wires.send(base, signed_in(call, token)?).await?;
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    match answer.status {
+        200 => Ok(body.at(&["response", "public_key"]).name().map(str::to_owned)),
+        404 | 412 => Ok(None),
+        _ => Err(TeslaError::of(&answer, "record of the domain", &base.to_string())),
+    }
+}
+
+fn signed_in(call: Call, token: &Secret) -> Result<Call, TeslaError> {
+    let bearer = secret_header(&format!("Bearer {}", token.expose()));
+    let bearer = bearer.ok_or_else(|| TeslaError::Malformed("the partner token is damaged".into()))?;
+    let json = header::HeaderValue::from_static("application/json");
+    Ok(call.with(header::AUTHORIZATION, bearer).with(header::CONTENT_TYPE, json))
 }
 
 #[cfg(test)]

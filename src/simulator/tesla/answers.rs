@@ -24,6 +24,10 @@ pub(super) fn answer(cloud: &Cloud, request: &Request, is_home: bool) -> Answer 
     if path == "/api/1/partner_accounts" && request.method == "POST" {
         return partner::register(&mut state, bearer, &request.body, is_home);
     }
+    if path == "/api/1/partner_accounts/public_key" {
+        let query = request.path.split('?').nth(1).unwrap_or_default();
+        return partner::record(&state, bearer, query, is_home);
+    }
     let Some(until) = bearer.and_then(|token| state.access.get(token)) else {
         return error(401, "invalid bearer token");
     };
@@ -130,7 +134,7 @@ fn site(state: &State, method: &str, path: &str, query: &str) -> Answer {
             }
             response(&info)
         }
-        ("GET", "calendar_history") => calendar::answer(query, &site.outages),
+        ("GET", "calendar_history") => calendar::answer(query, &site.outages, state.repeats_instants),
         ("GET", "site_status") => response(&status(&live, &info)),
         _ => error(404, "not_found"),
     }

@@ -12,7 +12,7 @@ use crate::simulator::scene::ZONE;
 
 /// Answers to `query`, which names the last second of a day, or a moment up to which `outages` are listed,
 /// each with its start in Unix seconds and its length in milliseconds.
-pub(super) fn answer(query: &str, outages: &[(i64, u64)]) -> Answer {
+pub(super) fn answer(query: &str, outages: &[(i64, u64)], repeats: bool) -> Answer {
     let field = |name: &str| {
         let mut fields = query.split('&').filter_map(|field| field.split_once('='));
         let found = fields.find(|(key, _)| *key == name).map(|(_, value)| value)?;
@@ -30,8 +30,17 @@ pub(super) fn answer(query: &str, outages: &[(i64, u64)]) -> Answer {
     }
     let zone = TimeZone::get(field("time_zone").as_deref().unwrap_or(ZONE)).unwrap_or(TimeZone::UTC);
     let Some(end) = end.map(|end| end.to_zoned_datetime(zone)) else { return error(400, "invalid_field") };
+    let mut series = series(&end);
+    if repeats {
+        let again = |entry: &Value| json!({ "timestamp": entry["timestamp"], "solar_energy_exported": 7 });
+        let twice = |(at, entry): (usize, &Value)| match at % 3 {
+            0 => vec![entry.clone(), again(entry)],
+            _ => vec![entry.clone()],
+        };
+        series = series.iter().enumerate().flat_map(twice).collect();
+    }
     response(&json!({
-        "period": "day", "installation_time_zone": ZONE, "time_series": series(&end),
+        "period": "day", "installation_time_zone": ZONE, "time_series": series,
     }))
 }
 

@@ -166,6 +166,11 @@ impl TeslaHandle {
         self.cloud.state().codes.clear();
     }
 
+    /// From now on, a calendar lists every third instant twice, the second time with other values.
+    pub fn repeat_instants(&self) {
+        self.cloud.state().repeats_instants = true;
+    }
+
     /// How old values are when they are sent, from now on.
     pub fn set_lag(&self, lag: Duration) {
         self.cloud.state().lag = lag;

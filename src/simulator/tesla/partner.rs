@@ -28,7 +28,7 @@ pub(super) fn token(state: &mut State, secret: &str) -> Answer {
 }
 
 pub(super) fn register(state: &mut State, bearer: Option<&str>, body: &[u8], is_home: bool) -> Answer {
-    if !state.partners.iter().any(|token| Some(token.as_str()) == bearer) {
+    if !is_partner(state, bearer) {
         return error(401, "invalid bearer token");
     }
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -37,7 +37,27 @@ pub(super) fn register(state: &mut State, bearer: Option<&str>, body: &[u8], is_
     }
     let Some(key) = state.shown_key.clone() else { return error(424, "public key not found") };
     state.registered.push(is_home);
+    state.registered_key = Some(key.clone());
     response(&json!({ "client_id": CLIENT_ID, "domain": DOMAIN, "public_key": key.to_uppercase() }))
+}
+
+fn is_partner(state: &State, bearer: Option<&str>) -> bool {
+    state.partners.iter().any(|token| Some(token.as_str()) == bearer)
+}
+
+/// The key that was fetched when the domain was registered in this region.
+pub(super) fn record(state: &State, bearer: Option<&str>, query: &str, is_home: bool) -> Answer {
+    if !is_partner(state, bearer) {
+        return error(401, "invalid bearer token");
+    }
+    // Where nobody need register, somebody has, with a key that nobody knows.
+    let unknown = (!state.needs_registration).then(|| "04".repeat(POINT));
+    let key = state.registered_key.as_ref().filter(|_| state.registered.contains(&is_home));
+    let key = key.or(unknown.as_ref());
+    match key.filter(|_| query == format!("domain={DOMAIN}")) {
+        Some(key) => response(&json!({ "public_key": key })),
+        None => error(404, "not_found"),
+    }
 }
 
 /// The point of a public key in PEM, as hex.

@@ -131,11 +131,15 @@ pub(super) struct State {
     /// Whether the application need be registered in a region, and in which it is (home or not).
     pub needs_registration: bool,
     pub registered: Vec<bool>,
+    /// The key that was fetched then.
+    pub registered_key: Option<String>,
     /// Whether the owner says yes.
     pub consents: bool,
     pub life: Duration,
     pub scopes: Vec<String>,
     pub lag: Duration,
+    /// Whether every third instant of a calendar is listed twice, the second time with other values.
+    pub repeats_instants: bool,
     /// Whether settings reach the gateways.
     pub delivers: bool,
     /// Whether what no gateway keeps is kept here.
@@ -170,12 +174,14 @@ impl Cloud {
             shown_key: None,
             needs_registration: false,
             registered: Vec::new(),
+            registered_key: None,
             consents: true,
             life: Duration::from_secs(8 * 3600),
             scopes: ["openid", "offline_access", "energy_device_data", "energy_cmds"]
                 .map(String::from)
                 .into(),
             lag: Duration::ZERO,
+            repeats_instants: false,
             delivers: true,
             keeps: true,
             spelling: Spelling::default(),

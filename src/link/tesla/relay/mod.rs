@@ -60,20 +60,23 @@ pub struct RelayLink {
 impl RelayLink {
     /// Touches neither network nor files.
     pub fn new(gateway: &str, config: &RelayConfig, account: Arc<Account>, limit: Duration) -> Self {
+        let web = account.web(limit.max(SHORTEST_LIMIT));
+        let key = Arc::new(config.key.clone());
+        let channel = RelayChannel::new(account, web, key, config.fleet.site);
+        Self::over(gateway, channel, Queries::of(config.query_set), config.fleet.interval, limit)
+    }
+
+    /// As [`RelayLink::new`], over a channel of any kind.
+    pub fn over(
+        gateway: &str,
+        channel: RelayChannel,
+        queries: Queries,
+        interval: Duration,
+        limit: Duration,
+    ) -> Self {
         let limit = limit.max(SHORTEST_LIMIT);
-        let web = account.web(limit);
-        let channel = RelayChannel::new(account, web, Arc::new(config.key.clone()), config.fleet.site);
-        let queries = Queries::of(config.query_set);
         let inner = TedapiLink::over(gateway, channel, queries, "relay").at_pace(PACE);
-        Self {
-            inner,
-            interval: config.fleet.interval,
-            limit,
-            bound: None,
-            asked: None,
-            last: Ok(None),
-            slow: Instant::now(),
-        }
+        Self { inner, interval, limit, bound: None, asked: None, last: Ok(None), slow: Instant::now() }
     }
 
     /// Whether the gateway is left alone for now.
