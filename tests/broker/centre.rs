@@ -101,7 +101,7 @@ async fn gateway() -> GatewayHandle {
     GatewayHandle::start(SiteOptions::new("home", "Lake house", SiteKind::Powerwall2)).await.unwrap()
 }
 
-async fn order(centre: &Program, value: f64) -> (u16, Value) {
+async fn order(centre: &Program, value: u8) -> (u16, Value) {
     let url = format!("http://{}/api/gateways/{HOME}/control/reserve?wait=40", centre.addr);
     let client = awc::Client::builder().timeout(std::time::Duration::from_secs(60)).finish();
     let request = client.post(url).insert_header(("authorization", format!("Bearer {SECRET}")));
@@ -131,7 +131,7 @@ async fn a_centre_shows_what_a_site_reports_and_says_who_is_silent() {
     site.ended().await;
     let stopped = centre.health_becomes(HOME, |health| health["last_error"]["kind"] == "site_stopped").await;
     assert!(stopped.to_string().contains(SITE), "{stopped}");
-    let refused = order(&centre, 30.0).await;
+    let refused = order(&centre, 30).await;
     assert_eq!(refused.0, 409, "{refused:?}");
 }
 
@@ -147,7 +147,7 @@ async fn an_order_goes_to_the_site_once_and_its_outcome_comes_back() {
         orders.iter().any(|order| order["order"] == "reserve" && order["can"] == true)
     };
     until(can).await;
-    let (status, answer) = order(&centre, 35.0).await;
+    let (status, answer) = order(&centre, 35).await;
     assert!([200, 202].contains(&status), "{answer}");
     assert_eq!(gateway.orders().received, 1);
     assert_eq!(gateway.reserve().0, 35.0 * 0.95 + 5.0, "{answer}");
