@@ -1,7 +1,7 @@
 // The page of the history: which period is shown of which sites, and what is asked of the server for it.
 
 import { el, mark, say, show } from "./dom.js";
-import { isNumber, percent } from "./format.js";
+import { isNumber, measure, percent } from "./format.js";
 import { Problem, ask, path } from "./history/ask.js";
 import { Chart, legend, powers } from "./history/chart.js";
 import { costs } from "./history/costs.js";
@@ -12,6 +12,7 @@ import { Signals } from "./history/signals.js";
 import { recovered, table } from "./history/table.js";
 import { keep, kept } from "./kept.js";
 import { dress } from "./options.js";
+import { locale, t } from "./words.js";
 
 const SECONDS = { slot: 900, hour: 3600, day: 0, month: 0 };
 const REFRESH = 60_000;
@@ -21,6 +22,8 @@ const KEYS = { d: "day", w: "week", m: "month", y: "year", a: "all" };
 const SWEEP = { far: 60, fast: 400 };
 
 dress();
+for (const node of document.querySelectorAll("body [aria-label]")) mark(node, "aria-label", t(node.getAttribute("aria-label")));
+for (const node of document.querySelectorAll("h1, #links a, #today, #range button, #table summary, #range span")) say(node, t(node.textContent));
 const $ = (id) => document.getElementById(id);
 let zone = null;
 let shown = read(new URLSearchParams(location.search), today(zone));
@@ -135,7 +138,7 @@ async function load() {
   const [start, end] = [days[0], days[1] < now ? days[1] : now];
   document.body.setAttribute("aria-busy", "true");
   try {
-    if (start > now) throw new Problem("That lies ahead.");
+    if (start > now) throw new Problem(t("This period is in the future."));
     const earlier = before(days, now);
     const compare = earlier && ask(path("api/history", { start: earlier[0], end: untilSameHour(earlier, days, now), bucket: row === "slot" ? "slot" : "day", gateway }), signal);
     const [answer, prior] = await Promise.all([ask(path("api/history", { start, end, bucket: row, gateway }), signal), compare?.catch(() => null)]);
@@ -185,8 +188,8 @@ function controls() {
   if (shown.range) [$("from").value, $("to").value] = shown.range;
   show($("sites"), sites.length > 1);
   const button = (id, name) => el("button", { type: "button", "aria-pressed": String(shown.site === id), on: { click: () => go({ site: id }) } }, name);
-  $("sites").replaceChildren(button(null, "All sites"), ...sites.map(({ id, name }) => button(id, name)));
-  document.title = `${words(shown.period, shown.date, shown.range)} · Powerwall history`;
+  $("sites").replaceChildren(button(null, t("All sites")), ...sites.map(({ id, name }) => button(id, name)));
+  document.title = `${words(shown.period, shown.date, shown.range)} · ${t("History")}`;
 }
 
 /** Of a row that has not ended, coverage counts up to now. */
@@ -213,7 +216,7 @@ function render() {
   const isLines = seconds > 0;
   const missing = total.missing ?? [];
   show($("partial"), missing.length > 0);
-  say($("partial"), `Something of ${missing.map(nameOf).join(", ")} is not known in this period: the sums are of what is.`);
+  say($("partial"), t("Not everything is known of {names} in this period: the sums are of what is known.", { names: missing.map(nameOf).join(", ") }));
   const compared = earlier && words("range", null, earlier);
   const of = prior && (isOne ? Object.values(prior.gateways)[0] : prior.sum);
   const began = of?.rows[0]?.name;
@@ -222,12 +225,12 @@ function render() {
   chart.draw(rows.length === 0 ? null : { rows, isLines, hasCharge, seconds, gaps, zone: zone ?? undefined, range: stretch(gateways, seconds), hidden: new Set(hidden) });
   mark($("chart"), "data-empty", rows.length === 0 ? "yes" : null);
   lines(isLines, hasCharge);
-  say($("readout"), rows.length === 0 ? "Nothing was recorded in this period." : hint());
+  say($("readout"), rows.length === 0 ? t("Nothing was recorded in this period.") : hint());
   costs($("costs"), total, answer);
   recovered($("recovered"), gateways, zone);
   table($("table").querySelector("div"), rows, zone);
   const csv = path("api/history", { start: days[0], end: days[1], bucket: row, gateway: shown.site, format: "csv" });
-  $("download").replaceChildren(el("a", { href: csv, download: `powerwall-${days[0]}-${days[1]}.csv` }, "Download as CSV"));
+  $("download").replaceChildren(el("a", { href: csv, download: `powerwall-${days[0]}-${days[1]}.csv` }, t("Download as CSV")));
 }
 
 /** A whole day is drawn as one, also while it goes on. */
@@ -257,7 +260,7 @@ function hint() {
   if (!last) return "";
   const { rows, gaps } = last.drawn;
   const isPartial = gaps.length > 0 || rows.some(({ coverage }) => isNumber(coverage) && coverage < 0.97);
-  return isPartial ? "Hatched: not everything was measured." : "";
+  return isPartial ? t("Hatched: not everything was measured.") : "";
 }
 
 /** A row in words. */
@@ -265,17 +268,17 @@ function reading(row) {
   const { hasCharge, seconds } = last.drawn;
   if (seconds > 0) {
     const values = powers(row);
-    const kilowatts = (value) => (isNumber(value) ? `${value.toFixed(2)}\u00a0kW`.replace("-", "−") : "–");
-    const parts = [`Solar ${kilowatts(values.solar)}`, `Home ${kilowatts(values.load)}`, `Battery ${kilowatts(values.battery)}`, `Grid ${kilowatts(values.grid)}`];
-    if (hasCharge) parts.push(`Charge ${percent(values.soe)}`);
+    const kilowatts = (value) => (isNumber(value) ? measure(value, "kW", 2) : "–");
+    const parts = [["Solar", "solar"], ["Home", "load"], ["Battery", "battery"], ["Grid", "grid"]].map(([title, of]) => `${t(title)} ${kilowatts(values[of])}`);
+    if (hasCharge) parts.push(`${t("Charge")} ${percent(values.soe)}`);
     return [zoned(row.start), ...parts].join(" · ");
   }
-  const parts = [["Solar", "solar"], ["Home", "home"], ["From battery", "discharge"], ["Into battery", "charge"], ["From grid", "import"], ["To grid", "export"]];
+  const parts = [[t("Solar"), "solar"], [t("Home"), "home"], [t("From battery"), "discharge"], [t("Into battery"), "charge"], [t("From grid"), "import"], [t("To grid"), "export"]];
   return [nameInWords(row.name), ...parts.map(([title, flow]) => `${title} ${inWords(row[`${flow}_kwh`])}`)].join(" · ");
 }
 
 function zoned(at) {
-  const format = new Intl.DateTimeFormat(undefined, { timeZone: zone ?? undefined, weekday: "short", hour: "numeric", minute: "2-digit" });
+  const format = new Intl.DateTimeFormat(locale, { timeZone: zone ?? undefined, weekday: "short", hour: "numeric", minute: "2-digit" });
   return format.format(new Date(at * 1000));
 }
 

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use futures_util::{SinkExt, StreamExt};
 use powerwall_server::settings::RsaKey;
-use powerwall_server::simulator::tesla::{CloudFault, OwnersHandle, TeslaHandle};
+use powerwall_server::simulator::tesla::{Asked, CloudFault, OwnersHandle, TeslaHandle};
 use powerwall_server::simulator::{Fault, GatewayHandle, SiteKind, SiteOptions};
 use powerwall_server::tls;
 use program::{Program, run};
@@ -316,9 +316,11 @@ async fn no_secret_is_said_anywhere() {
 }
 
 /// Logs in as a person does, and makes a mistake first; what was said, without the address that comes back.
-async fn log_in(tesla: &TeslaHandle, folder: &Path, environment: &[(&str, &str)]) -> String {
+/// `authority`: the file of who vouches for Tesla.
+async fn log_in(arguments: &[&str], authority: &Path, environment: &[(&str, &str)]) -> String {
     let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_powerwall-server"))
         .arg("login")
+        .args(arguments)
         .env_clear()
         .envs(environment.iter().copied())
         .stdin(std::process::Stdio::piped())
@@ -333,7 +335,7 @@ async fn log_in(tesla: &TeslaHandle, folder: &Path, environment: &[(&str, &str)]
     while let Some(line) = lines.next_line().await.unwrap() {
         said += &format!("{line}\n");
         if line.starts_with("https://") {
-            let authority = tls::certificates(&folder.join("authority.pem")).unwrap();
+            let authority = tls::certificates(authority).unwrap();
             let config = tls::checked_http(tls::authorities(&authority).unwrap());
             let connector = awc::Connector::new().rustls_0_23(config);
             let client = awc::Client::builder().connector(connector).disable_redirects().finish();
@@ -345,9 +347,20 @@ async fn log_in(tesla: &TeslaHandle, folder: &Path, environment: &[(&str, &str)]
     }
     let mut wrong = String::new();
     program.stderr.take().unwrap().read_to_string(&mut wrong).await.unwrap();
-    assert!(said.contains("Logged in"), "{said}{wrong}");
-    assert!(!tesla.secrets().is_empty());
+    assert!(program.wait().await.unwrap().success(), "{said}{wrong}");
     said + &wrong
+}
+
+/// What proved to Tesla that whoever brings a code is who asked for it.
+fn verifiers(asked: &[Asked]) -> Vec<String> {
+    let of_token = |letter: &char| letter.is_ascii_alphanumeric() || "-._~".contains(*letter);
+    let verifier = |asked: &Asked| {
+        let (_, rest) = asked.body.split_once("code_verifier")?;
+        Some(rest.trim_start_matches(['"', ':', '=', ' ']).chars().take_while(of_token).collect::<String>())
+    };
+    let found: Vec<_> = asked.iter().filter_map(verifier).collect();
+    assert!(found.iter().any(|verifier| verifier.len() > 40), "there was a verifier");
+    found
 }
 
 /// What Tesla's cloud gives out, and what proves who asks for it.
@@ -386,7 +399,8 @@ async fn no_token_is_said_anywhere() {
     let outcome = run(&["check-config"], &environment).await;
     said.add("check-config", outcome.stdout + &outcome.stderr);
     let setting_up = [environment.as_slice(), &[("PW_FLEET_BASE", base.as_str())]].concat();
-    said.add("login", log_in(&tesla, folder.path(), &setting_up).await);
+    let authority = folder.path().join("authority.pem");
+    said.add("login", log_in(&[], &authority, &setting_up).await);
     tesla.be_hasty();
     for arguments in [
         &["keys", "--key", &key][..],
@@ -423,10 +437,10 @@ async fn no_token_is_said_anywhere() {
     let of_key = partner.lines().filter(|line| !line.starts_with('-')).map(str::to_owned);
     let secrets = tesla.secrets().into_iter().chain(["simulated-client-secret".to_owned()]).chain(of_key);
     assert!(tesla.secrets().iter().any(|secret| secret.contains("-code-")), "there was a code");
-    said.holds_none_of(secrets);
+    said.holds_none_of(secrets.chain(verifiers(&tesla.asked())));
 }
 
-/// What the owners API gives out, over HTTP/2.
+/// What the owners API gives out, over HTTP/2, and what proves who asks for it.
 #[actix_web::test]
 async fn no_token_of_the_owners_api_is_said_anywhere() {
     let folder = tempfile::tempdir().unwrap();
@@ -449,6 +463,11 @@ async fn no_token_of_the_owners_api_is_said_anywhere() {
     let mut said = Said::default();
     let outcome = run(&["check-config"], &environment).await;
     said.add("check-config", outcome.stdout + &outcome.stderr);
+    let authority = folder.path().join("owners-authority.pem");
+    // The person who logs in is shown the address that is meant, and nothing else.
+    let mut login = Said::default();
+    login.add("login", log_in(&["--owners"], &authority, &environment).await);
+    tesla.expire_tokens();
     let program = Program::start(&[], &environment).await;
     program.health_becomes("default", |health| health["state"] == "live").await;
     // A renewal that is refused in words that quote what was sent, and one that is lost.
@@ -472,7 +491,10 @@ async fn no_token_of_the_owners_api_is_said_anywhere() {
     let outcome = run(&["doctor"], &environment).await;
     assert!(outcome.stdout.contains("log in again"), "{}", outcome.stdout);
     said.add("doctor", outcome.stdout + &outcome.stderr);
-    said.holds_none_of(tesla.secrets().into_iter().chain(["owner@example.com".to_owned()]));
+    assert!(tesla.secrets().iter().any(|secret| secret.contains("-code-")), "there was a code");
+    let secrets = || tesla.secrets().into_iter().chain(verifiers(&tesla.asked()));
+    login.holds_none_of(secrets());
+    said.holds_none_of(secrets().chain(["owner@example.com".to_owned()]));
     let notes = std::fs::read_to_string(folder.path().join(".powerwall-server.owners-spent.json")).unwrap();
     said.add("the notes", notes);
     said.holds_none_of(tesla.secrets());

@@ -1,7 +1,8 @@
 // The chart: power as lines where a period is short, energy as stacked bars where it is long. What is not known is
 // hatched.
 
-import { isNumber } from "../format.js";
+import { decimal, isNumber } from "../format.js";
+import { locale, t } from "../words.js";
 
 /** Flows above the line come from a source, those below go somewhere; the first lies on the line. */
 const ABOVE = [["solar", "solar"], ["discharge", "battery"], ["import", "grid"]];
@@ -13,8 +14,8 @@ const WHOLE = 0.97;
 /** What can be hidden, in the order of the legend. */
 export const legend = (isLines, hasCharge) =>
   isLines
-    ? [["solar", "Solar", "solar"], ["load", "Home", "load"], ["battery", "Battery", "battery"], ["grid", "Grid", "grid"], ...(hasCharge ? [["soe", "Charge", "battery"]] : [])]
-    : [["solar", "Solar", "solar"], ["discharge", "From battery", "battery"], ["import", "From grid", "grid"], ["home", "Home", "load"], ["charge", "Into battery", "battery"], ["export", "To grid", "grid"]];
+    ? [["solar", t("Solar"), "solar"], ["load", t("Home"), "load"], ["battery", t("Battery"), "battery"], ["grid", t("Grid"), "grid"], ...(hasCharge ? [["soe", t("Charge"), "battery"]] : [])]
+    : [["solar", t("Solar"), "solar"], ["discharge", t("From battery"), "battery"], ["import", t("From grid"), "grid"], ["home", t("Home"), "load"], ["charge", t("Into battery"), "battery"], ["export", t("To grid"), "grid"]];
 
 const least = (a, b) => (isNumber(a) && isNumber(b) ? a - b : isNumber(a) ? a : isNumber(b) ? -b : null);
 
@@ -137,7 +138,7 @@ export class Chart {
     const series = isLines ? lineSeries(colour, letter) : barSeries(colour);
     const axes = [
       { ...axis, grid: { show: false }, size: letter * 2.2, space: letter * 6, ...(isLines ? clock(this.#drawn) : { values: (_, splits) => splits.map((split) => (Number.isInteger(split) && rows[split] ? short(rows[split].name, rows.length > 12) : "")), incrs: [1, 2, 3, 5, 7, 14, 31, 60, 120] }) },
-      { ...axis, size: wide, values: (_, splits) => splits.map((value, place) => `${String(Math.abs(value) < 10 ? Number(value.toFixed(2)) : Math.round(value)).replace("-", isLines ? "−" : "")}${place === splits.length - 1 ? ` ${unit}` : ""}`) },
+      { ...axis, size: wide, values: (_, splits) => splits.map((value, place) => `${tick(value, isLines)}${place === splits.length - 1 ? ` ${unit}` : ""}`) },
     ];
     if (hasCharge) axes.push({ ...axis, scale: "%", side: 1, size: letter * 3.4, grid: { show: false }, values: (_, splits) => splits.map((value) => (value === 100 ? "100 %" : String(value))), splits: () => [0, 50, 100] });
     const x = isLines ? { time: true, range: () => this.#drawn.range } : { time: false, range: () => [-0.6, Math.max(0, rows.length - 1) + 0.6] };
@@ -182,6 +183,12 @@ export class Chart {
   }
 }
 
+/** A number beside the lines; below the line of bars there is no minus, because they are amounts. */
+function tick(value, isLines) {
+  const digits = Math.abs(value) >= 10 ? 0 : [0, 1, 2].find((places) => Math.abs(value - Number(value.toFixed(places))) < 1e-6) ?? 2;
+  return decimal(isLines ? value : Math.abs(value), digits);
+}
+
 /** A little room above and below; never less than `least`. */
 function bounds(low, high, least) {
   const top = Math.max(high ?? 0, least);
@@ -215,7 +222,7 @@ function mixed(one, other) {
 /** Times below the lines: hours of a few days, else days. */
 function clock({ zone, range: [start, end] }) {
   const isLong = end - start > 3 * 86_400;
-  const format = new Intl.DateTimeFormat(undefined, { timeZone: zone, ...(isLong ? { weekday: "short", day: "numeric" } : { hour: "numeric", minute: "2-digit" }) });
+  const format = new Intl.DateTimeFormat(locale, { timeZone: zone, ...(isLong ? { weekday: "short", day: "numeric" } : { hour: "numeric", minute: "2-digit" }) });
   const incrs = isLong ? [1, 2, 7, 14].map((days) => days * 86_400) : [1, 2, 3, 4, 6, 8, 12, 24].map((hours) => hours * 3600);
   // Where the last day ends, none begins.
   const values = (_, splits) => splits.map((at) => (isLong && at >= end - 3600 ? "" : format.format(new Date(at * 1000))));
@@ -225,7 +232,7 @@ function clock({ zone, range: [start, end] }) {
 /** A day by its number, a month by its letters; the first of a year by that, where there are several. */
 function short(name, isLong) {
   if (name.length !== 7) return String(Number(name.slice(8)));
-  const month = new Intl.DateTimeFormat(undefined, { timeZone: "UTC", month: "short" });
+  const month = new Intl.DateTimeFormat(locale, { timeZone: "UTC", month: "short" });
   const moment = new Date(`${name}-01T00:00:00Z`);
   return isLong && name.endsWith("-01") ? name.slice(0, 4) : month.format(moment);
 }

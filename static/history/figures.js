@@ -1,24 +1,25 @@
 // The energies of a period, each beside the same stretch of the period before.
 
 import { el, icon } from "../dom.js";
-import { isNumber, UNKNOWN } from "../format.js";
+import { decimal, isNumber, UNKNOWN } from "../format.js";
+import { t } from "../words.js";
 
 const TIED = "\u00a0";
 const TILES = [
-  ["solar", "Solar", "solar"],
-  ["home", "Home", "load"],
-  ["discharge", "From battery", "battery"],
-  ["charge", "Into battery", "battery"],
-  ["import", "From grid", "grid"],
-  ["export", "To grid", "grid"],
+  ["solar", t("Solar"), "solar"],
+  ["home", t("Home"), "load"],
+  ["discharge", t("From battery"), "battery"],
+  ["charge", t("Into battery"), "battery"],
+  ["import", t("From grid"), "grid"],
+  ["export", t("To grid"), "grid"],
 ];
 
 /** kWh as number and unit. */
 export function kilowattHours(value) {
   if (!isNumber(value)) return [UNKNOWN, ""];
   const size = Math.abs(value);
-  if (size >= 9_999.5) return [(value / 1000).toFixed(1), "MWh"];
-  return [value.toFixed(size < 99.95 ? 1 : 0), "kWh"];
+  if (size >= 9_999.5) return [decimal(value / 1000, 1), "MWh"];
+  return [decimal(value, size < 99.95 ? 1 : 0), "kWh"];
 }
 
 export const inWords = (value) => kilowattHours(value).join(TIED).trim();
@@ -37,9 +38,9 @@ export function selfConsumed({ solar_kwh: solar, export_kwh: exported }) {
 function change(now, before, { isShare, isShorter }) {
   if (!isNumber(now) || !isNumber(before)) return "";
   const differs = isShorter && !isShare ? null : isShare ? Math.round(now - before) : before > 0.05 ? Math.round((now / before - 1) * 100) : null;
-  if (differs === null || Math.abs(differs) > 999) return `${isShare ? Math.round(before) : inWords(before)} before`;
-  if (differs === 0) return "as before";
-  return `${differs > 0 ? "▲" : "▼"}${TIED}${Math.abs(differs)}${TIED}${isShare ? "points" : "%"}`;
+  if (differs === null || Math.abs(differs) > 999) return t("{value} before", { value: isShare ? `${Math.round(before)}${TIED}%` : inWords(before) });
+  if (differs === 0) return t("as before");
+  return `${differs > 0 ? "▲" : "▼"}${TIED}${Math.abs(differs)}${TIED}${isShare ? t("points") : "%"}`;
 }
 
 function tile(of, title, [number, unit], note, picture) {
@@ -54,10 +55,10 @@ export function figures(total, before, { compared, since }) {
     const value = total[`${flow}_kwh`];
     return tile(flow, title, kilowattHours(value), change(value, before?.[`${flow}_kwh`], { isShorter }), picture);
   });
-  const shares = [["self-powered", "Self-powered", selfPowered], ["self-consumed", "Solar used here", selfConsumed]].map(([of, title, share]) => {
+  const shares = [["self-powered", t("Self-powered"), selfPowered], ["self-consumed", t("Solar used here"), selfConsumed]].map(([of, title, share]) => {
     const value = share(total);
     return tile(of, title, value === null ? [UNKNOWN, ""] : [String(Math.round(value)), "%"], change(value, before ? share(before) : null, { isShare: true }));
   });
-  const note = before && compared ? el("p", { class: "hint", id: "compared" }, `▲ ▼ compared with ${compared}${since ? `, recorded since ${since} only` : ""}`) : null;
+  const note = before && compared ? el("p", { class: "hint", id: "compared" }, since ? t("▲ ▼ compared with {period}, recorded since {date} only", { period: compared, date: since }) : t("▲ ▼ compared with {period}", { period: compared })) : null;
   return [el("div", { class: "tiles" }, tiles, shares), note].filter(Boolean);
 }

@@ -4,6 +4,7 @@ import { el, show, svg } from "../dom.js";
 import { isNumber, measure, percent, UNKNOWN } from "../format.js";
 import { ask } from "./ask.js";
 import { nameInWords } from "./period.js";
+import { t } from "../words.js";
 
 /** A line of what a battery could hold, over what it held when it was new and what its maker promises. */
 function line(unit) {
@@ -14,7 +15,7 @@ function line(unit) {
   const y = (value) => (30 - ((value - floor) / (top - floor)) * 28).toFixed(1);
   const points = values.map((value, place) => `${((place / (values.length - 1)) * 100).toFixed(1)},${y(value)}`);
   const mark = unit.warranted_wh ? svg("line", { x1: 0, x2: 100, y1: y(unit.warranted_wh), y2: y(unit.warranted_wh), class: "warranty" }) : null;
-  return svg("svg", { class: "spark", viewBox: "0 0 100 32", preserveAspectRatio: "none", role: "img", "aria-label": `From ${nameInWords(unit.months[0].month)} to ${nameInWords(unit.months.at(-1).month)}` }, mark, svg("polyline", { points: points.join(" ") }));
+  return svg("svg", { class: "spark", viewBox: "0 0 100 32", preserveAspectRatio: "none", role: "img", "aria-label": t("From {from} to {to}", { from: nameInWords(unit.months[0].month), to: nameInWords(unit.months.at(-1).month) }) }, mark, svg("polyline", { points: points.join(" ") }));
 }
 
 export async function health(place, sites) {
@@ -38,10 +39,10 @@ export async function health(place, sites) {
     ];
     return el("tr", null, el("th", { scope: "row" }, name), cells.map((cell) => el("td", { "data-number": true }, cell)), el("td", null, line(unit)));
   });
-  const head = el("tr", null, ["", "Holds now", "Of new", "Full cycles", "By month"].map((title, index) => el("th", { scope: "col", "data-number": index > 0 && index < 4 }, title)));
+  const head = el("tr", null, ["", t("Holds now"), t("Of new"), t("Full cycles"), t("By month")].map((title, index) => el("th", { scope: "col", "data-number": index > 0 && index < 4 }, title)));
   place.replaceChildren(
-    el("h2", null, "Battery health"),
-    el("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Battery health" }, el("table", null, el("thead", null, head), el("tbody", null, rows))),
-    el("p", { class: "hint" }, "As the units themselves estimate it, mean of each month. The dashed line is what the maker's warranty promises after ten years: 70 %."),
+    el("h2", null, t("Battery health")),
+    el("div", { class: "table", tabindex: "0", role: "region", "aria-label": t("Battery health") }, el("table", null, el("thead", null, head), el("tbody", null, rows))),
+    el("p", { class: "hint" }, t("As the units themselves estimate it, mean of each month. The dashed line is what the maker's warranty promises after ten years: 70 %.")),
   );
 }

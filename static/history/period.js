@@ -1,8 +1,10 @@
 // Periods of the calendar: dates without a clock, so that no zone and no summer time can shift them.
 
+import { locale, t } from "../words.js";
+
 /** Names of periods, each with the bucket that it is shown in. */
 export const PERIODS = { day: "slot", week: "hour", month: "day", year: "month", all: "month", range: null };
-export const TITLES = { day: "Day", week: "Week", month: "Month", year: "Year", all: "All", range: "Range" };
+export const TITLES = { day: t("Day"), week: t("Week"), month: t("Month"), year: t("Year"), all: t("All"), range: t("From … to …") };
 /** The first day that anything can be of. */
 const FIRST = "2015-01-01";
 const DAY = 86_400_000;
@@ -64,7 +66,7 @@ export function bucket(period, [first, last]) {
   return days <= 92 ? "day" : "month";
 }
 
-const format = (options) => new Intl.DateTimeFormat(undefined, { timeZone: "UTC", ...options });
+const format = (options) => new Intl.DateTimeFormat(locale, { timeZone: "UTC", ...options });
 const LONG = format({ weekday: "short", day: "numeric", month: "long", year: "numeric" });
 const SHORT = format({ day: "numeric", month: "short", year: "numeric" });
 const MONTH = format({ month: "long", year: "numeric" });
@@ -75,7 +77,7 @@ export function words(period, date, range) {
   if (period === "day") return LONG.format(at(date));
   if (period === "month") return MONTH.format(at(first));
   if (period === "year") return first.slice(0, 4);
-  if (period === "all") return "Everything recorded";
+  if (period === "all") return t("Everything recorded");
   return first === last ? SHORT.format(at(first)) : SHORT.formatRange(at(first), at(last));
 }
 

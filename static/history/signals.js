@@ -1,8 +1,9 @@
 // Strings, units, temperatures and fans over the period, one kind at a time.
 
 import { el, mark, show } from "../dom.js";
-import { isNumber, UNKNOWN } from "../format.js";
+import { decimal, isNumber, UNKNOWN } from "../format.js";
 import { ask, path } from "./ask.js";
+import { locale, t } from "../words.js";
 
 const DEGREES = "pw_history_temp_unit";
 const COLOURS = ["solar", "load", "battery", "grid"];
@@ -74,10 +75,10 @@ export class Signals {
     const value = (number) => (isNumber(number) && isFahrenheit ? number * 1.8 + 32 : number);
     const unit = isFahrenheit ? "°F" : (found[0]?.unit ?? metrics[Object.keys(metrics)[0]].unit);
     const chips = groups.map(([id, { label }]) => el("button", { type: "button", "aria-pressed": String(id === this.#group), on: { click: () => this.#choose(id, groups) } }, label));
-    const swap = isHeat && el("button", { type: "button", on: { click: () => this.#swap(groups) } }, isFahrenheit ? "in °C" : "in °F");
+    const swap = isHeat && el("button", { type: "button", on: { click: () => this.#swap(groups) } }, isFahrenheit ? t("in °C") : t("in °F"));
     const several = new Set(found.map(({ gateway }) => gateway)).size > 1;
     const name = ({ label, powerwall, gateway, device }) => [several && gateway, powerwall ?? device.split("--").at(-1), label].filter(Boolean).join(" ");
-    const write = (number) => (isNumber(number) ? `${value(number).toFixed(group.decimals ?? 1).replace("-", "−")}\u00a0${unit}` : UNKNOWN);
+    const write = (number) => (isNumber(number) ? `${decimal(value(number), group.decimals ?? 1)}\u00a0${unit}` : UNKNOWN);
     const rows = found.map((series, index) => {
       const all = series.points;
       const weight = all.reduce((sum, { n }) => sum + n, 0);
@@ -86,12 +87,12 @@ export class Signals {
       const line = el("s", { class: `of-${COLOURS[index % 4]}`, "data-dash": Math.floor(index / 4) % 4 });
       return el("tr", null, el("th", { scope: "row" }, line, name(series)), cells.map((cell) => el("td", { "data-number": true }, write(cell))));
     });
-    const head = el("tr", null, ["", "Low", "Mean", "High"].map((title, index) => el("th", { scope: "col", "data-number": index > 0 }, title)));
+    const head = el("tr", null, ["", t("Lowest"), t("Mean"), t("Highest")].map((title, index) => el("th", { scope: "col", "data-number": index > 0 }, title)));
     const step = this.#found.bucket_seconds;
-    const how = this.#found.resolution === "daily" ? "One point per day" : step ? `Means of ${Math.round(step / 60)} min` : "";
-    const nothing = found.length === 0 ? el("p", { class: "hint" }, "Nothing was recorded in this period.") : null;
+    const how = this.#found.resolution === "daily" ? t("One point per day") : step ? t("Means of {time}", { time: `${Math.round(step / 60)} min` }) : "";
+    const nothing = found.length === 0 ? el("p", { class: "hint" }, t("Nothing was recorded in this period.")) : null;
     this.#place.replaceChildren(
-      ...[el("h2", null, "Parts"), el("div", { class: "legend", role: "group", "aria-label": "Kinds" }, chips, swap), nothing, isCourse && this.canvas, found.length > 0 && el("p", { class: "hint" }, how), found.length > 0 && el("div", { class: "table", tabindex: "0", role: "region", "aria-label": group.label }, el("table", null, el("thead", null, head), el("tbody", null, rows)))].filter(Boolean),
+      ...[el("h2", null, t("Parts")), el("div", { class: "legend", role: "group", "aria-label": t("Kinds") }, chips, swap), nothing, isCourse && this.canvas, found.length > 0 && el("p", { class: "hint" }, how), found.length > 0 && el("div", { class: "table", tabindex: "0", role: "region", "aria-label": group.label }, el("table", null, el("thead", null, head), el("tbody", null, rows)))].filter(Boolean),
     );
     if (isCourse) this.#paint(found, value, unit, group);
   }
@@ -108,7 +109,7 @@ export class Signals {
       return times.map((at) => known.get(at) ?? null);
     });
     const zone = this.#asked.zone ?? undefined;
-    const label = new Intl.DateTimeFormat(undefined, times.at(-1) - times[0] > 3 * 86_400 ? { timeZone: zone, day: "numeric", month: "short" } : { timeZone: zone, hour: "numeric", minute: "2-digit" });
+    const label = new Intl.DateTimeFormat(locale, times.at(-1) - times[0] > 3 * 86_400 ? { timeZone: zone, day: "numeric", month: "short" } : { timeZone: zone, hour: "numeric", minute: "2-digit" });
     const { width, height } = this.canvas.getBoundingClientRect();
     const options = {
       width: Math.max(1, width),
@@ -116,7 +117,7 @@ export class Signals {
       series: [{}, ...found.map((_, index) => ({ stroke: colour(`--fill-${COLOURS[index % 4]}`), width: 2, dash: DASHES[Math.floor(index / 4) % 4], points: { show: false } }))],
       axes: [
         { ...axis, grid: { show: false }, size: letter * 2.2, space: letter * 6, values: (_, splits) => splits.map((at) => label.format(new Date(at * 1000))) },
-        { ...axis, size: letter * 5, values: (_, splits) => splits.map((split, place) => `${String(split).replace("-", "−")}${place === splits.length - 1 ? ` ${unit}` : ""}`) },
+        { ...axis, size: letter * 5, values: (_, splits) => splits.map((split, place) => `${decimal(split, Number.isInteger(split) ? 0 : 1)}${place === splits.length - 1 ? ` ${unit}` : ""}`) },
       ],
       scales: { x: { time: true }, y: group.zero_based ? { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.05)] } : {} },
       legend: { show: false },

@@ -31,7 +31,7 @@ export function alerts() {
       mark(item, "data-kind", kind);
       say(item.firstChild, KINDS[kind]);
       say(b, text);
-      say(small, since(id, name, now));
+      say(small, since(id, name, state, now));
       say(code, name);
     });
     show(list, sorted.length > 0);

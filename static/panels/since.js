@@ -2,10 +2,11 @@
 
 import { time } from "../format.js";
 import { ask, isSignedIn, onChange } from "../control/holder.js";
+import { theirTime } from "../site.js";
 import { t } from "../words.js";
 
 /** How often the journal is asked, ms. */
-const EVERY = 60_000;
+const EVERY = 15_000;
 const MOST = 1000;
 
 const key = (id, name) => `${id} ${name}`;
@@ -42,8 +43,9 @@ export function watch(id, names, now) {
 }
 
 /** In words. Of an alert that was there before the page was, only that is known. */
-export function since(id, name, now) {
+export function since(id, name, state, now) {
+  const at = (seconds) => time(theirTime(state, seconds), theirTime(state, now));
   const began = journal.get(key(id, name)) ?? seen.get(key(id, name)) ?? null;
-  if (began !== null) return t("since {time}", { time: time(began, now) });
-  return t("since before {time}", { time: time(opened.get(id) ?? now, now) });
+  if (began !== null) return t("since {time}", { time: at(began) });
+  return t("since before {time}", { time: at(opened.get(id) ?? now) });
 }

@@ -15,6 +15,7 @@ use powerwall_server::store::history::{History, Keeping};
 use serde_json::{Value, json};
 
 use crate::chromium::{Browser, Page};
+use crate::languages::nothing_is_english;
 use crate::program::Program;
 
 const ZONE: &str = "America/Los_Angeles";
@@ -239,6 +240,42 @@ async fn without_a_history_the_page_says_how_to_get_one() {
     let page = browser.page().await;
     page.see(&format!("http://{}/history", program.addr)).await;
     page.until("document.getElementById('problem').textContent.includes('PW_TIMESERIES_PATH')").await;
+}
+
+#[actix_web::test]
+async fn the_history_speaks_the_language_that_is_asked_for() {
+    let Some(browser) = Browser::start().await else { return };
+    let house = House::start().await;
+    for (language, title, solar) in [
+        ("de", "März 2026", "1484 kWh"),
+        ("fr", "mars 2026", "1484 kWh"),
+        ("es", "marzo de 2026", "1484 kWh"),
+        ("it", "marzo 2026", "1484 kWh"),
+        ("nl", "maart 2026", "1484 kWh"),
+    ] {
+        let page = browser.page().await;
+        page.see(&house.url(&format!("/history?period=month&date=2026-03-01&site=home&lang={language}")))
+            .await;
+        assert_eq!(page.text("#title").await, title);
+        assert_eq!(
+            page.text("[data-of=solar] .value").await.split_whitespace().collect::<Vec<_>>().join(" "),
+            solar
+        );
+        nothing_is_english(&page, language, &["history"]).await;
+        page.see(&house.url(&format!("/history?period=day&date=2026-03-08&site=home&lang={language}"))).await;
+        let solar = page.text("[data-of=solar] .value").await;
+        assert_eq!(solar.split_whitespace().collect::<String>(), "44,0kWh", "{language}");
+        nothing_is_english(&page, language, &["history"]).await;
+        page.size(320, 568).await;
+        page.until("innerWidth === 320").await;
+        assert_eq!(
+            page.value("document.documentElement.scrollWidth > innerWidth").await,
+            false,
+            "{language}"
+        );
+        page.is_clean(&house.program.addr.to_string());
+        page.close().await;
+    }
 }
 
 #[actix_web::test]

@@ -73,9 +73,16 @@ fn asked(page: &str) -> BTreeSet<String> {
         }
     }
     let named = page.split("aria-label=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
-    let links = ["<a ", "<summary", "<button"].into_iter().flat_map(|tag| page.split(tag).skip(1));
+    let tags = ["<a ", "<summary", "<button", "<h1", "<span"];
+    let links = tags.into_iter().flat_map(|tag| page.split(tag).skip(1));
     let links = links.filter_map(|rest| rest.split_once('>')?.1.split_once("</"));
-    let links = links.map(|(text, _)| text).filter(|text| text.len() > 2 && !text.contains('/'));
+    // Neither signs nor addresses nor the name of the product.
+    let is_text = |text: &&str| {
+        text.starts_with(|first: char| first.is_ascii_alphabetic())
+            && !text.contains('/')
+            && *text != "Powerwall"
+    };
+    let links = links.map(|(text, _)| text).filter(is_text);
     texts.extend(named.chain(links).map(str::to_owned));
     texts
 }
@@ -157,7 +164,7 @@ async fn the_display_speaks_the_language_that_is_asked_for() {
 }
 
 /// Nothing on the page is left in English.
-async fn nothing_is_english(page: &crate::chromium::Page, language: &str, tables: &[&str]) {
+pub async fn nothing_is_english(page: &crate::chromium::Page, language: &str, tables: &[&str]) {
     let tables: Vec<_> = tables.iter().map(|name| (*name).to_owned()).collect();
     let known = known(&tables, language);
     // Some words of one language are others of another.

@@ -103,3 +103,43 @@ async fn a_gateway_has_all_that_belongs_to_it_in_words_and_its_own_names_on_dema
     assert_eq!((before, alerts.matches("since before").count(), alerts.matches("since ").count()), (4, 1, 2));
     page.is_clean(&stage.host());
 }
+
+/// A service that takes orders from nobody, and whose journal knows when an alert began.
+const JOURNAL: &str = "(() => {
+    const fetch = window.fetch.bind(window);
+    const control = { enabled: true, role: 'viewer', orders: [], leases: [], present: {} };
+    const entry = (state, since) => ({ kind: 'alert', gateway: 'home', at: since, detail: { state, since, \
+        alert: 'PVAC_W_Over_Temp' } });
+    const answers = { 'control/status': { enabled: true }, '/control': control, \
+        'api/orders': { orders: [] }, 'api/journal': { entries: [entry('began', 1000000000), \
+        entry('ended', 900000000)], next: null } };
+    window.fetch = (path, ...rest) => {
+        const found = Object.keys(answers).find((part) => String(path).includes(part));
+        return found ? Promise.resolve(Response.json(answers[found])) : fetch(path, ...rest);
+    };
+})()";
+
+#[actix_web::test]
+async fn with_a_token_an_alert_has_the_time_of_the_servers_journal() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::start().await;
+    stage.show(scenes::sunny());
+    let page = browser.page().await;
+    page.before_everything(JOURNAL).await;
+    page.see(&stage.url("/console")).await;
+    page.until("document.querySelector('[data-card=control] input[type=password]')?.checkVisibility()").await;
+    assert_eq!(page.text(".alerts").await.matches("since before").count(), 4);
+    page.value(
+        "(() => { const field = document.querySelector('[data-card=control] input[type=password]'); \
+         field.value = 'any'; field.form.requestSubmit(); })()",
+    )
+    .await;
+    let first = "document.querySelector('.alerts li').innerText";
+    page.until(&format!("{first}.includes('hot') && {first}.includes('Sep')")).await;
+    assert_eq!(
+        page.text(".alerts").await.matches("since before").count(),
+        3,
+        "of the others it knows nothing"
+    );
+    page.is_clean(&stage.host());
+}

@@ -76,18 +76,6 @@ async fn every_page_fits_every_screen() {
             fits(&large, &format!("{name} as large as can be at {width}×{height}")).await;
         }
         large.close().await;
-        // Readable from three metres.
-        for (width, height) in SIZES {
-            page.size(width, height).await;
-            page.until(&format!("innerWidth === {width}")).await;
-            let share = page
-                .value(
-                    "parseFloat(getComputedStyle(document.querySelector('.station .figure')).fontSize) / \
-                     innerHeight",
-                )
-                .await;
-            assert!(share.as_f64().unwrap() >= 0.08, "{name} at {width}×{height}: {share}");
-        }
         page.close().await;
         let console = shown(&browser, &stage, "/console", state).await;
         for (width, height) in SIZES.into_iter().chain([(320, 568)]) {
@@ -97,6 +85,50 @@ async fn every_page_fits_every_screen() {
             assert_eq!(scrolls, false, "the console, {name} at {width}×{height}");
         }
         console.close().await;
+    }
+}
+
+/// Of the stage's height: the numbers, and the smallest of the words.
+const SHARES: &str = "(() => {
+    const high = document.getElementById('stage').getBoundingClientRect().height;
+    const least = (which) => Math.min(...[...document.querySelectorAll(which)]
+        .filter((one) => one.checkVisibility() && one.textContent.trim())
+        .map((one) => parseFloat(getComputedStyle(one).fontSize) / high));
+    return [least('.flow .figure'), least('.flow :is(.label, .what, .stored, .outlook, .reserve span)')];
+})()";
+
+#[actix_web::test]
+async fn numbers_and_words_are_read_from_three_metres() {
+    let Some(browser) = Browser::start().await else { return };
+    let stage = Stage::start().await;
+    let landscape =
+        [(1280, 800), (800, 480), (1024, 600), (480, 480), (1920, 1080), (3840, 2160), (844, 390)];
+    // Upright, the width decides: four of five numbers side by side, and a line of words.
+    let upright = [(800, 1280), (390, 844), (360, 740)];
+    let states: [(&str, Scene); 5] = [
+        ("live", scenes::sunny),
+        ("many", scenes::three_sites),
+        ("late", scenes::stale),
+        ("outage", scenes::outage),
+        ("unknown", scenes::unknown),
+    ];
+    for (name, state) in states {
+        for path in ["/", "/kiosk"] {
+            let page = shown(&browser, &stage, path, state()).await;
+            for (width, height) in landscape.into_iter().chain(upright) {
+                page.size(width, height).await;
+                page.until(&format!("innerWidth === {width}")).await;
+                let (numbers, words) = match height > width {
+                    true => (0.06, 0.015),
+                    false => (0.09, 0.035),
+                };
+                let shares: Vec<f64> = serde_json::from_value(page.value(SHARES).await).unwrap();
+                let what = format!("{path}, {name} at {width}×{height}: {shares:?}");
+                assert!(shares[0] >= numbers && shares[1] >= words, "{what}");
+                fits(&page, &what).await;
+            }
+            page.close().await;
+        }
     }
 }
 

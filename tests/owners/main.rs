@@ -1,8 +1,10 @@
 //! Gateways reached over the owners API, against one that is not there, over real TLS: its tokens over
 //! HTTP/2.
 
+mod absence;
 #[path = "../common/mod.rs"]
 mod common;
+mod killed;
 mod library;
 mod login;
 mod orders;

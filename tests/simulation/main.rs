@@ -19,6 +19,7 @@ mod defects;
 mod history;
 mod options;
 mod orders;
+mod owners;
 mod pair;
 mod run;
 mod signed;

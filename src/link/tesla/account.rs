@@ -96,6 +96,8 @@ struct State {
     text: String,
     /// When the access token ends; `None`: unknown.
     expires: Option<Instant>,
+    /// Digest of the access token that the last renewal brought.
+    minted: Option<String>,
     /// Digest of a refresh token that Tesla has refused for good.
     refused: Option<String>,
     /// What the ledger's file said of that.
@@ -119,6 +121,7 @@ impl Account {
             owners: Owners::new(),
             text: String::new(),
             expires: None,
+            minted: None,
             refused: None,
             refused_in_file: None,
             base: None,
@@ -260,7 +263,7 @@ impl Account {
             kept.refused.clone_from(&state.refused);
             state.refused_in_file = state.refused.clone();
             kept.base = state.base.as_ref().map(Origin::to_string).or(kept.base);
-            kept.shut = state.owners.kept(now, unix);
+            kept.shut = state.owners.share(kept.shut.take(), now, unix);
             state.written = Some(now);
             serde_json::to_string(&kept).unwrap_or_default()
         };
@@ -277,7 +280,7 @@ impl Account {
     pub async fn ask(self: &Arc<Self>, web: &Renewer, question: Question<'_>) -> Result<Answer, TeslaError> {
         self.recall().await;
         self.may_be_asked(&question).await?;
-        let (mut is_renewed, mut has_moved) = (false, false);
+        let (mut attempts, mut has_moved) = (0, false);
         loop {
             let (token, base) = (self.access(web).await?, self.base());
             self.admit(question.purpose).await?;
@@ -288,9 +291,10 @@ impl Account {
             }
             let error = TeslaError::of(&answer, question.what, &base.to_string());
             match self.judge(error, &question, (answer.status, &token)).await {
-                TeslaError::Expired if !is_renewed => {
+                // One that somebody else put into the file may be over as well.
+                TeslaError::Expired if attempts == 0 || attempts == 1 && !self.is_minted(&token) => {
                     self.expired(&token, &base)?;
-                    is_renewed = true;
+                    attempts += 1;
                 }
                 TeslaError::Expired | TeslaError::LoginNeeded(_) => {
                     return Err(self.refuse(&base).await);
@@ -318,6 +322,11 @@ impl Account {
         let (app, own) =
             (call.with(app, header::HeaderValue::from_static(super::owners::APP)), header::USER_AGENT);
         Ok(app.with(own, header::HeaderValue::from_static(super::USER_AGENT)))
+    }
+
+    /// Whether this program got the token by its last renewal.
+    fn is_minted(&self, token: &Secret) -> bool {
+        self.state().minted.as_ref() == Some(&fingerprint(token))
     }
 
     /// A token that is over is renewed before the next question; a pasted one cannot be.

@@ -128,11 +128,11 @@ impl TeslaError {
     pub fn rest(&self) -> Option<Duration> {
         match self {
             Self::Pause { left } | Self::Budget { left, .. } => Some(*left),
-            Self::TokensRefused { left } => Some(*left),
             Self::UnderWay => Some(Duration::from_secs(5)),
             Self::Payment(_) | Self::Gone { .. } => Some(LONGEST_PAUSE),
             // Nothing is sent: only the file with the tokens is read again.
             Self::LoginNeeded(_) | Self::Files(_) => Some(USUAL_PAUSE),
+            Self::TokensRefused { left } => Some((*left).min(USUAL_PAUSE)),
             Self::NoPermission(_) | Self::SetUp(_) | Self::Site(_) | Self::TokenRefused(_) | Self::Locked => {
                 Some(UNTIL_SOMEBODY_ACTS)
             }

@@ -7,6 +7,7 @@ use super::replies::{error, response};
 use super::state::{Cloud, Site, State};
 use super::{CLIENT_ID, authorize, calendar, clients, partner, relay};
 use crate::clock::unix_time;
+use crate::simulator::SiteKind;
 use crate::simulator::http::{Answer, Request};
 use crate::simulator::orders::Delivered;
 
@@ -83,8 +84,16 @@ fn token(state: &mut State, request: &Request) -> Answer {
 fn products(state: &State) -> Answer {
     let mut list = vec![json!({ "vehicle_id": 3, "vin": "5YJ3SIMULATED" })];
     list.extend(state.sites.iter().map(|site| {
+        let options = site.gateway.options();
+        // A site without a battery has no gateway, either.
+        if options.kind == SiteKind::Inverter {
+            return json!({
+                "energy_site_id": site.id, "resource_type": "solar", "site_name": options.name,
+                "id": format!("STE{}", site.id),
+            });
+        }
         json!({
-            "energy_site_id": site.id, "resource_type": "battery", "site_name": site.gateway.options().name,
+            "energy_site_id": site.id, "resource_type": "battery", "site_name": options.name,
             "id": format!("STE{}", site.id), "gateway_id": site.gateway.din(),
         })
     }));

@@ -3,6 +3,7 @@
 //! arrives at Tesla is judged in [`tesla`].
 
 mod defects;
+pub mod local;
 mod orders;
 mod plan;
 mod tesla;
@@ -19,13 +20,13 @@ use powerwall_server::board::Board;
 use powerwall_server::clock::set_unix_time;
 use powerwall_server::directory::Directory;
 use powerwall_server::gateway::order_log::JournalLog;
+use powerwall_server::link::Link;
 use powerwall_server::link::standby::Standby;
 use powerwall_server::link::tedapi::TedapiLink;
 use powerwall_server::link::tedapi::channel::FrameChannel;
 use powerwall_server::link::tedapi::queries::Queries;
 use powerwall_server::link::tesla::FleetLink;
 use powerwall_server::link::tesla::account::{Account, Renewer};
-use powerwall_server::link::{Link, LinkError};
 use powerwall_server::model::{Adjustments, Aggregate, Freshness, GatewayFacts, LinkKind};
 use powerwall_server::settings::{
     AccountConfig, FleetConfig, GatewaySettings, LinkConfig, Origin, PollingSettings, QuerySet, TOKEN_FILE,
@@ -37,6 +38,7 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
 use defects::{CloudDefect, Deaf, DefectiveWires};
+use local::Local;
 use plan::{Event, Plan, Reach};
 use tesla::{AUTH, Tesla, TeslaWires};
 
@@ -126,7 +128,8 @@ fn connect(plan: Plan, tesla: Arc<Tesla>, defect: Option<CloudDefect>) -> LinkFa
         let web = Renewer::new(Rc::new(wires));
         let cloud: Box<dyn Link> = Box::new(FleetLink::over(id, web, &config, account, settings.timeout));
         let local = || -> Box<dyn Link> {
-            let channel = FrameChannel::new(tesla::Local::new(tesla.clone(), site), LinkKind::Tedapi);
+            let (gateway, line) = tesla.local(site);
+            let channel = FrameChannel::new(Local::new(gateway, line), LinkKind::Tedapi);
             let link = TedapiLink::over(id, channel, Queries::of(QuerySet::V2024_06), "192.168.91.1");
             match defect {
                 Some(CloudDefect::BelievesTheCloud) => Box::new(Deaf(Box::new(link))),
@@ -242,10 +245,6 @@ fn live(seed: u64, defect: Option<CloudDefect>) -> Outcome {
     let outcome = LocalSet::new().block_on(&runtime, inhabit(Plan::of(seed), folder.path(), defect));
     runtime.shutdown_background();
     outcome
-}
-
-fn lost(why: &str) -> LinkError {
-    LinkError::Unreachable(why.into())
 }
 
 #[test]

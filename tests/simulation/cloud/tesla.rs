@@ -10,23 +10,20 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use awc::http::{Method, header};
-use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use powerwall_server::clock::unix_time;
-use powerwall_server::link::LinkError;
 use powerwall_server::link::https::{Answer, Call};
-use powerwall_server::link::tedapi::transport::{Request, Transport};
 use powerwall_server::link::tesla::error::TeslaError;
 use powerwall_server::link::tesla::web::Wires;
 use powerwall_server::settings::{Origin, TOKEN_FILE};
 use powerwall_server::simulator::tesla::InMemoryTesla;
-use powerwall_server::simulator::{InMemoryGateway, Role, SiteKind, SiteOptions};
+use powerwall_server::simulator::{InMemoryGateway, SiteKind, SiteOptions};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::lost;
+use super::local::Line;
 use super::plan::{Event, Plan, Reach, Trouble};
 use crate::options::SECOND;
 
@@ -65,8 +62,6 @@ struct State {
     trouble: Option<(Trouble, Instant)>,
     /// Since when Tesla's trouble is over, and what it took to be well again.
     well_since: Instant,
-    /// Until when each local link does not answer, and since when it does.
-    away: HashMap<usize, Instant>,
     /// What became of each refresh token that arrived.
     refreshes: HashMap<String, Used>,
     /// Since when a login is required: what arrives later was sent in spite of that.
@@ -98,7 +93,7 @@ struct State {
 pub struct Tesla {
     folder: PathBuf,
     reaches: Vec<Reach>,
-    gateways: Vec<InMemoryGateway>,
+    gateways: Vec<(Arc<InMemoryGateway>, Line)>,
     budget: Option<u64>,
     started: Instant,
     /// What the file of tokens said at first.
@@ -114,10 +109,11 @@ impl Tesla {
             let number = site as u32 + 1;
             let options =
                 SiteOptions::new(&format!("site-{site}"), &format!("Site {site}"), SiteKind::Powerwall2);
-            InMemoryGateway::new(SiteOptions { number, ..options }).unwrap()
+            let gateway = InMemoryGateway::new(SiteOptions { number, ..options }).unwrap();
+            tesla.add(id(site), &gateway);
+            (Arc::new(gateway), Line::default())
         };
         let gateways: Vec<_> = (0..plan.sites.len()).map(gateway).collect();
-        gateways.iter().enumerate().for_each(|(site, gateway)| tesla.add(id(site), gateway));
         let first_file = tesla.sign_in();
         std::fs::write(folder.join(TOKEN_FILE), &first_file).unwrap();
         let state = State {
@@ -126,7 +122,6 @@ impl Tesla {
             run: 0,
             trouble: None,
             well_since: Instant::now(),
-            away: HashMap::new(),
             refreshes: HashMap::new(),
             login_needed: false,
             is_revoked: false,
@@ -162,8 +157,12 @@ impl Tesla {
         &self.folder
     }
 
+    pub fn local(&self, site: usize) -> (Arc<InMemoryGateway>, Line) {
+        self.gateways[site].clone()
+    }
+
     pub fn din(&self, site: usize) -> String {
-        let din = self.gateways[site].answer("/tedapi/din", None).1.unwrap();
+        let din = self.gateways[site].0.answer("/tedapi/din", None).1.unwrap();
         String::from_utf8(din.to_vec()).unwrap()
     }
 
@@ -214,14 +213,13 @@ impl Tesla {
     /// Whether the local link of a gateway has long been able to show what the gateway has.
     pub fn is_locally_well(&self, site: usize) -> bool {
         let now = Instant::now();
-        let away = self.state().away.get(&site).copied().unwrap_or(self.started);
-        self.has_local_link(site) && now > away + READ
+        self.has_local_link(site) && now > self.gateways[site].1.up_since() + READ
     }
 
     /// For how long there has been no reason for not showing a site.
     pub fn well_for(&self, site: usize, has_local_link: bool, budget: Option<u64>) -> Duration {
         let (now, state) = (Instant::now(), self.state());
-        let local = state.away.get(&site).copied().unwrap_or(self.started);
+        let local = self.gateways[site].1.up_since();
         let is_barred = state.login_needed || state.is_revoked || budget.is_some();
         let since = match is_barred {
             true => now,
@@ -254,7 +252,7 @@ impl Tesla {
                 state.well_since = state.well_since.max(now + *lasts);
             }
             Event::NoLocal(site, lasts) => {
-                state.away.insert(*site, now + *lasts);
+                self.gateways[*site].1.is_down_for(*lasts);
             }
             Event::Revoked => {
                 state.tesla.revoke();
@@ -513,43 +511,6 @@ impl Wires for TeslaWires {
             let word = outcome.as_ref().map_or_else(ToString::to_string, |answer| answer.status.to_string());
             self.tesla.note(format!("{} {} {}: {word}", to.host, call.method, call.path));
             outcome
-        })
-    }
-}
-
-/// The way to a gateway of a site over its local link.
-pub struct Local {
-    tesla: Arc<Tesla>,
-    site: usize,
-    /// Answers that do not change, by path and body.
-    kept: Mutex<HashMap<(String, Option<Bytes>), Bytes>>,
-}
-
-impl Local {
-    pub fn new(tesla: Arc<Tesla>, site: usize) -> Self {
-        Self { tesla, site, kept: Mutex::default() }
-    }
-}
-
-impl Transport for Local {
-    fn exchange(&self, request: Request) -> LocalBoxFuture<'_, Result<Bytes, LinkError>> {
-        Box::pin(async move {
-            sleep(SECOND / 20).await;
-            let away = self.tesla.state().away.get(&self.site).copied();
-            if away.is_some_and(|until| Instant::now() < until) {
-                return Err(lost("nobody answers"));
-            }
-            let key = (request.path.clone(), request.body.clone());
-            if let Some(kept) = self.kept.lock().unwrap().get(&key) {
-                return Ok(kept.clone());
-            }
-            let (role, answer) = self.tesla.gateways[self.site].answer(&request.path, request.body);
-            let body = answer.map_err(|status| LinkError::Status { status, what: request.path })?;
-            // Orders change it.
-            if role != Role::Config {
-                self.kept.lock().unwrap().insert(key, body.clone());
-            }
-            Ok(body)
         })
     }
 }

@@ -4,11 +4,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::{Account, LARGEST_FILE, Question, Renewer, fingerprint, owners_renewal};
+use super::owners_renewal::{self, Unsaved};
+use super::{Account, LARGEST_FILE, Question, Renewer, fingerprint};
 use crate::files;
 use crate::link::tesla::error::TeslaError;
 use crate::link::tesla::ledger::{Purpose, Shut};
@@ -73,10 +73,12 @@ pub(super) struct Owners {
     shut_for: Option<String>,
     /// … and when it is tried again.
     pub shut: Pause,
+    /// The one that it refused and accepts again: what other programs wrote of it is over.
+    lifted: Option<String>,
     /// Paths that are gone, with what Tesla answered, and until when.
     gone: Vec<(String, u16, Instant)>,
-    /// What was given and could not be written, since when (Unix seconds), and when that is tried again.
-    pub unsaved: Option<(Value, f64, Pause)>,
+    /// What was given and is not on the disk.
+    pub unsaved: Option<Unsaved>,
     /// What has been remarked about the files, so that it is not repeated.
     remarked: Vec<&'static str>,
 }
@@ -87,20 +89,25 @@ impl Owners {
             site: None,
             shut_for: None,
             shut: Pause::new(SHUT, Instant::now()),
+            lifted: None,
             gone: Vec::new(),
             unsaved: None,
             remarked: Vec::new(),
         }
     }
 
-    /// As it is kept over restarts.
-    pub fn kept(&self, now: Instant, unix: f64) -> Option<Shut> {
+    /// Puts what is known here together with what other programs have written: as it is kept over restarts.
+    pub fn share(&mut self, file: Option<Shut>, now: Instant, unix: f64) -> Option<Shut> {
+        let is_news = |shut: &Shut| self.shut_for.is_none() && self.lifted.as_ref() != Some(&shut.token);
+        if let Some(theirs) = file.filter(is_news) {
+            self.recall(theirs, now, unix);
+        }
         let left = self.shut.left(now).unwrap_or_default();
         let (until, failures) = (unix + left.as_secs_f64(), self.shut.failures());
         self.shut_for.clone().map(|token| Shut { token, until, failures })
     }
 
-    /// Takes over what [`Owners::kept`] gave. A clock that was set back makes no pause longer than any.
+    /// Takes over what [`Owners::share`] gave. A clock that was set back makes no pause longer than any.
     pub fn recall(&mut self, kept: Shut, now: Instant, unix: f64) {
         self.shut = Pause::new(SHUT, now).after(kept.failures);
         if let Ok(left) = Duration::try_from_secs_f64(kept.until - unix) {
@@ -158,7 +165,8 @@ impl Account {
         if !self.config.source.is_owners() {
             return Ok(());
         }
-        self.save_again().await;
+        // What came of it shows when the tokens are read.
+        let _ = self.save_again().await;
         if self.shut_left().is_some() {
             // Until there are others.
             self.read_tokens().await;
@@ -187,7 +195,8 @@ impl Account {
     /// Tesla has accepted the access token.
     pub(super) fn accepted(&self) {
         let mut state = self.state();
-        if state.owners.shut_for.take().is_some() {
+        if let Some(token) = state.owners.shut_for.take() {
+            state.owners.lifted = Some(token);
             state.owners.shut.succeeded(Instant::now());
             log::info!(event = "tesla_accepts"; "the Tesla account: the owners API accepts the tokens again");
         }
@@ -222,8 +231,15 @@ impl Account {
     async fn shut_out(&self, token: &Secret) -> TeslaError {
         let (left, is_first) = {
             let (mut state, now) = (self.state(), Instant::now());
-            let is_first = state.owners.shut_for.replace(fingerprint(token)).is_none();
-            state.owners.shut.failed(now);
+            let known = state.owners.shut_for.replace(fingerprint(token));
+            if known != state.owners.shut_for {
+                state.owners.shut.succeeded(now);
+            }
+            let is_first = known.is_none();
+            // What was under way when the first answer came says the same once more.
+            if !state.owners.shut.rests(now) {
+                state.owners.shut.failed(now);
+            }
             (state.owners.shut.left(now).unwrap_or_default(), is_first)
         };
         let error = TeslaError::TokensRefused { left };

@@ -118,6 +118,11 @@ impl Account {
         let auth = self.owners_auth()?;
         self.admit(Purpose::Token).await?;
         let mut wire = web.wires().open(&auth).await?;
+        // Connecting takes a while, in which somebody else may have renewed them.
+        self.read_tokens().await;
+        if self.state().file.refresh_token().as_ref() != Some(refresh) {
+            return Err(TeslaError::UnderWay);
+        }
         let (notes, token) = (self.notes(), fingerprint(refresh));
         match notes.spend(&token, unix_time()).await {
             Ok(Use::Unspent) => {}
@@ -168,8 +173,12 @@ impl Account {
         }
         let unix = unix_time();
         let pause = Pause::new(Growth::constant(SAVE_AGAIN), Instant::now());
-        self.state().owners.unsaved = Some((answer.clone(), unix, pause));
-        self.save_again().await;
+        let unsaved = Unsaved { answer: answer.clone(), refresh: refresh.clone(), at: unix, pause };
+        self.state().owners.unsaved = Some(unsaved);
+        if self.save_again().await == Saved::Others {
+            self.read_tokens().await;
+            return self.good_token(Duration::ZERO).ok_or(TeslaError::UnderWay);
+        }
         // From here on they are used. If they could not be written, they are better than none.
         let (mut state, now) = (self.state(), Instant::now());
         let claimed = Claims::of(&access).expires.map(|end| end - unix);
@@ -177,24 +186,26 @@ impl Account {
         let lives = lives.and_then(|lives| Duration::try_from_secs_f64(lives).ok());
         state.expires = lives.map(|life| now + life);
         state.file.renew_owners(&answer, unix);
+        state.minted = Some(fingerprint(&access));
         (state.trouble, state.refused) = (None, None);
         state.renewal = Pause::new(RENEW, now);
         Ok(access)
     }
 
     /// Writes down tokens that are not on the disk, if there are any and it is time. Other accounts in the
-    /// file may have changed meanwhile.
-    pub(super) async fn save_again(&self) {
+    /// file may have changed meanwhile; so may this one, by a login, which is newer.
+    pub(super) async fn save_again(&self) -> Saved {
         let due = {
             let (mut state, now) = (self.state(), Instant::now());
-            let unsaved = state.owners.unsaved.as_mut().filter(|(_, _, pause)| !pause.rests(now));
-            unsaved.map(|(answer, at, pause)| {
-                pause.begin(now);
-                (answer.clone(), *at)
+            let unsaved = state.owners.unsaved.as_mut().filter(|unsaved| !unsaved.pause.rests(now));
+            unsaved.map(|unsaved| {
+                unsaved.pause.begin(now);
+                (unsaved.answer.clone(), unsaved.refresh.clone(), unsaved.at)
             })
         };
-        let (Some((answer, at)), TokenSource::Owners { file, email }) = (due, &self.config.source) else {
-            return;
+        let (Some((answer, sent, at)), TokenSource::Owners { file, email }) = (due, &self.config.source)
+        else {
+            return Saved::Own;
         };
         let mut known = self.state().file.clone();
         known.renew_owners(&answer, at);
@@ -203,24 +214,51 @@ impl Account {
         let written = spawn_blocking(move || {
             let text = files::read_text(&path, LARGEST_FILE).unwrap_or_default();
             let text = match OwnersFile::parse(&text, email.as_deref()) {
+                Some(file) if file.refresh_token().is_some_and(|there| there != sent) => return Ok(None),
                 Some(mut file) => {
                     file.renew(&answer, at);
                     file.text()
                 }
                 None => known.text(),
             };
-            files::replace(&path, &text).map(|()| text)
+            files::replace(&path, &text).map(|()| Some(text))
         });
         let written = written.await.map_err(std::io::Error::other).flatten();
         let mut state = self.state();
         match written {
-            Ok(text) => (state.owners.unsaved, state.text) = (None, text),
+            Ok(Some(text)) => (state.owners.unsaved, state.text) = (None, text),
+            Ok(None) => {
+                (state.owners.unsaved, state.text) = (None, String::new());
+                return Saved::Others;
+            }
             Err(error) => log::error!(
                 event = "tesla_unsaved"; "the Tesla account: cannot write its new tokens into {}: {error}; \
                     without them a restart needs a new login", file.display()
             ),
         }
+        Saved::Own
     }
+}
+
+/// Tokens that were given and are not on the disk.
+pub(super) struct Unsaved {
+    /// As Tesla gave them.
+    answer: Value,
+    /// The refresh token that they were given for: another one in the file came later.
+    refresh: Secret,
+    /// When they came, Unix seconds.
+    at: f64,
+    /// When they are written again.
+    pause: Pause,
+}
+
+/// Whose tokens are in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Saved {
+    /// Ours, or they could not be written.
+    Own,
+    /// Somebody put others there meanwhile.
+    Others,
 }
 
 /// What came of sending a refresh token, where it is known what became of it.

@@ -64,7 +64,7 @@ impl Account {
     }
 
     /// The access token, if it holds for longer than `room`.
-    fn good_token(&self, room: Duration) -> Option<Secret> {
+    pub(super) fn good_token(&self, room: Duration) -> Option<Secret> {
         let state = self.state();
         let holds = state.expires.is_none_or(|end| end > Instant::now() + room);
         state.file.access_token().filter(|_| holds)
@@ -139,6 +139,7 @@ impl Account {
             state.text = text;
         }
         (state.trouble, state.refused) = (None, None);
+        state.minted = Some(fingerprint(&new.access));
         state.renewal.succeeded(now);
         Ok(new.access)
     }

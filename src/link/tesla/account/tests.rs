@@ -3,11 +3,14 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::rc::Rc;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::future::LocalBoxFuture;
 
 use super::*;
+use crate::link::tesla::token_wire::TokenWire;
 use crate::link::tesla::web::Wires;
-use crate::settings::TOKEN_FILE;
+use crate::settings::{OWNERS_AUTH, OWNERS_FILE, TOKEN_FILE};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -34,6 +37,13 @@ impl Wires for Script {
             tokio::time::sleep(SECOND).await;
             let answer = self.answers.borrow_mut().pop_front().unwrap_or(Ok((200, "{}")))?;
             Ok(Answer { status: answer.0, body: answer.1.into(), ..Answer::default() })
+        })
+    }
+
+    fn open<'a>(&'a self, to: &'a Origin) -> LocalBoxFuture<'a, Result<Box<dyn TokenWire>, TeslaError>> {
+        Box::pin(async {
+            self.asked.borrow_mut().push(format!("{} is opened", to.host));
+            Err(TeslaError::NoHttp2(to.host.clone()))
         })
     }
 }
@@ -207,4 +217,49 @@ async fn a_pause_that_tesla_asks_for_holds_for_every_site_and_over_a_restart() {
     tokio::time::sleep(91 * SECOND).await;
     second.ask(&web, question()).await.unwrap();
     assert_eq!(script.asked.borrow().len(), 1);
+}
+
+/// What is asked of whom with tokens of the owners API: a request while the access token holds, and one when
+/// it is over. `issuer`: as the access token has it, `url`: as the file.
+async fn asked_with_owners_tokens(issuer: &str, url: &str) -> (Vec<String>, Vec<&'static str>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(OWNERS_FILE);
+    let claims = serde_json::json!({ "iss": issuer }).to_string();
+    let access = format!("e30.{}.x", BASE64_URL_SAFE_NO_PAD.encode(claims));
+    let (mut asked, mut errors) = (Vec::new(), Vec::new());
+    for expires in [unix_time() + 3600.0, unix_time() - 3600.0] {
+        let sso = serde_json::json!({ "access_token": access, "refresh_token": "r", "expires_at": expires });
+        let text = serde_json::json!({ "owner@example.com": { "url": url, "sso": sso } }).to_string();
+        std::fs::write(&file, text).unwrap();
+        let source = TokenSource::Owners { file: file.clone(), email: None };
+        let config = AccountConfig { source, auth: Origin::of(OWNERS_AUTH), ..config(folder.path()) };
+        let (account, script) = (Account::new(config), Rc::new(Script::default()));
+        let outcome = account.ask(&Renewer::new(script.clone()), question()).await;
+        errors.extend(outcome.err().map(|error| error.kind()));
+        asked.extend(
+            script.asked.borrow().iter().map(|asked| asked.split(" Bearer").next().unwrap().to_owned()),
+        );
+    }
+    (asked, errors)
+}
+
+#[actix::test]
+async fn tokens_go_to_the_servers_of_who_issued_them_and_to_nobody_else() {
+    tokio::time::pause();
+    let (world, china) = ("https://auth.tesla.com/oauth2/v3", "https://auth.tesla.cn/oauth2/v3");
+    let (asked, errors) = asked_with_owners_tokens(world, "https://auth.tesla.com/").await;
+    assert_eq!(asked, ["owner-api.teslamotors.com /api/1/x", "auth.tesla.com is opened"]);
+    assert_eq!(errors, ["no_http2"]);
+    // pypowerwall notes the same address for everybody.
+    for url in ["https://auth.tesla.cn/", "https://auth.tesla.com/"] {
+        let (asked, errors) = asked_with_owners_tokens(china, url).await;
+        assert_eq!(asked, ["owner-api.vn.cloud.tesla.cn /api/1/x", "auth.tesla.cn is opened"]);
+        assert_eq!(errors, ["no_http2"]);
+    }
+    for issuer in
+        ["https://auth.tesla.com.evil.example/", "http://auth.tesla.com/", "https://fleet-auth.tesla.com"]
+    {
+        let (asked, errors) = asked_with_owners_tokens(issuer, "https://auth.tesla.com/").await;
+        assert_eq!((asked.len(), errors), (0, vec!["files", "files"]), "{issuer}");
+    }
 }

@@ -45,6 +45,11 @@ impl InMemoryOwners {
         self.0.revoke();
     }
 
+    /// Whether it would give tokens for `refresh`.
+    pub fn would_renew(&self, refresh: &str) -> bool {
+        self.0.tokens().refresh.as_deref() == Some(refresh)
+    }
+
     /// Whether renewals give a refresh token from now on, or leave the old one as it is.
     pub fn keep_refresh_token(&self, keeps: bool) {
         self.0.tokens().keeps = keeps;
