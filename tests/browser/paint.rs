@@ -21,7 +21,7 @@ const NOTE: &str = "new MutationObserver((_, watch) => {
 }).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-ready'] })";
 
 #[actix_web::test]
-#[ignore = "reports, never fails: cargo test --all-features --test browser first_paint -- --ignored --nocapture"]
+#[ignore = "only reports: cargo test --all-features --test browser first_paint -- --ignored --nocapture"]
 async fn first_paint_of_each_page_on_a_slow_processor() {
     let Some(browser) = Browser::start().await else { return };
     let telemetry = telemetry(SiteKind::Powerwall3).await;
