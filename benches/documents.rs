@@ -2,15 +2,25 @@
 //!
 //! `cargo bench --bench documents`. The site is the recorded Powerwall 3 with a follower and an expansion.
 
+#[cfg(feature = "pictures")]
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
+#[cfg(feature = "pictures")]
+use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use powerwall_server::link::tedapi::answers::TedapiAnswers;
 use powerwall_server::model::{Adjustments, Telemetry};
+#[cfg(feature = "pictures")]
+use powerwall_server::model::{Aggregate, GatewayFacts, Reading, Snapshot, Ttl};
+#[cfg(feature = "pictures")]
+use powerwall_server::pictures::{Asked, Draft, Form, Gallery, Sight};
 use powerwall_server::views::View;
 use serde_json::Value;
+#[cfg(feature = "pictures")]
+use tokio::time::Instant;
 
 struct Site {
     status: Bytes,
@@ -68,6 +78,48 @@ fn benches(criterion: &mut Criterion) {
     criterion.bench_function("the same body again", |bench| {
         bench.iter(|| black_box(rendered.view(View::Vitals)));
     });
+    #[cfg(feature = "pictures")]
+    pictures(criterion, &rendered);
+}
+
+/// What a display without a browser asks for, drawn anew each time.
+#[cfg(feature = "pictures")]
+fn pictures(criterion: &mut Criterion, telemetry: &Arc<Telemetry>) {
+    let facts = GatewayFacts { id: "home".into(), name: "Home".into(), ..GatewayFacts::default() };
+    let ttl = Ttl { stale: Duration::from_secs(3600), live: Duration::from_secs(3600) };
+    let mut snapshot = Snapshot::initial(Arc::new(facts), ttl);
+    let taken = Instant::now();
+    snapshot.reading = Some(Reading { telemetry: telemetry.clone(), taken, taken_at: 1_795_000_000.0 });
+    let snapshots = [Arc::new(snapshot)];
+    let sum = Aggregate::of(&snapshots, taken);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for (name, query) in [
+        ("a picture of 800 × 480 in colours", "colors=full"),
+        ("a picture of 800 × 480 in black and white", "colors=2"),
+        ("a picture of 800 × 480 in 16 greys", "colors=16"),
+        ("a picture of 1920 × 1080 in colours", "width=1920&height=1080"),
+    ] {
+        criterion.bench_function(name, |bench| {
+            bench.iter(|| {
+                let get =
+                    |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+                let asked = Asked::read(get).expect("it can be drawn");
+                let (now, unix, today) = (taken, 1_795_000_000.0, HashMap::new());
+                let sight = Sight {
+                    snapshots: &snapshots,
+                    sum: &sum,
+                    site: None,
+                    today: &today,
+                    now,
+                    unix,
+                    demo: None,
+                };
+                let draft = Draft::of(&sight, asked, Form::Png).expect("there is a site");
+                // Another gallery each time: one that knows the picture does not draw it.
+                black_box(runtime.block_on(Gallery::default().picture(draft)).expect("it is drawn"))
+            });
+        });
+    }
 }
 
 criterion_group!(documents, benches);

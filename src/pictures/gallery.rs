@@ -181,8 +181,10 @@ mod tests {
             })
             .collect();
         tokio::task::yield_now().await;
+        let before = tokio::time::Instant::now();
         let refused = gallery.picture(draft(99, "one")).await;
         assert!(matches!(refused, Err(Unmade::Busy)), "{refused:?}");
+        assert_eq!(before.elapsed(), Duration::ZERO, "it does not wait");
         for one in waiting {
             assert!(matches!(one.await.unwrap(), Err(Unmade::Busy)), "five seconds are over");
         }

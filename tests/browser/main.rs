@@ -17,6 +17,7 @@ mod languages;
 mod layers;
 mod old;
 mod ordering;
+mod paint;
 mod palette;
 #[path = "../service/program.rs"]
 #[allow(dead_code, reason = "another test program uses the rest")]
