@@ -69,14 +69,14 @@ impl Passing<'_> {
             let why = match self.consumer().await {
                 Ok(consumer) => {
                     if said.take().is_some() {
-                        info!(event = "export"; "quarters of an hour of {} are passed on again", self.pattern);
+                        info!(event = "export"; "slots of {} are passed on again", self.pattern);
                     }
                     self.take(&consumer, target, &mut pause).await
                 }
                 Err(why) => why,
             };
             if said.as_ref() != Some(&why) {
-                warn!(event = "export"; "quarters of an hour of {} stay at the broker: {why}", self.pattern);
+                warn!(event = "export"; "slots of {} stay at the broker: {why}", self.pattern);
                 said = Some(why);
             }
             sleep_until(pause.failed(Instant::now())).await;
@@ -138,7 +138,7 @@ impl Passing<'_> {
 
     async fn give_back(&self, messages: &[Message]) {
         let back = async_nats::jetstream::AckKind::Nak(None);
-        join_all(messages.iter().map(|message| message.ack_with(back.clone()))).await;
+        join_all(messages.iter().map(|message| message.ack_with(back))).await;
     }
 
     /// The line of a slot; what nobody can read is dropped, and the log says so.

@@ -1,5 +1,5 @@
-//! A site with a simulated gateway, a centre that has never heard of it, and what the centre shows, orders and
-//! passes on.
+//! A site with a simulated gateway, a centre that has never heard of it, and what the centre shows, orders
+//! and passes on.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
