@@ -45,6 +45,8 @@ const EXPORTED: &[(&str, &str)] = &[
     ("PW_TIMESERIES_PATH", "/data/x.db"),
     ("PW_EXPORT_URL", "http://victoria:8428/write"),
 ];
+const SITE: &[(&str, &str)] =
+    &[("PW_HOST", "10.0.0.1"), ("PW_GW_PWD", "x"), ("PW_BROKER_URL", "nats://broker:4222")];
 const CLOUD: &[(&str, &str)] = &[("PW_EMAIL", "someone@example.com")];
 const LIST: &str = r#"[{"id":"a","host":"h","gw_pwd":"x"}]"#;
 
@@ -326,7 +328,12 @@ fn examples_are_accepted_and_one_sentence_is_enough() {
             continue;
         }
         let owner = [("PW_CONTROL_SECRET", "0123456789abcdef"), ("MQTT_USERNAME", "house")];
-        let beside = if of_table.is_empty() { TEDAPI } else { of_table };
+        let beside = match of_table {
+            _ if name.starts_with("PW_BROKER_") && !cfg!(feature = "broker") => continue,
+            _ if name.starts_with("PW_BROKER_") => SITE,
+            [] => TEDAPI,
+            base => base,
+        };
         let beside = beside.iter().chain(&owner).copied().filter(|(other, _)| other != name);
         let environment: Vec<(&str, &str)> = beside.chain([(*name, *example)]).collect();
         let settings = load(&environment);
