@@ -21,7 +21,8 @@ use crate::settings::{LogFormat, LoggingSettings};
 pub(super) fn start(settings: LoggingSettings) {
     let level = if settings.debug { LevelFilter::Debug } else { LevelFilter::Info };
     // What the libraries below have to say is for those who ask for it.
-    let default = format!("warn,{}={level}", env!("CARGO_CRATE_NAME"));
+    // That for NATS says at each attempt what `nats` says once.
+    let default = format!("warn,async_nats=off,{}={level}", env!("CARGO_CRATE_NAME"));
     let mut builder = Builder::from_env(Env::default().default_filter_or(default));
     match settings.format {
         LogFormat::Plain => builder.format_key_values(|_, _| Ok(())),

@@ -7,6 +7,7 @@ pub mod subjects;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -71,7 +72,7 @@ impl Broker {
         let name = settings.name();
         let (is_there, state) = watch::channel(false);
         let is_there = Arc::new(is_there);
-        let shown = name.clone();
+        let (shown, has_said) = (name.clone(), Arc::new(AtomicBool::new(false)));
         let options = ConnectOptions::new()
             .name("powerwall-server")
             .custom_inbox_prefix(inbox)
@@ -85,13 +86,13 @@ impl Broker {
                 Duration::from_secs(PAUSES[failures.saturating_sub(1).min(PAUSES.len() - 1)])
             })
             .event_callback(move |event| {
-                let (is_there, shown) = (is_there.clone(), shown.clone());
-                async move { noted(&event, &is_there, &shown) }
+                let (is_there, shown, has_said) = (is_there.clone(), shown.clone(), has_said.clone());
+                async move { noted(&event, &is_there, &has_said, &shown) }
             });
         let options = trusted(options, settings).await?;
         let options = identified(options, settings).await?;
-        let servers: Vec<String> = settings.servers.iter().map(|server| server.expose().to_owned()).collect();
-        let servers: Result<Vec<async_nats::ServerAddr>, _> = servers.iter().map(|one| one.parse()).collect();
+        let servers = settings.servers.iter().map(|server| apart(server.expose()).0.parse());
+        let servers: Result<Vec<async_nats::ServerAddr>, _> = servers.collect();
         let servers = servers.map_err(|_| NatsError::Address("it is not an address".into()))?;
         let client = options.connect(servers).await.map_err(|why| NatsError::Address(why.to_string()))?;
         let mut jetstream = jetstream::new(client.clone());
@@ -123,9 +124,10 @@ impl Broker {
 }
 
 /// Changes are logged, and not that they repeat.
-fn noted(event: &Event, is_there: &watch::Sender<bool>, name: &str) {
+fn noted(event: &Event, is_there: &watch::Sender<bool>, has_said: &AtomicBool, name: &str) {
     match event {
         Event::Connected => {
+            has_said.store(false, Ordering::Relaxed);
             if !is_there.send_replace(true) {
                 info!(event = "broker"; "connected to the broker {name}");
             }
@@ -136,7 +138,11 @@ fn noted(event: &Event, is_there: &watch::Sender<bool>, name: &str) {
             }
         }
         Event::ServerError(error) => warn!(event = "broker"; "the broker {name}: {error}"),
-        Event::ClientError(error) => log::debug!("the broker {name}: {error}"),
+        Event::ClientError(error) => {
+            if !has_said.swap(true, Ordering::Relaxed) {
+                warn!(event = "broker"; "no connection to the broker {name}: {error}; tried again and again");
+            }
+        }
         Event::SlowConsumer(_) => {
             warn!(event = "broker"; "the broker {name} sends faster than can be read; the newest counts");
         }
@@ -155,7 +161,14 @@ async fn trusted(options: ConnectOptions, settings: &BrokerSettings) -> Result<C
 }
 
 async fn identified(options: ConnectOptions, settings: &BrokerSettings) -> Result<ConnectOptions, NatsError> {
-    let Some(path) = &settings.credentials else { return Ok(options) };
+    let Some(path) = &settings.credentials else {
+        // The library does not read them out of an address.
+        let mut users = settings.servers.iter().filter_map(|server| apart(server.expose()).1);
+        return Ok(match users.next() {
+            Some((user, password)) => options.user_and_password(user.to_owned(), password.to_owned()),
+            None => options,
+        });
+    };
     let unreadable = |source| NatsError::Unreadable { path: path.clone(), source };
     let text = tokio::fs::read_to_string(path).await.map_err(unreadable)?;
     if text.contains("BEGIN NATS USER JWT") {
@@ -165,5 +178,28 @@ async fn identified(options: ConnectOptions, settings: &BrokerSettings) -> Resul
     match seed {
         Some(seed) => Ok(options.nkey(seed.to_owned())),
         None => Err(NatsError::Credentials(path.clone())),
+    }
+}
+
+/// An address without name and password, and these, as they are written.
+fn apart(server: &str) -> (String, Option<(&str, &str)>) {
+    let (scheme, rest) = server.split_once("://").unwrap_or(("nats", server));
+    match rest.rsplit_once('@') {
+        Some((user, host)) => {
+            (format!("{scheme}://{host}"), Some(user.split_once(':').unwrap_or((user, ""))))
+        }
+        None => (server.to_owned(), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_may_hold_whatever_an_address_may_not() {
+        let (address, user) = apart("tls://north.17:p@:ss/?@host:4222");
+        assert_eq!((address.as_str(), user), ("tls://host:4222", Some(("north.17", "p@:ss/?"))));
+        assert_eq!(apart("nats://host:4222"), ("nats://host:4222".to_owned(), None));
     }
 }

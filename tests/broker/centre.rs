@@ -17,7 +17,7 @@ use super::{SLOTS, START, Site};
 
 const SECRET: &str = "a long enough control secret";
 /// What a centre calls the gateway `home` of [`SITE`].
-const HOME: &str = "north-17-home";
+pub const HOME: &str = "north-17-home";
 
 /// A database of the test's own.
 struct Victoria {
@@ -66,7 +66,7 @@ impl Victoria {
 }
 
 /// A centre that watches everything.
-async fn centre(url: &str, more: &[(&'static str, &str)]) -> Program {
+pub async fn centre(url: &str, more: &[(&'static str, &str)]) -> Program {
     let mut environment = vec![
         ("PW_PORT", "0"),
         ("PW_BIND_ADDRESS", "127.0.0.1"),
@@ -79,7 +79,7 @@ async fn centre(url: &str, more: &[(&'static str, &str)]) -> Program {
 }
 
 /// A site whose gateway is simulated and takes orders.
-async fn site(gateway: &GatewayHandle, url: &str, folder: &TempDir, orders: &str) -> Program {
+pub async fn site(gateway: &GatewayHandle, url: &str, folder: &TempDir, orders: &str) -> Program {
     let list = json!([gateway.customer_settings()]).to_string();
     let folder = folder.path().to_str().unwrap();
     let environment = [
@@ -101,7 +101,7 @@ async fn gateway() -> GatewayHandle {
     GatewayHandle::start(SiteOptions::new("home", "Lake house", SiteKind::Powerwall2)).await.unwrap()
 }
 
-async fn order(centre: &Program, value: u8) -> (u16, Value) {
+pub async fn order(centre: &Program, value: u8) -> (u16, Value) {
     let url = format!("http://{}/api/gateways/{HOME}/control/reserve?wait=40", centre.addr);
     let client = awc::Client::builder().timeout(std::time::Duration::from_secs(60)).finish();
     let request = client.post(url).insert_header(("authorization", format!("Bearer {SECRET}")));

@@ -23,14 +23,31 @@ pub struct Server {
     folder: TempDir,
     child: Option<Child>,
     pub port: u16,
+    /// A configuration file, and what it takes from the environment.
+    configured: Option<(&'static str, &'static [(&'static str, &'static str)])>,
 }
 
 impl Server {
     /// `None`: the test is skipped.
     pub async fn start() -> Option<Self> {
+        Self::prepared(None).await
+    }
+
+    /// With a configuration file; `None`: the test is skipped.
+    pub async fn with(
+        file: &'static str,
+        environment: &'static [(&'static str, &'static str)],
+    ) -> Option<Self> {
+        Self::prepared(Some((file, environment))).await
+    }
+
+    async fn prepared(
+        configured: Option<(&'static str, &'static [(&'static str, &'static str)])>,
+    ) -> Option<Self> {
         let program = required_tool("nats-server")?;
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let mut server = Self { program, folder: tempfile::tempdir().unwrap(), child: None, port };
+        let mut server =
+            Self { program, folder: tempfile::tempdir().unwrap(), child: None, port, configured };
         server.begin().await;
         Some(server)
     }
@@ -38,7 +55,11 @@ impl Server {
     /// Returns when it takes connections.
     pub async fn begin(&mut self) {
         let port = self.port.to_string();
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        if let Some((file, environment)) = self.configured {
+            command.args(["-c", file]).envs(environment.iter().copied());
+        }
+        let child = command
             .args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"])
             .arg(self.folder.path())
             .stdin(Stdio::null())
@@ -47,7 +68,8 @@ impl Server {
             .kill_on_drop(true)
             .spawn();
         self.child = Some(child.unwrap());
-        until(async || async_nats::connect(self.url()).await.is_ok()).await;
+        let address = ("127.0.0.1", self.port);
+        until(async || tokio::net::TcpStream::connect(address).await.is_ok()).await;
     }
 
     /// As a power failure does.
