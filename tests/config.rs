@@ -224,7 +224,7 @@ fn the_options_of_the_home_assistant_add_on_are_a_configuration_file() {
 /// Every file that a compose file mounts is there, and every variable that it sets is one.
 #[test]
 fn compose_files_mount_what_is_there_and_set_what_is_known() {
-    for file in ["../docker-compose.yml", "compose-monitoring.yml", "compose-mqtt.yml"] {
+    for file in ["../docker-compose.yml", "compose-monitoring.yml", "compose-mqtt.yml", "compose-fleet.yml"] {
         let compose: Value = serde_norway::from_str(&text(file)).unwrap();
         let services = compose["services"].as_object().unwrap();
         let ours = &services["powerwall-server"];

@@ -450,6 +450,16 @@ pub const GATEWAY_KEYS: &[Setting] = &[
         "false",
         "true",
     ),
+    set(
+        "from",
+        "`broker`: another instance reports it; `site` says which ([fleet.md](fleet.md)).",
+        "",
+        "broker",
+    ),
+    set("site", "With `from`: id of that instance at the broker.", "required", "north.17"),
+    set("gateway", "With `from`: id of the gateway there.", "the id", "home"),
+    set("tags", "What gateways of a fleet are sorted by, a list.", "", "[rental, berlin]"),
+    set("group", "Whose it is, or where.", "", "Harbour"),
 ];
 
 const INTRODUCTION: &str = "\

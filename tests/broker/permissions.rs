@@ -1,5 +1,5 @@
-//! The permissions of `config/nats/nats-server.conf`: what a site and a centre need works with them, and a site
-//! that tries to break out does not get anywhere.
+//! The permissions of `config/nats/nats-server.conf`: what a site and a centre need works with them, and a
+//! site that tries to break out gets nowhere.
 
 use std::time::Duration;
 
