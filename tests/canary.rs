@@ -248,7 +248,7 @@ async fn no_secret_is_said_anywhere() {
     let mut said = Said::default();
     for format in ["plain", "json"] {
         let environment = [all.as_slice(), &[("PW_LOG_FORMAT", format)]].concat();
-        let program = Program::start(&[], &environment).await;
+        let mut program = Program::start(&[], &environment).await;
         for id in ["home", "customer"] {
             program.health_becomes(id, |health| health["state"] == "live").await;
         }
@@ -287,6 +287,9 @@ async fn no_secret_is_said_anywhere() {
         assert!(log.to_lowercase().contains("trace"), "libraries are logged");
         assert!(log.contains("no route: 404"), "requests are logged");
         said.add(format!("the {format} log"), log);
+        // The next one takes over its folder.
+        program.signal("KILL").await;
+        program.ended().await;
     }
 
     let environment: Vec<_> = all.into_iter().filter(|(name, _)| *name != "PW_GATEWAYS").collect();

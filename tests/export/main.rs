@@ -9,7 +9,6 @@ mod program;
 #[path = "../common/tools.rs"]
 mod tools;
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -91,17 +90,23 @@ struct Victoria {
     folder: TempDir,
     child: Option<Child>,
     port: u16,
+    /// Keeps the port from others until it is started.
+    reserved: Option<tokio::net::TcpSocket>,
 }
 
 impl Victoria {
     /// Not started yet. `None`: the test is skipped.
     fn new() -> Option<Self> {
         required_tool("victoria-metrics")?;
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        Some(Self { folder: tempfile::tempdir().unwrap(), child: None, port })
+        // Bound and not listened on: nobody else gets it, and who connects is refused.
+        let reserved = tokio::net::TcpSocket::new_v4().unwrap();
+        reserved.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let port = reserved.local_addr().unwrap().port();
+        Some(Self { folder: tempfile::tempdir().unwrap(), child: None, port, reserved: Some(reserved) })
     }
 
     fn start(&mut self) {
+        self.reserved = None;
         let child = Command::new(required_tool("victoria-metrics").unwrap())
             .arg(format!("-storageDataPath={}", self.folder.path().display()))
             .arg(format!("-httpListenAddr=127.0.0.1:{}", self.port))

@@ -82,7 +82,7 @@ impl Answers for BrokerAnswers {
         let [main, home] = &reported.sides;
         let site = Site {
             readings: readings.clone(),
-            meters: reported.meters.as_ref().map(meters),
+            meters: reported.meters.as_ref().map(|report| meters(report, &readings.power)),
             main: main.as_ref().map(side).unwrap_or_default(),
             home: home.as_ref().map(side).unwrap_or_default(),
             units: reported.units.as_ref().map(|units| units.iter().map(unit).collect()),
@@ -142,12 +142,13 @@ fn meter(metered: &Metered) -> Meter {
     }
 }
 
-fn meters(meters: &MetersReport) -> Meters {
+fn meters(meters: &MetersReport, power: &Power) -> Meters {
+    let with = |metered: &Metered, power: Option<Number>| Meter { power, ..meter(metered) };
     Meters {
-        site: meter(&meters.grid),
-        battery: meter(&meters.battery),
-        load: meter(&meters.load),
-        solar: meter(&meters.solar),
+        site: with(&meters.grid, power.site),
+        battery: with(&meters.battery, power.battery),
+        load: with(&meters.load, power.load),
+        solar: with(&meters.solar, power.solar),
         generator: meters.generator.as_ref().map(meter),
     }
 }

@@ -162,7 +162,10 @@ impl Link for BrokerLink {
             let proves = all.into_iter().find(|one| one.word() == proof).unwrap_or(Proof::Accepted);
             return Ok(Means { link: LinkKind::Broker, proves });
         }
-        let obstacle = report.cannot.iter().find(|(_, orders)| orders.iter().any(|order| order == word));
+        let obstacle = report
+            .cannot
+            .iter()
+            .find(|(_, orders)| orders.iter().any(|order| order == word || order == wire::ALL));
         let (obstacle, why) = match obstacle {
             Some((obstacle, _)) => (obstacle_of(obstacle), format!("site {site} cannot take it: {obstacle}")),
             None => (Obstacle::NotReached, format!("site {site} does not know that order, or not yet")),
@@ -177,3 +180,6 @@ fn obstacle_of(word: &str) -> Obstacle {
         [NoLink, NotReached, KeyNotAccepted, NoPermission, Firmware, NoBattery, OffGrid].into_iter();
     all.find(|obstacle| obstacle.word() == word).unwrap_or(NoLink)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,12 +11,14 @@ use tokio::time::Instant;
 use crate::link::bounds::Bounds;
 use crate::link::json::{self, Unusable};
 use crate::model::{
-    Capability, Charge, Counter, CounterSource, Freshness, GatewayKind, GridStatus, Meter, Number, Side,
-    Site, Snapshot, SolarString, Unit, UnitKind,
+    Capability, Charge, Counter, CounterSource, Freshness, GatewayKind, GridStatus, Meter, Number, OrderKind,
+    Side, Site, Snapshot, SolarString, Unit, UnitKind,
 };
 
 /// Of the bodies. A reader refuses a greater one; members that it does not know are no reason to.
 pub const VERSION: u32 = 1;
+/// Stands for every order.
+pub const ALL: &str = "*";
 /// No site reports more.
 pub const LARGEST: usize = 64 << 10;
 const BOUNDS: Bounds = Bounds { bytes: LARGEST, memory: 1 << 20, text: 4 << 10 };
@@ -295,6 +297,12 @@ fn capabilities(all: &[Capability]) -> (Able, Unable) {
             }
         }
     }
+    // One obstacle for all of them is said once.
+    for (_, orders) in &mut cannot {
+        if orders.len() == OrderKind::ALL.len() {
+            *orders = vec![ALL.to_owned()];
+        }
+    }
     (can, cannot)
 }
 
@@ -345,7 +353,11 @@ fn reported(site: &Site) -> Reported {
             battery: metered(&meters.battery),
             load: metered(&meters.load),
             solar: metered(&meters.solar),
-            generator: meters.generator.as_ref().map(metered),
+            // The powers of the others stand among the readings.
+            generator: meters
+                .generator
+                .as_ref()
+                .map(|meter| Metered { w: rounded(meter.power, 0), ..metered(meter) }),
         }),
         sides: [side(&site.main), side(&site.home)],
         units: site.units.as_ref().map(|units| units.iter().map(device).collect()),
@@ -389,7 +401,7 @@ pub fn source_of(word: &str) -> Option<CounterSource> {
 
 fn metered(meter: &Meter) -> Metered {
     Metered {
-        w: rounded(meter.power, 0),
+        w: None,
         v: rounded(meter.voltage, 1),
         a: rounded(meter.current, 2),
         hz: rounded(meter.frequency, 2),
@@ -461,9 +473,10 @@ fn strip(value: &mut Value) {
     match value {
         Value::Object(object) => {
             object.values_mut().for_each(strip);
-            object.retain(|_, value| match value {
+            object.retain(|key, value| match value {
                 Value::Null => false,
                 Value::Object(inner) => !inner.is_empty(),
+                Value::Bool(false) if key == "leaves" => false,
                 Value::Array(list) => list.is_empty() || !list.iter().all(Value::is_null),
                 _ => true,
             });
