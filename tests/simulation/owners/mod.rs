@@ -50,7 +50,7 @@ struct Outcome {
     plan: String,
     violations: Vec<String>,
     seen: BTreeMap<&'static str, u64>,
-    trace: u64,
+    trace: BTreeMap<String, u64>,
 }
 
 /// What a program shows, and since when it runs.

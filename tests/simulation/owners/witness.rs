@@ -51,7 +51,7 @@ pub struct Witness {
     violations: Vec<String>,
     tail: VecDeque<String>,
     seen: BTreeMap<&'static str, u64>,
-    trace: u64,
+    trace: BTreeMap<String, u64>,
 }
 
 impl Witness {
@@ -70,7 +70,7 @@ impl Witness {
             violations: Vec::new(),
             tail: VecDeque::new(),
             seen: BTreeMap::new(),
-            trace: 0,
+            trace: BTreeMap::new(),
         }
     }
 
@@ -85,10 +85,13 @@ impl Witness {
     pub fn note(&mut self, what: String) {
         let at = self.started.elapsed().as_secs_f64();
         let line = format!("  {at:.3} s  {what}");
+        // Of each site its own: two that wait for the same renewal go on in either order, as the file that it
+        // writes is a real one.
+        let site = what.split("energy_sites/").nth(1).and_then(|rest| rest.split('/').next());
+        let trace = self.trace.entry(site.unwrap_or_default().to_owned()).or_default();
         let mut hasher = DefaultHasher::new();
-        // Files are real ones, and a real disk takes a moment that the paused clock may see.
-        (self.trace, at.round() as u64, &what).hash(&mut hasher);
-        self.trace = hasher.finish();
+        (*trace, &what).hash(&mut hasher);
+        *trace = hasher.finish();
         self.tail.push_back(line);
         if self.tail.len() > 60 {
             self.tail.pop_front();
@@ -96,8 +99,8 @@ impl Witness {
     }
 
     /// Two runs with the same one were the same.
-    pub fn trace(&self) -> u64 {
-        self.trace
+    pub fn trace(&self) -> BTreeMap<String, u64> {
+        self.trace.clone()
     }
 
     pub fn violated(&mut self, what: String) {
