@@ -148,7 +148,10 @@ fn a_later_version_and_what_is_too_large_are_refused() {
 proptest! {
     /// Whatever comes over the broker.
     #[test]
-    fn nothing_that_comes_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in 0usize..1400) {
+    fn nothing_that_comes_makes_it_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..400),
+        at in 0usize..1400,
+    ) {
         let _ = Report::read(&bytes);
         let mut report = Report { v: VERSION, ..Report::default() }.to_bytes();
         let at = at % report.len();
