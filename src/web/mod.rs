@@ -32,6 +32,7 @@ mod route;
 mod routes;
 mod schemas;
 mod scrape;
+mod several;
 mod shape;
 mod stats;
 mod table;
@@ -212,6 +213,7 @@ fn routes(config: &mut ServiceConfig) {
     api::routes(config);
     assets::routes(config);
     control::routes(config);
+    several::routes(config);
     journal::routes(config);
     legacy_control::routes(config);
 }

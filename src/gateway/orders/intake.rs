@@ -76,7 +76,7 @@ impl GatewayActor {
         })
     }
 
-    fn live_readings(&self) -> Option<&Readings> {
+    pub(in super::super) fn live_readings(&self) -> Option<&Readings> {
         let is_live = self.newest.freshness(Instant::now()) == Freshness::Live;
         let reading = self.newest.reading.as_ref().filter(|_| is_live)?;
         Some(&reading.telemetry.readings)
@@ -113,20 +113,36 @@ impl GatewayActor {
         Ok(Terms { lasts, former })
     }
 
-    fn take_order(&mut self, carry_out: CarryOut, ctx: &mut Context<Self>) -> Receipt {
-        let CarryOut { order, lease, confirmed, asked_by, mark } = carry_out;
+    /// The order as it is carried out, or why it is not even taken.
+    ///
+    /// # Errors
+    /// With the order as far as it was made out.
+    pub(in super::super) fn judged(
+        &self,
+        order: Order,
+        lease: Option<Duration>,
+        confirmed: bool,
+    ) -> Result<(Order, Option<Terms>), (Order, Objection)> {
         let asked = self.resolved(order.clone()).and_then(|order| {
             self.objection(&order).map_or(Ok(()), Err)?;
             let terms = lease.map(|lasts| self.terms(&order, lasts)).transpose()?;
             Ok((order, terms))
         });
-        let (order, terms) = match asked {
-            Ok(asked) => asked,
-            Err(why) => return turned_away(self.orders.ids.next(), order, why, None),
-        };
-        if let Err(Objection { note, retry_after }) = self.guard(&order, confirmed) {
-            return turned_away(self.orders.ids.next(), order, note, retry_after);
+        let (order, terms) = asked.map_err(|note| (order, Objection { note, retry_after: None }))?;
+        match self.guard(&order, confirmed) {
+            Ok(()) => Ok((order, terms)),
+            Err(objection) => Err((order, objection)),
         }
+    }
+
+    fn take_order(&mut self, carry_out: CarryOut, ctx: &mut Context<Self>) -> Receipt {
+        let CarryOut { order, lease, confirmed, asked_by, mark } = carry_out;
+        let (order, terms) = match self.judged(order, lease, confirmed) {
+            Ok(judged) => judged,
+            Err((order, Objection { note, retry_after })) => {
+                return turned_away(self.orders.ids.next(), order, note, retry_after);
+            }
+        };
         let receipt = self.submit(order, terms, None, Author { asked_by, mark }, ctx);
         self.proceed(ctx); // which arms the timer
         receipt
@@ -165,7 +181,7 @@ impl GatewayActor {
             }
             actor.proceed(ctx);
         }));
-        Receipt { id, order, standing, retry_after: None }
+        Receipt { id, order, standing, retry_after: None, is_taken: true }
     }
 }
 
@@ -179,7 +195,7 @@ pub(super) struct Author {
 /// What the caller gets for an order that was not even taken.
 fn turned_away(id: OrderId, order: Order, why: ErrorNote, retry_after: Option<Duration>) -> Receipt {
     let standing = Standing { outcome: Some(Outcome::NotSent(why)), is_final: true };
-    Receipt { id, order, standing: watch::channel(standing).1, retry_after }
+    Receipt { id, order, standing: watch::channel(standing).1, retry_after, is_taken: false }
 }
 
 impl Handler<CarryOut> for GatewayActor {
