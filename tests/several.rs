@@ -1,11 +1,15 @@
 //! One order to several gateways over HTTP, end to end: the running service, real sockets, real TLS to
 //! simulated gateways.
 
+#[path = "openapi/schemas.rs"]
+mod schemas;
+
 use std::time::Duration;
 
 use powerwall_server::app::Service;
 use powerwall_server::settings::{Inputs, RsaKey, Settings};
 use powerwall_server::simulator::{Fault, GatewayHandle, Registration, SiteKind, SiteOptions};
+use schemas::Schemas;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -132,6 +136,15 @@ impl Fleet {
         self.gateways.iter().map(|gateway| gateway.orders().received).collect()
     }
 
+    /// Whether each of `bodies` is as `/openapi.json` says.
+    async fn are_as_documented(&self, bodies: &[(&str, &Value)]) {
+        let mut schemas = Schemas::new(&self.get("/openapi.json", OWNER).await.1);
+        for (name, body) in bodies {
+            let schema = json!({ "$ref": format!("#/components/schemas/{name}") });
+            assert_eq!(schemas.misfits(&schema, body), Vec::<String>::new(), "{name}: {body}");
+        }
+    }
+
     /// Of one gateway, as the body has it.
     fn site<'a>(body: &'a Value, id: &str) -> &'a Value {
         let sites = body["sites"].as_array().unwrap_or_else(|| panic!("{body}"));
@@ -156,12 +169,12 @@ async fn a_preview_says_what_would_become_of_it_and_sends_nothing() {
     assert_eq!((status, &body["preview"], &body["value"]), (200, &json!(true), &json!(30.0)), "{body}");
     let would: Vec<&Value> = body["sites"].as_array().unwrap().iter().map(|site| &site["would"]).collect();
     assert_eq!(would, ["order", "order", "nothing", "order", "refused"], "{body}");
+    fleet.are_as_documented(&[("FleetOrders", &body), ("FleetPreview", &body)]).await;
     let site = |id| Fleet::site(&body, id);
     assert_eq!((&site("home")["over"], &site("home")["name"]), (&json!("v1r"), &json!("At home")));
     assert_eq!((&site("same")["now"], &site("lake")["over"]), (&json!(30.0), &json!("local")));
     // The refusal is that of an order that is given.
-    let (_, given) =
-        fleet.order(OWNER, "deaf alone".replace(' ', "-").as_str(), reserve(30, &["deaf"])).await;
+    let (_, given) = fleet.order(OWNER, "deaf-alone", reserve(30, &["deaf"])).await;
     assert_eq!(Fleet::site(&given, "deaf")["why"], site("deaf")["why"]);
     assert!(site("deaf")["why"].is_string());
 
@@ -201,6 +214,7 @@ async fn each_gateway_gets_its_order_once_however_often_it_is_asked_and_over_a_r
     assert_eq!(Fleet::site(&last, "slow")["outcome"], "not_sent", "{last}");
     assert!(Fleet::site(&last, "slow")["why"].is_string() && Fleet::site(&last, "slow")["final"] == true);
     assert_eq!(fleet.received(), [1, 1, 0, 0, 0], "the link of `same` has looked, and sent nothing");
+    fleet.are_as_documented(&[("FleetOrders", &first.1), ("FleetOrder", &last)]).await;
     for body in [reserve(31, &ALL), reserve(30, &ALL[..4]), with(reserve(30, &ALL), "for_seconds", json!(60))]
     {
         assert_eq!(fleet.order(OWNER, "tonight", body.clone()).await.0, 422, "{body}");
@@ -210,6 +224,7 @@ async fn each_gateway_gets_its_order_once_however_often_it_is_asked_and_over_a_r
     fleet.restart().await;
     let (status, former) = fleet.get(&path, OWNER).await;
     assert_eq!((status, &former["id"], &former["value"]), (200, &id, &json!(30.0)), "{former}");
+    fleet.are_as_documented(&[("FleetOrder", &former)]).await;
     assert_eq!(Fleet::site(&former, "home"), Fleet::site(&last, "home"));
     assert_eq!(fleet.order(OWNER, "tonight", reserve(30, &["deaf"])).await.0, 422, "another body");
     fleet.is_able(&ALL[..4]).await;

@@ -1,5 +1,5 @@
-//! One order to several gateways: who may, what would become of it at each, that it is given to each once, and
-//! what became of it. What becomes of one of the orders is decided where that of any order is.
+//! One order to several gateways: who may, what would become of it at each, that it is given to each once,
+//! and what became of it. What becomes of one of the orders is decided where that of any order is.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

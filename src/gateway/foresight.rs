@@ -1,5 +1,5 @@
-//! What would become of an order if it were given now. Decided by what decides it when it is given; nothing is
-//! sent, and nothing is written down.
+//! What would become of an order if it were given now. Decided by what decides it when it is given; nothing
+//! is sent, and nothing is written down.
 
 use actix::prelude::*;
 use serde_json::Value;
