@@ -12,14 +12,11 @@ use log::error;
 use tokio::sync::watch;
 
 use crate::link::broker::reports::Reports;
-use crate::nats::Broker;
-use crate::output::{Output, Surroundings};
+use crate::nats::{Broker, CENTRE_INBOX};
+use crate::output::{Output, Surroundings, renew, with_newest};
 use crate::pause::Pause;
 use crate::settings::{BrokerSettings, Settings};
 use crate::supervise::{self, Kept, Name};
-
-/// Below it, answers come to a centre.
-const INBOX: &str = "_INBOX";
 
 /// The output.
 struct Watching {
@@ -44,12 +41,7 @@ pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output
 
 impl Output for Watching {
     fn apply<'a>(&'a self, settings: &'a Settings) -> LocalBoxFuture<'a, ()> {
-        self.settings.send_if_modified(|current| {
-            let wanted = wanted(settings);
-            let is_new = *current != wanted;
-            *current = wanted;
-            is_new
-        });
+        renew(&self.settings, wanted(settings));
         Box::pin(ready(()))
     }
 
@@ -69,25 +61,19 @@ impl Actor for Watcher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (reports, mut settings) = (self.reports.clone(), self.settings.clone());
-        let watching = async move {
-            loop {
-                let current = settings.borrow_and_update().clone();
-                tokio::select! {
-                    () = watch(current, &reports) => {}
-                    changed = settings.changed() => if changed.is_err() { return },
-                }
-                reports.connected(None, false);
-            }
-        };
+        let reports = self.reports.clone();
+        let watching =
+            with_newest(self.settings.clone(), async move |settings| watch(settings, &reports).await);
         ctx.spawn(watching.into_actor(self));
     }
 }
 
 /// Watches with one set of settings until it is dropped.
 async fn watch(settings: Option<BrokerSettings>, reports: &Reports) {
+    // What was there belonged to other settings.
+    reports.connected(None, false);
     let Some(settings) = settings else { return pending().await };
-    match Broker::connect(&settings, INBOX).await {
+    match Broker::connect(&settings, CENTRE_INBOX).await {
         Ok(broker) => watching::watch(&broker, &settings, reports).await,
         Err(why) => {
             error!(event = "broker"; "no site is watched until the settings change: {why}");

@@ -17,11 +17,6 @@ impl Subjects {
         format!("{}_sites", self.prefix)
     }
 
-    /// The key of a gateway in the bucket.
-    pub fn key(site: &str, gateway: &str) -> String {
-        format!("{site}.{gateway}")
-    }
-
     /// Where a report is put, as the bucket has it.
     pub fn report(&self, site: &str, gateway: &str) -> String {
         format!("$KV.{}.{site}.{gateway}", self.bucket())

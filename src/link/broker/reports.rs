@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::wire::Report;
+use crate::settings::{BrokerConfig, GatewaySettings, LinkConfig};
 
 /// Gateways that are kept in mind; a broker that shows more is not believed.
 pub const MOST: usize = 20_000;
@@ -23,9 +24,23 @@ pub struct Place {
 }
 
 impl Place {
+    /// Where `gateway` is reported; `None`: it is reached otherwise.
+    pub fn of(gateway: &GatewaySettings) -> Option<Self> {
+        match &gateway.link {
+            LinkConfig::Broker(config) => Some(config.into()),
+            _ => None,
+        }
+    }
+
     /// What a gateway is called that nobody named here: `north.17` and `home` are `north-17-home`.
     pub fn id(&self) -> String {
         format!("{}-{}", self.site.replace('.', "-"), self.gateway)
+    }
+}
+
+impl From<&BrokerConfig> for Place {
+    fn from(config: &BrokerConfig) -> Self {
+        Self { site: config.site.clone(), gateway: config.gateway.clone() }
     }
 }
 
@@ -65,8 +80,8 @@ struct Held {
     reports: HashMap<Place, Arc<Received>>,
     /// `None`: there is no connection over which orders could go.
     courier: Option<Arc<dyn Courier>>,
-    /// Whether there is a connection to the broker, and since when.
-    connected: Option<(bool, Instant)>,
+    /// Whether there is a connection to the broker.
+    is_connected: bool,
 }
 
 /// A handle; all clones share what is known.
@@ -135,22 +150,15 @@ impl Reports {
     /// Notes whether there is a connection to the broker, and over what orders go.
     pub fn connected(&self, courier: Option<Arc<dyn Courier>>, is_there: bool) {
         let mut held = self.held();
-        held.courier = courier;
-        if held.connected.is_none_or(|(was_there, _)| was_there != is_there) {
-            held.connected = Some((is_there, Instant::now()));
-        }
+        (held.courier, held.is_connected) = (courier, is_there);
     }
 
     pub fn courier(&self) -> Option<Arc<dyn Courier>> {
         self.held().courier.clone()
     }
 
-    /// Since when there is no connection to the broker; `None`: there is one.
-    pub fn away_since(&self) -> Option<Option<Instant>> {
-        match self.held().connected {
-            Some((true, _)) => None,
-            Some((false, since)) => Some(Some(since)),
-            None => Some(None),
-        }
+    /// Whether there is a connection to the broker.
+    pub fn is_connected(&self) -> bool {
+        self.held().is_connected
     }
 }
