@@ -36,7 +36,7 @@ impl Finding {
         Self {
             is_wanted: broker.is_some_and(|broker| !broker.watched.is_empty()),
             sends_orders: broker.is_some_and(|broker| broker.orders),
-            named: settings.gateways.iter().filter_map(Place::of).collect(),
+            named: settings.gateways.iter().filter_map(|gateway| gateway.facts.place.clone()).collect(),
         }
     }
 
@@ -64,9 +64,8 @@ impl Finding {
             };
             let instance = &report.instance;
             let labels = Labels { tags: instance.tags.clone(), group: instance.group.clone() };
-            let Place { site, gateway } = place;
-            let place = BrokerConfig { site, gateway, sends_orders: self.sends_orders };
-            Some(GatewaySettings::reported(id, name, labels, place, TIMEOUT))
+            let config = BrokerConfig { place, sends_orders: self.sends_orders };
+            Some(GatewaySettings::reported(id, name, labels, config, TIMEOUT))
         })
         .collect()
     }

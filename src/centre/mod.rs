@@ -1,10 +1,12 @@
 //! Watches sites that other instances of this program report to a broker: their newest reports, and the way
 //! that orders take to them. Reporting is left to `broker`; what becomes of a report, to `link::broker`.
 
+mod archive;
 mod courier;
 mod watching;
 
 use std::future::{pending, ready};
+use std::sync::Arc;
 
 use actix::prelude::*;
 use futures_util::future::LocalBoxFuture;
@@ -17,6 +19,7 @@ use crate::output::{Output, Surroundings, renew, with_newest};
 use crate::pause::Pause;
 use crate::settings::{BrokerSettings, Settings};
 use crate::supervise::{self, Kept, Name};
+use archive::NatsArchive;
 
 /// The output.
 struct Watching {
@@ -72,9 +75,14 @@ impl Actor for Watcher {
 async fn watch(settings: Option<BrokerSettings>, reports: &Reports) {
     // What was there belonged to other settings.
     reports.connected(None, false);
+    reports.archived(None);
     let Some(settings) = settings else { return pending().await };
     match Broker::connect(&settings, CENTRE_INBOX).await {
-        Ok(broker) => watching::watch(&broker, &settings, reports).await,
+        Ok(broker) => {
+            let archive = NatsArchive::new(broker.clone(), settings.watched.clone());
+            reports.archived(Some(Arc::new(archive)));
+            watching::watch(&broker, &settings, reports).await;
+        }
         Err(why) => {
             error!(event = "broker"; "no site is watched until the settings change: {why}");
             pending().await

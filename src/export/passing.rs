@@ -33,7 +33,8 @@ impl Way {
         let broker = settings.broker.clone().filter(|broker| !broker.watched.is_empty())?;
         let export = settings.export.clone()?;
         let named = settings.gateways.iter();
-        let named = named.filter_map(|gateway| Some((Place::of(gateway)?, gateway.facts.id.clone())));
+        let named =
+            named.filter_map(|gateway| Some((gateway.facts.place.clone()?, gateway.facts.id.clone())));
         Some(Self { names: named.collect(), broker, export })
     }
 }

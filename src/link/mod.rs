@@ -225,7 +225,8 @@ fn single(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
             return Box::new(RelayLink::new(id, access, account, limit));
         }
         LinkConfig::Broker(access) => {
-            return Box::new(BrokerLink::new(access.into(), memories.reports.clone(), access.sends_orders));
+            let (place, reports) = (access.place.clone(), memories.reports.clone());
+            return Box::new(BrokerLink::new(place, reports, access.sends_orders));
         }
         LinkConfig::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
     };

@@ -69,6 +69,11 @@ impl Subjects {
         format!("{}.journal.{site}", self.prefix)
     }
 
+    /// The site of a subject of a journal.
+    pub fn of_journal<'a>(&self, subject: &'a str) -> Option<&'a str> {
+        subject.strip_prefix(self.prefix.as_str())?.strip_prefix(".journal.").filter(|site| !site.is_empty())
+    }
+
     pub fn all_journals(&self) -> String {
         format!("{}.journal.>", self.prefix)
     }
@@ -96,6 +101,7 @@ mod tests {
         assert_eq!(Subjects::of_key("home"), None);
         assert_eq!(subjects.of_slots(&subjects.slots("a.b", "g")), Some(("a.b", "g")));
         assert_eq!(subjects.of_slots("other.slots.a.g"), None);
+        assert_eq!(subjects.of_journal(&subjects.journal("a.b")), Some("a.b"));
         assert_eq!(Subjects::keys_of("north.>"), "north.>");
         assert_eq!(Subjects::keys_of("north.17"), "north.17.*");
     }

@@ -2,6 +2,7 @@
 //! the newest report. Watching the broker is left to whoever holds the connection.
 
 pub mod answers;
+pub mod archive;
 mod documents;
 pub mod error;
 pub mod orders;

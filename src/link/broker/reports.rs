@@ -8,41 +8,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::archive::Archive;
 use super::wire::Report;
-use crate::settings::{BrokerConfig, GatewaySettings, LinkConfig};
+pub use crate::model::Place;
 
 /// Gateways that are kept in mind; a broker that shows more is not believed.
 pub const MOST: usize = 20_000;
-
-/// One gateway of one site.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
-    /// The id of the site at the broker, such as `north.17`: the broker vouches for it.
-    pub site: String,
-    /// The id of the gateway there.
-    pub gateway: String,
-}
-
-impl Place {
-    /// Where `gateway` is reported; `None`: it is reached otherwise.
-    pub fn of(gateway: &GatewaySettings) -> Option<Self> {
-        match &gateway.link {
-            LinkConfig::Broker(config) => Some(config.into()),
-            _ => None,
-        }
-    }
-
-    /// What a gateway is called that nobody named here: `north.17` and `home` are `north-17-home`.
-    pub fn id(&self) -> String {
-        format!("{}-{}", self.site.replace('.', "-"), self.gateway)
-    }
-}
-
-impl From<&BrokerConfig> for Place {
-    fn from(config: &BrokerConfig) -> Self {
-        Self { site: config.site.clone(), gateway: config.gateway.clone() }
-    }
-}
 
 /// A report, and when it came.
 #[derive(Debug)]
@@ -82,6 +53,8 @@ struct Held {
     courier: Option<Arc<dyn Courier>>,
     /// Whether there is a connection to the broker.
     is_connected: bool,
+    /// Where the journals of sites are read; `None`: no site is watched.
+    archive: Option<Arc<dyn Archive>>,
 }
 
 /// A handle; all clones share what is known.
@@ -151,6 +124,15 @@ impl Reports {
     pub fn connected(&self, courier: Option<Arc<dyn Courier>>, is_there: bool) {
         let mut held = self.held();
         (held.courier, held.is_connected) = (courier, is_there);
+    }
+
+    /// Notes where the journals of sites are read.
+    pub fn archived(&self, archive: Option<Arc<dyn Archive>>) {
+        self.held().archive = archive;
+    }
+
+    pub fn archive(&self) -> Option<Arc<dyn Archive>> {
+        self.held().archive.clone()
     }
 
     pub fn courier(&self) -> Option<Arc<dyn Courier>> {
