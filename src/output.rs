@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use futures_util::future::{LocalBoxFuture, ready};
+use tokio::sync::watch;
 
 use crate::board::Board;
 use crate::connections::Connections;
@@ -48,6 +49,27 @@ pub type Routes = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
 /// Starts an output on the thread of the caller, a running actix system.
 pub type Start = fn(&Settings, &Surroundings) -> Box<dyn Output>;
+
+/// Puts `new` in the place of what `current` holds, and wakes those who wait for it, unless it is the same.
+pub fn renew<T: PartialEq>(current: &watch::Sender<T>, new: T) {
+    current.send_if_modified(|current| {
+        let is_new = *current != new;
+        *current = new;
+        is_new
+    });
+}
+
+/// Does `work` with the newest of `settings`, and begins anew whenever they change. Ends when nobody can
+/// change them any more.
+pub async fn with_newest<T: Clone>(mut settings: watch::Receiver<T>, work: impl AsyncFn(T)) {
+    loop {
+        let current = settings.borrow_and_update().clone();
+        tokio::select! {
+            () = work(current) => {}
+            changed = settings.changed() => if changed.is_err() { return },
+        }
+    }
+}
 
 /// One way out of the program.
 pub trait Output {

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::link::broker::reports::{Place, Reports};
 use crate::model::Labels;
-use crate::settings::{BrokerConfig, GatewaySettings, LinkConfig, Settings};
+use crate::settings::{BrokerConfig, GatewaySettings, Settings};
 use crate::supervisor::{Found, Supervisor};
 
 /// A new centre finds thousands at once: they are taken over together.
@@ -32,17 +32,11 @@ pub(super) struct Finding {
 
 impl Finding {
     pub fn of(settings: &Settings) -> Self {
-        let place = |gateway: &GatewaySettings| match &gateway.link {
-            LinkConfig::Broker(config) => {
-                Some(Place { site: config.site.clone(), gateway: config.gateway.clone() })
-            }
-            _ => None,
-        };
         let broker = settings.broker.as_ref();
         Self {
             is_wanted: broker.is_some_and(|broker| !broker.watched.is_empty()),
             sends_orders: broker.is_some_and(|broker| broker.orders),
-            named: settings.gateways.iter().filter_map(place).collect(),
+            named: settings.gateways.iter().filter_map(|gateway| gateway.facts.place.clone()).collect(),
         }
     }
 
@@ -70,9 +64,8 @@ impl Finding {
             };
             let instance = &report.instance;
             let labels = Labels { tags: instance.tags.clone(), group: instance.group.clone() };
-            let Place { site, gateway } = place;
-            let place = BrokerConfig { site, gateway, sends_orders: self.sends_orders };
-            Some(GatewaySettings::reported(id, name, labels, place, TIMEOUT))
+            let config = BrokerConfig { place, sends_orders: self.sends_orders };
+            Some(GatewaySettings::reported(id, name, labels, config, TIMEOUT))
         })
         .collect()
     }

@@ -37,7 +37,7 @@ use crate::link::connect_with;
 use crate::link::memory::Memories;
 use crate::link::tesla::Accounts;
 use crate::model::Aggregate;
-use crate::output::{Output, Start, Surroundings};
+use crate::output::{Output, Start, Surroundings, renew};
 use crate::settings::{LoggingSettings, Settings};
 use crate::store::history::History;
 use crate::store::journal::Journal;
@@ -216,10 +216,7 @@ impl Service {
         if self.supervisor.send(change).await.is_err() {
             warn!(event = "configuration"; "the changed settings did not arrive; restart the service");
         }
-        self.broker.send_if_modified(|finding| {
-            let changed = Finding::of(&settings);
-            std::mem::replace(finding, changed.clone()) != changed
-        });
+        renew(&self.broker, Finding::of(&settings));
         for output in &self.outputs {
             output.apply(&settings).await;
         }

@@ -112,7 +112,7 @@ async fn go_on(
             Ok(true) => trouble.is_over(),
             Ok(false) => {
                 trouble.is_over();
-                // Whoever misses some reads them from the file all the same.
+                // Entries that were missed here are read from the file all the same.
                 let _ = timeout(ROUND, news.recv()).await;
                 *news = journal.follow();
                 sleep(SOON).await;

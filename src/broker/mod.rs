@@ -23,7 +23,7 @@ use crate::control::Control;
 use crate::directory::Directory;
 use crate::link::broker::wire::Instance;
 use crate::nats::Broker;
-use crate::output::{Output, Surroundings};
+use crate::output::{Output, Surroundings, renew};
 use crate::pause::Pause;
 use crate::settings::{BrokerSettings, Settings, SiteSettings};
 use crate::store::history::History;
@@ -77,12 +77,7 @@ pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output
 
 impl Output for Reporting {
     fn apply<'a>(&'a self, settings: &'a Settings) -> LocalBoxFuture<'a, ()> {
-        self.wish.send_if_modified(|wish| {
-            let new = Wish::of(settings);
-            let is_new = *wish != new;
-            *wish = new;
-            is_new
-        });
+        renew(&self.wish, Wish::of(settings));
         Box::pin(ready(()))
     }
 
@@ -92,7 +87,7 @@ impl Output for Reporting {
         let mut has_left = self.has_left.clone();
         Box::pin(async move {
             if reports {
-                // Without a connection nobody can be told; what is not acknowledged is in the store.
+                // Without a connection it cannot say goodbye; what is not acknowledged is in the store.
                 let _ = timeout(GOODBYE, has_left.wait_for(|left| *left)).await;
             }
         })
@@ -199,6 +194,6 @@ async fn report(house: &House, settings: &BrokerSettings, wished: &mut watch::Re
         _ = all => {}
         _ = wished.changed() => {}
     }
-    // Whoever goes says so; a site that only changes its settings goes on under them.
+    // A site that shuts down says so; one that only has other settings continues under them.
     reporting::leave(&reporter).await;
 }

@@ -23,7 +23,7 @@ use crate::model::order::Request;
 use crate::model::{OrderId, Standing};
 use crate::settings::{Role, Secret, Token};
 
-/// Whoever is behind the broker is one client, and another one than those behind MQTT.
+/// All that comes over the broker counts as one client, apart from what comes over MQTT.
 const CLIENT: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// Orders that are followed at once.
 const MOST: usize = 32;

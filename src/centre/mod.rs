@@ -1,10 +1,12 @@
 //! Watches sites that other instances of this program report to a broker: their newest reports, and the way
 //! that orders take to them. Reporting is left to `broker`; what becomes of a report, to `link::broker`.
 
+mod archive;
 mod courier;
 mod watching;
 
 use std::future::{pending, ready};
+use std::sync::Arc;
 
 use actix::prelude::*;
 use futures_util::future::LocalBoxFuture;
@@ -12,14 +14,12 @@ use log::error;
 use tokio::sync::watch;
 
 use crate::link::broker::reports::Reports;
-use crate::nats::Broker;
-use crate::output::{Output, Surroundings};
+use crate::nats::{Broker, CENTRE_INBOX};
+use crate::output::{Output, Surroundings, renew, with_newest};
 use crate::pause::Pause;
 use crate::settings::{BrokerSettings, Settings};
 use crate::supervise::{self, Kept, Name};
-
-/// Below it, answers come to a centre.
-const INBOX: &str = "_INBOX";
+use archive::NatsArchive;
 
 /// The output.
 struct Watching {
@@ -44,12 +44,7 @@ pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output
 
 impl Output for Watching {
     fn apply<'a>(&'a self, settings: &'a Settings) -> LocalBoxFuture<'a, ()> {
-        self.settings.send_if_modified(|current| {
-            let wanted = wanted(settings);
-            let is_new = *current != wanted;
-            *current = wanted;
-            is_new
-        });
+        renew(&self.settings, wanted(settings));
         Box::pin(ready(()))
     }
 
@@ -69,26 +64,25 @@ impl Actor for Watcher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (reports, mut settings) = (self.reports.clone(), self.settings.clone());
-        let watching = async move {
-            loop {
-                let current = settings.borrow_and_update().clone();
-                tokio::select! {
-                    () = watch(current, &reports) => {}
-                    changed = settings.changed() => if changed.is_err() { return },
-                }
-                reports.connected(None, false);
-            }
-        };
+        let reports = self.reports.clone();
+        let watching =
+            with_newest(self.settings.clone(), async move |settings| watch(settings, &reports).await);
         ctx.spawn(watching.into_actor(self));
     }
 }
 
 /// Watches with one set of settings until it is dropped.
 async fn watch(settings: Option<BrokerSettings>, reports: &Reports) {
+    // What was there belonged to other settings.
+    reports.connected(None, false);
+    reports.archived(None);
     let Some(settings) = settings else { return pending().await };
-    match Broker::connect(&settings, INBOX).await {
-        Ok(broker) => watching::watch(&broker, &settings, reports).await,
+    match Broker::connect(&settings, CENTRE_INBOX).await {
+        Ok(broker) => {
+            let archive = NatsArchive::new(broker.clone(), settings.watched.clone());
+            reports.archived(Some(Arc::new(archive)));
+            watching::watch(&broker, &settings, reports).await;
+        }
         Err(why) => {
             error!(event = "broker"; "no site is watched until the settings change: {why}");
             pending().await

@@ -60,7 +60,8 @@ fn describe(gateway: &GatewaySettings) -> String {
         LinkConfig::Broker(config) => {
             let orders =
                 if config.sends_orders { "orders are sent there" } else { "no orders are sent there" };
-            let _ = writeln!(text, "  gateway {} of site {}; {orders}", config.gateway, config.site);
+            let _ =
+                writeln!(text, "  gateway {} of site {}; {orders}", config.place.gateway, config.place.site);
         }
         LinkConfig::Relay(config) => {
             describe_fleet(&mut text, "the relay of FleetAPI", &config.fleet);

@@ -17,7 +17,7 @@ use super::lines;
 use super::target::{Sent, Target};
 use crate::link::broker::records::SlotRecord;
 use crate::link::broker::reports::Place;
-use crate::nats::Broker;
+use crate::nats::{Broker, CENTRE_INBOX};
 use crate::pause::{BACK_OFF, Pause};
 use crate::settings::BrokerSettings;
 use crate::store::history::queries::waiting::{Load, Rows};
@@ -28,7 +28,6 @@ const MOST: usize = 500;
 const GATHERED: Duration = Duration::from_secs(2);
 /// Whatever the database did not take by then is offered again, to any centre.
 const ACKNOWLEDGED: Duration = Duration::from_secs(120);
-const INBOX: &str = "_INBOX";
 
 /// Passes on what arrives, until it is dropped. `names`: what gateways are called here that the configuration
 /// names itself.
@@ -38,7 +37,7 @@ pub async fn pass_on(
     target: &impl Target,
     seed: u64,
 ) {
-    let broker = match Broker::connect(settings, INBOX).await {
+    let broker = match Broker::connect(settings, CENTRE_INBOX).await {
         Ok(broker) => broker,
         Err(why) => {
             error!(event = "export"; "no quarters of an hour are taken from the broker: {why}");

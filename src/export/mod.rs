@@ -14,7 +14,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 use log::info;
 use tokio::sync::watch;
 
-use crate::output::{Output, Surroundings};
+use crate::output::{Output, Surroundings, renew, with_newest};
 use crate::pause::Pause;
 use crate::settings::{ExportSettings, Settings};
 use crate::store::history::History;
@@ -49,11 +49,7 @@ pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output
 
 impl Output for Exporting {
     fn apply<'a>(&'a self, settings: &'a Settings) -> LocalBoxFuture<'a, ()> {
-        self.settings.send_if_modified(|current| {
-            let is_new = *current != settings.export;
-            current.clone_from(&settings.export);
-            is_new
-        });
+        renew(&self.settings, settings.export.clone());
         #[cfg(feature = "broker")]
         self.passing.apply(settings);
         Box::pin(ready(()))
@@ -78,25 +74,14 @@ impl Actor for Exporter {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (history, seed, mut settings) = (self.history.clone(), self.seed, self.settings.clone());
-        let sending = async move {
-            loop {
-                let current = settings.borrow_and_update().clone();
-                let sending = async {
-                    match &current {
-                        Some(current) => {
-                            info!(event = "export"; "what is recorded is sent to {}", current.name());
-                            sending::send(current, &history, Web::of(current), seed).await;
-                        }
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    () = sending => {}
-                    changed = settings.changed() => if changed.is_err() { return },
-                }
+        let (history, seed) = (self.history.clone(), self.seed);
+        let sending = with_newest(self.settings.clone(), async move |current| match &current {
+            Some(current) => {
+                info!(event = "export"; "what is recorded is sent to {}", current.name());
+                sending::send(current, &history, Web::of(current), seed).await;
             }
-        };
+            None => std::future::pending().await,
+        });
         ctx.spawn(sending.into_actor(self));
     }
 }

@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use super::arriving;
 use super::target::Web;
 use crate::link::broker::reports::Place;
+use crate::output::{renew, with_newest};
 use crate::pause::Pause;
-use crate::settings::{BrokerSettings, ExportSettings, LinkConfig, Settings};
+use crate::settings::{BrokerSettings, ExportSettings, Settings};
 use crate::supervise::{self, Kept, Name};
 
 /// Where from, where to, and what gateways are called.
@@ -31,13 +32,9 @@ impl Way {
     fn of(settings: &Settings) -> Option<Self> {
         let broker = settings.broker.clone().filter(|broker| !broker.watched.is_empty())?;
         let export = settings.export.clone()?;
-        let named = settings.gateways.iter().filter_map(|gateway| match &gateway.link {
-            LinkConfig::Broker(config) => {
-                let place = Place { site: config.site.clone(), gateway: config.gateway.clone() };
-                Some((place, gateway.facts.id.clone()))
-            }
-            _ => None,
-        });
+        let named = settings.gateways.iter();
+        let named =
+            named.filter_map(|gateway| Some((gateway.facts.place.clone()?, gateway.facts.id.clone())));
         Some(Self { names: named.collect(), broker, export })
     }
 }
@@ -51,12 +48,7 @@ impl Passed {
     }
 
     pub fn apply(&self, settings: &Settings) {
-        self.way.send_if_modified(|current| {
-            let way = Way::of(settings);
-            let is_new = *current != way;
-            *current = way;
-            is_new
-        });
+        renew(&self.way, Way::of(settings));
     }
 }
 
@@ -71,24 +63,13 @@ impl Actor for Passer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (mut way, seed) = (self.way.clone(), self.seed);
-        let passing = async move {
-            loop {
-                let current = way.borrow_and_update().clone();
-                let passing = async {
-                    match &current {
-                        Some(Way { broker, export, names }) => {
-                            arriving::pass_on(broker, names, &Web::of(export), seed).await;
-                        }
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    () = passing => {}
-                    changed = way.changed() => if changed.is_err() { return },
-                }
+        let (way, seed) = (self.way.clone(), self.seed);
+        let passing = with_newest(way, async move |way| match &way {
+            Some(Way { broker, export, names }) => {
+                arriving::pass_on(broker, names, &Web::of(export), seed).await;
             }
-        };
+            None => std::future::pending().await,
+        });
         ctx.spawn(passing.into_actor(self));
     }
 }

@@ -36,7 +36,6 @@ pub use error::LinkError;
 use crate::model::{Answers, Capability, LinkHealth, LinkKind, Means, Obstacle, Order, OrderKind, Unable};
 use crate::settings::{GatewaySettings, LinkConfig, QuerySet, TedapiConfig};
 use broker::BrokerLink;
-use broker::reports::Place;
 use careful::Careful;
 use knock::Knock;
 use local::LocalLink;
@@ -226,8 +225,8 @@ fn single(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
             return Box::new(RelayLink::new(id, access, account, limit));
         }
         LinkConfig::Broker(access) => {
-            let place = Place { site: access.site.clone(), gateway: access.gateway.clone() };
-            return Box::new(BrokerLink::new(place, memories.reports.clone(), access.sends_orders));
+            let (place, reports) = (access.place.clone(), memories.reports.clone());
+            return Box::new(BrokerLink::new(place, reports, access.sends_orders));
         }
         LinkConfig::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
     };

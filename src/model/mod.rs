@@ -11,6 +11,7 @@ pub mod freshness;
 pub mod number;
 pub mod numbering;
 pub mod order;
+mod place;
 mod shelf;
 pub mod site;
 pub mod snapshot;
@@ -30,6 +31,7 @@ pub use order::{
     Capability, Means, Obstacle, Order, OrderId, OrderKind, Outcome, Present, Proof, Reserve, Setpoint,
     Standing, Unable,
 };
+pub use place::Place;
 pub use site::{
     BlockSignals, Counter, CounterSource, DeviceSignals, Fan, Interpretation, Meter, Meters, Places,
     RemoteMeter, Side, Site, SolarString, Temperature, Transformer, Unit, UnitFan, UnitKind,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::order::{Lease, Order};
-use super::{Capability, FailureTally, Freshness, NumberingMemory, PollTimes, Telemetry, Ttl};
+use super::{Capability, FailureTally, Freshness, NumberingMemory, Place, PollTimes, Telemetry, Ttl};
 
 /// What may be shown of a gateway's configuration. Holds no secret and no path.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -34,6 +34,9 @@ pub struct GatewayFacts {
     /// What a fleet is searched and summed by.
     #[serde(skip)]
     pub labels: Labels,
+    /// Which gateway of which site it is, if another instance of this program reports it.
+    #[serde(skip)]
+    pub place: Option<Place>,
 }
 
 /// What people sort gateways by.

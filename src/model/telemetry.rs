@@ -66,6 +66,15 @@ pub enum GridStatus {
 }
 
 impl GridStatus {
+    /// In the words of the customer API.
+    pub fn island_state(self) -> &'static str {
+        match self {
+            Self::Up => "SystemGridConnected",
+            Self::Syncing => "SystemTransitionToGrid",
+            Self::Down => "SystemIslandedActive",
+        }
+    }
+
     /// What a state in the words of the customer API means for the home; states nobody has described mean
     /// nothing.
     pub fn of_island_state(state: &str) -> Option<Self> {

@@ -32,6 +32,8 @@ const MOST_SENT: usize = 256;
 const MOST_READ: usize = 16 << 10;
 /// After so many failures in a row, seconds.
 const PAUSES: [u64; 5] = [1, 2, 5, 10, 30];
+/// Below it, answers come to a centre; those to a site come below one of its own.
+pub const CENTRE_INBOX: &str = "_INBOX";
 /// What the seed of an NKey begins with.
 const SEED: &str = "SU";
 

@@ -17,11 +17,6 @@ impl Subjects {
         format!("{}_sites", self.prefix)
     }
 
-    /// The key of a gateway in the bucket.
-    pub fn key(site: &str, gateway: &str) -> String {
-        format!("{site}.{gateway}")
-    }
-
     /// Where a report is put, as the bucket has it.
     pub fn report(&self, site: &str, gateway: &str) -> String {
         format!("$KV.{}.{site}.{gateway}", self.bucket())
@@ -74,6 +69,11 @@ impl Subjects {
         format!("{}.journal.{site}", self.prefix)
     }
 
+    /// The site of a subject of a journal.
+    pub fn of_journal<'a>(&self, subject: &'a str) -> Option<&'a str> {
+        subject.strip_prefix(self.prefix.as_str())?.strip_prefix(".journal.").filter(|site| !site.is_empty())
+    }
+
     pub fn all_journals(&self) -> String {
         format!("{}.journal.>", self.prefix)
     }
@@ -101,6 +101,7 @@ mod tests {
         assert_eq!(Subjects::of_key("home"), None);
         assert_eq!(subjects.of_slots(&subjects.slots("a.b", "g")), Some(("a.b", "g")));
         assert_eq!(subjects.of_slots("other.slots.a.g"), None);
+        assert_eq!(subjects.of_journal(&subjects.journal("a.b")), Some("a.b"));
         assert_eq!(Subjects::keys_of("north.>"), "north.>");
         assert_eq!(Subjects::keys_of("north.17"), "north.17.*");
     }

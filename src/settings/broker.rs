@@ -98,7 +98,7 @@ impl GatewaySettings {
         id: String,
         name: String,
         labels: Labels,
-        place: BrokerConfig,
+        config: BrokerConfig,
         timeout: Duration,
     ) -> Self {
         let facts = GatewayFacts {
@@ -107,11 +107,12 @@ impl GatewaySettings {
             labels,
             links: vec![LinkKind::Broker],
             reason: "another instance reports it",
+            place: Some(config.place.clone()),
             ..GatewayFacts::default()
         };
         Self {
             facts: Arc::new(facts),
-            link: LinkConfig::Broker(place),
+            link: LinkConfig::Broker(config),
             timeout,
             state_file: None,
             energies: None,

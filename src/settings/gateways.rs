@@ -17,7 +17,7 @@ use super::{
     AuthMode, BrokerConfig, CertificatePolicy, GatewaySettings, LinkConfig, LocalConfig, QuerySet,
     RelayConfig, Secret, TedapiConfig, V1rConfig,
 };
-use crate::model::{GatewayFacts, GatewayKind, Labels, LinkKind};
+use crate::model::{GatewayFacts, GatewayKind, Labels, LinkKind, Place};
 
 pub(super) const KEYS: [&str; 19] = [
     "id",
@@ -286,6 +286,7 @@ impl Entry<'_> {
             site_id: given.site_id,
             timezone: given.timezone,
             labels,
+            place: None,
         };
         let timeout = timeout.unwrap_or(defaults.timeout);
         let facts = Arc::new(facts);
@@ -309,7 +310,7 @@ impl Entry<'_> {
         let gateway = self.text(GATEWAY).or_else(|| id.clone())?;
         let (id, site) = (id?, site?);
         let name = self.text("name").unwrap_or_else(|| id.clone());
-        let place = BrokerConfig { site, gateway, sends_orders: false };
+        let place = BrokerConfig { place: Place { site, gateway }, sends_orders: false };
         Some(GatewaySettings::reported(id, name, labels, place, defaults.timeout))
     }
 

@@ -2,7 +2,7 @@
 //! [`super::modes`]; what a link does with it is its own.
 
 use super::{CertificatePolicy, FleetConfig, RsaKey, Secret};
-use crate::model::LinkKind;
+use crate::model::{LinkKind, Place};
 
 /// How a gateway is reached: one link and what it needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,10 +59,8 @@ impl LinkConfig {
 /// A gateway that another instance of this program reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BrokerConfig {
-    /// The id of that instance at the broker.
-    pub site: String,
-    /// The id of the gateway there.
-    pub gateway: String,
+    /// Which gateway of which instance.
+    pub place: Place,
     /// `PW_BROKER_ORDERS`: whether orders are sent there.
     pub sends_orders: bool,
 }

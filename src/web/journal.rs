@@ -24,7 +24,7 @@ pub(super) const CSV: &str = "text/csv; charset=utf-8; header=present";
 /// Of a page, unless the client says so itself.
 const USUAL: usize = 100;
 const MOST_ORDERS: usize = 100;
-const MOST_ENTRIES: usize = 1_000;
+pub(super) const MOST_ENTRIES: usize = 1_000;
 
 /// Parameters of the journal.
 pub(super) const OF_JOURNAL: &[(&str, &str)] = &[
@@ -69,20 +69,20 @@ impl From<JournalError> for Refusal {
 }
 
 /// What stands behind the question mark.
-struct Asked<'a>(Vec<(&'a str, &'a str)>);
+pub(super) struct Asked<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Asked<'a> {
-    fn of(request: &'a HttpRequest) -> Self {
+    pub(super) fn of(request: &'a HttpRequest) -> Self {
         let parameters = request.query_string().split('&').filter_map(|one| one.split_once('='));
         // A form sends its empty fields as well.
         Self(parameters.filter(|(_, value)| !value.is_empty()).collect())
     }
 
-    fn get(&self, key: &str) -> Option<&'a str> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a str> {
         self.0.iter().find(|(known, _)| *known == key).map(|(_, value)| *value)
     }
 
-    fn parsed<T>(
+    pub(super) fn parsed<T>(
         &self,
         key: &str,
         what: &str,
@@ -92,10 +92,24 @@ impl<'a> Asked<'a> {
         parse(text).map(Some).ok_or_else(|| bad(format!("{key} is {what}")))
     }
 
-    fn limit(&self, most: usize) -> Result<usize, Refusal> {
+    pub(super) fn limit(&self, most: usize) -> Result<usize, Refusal> {
         let what = format!("a number from 1 to {most}");
         let parse = |text: &str| text.parse().ok().filter(|limit| (1..=most).contains(limit));
         Ok(self.parsed("limit", &what, parse)?.unwrap_or(USUAL.min(most)))
+    }
+
+    pub(super) fn kinds(&self) -> Result<Vec<Kind>, Refusal> {
+        let known = Kind::ALL.map(Kind::name).join(", ");
+        let kinds = |text: &str| text.split(',').map(|word| word.parse().ok()).collect();
+        Ok(self.parsed("kind", &format!("one or more of {known}"), kinds)?.unwrap_or_default())
+    }
+
+    pub(super) fn since(&self) -> Result<Option<f64>, Refusal> {
+        self.parsed("since", "a time in Unix seconds", seconds)
+    }
+
+    pub(super) fn until(&self) -> Result<Option<f64>, Refusal> {
+        self.parsed("until", "a time in Unix seconds", seconds)
     }
 
     fn before(&self) -> Result<Option<EntryId>, Refusal> {
@@ -133,14 +147,12 @@ async fn journal(state: Data<State>, request: HttpRequest) -> HttpResponse {
 async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Refusal> {
     let token = reads(state, request)?;
     let asked = Asked::of(request);
-    let kinds = |text: &str| text.split(',').map(|word| word.parse().ok()).collect::<Option<Vec<Kind>>>();
-    let known = Kind::ALL.map(Kind::name).join(", ");
     let limit = asked.limit(MOST_ENTRIES)?;
     let filter = Filter {
         gateways: asked.gateways(&token)?,
-        kinds: asked.parsed("kind", &format!("one or more of {known}"), kinds)?.unwrap_or_default(),
-        since: asked.parsed("since", "a time in Unix seconds", seconds)?,
-        until: asked.parsed("until", "a time in Unix seconds", seconds)?,
+        kinds: asked.kinds()?,
+        since: asked.since()?,
+        until: asked.until()?,
         before: asked.before()?,
         limit: Some(limit),
         ..Filter::default()
@@ -160,7 +172,11 @@ async fn shown(state: &State, request: &HttpRequest) -> Result<HttpResponse, Ref
 }
 
 /// With the way to the next page in its head.
-fn with_next(mut response: HttpResponse, next: Option<i64>, request: &HttpRequest) -> HttpResponse {
+pub(super) fn with_next(
+    mut response: HttpResponse,
+    next: Option<i64>,
+    request: &HttpRequest,
+) -> HttpResponse {
     let Some(next) = next else { return response };
     let others =
         request.query_string().split('&').filter(|one| !one.is_empty() && !one.starts_with("before="));
@@ -179,7 +195,7 @@ fn entry(Recorded { id, entry }: &Recorded) -> Value {
 }
 
 /// UTC, for people.
-fn time(at: f64) -> Option<String> {
+pub(super) fn time(at: f64) -> Option<String> {
     Timestamp::from_millisecond((at * 1000.0) as i64).ok().map(|time| format!("{time:.3}"))
 }
 

@@ -13,6 +13,7 @@ mod compression;
 mod control;
 mod docs;
 mod fleet;
+mod fleet_journal;
 mod form;
 mod front;
 mod health;
@@ -60,6 +61,7 @@ use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::limiter::Limiter;
+use crate::link::broker::reports::Reports;
 use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::output::{Output, Routes, Surroundings};
@@ -88,6 +90,8 @@ pub struct State {
     pub mqtt: Arc<Board<BrokerStatus>>,
     /// What Tesla's cloud was asked.
     pub accounts: Accounts,
+    /// What other instances of this program report.
+    pub reports: Reports,
     /// Who may do what.
     pub control: Arc<Control>,
     /// What is counted of the connections that requests come over.
@@ -140,6 +144,7 @@ impl State {
             configured: ArcSwap::default(),
             mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
             accounts: Accounts::default(),
+            reports: Reports::default(),
             control: Arc::new(Control::new(Access::default(), Journal::in_memory())),
             connections: Arc::new(Connections::new(Limits::default(), TrustedProxies::default(), None)),
             history: History::off(),
@@ -164,15 +169,16 @@ struct Web {
 
 /// Starts the output.
 pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output> {
-    let Surroundings { directory, frames, broker, control, accounts, connections, history, .. } =
+    let Surroundings { directory, frames, broker, control, accounts, reports, connections, history, .. } =
         surroundings;
     let state =
         State::new(directory.clone(), frames.clone(), settings.http.clone(), settings.polling.clone());
     state.configured.store(Arc::new(settings.as_before.clone()));
     let (mqtt, control, accounts) = (broker.clone(), control.clone(), accounts.clone());
-    let (connections, history) = (connections.clone(), history.clone());
+    let (connections, history, reports) = (connections.clone(), history.clone(), reports.clone());
     let demo = settings.demo;
-    Box::new(Web { state: Data::new(State { mqtt, control, accounts, connections, history, demo, ..state }) })
+    let state = State { mqtt, control, accounts, reports, connections, history, demo, ..state };
+    Box::new(Web { state: Data::new(state) })
 }
 
 impl Output for Web {
@@ -215,5 +221,6 @@ fn routes(config: &mut ServiceConfig) {
     control::routes(config);
     several::routes(config);
     journal::routes(config);
+    fleet_journal::routes(config);
     legacy_control::routes(config);
 }

@@ -17,8 +17,8 @@ use super::without_data::{
     TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
 };
 use super::{
-    State, about_gateway, api, assets, battery_health, docs, health, history, journal, legacy_control,
-    openapi, owners, pictures, scrape, several, stats, tesla, timeseries,
+    State, about_gateway, api, assets, battery_health, docs, fleet_journal, health, history, journal,
+    legacy_control, openapi, owners, pictures, scrape, several, stats, tesla, timeseries,
 };
 use crate::views::View;
 
@@ -278,6 +278,12 @@ pub(super) const ROUTES: &[Route] = &[
         .asked_with(journal::OF_JOURNAL)
         .also(journal::ERRORS)
         .shows("JournalPage"),
+    routed("/api/fleet/journal", "What happened at the sites that this instance watches, the newest first")
+        .ours()
+        .guarded(Guard::Own)
+        .asked_with(fleet_journal::PARAMETERS)
+        .also(fleet_journal::ERRORS)
+        .shows("FleetJournalPage"),
     service("/control/status", legacy_control::status_answer, "Whether orders are taken")
         .shows("ControlStatus"),
     routed("/control/{action}", "Orders to the default gateway as JSON or a form; GET reads the setting")

@@ -4,7 +4,7 @@ import { el, mark, say, show } from "../dom.js";
 import { duration, isNumber, time } from "../format.js";
 import { linkName } from "../panels/health.js";
 import { sentence } from "../panels/sentences.js";
-import { nameOf } from "../site.js";
+import { nameOf, part } from "../site.js";
 import { t, within } from "../words.js";
 import { ask, isSignedIn, mayControl, onChange } from "./holder.js";
 import { bare, ordered, outcome } from "./words.js";
@@ -80,6 +80,8 @@ export function journal(changed) {
   let due = 0;
   let isAsking = false;
   let focus = null;
+  // Of a gateway that another instance reports, the journal is at the broker.
+  let isElsewhere = false;
   let round = 0;
 
   const path = (before, of) => {
@@ -87,7 +89,7 @@ export function journal(changed) {
     if (of !== null) query.set("gateway", of);
     if (filter.value !== "") query.set("kind", filter.value);
     if (before !== null) query.set("before", before);
-    return `api/journal?${query}`;
+    return `${isElsewhere ? "api/fleet/journal" : "api/journal"}?${query}`;
   };
 
   async function look(before = null) {
@@ -136,6 +138,8 @@ export function journal(changed) {
       const wanted = context.isMany ? null : (context.ids[0] ?? null);
       if (wanted !== focus) {
         focus = wanted;
+        const links = wanted === null ? null : part(context.state, wanted, "links");
+        isElsewhere = links?.some(({ kind }) => kind === "broker") ?? false;
         entries = [];
         due = 0;
         round += 1;

@@ -15,7 +15,7 @@ use super::server::{SITE, Server, until};
 use super::tools::required_tool;
 use super::{SLOTS, START, Site};
 
-const SECRET: &str = "a long enough control secret";
+pub const SECRET: &str = "a long enough control secret";
 /// What a centre calls the gateway `home` of [`SITE`].
 pub const HOME: &str = "north-17-home";
 

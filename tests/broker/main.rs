@@ -2,6 +2,7 @@
 #![cfg(feature = "broker")]
 
 mod centre;
+mod journal;
 mod permissions;
 #[path = "../service/program.rs"]
 #[allow(dead_code, reason = "shared with the other test program")]

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::documents;
@@ -12,7 +11,7 @@ use super::reports::Received;
 use super::wire::{Device, Metered, Meters as MetersReport, Reported, Sides, grid_of, kind_of, source_of};
 use crate::model::{
     Adjustments, Answers, AppPercent, Charge, Counter, Interpretation, Meter, Meters, Number,
-    NumberingMemory, Part, Power, RawPercent, Readings, Side, Site, SolarString, Unit, UnitTemperatures,
+    NumberingMemory, Power, RawPercent, Readings, Side, Site, SolarString, Unit, UnitTemperatures,
 };
 
 /// A site reports at least this often.
@@ -22,23 +21,21 @@ pub const EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct BrokerAnswers {
     received: Arc<Received>,
+    /// What of it can be shown.
+    reported: Arc<Reported>,
 }
 
 impl BrokerAnswers {
     /// `None`: there is nothing in the report that could be shown.
     pub fn of(received: Arc<Received>) -> Option<Self> {
-        received.report.site.is_some().then_some(Self { received })
-    }
-
-    fn reported(&self) -> &Reported {
-        static NOTHING: std::sync::OnceLock<Reported> = std::sync::OnceLock::new();
-        self.received.report.site.as_ref().unwrap_or_else(|| NOTHING.get_or_init(Reported::default))
+        let reported = received.report.site.clone()?;
+        Some(Self { received, reported })
     }
 }
 
 impl Answers for BrokerAnswers {
     fn readings(&self, adjustments: &Adjustments) -> Readings {
-        let reported = self.reported();
+        let reported = &self.reported;
         let power = Power {
             site: reported.grid_power,
             battery: reported.battery,
@@ -78,7 +75,7 @@ impl Answers for BrokerAnswers {
         _adjustments: &Adjustments,
         _numbers: &NumberingMemory,
     ) -> Interpretation {
-        let reported = self.reported();
+        let reported = &self.reported;
         let [main, home] = &reported.sides;
         let site = Site {
             readings: readings.clone(),
@@ -118,10 +115,6 @@ impl Answers for BrokerAnswers {
 
     fn size(&self) -> usize {
         std::mem::size_of::<Received>()
-    }
-
-    fn raw(&self, _part: Part) -> Option<Bytes> {
-        None
     }
 }
 

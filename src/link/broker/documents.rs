@@ -11,11 +11,7 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// As far as `site` has them.
 pub(super) fn of(site: &Site) -> Documents {
     let readings = &site.readings;
-    let state = readings.grid.map(|grid| match grid {
-        GridStatus::Up => "SystemGridConnected",
-        GridStatus::Syncing => "SystemTransitionToGrid",
-        GridStatus::Down => "SystemIslandedActive",
-    });
+    let state = readings.grid.map(GridStatus::island_state);
     Documents {
         aggregates: aggregates(site),
         strings: strings(site),

@@ -2,6 +2,7 @@
 //! the newest report. Watching the broker is left to whoever holds the connection.
 
 pub mod answers;
+pub mod archive;
 mod documents;
 pub mod error;
 pub mod orders;
@@ -50,9 +51,9 @@ impl BrokerLink {
     fn newest(&mut self) -> Result<Arc<dyn Answers>, BrokerError> {
         let Place { site, gateway } = &self.place;
         let Some(received) = self.reports.of(&self.place) else {
-            return Err(match self.reports.away_since() {
-                Some(_) => BrokerError::NoConnection,
-                None => BrokerError::NeverReported { site: site.clone(), gateway: gateway.clone() },
+            return Err(match self.reports.is_connected() {
+                false => BrokerError::NoConnection,
+                true => BrokerError::NeverReported { site: site.clone(), gateway: gateway.clone() },
             });
         };
         let silent = Instant::now().saturating_duration_since(received.said);
@@ -60,9 +61,9 @@ impl BrokerLink {
             return Err(BrokerError::SiteStopped { site: site.clone(), since: silent });
         }
         if silent > SILENT {
-            return Err(match self.reports.away_since() {
-                Some(_) => BrokerError::NoConnection,
-                None => BrokerError::SiteSilent { site: site.clone(), silent },
+            return Err(match self.reports.is_connected() {
+                false => BrokerError::NoConnection,
+                true => BrokerError::SiteSilent { site: site.clone(), silent },
             });
         }
         let polls = &received.report.polls;

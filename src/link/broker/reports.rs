@@ -8,26 +8,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::archive::Archive;
 use super::wire::Report;
+pub use crate::model::Place;
 
 /// Gateways that are kept in mind; a broker that shows more is not believed.
 pub const MOST: usize = 20_000;
-
-/// One gateway of one site.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
-    /// The id of the site at the broker, such as `north.17`: the broker vouches for it.
-    pub site: String,
-    /// The id of the gateway there.
-    pub gateway: String,
-}
-
-impl Place {
-    /// What a gateway is called that nobody named here: `north.17` and `home` are `north-17-home`.
-    pub fn id(&self) -> String {
-        format!("{}-{}", self.site.replace('.', "-"), self.gateway)
-    }
-}
 
 /// A report, and when it came.
 #[derive(Debug)]
@@ -65,8 +51,10 @@ struct Held {
     reports: HashMap<Place, Arc<Received>>,
     /// `None`: there is no connection over which orders could go.
     courier: Option<Arc<dyn Courier>>,
-    /// Whether there is a connection to the broker, and since when.
-    connected: Option<(bool, Instant)>,
+    /// Whether there is a connection to the broker.
+    is_connected: bool,
+    /// Where the journals of sites are read; `None`: no site is watched.
+    archive: Option<Arc<dyn Archive>>,
 }
 
 /// A handle; all clones share what is known.
@@ -135,22 +123,24 @@ impl Reports {
     /// Notes whether there is a connection to the broker, and over what orders go.
     pub fn connected(&self, courier: Option<Arc<dyn Courier>>, is_there: bool) {
         let mut held = self.held();
-        held.courier = courier;
-        if held.connected.is_none_or(|(was_there, _)| was_there != is_there) {
-            held.connected = Some((is_there, Instant::now()));
-        }
+        (held.courier, held.is_connected) = (courier, is_there);
+    }
+
+    /// Notes where the journals of sites are read.
+    pub fn archived(&self, archive: Option<Arc<dyn Archive>>) {
+        self.held().archive = archive;
+    }
+
+    pub fn archive(&self) -> Option<Arc<dyn Archive>> {
+        self.held().archive.clone()
     }
 
     pub fn courier(&self) -> Option<Arc<dyn Courier>> {
         self.held().courier.clone()
     }
 
-    /// Since when there is no connection to the broker; `None`: there is one.
-    pub fn away_since(&self) -> Option<Option<Instant>> {
-        match self.held().connected {
-            Some((true, _)) => None,
-            Some((false, since)) => Some(Some(since)),
-            None => Some(None),
-        }
+    /// Whether there is a connection to the broker.
+    pub fn is_connected(&self) -> bool {
+        self.held().is_connected
     }
 }

@@ -58,7 +58,7 @@ async fn a_powerwall_3_is_reported_in_little_and_means_the_same_at_the_centre() 
     println!("{} bytes: {}", bytes.len(), String::from_utf8_lossy(&bytes));
     // The simulator's site has a follower with six strings as well.
     let mut small = report.clone();
-    let site = small.site.as_mut().unwrap();
+    let site = Arc::make_mut(small.site.as_mut().unwrap());
     site.units.as_mut().unwrap().retain(|unit| unit.kind != "follower");
     site.strings.as_mut().unwrap().retain(|string| string.0.len() == 1);
     assert_eq!((site.units.as_ref().unwrap().len(), site.strings.as_ref().unwrap().len()), (2, 6));

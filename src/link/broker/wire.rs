@@ -4,6 +4,8 @@
 //! What is unknown is left out and never 0. Watts, watt-hours, volts, amperes, hertz, °C; percents on the raw
 //! scale.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -51,7 +53,7 @@ pub struct Report {
     pub gateway: Gateway,
     pub polls: Polls,
     /// Absent where nothing may be shown any more, or was ever read.
-    pub site: Option<Reported>,
+    pub site: Option<Arc<Reported>>,
     /// Orders that it takes at present, each with the link and how far its outcome can be proven.
     pub can: Vec<(String, String, String)>,
     /// Why it takes the others not, by obstacle.
@@ -212,7 +214,7 @@ impl Report {
                 failing_ms: health.failing_since.map(|since| millis(now.saturating_duration_since(since))),
                 error: health.last_error.as_ref().map(|note| (note.kind.to_owned(), note.message.clone())),
             },
-            site: telemetry.map(|telemetry| telemetry.look(reported)),
+            site: telemetry.map(|telemetry| Arc::new(telemetry.look(reported))),
             can,
             cannot,
         }

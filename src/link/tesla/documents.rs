@@ -81,16 +81,8 @@ fn aggregates(live: &Value, info: &Value, readings: &Readings) -> Value {
     aggregates.build()
 }
 
-fn island_state(readings: &Readings) -> Option<&'static str> {
-    Some(match readings.grid? {
-        GridStatus::Up => "SystemGridConnected",
-        GridStatus::Syncing => "SystemTransitionToGrid",
-        GridStatus::Down => "SystemIslandedActive",
-    })
-}
-
 fn grid_status(live: &Value, readings: &Readings) -> Value {
-    let Some(state) = island_state(readings) else { return Value::Null };
+    let Some(state) = readings.grid.map(GridStatus::island_state) else { return Value::Null };
     json!({ "grid_status": state, "grid_services_active": live.at(&["grid_services_active"]) })
 }
 
@@ -162,7 +154,7 @@ fn system_status((live, info, status): (&Value, &Value, &Value), readings: &Read
         "max_discharge_power": info.at(&["nameplate_power"]),
         "max_apparent_power": info.at(&["nameplate_power"]),
         "grid_services_power": live.at(&["grid_services_power"]),
-        "system_island_state": island_state(readings),
+        "system_island_state": readings.grid.map(GridStatus::island_state),
         "available_blocks": batteries,
         "battery_blocks": [],
         "grid_faults": [],

@@ -4,17 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::super::State;
-use super::super::timeseries::{day_of, zone_of};
+use super::super::timeseries::of_today;
 use crate::clock::unix_time;
 use crate::model::energy::Flow;
 use crate::pictures::Today;
-use crate::store::history::queries::daily::{DayRow, Days};
-use crate::store::history::queries::zone;
+use crate::store::history::queries::daily::DayRow;
 
 /// How long what is known of today counts.
 const FRESH: Duration = Duration::from_secs(60);
@@ -39,32 +37,12 @@ impl Energies {
         {
             return energies.clone();
         }
-        let found = Arc::new(asked(state).await.unwrap_or_default());
+        let rows = of_today(state, unix_time()).await.unwrap_or_default();
+        let found: ByGateway = rows.iter().map(|row| (row.gateway.clone(), energies(row))).collect();
+        let found = Arc::new(found);
         *known = Some((Instant::now(), found.clone()));
         found
     }
-}
-
-async fn asked(state: &State) -> Option<ByGateway> {
-    let entries = state.directory.all();
-    let zones: Vec<(String, Option<String>)> =
-        entries.iter().map(|entry| (entry.id.clone(), zone_of(&entry.board.glance()))).collect();
-    let now = unix_time();
-    let found = state.history.ask(move |connection| {
-        let mut found = ByGateway::new();
-        for (id, reported) in zones {
-            let name = match reported {
-                Some(name) => Some(name),
-                None => zone(connection, &id)?,
-            };
-            let zone = name.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC);
-            let today = day_of(now, &zone);
-            let days = Days { gateway: Some(id), first: today.clone(), last: today, before: None };
-            found.extend(days.newest(connection, 1)?.iter().map(|row| (row.gateway.clone(), energies(row))));
-        }
-        Ok(found)
-    });
-    found.await.ok()
 }
 
 fn energies(row: &DayRow) -> Today {

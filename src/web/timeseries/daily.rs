@@ -159,9 +159,36 @@ fn document(row: &DayRow) -> Value {
 }
 
 /// The date at `at` in `zone`.
-pub(in crate::web) fn day_of(at: f64, zone: &TimeZone) -> Option<String> {
+fn day_of(at: f64, zone: &TimeZone) -> Option<String> {
     let at = Timestamp::from_second(at.floor() as i64).ok()?;
     Some(at.to_zoned_datetime(zone.clone()).date().to_string())
+}
+
+/// The day that it is at each gateway, as far as it is recorded.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(in crate::web) async fn of_today(state: &State, now: f64) -> Result<Vec<DayRow>, StoreError> {
+    let zones = configured(state).into_iter().map(|id| {
+        let entry = state.directory.get(&id);
+        (id, entry.and_then(|entry| zone_of(&entry.board.glance())))
+    });
+    let zones: Vec<(String, Option<String>)> = zones.collect();
+    let found = state.history.ask(move |connection| {
+        let mut found = Vec::new();
+        for (id, reported) in zones {
+            let name = match reported {
+                Some(name) => Some(name),
+                None => zone(connection, &id)?,
+            };
+            let zone = name.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC);
+            let today = day_of(now, &zone);
+            let days = Days { gateway: Some(id), first: today.clone(), last: today, before: None };
+            found.extend(days.newest(connection, 1)?);
+        }
+        Ok(found)
+    });
+    found.await
 }
 
 pub(in crate::web) fn today(state: Data<State>, _: HttpRequest) -> Later {
@@ -170,26 +197,8 @@ pub(in crate::web) fn today(state: Data<State>, _: HttpRequest) -> Later {
             return answered(Ok(json!({ "enabled": false, "gateways": {} })));
         }
         let now = unix_time();
-        let zones = configured(&state).into_iter().map(|id| {
-            let entry = state.directory.get(&id);
-            (id, entry.and_then(|entry| zone_of(&entry.board.glance())))
-        });
-        let zones: Vec<(String, Option<String>)> = zones.collect();
-        let found = state.history.ask(move |connection| {
-            let mut found = Vec::new();
-            for (id, reported) in zones {
-                let name = match reported {
-                    Some(name) => Some(name),
-                    None => zone(connection, &id)?,
-                };
-                let zone = name.and_then(|name| TimeZone::get(&name).ok()).unwrap_or(TimeZone::UTC);
-                let today = day_of(now, &zone);
-                let days = Days { gateway: Some(id), first: today.clone(), last: today, before: None };
-                found.extend(days.newest(connection, 1)?);
-            }
-            Ok(found)
-        });
-        let body = found.await.map_err(Unanswered::from).map(|rows| {
+        let found = of_today(&state, now).await;
+        let body = found.map_err(Unanswered::from).map(|rows| {
             let gateways: Map<String, Value> =
                 rows.iter().map(|row| (row.gateway.clone(), document(row))).collect();
             json!({ "enabled": true, "gateways": gateways, "server_time": now })

@@ -24,7 +24,7 @@ pub(super) use asked::Asked;
 use asked::Wrong;
 
 #[cfg(feature = "pictures")]
-pub(super) use daily::day_of;
+pub(super) use daily::of_today;
 pub(super) use daily::{daily, today};
 pub(super) use samples::samples;
 pub(super) use signals::{of_units, serial_in, signal_trend, signals};
