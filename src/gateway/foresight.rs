@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::GatewayActor;
+use super::guard::Objection;
 use crate::model::order::Request;
 use crate::model::{ErrorNote, LinkKind, Order, OrderKind};
 
@@ -39,13 +40,12 @@ impl GatewayActor {
     fn foresee(&self, Request { order, lease, confirmed }: Request) -> Foreseen {
         let readings = self.newest.telemetry(Instant::now()).map(|telemetry| &telemetry.readings);
         let now = readings.and_then(|readings| order.value_in(readings));
-        let would = match self.judged(order, lease, confirmed) {
-            Err((_, objection)) => Foresight::Refused(objection.note),
-            Ok((order, terms)) => match self.had_already(&order).filter(|_| terms.is_none()) {
-                Some(why) => Foresight::Nothing(why),
-                None => self.over(order.kind()),
-            },
-        };
+        let judged = self.resolved(order).map_err(Objection::from).and_then(|order| {
+            let terms = self.judged(&order, lease, confirmed)?;
+            let already = self.had_already(&order).filter(|_| terms.is_none());
+            Ok(already.map_or_else(|| self.over(order.kind()), Foresight::Nothing))
+        });
+        let would = judged.unwrap_or_else(|objection| Foresight::Refused(objection.note));
         Foreseen { would, now }
     }
 

@@ -62,7 +62,7 @@ impl GatewayActor {
     }
 
     /// The order as it is carried out: a hold is a reserve at the charge there is.
-    fn resolved(&self, order: Order) -> Result<Order, ErrorNote> {
+    pub(in super::super) fn resolved(&self, order: Order) -> Result<Order, ErrorNote> {
         if order != Order::ReserveHold {
             return Ok(order);
         }
@@ -113,35 +113,31 @@ impl GatewayActor {
         Ok(Terms { lasts, former })
     }
 
-    /// The order as it is carried out, or why it is not even taken.
+    /// What is restored after `order`, which is one that [`Self::resolved`] gives.
     ///
     /// # Errors
-    /// With the order as far as it was made out.
+    /// If the order is not even taken.
     pub(in super::super) fn judged(
         &self,
-        order: Order,
+        order: &Order,
         lease: Option<Duration>,
         confirmed: bool,
-    ) -> Result<(Order, Option<Terms>), (Order, Objection)> {
-        let asked = self.resolved(order.clone()).and_then(|order| {
-            self.objection(&order).map_or(Ok(()), Err)?;
-            let terms = lease.map(|lasts| self.terms(&order, lasts)).transpose()?;
-            Ok((order, terms))
-        });
-        let (order, terms) = asked.map_err(|note| (order, Objection { note, retry_after: None }))?;
-        match self.guard(&order, confirmed) {
-            Ok(()) => Ok((order, terms)),
-            Err(objection) => Err((order, objection)),
-        }
+    ) -> Result<Option<Terms>, Objection> {
+        let able = self.objection(order).map_or(Ok(()), Err);
+        let terms = able.and_then(|()| lease.map(|lasts| self.terms(order, lasts)).transpose())?;
+        self.guard(order, confirmed)?;
+        Ok(terms)
     }
 
     fn take_order(&mut self, carry_out: CarryOut, ctx: &mut Context<Self>) -> Receipt {
         let CarryOut { order, lease, confirmed, asked_by, mark } = carry_out;
-        let (order, terms) = match self.judged(order, lease, confirmed) {
-            Ok(judged) => judged,
-            Err((order, Objection { note, retry_after })) => {
-                return turned_away(self.orders.ids.next(), order, note, retry_after);
-            }
+        let order = match self.resolved(order.clone()) {
+            Ok(order) => order,
+            Err(why) => return turned_away(self.orders.ids.next(), order, why.into()),
+        };
+        let terms = match self.judged(&order, lease, confirmed) {
+            Ok(terms) => terms,
+            Err(objection) => return turned_away(self.orders.ids.next(), order, objection),
         };
         let receipt = self.submit(order, terms, None, Author { asked_by, mark }, ctx);
         self.proceed(ctx); // which arms the timer
@@ -159,7 +155,7 @@ impl GatewayActor {
     ) -> Receipt {
         let id = self.orders.ids.next();
         let Some(standing) = self.orders.book.add(id, order.clone(), terms.clone(), Instant::now()) else {
-            return turned_away(id, order, note("too_many", "too many orders wait for this gateway"), None);
+            return turned_away(id, order, note("too_many", "too many orders wait for this gateway").into());
         };
         if let Some(lease) = restores {
             self.orders.book.leases(|leases| leases.restoring(lease, id));
@@ -193,8 +189,8 @@ pub(super) struct Author {
 }
 
 /// What the caller gets for an order that was not even taken.
-fn turned_away(id: OrderId, order: Order, why: ErrorNote, retry_after: Option<Duration>) -> Receipt {
-    let standing = Standing { outcome: Some(Outcome::NotSent(why)), is_final: true };
+fn turned_away(id: OrderId, order: Order, Objection { note, retry_after }: Objection) -> Receipt {
+    let standing = Standing { outcome: Some(Outcome::NotSent(note)), is_final: true };
     Receipt { id, order, standing: watch::channel(standing).1, retry_after, is_taken: false }
 }
 
