@@ -25,7 +25,7 @@ const MOST_SKEW: f64 = 3600.0;
 
 /// Fills `reports` until it is dropped.
 pub(super) async fn watch(broker: &Broker, settings: &BrokerSettings, reports: &Reports) {
-    let courier = settings.orders.then(|| Arc::new(NatsCourier(broker.clone())) as Arc<_>);
+    let courier = settings.orders.map(|_| Arc::new(NatsCourier(broker.clone())) as Arc<_>);
     let connection = async {
         let mut state = broker.follow();
         loop {

@@ -58,8 +58,10 @@ fn describe(gateway: &GatewaySettings) -> String {
         }
         LinkConfig::Fleet(config) => describe_fleet(&mut text, config.kind().name(), config),
         LinkConfig::Broker(config) => {
-            let orders =
-                if config.sends_orders { "orders are sent there" } else { "no orders are sent there" };
+            let orders = match config.orders {
+                None => "no orders are sent there".to_owned(),
+                Some(role) => format!("orders of the role {} are sent there", role.word()),
+            };
             let _ =
                 writeln!(text, "  gateway {} of site {}; {orders}", config.place.gateway, config.place.site);
         }

@@ -391,7 +391,8 @@ const BROKER: &[Setting] = &[
     ),
     set(
         "PW_BROKER_ORDERS",
-        "Whether a site takes orders from the broker, and a centre sends them; both must say yes.",
+        "What a site takes orders from the broker as, and a centre sends them as: `no`, `yes` or `operator`, \
+         `owner`. Both must allow an order.",
         "no",
         "yes",
     ),

@@ -11,14 +11,19 @@ use super::wire::{Instance, Report, VERSION};
 use super::*;
 use crate::link::connect_lazily;
 use crate::model::{Adjustments, NumberingMemory, Reading, Snapshot, Telemetry, Ttl};
-use crate::settings::{Inputs, Settings};
-use crate::simulator::{GatewayHandle, SiteKind, SiteOptions};
+use crate::settings::{Inputs, Role, RsaKey, Settings};
+use crate::simulator::{GatewayHandle, Registration, SiteKind, SiteOptions};
 
-/// What the simulator's Powerwall 3 reports once everything was asked.
+const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4096.pem");
+
+/// What the simulator's Powerwall 3 reports once everything was asked, over a link that takes orders.
 async fn snapshot() -> Snapshot {
     let gateway =
         GatewayHandle::start(SiteOptions::new("home", "Lake house", SiteKind::Powerwall3)).await.unwrap();
-    let list = serde_json::Value::from(vec![gateway.settings()]).to_string();
+    let lan = gateway.on_lan().await.unwrap();
+    let key = RsaKey::read(KEY.as_ref()).unwrap();
+    lan.lan().unwrap().register(key.public_der(), Registration::Verified);
+    let list = serde_json::Value::from(vec![gateway.settings_with_lan(&lan, KEY)]).to_string();
     let environment = vec![("PW_GATEWAYS".to_owned(), list)];
     let settings = Settings::load(&Inputs { environment, flags: Vec::new() }).unwrap();
     let settings = &settings.gateways[0];
@@ -45,7 +50,7 @@ fn instance() -> Instance {
         version: "0.1.0".into(),
         since: 1_795_000_000.0,
         tags: vec!["rental".into()],
-        orders: true,
+        orders: Some("owner".into()),
         ..Instance::default()
     }
 }
@@ -62,8 +67,16 @@ async fn a_powerwall_3_is_reported_in_little_and_means_the_same_at_the_centre() 
     site.units.as_mut().unwrap().retain(|unit| unit.kind != "follower");
     site.strings.as_mut().unwrap().retain(|string| string.0.len() == 1);
     assert_eq!((site.units.as_ref().unwrap().len(), site.strings.as_ref().unwrap().len()), (2, 6));
-    let length = small.to_bytes().len();
-    assert!(length <= 1500, "{length} bytes for a Powerwall 3 with one expansion");
+    for role in [None, Some("operator"), Some("owner")] {
+        let instance = Instance { orders: role.map(str::to_owned), ..instance() };
+        let Report { can, cannot, instance, .. } = Report::of(&snapshot, &instance, (Instant::now(), 1.0));
+        let length = Report { can, cannot, instance, ..small.clone() }.to_bytes().len();
+        println!("{length} bytes with orders of {role:?}");
+        assert!(
+            length <= 1500,
+            "{length} bytes for a Powerwall 3 with one expansion, and orders of {role:?}"
+        );
+    }
 
     let read = Report::read(&bytes).unwrap();
     assert!(read.is_as(&report), "{read:?}\n{report:?}");
@@ -106,7 +119,7 @@ async fn a_powerwall_3_is_reported_in_little_and_means_the_same_at_the_centre() 
 async fn who_is_silent_is_told_apart() {
     let reports = Reports::default();
     let place = Place { site: "north.17".into(), gateway: "home".into() };
-    let mut link = BrokerLink::new(place.clone(), reports.clone(), true);
+    let mut link = BrokerLink::new(place.clone(), reports.clone(), Some(Role::Operator));
     let mut error = async || match link.poll().await {
         Err(LinkError::Broker(error)) => Some(error),
         Err(other) => panic!("{other}"),

@@ -13,9 +13,10 @@ use tokio::time::Instant;
 use crate::link::bounds::Bounds;
 use crate::link::json::{self, Unusable};
 use crate::model::{
-    Capability, Charge, Counter, CounterSource, Freshness, GatewayKind, GridStatus, Meter, Number, OrderKind,
-    Side, Site, Snapshot, SolarString, Unit, UnitKind,
+    Capability, Charge, Counter, CounterSource, Freshness, GatewayKind, GridStatus, Meter, Number, Side,
+    Site, Snapshot, SolarString, Unit, UnitKind,
 };
+use crate::settings::Role;
 
 /// Of the bodies. A reader refuses a greater one; members that it does not know are no reason to.
 pub const VERSION: u32 = 1;
@@ -36,8 +37,8 @@ pub struct Instance {
     pub group: Option<String>,
     /// It shuts down; nothing follows.
     pub leaves: bool,
-    /// Whether it takes orders from the broker.
-    pub orders: bool,
+    /// The role with which it takes orders from the broker; absent: it takes none.
+    pub orders: Option<String>,
 }
 
 /// A snapshot of one gateway.
@@ -54,10 +55,22 @@ pub struct Report {
     pub polls: Polls,
     /// Absent where nothing may be shown any more, or was ever read.
     pub site: Option<Arc<Reported>>,
-    /// Orders that it takes at present, each with the link and how far its outcome can be proven.
-    pub can: Vec<(String, String, String)>,
-    /// Why it takes the others not, by obstacle.
-    pub cannot: Vec<(String, Vec<String>)>,
+    /// Orders that it takes from the broker at present. Absent where it takes none.
+    pub can: Vec<Able>,
+    /// Those of the others that it would take.
+    pub cannot: Vec<Hindered>,
+}
+
+/// Link, proof, orders: those of the same link and proof share an entry.
+pub type Able = (String, String, Vec<String>);
+/// Obstacle, orders; `*` for all that it would take.
+pub type Hindered = (String, Vec<String>);
+
+impl Instance {
+    /// What may be ordered of it; `None`: nothing.
+    pub fn role(&self) -> Option<Role> {
+        Role::of_word(self.orders.as_deref()?)
+    }
 }
 
 /// Who it is.
@@ -192,7 +205,7 @@ impl Report {
         let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let reading = snapshot.reading.as_ref();
         let usual = reading.map(|reading| reading.telemetry.answers().usual_age());
-        let (can, cannot) = capabilities(&health.capabilities);
+        let (can, cannot) = capabilities(&health.capabilities, instance.role());
         Self {
             v: VERSION,
             at: (at * 1e3).round() / 1e3,
@@ -281,29 +294,33 @@ fn word(freshness: Freshness) -> &'static str {
     }
 }
 
-type Able = Vec<(String, String, String)>;
-type Unable = Vec<(String, Vec<String>)>;
-
-fn capabilities(all: &[Capability]) -> (Able, Unable) {
-    let (mut can, mut cannot) = (Able::new(), Unable::new());
-    for capability in all {
-        let order = capability.order.word().to_owned();
-        match &capability.by {
-            Ok(means) => can.push((order, means.link.word().into(), means.proves.word().into())),
+/// What of `all` may be ordered with `role`, by what is the same about it.
+fn capabilities(all: &[Capability], role: Option<Role>) -> (Vec<Able>, Vec<Hindered>) {
+    let (mut can, mut cannot) = (Vec::<Able>::new(), Vec::<Hindered>::new());
+    let Some(role) = role else { return (can, cannot) };
+    let taken: Vec<_> = all.iter().filter(|capability| role.may_order(capability.order)).collect();
+    for Capability { order, by } in &taken {
+        let order = order.word().to_owned();
+        match by {
+            Ok(means) => {
+                let (over, proves) = (means.link.word(), means.proves.word());
+                match can.iter_mut().find(|known| known.0 == over && known.1 == proves) {
+                    Some((.., orders)) => orders.push(order),
+                    None => can.push((over.into(), proves.into(), vec![order])),
+                }
+            }
             Err(unable) => {
-                let obstacle = unable.obstacle.word();
-                match cannot.iter_mut().find(|(known, _)| known == obstacle) {
+                let why = unable.obstacle.word();
+                match cannot.iter_mut().find(|known| known.0 == why) {
                     Some((_, orders)) => orders.push(order),
-                    None => cannot.push((obstacle.into(), vec![order])),
+                    None => cannot.push((why.into(), vec![order])),
                 }
             }
         }
     }
     // One obstacle for all of them is said once.
-    for (_, orders) in &mut cannot {
-        if orders.len() == OrderKind::ALL.len() {
-            *orders = vec![ALL.to_owned()];
-        }
+    for (_, orders) in cannot.iter_mut().filter(|(_, orders)| orders.len() == taken.len()) {
+        *orders = vec![ALL.to_owned()];
     }
     (can, cannot)
 }
