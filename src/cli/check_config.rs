@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::model::mode_name;
 use crate::settings::{
-    AuthMode, CertificatePolicy, FleetConfig, GatewaySettings, LinkConfig, Origin, QuerySet, Settings,
-    TedapiConfig, TokenSource,
+    AuthMode, BrokerSettings, CertificatePolicy, FleetConfig, GatewaySettings, LinkConfig, Origin, QuerySet,
+    Settings, TedapiConfig, TokenSource,
 };
 
 /// The report on valid settings.
@@ -19,10 +19,36 @@ pub fn report(settings: &Settings) -> String {
     for gateway in &settings.gateways {
         let _ = writeln!(report, "\n{}", describe(gateway));
     }
+    if let Some(broker) = &settings.broker {
+        let _ = writeln!(report, "\n{}", describe_broker(broker));
+    }
     for warning in &settings.warnings {
         let _ = writeln!(report, "\nwarning: {warning}");
     }
     report
+}
+
+fn describe_broker(broker: &BrokerSettings) -> String {
+    let mut text = format!("broker {}, everything below {}\n", broker.name(), broker.prefix);
+    let identity = match &broker.credentials {
+        Some(file) => format!("credentials in {}", file.display()),
+        None => "no credentials file".to_owned(),
+    };
+    let trust = match &broker.authority {
+        Some(file) => format!("authority in {}", file.display()),
+        None => "the usual authorities".to_owned(),
+    };
+    let _ = writeln!(text, "  {identity}, {trust}");
+    if let Some(site) = &broker.site {
+        let orders = if broker.orders { "takes orders" } else { "takes no orders" };
+        let _ = writeln!(text, "  reports as site {}, {orders} from the broker", site.id);
+    }
+    if !broker.watched.is_empty() {
+        let orders = if broker.orders { "sends orders" } else { "sends no orders" };
+        let _ = writeln!(text, "  watches the sites {}, {orders}", broker.watched.join(", "));
+    }
+    text.truncate(text.trim_end().len());
+    text
 }
 
 fn describe(gateway: &GatewaySettings) -> String {

@@ -8,6 +8,7 @@ pub mod error;
 pub mod orders;
 pub mod records;
 pub mod reports;
+pub mod standing;
 pub mod wire;
 
 use std::sync::Arc;
