@@ -116,7 +116,7 @@ async fn every_route_takes_both_slash_forms_a_query_and_head_and_says_its_length
                 // Nothing is recorded here.
                 "/api/history" => 503,
                 // Nothing was ordered here.
-                "/api/orders/{id}" => 404,
+                "/api/orders/{id}" | "/api/fleet/orders/{id}" => 404,
                 _ if readable => 200,
                 _ => 405,
             };

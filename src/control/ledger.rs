@@ -12,13 +12,13 @@ use tokio::time::Instant;
 use super::Rejected;
 use crate::clock::unix_time;
 use crate::model::OrderId;
-use crate::model::order::{Mark, Request};
-use crate::store::journal::{Filter, Journal, JournalError, Kind};
+use crate::model::order::{Mark, Request, Whole};
+use crate::store::journal::{EntryId, Filter, Journal, JournalError, Kind, Recorded};
 
 /// For how long a key stands for one order.
-const KEPT: Duration = Duration::from_secs(86_400);
-/// Keys that are kept; more are not taken.
-const MOST: usize = 20_000;
+pub(super) const KEPT: Duration = Duration::from_secs(86_400);
+/// Keys that are kept; more are not taken. An order to several gateways needs one for each.
+const MOST: usize = 80_000;
 /// Bytes of a key.
 const LONGEST_KEY: usize = 200;
 
@@ -43,7 +43,7 @@ impl Key {
 /// Says what two texts have in common and nothing else about them.
 pub(super) type Digest = u128;
 
-fn digest(parts: &[&[u8]]) -> Digest {
+pub(super) fn digest(parts: &[&[u8]]) -> Digest {
     let mut context = Context::new(&SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());
@@ -75,8 +75,25 @@ pub(super) struct Ledger {
     journal: Journal,
     /// By key and token.
     used: Mutex<HashMap<Digest, Used>>,
-    /// What former runs of the program left.
-    recalled: OnceCell<()>,
+    /// What former runs of the program ordered of several gateways at once, by key and token.
+    recalled: OnceCell<HashMap<Digest, Former>>,
+}
+
+/// What a former run of the program ordered of several gateways at once, as far as the journal has it.
+#[derive(Clone, Debug)]
+pub(super) struct Former {
+    /// The first of the orders; what is asked of all of them is the same.
+    pub first: Recorded,
+    pub orders: Vec<FormerOrder>,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(super) struct FormerOrder {
+    pub gateway: String,
+    pub id: OrderId,
+    /// What its outcomes are about.
+    pub entry: EntryId,
 }
 
 /// Whether a key is new.
@@ -94,8 +111,8 @@ pub(super) struct Ticket {
 
 impl Ticket {
     /// For the journal.
-    pub fn mark(&self) -> Mark {
-        Mark { key: self.key, body: self.body }
+    pub fn mark(&self, part_of: Option<Whole>) -> Mark {
+        Mark { key: self.key, body: self.body, part_of }
     }
 
     /// This order was given with it.
@@ -118,8 +135,7 @@ impl Ledger {
     /// # Errors
     /// If it was used for another body, or nobody knows.
     pub async fn open(&self, key: Digest, body: Digest) -> Result<Repeated, Rejected> {
-        let unreadable = |error: JournalError| Rejected::NoLedger(error.to_string());
-        self.recalled.get_or_try_init(|| self.recall()).await.map_err(unreadable)?;
+        self.recalled().await?;
         let used = self.entry(key, body)?;
         if used.body != body {
             return Err(Rejected::KeyReused);
@@ -129,6 +145,20 @@ impl Ledger {
             Some(order) => Repeated::Before(order),
             None => Repeated::First(Ticket { key, body, order }),
         })
+    }
+
+    /// What a former run ordered of several gateways with `key`.
+    ///
+    /// # Errors
+    /// If nobody knows.
+    pub async fn former(&self, key: Digest) -> Result<Option<&Former>, Rejected> {
+        let is_kept = |former: &&Former| unix_time() - former.first.entry.at < KEPT.as_secs_f64();
+        Ok(self.recalled().await?.get(&key).filter(is_kept))
+    }
+
+    async fn recalled(&self) -> Result<&HashMap<Digest, Former>, Rejected> {
+        let unreadable = |error: JournalError| Rejected::NoLedger(error.to_string());
+        self.recalled.get_or_try_init(|| self.recall()).await.map_err(unreadable)
     }
 
     fn entry(&self, key: Digest, body: Digest) -> Result<Used, Rejected> {
@@ -142,10 +172,11 @@ impl Ledger {
     }
 
     /// Reads the keys of the orders of the last day.
-    async fn recall(&self) -> Result<(), JournalError> {
+    async fn recall(&self) -> Result<HashMap<Digest, Former>, JournalError> {
         let (now, wall) = (Instant::now(), unix_time());
         let since = Some(wall - KEPT.as_secs_f64());
         let mut filter = Filter { kinds: vec![Kind::Order], since, ..Filter::default() };
+        let mut wholes = HashMap::new();
         loop {
             let page = self.journal.read(&filter).await?;
             let mut all = self.used();
@@ -157,10 +188,18 @@ impl Ledger {
                 let since = now.checked_sub(age).unwrap_or(now);
                 let used = Used { body: mark.body, since, order: Arc::new(AsyncMutex::new(Some(order))) };
                 all.entry(mark.key).or_insert(used);
+                if let (Some(whole), Some(gateway)) = (mark.part_of, &recorded.entry.gateway) {
+                    let former = || Former { first: recorded.clone(), orders: Vec::new() };
+                    let former = wholes.entry(whole.key).or_insert_with(former);
+                    let batch = Arc::new(AsyncMutex::new(Some(OrderId::new(whole.key))));
+                    all.entry(whole.key).or_insert(Used { body: whole.body, since, order: batch });
+                    let gateway = gateway.clone();
+                    former.orders.push(FormerOrder { gateway, id: order, entry: recorded.id });
+                }
             }
             match page.last() {
                 Some(last) if all.len() < MOST => filter.before = Some(last.id),
-                _ => return Ok(()),
+                _ => return Ok(wholes),
             }
         }
     }

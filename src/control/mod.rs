@@ -3,6 +3,7 @@
 
 pub mod ledger;
 pub mod ordered;
+pub mod several;
 pub mod tokens;
 
 use std::sync::Arc;
@@ -14,13 +15,14 @@ use crate::client::Client;
 use crate::directory::Entry;
 use crate::gateway::messages::{CarryOut, Receipt};
 use crate::limiter::Limiter;
-use crate::model::OrderId;
-use crate::model::order::Request;
+use crate::model::order::{Request, Whole};
+use crate::model::{OrderId, OrderKind};
 use crate::settings::{Access, RateLimit, Role, Token};
 use crate::store::journal::Journal;
 pub use ledger::Key;
-use ledger::{Ledger, Repeated};
+use ledger::{Digest, Ledger, Repeated};
 use ordered::Ordered;
+use several::Several;
 pub use tokens::Denied;
 use tokens::Tokens;
 
@@ -34,6 +36,8 @@ pub struct Control {
     pub ordered: Ordered,
     /// What was ordered with a key.
     ledger: Ledger,
+    /// What was ordered of several gateways at once.
+    several: Several,
     by_client: Limiter<Client>,
     by_gateway: Limiter<String>,
 }
@@ -54,6 +58,12 @@ pub enum Rejected {
     Denied(#[from] Denied),
     #[error("Too many orders; at most {} a minute for one {per}", ORDERS.requests)]
     TooMany { wait: Duration, per: &'static str },
+    #[error("This token is not for {0}")]
+    NotFor(String),
+    #[error("An order to several gateways needs an Idempotency-Key")]
+    NoKey,
+    #[error("Houses are disconnected from the grid one at a time, each after a look at it")]
+    OneAtATime,
     #[error("This Idempotency-Key was used for another order")]
     KeyReused,
     #[error("What was done with this Idempotency-Key cannot be read: {0}")]
@@ -77,6 +87,7 @@ impl Control {
             tokens: Tokens::new(access),
             ordered: Ordered::new(journal.clone()),
             ledger: Ledger::new(journal),
+            several: Several::default(),
             by_client: Limiter::new(ORDERS),
             by_gateway: Limiter::new(ORDERS),
         }
@@ -109,24 +120,25 @@ impl Control {
         if !token.reaches(&gateway.id) {
             return Err(Denied::OtherGateway.into());
         }
-        let needed = Role::needed_for(request.order.kind());
-        if token.role < needed {
-            return Err(Denied::Role { has: token.role, needed }.into());
-        }
+        has_role_for(&token, request.order.kind())?;
+        let key = key.map(|key| key.bind(&token.name));
+        self.give(gateway, request, Errand { token: &token, key, client: Some(client), part_of: None }).await
+    }
+
+    async fn give(&self, gateway: &Entry, request: Request, errand: Errand<'_>) -> Result<Placed, Rejected> {
+        let Errand { token, key, client, part_of } = errand;
         let ticket = match key {
-            Some(key) => {
-                match self.ledger.open(key.bind(&token.name), ledger::body(&gateway.id, &request)).await? {
-                    Repeated::Before(order) => return Ok(Placed::Before(order)),
-                    Repeated::First(ticket) => Some(ticket),
-                }
-            }
+            Some(key) => match self.ledger.open(key, ledger::body(&gateway.id, &request)).await? {
+                Repeated::Before(order) => return Ok(Placed::Before(order)),
+                Repeated::First(ticket) => Some(ticket),
+            },
             None => None,
         };
         // An order that cannot even be given counts: nothing else slows down who tries.
         self.admit(gateway, client)?;
         let addr = gateway.addr().ok_or(Rejected::NoActor)?;
         let mut carry_out = CarryOut::new(request, token.name.clone());
-        carry_out.mark = ticket.as_ref().map(ledger::Ticket::mark);
+        carry_out.mark = ticket.as_ref().map(|ticket| ticket.mark(part_of));
         let lease = carry_out.lease;
         let receipt = addr.send(carry_out).await.map_err(|_| Rejected::NoActor)?;
         self.ordered.add(&gateway.id, &token.name, lease, &receipt);
@@ -136,15 +148,37 @@ impl Control {
         Ok(Placed::Now(receipt))
     }
 
-    fn admit(&self, gateway: &Entry, client: Client) -> Result<(), Rejected> {
+    fn admit(&self, gateway: &Entry, client: Option<Client>) -> Result<(), Rejected> {
         let now = Instant::now();
         // One of them that is full must not count what the other one refuses.
         if let Some(wait) = self.by_gateway.pause(&gateway.id, now) {
             return Err(Rejected::TooMany { wait, per: "gateway" });
         }
-        let too_many = |wait| Rejected::TooMany { wait, per: "client" };
-        self.by_client.admit(client, now).map_err(too_many)?;
+        client.map_or(Ok(()), |client| self.admit_client(client))?;
         let too_many = |wait| Rejected::TooMany { wait, per: "gateway" };
         self.by_gateway.admit(gateway.id.clone(), now).map_err(too_many)
+    }
+
+    fn admit_client(&self, client: Client) -> Result<(), Rejected> {
+        let too_many = |wait| Rejected::TooMany { wait, per: "client" };
+        self.by_client.admit(client, Instant::now()).map_err(too_many)
+    }
+}
+
+/// An order that its asker may give, on its way to one gateway.
+struct Errand<'a> {
+    token: &'a Token,
+    key: Option<Digest>,
+    /// Whose limit it counts towards; `None`: it is part of what was counted.
+    client: Option<Client>,
+    /// What it was ordered with.
+    part_of: Option<Whole>,
+}
+
+fn has_role_for(token: &Token, kind: OrderKind) -> Result<(), Denied> {
+    let needed = Role::needed_for(kind);
+    match token.role >= needed {
+        true => Ok(()),
+        false => Err(Denied::Role { has: token.role, needed }),
     }
 }

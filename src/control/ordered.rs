@@ -1,6 +1,6 @@
 //! What was ordered, and how that stands: from the receipts of this run and from the journal.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use crate::store::journal::{EntryId, Filter, Journal, JournalError, Kind, Record
 
 /// Receipts that are kept; of older orders, the journal knows.
 const MOST_KEPT: usize = 256;
+/// Orders whose outcomes are read at once: each has a few.
+const MOST_AT_ONCE: usize = 100;
 
 /// One order as others see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -177,6 +179,25 @@ impl Ordered {
             view.iter_mut().for_each(|view| view.becomes(&outcome.entry.detail));
         }
         Ok(view)
+    }
+
+    /// What the journal says of the orders with these entries, as far as anything became of them.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub(super) async fn outcomes(
+        &self,
+        entries: &[EntryId],
+    ) -> Result<HashMap<EntryId, Value>, JournalError> {
+        let mut newest = HashMap::new();
+        for about in entries.chunks(MOST_AT_ONCE) {
+            let filter = Filter { about: about.to_vec(), kinds: vec![Kind::Outcome], ..Filter::default() };
+            for Recorded { entry, .. } in self.journal.read(&filter).await? {
+                // The newest comes first.
+                entry.about.map(|about| newest.entry(about).or_insert(entry.detail));
+            }
+        }
+        Ok(newest)
     }
 
     /// The orders of a page, the newest first, and where the next page begins.

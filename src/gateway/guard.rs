@@ -31,8 +31,14 @@ pub(super) struct Objection {
     pub retry_after: Option<Duration>,
 }
 
+impl From<ErrorNote> for Objection {
+    fn from(note: ErrorNote) -> Self {
+        Self { note, retry_after: None }
+    }
+}
+
 fn objection(kind: &'static str, message: impl Into<String>) -> Objection {
-    Objection { note: ErrorNote { kind, message: message.into() }, retry_after: None }
+    ErrorNote { kind, message: message.into() }.into()
 }
 
 fn unconfirmed(why: &str) -> Objection {

@@ -47,6 +47,8 @@ pub struct Receipt {
     pub standing: watch::Receiver<Standing>,
     /// When it might be taken, if it was not because of a pause.
     pub retry_after: Option<Duration>,
+    /// Whether it stands among the orders; the journal has no other ones.
+    pub is_taken: bool,
 }
 
 impl Receipt {

@@ -4,6 +4,7 @@
 //! reached by its [`messages`], and what it knows stands on its [`Board`].
 
 mod absence;
+pub mod foresight;
 mod guard;
 pub mod leases;
 pub mod messages;

@@ -19,6 +19,9 @@ use waiting::Waiting;
 /// Entries of one kind that are kept. Each kind has its own, so that a link that flaps cannot push out
 /// orders.
 const MOST_OF_A_KIND: u32 = 10_000;
+/// Orders, and outcomes, that are kept: an order to several gateways is one for each, and what was ordered
+/// within a day must be known.
+const MOST_ORDERS: u32 = 100_000;
 /// Older ones are removed, in seconds: 400 days, so that a year can be compared with the one before.
 const LONGEST: f64 = 400.0 * 86_400.0;
 /// Entries that are removed for their age at once: a wall clock that jumps ahead must not empty the journal.
@@ -434,17 +437,21 @@ fn prune(database: &mut Database, waiting: &Mutex<Waiting>) -> Result<(), StoreE
     if !lock(waiting).is_prune_due() {
         return Ok(());
     }
-    prune_to(database, MOST_OF_A_KIND, unix_time() - LONGEST)?;
+    let most = |kind| match kind {
+        Kind::Order | Kind::Outcome => MOST_ORDERS,
+        _ => MOST_OF_A_KIND,
+    };
+    prune_to(database, most, unix_time() - LONGEST)?;
     lock(waiting).pruned();
     Ok(())
 }
 
-fn prune_to(database: &mut Database, most: u32, oldest: f64) -> Result<(), StoreError> {
+fn prune_to(database: &mut Database, most: fn(Kind) -> u32, oldest: f64) -> Result<(), StoreError> {
     database.write(Durability::Crash, |change| {
         let too_many = "DELETE FROM journal WHERE kind = ?1 AND id <= \
              (SELECT id FROM journal WHERE kind = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
         for kind in Kind::ALL {
-            change.execute(too_many, params![kind.name(), most])?;
+            change.execute(too_many, params![kind.name(), most(kind)])?;
         }
         let too_old =
             "DELETE FROM journal WHERE id IN (SELECT id FROM journal WHERE at < ?1 ORDER BY id LIMIT ?2)";

@@ -160,7 +160,7 @@ fn patience(request: &HttpRequest) -> Result<Duration, String> {
 }
 
 /// Without a word about it, a body is taken for JSON.
-fn takes_json(request: &HttpRequest) -> bool {
+pub(super) fn takes_json(request: &HttpRequest) -> bool {
     let Some(given) = request.headers().get(header::CONTENT_TYPE) else { return true };
     let essence = given.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json") || essence.to_ascii_lowercase().ends_with("+json")

@@ -34,6 +34,7 @@ mod route;
 mod routes;
 mod schemas;
 mod scrape;
+mod several;
 mod shape;
 mod stats;
 mod table;
@@ -228,6 +229,7 @@ fn routes(config: &mut ServiceConfig) {
     api::routes(config);
     assets::routes(config);
     control::routes(config);
+    several::routes(config);
     journal::routes(config);
     fleet_journal::routes(config);
     legacy_control::routes(config);

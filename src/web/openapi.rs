@@ -26,6 +26,7 @@ const CHAPTERS: [(&str, &str); 25] = [
     ("/api/mqtt", "Service"),
     ("/api/broker", "Service"),
     ("/api/orders", "Orders"),
+    ("/api/fleet/orders", "Orders"),
     ("/api/journal", "Orders"),
     ("/api/", "Customer API of a gateway"),
     ("/pw/", "One fact each"),

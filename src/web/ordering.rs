@@ -37,6 +37,8 @@ impl From<Rejected> for Refusal {
         match rejected {
             Rejected::Denied(denied) => denied.into(),
             Rejected::TooMany { wait, .. } => Self::too_many(wait, why),
+            Rejected::NotFor(_) => Self::new(StatusCode::FORBIDDEN, why),
+            Rejected::OneAtATime | Rejected::NoKey => Self::new(StatusCode::BAD_REQUEST, why),
             Rejected::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why),
             Rejected::NoLedger(_) | Rejected::NoActor => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
         }

@@ -80,6 +80,18 @@ pub(super) const GATEWAY_CONTROL: Order = Order {
         (503, "It was not sent; nothing has changed"),
     ],
 };
+pub(super) const SEVERAL: Order = Order {
+    guarded: true,
+    answer: None,
+    also: &[
+        (202, "Each gateway was given its order, or is being given it; Location says where to learn more"),
+        (400, "The order is not valid, has no Idempotency-Key, or is none for several gateways"),
+        (404, "Some of the gateways are not there; none was ordered anything"),
+        (415, "The body is not JSON"),
+        (422, "The Idempotency-Key was used for another order"),
+        (503, "What was ordered before cannot be read; none was ordered anything"),
+    ],
+};
 
 /// Does what `order` says: first the token, because nobody else's body is worth reading.
 pub(super) async fn carry_out(

@@ -18,7 +18,7 @@ use super::without_data::{
 };
 use super::{
     State, about_gateway, api, assets, battery_health, broker, docs, fleet_journal, health, history, journal,
-    legacy_control, openapi, owners, pictures, scrape, stats, tesla, timeseries,
+    legacy_control, openapi, owners, pictures, scrape, several, stats, tesla, timeseries,
 };
 use crate::views::View;
 
@@ -260,6 +260,18 @@ pub(super) const ROUTES: &[Route] = &[
         .guarded(Guard::Own)
         .also(journal::ERRORS)
         .shows("OrderReport"),
+    orders_only(
+        several::ORDERS,
+        orders::SEVERAL,
+        "One order to several gateways, or with preview what would become of it at each",
+    )
+    .ours()
+    .confirms("FleetOrders"),
+    routed(several::ORDER, "An order to several gateways, and its outcome at each")
+        .ours()
+        .guarded(Guard::Own)
+        .also(journal::ERRORS)
+        .shows("FleetOrder"),
     routed("/api/journal", "What happened, the newest first: orders, outages, alerts, firmware, links")
         .ours()
         .guarded(Guard::Own)

@@ -62,7 +62,7 @@ impl GatewayActor {
     }
 
     /// The order as it is carried out: a hold is a reserve at the charge there is.
-    fn resolved(&self, order: Order) -> Result<Order, ErrorNote> {
+    pub(in super::super) fn resolved(&self, order: Order) -> Result<Order, ErrorNote> {
         if order != Order::ReserveHold {
             return Ok(order);
         }
@@ -76,7 +76,7 @@ impl GatewayActor {
         })
     }
 
-    fn live_readings(&self) -> Option<&Readings> {
+    pub(in super::super) fn live_readings(&self) -> Option<&Readings> {
         let is_live = self.newest.freshness(Instant::now()) == Freshness::Live;
         let reading = self.newest.reading.as_ref().filter(|_| is_live)?;
         Some(&reading.telemetry.readings)
@@ -113,20 +113,32 @@ impl GatewayActor {
         Ok(Terms { lasts, former })
     }
 
+    /// What is restored after `order`, which is one that [`Self::resolved`] gives.
+    ///
+    /// # Errors
+    /// If the order is not even taken.
+    pub(in super::super) fn judged(
+        &self,
+        order: &Order,
+        lease: Option<Duration>,
+        confirmed: bool,
+    ) -> Result<Option<Terms>, Objection> {
+        let able = self.objection(order).map_or(Ok(()), Err);
+        let terms = able.and_then(|()| lease.map(|lasts| self.terms(order, lasts)).transpose())?;
+        self.guard(order, confirmed)?;
+        Ok(terms)
+    }
+
     fn take_order(&mut self, carry_out: CarryOut, ctx: &mut Context<Self>) -> Receipt {
         let CarryOut { order, lease, confirmed, asked_by, mark } = carry_out;
-        let asked = self.resolved(order.clone()).and_then(|order| {
-            self.objection(&order).map_or(Ok(()), Err)?;
-            let terms = lease.map(|lasts| self.terms(&order, lasts)).transpose()?;
-            Ok((order, terms))
-        });
-        let (order, terms) = match asked {
-            Ok(asked) => asked,
-            Err(why) => return turned_away(self.orders.ids.next(), order, why, None),
+        let order = match self.resolved(order.clone()) {
+            Ok(order) => order,
+            Err(why) => return turned_away(self.orders.ids.next(), order, why.into()),
         };
-        if let Err(Objection { note, retry_after }) = self.guard(&order, confirmed) {
-            return turned_away(self.orders.ids.next(), order, note, retry_after);
-        }
+        let terms = match self.judged(&order, lease, confirmed) {
+            Ok(terms) => terms,
+            Err(objection) => return turned_away(self.orders.ids.next(), order, objection),
+        };
         let receipt = self.submit(order, terms, None, Author { asked_by, mark }, ctx);
         self.proceed(ctx); // which arms the timer
         receipt
@@ -143,7 +155,7 @@ impl GatewayActor {
     ) -> Receipt {
         let id = self.orders.ids.next();
         let Some(standing) = self.orders.book.add(id, order.clone(), terms.clone(), Instant::now()) else {
-            return turned_away(id, order, note("too_many", "too many orders wait for this gateway"), None);
+            return turned_away(id, order, note("too_many", "too many orders wait for this gateway").into());
         };
         if let Some(lease) = restores {
             self.orders.book.leases(|leases| leases.restoring(lease, id));
@@ -165,7 +177,7 @@ impl GatewayActor {
             }
             actor.proceed(ctx);
         }));
-        Receipt { id, order, standing, retry_after: None }
+        Receipt { id, order, standing, retry_after: None, is_taken: true }
     }
 }
 
@@ -177,9 +189,9 @@ pub(super) struct Author {
 }
 
 /// What the caller gets for an order that was not even taken.
-fn turned_away(id: OrderId, order: Order, why: ErrorNote, retry_after: Option<Duration>) -> Receipt {
-    let standing = Standing { outcome: Some(Outcome::NotSent(why)), is_final: true };
-    Receipt { id, order, standing: watch::channel(standing).1, retry_after }
+fn turned_away(id: OrderId, order: Order, Objection { note, retry_after }: Objection) -> Receipt {
+    let standing = Standing { outcome: Some(Outcome::NotSent(note)), is_final: true };
+    Receipt { id, order, standing: watch::channel(standing).1, retry_after, is_taken: false }
 }
 
 impl Handler<CarryOut> for GatewayActor {

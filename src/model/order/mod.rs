@@ -8,6 +8,7 @@ mod evidence;
 mod lease;
 mod mark;
 mod outcome;
+mod presence;
 mod record;
 mod request;
 mod setpoint;
@@ -18,7 +19,7 @@ use std::fmt;
 
 pub use capability::{Capability, Means, Obstacle, Proof, Unable};
 pub use lease::{Lease, LeaseEnd, LeaseState};
-pub use mark::Mark;
+pub use mark::{Mark, Whole};
 pub use outcome::{Outcome, Standing};
 pub use request::{Misread, Request};
 pub use setpoint::{Comparison, Present, Setpoint, Stands};
@@ -34,6 +35,10 @@ impl OrderId {
     /// `bits`: random ones.
     pub fn new(bits: u128) -> Self {
         Self(bits)
+    }
+
+    pub fn bits(self) -> u128 {
+        self.0
     }
 
     /// Reads what [`fmt::Display`] writes.

@@ -120,9 +120,9 @@ async fn what_is_too_much_or_too_old_is_removed() {
     let all = async || times(&journal.read(&Filter::default()).await.unwrap());
     assert_eq!(all().await.len(), 52);
 
-    store.ask(|database| prune_to(database, 3, f64::MIN)).await.unwrap();
+    store.ask(|database| prune_to(database, |_| 3, f64::MIN)).await.unwrap();
     assert_eq!(all().await, [1.0, 49.0, 48.0, 47.0, 5.0], "of each kind its newest");
-    store.ask(|database| prune_to(database, 3, START + 40.0)).await.unwrap();
+    store.ask(|database| prune_to(database, |_| 3, START + 40.0)).await.unwrap();
     assert_eq!(all().await, [49.0, 48.0, 47.0]);
 }
 
