@@ -183,7 +183,7 @@ impl Noting {
             Event::ClientError(error) => {
                 self.keep(error.to_string());
                 if !self.has_said.swap(true, Ordering::Relaxed) {
-                    warn!(event = "broker"; "no connection to the broker {name}: {error}; tried again and again");
+                    warn!(event = "broker"; "no connection to the broker {name}: {error}; tried again");
                 }
             }
             Event::SlowConsumer(_) => {
