@@ -14,6 +14,7 @@ use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::link::broker::reports::Reports;
+use crate::link::broker::standing::Standings;
 use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::settings::Settings;
@@ -34,6 +35,8 @@ pub struct Surroundings {
     pub accounts: Accounts,
     /// What other instances of this program report.
     pub reports: Reports,
+    /// How this program stands with the broker of a fleet.
+    pub standings: Standings,
     /// Who may do what.
     pub control: Arc<Control>,
     /// What clients are connected by.

@@ -219,7 +219,10 @@ fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
         Err(problems) => return misconfigured(&problems),
     };
     // What is wrong with settings is reported above, or concerns no gateway.
-    let all = Settings::load(&inputs).map(|settings| settings.gateways).unwrap_or_default();
+    let (all, broker) = match Settings::load(&inputs) {
+        Ok(settings) => (settings.gateways, settings.broker.filter(|_| only.is_none())),
+        Err(_) => (Vec::new(), None),
+    };
     let is_over_cloud = |gateway: &&GatewaySettings| {
         let links = std::iter::once(*gateway).chain(&gateway.standby);
         links.into_iter().any(|link| link.link.fleet().is_some())
@@ -230,7 +233,7 @@ fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
     let is_chosen = |id: &str| only.is_none_or(|only| only == id);
     let chosen: Vec<_> = ways.iter().filter(|way| is_chosen(&way.id) && is_local(&way.id)).collect();
     let clouds: Vec<_> = over_cloud.iter().filter(|gateway| is_chosen(&gateway.facts.id)).collect();
-    if chosen.is_empty() && clouds.is_empty() {
+    if chosen.is_empty() && clouds.is_empty() && broker.is_none() {
         let of_cloud = over_cloud.iter().map(|gateway| gateway.facts.id.as_str());
         let known: Vec<&str> = ways.iter().map(|way| way.id.as_str()).chain(of_cloud).collect();
         match only {
@@ -250,6 +253,12 @@ fn diagnose(flags: &Flags, only: Option<&str>) -> ExitCode {
         }
         for gateway in clouds {
             let Some(diagnosis) = doctor::cloud::examine(gateway).await else { continue };
+            println!("{}", diagnosis.report);
+            healthy &= diagnosis.healthy;
+        }
+        #[cfg(feature = "broker")]
+        if let Some(broker) = &broker {
+            let diagnosis = doctor::broker::examine(broker).await;
             println!("{}", diagnosis.report);
             healthy &= diagnosis.healthy;
         }

@@ -33,6 +33,7 @@ use crate::control::Control;
 use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::gateway::order_log::JournalLog;
+use crate::link::broker::standing::Standings;
 use crate::link::connect_with;
 use crate::link::memory::Memories;
 use crate::link::tesla::Accounts;
@@ -160,6 +161,7 @@ impl Service {
             connections: connections.clone(),
             accounts: memories.accounts.clone(),
             reports: memories.reports.clone(),
+            standings: Standings::default(),
             frames: Arc::new(Frames::new(directory.clone())),
             broker: Arc::new(Board::new(settings.mqtt.initial_status())),
             journal: journal.clone(),

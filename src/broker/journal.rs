@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::trouble::Trouble;
 use super::{Reporter, identity};
 use crate::link::broker::records::JournalRecord;
+use crate::link::broker::standing::Goods;
 use crate::nats::letters::{Letter, Undelivered};
 use crate::store::history::cursors::{self, Usage};
 use crate::store::journal::{Entry, EntryId, Filter, JournalError};
@@ -44,7 +45,7 @@ struct Place {
 
 /// Sends until it is dropped.
 pub async fn forward(reporter: &Reporter) {
-    let mut trouble = Trouble::new("entries of the journal", reporter.house.seed);
+    let mut trouble = reporter.trouble("entries of the journal");
     let mut news = reporter.house.journal.follow();
     // Without a file, this is where it is kept how far it is.
     let mut known = None;
@@ -136,6 +137,7 @@ async fn send_waiting(reporter: &Reporter, place: &mut Place) -> Result<bool, St
         };
         place.sequence = reporter.broker.publish(letter).await?;
         place.entry = recorded.id.0;
+        reporter.house.standing.went(Goods::Entries, 1);
     }
     Ok(!entries.is_empty())
 }

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use crate::clock::unix_time;
 use crate::control::Control;
 use crate::directory::Directory;
+use crate::link::broker::standing::Standing;
 use crate::link::broker::wire::Instance;
 use crate::nats::Broker;
 use crate::output::{Output, Surroundings, renew};
@@ -29,6 +30,7 @@ use crate::settings::{BrokerSettings, Role, Settings, SiteSettings};
 use crate::store::history::History;
 use crate::store::journal::Journal;
 use crate::supervise::{self, Kept, Name};
+use trouble::Trouble;
 
 /// For the last reports; `app` gives two seconds.
 const GOODBYE: Duration = Duration::from_millis(1_500);
@@ -66,6 +68,7 @@ pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output
         journal: surroundings.journal.clone(),
         history: surroundings.history.clone(),
         control: surroundings.control.clone(),
+        standing: surroundings.standings.site.clone(),
         seed: surroundings.seed,
         since: unix_time(),
     };
@@ -101,6 +104,8 @@ struct House {
     journal: Journal,
     history: History,
     control: Arc<Control>,
+    /// What others are shown of this.
+    standing: Standing,
     /// Makes pauses differ between runs.
     seed: u64,
     /// When the program started, Unix seconds.
@@ -129,6 +134,11 @@ impl Reporter {
         }
     }
 
+    /// What may come in the way of `what`.
+    fn trouble(&self, what: &'static str) -> Trouble {
+        Trouble::new(what, self.house.seed, self.house.standing.clone())
+    }
+
     /// Under which it is kept in the store how far everything is that is sent on. Servers may be replaced.
     fn peer(&self) -> String {
         format!("broker: {}", self.broker.subjects.journal(&self.site.id))
@@ -155,6 +165,7 @@ impl Actor for Site {
                     return;
                 }
                 let Some(settings) = wish.settings else {
+                    house.standing.end();
                     if wished.changed().await.is_err() {
                         return;
                     }
@@ -170,12 +181,13 @@ impl Actor for Site {
 /// Reports until something else is wished for.
 async fn report(house: &House, settings: &BrokerSettings, wished: &mut watch::Receiver<Wish>) {
     let Some(site) = settings.site.clone() else { return };
-    // Below a level of its own, which the permissions of the site name.
-    let inbox = format!("_INBOX_{}", site.id);
+    house.standing.begin(vec![site.id.clone()], &settings.name());
+    let inbox = Broker::inbox_of_site(&site.id);
     let broker = match Broker::connect(settings, &inbox).await {
         Ok(broker) => broker,
         Err(why) => {
             error!(event = "broker"; "nothing is reported to the broker until the settings change: {why}");
+            house.standing.obstacle("connection", Some(&why.to_string()));
             let _ = wished.changed().await;
             return;
         }
@@ -188,6 +200,7 @@ async fn report(house: &House, settings: &BrokerSettings, wished: &mut watch::Re
             slots::forward(&reporter),
             journal::forward(&reporter),
             orders::take(&reporter),
+            reporter.broker.each_change(|is_there| house.standing.connected(is_there)),
         )
     };
     tokio::select! {

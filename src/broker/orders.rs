@@ -18,6 +18,7 @@ use crate::clock::unix_time;
 use crate::control::{Asker, Key, Placed};
 use crate::gateway::messages::Receipt;
 use crate::link::broker::orders::{Errand, Reply};
+use crate::link::broker::standing::Goods;
 use crate::link::broker::wire::VERSION;
 use crate::model::order::Request;
 use crate::model::{OrderId, Standing};
@@ -89,7 +90,10 @@ async fn carry_out(reporter: &Reporter, message: Message, (role, arrived): (Role
     let request = Request { order, lease: None, confirmed: errand.confirmed };
     let control = &reporter.house.control;
     match control.place(&entry, request, asker).await {
-        Ok(Placed::Now(receipt)) => follow(reporter, reply, id, receipt).await,
+        Ok(Placed::Now(receipt)) => {
+            reporter.house.standing.went(Goods::Orders, 1);
+            follow(reporter, reply, id, receipt).await;
+        }
         Ok(Placed::Before(order)) => match control.ordered.receipt(order) {
             Some(receipt) => follow(reporter, reply, id, receipt).await,
             None => recall(reporter, reply, (id, order), &token).await,

@@ -8,9 +8,9 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Reporter;
-use super::trouble::Trouble;
 use crate::clock::unix_time;
 use crate::directory::Entry;
+use crate::link::broker::standing::Goods;
 use crate::link::broker::wire::{Instance, Report};
 use crate::nats::letters::{Letter, Undelivered};
 
@@ -31,7 +31,7 @@ struct Published {
 pub async fn report(reporter: &Reporter) {
     let instance = reporter.instance(false);
     let mut published: HashMap<String, Published> = HashMap::new();
-    let mut trouble = Trouble::new("reports", reporter.house.seed);
+    let mut trouble = reporter.trouble("reports");
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -53,6 +53,8 @@ pub async fn report(reporter: &Reporter) {
         }
         let now = Instant::now();
         let results = publish(reporter, &due).await;
+        let standing = &reporter.house.standing;
+        standing.went(Goods::Reports, results.iter().filter(|result| result.is_ok()).count());
         let why = results.iter().find_map(|result| result.as_ref().err().map(ToString::to_string));
         for ((id, report), _) in due.into_iter().zip(results).filter(|(_, result)| result.is_ok()) {
             published.insert(id, Published { report, at: now });

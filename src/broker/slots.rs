@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use ring::digest::{SHA256, digest};
 use tokio::time::sleep;
 
-use super::trouble::Trouble;
 use super::{Reporter, identity};
 use crate::clock::unix_time;
 use crate::link::broker::records::SlotRecord;
+use crate::link::broker::standing::Goods;
 use crate::nats::letters::Letter;
 use crate::store::history::cursors::Usage;
 use crate::store::history::queries::waiting::{Rows, Slot, Waiting};
@@ -27,7 +27,7 @@ pub async fn forward(reporter: &Reporter) {
     let (history, broker) = (&reporter.house.history, &reporter.broker);
     let (peer, file) = (reporter.peer(), identity::of(history).await);
     let mut waiting = Waiting { peer: peer.clone(), most: MOST, ..Waiting::default() };
-    let mut trouble = Trouble::new("quarters of an hour", reporter.house.seed);
+    let mut trouble = reporter.trouble("quarters of an hour");
     loop {
         broker.there().await;
         waiting.now = unix_time();
@@ -42,6 +42,7 @@ pub async fn forward(reporter: &Reporter) {
         let results = join_all(letters.map(|letter| broker.publish(letter))).await;
         let taken = results.iter().take_while(|result| result.is_ok()).count();
         if let Some(last) = slots[..taken].last() {
+            reporter.house.standing.went(Goods::Slots, taken);
             let (reached, key) = (last.at as f64, (Usage::SendSlots, load.clone()));
             // If it cannot be written, it is known here until this ends.
             let _ = history.reach((key.0, &peer), &key.1, reached).await;

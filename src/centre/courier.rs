@@ -3,24 +3,35 @@
 use std::time::Duration;
 
 use async_nats::StatusCode;
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use crate::link::broker::orders::Reply;
 use crate::link::broker::reports::{Courier, Delivery, Place};
+use crate::link::broker::standing::{Goods, Standing};
 use crate::nats::Broker;
 
 /// While a site says this, it says more.
 const WAITING: &str = "waiting";
 
 /// Over the connection of a centre.
-pub(super) struct NatsCourier(pub Broker);
+pub(super) struct NatsCourier {
+    pub broker: Broker,
+    /// What others are shown of this.
+    pub standing: Standing,
+}
 
 impl Courier for NatsCourier {
     fn send(&self, place: &Place, order: Vec<u8>, limit: Duration) -> BoxFuture<'static, Delivery> {
-        let subject = self.0.subjects.orders(&place.site, &place.gateway);
-        Box::pin(carry(self.0.clone(), place.site.clone(), subject, order, Instant::now() + limit))
+        let (broker, standing) = (self.broker.clone(), self.standing.clone());
+        let subject = broker.subjects.orders(&place.site, &place.gateway);
+        let carried = carry(broker, place.site.clone(), subject, order, Instant::now() + limit);
+        Box::pin(carried.inspect(move |delivery| {
+            if !matches!(delivery, Delivery::NotSent(_)) {
+                standing.went(Goods::Orders, 1);
+            }
+        }))
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::courier::NatsCourier;
 use crate::clock::unix_time;
 use crate::link::broker::reports::{Place, Received, Reports};
+use crate::link::broker::standing::{Goods, Standing};
 use crate::link::broker::wire::Report;
 use crate::nats::Broker;
 use crate::nats::subjects::Subjects;
@@ -22,26 +23,37 @@ use crate::settings::BrokerSettings;
 
 /// Clocks that differ by more are wrong, and no reason to believe that a report is older.
 const MOST_SKEW: f64 = 3600.0;
+/// What an obstacle is in the way of.
+const WATCHING: &str = "watching";
 
 /// Fills `reports` until it is dropped.
-pub(super) async fn watch(broker: &Broker, settings: &BrokerSettings, reports: &Reports) {
-    let courier = settings.orders.map(|_| Arc::new(NatsCourier(broker.clone())) as Arc<_>);
-    let connection = async {
-        let mut state = broker.follow();
-        loop {
-            let is_there = *state.borrow_and_update();
-            reports.connected(courier.clone(), is_there);
-            if state.changed().await.is_err() {
-                return;
-            }
-        }
-    };
-    let patterns = settings.watched.iter().map(|pattern| follow(broker, settings.replicas, pattern, reports));
+pub(super) async fn watch(
+    broker: &Broker,
+    settings: &BrokerSettings,
+    reports: &Reports,
+    standing: &Standing,
+) {
+    let courier = settings.orders.map(|_| {
+        let (broker, standing) = (broker.clone(), standing.clone());
+        Arc::new(NatsCourier { broker, standing }) as Arc<_>
+    });
+    let connection = broker.each_change(|is_there| {
+        reports.connected(courier.clone(), is_there);
+        standing.connected(is_there);
+    });
+    let heard = Heard { reports, standing };
+    let patterns = settings.watched.iter().map(|pattern| follow(broker, settings.replicas, pattern, &heard));
     tokio::join!(connection, join_all(patterns));
 }
 
+/// Where it goes what is heard.
+struct Heard<'a> {
+    reports: &'a Reports,
+    standing: &'a Standing,
+}
+
 /// Follows the sites of one pattern.
-async fn follow(broker: &Broker, replicas: u8, pattern: &str, reports: &Reports) {
+async fn follow(broker: &Broker, replicas: u8, pattern: &str, heard: &Heard<'_>) {
     let mut pause = Pause::new(BACK_OFF, Instant::now()).with_jitter(StdRng::from_rng(&mut rand::rng()));
     let mut clock = ServerClock::default();
     loop {
@@ -49,11 +61,15 @@ async fn follow(broker: &Broker, replicas: u8, pattern: &str, reports: &Reports)
         match broker.prepare(replicas).await {
             Ok(store) => {
                 let keys = Subjects::keys_of(pattern);
-                if let Err(why) = entries(&store, &keys, &mut clock, reports, &mut pause).await {
+                if let Err(why) = entries(&store, &keys, &mut clock, heard, &mut pause).await {
+                    heard.standing.obstacle(WATCHING, Some(&format!("{pattern}: {why}")));
                     warn!(event = "broker"; "the sites {pattern} cannot be watched: {why}; tried again");
                 }
             }
-            Err(why) => warn!(event = "broker"; "{why}; tried again"),
+            Err(why) => {
+                heard.standing.obstacle(WATCHING, Some(&why.to_string()));
+                warn!(event = "broker"; "{why}; tried again");
+            }
         }
         sleep_until(pause.failed(Instant::now())).await;
     }
@@ -63,15 +79,17 @@ async fn entries(
     store: &Store,
     keys: &str,
     clock: &mut ServerClock,
-    reports: &Reports,
+    heard: &Heard<'_>,
     pause: &mut Pause,
 ) -> Result<(), String> {
     let mut entries = store.watch_with_history(keys).await.map_err(|why| why.to_string())?;
     info!(event = "broker"; "the sites {keys} are watched");
+    heard.standing.obstacle(WATCHING, None);
     while let Some(entry) = entries.next().await {
         let entry = entry.map_err(|why| why.to_string())?;
         pause.succeeded(Instant::now());
-        take(&entry, clock, reports);
+        heard.standing.went(Goods::Reports, 1);
+        take(&entry, clock, heard.reports);
     }
     Err("the broker ended it".into())
 }

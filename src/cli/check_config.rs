@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::model::mode_name;
+use crate::model::{Place, mode_name};
 use crate::settings::{
-    AuthMode, CertificatePolicy, FleetConfig, GatewaySettings, LinkConfig, Origin, QuerySet, Settings,
-    TedapiConfig, TokenSource,
+    AuthMode, BrokerSettings, CertificatePolicy, FleetConfig, GatewaySettings, LinkConfig, Origin, QuerySet,
+    Role, Settings, TedapiConfig, TokenSource,
 };
 
 /// The report on valid settings.
@@ -19,10 +19,43 @@ pub fn report(settings: &Settings) -> String {
     for gateway in &settings.gateways {
         let _ = writeln!(report, "\n{}", describe(gateway));
     }
+    if let Some(broker) = &settings.broker {
+        let _ = writeln!(report, "\n{}", describe_broker(broker));
+    }
     for warning in &settings.warnings {
         let _ = writeln!(report, "\nwarning: {warning}");
     }
     report
+}
+
+fn describe_broker(broker: &BrokerSettings) -> String {
+    let mut text = format!("broker {}, everything below {}\n", broker.name(), broker.prefix);
+    let identity = match &broker.credentials {
+        Some(file) => format!("credentials in {}", file.display()),
+        None => "no credentials file".to_owned(),
+    };
+    let trust = match &broker.authority {
+        Some(file) => format!("authority in {}", file.display()),
+        None => "the usual authorities".to_owned(),
+    };
+    let _ = writeln!(text, "  {identity}, {trust}");
+    if let Some(site) = &broker.site {
+        let orders = orders(broker.orders, "takes");
+        let _ = writeln!(text, "  reports as site {}, {orders} from the broker", site.id);
+    }
+    if !broker.watched.is_empty() {
+        let orders = orders(broker.orders, "sends");
+        let _ = writeln!(text, "  watches the sites {}, {orders}", broker.watched.join(", "));
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn orders(role: Option<Role>, does: &str) -> String {
+    match role {
+        None => format!("{does} no orders"),
+        Some(role) => format!("{does} orders of the role {}", role.word()),
+    }
 }
 
 fn describe(gateway: &GatewaySettings) -> String {
@@ -58,12 +91,8 @@ fn describe(gateway: &GatewaySettings) -> String {
         }
         LinkConfig::Fleet(config) => describe_fleet(&mut text, config.kind().name(), config),
         LinkConfig::Broker(config) => {
-            let orders = match config.orders {
-                None => "no orders are sent there".to_owned(),
-                Some(role) => format!("orders of the role {} are sent there", role.word()),
-            };
-            let _ =
-                writeln!(text, "  gateway {} of site {}; {orders}", config.place.gateway, config.place.site);
+            let Place { gateway, site } = &config.place;
+            let _ = writeln!(text, "  gateway {gateway} of site {site}, {}", orders(config.orders, "sends"));
         }
         LinkConfig::Relay(config) => {
             describe_fleet(&mut text, "the relay of FleetAPI", &config.fleet);

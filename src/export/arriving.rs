@@ -17,6 +17,7 @@ use super::lines;
 use super::target::{Sent, Target};
 use crate::link::broker::records::SlotRecord;
 use crate::link::broker::reports::Place;
+use crate::link::broker::standing::{Goods, Standing};
 use crate::nats::{Broker, CENTRE_INBOX};
 use crate::pause::{BACK_OFF, Pause};
 use crate::settings::BrokerSettings;
@@ -24,58 +25,65 @@ use crate::store::history::queries::waiting::{Load, Rows};
 
 /// Slots that are taken at once.
 const MOST: usize = 500;
+/// What an obstacle is in the way of.
+const SLOTS: &str = "quarters of an hour";
 /// For so many.
 const GATHERED: Duration = Duration::from_secs(2);
 /// Whatever the database did not take by then is offered again, to any centre.
 const ACKNOWLEDGED: Duration = Duration::from_secs(120);
 
-/// Passes on what arrives, until it is dropped. `names`: what gateways are called here that the configuration
-/// names itself.
-pub async fn pass_on(
-    settings: &BrokerSettings,
-    names: &HashMap<Place, String>,
-    target: &impl Target,
-    seed: u64,
-) {
-    let broker = match Broker::connect(settings, CENTRE_INBOX).await {
-        Ok(broker) => broker,
-        Err(why) => {
-            error!(event = "export"; "no quarters of an hour are taken from the broker: {why}");
-            return std::future::pending().await;
-        }
-    };
-    let all = settings.watched.iter().map(|pattern| {
-        let passing = Passing { broker: &broker, replicas: settings.replicas, pattern, names };
-        passing.go_on(target, seed)
-    });
-    join_all(all).await;
+/// Where from and where to.
+pub struct Arrivals<'a, T> {
+    pub settings: &'a BrokerSettings,
+    /// What gateways are called here that the configuration names itself.
+    pub names: &'a HashMap<Place, String>,
+    pub target: &'a T,
+    /// What others are shown of this.
+    pub standing: &'a Standing,
+}
+
+impl<T: Target> Arrivals<'_, T> {
+    /// Passes on what arrives, until it is dropped.
+    pub async fn pass_on(&self, seed: u64) {
+        let broker = match Broker::connect(self.settings, CENTRE_INBOX).await {
+            Ok(broker) => broker,
+            Err(why) => {
+                error!(event = "export"; "no quarters of an hour are taken from the broker: {why}");
+                return std::future::pending().await;
+            }
+        };
+        let patterns = self.settings.watched.iter();
+        let all = patterns.map(|pattern| Passing { arrivals: self, broker: &broker, pattern }.go_on(seed));
+        join_all(all).await;
+    }
 }
 
 /// The sites of one pattern. Centres that have the same pattern share what arrives.
-struct Passing<'a> {
+struct Passing<'a, T> {
+    arrivals: &'a Arrivals<'a, T>,
     broker: &'a Broker,
-    replicas: u8,
     pattern: &'a str,
-    names: &'a HashMap<Place, String>,
 }
 
-impl Passing<'_> {
-    async fn go_on(self, target: &impl Target, seed: u64) {
+impl<T: Target> Passing<'_, T> {
+    async fn go_on(self, seed: u64) {
         let mut pause = Pause::new(BACK_OFF, Instant::now()).with_jitter(StdRng::seed_from_u64(seed));
         let mut said = None;
         loop {
             self.broker.there().await;
             let why = match self.consumer().await {
                 Ok(consumer) => {
+                    self.arrivals.standing.obstacle(SLOTS, None);
                     if said.take().is_some() {
                         info!(event = "export"; "slots of {} are passed on again", self.pattern);
                     }
-                    self.take(&consumer, target, &mut pause).await
+                    self.take(&consumer, &mut pause).await
                 }
                 Err(why) => why,
             };
             if said.as_ref() != Some(&why) {
                 warn!(event = "export"; "slots of {} stay at the broker: {why}", self.pattern);
+                self.arrivals.standing.obstacle(SLOTS, Some(&why));
                 said = Some(why);
             }
             sleep_until(pause.failed(Instant::now())).await;
@@ -83,7 +91,7 @@ impl Passing<'_> {
     }
 
     async fn consumer(&self) -> Result<PullConsumer, String> {
-        self.broker.prepare(self.replicas).await.map_err(|why| why.to_string())?;
+        self.broker.prepare(self.arrivals.settings.replicas).await.map_err(|why| why.to_string())?;
         let subjects = &self.broker.subjects;
         let config = pull::Config {
             durable_name: Some(durable(self.pattern)),
@@ -99,7 +107,7 @@ impl Passing<'_> {
     }
 
     /// Passes on load after load; why it does not go on.
-    async fn take(&self, consumer: &PullConsumer, target: &impl Target, pause: &mut Pause) -> String {
+    async fn take(&self, consumer: &PullConsumer, pause: &mut Pause) -> String {
         let mut most = MOST;
         loop {
             let batch = consumer.batch().max_messages(most).expires(GATHERED).messages().await;
@@ -115,11 +123,12 @@ impl Passing<'_> {
                 }
             }
             let text: String = messages.iter().filter_map(|message| self.lines(message)).collect();
-            let sent = if text.is_empty() { Sent::Taken } else { target.take(text).await };
+            let sent = if text.is_empty() { Sent::Taken } else { self.arrivals.target.take(text).await };
             match sent {
                 Sent::Taken => {
                     // One that is lost brings the slot again, which replaces itself.
                     join_all(messages.iter().map(|message| message.ack())).await;
+                    self.arrivals.standing.went(Goods::Slots, messages.len());
                     pause.succeeded(Instant::now());
                 }
                 Sent::TooMuch if most > 1 => {
@@ -149,7 +158,7 @@ impl Passing<'_> {
             return None;
         };
         let place = Place { site: site.to_owned(), gateway: gateway.to_owned() };
-        let gateway = self.names.get(&place).cloned().unwrap_or_else(|| place.id());
+        let gateway = self.arrivals.names.get(&place).cloned().unwrap_or_else(|| place.id());
         Some(lines::of(&Load { gateway, rows: Rows::Slots(vec![record.slot()]), reached: 0.0 }))
     }
 }

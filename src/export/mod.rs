@@ -43,7 +43,7 @@ pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output
         settings: changed,
         _kept: kept,
         #[cfg(feature = "broker")]
-        passing: passing::Passed::start(settings, surroundings.seed),
+        passing: passing::Passed::start(settings, surroundings),
     })
 }
 

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use actix::prelude::*;
 use tokio::sync::watch;
 
-use super::arriving;
+use super::arriving::Arrivals;
 use super::target::Web;
 use crate::link::broker::reports::Place;
-use crate::output::{renew, with_newest};
+use crate::link::broker::standing::Standing;
+use crate::output::{Surroundings, renew, with_newest};
 use crate::pause::Pause;
 use crate::settings::{BrokerSettings, ExportSettings, Settings};
 use crate::supervise::{self, Kept, Name};
@@ -40,9 +41,10 @@ impl Way {
 }
 
 impl Passed {
-    pub fn start(settings: &Settings, seed: u64) -> Self {
+    pub fn start(settings: &Settings, surroundings: &Surroundings) -> Self {
         let (way, current) = watch::channel(Way::of(settings));
-        let start = move |_| Passer { way: current.clone(), seed }.start();
+        let (seed, standing) = (surroundings.seed, surroundings.standings.centre.clone());
+        let start = move |_| Passer { way: current.clone(), standing: standing.clone(), seed }.start();
         let name = Name::Part("what passes on quarters of an hour");
         Self { way, _kept: supervise::keep(name, Pause::back_off(seed), start) }
     }
@@ -55,6 +57,8 @@ impl Passed {
 /// Keeps passing on.
 struct Passer {
     way: watch::Receiver<Option<Way>>,
+    /// What others are shown of this.
+    standing: Standing,
     /// Makes pauses differ between runs.
     seed: u64,
 }
@@ -63,10 +67,13 @@ impl Actor for Passer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (way, seed) = (self.way.clone(), self.seed);
+        let (way, standing, seed) = (self.way.clone(), self.standing.clone(), self.seed);
         let passing = with_newest(way, async move |way| match &way {
             Some(Way { broker, export, names }) => {
-                arriving::pass_on(broker, names, &Web::of(export), seed).await;
+                let target = Web::of(export);
+                Arrivals { settings: broker, names, target: &target, standing: &standing }
+                    .pass_on(seed)
+                    .await;
             }
             None => std::future::pending().await,
         });

@@ -3,6 +3,7 @@
 use super::exposition::Exposition;
 use crate::audience::{AudienceCounts, Cut, NoPlace};
 use crate::connections::ConnectionCounts;
+use crate::link::broker::standing::{Goods, Side};
 use crate::link::tesla::account::Usage;
 
 /// What the service counts of itself.
@@ -22,6 +23,8 @@ pub struct ServiceFigures {
     pub cuts: u64,
     /// What Tesla's cloud was asked, by account.
     pub tesla: Vec<Usage>,
+    /// How this program stands with the broker of a fleet, by side.
+    pub broker: [(&'static str, Option<Side>); 2],
 }
 
 pub(super) fn put(page: &mut Exposition, service: &ServiceFigures) {
@@ -71,6 +74,7 @@ pub(super) fn put(page: &mut Exposition, service: &ServiceFigures) {
         refused.sample(&[("reason", why.name())], count as f64);
     }
     put_tesla(page, &service.tesla);
+    put_broker(page, &service.broker);
     page.gauge("process_start_time_seconds", "When the program started, since the Unix epoch.")
         .sample(&[], service.started_at);
     page.gauge("process_resident_memory_bytes", "Memory in use.")
@@ -116,5 +120,36 @@ fn put_tesla(page: &mut Exposition, accounts: &[Usage]) {
         let account = index.to_string();
         let labels = [("account", account.as_str()), ("server", usage.account.as_str())];
         dollars.sample(&labels, usage.today.dollars());
+    }
+}
+
+fn put_broker(page: &mut Exposition, sides: &[(&'static str, Option<Side>)]) {
+    let sides: Vec<_> = sides.iter().filter_map(|(name, side)| Some((*name, side.as_ref()?))).collect();
+    if sides.is_empty() {
+        return;
+    }
+    let mut connected = page.gauge(
+        "powerwall_server_broker_connected",
+        "1 while there is a connection to the broker of a fleet; side: as a site, or as a centre.",
+    );
+    for (name, side) in &sides {
+        connected.sample(&[("side", name)], f64::from(side.is_connected));
+    }
+    let mut obstacles = page.gauge(
+        "powerwall_server_broker_obstacles",
+        "Kinds of messages that do not go over the broker at present; /api/broker says why.",
+    );
+    for (name, side) in &sides {
+        obstacles.sample(&[("side", name)], side.obstacles.len() as f64);
+    }
+    let mut messages = page.counter(
+        "powerwall_server_broker_messages_total",
+        "What went over the broker, by kind: reports, slots (quarters of an hour), entries (of the journal), \
+         orders.",
+    );
+    for (name, side) in &sides {
+        for (goods, count) in Goods::ALL.iter().zip(side.counts) {
+            messages.sample(&[("side", name), ("kind", goods.word())], count as f64);
+        }
     }
 }

@@ -6,8 +6,8 @@ pub mod streams;
 pub mod subjects;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -63,6 +63,8 @@ pub struct Broker {
     pub name: String,
     /// Whether it is there.
     state: watch::Receiver<bool>,
+    /// What kept it from being made last.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl Broker {
@@ -73,8 +75,14 @@ impl Broker {
     pub async fn connect(settings: &BrokerSettings, inbox: &str) -> Result<Self, NatsError> {
         let name = settings.name();
         let (is_there, state) = watch::channel(false);
-        let is_there = Arc::new(is_there);
-        let (shown, has_said) = (name.clone(), Arc::new(AtomicBool::new(false)));
+        let trouble = Arc::new(Mutex::new(None));
+        let noting = Noting {
+            name: name.clone(),
+            is_there,
+            has_said: AtomicBool::new(false),
+            trouble: trouble.clone(),
+        };
+        let noting = Arc::new(noting);
         let options = ConnectOptions::new()
             .name("powerwall-server")
             .custom_inbox_prefix(inbox)
@@ -88,8 +96,8 @@ impl Broker {
                 Duration::from_secs(PAUSES[failures.saturating_sub(1).min(PAUSES.len() - 1)])
             })
             .event_callback(move |event| {
-                let (is_there, shown, has_said) = (is_there.clone(), shown.clone(), has_said.clone());
-                async move { noted(&event, &is_there, &has_said, &shown) }
+                let noting = noting.clone();
+                async move { noting.note(&event) }
             });
         let options = trusted(options, settings).await?;
         let options = identified(options, settings).await?;
@@ -99,7 +107,17 @@ impl Broker {
         let client = options.connect(servers).await.map_err(|why| NatsError::Address(why.to_string()))?;
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(REQUEST_LIMIT);
-        Ok(Self { client, jetstream, subjects: Subjects::new(&settings.prefix), name, state })
+        Ok(Self { client, jetstream, subjects: Subjects::new(&settings.prefix), name, state, trouble })
+    }
+
+    /// What answers to a site come below: a level of its own, which its permissions name.
+    pub fn inbox_of_site(site: &str) -> String {
+        format!("{CENTRE_INBOX}_{site}")
+    }
+
+    /// What kept the connection from being made last.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether something that is sent now would leave.
@@ -107,9 +125,16 @@ impl Broker {
         self.client.connection_state() == State::Connected
     }
 
-    /// Changes when the connection comes or goes.
-    pub fn follow(&self) -> watch::Receiver<bool> {
-        self.state.clone()
+    /// Says whether there is a connection, now and whenever that changes.
+    pub async fn each_change(&self, mut heard: impl FnMut(bool)) {
+        let mut state = self.state.clone();
+        loop {
+            let is_there = *state.borrow_and_update();
+            heard(is_there);
+            if state.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Returns when there is a connection.
@@ -125,30 +150,51 @@ impl Broker {
     }
 }
 
-/// Changes are logged, and not that they repeat.
-fn noted(event: &Event, is_there: &watch::Sender<bool>, has_said: &AtomicBool, name: &str) {
-    match event {
-        Event::Connected => {
-            has_said.store(false, Ordering::Relaxed);
-            if !is_there.send_replace(true) {
-                info!(event = "broker"; "connected to the broker {name}");
+/// What becomes of the library's events. Changes are logged, and not that they repeat.
+struct Noting {
+    /// For the log.
+    name: String,
+    is_there: watch::Sender<bool>,
+    /// Whether the log has why there is no connection.
+    has_said: AtomicBool,
+    /// The same, for whoever asks.
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Noting {
+    fn note(&self, event: &Event) {
+        let name = &self.name;
+        match event {
+            Event::Connected => {
+                self.has_said.store(false, Ordering::Relaxed);
+                if !self.is_there.send_replace(true) {
+                    info!(event = "broker"; "connected to the broker {name}");
+                }
             }
-        }
-        Event::Disconnected | Event::Closed => {
-            if is_there.send_replace(false) {
-                warn!(event = "broker"; "the connection to the broker {name} is lost; it is made again");
+            Event::Disconnected | Event::Closed => {
+                if self.is_there.send_replace(false) {
+                    warn!(event = "broker"; "the connection to the broker {name} is lost; it is made again");
+                }
             }
-        }
-        Event::ServerError(error) => warn!(event = "broker"; "the broker {name}: {error}"),
-        Event::ClientError(error) => {
-            if !has_said.swap(true, Ordering::Relaxed) {
-                warn!(event = "broker"; "no connection to the broker {name}: {error}; tried again and again");
+            Event::ServerError(error) => {
+                self.keep(error.to_string());
+                warn!(event = "broker"; "the broker {name}: {error}");
             }
+            Event::ClientError(error) => {
+                self.keep(error.to_string());
+                if !self.has_said.swap(true, Ordering::Relaxed) {
+                    warn!(event = "broker"; "no connection to the broker {name}: {error}; tried again");
+                }
+            }
+            Event::SlowConsumer(_) => {
+                warn!(event = "broker"; "the broker {name} sends faster than can be read; the newest counts");
+            }
+            Event::LameDuckMode | Event::Draining => {}
         }
-        Event::SlowConsumer(_) => {
-            warn!(event = "broker"; "the broker {name} sends faster than can be read; the newest counts");
-        }
-        Event::LameDuckMode | Event::Draining => {}
+    }
+
+    fn keep(&self, why: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 }
 

@@ -7,6 +7,7 @@ mod assets;
 mod backups;
 mod battery_health;
 mod bodies;
+mod broker;
 mod cloud_control;
 mod compatibility;
 mod compression;
@@ -62,6 +63,7 @@ use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::limiter::Limiter;
 use crate::link::broker::reports::Reports;
+use crate::link::broker::standing::Standings;
 use crate::link::tesla::Accounts;
 use crate::model::BrokerStatus;
 use crate::output::{Output, Routes, Surroundings};
@@ -92,6 +94,8 @@ pub struct State {
     pub accounts: Accounts,
     /// What other instances of this program report.
     pub reports: Reports,
+    /// How this program stands with the broker of a fleet.
+    pub standings: Standings,
     /// Who may do what.
     pub control: Arc<Control>,
     /// What is counted of the connections that requests come over.
@@ -145,6 +149,7 @@ impl State {
             mqtt: Arc::new(Board::new(MqttSettings::default().initial_status())),
             accounts: Accounts::default(),
             reports: Reports::default(),
+            standings: Standings::default(),
             control: Arc::new(Control::new(Access::default(), Journal::in_memory())),
             connections: Arc::new(Connections::new(Limits::default(), TrustedProxies::default(), None)),
             history: History::off(),
@@ -169,15 +174,20 @@ struct Web {
 
 /// Starts the output.
 pub fn start(settings: &Settings, surroundings: &Surroundings) -> Box<dyn Output> {
-    let Surroundings { directory, frames, broker, control, accounts, reports, connections, history, .. } =
-        surroundings;
-    let state =
-        State::new(directory.clone(), frames.clone(), settings.http.clone(), settings.polling.clone());
+    let (directory, frames) = (surroundings.directory.clone(), surroundings.frames.clone());
+    let state = State::new(directory, frames, settings.http.clone(), settings.polling.clone());
     state.configured.store(Arc::new(settings.as_before.clone()));
-    let (mqtt, control, accounts) = (broker.clone(), control.clone(), accounts.clone());
-    let (connections, history, reports) = (connections.clone(), history.clone(), reports.clone());
-    let demo = settings.demo;
-    let state = State { mqtt, control, accounts, reports, connections, history, demo, ..state };
+    let state = State {
+        mqtt: surroundings.broker.clone(),
+        control: surroundings.control.clone(),
+        accounts: surroundings.accounts.clone(),
+        reports: surroundings.reports.clone(),
+        standings: surroundings.standings.clone(),
+        connections: surroundings.connections.clone(),
+        history: surroundings.history.clone(),
+        demo: settings.demo,
+        ..state
+    };
     Box::new(Web { state: Data::new(state) })
 }
 

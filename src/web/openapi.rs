@@ -15,7 +15,7 @@ use crate::store::journal::Kind;
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The first word that fits the beginning of a path says which chapter the route is in.
-const CHAPTERS: [(&str, &str); 25] = [
+const CHAPTERS: [(&str, &str); 26] = [
     ("/api/gateways", "All gateways"),
     ("/api/aggregate", "All gateways"),
     ("/ws/", "Feeds"),
@@ -24,6 +24,7 @@ const CHAPTERS: [(&str, &str); 25] = [
     ("/api/timeseries", "History"),
     ("/api/history", "History"),
     ("/api/mqtt", "Service"),
+    ("/api/broker", "Service"),
     ("/api/orders", "Orders"),
     ("/api/fleet/orders", "Orders"),
     ("/api/journal", "Orders"),

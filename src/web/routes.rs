@@ -17,7 +17,7 @@ use super::without_data::{
     TEDAPI_OFFLINE, ZERO_JSON, ZERO_POWER,
 };
 use super::{
-    State, about_gateway, api, assets, battery_health, docs, fleet_journal, health, history, journal,
+    State, about_gateway, api, assets, battery_health, broker, docs, fleet_journal, health, history, journal,
     legacy_control, openapi, owners, pictures, scrape, several, stats, tesla, timeseries,
 };
 use crate::views::View;
@@ -444,6 +444,13 @@ pub(super) const ROUTES: &[Route] = &[
     service("/api/mqtt/status", api::mqtt_status, "The connection to the MQTT broker")
         .better("also says why it fails, what waits and what was taken")
         .shows("MqttStatus"),
+    service(
+        "/api/broker",
+        broker::standing,
+        "The connection to the broker of a fleet, and what went over it",
+    )
+    .ours()
+    .shows("FleetBroker"),
     service("/openapi.json", openapi::document, "This list, for programs")
         .guarded(Guard::None)
         .shows("OpenApi"),

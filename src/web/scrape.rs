@@ -25,6 +25,7 @@ pub(super) fn metrics(state: Data<State>, request: HttpRequest) -> Later {
         connections: state.connections.counts(),
         cuts: state.counters.cuts(),
         tesla: state.accounts.usage(),
+        broker: [("site", state.standings.site.read()), ("centre", state.standings.centre.read())],
     };
     let (selection, sum) = (state.directory.all(), state.directory.aggregate.read());
     let is_short = selection.len() <= MOST_WHOLE;

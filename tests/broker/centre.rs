@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::program::Program;
+use super::program::{Program, run};
 use super::server::{SITE, Server, until};
 use super::tools::required_tool;
 use super::{SLOTS, START, Site};
@@ -155,6 +155,38 @@ async fn an_order_goes_to_the_site_once_and_its_outcome_comes_back() {
     until(async || journal().await.contains("broker: the centre") && journal().await.contains("stored"))
         .await;
     drop(site);
+}
+
+#[actix_web::test]
+async fn both_sides_say_how_they_stand_with_the_broker() {
+    let Some(mut server) = Server::start().await else { return };
+    let (gateway, folder) = (gateway().await, tempfile::tempdir().unwrap());
+    let url = server.url();
+    let centre = centre(&url, &[]).await;
+    let site = site(&gateway, &url, &folder, "no").await;
+    let side = async |program: &Program, side: &str| program.json("/api/broker").await[side].take();
+    until(async || side(&site, "site").await["counts"]["reports"].as_u64() > Some(0)).await;
+    until(async || side(&centre, "centre").await["counts"]["reports"].as_u64() > Some(0)).await;
+    let (here, there) = (side(&site, "site").await, side(&centre, "centre").await);
+    assert_eq!((&here["id"], &here["connected"], &here["server"]), (&json!(SITE), &json!(true), &json!(url)));
+    assert_eq!((&there["sites"], &there["connected"]), (&json!([">"]), &json!(true)), "{there}");
+    assert_eq!(side(&site, "centre").await, Value::Null);
+    let (_, metrics) = site.get("/metrics").await;
+    assert!(metrics.contains("powerwall_server_broker_connected{side=\"site\"} 1"), "{metrics}");
+
+    let environment = [("PW_BROKER_URL", url.as_str()), ("PW_BROKER_SITE", SITE)];
+    let works = run(&["doctor"], &environment).await;
+    assert_eq!(works.code, Some(0), "{}{}", works.stdout, works.stderr);
+    assert!(works.stdout.contains("connection    works"), "{}", works.stdout);
+    assert!(works.stdout.contains("site          north.17: "), "{}", works.stdout);
+    let shown = run(&["check-config"], &environment).await.stdout;
+    assert!(shown.contains("reports as site north.17, takes no orders from the broker"), "{shown}");
+
+    server.kill().await;
+    until(async || side(&centre, "centre").await["connected"] == false).await;
+    let fails = run(&["doctor"], &environment).await;
+    assert_eq!(fails.code, Some(1), "{}", fails.stdout);
+    assert!(fails.stdout.contains("connection    failed: "), "{}", fails.stdout);
 }
 
 #[actix_web::test]

@@ -5,6 +5,8 @@
 
 mod advice;
 mod application;
+#[cfg(feature = "broker")]
+pub mod broker;
 pub mod cloud;
 mod probes;
 

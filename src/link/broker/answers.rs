@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use super::documents;
 use super::reports::Received;
-use super::wire::{Device, Metered, Meters as MetersReport, Reported, Sides, grid_of, kind_of, source_of};
+use super::wire::{Device, Metered, Meters as MetersReport, Reported, grid_of, kind_of, source_of};
 use crate::model::{
-    Adjustments, Answers, AppPercent, Charge, Counter, Interpretation, Meter, Meters, Number,
+    Adjustments, Answers, AppPercent, Charge, Counter, CounterSource, Interpretation, Meter, Meters, Number,
     NumberingMemory, Power, RawPercent, Readings, Side, Site, SolarString, Unit, UnitTemperatures,
 };
 
@@ -118,19 +118,24 @@ impl Answers for BrokerAnswers {
     }
 }
 
-fn counter(counted: &Option<(Number, String)>) -> Option<Counter> {
-    let (energy, source) = counted.as_ref()?;
-    source_of(source)?.counted(Some(*energy))
+/// Imported, exported.
+fn counters(metered: &Metered) -> [Option<Counter>; 2] {
+    let source = |place: usize| match &metered.by {
+        None => Some(CounterSource::SiteMeter),
+        Some(by) => source_of(by[place].as_deref()?),
+    };
+    [0, 1].map(|place| source(place)?.counted(metered.wh[place]))
 }
 
 fn meter(metered: &Metered) -> Meter {
+    let [imported, exported] = counters(metered);
     Meter {
         power: metered.w,
         voltage: metered.v,
         current: metered.a,
         frequency: metered.hz,
-        imported: counter(&metered.imported),
-        exported: counter(&metered.exported),
+        imported,
+        exported,
         ..Meter::default()
     }
 }
@@ -146,8 +151,8 @@ fn meters(meters: &MetersReport, power: &Power) -> Meters {
     }
 }
 
-fn side(sides: &Sides) -> Side {
-    Side { frequency: sides.hz, voltages: sides.v }
+fn side([frequency, voltages @ ..]: &[Option<Number>; 4]) -> Side {
+    Side { frequency: *frequency, voltages: *voltages }
 }
 
 fn unit(device: &Device) -> Unit {

@@ -8,6 +8,7 @@ pub mod error;
 pub mod orders;
 pub mod records;
 pub mod reports;
+pub mod standing;
 pub mod wire;
 
 use std::sync::Arc;
@@ -171,17 +172,20 @@ impl Link for BrokerLink {
 
 /// Whether the gateway takes it, as `site` says.
 fn able(report: &Report, site: &str, kind: OrderKind) -> Result<Means, Unable> {
-    let word = kind.word();
-    if let Some((_, proof, _)) = report.can.iter().find(|(.., orders)| orders.iter().any(|one| one == word)) {
+    let names = |orders: &Vec<String>| orders.iter().any(|order| order == kind.word() || order == wire::ALL);
+    if let Some((proof, _)) = report.can.iter().find(|(_, orders)| names(orders)) {
         let all = [Proof::Accepted, Proof::Stored, Proof::InEffect];
         let proves = all.into_iter().find(|one| one.word() == proof).unwrap_or(Proof::Accepted);
         return Ok(Means { link: LinkKind::Broker, proves });
     }
-    let names = |order: &String| order == word || order == wire::ALL;
-    let obstacle = report.cannot.iter().find(|(_, orders)| orders.iter().any(names));
-    Err(match obstacle {
+    Err(match report.cannot.iter().find(|(_, orders)| names(orders)) {
         Some((why, _)) => obstacle_of(why).because(format!("site {site} cannot take it: {why}")),
-        None => Obstacle::NotReached.because(format!("site {site} does not know that order, or not yet")),
+        None if report.can.is_empty() && report.cannot.is_empty() => {
+            Obstacle::NotReached.because(format!("site {site} does not know yet what it can take"))
+        }
+        None => {
+            Obstacle::NoLink.because(format!("site {site} has no link that takes it, or does not know it"))
+        }
     })
 }
 

@@ -4,6 +4,7 @@
 //! What is unknown is left out and never 0. Watts, watt-hours, volts, amperes, hertz, °C; percents on the raw
 //! scale.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use crate::link::bounds::Bounds;
 use crate::link::json::{self, Unusable};
 use crate::model::{
-    Capability, Charge, Counter, CounterSource, Freshness, GatewayKind, GridStatus, Meter, Number, Side,
+    Capability, Charge, CounterSource, Freshness, GatewayKind, GridStatus, Meter, Number, Obstacle, Side,
     Site, Snapshot, SolarString, Unit, UnitKind,
 };
 use crate::settings::Role;
@@ -55,16 +56,11 @@ pub struct Report {
     pub polls: Polls,
     /// Absent where nothing may be shown any more, or was ever read.
     pub site: Option<Arc<Reported>>,
-    /// Orders that it takes from the broker at present. Absent where it takes none.
-    pub can: Vec<Able>,
-    /// Those of the others that it would take.
-    pub cannot: Vec<Hindered>,
+    /// Orders that it takes from the broker at present, by how far their outcome can be proven.
+    pub can: BTreeMap<String, Vec<String>>,
+    /// What stands in the way of others, by obstacle; [`ALL`] of them. No link takes what is named nowhere.
+    pub cannot: BTreeMap<String, Vec<String>>,
 }
-
-/// Link, proof, orders: those of the same link and proof share an entry.
-pub type Able = (String, String, Vec<String>);
-/// Obstacle, orders; `*` for all that it would take.
-pub type Hindered = (String, Vec<String>);
 
 impl Instance {
     /// What may be ordered of it; `None`: nothing.
@@ -129,8 +125,8 @@ pub struct Reported {
     pub powerwall3: Option<bool>,
     pub started: Option<i64>,
     pub meters: Option<Meters>,
-    /// Frequency and voltages on the side of the grid, and of the home.
-    pub sides: [Option<Sides>; 2],
+    /// Hz and V of three phases, on the side of the grid, and of the home.
+    pub sides: [Option<[Option<Number>; 4]>; 2],
     pub units: Option<Vec<Device>>,
     /// Name, V, A, W, state, connected.
     pub strings: Option<Vec<StringReport>>,
@@ -156,17 +152,10 @@ pub struct Metered {
     pub v: Option<Number>,
     pub a: Option<Number>,
     pub hz: Option<Number>,
-    /// Wh over its life, and what counted them.
-    pub imported: Option<(Number, String)>,
-    pub exported: Option<(Number, String)>,
-}
-
-/// One side of the contactor.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Sides {
-    pub hz: Option<Number>,
-    pub v: [Option<Number>; 3],
+    /// Imported and exported over its life.
+    pub wh: [Option<Number>; 2],
+    /// What counted each of them; absent: a meter.
+    pub by: Option<[Option<String>; 2]>,
 }
 
 /// One battery.
@@ -205,7 +194,7 @@ impl Report {
         let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let reading = snapshot.reading.as_ref();
         let usual = reading.map(|reading| reading.telemetry.answers().usual_age());
-        let (can, cannot) = capabilities(&health.capabilities, instance.role());
+        let [can, cannot] = capabilities(&health.capabilities, instance.role());
         Self {
             v: VERSION,
             at: (at * 1e3).round() / 1e3,
@@ -294,35 +283,25 @@ fn word(freshness: Freshness) -> &'static str {
     }
 }
 
-/// What of `all` may be ordered with `role`, by what is the same about it.
-fn capabilities(all: &[Capability], role: Option<Role>) -> (Vec<Able>, Vec<Hindered>) {
-    let (mut can, mut cannot) = (Vec::<Able>::new(), Vec::<Hindered>::new());
-    let Some(role) = role else { return (can, cannot) };
-    let taken: Vec<_> = all.iter().filter(|capability| role.may_order(capability.order)).collect();
-    for Capability { order, by } in &taken {
-        let order = order.word().to_owned();
-        match by {
-            Ok(means) => {
-                let (over, proves) = (means.link.word(), means.proves.word());
-                match can.iter_mut().find(|known| known.0 == over && known.1 == proves) {
-                    Some((.., orders)) => orders.push(order),
-                    None => can.push((over.into(), proves.into(), vec![order])),
-                }
-            }
-            Err(unable) => {
-                let why = unable.obstacle.word();
-                match cannot.iter_mut().find(|known| known.0 == why) {
-                    Some((_, orders)) => orders.push(order),
-                    None => cannot.push((why.into(), vec![order])),
-                }
-            }
-        }
+/// What of `all` may be ordered with `role`: by proof what can be, by obstacle what cannot.
+fn capabilities(all: &[Capability], role: Option<Role>) -> [BTreeMap<String, Vec<String>>; 2] {
+    let (mut can, mut cannot) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
+    let taken = |capability: &&Capability| role.is_some_and(|role| role.may_order(capability.order));
+    let mut count = 0;
+    for Capability { order, by } in all.iter().filter(taken) {
+        count += 1;
+        let (group, word) = match by {
+            Ok(means) => (&mut can, means.proves.word()),
+            Err(unable) => (&mut cannot, unable.obstacle.word()),
+        };
+        group.entry(word.to_owned()).or_default().push(order.word().to_owned());
     }
+    cannot.remove(Obstacle::NoLink.word());
     // One obstacle for all of them is said once.
-    for (_, orders) in cannot.iter_mut().filter(|(_, orders)| orders.len() == taken.len()) {
+    for orders in cannot.values_mut().filter(|orders| orders.len() == count) {
         *orders = vec![ALL.to_owned()];
     }
-    (can, cannot)
+    [can, cannot]
 }
 
 /// As many digits as are measured.
@@ -398,11 +377,6 @@ pub fn grid_of(word: &str) -> Option<GridStatus> {
     [GridStatus::Up, GridStatus::Syncing, GridStatus::Down].into_iter().find(|grid| grid_word(*grid) == word)
 }
 
-fn counted(counter: Option<Counter>) -> Option<(Number, String)> {
-    let counter = counter?;
-    Some((rounded(Some(counter.energy), 0)?, source_word(counter.source).to_owned()))
-}
-
 fn source_word(source: CounterSource) -> &'static str {
     match source {
         CounterSource::SiteMeter => "meter",
@@ -419,19 +393,23 @@ pub fn source_of(word: &str) -> Option<CounterSource> {
 }
 
 fn metered(meter: &Meter) -> Metered {
+    let counters = [meter.imported, meter.exported];
+    let sources = counters.map(|counter| counter.map(|counter| counter.source));
+    let are_others = sources.iter().flatten().any(|source| *source != CounterSource::SiteMeter);
     Metered {
         w: None,
         v: rounded(meter.voltage, 1),
         a: rounded(meter.current, 2),
         hz: rounded(meter.frequency, 2),
-        imported: counted(meter.imported),
-        exported: counted(meter.exported),
+        wh: counters.map(|counter| rounded(counter.map(|counter| counter.energy), 0)),
+        by: are_others.then(|| sources.map(|source| source.map(|source| source_word(source).to_owned()))),
     }
 }
 
-fn side(side: &Side) -> Option<Sides> {
-    let sides = Sides { hz: rounded(side.frequency, 2), v: side.voltages.map(|voltage| rounded(voltage, 1)) };
-    (sides != Sides::default()).then_some(sides)
+fn side(side: &Side) -> Option<[Option<Number>; 4]> {
+    let [one, two, three] = side.voltages.map(|voltage| rounded(voltage, 1));
+    let side = [rounded(side.frequency, 2), one, two, three];
+    side.iter().any(Option::is_some).then_some(side)
 }
 
 fn device(unit: &Unit) -> Device {
@@ -496,11 +474,18 @@ fn strip(value: &mut Value) {
                 Value::Null => false,
                 Value::Object(inner) => !inner.is_empty(),
                 Value::Bool(false) if key == "leaves" => false,
+                Value::Number(number) if key == "failures" => number.as_u64() != Some(0),
                 Value::Array(list) => list.is_empty() || !list.iter().all(Value::is_null),
                 _ => true,
             });
         }
         Value::Array(list) => list.iter_mut().for_each(strip),
+        Value::Number(number) => {
+            if let Some(whole) = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9e15)
+            {
+                *value = Value::from(whole as i64);
+            }
+        }
         _ => {}
     }
 }
