@@ -172,13 +172,12 @@ impl Link for BrokerLink {
 
 /// Whether the gateway takes it, as `site` says.
 fn able(report: &Report, site: &str, kind: OrderKind) -> Result<Means, Unable> {
-    let names = |orders: &Vec<String>| orders.iter().any(|order| order == kind.word() || order == wire::ALL);
-    if let Some((proof, _)) = report.can.iter().find(|(_, orders)| names(orders)) {
+    if let Some((proof, _)) = report.can.iter().find(|(_, orders)| wire::names(orders, kind)) {
         let all = [Proof::Accepted, Proof::Stored, Proof::InEffect];
         let proves = all.into_iter().find(|one| one.word() == proof).unwrap_or(Proof::Accepted);
         return Ok(Means { link: LinkKind::Broker, proves });
     }
-    Err(match report.cannot.iter().find(|(_, orders)| names(orders)) {
+    Err(match report.cannot.iter().find(|(_, orders)| wire::names(orders, kind)) {
         Some((why, _)) => obstacle_of(why).because(format!("site {site} cannot take it: {why}")),
         None if report.can.is_empty() && report.cannot.is_empty() => {
             Obstacle::NotReached.because(format!("site {site} does not know yet what it can take"))

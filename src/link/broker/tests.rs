@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::answers::BrokerAnswers;
@@ -10,7 +11,10 @@ use super::reports::{Place, Received, Reports};
 use super::wire::{Instance, Report, VERSION};
 use super::*;
 use crate::link::connect_lazily;
-use crate::model::{Adjustments, NumberingMemory, Reading, Snapshot, Telemetry, Ttl};
+use crate::model::order::{Islanding, NewTariff};
+use crate::model::{
+    Adjustments, Counter, NumberingMemory, Reading, Site, Snapshot, Telemetry, Ttl, Unit, UnitTemperatures,
+};
 use crate::settings::{Inputs, Role, RsaKey, Settings};
 use crate::simulator::{GatewayHandle, Registration, SiteKind, SiteOptions};
 
@@ -24,7 +28,9 @@ async fn snapshot() -> Snapshot {
     let key = RsaKey::read(KEY.as_ref()).unwrap();
     lan.lan().unwrap().register(key.public_der(), Registration::Verified);
     let list = serde_json::Value::from(vec![gateway.settings_with_lan(&lan, KEY)]).to_string();
-    let environment = vec![("PW_GATEWAYS".to_owned(), list)];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().display().to_string();
+    let environment = vec![("PW_GATEWAYS".to_owned(), list), ("PW_AUTH_PATH".to_owned(), path)];
     let settings = Settings::load(&Inputs { environment, flags: Vec::new() }).unwrap();
     let settings = &settings.gateways[0];
     let mut link = connect_lazily(settings);
@@ -67,6 +73,9 @@ async fn a_powerwall_3_is_reported_in_little_and_means_the_same_at_the_centre() 
     site.units.as_mut().unwrap().retain(|unit| unit.kind != "follower");
     site.strings.as_mut().unwrap().retain(|string| string.0.len() == 1);
     assert_eq!((site.units.as_ref().unwrap().len(), site.strings.as_ref().unwrap().len()), (2, 6));
+    // As it is after a day.
+    (small.seq, small.at, small.polls.age_ms) = (17_280, 1_795_000_001.234, Some(1234));
+    small.gateway.link = Some("v1r".into());
     for role in [None, Some("operator"), Some("owner")] {
         let instance = Instance { orders: role.map(str::to_owned), ..instance() };
         let Report { can, cannot, instance, .. } = Report::of(&snapshot, &instance, (Instant::now(), 1.0));
@@ -104,12 +113,27 @@ async fn a_powerwall_3_is_reported_in_little_and_means_the_same_at_the_centre() 
         (&here.readings.firmware, &here.readings.din),
         (&there.readings.firmware, &there.readings.din)
     );
-    let serials = |site: &crate::model::Site| {
+    let serials = |site: &Site| {
         let units = site.units.clone().unwrap_or_default();
-        units.into_iter().map(|unit| (unit.number, unit.serial, unit.kind, unit.alerts)).collect::<Vec<_>>()
+        let about = |unit: Unit| {
+            let Unit { number, serial, part, kind, is_leader, attached_to, temperatures, alerts, .. } = unit;
+            let UnitTemperatures { pack_max, pack_min, ambient, heatsink } = temperatures;
+            let celsius = [pack_max, pack_min, ambient, heatsink]
+                .map(|celsius| celsius.map(|it| (it.as_f64() * 10.0).round()));
+            (number, serial, part, kind, is_leader, attached_to, celsius, alerts)
+        };
+        units.into_iter().map(about).collect::<Vec<_>>()
     };
     assert_eq!(serials(&here), serials(&there));
-    let names = |site: &crate::model::Site| {
+    let counters = |site: &Site| {
+        let meters = site.meters.as_ref().unwrap();
+        let each = [&meters.site, &meters.battery, &meters.load, &meters.solar];
+        let whole = |counter: Option<Counter>| counter.map(|it| (it.energy.as_f64().round(), it.source));
+        each.map(|meter| [meter.imported, meter.exported].map(whole))
+    };
+    assert_eq!(counters(&here), counters(&there));
+    assert!(counters(&here)[0][0].is_some());
+    let names = |site: &Site| {
         site.strings.clone().map(|strings| strings.into_iter().map(|string| string.name).collect::<Vec<_>>())
     };
     assert_eq!(names(&here), names(&there));
@@ -147,6 +171,67 @@ async fn who_is_silent_is_told_apart() {
     assert!(matches!(error().await, Some(BrokerError::SiteStopped { .. })));
     reports.forget(&place);
     assert!(matches!(error().await, Some(BrokerError::NeverReported { .. })));
+}
+
+#[actix_web::test]
+async fn what_is_offered_is_what_the_site_takes_and_both_allow() {
+    let snapshot = snapshot().await;
+    let capabilities = snapshot.health.capabilities.clone();
+    let able = |kind| capabilities.iter().any(|one| one.order == kind && one.by.is_ok());
+    let roles = [None, Some(Role::Operator), Some(Role::Owner)];
+    for (here, there) in roles.into_iter().flat_map(|here| roles.map(|there| (here, there))) {
+        let place = Place { site: "north.17".into(), gateway: "home".into() };
+        let reports = Reports::default();
+        let instance = Instance { orders: there.map(|role| role.word().into()), ..instance() };
+        let report = Report::of(&snapshot, &instance, (Instant::now(), 1_795_000_001.0));
+        let report = Report::read(&report.to_bytes()).unwrap();
+        reports.take(place.clone(), Received { report, said: Instant::now() });
+        let link = BrokerLink::new(place, reports, here);
+        for kind in OrderKind::ALL {
+            let may = |role: Option<Role>| role.is_some_and(|role| role.may_order(*kind));
+            let can = link.can_take(*kind);
+            assert_eq!(
+                can.is_ok(),
+                may(here) && may(there) && able(*kind),
+                "{kind} {here:?} {there:?} {can:?}"
+            );
+            let Err(unable) = can else { continue };
+            let (obstacle, who) = match (may(here), may(there)) {
+                (false, _) => (Obstacle::NoPermission, "here"),
+                (_, false) => (Obstacle::NoPermission, "there allows it"),
+                _ => (Obstacle::NoLink, "no link"),
+            };
+            assert!(
+                unable.obstacle == obstacle && unable.message.contains(who),
+                "{kind} {here:?}: {unable:?}"
+            );
+        }
+        let proof = |kind| link.can_take(kind).map(|means| means.proves);
+        if (here, there) == (Some(Role::Owner), Some(Role::Owner)) {
+            assert_eq!(proof(OrderKind::ReserveHold), Ok(Proof::Stored));
+            assert_eq!(proof(OrderKind::Dispatch), Ok(Proof::InEffect));
+        }
+    }
+}
+
+#[test]
+fn an_order_arrives_as_it_was_given_also_a_tariff() {
+    let content = json!({ "name": "Nights", "seasons": { "All": { "prices": vec![vec![0.25; 500]; 20] } } });
+    let settings = json!({ "tariff_content_v2": content });
+    let tariff = NewTariff::new(settings.as_object().unwrap().clone()).unwrap();
+    for order in [Order::Tariff(tariff), Order::Islanding(Islanding::OffGrid), Order::Resume] {
+        let errand = Errand {
+            v: VERSION,
+            id: "1".into(),
+            order: order.kind().word().into(),
+            value: order.whole_value(),
+            deadline: 1.0,
+            ttl_ms: 1,
+            by: "somebody".into(),
+            confirmed: false,
+        };
+        assert_eq!(Errand::read(&errand.to_bytes()).unwrap().order(), Some(order));
+    }
 }
 
 #[test]

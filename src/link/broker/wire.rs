@@ -14,15 +14,27 @@ use tokio::time::Instant;
 use crate::link::bounds::Bounds;
 use crate::link::json::{self, Unusable};
 use crate::model::{
-    Capability, Charge, CounterSource, Freshness, GatewayKind, GridStatus, Meter, Number, Obstacle, Side,
-    Site, Snapshot, SolarString, Unit, UnitKind,
+    Capability, Charge, CounterSource, Freshness, GatewayKind, GridStatus, Meter, Number, Obstacle,
+    OrderKind, Side, Site, Snapshot, SolarString, Unit, UnitKind,
 };
 use crate::settings::Role;
 
 /// Of the bodies. A reader refuses a greater one; members that it does not know are no reason to.
 pub const VERSION: u32 = 1;
 /// Stands for every order.
-pub const ALL: &str = "*";
+const ALL: &str = "*";
+/// Stands for all of these, which most links take together.
+const SETTINGS: (&str, [OrderKind; 6]) = (
+    "settings",
+    [
+        OrderKind::Reserve,
+        OrderKind::ReserveHold,
+        OrderKind::Mode,
+        OrderKind::Operation,
+        OrderKind::Charging,
+        OrderKind::Export,
+    ],
+);
 /// No site reports more.
 pub const LARGEST: usize = 64 << 10;
 const BOUNDS: Bounds = Bounds { bytes: LARGEST, memory: 1 << 20, text: 4 << 10 };
@@ -56,9 +68,10 @@ pub struct Report {
     pub polls: Polls,
     /// Absent where nothing may be shown any more, or was ever read.
     pub site: Option<Arc<Reported>>,
-    /// Orders that it takes from the broker at present, by how far their outcome can be proven.
+    /// Orders that it takes from the broker at present, by how far their outcome can be proven. [`names`]
+    /// reads the lists.
     pub can: BTreeMap<String, Vec<String>>,
-    /// What stands in the way of others, by obstacle; [`ALL`] of them. No link takes what is named nowhere.
+    /// What stands in the way of others, by obstacle; No link takes what is named nowhere.
     pub cannot: BTreeMap<String, Vec<String>>,
 }
 
@@ -104,8 +117,8 @@ pub struct Reported {
     pub battery: Option<Number>,
     pub load: Option<Number>,
     pub grid_power: Option<Number>,
-    pub remaining: Option<Number>,
-    pub full: Option<Number>,
+    /// What is left of the energy, and all of it.
+    pub wh: [Option<Number>; 2],
     pub percent: Option<f64>,
     /// `UP`, `DOWN` or `SYNCING`.
     pub grid: Option<String>,
@@ -163,19 +176,20 @@ pub struct Metered {
 #[serde(default)]
 pub struct Device {
     pub n: usize,
-    pub serial: String,
+    /// Absent, as its part, where `din` is made of them: of the leader.
+    pub serial: Option<String>,
     pub part: Option<String>,
     pub kind: String,
-    pub leader: Option<bool>,
+    /// The number of the unit that it is attached to.
     pub on: Option<usize>,
-    pub remaining: Option<Number>,
-    pub full: Option<Number>,
+    /// As for the site.
+    pub wh: [Option<Number>; 2],
     pub percent: Option<f64>,
     pub w: Option<Number>,
     pub v: Option<Number>,
     pub hz: Option<Number>,
-    /// Warmest and coldest cell, around the inverter, at its heat sink.
-    pub celsius: Option<[Option<Number>; 4]>,
+    /// Warmest and coldest cell, around the inverter, at its heat sink; without what is unknown at the end.
+    pub celsius: Option<Vec<Option<Number>>>,
     pub state: Option<String>,
     pub grid: Option<String>,
     /// `None`: there are none.
@@ -297,11 +311,24 @@ fn capabilities(all: &[Capability], role: Option<Role>) -> [BTreeMap<String, Vec
         group.entry(word.to_owned()).or_default().push(order.word().to_owned());
     }
     cannot.remove(Obstacle::NoLink.word());
-    // One obstacle for all of them is said once.
-    for orders in cannot.values_mut().filter(|orders| orders.len() == count) {
-        *orders = vec![ALL.to_owned()];
+    let (word, settings) = SETTINGS;
+    for orders in can.values_mut().chain(cannot.values_mut()) {
+        if orders.len() == count {
+            *orders = vec![ALL.to_owned()];
+        } else if settings.iter().all(|kind| orders.iter().any(|order| order == kind.word())) {
+            orders.retain(|order| settings.iter().all(|kind| order != kind.word()));
+            orders.insert(0, word.to_owned());
+        }
     }
     [can, cannot]
+}
+
+/// Whether `kind` is among these orders of a report.
+pub fn names(orders: &[String], kind: OrderKind) -> bool {
+    let (word, settings) = SETTINGS;
+    let is_it =
+        |order: &str| order == kind.word() || order == ALL || (order == word && settings.contains(&kind));
+    orders.iter().any(|order| is_it(order))
 }
 
 /// As many digits as are measured.
@@ -322,14 +349,13 @@ fn percent(percent: Option<f64>) -> Option<f64> {
 
 fn reported(site: &Site) -> Reported {
     let readings = &site.readings;
-    let watts = |power| rounded(power, 0);
+    let (watts, din) = (|power| rounded(power, 0), readings.din.as_deref());
     Reported {
         solar: watts(readings.power.solar),
         battery: watts(readings.power.battery),
         load: watts(readings.power.load),
         grid_power: watts(readings.power.site),
-        remaining: watts(readings.charge.remaining),
-        full: watts(readings.charge.full_pack),
+        wh: [readings.charge.remaining, readings.charge.full_pack].map(watts),
         percent: percent(readings.charge.reported.map(|percent| percent.0)),
         grid: readings.grid.map(|grid| grid_word(grid).to_owned()),
         contactor: readings.contactor_closed,
@@ -358,7 +384,7 @@ fn reported(site: &Site) -> Reported {
                 .map(|meter| Metered { w: rounded(meter.power, 0), ..metered(meter) }),
         }),
         sides: [side(&site.main), side(&site.home)],
-        units: site.units.as_ref().map(|units| units.iter().map(device).collect()),
+        units: site.units.as_ref().map(|units| units.iter().map(|unit| device(unit, din)).collect()),
         strings: site.strings.as_ref().map(|strings| strings.iter().map(string).collect()),
         alerts: site.alerts.clone(),
     }
@@ -412,29 +438,34 @@ fn side(side: &Side) -> Option<[Option<Number>; 4]> {
     side.iter().any(Option::is_some).then_some(side)
 }
 
-fn device(unit: &Unit) -> Device {
+fn device(unit: &Unit, din: Option<&str>) -> Device {
+    let is_in_din = din.and_then(parts_of) == Some((unit.part.as_deref().unwrap_or_default(), &unit.serial));
     let temperatures = &unit.temperatures;
     let celsius = [temperatures.pack_max, temperatures.pack_min, temperatures.ambient, temperatures.heatsink]
         .map(|celsius| rounded(celsius, 1));
+    let known = celsius.iter().rposition(Option::is_some);
     let Charge { remaining, full_pack, reported } = unit.charge;
     Device {
         n: unit.number,
-        serial: unit.serial.clone(),
-        part: unit.part.clone(),
+        serial: (!is_in_din).then(|| unit.serial.clone()),
+        part: unit.part.clone().filter(|_| !is_in_din),
         kind: kind_word(unit.kind).to_owned(),
-        leader: unit.is_leader,
         on: unit.attached_to,
-        remaining: rounded(remaining, 0),
-        full: rounded(full_pack, 0),
+        wh: [remaining, full_pack].map(|energy| rounded(energy, 0)),
         percent: percent(reported.map(|percent| percent.0)),
         w: rounded(unit.power, 0),
         v: rounded(unit.voltage, 1),
         hz: rounded(unit.frequency, 2),
-        celsius: celsius.iter().any(Option::is_some).then_some(celsius),
+        celsius: known.map(|last| celsius[..=last].to_vec()),
         state: unit.state.clone(),
         grid: unit.grid_state.clone(),
         alerts: (!unit.alerts.is_empty()).then(|| unit.alerts.clone()),
     }
+}
+
+/// The part number and the serial number in a DIN.
+pub fn parts_of(din: &str) -> Option<(&str, &str)> {
+    din.split_once("--")
 }
 
 fn kind_word(kind: UnitKind) -> &'static str {
