@@ -1,14 +1,15 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::answers::BrokerAnswers;
 use super::error::BrokerError;
 use super::reports::{Place, Received, Reports};
-use super::wire::{Instance, Report, VERSION};
+use super::wire::{Device, Instance, Meters, Report, Reported, VERSION};
 use super::*;
 use crate::link::connect_lazily;
 use crate::model::order::{Islanding, NewTariff};
@@ -212,6 +213,47 @@ async fn what_is_offered_is_what_the_site_takes_and_both_allow() {
             assert_eq!(proof(OrderKind::Dispatch), Ok(Proof::InEffect));
         }
     }
+}
+
+/// The members of `value`, as `docs/fleet.md` writes them.
+fn members(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    let meters = ["grid", "battery", "load", "solar", "generator"];
+    match value {
+        Value::Object(fields) if !["can", "cannot"].contains(&path) => {
+            for (key, field) in fields {
+                let key =
+                    if path == "site.meters" && meters.contains(&key.as_str()) { "{meter}" } else { key };
+                let dot = if path.is_empty() { "" } else { "." };
+                members(field, &format!("{path}{dot}{key}"), found);
+            }
+        }
+        Value::Array(list) if list.iter().any(Value::is_object) => {
+            list.iter().for_each(|entry| members(entry, &format!("{path}[]"), found));
+        }
+        _ => _ = found.insert(path.to_owned()),
+    }
+}
+
+#[actix_web::test]
+async fn what_a_report_has_is_documented_and_nothing_else_is() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/fleet.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let table = page.split("### The report").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let documented: BTreeSet<String> = rows.map(str::to_owned).collect();
+    // Whatever a report may have, …
+    let meters = Meters { generator: Some(Default::default()), ..Meters::default() };
+    let units = Some(vec![Device::default()]);
+    let site = Some(Arc::new(Reported { meters: Some(meters), units, ..Reported::default() }));
+    let everything = Report { site, ..Report::default() };
+    let mut written = BTreeSet::new();
+    members(&serde_json::to_value(&everything).unwrap(), "", &mut written);
+    assert_eq!(written, documented);
+    // … and one that is real.
+    let report = Report::of(&snapshot().await, &instance(), (Instant::now(), 1.0));
+    let mut real = BTreeSet::new();
+    members(&serde_json::from_slice(&report.to_bytes()).unwrap(), "", &mut real);
+    assert!(real.is_subset(&documented) && real.len() > 40, "{:?}", real.difference(&documented));
 }
 
 #[test]
