@@ -303,4 +303,21 @@ mod tests {
         assert_eq!(shown(servers[0].expose()), "nats://host:4222");
         assert!(!format!("{servers:?}").contains("canary"));
     }
+
+    #[test]
+    fn orders_are_those_of_a_role() {
+        for (text, role) in [
+            ("no", None),
+            ("false", None),
+            ("yes", Some(Role::Operator)),
+            ("true", Some(Role::Operator)),
+            ("operator", Some(Role::Operator)),
+            ("owner", Some(Role::Owner)),
+        ] {
+            assert_eq!(orders(text), Ok(role), "{text}");
+        }
+        for wrong in ["viewer", "admin", "", "Owner "] {
+            assert!(orders(wrong).is_err(), "{wrong}");
+        }
+    }
 }

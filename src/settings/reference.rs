@@ -391,8 +391,8 @@ const BROKER: &[Setting] = &[
     ),
     set(
         "PW_BROKER_ORDERS",
-        "What a site takes orders from the broker as, and a centre sends them as: `no`, `yes` or `operator`, \
-         `owner`. Both must allow an order.",
+        "Which orders a site takes from the broker, and a centre sends: `no`; `yes` or `operator`: those of \
+         that role; `owner`: all. Both must allow an order.",
         "no",
         "yes",
     ),
