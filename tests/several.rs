@@ -187,6 +187,21 @@ async fn a_preview_says_what_would_become_of_it_and_sends_nothing() {
     let (_, body) = fleet.order(OWNER, "", preview(with(dispatch, "confirm", json!(true)))).await;
     assert_eq!(Fleet::site(&body, "home")["would"], "order", "{body}");
     assert_eq!(Fleet::site(&body, "lake")["would"], "refused", "{body}");
+
+    // What holds for a time is an order also where the value is there.
+    let leased = preview(with(reserve(30, &["same"]), "for_seconds", json!(3600)));
+    assert_eq!(fleet.order(OWNER, "", leased).await.1["sites"][0]["would"], "order");
+    // One that does not answer may do so in a moment; the preview says it.
+    fleet.gateways[1].set(Fault::Hang);
+    let is_lost = |control: &Value| {
+        let mut orders = control["orders"].as_array().unwrap().iter();
+        orders.any(|order| order["order"] == "reserve" && order["why"] == "not_reached")
+    };
+    fleet.until("/api/gateways/lake/control", is_lost).await;
+    let (_, body) = fleet.order(OWNER, "", preview(reserve(30, &["lake"]))).await;
+    let lake = Fleet::site(&body, "lake");
+    assert_eq!((&lake["would"], &lake["over"]), (&json!("order"), &Value::Null), "{body}");
+    assert!(lake["why"].is_string(), "{body}");
     assert_eq!(fleet.received(), [0, 0, 0, 0, 0]);
 }
 

@@ -174,7 +174,7 @@ impl Control {
         if held + gateways.len() > MOST_KEPT {
             return Err(Rejected::NoLedger(format!("{MOST_KEPT} orders to several gateways within a day")));
         }
-        self.admit_client(client)?;
+        client.map_or(Ok(()), |client| self.admit_client(client))?;
         let batch = Arc::new(Batch::new(&gateways, &request, &token, part_of));
         kept.push_back(batch.clone());
         if let Repeated::First(ticket) = repeated {
