@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::link::broker::reports::{Place, Reports};
 use crate::model::Labels;
-use crate::settings::{BrokerConfig, GatewaySettings, Settings};
+use crate::settings::{BrokerConfig, GatewaySettings, Role, Settings};
 use crate::supervisor::{Found, Supervisor};
 
 /// A new centre finds thousands at once: they are taken over together.
@@ -25,7 +25,8 @@ const LONGEST_ID: usize = 64;
 pub(super) struct Finding {
     /// Whether any are wanted.
     is_wanted: bool,
-    sends_orders: bool,
+    /// `PW_BROKER_ORDERS`
+    orders: Option<Role>,
     /// Those that the configuration names itself.
     named: HashSet<Place>,
 }
@@ -35,7 +36,7 @@ impl Finding {
         let broker = settings.broker.as_ref();
         Self {
             is_wanted: broker.is_some_and(|broker| !broker.watched.is_empty()),
-            sends_orders: broker.is_some_and(|broker| broker.orders),
+            orders: broker.and_then(|broker| broker.orders),
             named: settings.gateways.iter().filter_map(|gateway| gateway.facts.place.clone()).collect(),
         }
     }
@@ -64,7 +65,7 @@ impl Finding {
             };
             let instance = &report.instance;
             let labels = Labels { tags: instance.tags.clone(), group: instance.group.clone() };
-            let config = BrokerConfig { place, sends_orders: self.sends_orders };
+            let config = BrokerConfig { place, orders: self.orders };
             Some(GatewaySettings::reported(id, name, labels, config, TIMEOUT))
         })
         .collect()
@@ -116,7 +117,7 @@ mod tests {
             assert!(reports.take(place, received));
         }
         let named = HashSet::from([place("named", "x")]);
-        let finding = Finding { is_wanted: true, sends_orders: false, named };
+        let finding = Finding { is_wanted: true, orders: None, named };
         let ids: Vec<String> =
             finding.gateways(&reports).iter().map(|gateway| gateway.facts.id.clone()).collect();
         assert_eq!(ids, ["a-b-c"], "the same id twice is one gateway, and the log names the other");

@@ -26,7 +26,7 @@ use crate::link::broker::wire::Instance;
 use crate::nats::Broker;
 use crate::output::{Output, Surroundings, renew};
 use crate::pause::Pause;
-use crate::settings::{BrokerSettings, Settings, SiteSettings};
+use crate::settings::{BrokerSettings, Role, Settings, SiteSettings};
 use crate::store::history::History;
 use crate::store::journal::Journal;
 use crate::supervise::{self, Kept, Name};
@@ -119,7 +119,7 @@ struct Reporter {
     broker: Broker,
     site: SiteSettings,
     /// `PW_BROKER_ORDERS`
-    takes_orders: bool,
+    orders: Option<Role>,
 }
 
 impl Reporter {
@@ -130,7 +130,7 @@ impl Reporter {
             tags: self.site.tags.clone(),
             group: self.site.group.clone(),
             leaves,
-            orders: self.takes_orders,
+            orders: self.orders.map(|role| role.word().to_owned()),
         }
     }
 
@@ -193,7 +193,7 @@ async fn report(house: &House, settings: &BrokerSettings, wished: &mut watch::Re
         }
     };
     info!(event = "broker"; "site {} reports to the broker {}", site.id, broker.name);
-    let reporter = Rc::new(Reporter { house: house.clone(), broker, site, takes_orders: settings.orders });
+    let reporter = Rc::new(Reporter { house: house.clone(), broker, site, orders: settings.orders });
     let all = async {
         tokio::join!(
             reporting::report(&reporter),

@@ -33,9 +33,7 @@ const LONGEST_NAME: usize = 64;
 
 /// Takes orders until it is dropped; none unless the settings allow it.
 pub async fn take(reporter: &Rc<Reporter>) {
-    if !reporter.takes_orders {
-        return std::future::pending().await;
-    }
+    let Some(role) = reporter.orders else { return std::future::pending().await };
     let subject = reporter.broker.subjects.orders_of(&reporter.site.id);
     let places = Arc::new(Semaphore::new(MOST));
     loop {
@@ -52,14 +50,14 @@ pub async fn take(reporter: &Rc<Reporter>) {
             let reporter = reporter.clone();
             // On its own: an order must not be dropped half way.
             actix::spawn(async move {
-                carry_out(&reporter, message, arrived).await;
+                carry_out(&reporter, message, (role, arrived)).await;
                 drop(place);
             });
         }
     }
 }
 
-async fn carry_out(reporter: &Reporter, message: Message, arrived: Instant) {
+async fn carry_out(reporter: &Reporter, message: Message, (role, arrived): (Role, Instant)) {
     let Message { subject, reply, payload, .. } = message;
     let gateway = subject.rsplit('.').next().unwrap_or_default();
     let errand = match Errand::read(&payload) {
@@ -75,13 +73,19 @@ async fn carry_out(reporter: &Reporter, message: Message, arrived: Instant) {
     let Some(order) = errand.order() else {
         return refused("no such order is known here; update the site").await;
     };
+    if !role.may_order(order.kind()) {
+        return refused(
+            "the site takes no such order from the broker; PW_BROKER_ORDERS=owner there allows it",
+        )
+        .await;
+    }
     let Some(entry) = reporter.house.directory.get(gateway) else {
         return refused("the site has no such gateway").await;
     };
     if is_late(&errand, arrived) {
         return refused("it arrived after its deadline").await;
     }
-    let token = Arc::new(token(&errand.by));
+    let token = Arc::new(token(&errand.by, role));
     let asker = Asker { token: token.clone(), client: Client::from(CLIENT), key: Some(key) };
     let request = Request { order, lease: None, confirmed: errand.confirmed };
     let control = &reporter.house.control;
@@ -106,10 +110,10 @@ fn is_late(errand: &Errand, arrived: Instant) -> bool {
 }
 
 /// Nobody can present it: its secret is known to nobody. The journal has the name.
-fn token(by: &str) -> Token {
+fn token(by: &str, role: Role) -> Token {
     let by: String = by.chars().filter(|character| !character.is_control()).take(LONGEST_NAME).collect();
     let secret = Secret::new(format!("{:032x}", rand::random::<u128>()));
-    Token { name: format!("broker: {by}"), role: Role::Operator, gateways: None, secret }
+    Token { name: format!("broker: {by}"), role, gateways: None, secret }
 }
 
 /// Says each outcome until the last.

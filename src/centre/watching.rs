@@ -33,7 +33,7 @@ pub(super) async fn watch(
     reports: &Reports,
     standing: &Standing,
 ) {
-    let courier = settings.orders.then(|| {
+    let courier = settings.orders.map(|_| {
         let (broker, standing) = (broker.clone(), standing.clone());
         Arc::new(NatsCourier { broker, standing }) as Arc<_>
     });

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::model::mode_name;
+use crate::model::{Place, mode_name};
 use crate::settings::{
     AuthMode, BrokerSettings, CertificatePolicy, FleetConfig, GatewaySettings, LinkConfig, Origin, QuerySet,
-    Settings, TedapiConfig, TokenSource,
+    Role, Settings, TedapiConfig, TokenSource,
 };
 
 /// The report on valid settings.
@@ -40,15 +40,22 @@ fn describe_broker(broker: &BrokerSettings) -> String {
     };
     let _ = writeln!(text, "  {identity}, {trust}");
     if let Some(site) = &broker.site {
-        let orders = if broker.orders { "takes orders" } else { "takes no orders" };
+        let orders = orders(broker.orders, "takes");
         let _ = writeln!(text, "  reports as site {}, {orders} from the broker", site.id);
     }
     if !broker.watched.is_empty() {
-        let orders = if broker.orders { "sends orders" } else { "sends no orders" };
+        let orders = orders(broker.orders, "sends");
         let _ = writeln!(text, "  watches the sites {}, {orders}", broker.watched.join(", "));
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+fn orders(role: Option<Role>, does: &str) -> String {
+    match role {
+        None => format!("{does} no orders"),
+        Some(role) => format!("{does} orders of the role {}", role.word()),
+    }
 }
 
 fn describe(gateway: &GatewaySettings) -> String {
@@ -84,10 +91,8 @@ fn describe(gateway: &GatewaySettings) -> String {
         }
         LinkConfig::Fleet(config) => describe_fleet(&mut text, config.kind().name(), config),
         LinkConfig::Broker(config) => {
-            let orders =
-                if config.sends_orders { "orders are sent there" } else { "no orders are sent there" };
-            let _ =
-                writeln!(text, "  gateway {} of site {}; {orders}", config.place.gateway, config.place.site);
+            let Place { gateway, site } = &config.place;
+            let _ = writeln!(text, "  gateway {gateway} of site {site}, {}", orders(config.orders, "sends"));
         }
         LinkConfig::Relay(config) => {
             describe_fleet(&mut text, "the relay of FleetAPI", &config.fleet);

@@ -56,7 +56,7 @@ pub(super) fn digest(parts: &[&[u8]]) -> Digest {
 /// What is asked of which gateway.
 pub(super) fn body(gateway: &str, request: &Request) -> Digest {
     let Request { order, lease, confirmed } = request;
-    let (kind, value) = (order.kind().word(), order.value().to_string());
+    let (kind, value) = (order.kind().word(), order.whole_value().to_string());
     let terms = format!("{:?} {confirmed}", lease.map(|lease| lease.as_secs()));
     digest(&[gateway.as_bytes(), kind.as_bytes(), value.as_bytes(), terms.as_bytes()])
 }

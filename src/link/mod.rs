@@ -226,7 +226,7 @@ fn single(gateway: &GatewaySettings, memories: &Memories) -> Box<dyn Link> {
         }
         LinkConfig::Broker(access) => {
             let (place, reports) = (access.place.clone(), memories.reports.clone());
-            return Box::new(BrokerLink::new(place, reports, access.sends_orders));
+            return Box::new(BrokerLink::new(place, reports, access.orders));
         }
         LinkConfig::Unsupported(kind) => return Box::new(UnsupportedLink(*kind)),
     };

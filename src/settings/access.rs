@@ -49,10 +49,13 @@ impl Role {
         }
     }
 
+    /// Reads what [`Role::word`] writes.
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Viewer, Self::Operator, Self::Owner].into_iter().find(|role| role.word() == word)
+    }
+
     fn parse(text: &str) -> Result<Self, Refusal> {
-        let known = [Self::Viewer, Self::Operator, Self::Owner];
-        let role = known.into_iter().find(|role| role.word() == text);
-        role.ok_or_else(|| format!("{text:?} is not {ROLES}"))
+        Self::of_word(text).ok_or_else(|| format!("{text:?} is not {ROLES}"))
     }
 
     /// Whether it may give orders of this kind.

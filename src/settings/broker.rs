@@ -12,7 +12,7 @@ use super::load::Reader;
 use super::problem::nearest;
 use super::sites::{label, level, patterns, site, split, tags};
 use super::values::{self, Refusal};
-use super::{BrokerConfig, GatewaySettings, LinkConfig, Secret, Settings};
+use super::{BrokerConfig, GatewaySettings, LinkConfig, Role, Secret, Settings};
 use crate::model::{GatewayFacts, Labels, LinkKind};
 
 /// What JetStream allows.
@@ -49,8 +49,9 @@ pub struct BrokerSettings {
     pub site: Option<SiteSettings>,
     /// `PW_BROKER_SITES`: which sites are watched; empty: none.
     pub watched: Vec<String>,
-    /// `PW_BROKER_ORDERS`: whether orders are taken from the broker at a site, and sent at a centre.
-    pub orders: bool,
+    /// `PW_BROKER_ORDERS`: with which role orders are taken from the broker at a site, and sent at a centre;
+    /// `None`: there are none.
+    pub orders: Option<Role>,
 }
 
 /// Who reports.
@@ -130,7 +131,7 @@ impl Reader {
     ) {
         for gateway in gateways {
             if let LinkConfig::Broker(config) = &mut gateway.link {
-                config.sends_orders = broker.is_some_and(|broker| broker.orders);
+                config.orders = broker.and_then(|broker| broker.orders);
                 if broker.is_none() {
                     let why = format!("missing: gateway {} comes from a broker", gateway.facts.id);
                     self.problems.add("PW_BROKER_URL", why);
@@ -197,7 +198,8 @@ impl Reader {
             group.clone().unwrap_or_default()
         });
         let watched = self.value("PW_BROKER_SITES", raw.pw_broker_sites, Vec::new(), patterns, joined);
-        let orders = self.boolean("PW_BROKER_ORDERS", raw.pw_broker_orders, false);
+        let shown = |role: &Option<Role>| role.map_or("no", Role::word).to_owned();
+        let orders = self.value("PW_BROKER_ORDERS", raw.pw_broker_orders, None, orders, shown);
         if servers.is_empty() {
             return None;
         }
@@ -225,6 +227,17 @@ impl Reader {
 }
 
 const PREFIX: &str = "powerwall";
+
+/// Who may be asked to do what over the broker: `yes` is what an operator may order.
+fn orders(text: &str) -> Result<Option<Role>, Refusal> {
+    match Role::of_word(text) {
+        Some(role) if role > Role::Viewer => Ok(Some(role)),
+        _ => match values::boolean(text) {
+            Ok(takes) => Ok(takes.then_some(Role::Operator)),
+            Err(_) => Err(format!("{text:?} is neither no, yes, operator nor owner")),
+        },
+    }
+}
 
 /// A value of the file as the variable has it.
 fn text(value: &Value) -> Option<String> {
@@ -289,5 +302,22 @@ mod tests {
         let servers = servers("nats://me:canary@host:4222,tls://other").unwrap();
         assert_eq!(shown(servers[0].expose()), "nats://host:4222");
         assert!(!format!("{servers:?}").contains("canary"));
+    }
+
+    #[test]
+    fn orders_are_those_of_a_role() {
+        for (text, role) in [
+            ("no", None),
+            ("false", None),
+            ("yes", Some(Role::Operator)),
+            ("true", Some(Role::Operator)),
+            ("operator", Some(Role::Operator)),
+            ("owner", Some(Role::Owner)),
+        ] {
+            assert_eq!(orders(text), Ok(role), "{text}");
+        }
+        for wrong in ["viewer", "admin", "", "Owner "] {
+            assert!(orders(wrong).is_err(), "{wrong}");
+        }
     }
 }

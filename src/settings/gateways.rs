@@ -310,7 +310,7 @@ impl Entry<'_> {
         let gateway = self.text(GATEWAY).or_else(|| id.clone())?;
         let (id, site) = (id?, site?);
         let name = self.text("name").unwrap_or_else(|| id.clone());
-        let place = BrokerConfig { place: Place { site, gateway }, sends_orders: false };
+        let place = BrokerConfig { place: Place { site, gateway }, orders: None };
         Some(GatewaySettings::reported(id, name, labels, place, defaults.timeout))
     }
 

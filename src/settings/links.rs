@@ -1,7 +1,7 @@
 //! What each link needs to reach its gateway, validated. Which link a gateway gets is decided in
 //! [`super::modes`]; what a link does with it is its own.
 
-use super::{CertificatePolicy, FleetConfig, RsaKey, Secret};
+use super::{CertificatePolicy, FleetConfig, Role, RsaKey, Secret};
 use crate::model::{LinkKind, Place};
 
 /// How a gateway is reached: one link and what it needs.
@@ -61,8 +61,8 @@ impl LinkConfig {
 pub struct BrokerConfig {
     /// Which gateway of which instance.
     pub place: Place,
-    /// `PW_BROKER_ORDERS`: whether orders are sent there.
-    pub sends_orders: bool,
+    /// `PW_BROKER_ORDERS`: with which role orders are sent there; `None`: none are.
+    pub orders: Option<Role>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

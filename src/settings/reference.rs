@@ -391,7 +391,8 @@ const BROKER: &[Setting] = &[
     ),
     set(
         "PW_BROKER_ORDERS",
-        "Whether a site takes orders from the broker, and a centre sends them; both must say yes.",
+        "Which orders a site takes from the broker, and a centre sends: `no`; `yes` or `operator`: those of \
+         that role; `owner`: all. Both must allow an order.",
         "no",
         "yes",
     ),

@@ -3,6 +3,7 @@
 
 mod centre;
 mod journal;
+mod orders;
 mod permissions;
 #[path = "../service/program.rs"]
 #[allow(dead_code, reason = "shared with the other test program")]

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use super::documents;
 use super::reports::Received;
-use super::wire::{Device, Metered, Meters as MetersReport, Reported, Sides, grid_of, kind_of, source_of};
+use super::wire::{Device, Metered, Meters as MetersReport, Reported, grid_of, kind_of, parts_of, source_of};
 use crate::model::{
-    Adjustments, Answers, AppPercent, Charge, Counter, Interpretation, Meter, Meters, Number,
+    Adjustments, Answers, AppPercent, Charge, Counter, CounterSource, Interpretation, Meter, Meters, Number,
     NumberingMemory, Power, RawPercent, Readings, Side, Site, SolarString, Unit, UnitTemperatures,
 };
 
@@ -45,8 +45,8 @@ impl Answers for BrokerAnswers {
         Readings {
             power: adjustments.apply(power),
             charge: Charge {
-                remaining: reported.remaining,
-                full_pack: reported.full,
+                remaining: reported.wh[0],
+                full_pack: reported.wh[1],
                 reported: reported.percent.map(RawPercent),
             },
             grid: reported.grid.as_deref().and_then(grid_of),
@@ -76,13 +76,16 @@ impl Answers for BrokerAnswers {
         _numbers: &NumberingMemory,
     ) -> Interpretation {
         let reported = &self.reported;
-        let [main, home] = &reported.sides;
+        let ([main, home], din) = (&reported.sides, reported.din.as_deref());
         let site = Site {
             readings: readings.clone(),
             meters: reported.meters.as_ref().map(|report| meters(report, &readings.power)),
             main: main.as_ref().map(side).unwrap_or_default(),
             home: home.as_ref().map(side).unwrap_or_default(),
-            units: reported.units.as_ref().map(|units| units.iter().map(unit).collect()),
+            units: reported
+                .units
+                .as_ref()
+                .map(|units| units.iter().map(|device| unit(device, din)).collect()),
             strings: reported.strings.as_ref().map(|strings| {
                 let strings = strings.iter();
                 strings
@@ -118,19 +121,24 @@ impl Answers for BrokerAnswers {
     }
 }
 
-fn counter(counted: &Option<(Number, String)>) -> Option<Counter> {
-    let (energy, source) = counted.as_ref()?;
-    source_of(source)?.counted(Some(*energy))
+/// Imported, exported.
+fn counters(metered: &Metered) -> [Option<Counter>; 2] {
+    let source = |place: usize| match &metered.by {
+        None => Some(CounterSource::SiteMeter),
+        Some(by) => source_of(by[place].as_deref()?),
+    };
+    [0, 1].map(|place| source(place)?.counted(metered.wh[place]))
 }
 
 fn meter(metered: &Metered) -> Meter {
+    let [imported, exported] = counters(metered);
     Meter {
         power: metered.w,
         voltage: metered.v,
         current: metered.a,
         frequency: metered.hz,
-        imported: counter(&metered.imported),
-        exported: counter(&metered.exported),
+        imported,
+        exported,
         ..Meter::default()
     }
 }
@@ -146,28 +154,35 @@ fn meters(meters: &MetersReport, power: &Power) -> Meters {
     }
 }
 
-fn side(sides: &Sides) -> Side {
-    Side { frequency: sides.hz, voltages: sides.v }
+fn side([frequency, voltages @ ..]: &[Option<Number>; 4]) -> Side {
+    Side { frequency: *frequency, voltages: *voltages }
 }
 
-fn unit(device: &Device) -> Unit {
-    let [pack_max, pack_min, ambient, heatsink] = device.celsius.unwrap_or_default();
+fn unit(device: &Device, din: Option<&str>) -> Unit {
+    let in_din = din.and_then(parts_of);
+    let (part, serial) = match (&device.serial, in_din) {
+        (None, Some((part, serial))) => (Some(part.to_owned()), serial.to_owned()),
+        (serial, _) => (device.part.clone(), serial.clone().unwrap_or_default()),
+    };
+    let celsius = |place: usize| *device.celsius.as_ref()?.get(place)?;
+    let [remaining, full_pack] = device.wh;
     Unit {
         number: device.n,
-        serial: device.serial.clone(),
-        part: device.part.clone(),
+        is_leader: in_din.map(|(_, leader)| leader == serial),
+        serial,
+        part,
         kind: kind_of(&device.kind),
-        is_leader: device.leader,
         attached_to: device.on,
-        charge: Charge {
-            remaining: device.remaining,
-            full_pack: device.full,
-            reported: device.percent.map(RawPercent),
-        },
+        charge: Charge { remaining, full_pack, reported: device.percent.map(RawPercent) },
         power: device.w,
         voltage: device.v,
         frequency: device.hz,
-        temperatures: UnitTemperatures { pack_max, pack_min, ambient, heatsink },
+        temperatures: UnitTemperatures {
+            pack_max: celsius(0),
+            pack_min: celsius(1),
+            ambient: celsius(2),
+            heatsink: celsius(3),
+        },
         state: device.state.clone(),
         grid_state: device.grid.clone(),
         alerts: device.alerts.clone().unwrap_or_default(),

@@ -24,10 +24,12 @@ use crate::link::{Link, LinkError, Refreshed};
 use crate::model::{
     Answers, ErrorNote, Freshness, LinkKind, Means, Obstacle, Order, OrderKind, Outcome, Proof, Unable,
 };
+use crate::settings::Role;
 use answers::BrokerAnswers;
 use error::BrokerError;
 use orders::{Errand, Reply};
 use reports::{Delivery, Place, Received, Reports};
+use wire::Report;
 
 /// A site that has not reported for this long is silent: it reports every minute.
 const SILENT: Duration = Duration::from_secs(75);
@@ -38,15 +40,15 @@ const ORDER_LIMIT: Duration = Duration::from_secs(25);
 pub struct BrokerLink {
     place: Place,
     reports: Reports,
-    /// Whether orders may leave this program.
-    sends_orders: bool,
+    /// With which role orders may leave this program; `None`: none may.
+    orders: Option<Role>,
     /// The report that the last poll brought: the same one is not worked out twice.
     last: Option<(Arc<Received>, Arc<dyn Answers>)>,
 }
 
 impl BrokerLink {
-    pub fn new(place: Place, reports: Reports, sends_orders: bool) -> Self {
-        Self { place, reports, sends_orders, last: None }
+    pub fn new(place: Place, reports: Reports, orders: Option<Role>) -> Self {
+        Self { place, reports, orders, last: None }
     }
 
     fn newest(&mut self) -> Result<Arc<dyn Answers>, BrokerError> {
@@ -98,7 +100,7 @@ impl BrokerLink {
             v: wire::VERSION,
             id: id.clone(),
             order: order.kind().word().to_owned(),
-            value: order.value(),
+            value: order.whole_value(),
             deadline: unix_time() + limit.as_secs_f64(),
             ttl_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
             by: "the centre".to_owned(),
@@ -145,35 +147,45 @@ impl Link for BrokerLink {
     }
 
     fn can_take(&self, kind: OrderKind) -> Result<Means, Unable> {
-        if !self.sends_orders {
+        let Some(role) = self.orders else {
             let why = "orders to other sites are off here; PW_BROKER_ORDERS=yes allows them";
+            return Err(Obstacle::NoPermission.because(why));
+        };
+        if !role.may_order(kind) {
+            let why = "this is not ordered of other sites from here; PW_BROKER_ORDERS=owner allows it";
             return Err(Obstacle::NoPermission.because(why));
         }
         let Some(received) = self.reports.of(&self.place) else {
             return Err(Obstacle::NotReached.because("the site has not reported yet"));
         };
-        let (report, word) = (&received.report, kind.word());
-        let site = &self.place.site;
-        if !report.instance.orders {
-            let why =
-                format!("site {site} takes no orders from the broker; PW_BROKER_ORDERS=yes there allows it");
-            return Err(Obstacle::NoPermission.because(why));
-        }
-        if let Some((_, _, proof)) = report.can.iter().find(|(order, _, _)| order == word) {
-            let all = [Proof::Accepted, Proof::Stored, Proof::InEffect];
-            let proves = all.into_iter().find(|one| one.word() == proof).unwrap_or(Proof::Accepted);
-            return Ok(Means { link: LinkKind::Broker, proves });
-        }
-        let obstacle = report
-            .cannot
-            .iter()
-            .find(|(_, orders)| orders.iter().any(|order| order == word || order == wire::ALL));
-        let (obstacle, why) = match obstacle {
-            Some((obstacle, _)) => (obstacle_of(obstacle), format!("site {site} cannot take it: {obstacle}")),
-            None => (Obstacle::NotReached, format!("site {site} does not know that order, or not yet")),
+        let (report, site) = (&received.report, &self.place.site);
+        let (what, needed) = match report.instance.role() {
+            None => ("no orders", "yes"),
+            Some(role) if !role.may_order(kind) => ("no such order", "owner"),
+            Some(_) => return able(report, site, kind),
         };
-        Err(obstacle.because(why))
+        let why =
+            format!("site {site} takes {what} from the broker; PW_BROKER_ORDERS={needed} there allows it");
+        Err(Obstacle::NoPermission.because(why))
     }
+}
+
+/// Whether the gateway takes it, as `site` says.
+fn able(report: &Report, site: &str, kind: OrderKind) -> Result<Means, Unable> {
+    if let Some((proof, _)) = report.can.iter().find(|(_, orders)| wire::names(orders, kind)) {
+        let all = [Proof::Accepted, Proof::Stored, Proof::InEffect];
+        let proves = all.into_iter().find(|one| one.word() == proof).unwrap_or(Proof::Accepted);
+        return Ok(Means { link: LinkKind::Broker, proves });
+    }
+    Err(match report.cannot.iter().find(|(_, orders)| wire::names(orders, kind)) {
+        Some((why, _)) => obstacle_of(why).because(format!("site {site} cannot take it: {why}")),
+        None if report.can.is_empty() && report.cannot.is_empty() => {
+            Obstacle::NotReached.because(format!("site {site} does not know yet what it can take"))
+        }
+        None => {
+            Obstacle::NoLink.because(format!("site {site} has no link that takes it, or does not know it"))
+        }
+    })
 }
 
 fn obstacle_of(word: &str) -> Obstacle {

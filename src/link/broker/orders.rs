@@ -9,8 +9,8 @@ use crate::link::json;
 use crate::model::{ErrorNote, Order, OrderKind, Outcome};
 
 /// A tariff is the largest order.
-pub const LARGEST: usize = 64 << 10;
-const BOUNDS: Bounds = Bounds { bytes: LARGEST, memory: 1 << 20, text: 4 << 10 };
+pub const LARGEST: usize = 72 << 10;
+const BOUNDS: Bounds = Bounds { bytes: LARGEST, memory: 4 << 20, text: 4 << 10 };
 
 /// An order on its way to a site.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ impl Errand {
 
     /// The order in it.
     pub fn order(&self) -> Option<Order> {
-        Order::of_value(OrderKind::parse(&self.order)?, &self.value)
+        Order::of_whole_value(OrderKind::parse(&self.order)?, &self.value)
     }
 }
 

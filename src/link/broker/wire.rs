@@ -4,6 +4,7 @@
 //! What is unknown is left out and never 0. Watts, watt-hours, volts, amperes, hertz, °C; percents on the raw
 //! scale.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,14 +14,27 @@ use tokio::time::Instant;
 use crate::link::bounds::Bounds;
 use crate::link::json::{self, Unusable};
 use crate::model::{
-    Capability, Charge, Counter, CounterSource, Freshness, GatewayKind, GridStatus, Meter, Number, OrderKind,
-    Side, Site, Snapshot, SolarString, Unit, UnitKind,
+    Capability, Charge, CounterSource, Freshness, GatewayKind, GridStatus, Meter, Number, Obstacle,
+    OrderKind, Side, Site, Snapshot, SolarString, Unit, UnitKind,
 };
+use crate::settings::Role;
 
 /// Of the bodies. A reader refuses a greater one; members that it does not know are no reason to.
 pub const VERSION: u32 = 1;
 /// Stands for every order.
-pub const ALL: &str = "*";
+const ALL: &str = "*";
+/// Stands for all of these, which most links take together.
+const SETTINGS: (&str, [OrderKind; 6]) = (
+    "settings",
+    [
+        OrderKind::Reserve,
+        OrderKind::ReserveHold,
+        OrderKind::Mode,
+        OrderKind::Operation,
+        OrderKind::Charging,
+        OrderKind::Export,
+    ],
+);
 /// No site reports more.
 pub const LARGEST: usize = 64 << 10;
 const BOUNDS: Bounds = Bounds { bytes: LARGEST, memory: 1 << 20, text: 4 << 10 };
@@ -36,8 +50,8 @@ pub struct Instance {
     pub group: Option<String>,
     /// It shuts down; nothing follows.
     pub leaves: bool,
-    /// Whether it takes orders from the broker.
-    pub orders: bool,
+    /// The role with which it takes orders from the broker; absent: it takes none.
+    pub orders: Option<String>,
 }
 
 /// A snapshot of one gateway.
@@ -54,10 +68,18 @@ pub struct Report {
     pub polls: Polls,
     /// Absent where nothing may be shown any more, or was ever read.
     pub site: Option<Arc<Reported>>,
-    /// Orders that it takes at present, each with the link and how far its outcome can be proven.
-    pub can: Vec<(String, String, String)>,
-    /// Why it takes the others not, by obstacle.
-    pub cannot: Vec<(String, Vec<String>)>,
+    /// Orders that it takes from the broker at present, by how far their outcome can be proven. [`names`]
+    /// reads the lists.
+    pub can: BTreeMap<String, Vec<String>>,
+    /// What stands in the way of others, by obstacle; No link takes what is named nowhere.
+    pub cannot: BTreeMap<String, Vec<String>>,
+}
+
+impl Instance {
+    /// What may be ordered of it; `None`: nothing.
+    pub fn role(&self) -> Option<Role> {
+        Role::of_word(self.orders.as_deref()?)
+    }
 }
 
 /// Who it is.
@@ -95,8 +117,8 @@ pub struct Reported {
     pub battery: Option<Number>,
     pub load: Option<Number>,
     pub grid_power: Option<Number>,
-    pub remaining: Option<Number>,
-    pub full: Option<Number>,
+    /// What is left of the energy, and all of it.
+    pub wh: [Option<Number>; 2],
     pub percent: Option<f64>,
     /// `UP`, `DOWN` or `SYNCING`.
     pub grid: Option<String>,
@@ -116,8 +138,8 @@ pub struct Reported {
     pub powerwall3: Option<bool>,
     pub started: Option<i64>,
     pub meters: Option<Meters>,
-    /// Frequency and voltages on the side of the grid, and of the home.
-    pub sides: [Option<Sides>; 2],
+    /// Hz and V of three phases, on the side of the grid, and of the home.
+    pub sides: [Option<[Option<Number>; 4]>; 2],
     pub units: Option<Vec<Device>>,
     /// Name, V, A, W, state, connected.
     pub strings: Option<Vec<StringReport>>,
@@ -143,17 +165,10 @@ pub struct Metered {
     pub v: Option<Number>,
     pub a: Option<Number>,
     pub hz: Option<Number>,
-    /// Wh over its life, and what counted them.
-    pub imported: Option<(Number, String)>,
-    pub exported: Option<(Number, String)>,
-}
-
-/// One side of the contactor.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Sides {
-    pub hz: Option<Number>,
-    pub v: [Option<Number>; 3],
+    /// Imported and exported over its life.
+    pub wh: [Option<Number>; 2],
+    /// What counted each of them; absent: a meter.
+    pub by: Option<[Option<String>; 2]>,
 }
 
 /// One battery.
@@ -161,19 +176,20 @@ pub struct Sides {
 #[serde(default)]
 pub struct Device {
     pub n: usize,
-    pub serial: String,
+    /// Absent, as its part, where `din` is made of them: of the leader.
+    pub serial: Option<String>,
     pub part: Option<String>,
     pub kind: String,
-    pub leader: Option<bool>,
+    /// The number of the unit that it is attached to.
     pub on: Option<usize>,
-    pub remaining: Option<Number>,
-    pub full: Option<Number>,
+    /// As for the site.
+    pub wh: [Option<Number>; 2],
     pub percent: Option<f64>,
     pub w: Option<Number>,
     pub v: Option<Number>,
     pub hz: Option<Number>,
-    /// Warmest and coldest cell, around the inverter, at its heat sink.
-    pub celsius: Option<[Option<Number>; 4]>,
+    /// Warmest and coldest cell, around the inverter, at its heat sink; without what is unknown at the end.
+    pub celsius: Option<Vec<Option<Number>>>,
     pub state: Option<String>,
     pub grid: Option<String>,
     /// `None`: there are none.
@@ -192,7 +208,7 @@ impl Report {
         let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let reading = snapshot.reading.as_ref();
         let usual = reading.map(|reading| reading.telemetry.answers().usual_age());
-        let (can, cannot) = capabilities(&health.capabilities);
+        let [can, cannot] = capabilities(&health.capabilities, instance.role());
         Self {
             v: VERSION,
             at: (at * 1e3).round() / 1e3,
@@ -281,31 +297,38 @@ fn word(freshness: Freshness) -> &'static str {
     }
 }
 
-type Able = Vec<(String, String, String)>;
-type Unable = Vec<(String, Vec<String>)>;
-
-fn capabilities(all: &[Capability]) -> (Able, Unable) {
-    let (mut can, mut cannot) = (Able::new(), Unable::new());
-    for capability in all {
-        let order = capability.order.word().to_owned();
-        match &capability.by {
-            Ok(means) => can.push((order, means.link.word().into(), means.proves.word().into())),
-            Err(unable) => {
-                let obstacle = unable.obstacle.word();
-                match cannot.iter_mut().find(|(known, _)| known == obstacle) {
-                    Some((_, orders)) => orders.push(order),
-                    None => cannot.push((obstacle.into(), vec![order])),
-                }
-            }
-        }
+/// What of `all` may be ordered with `role`: by proof what can be, by obstacle what cannot.
+fn capabilities(all: &[Capability], role: Option<Role>) -> [BTreeMap<String, Vec<String>>; 2] {
+    let (mut can, mut cannot) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
+    let taken = |capability: &&Capability| role.is_some_and(|role| role.may_order(capability.order));
+    let mut count = 0;
+    for Capability { order, by } in all.iter().filter(taken) {
+        count += 1;
+        let (group, word) = match by {
+            Ok(means) => (&mut can, means.proves.word()),
+            Err(unable) => (&mut cannot, unable.obstacle.word()),
+        };
+        group.entry(word.to_owned()).or_default().push(order.word().to_owned());
     }
-    // One obstacle for all of them is said once.
-    for (_, orders) in &mut cannot {
-        if orders.len() == OrderKind::ALL.len() {
+    cannot.remove(Obstacle::NoLink.word());
+    let (word, settings) = SETTINGS;
+    for orders in can.values_mut().chain(cannot.values_mut()) {
+        if orders.len() == count {
             *orders = vec![ALL.to_owned()];
+        } else if settings.iter().all(|kind| orders.iter().any(|order| order == kind.word())) {
+            orders.retain(|order| settings.iter().all(|kind| order != kind.word()));
+            orders.insert(0, word.to_owned());
         }
     }
-    (can, cannot)
+    [can, cannot]
+}
+
+/// Whether `kind` is among these orders of a report.
+pub fn names(orders: &[String], kind: OrderKind) -> bool {
+    let (word, settings) = SETTINGS;
+    let is_it =
+        |order: &str| order == kind.word() || order == ALL || (order == word && settings.contains(&kind));
+    orders.iter().any(|order| is_it(order))
 }
 
 /// As many digits as are measured.
@@ -326,14 +349,13 @@ fn percent(percent: Option<f64>) -> Option<f64> {
 
 fn reported(site: &Site) -> Reported {
     let readings = &site.readings;
-    let watts = |power| rounded(power, 0);
+    let (watts, din) = (|power| rounded(power, 0), readings.din.as_deref());
     Reported {
         solar: watts(readings.power.solar),
         battery: watts(readings.power.battery),
         load: watts(readings.power.load),
         grid_power: watts(readings.power.site),
-        remaining: watts(readings.charge.remaining),
-        full: watts(readings.charge.full_pack),
+        wh: [readings.charge.remaining, readings.charge.full_pack].map(watts),
         percent: percent(readings.charge.reported.map(|percent| percent.0)),
         grid: readings.grid.map(|grid| grid_word(grid).to_owned()),
         contactor: readings.contactor_closed,
@@ -362,7 +384,7 @@ fn reported(site: &Site) -> Reported {
                 .map(|meter| Metered { w: rounded(meter.power, 0), ..metered(meter) }),
         }),
         sides: [side(&site.main), side(&site.home)],
-        units: site.units.as_ref().map(|units| units.iter().map(device).collect()),
+        units: site.units.as_ref().map(|units| units.iter().map(|unit| device(unit, din)).collect()),
         strings: site.strings.as_ref().map(|strings| strings.iter().map(string).collect()),
         alerts: site.alerts.clone(),
     }
@@ -381,11 +403,6 @@ pub fn grid_of(word: &str) -> Option<GridStatus> {
     [GridStatus::Up, GridStatus::Syncing, GridStatus::Down].into_iter().find(|grid| grid_word(*grid) == word)
 }
 
-fn counted(counter: Option<Counter>) -> Option<(Number, String)> {
-    let counter = counter?;
-    Some((rounded(Some(counter.energy), 0)?, source_word(counter.source).to_owned()))
-}
-
 fn source_word(source: CounterSource) -> &'static str {
     match source {
         CounterSource::SiteMeter => "meter",
@@ -402,44 +419,53 @@ pub fn source_of(word: &str) -> Option<CounterSource> {
 }
 
 fn metered(meter: &Meter) -> Metered {
+    let counters = [meter.imported, meter.exported];
+    let sources = counters.map(|counter| counter.map(|counter| counter.source));
+    let are_others = sources.iter().flatten().any(|source| *source != CounterSource::SiteMeter);
     Metered {
         w: None,
         v: rounded(meter.voltage, 1),
         a: rounded(meter.current, 2),
         hz: rounded(meter.frequency, 2),
-        imported: counted(meter.imported),
-        exported: counted(meter.exported),
+        wh: counters.map(|counter| rounded(counter.map(|counter| counter.energy), 0)),
+        by: are_others.then(|| sources.map(|source| source.map(|source| source_word(source).to_owned()))),
     }
 }
 
-fn side(side: &Side) -> Option<Sides> {
-    let sides = Sides { hz: rounded(side.frequency, 2), v: side.voltages.map(|voltage| rounded(voltage, 1)) };
-    (sides != Sides::default()).then_some(sides)
+fn side(side: &Side) -> Option<[Option<Number>; 4]> {
+    let [one, two, three] = side.voltages.map(|voltage| rounded(voltage, 1));
+    let side = [rounded(side.frequency, 2), one, two, three];
+    side.iter().any(Option::is_some).then_some(side)
 }
 
-fn device(unit: &Unit) -> Device {
+fn device(unit: &Unit, din: Option<&str>) -> Device {
+    let is_in_din = din.and_then(parts_of) == Some((unit.part.as_deref().unwrap_or_default(), &unit.serial));
     let temperatures = &unit.temperatures;
     let celsius = [temperatures.pack_max, temperatures.pack_min, temperatures.ambient, temperatures.heatsink]
         .map(|celsius| rounded(celsius, 1));
+    let known = celsius.iter().rposition(Option::is_some);
     let Charge { remaining, full_pack, reported } = unit.charge;
     Device {
         n: unit.number,
-        serial: unit.serial.clone(),
-        part: unit.part.clone(),
+        serial: (!is_in_din).then(|| unit.serial.clone()),
+        part: unit.part.clone().filter(|_| !is_in_din),
         kind: kind_word(unit.kind).to_owned(),
-        leader: unit.is_leader,
         on: unit.attached_to,
-        remaining: rounded(remaining, 0),
-        full: rounded(full_pack, 0),
+        wh: [remaining, full_pack].map(|energy| rounded(energy, 0)),
         percent: percent(reported.map(|percent| percent.0)),
         w: rounded(unit.power, 0),
         v: rounded(unit.voltage, 1),
         hz: rounded(unit.frequency, 2),
-        celsius: celsius.iter().any(Option::is_some).then_some(celsius),
+        celsius: known.map(|last| celsius[..=last].to_vec()),
         state: unit.state.clone(),
         grid: unit.grid_state.clone(),
         alerts: (!unit.alerts.is_empty()).then(|| unit.alerts.clone()),
     }
+}
+
+/// The part number and the serial number in a DIN.
+pub fn parts_of(din: &str) -> Option<(&str, &str)> {
+    din.split_once("--")
 }
 
 fn kind_word(kind: UnitKind) -> &'static str {
@@ -479,11 +505,18 @@ fn strip(value: &mut Value) {
                 Value::Null => false,
                 Value::Object(inner) => !inner.is_empty(),
                 Value::Bool(false) if key == "leaves" => false,
+                Value::Number(number) if key == "failures" => number.as_u64() != Some(0),
                 Value::Array(list) => list.is_empty() || !list.iter().all(Value::is_null),
                 _ => true,
             });
         }
         Value::Array(list) => list.iter_mut().for_each(strip),
+        Value::Number(number) => {
+            if let Some(whole) = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9e15)
+            {
+                *value = Value::from(whole as i64);
+            }
+        }
         _ => {}
     }
 }

@@ -32,6 +32,22 @@ impl Order {
         }
     }
 
+    /// As [`Order::value`], with all of a tariff: what is carried out elsewhere, and what tells two apart.
+    pub fn whole_value(&self) -> Value {
+        match self {
+            Self::Tariff(tariff) => tariff.settings().cloned().map_or_else(|| self.value(), Value::Object),
+            _ => self.value(),
+        }
+    }
+
+    /// Reads what [`Order::whole_value`] writes.
+    pub fn of_whole_value(kind: OrderKind, value: &Value) -> Option<Self> {
+        match kind {
+            OrderKind::Tariff => NewTariff::new(value.as_object()?.clone()).map(Self::Tariff),
+            _ => Self::of_value(kind, value),
+        }
+    }
+
     /// The unit of [`Order::value`], where that is a number.
     pub fn unit(&self) -> Option<&'static str> {
         matches!(self, Self::Reserve(_) | Self::VehicleReserve(_)).then_some("app_percent")
