@@ -207,7 +207,10 @@ fn summed(sums: &Sums) -> Value {
 
 fn shown(row: &Row) -> Value {
     let (facts, labels) = (&row.facts, &row.facts.labels);
-    let trouble = |Trouble { kind, since, words }: &Trouble| json!({ "kind": kind.word(), "since": since.map(whole), "words": words });
+    let trouble = |trouble: &Trouble| {
+        let since = trouble.since.map(whole);
+        json!({ "kind": trouble.kind.word(), "since": since, "words": trouble.words })
+    };
     json!({
         "id": facts.id, "name": facts.name, "site_name": row.site_name, "group": labels.group,
         "tags": labels.tags, "troubles": row.troubles.iter().map(trouble).collect::<Vec<_>>(),
