@@ -8,6 +8,7 @@ pub mod live;
 mod numbered;
 mod pw;
 pub mod redact;
+pub mod sites;
 pub mod status;
 
 use bytes::Bytes;

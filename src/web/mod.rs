@@ -36,6 +36,7 @@ mod schemas;
 mod scrape;
 mod several;
 mod shape;
+mod sites;
 mod stats;
 mod table;
 mod tables;
@@ -102,6 +103,8 @@ pub struct State {
     pub connections: Arc<Connections>,
     /// What the gateways reported.
     pub history: History,
+    /// Every site of a fleet, as it was a moment ago.
+    sites: Arc<sites::Known>,
     /// What is in its file, counted a minute ago at most.
     counted: timeseries::Counted,
     /// For the uptime.
@@ -153,6 +156,7 @@ impl State {
             control: Arc::new(Control::new(Access::default(), Journal::in_memory())),
             connections: Arc::new(Connections::new(Limits::default(), TrustedProxies::default(), None)),
             history: History::off(),
+            sites: Arc::default(),
             counted: timeseries::Counted::default(),
             started: Instant::now(),
             started_at,

@@ -18,7 +18,7 @@ use super::without_data::{
 };
 use super::{
     State, about_gateway, api, assets, battery_health, broker, docs, fleet_journal, health, history, journal,
-    legacy_control, openapi, owners, pictures, scrape, several, stats, tesla, timeseries,
+    legacy_control, openapi, owners, pictures, scrape, several, sites, stats, tesla, timeseries,
 };
 use crate::views::View;
 
@@ -50,6 +50,15 @@ const fn recorded(
     summary: &'static str,
 ) -> Route {
     Route::new(path, Answer::Fleet(answer), summary).also(timeseries::ERRORS)
+}
+
+/// A question about the sites of a fleet.
+const fn of_sites(
+    path: &'static str,
+    answer: fn(Data<State>, HttpRequest) -> Later,
+    summary: &'static str,
+) -> Route {
+    Route::new(path, Answer::Fleet(answer), summary).ours().also(sites::ERRORS)
 }
 
 pub(super) const ROUTES: &[Route] = &[
@@ -278,6 +287,12 @@ pub(super) const ROUTES: &[Route] = &[
         .asked_with(journal::OF_JOURNAL)
         .also(journal::ERRORS)
         .shows("JournalPage"),
+    of_sites("/api/fleet", sites::sites, "Sites by the worst first: found, sorted, paged and summed")
+        .asked_with(sites::OF_SITES)
+        .shows("FleetPage"),
+    of_sites("/api/fleet/groups", sites::groups, "The sums of each group of sites, the worst first")
+        .asked_with(sites::OF_GROUPS)
+        .shows("FleetGroups"),
     routed("/api/fleet/journal", "What happened at the sites that this instance watches, the newest first")
         .ours()
         .guarded(Guard::Own)

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::views::View;
 
 /// Schemas by name.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     include_str!("schemas/quantities.json"),
     include_str!("schemas/customer.json"),
     include_str!("schemas/facts.json"),
@@ -17,6 +17,7 @@ const FILES: [&str; 8] = [
     include_str!("schemas/service.json"),
     include_str!("schemas/live.json"),
     include_str!("schemas/orders.json"),
+    include_str!("schemas/fleet.json"),
     include_str!("schemas/history.json"),
 ];
 

@@ -1,0 +1,167 @@
+//! Many sites at one moment, for the page of a fleet: what is the matter with each, the worst first, what
+//! they add up to, and which of them somebody asks for. Knows nothing of HTTP.
+
+pub mod asked;
+pub mod row;
+pub mod sums;
+mod version;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::Snapshot;
+use crate::views::status::Moment;
+use asked::{Asked, Sort};
+use row::{Row, Trouble, TroubleKind};
+use sums::Sums;
+use version::Version;
+
+/// Firmware that fewer of the sites have than this share is not what the others are measured by.
+const COMMON: f64 = 0.05;
+/// Tags that are counted in an answer.
+const MOST_TAGS: usize = 100;
+
+/// Every gateway at one moment. Immutable.
+pub struct Roll {
+    /// In configured order.
+    rows: Vec<Arc<Row>>,
+    /// What `old` firmware is older than; `None`: nobody reports any.
+    newest_firmware: Option<String>,
+    /// How many sites have a tag, most first.
+    tags: Vec<(String, usize)>,
+}
+
+/// What matches a question, and the part of it that was asked for.
+pub struct Selected {
+    /// How many match.
+    pub matching: usize,
+    pub sums: Sums,
+    /// How many of what would match without [`Asked::trouble`] have each trouble.
+    pub troubles: [usize; TroubleKind::ALL.len()],
+    pub rows: Vec<Arc<Row>>,
+}
+
+impl Roll {
+    pub fn of<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, at: Moment) -> Self {
+        let mut rows: Vec<Row> = snapshots.map(|snapshot| Row::of(snapshot, at)).collect();
+        let newest = newest(&rows);
+        if let Some((newest, _)) = &newest {
+            for row in &mut rows {
+                let version = row.firmware.as_deref().and_then(Version::of);
+                if version.is_some_and(|version| version < *newest) {
+                    row.troubles.push(Trouble::old_firmware(row.firmware.as_deref().unwrap_or_default()));
+                }
+            }
+        }
+        let tags = tags(&rows);
+        let newest_firmware = newest.map(|(_, text)| text);
+        Self { rows: rows.into_iter().map(Arc::new).collect(), newest_firmware, tags }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub fn newest_firmware(&self) -> Option<&str> {
+        self.newest_firmware.as_deref()
+    }
+
+    pub fn tags(&self) -> &[(String, usize)] {
+        &self.tags
+    }
+
+    /// Those that match `asked`, in configured order.
+    pub fn matching<'a>(&'a self, asked: &'a Asked) -> impl Iterator<Item = &'a Arc<Row>> {
+        self.rows.iter().filter(|row| asked.matches(row) && asked.trouble.is_none_or(|kind| row.has(kind)))
+    }
+
+    pub fn select(&self, asked: &Asked) -> Selected {
+        let mut troubles = [0; TroubleKind::ALL.len()];
+        let mut rows = Vec::new();
+        for row in self.rows.iter().filter(|row| asked.matches(row)) {
+            for trouble in &row.troubles {
+                troubles[trouble.kind as usize] += 1;
+            }
+            if asked.trouble.is_none_or(|kind| row.has(kind)) {
+                rows.push(row.clone());
+            }
+        }
+        let sums = Sums::of(rows.iter().map(|row| &**row));
+        let matching = rows.len();
+        order(&mut rows, asked.sort);
+        let rows = rows.into_iter().skip(asked.offset).take(asked.limit).collect();
+        Selected { matching, sums, troubles, rows }
+    }
+
+    /// The sums of each group that has a matching site, the worst first; `None`: sites without a group.
+    pub fn groups(&self, asked: &Asked) -> Vec<(Option<String>, Sums)> {
+        let mut groups: HashMap<Option<&str>, Vec<&Row>> = HashMap::new();
+        for row in self.matching(asked) {
+            groups.entry(row.facts.labels.group.as_deref()).or_default().push(row);
+        }
+        let sum =
+            |(group, rows): (Option<&str>, Vec<&Row>)| (group.map(str::to_owned), Sums::of(rows.into_iter()));
+        let mut groups: Vec<_> = groups.into_iter().map(sum).collect();
+        groups.sort_by(|(one, of_one), (other, of_other)| {
+            of_other.troubles.cmp(&of_one.troubles).then_with(|| one.cmp(other))
+        });
+        groups
+    }
+}
+
+/// Always in the same order, so that pages do not overlap.
+fn order(rows: &mut [Arc<Row>], sort: Sort) {
+    rows.sort_by(|one, other| {
+        let order = match sort {
+            Sort::Worst => one.worst_first(other),
+            Sort::Name => std::cmp::Ordering::Equal,
+            Sort::Charge => unknown_last(one.charge, other.charge),
+            Sort::Firmware => {
+                let version = |row: &Row| row.firmware.as_deref().and_then(Version::of);
+                let (one, other) = (version(one), version(other));
+                one.is_none().cmp(&other.is_none()).then_with(|| one.cmp(&other))
+            }
+            Sort::Since => unknown_last(one.since(), other.since()),
+        };
+        order.then_with(|| one.key.cmp(&other.key)).then_with(|| one.facts.id.cmp(&other.facts.id))
+    });
+}
+
+fn unknown_last(one: Option<f64>, other: Option<f64>) -> std::cmp::Ordering {
+    one.unwrap_or(f64::INFINITY).total_cmp(&other.unwrap_or(f64::INFINITY))
+}
+
+/// The newest firmware that is not a rarity.
+fn newest(rows: &[Row]) -> Option<(Version, String)> {
+    let mut counts: HashMap<Version, (usize, &str)> = HashMap::new();
+    for text in rows.iter().filter_map(|row| row.firmware.as_deref()) {
+        if let Some(version) = Version::of(text) {
+            counts.entry(version).or_insert((0, text)).0 += 1;
+        }
+    }
+    let all: usize = counts.values().map(|(count, _)| count).sum();
+    let is_common = |count: usize| count as f64 >= all as f64 * COMMON;
+    let common = counts.into_iter().filter(|(_, (count, _))| is_common(*count));
+    common
+        .max_by(|(one, _), (other, _)| one.cmp(other))
+        .map(|(version, (_, text))| (version, text.to_owned()))
+}
+
+fn tags(rows: &[Row]) -> Vec<(String, usize)> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for tag in rows.iter().flat_map(|row| &row.facts.labels.tags) {
+        *counts.entry(tag).or_default() += 1;
+    }
+    let mut tags: Vec<_> = counts.into_iter().map(|(tag, count)| (tag.to_owned(), count)).collect();
+    tags.sort_by(|(one, of_one), (other, of_other)| of_other.cmp(of_one).then_with(|| one.cmp(other)));
+    tags.truncate(MOST_TAGS);
+    tags
+}
+
+#[cfg(test)]
+mod tests;
