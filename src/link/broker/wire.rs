@@ -53,8 +53,8 @@ pub struct Report {
     pub polls: Polls,
     /// Absent where nothing may be shown any more, or was ever read.
     pub site: Option<Arc<Reported>>,
-    /// Orders that it takes from the broker at present, by how far their outcome can be proven. [`super::offer`]
-    /// reads the lists.
+    /// Orders that it takes from the broker at present, by how far their outcome can be proven.
+    /// [`super::offer`] reads the lists.
     pub can: BTreeMap<String, Vec<String>>,
     /// What stands in the way of others, by obstacle; No link takes what is named nowhere.
     pub cannot: BTreeMap<String, Vec<String>>,
