@@ -1,5 +1,7 @@
-//! `/api/fleet` and `/api/fleet/groups`: sites by the worst first, found, sorted, paged and summed. What is
-//! the matter with a site is decided by [`crate::views::sites`].
+//! `/api/fleet` and what is below it: sites by the worst first, found, sorted, paged, summed and counted. What
+//! is the matter with a site is decided by [`crate::views::sites`].
+
+mod inventory;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::State;
+use super::fleet::sent as sent_in_pieces;
+use super::journal::CSV;
 use super::plumbing::{JSON, Refusal, body, detail};
 use super::route::Later;
 use crate::clock::unix_time;
@@ -95,6 +99,28 @@ pub(super) fn groups(state: Data<State>, request: HttpRequest) -> Later {
         let groups: Vec<Value> =
             groups.map(|(group, sums)| json!({ "group": group, "sums": summed(&sums) })).collect();
         (json!({ "groups": groups }), None)
+    })
+}
+
+pub(super) fn inventory(state: Data<State>, request: HttpRequest) -> Later {
+    answered(state, request, OF_GROUPS, |_, roll, asked| (inventory::document(roll, asked), None))
+}
+
+pub(super) fn table(state: Data<State>, request: HttpRequest) -> Later {
+    Box::pin(async move {
+        let asked = match asked(&request, OF_GROUPS) {
+            Ok(asked) => asked,
+            Err(refusal) => return refusal.answer(),
+        };
+        let (known, directory) = (state.sites.clone(), state.directory.clone());
+        let found = pieces::in_turn(move || {
+            let (at, roll) = known.roll(&directory);
+            inventory::Table::of(roll.matching(&asked).cloned().collect(), at)
+        });
+        match found.await {
+            Ok(table) => sent_in_pieces(&request, StatusCode::OK, HeaderValue::from_static(CSV), table),
+            Err(unfinished) => detail(StatusCode::INTERNAL_SERVER_ERROR, &unfinished.to_string()),
+        }
     })
 }
 
@@ -196,13 +222,16 @@ fn counted(troubles: &[usize; TroubleKind::ALL.len()]) -> Map<String, Value> {
 }
 
 fn summed(sums: &Sums) -> Value {
-    let sum = |Sum { sum, of }: Sum| json!({ "sum": sum.map(whole), "of": of });
     json!({
         "sites": sums.sites, "reporting": sums.reporting,
         "solar_w": sum(sums.solar), "home_w": sum(sums.home), "battery_w": sum(sums.battery),
         "grid_w": sum(sums.grid), "stored_wh": sum(sums.stored), "capacity_wh": sum(sums.capacity),
         "charge": sums.charge.map(tenths), "troubles": counted(&sums.troubles),
     })
+}
+
+fn sum(Sum { sum, of }: Sum) -> Value {
+    json!({ "sum": sum.map(whole), "of": of })
 }
 
 fn shown(row: &Row) -> Value {
@@ -219,7 +248,7 @@ fn shown(row: &Row) -> Value {
         "reserve": row.reserve.map(tenths), "mode": row.mode, "grid": row.grid,
         "solar_w": row.solar.map(whole), "home_w": row.home.map(whole), "battery_w": row.battery.map(whole),
         "grid_w": row.grid_power.map(whole), "stored_wh": row.stored.map(whole),
-        "capacity_wh": row.capacity.map(whole), "batteries": row.batteries, "firmware": row.firmware,
+        "capacity_wh": row.capacity.map(whole), "batteries": row.batteries.map(|all| all.count()), "firmware": row.firmware,
         "alerts": row.alerts,
     })
 }

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::batteries::Batteries;
 use crate::model::{
     AppPercent, Freshness, GatewayFacts, GatewayKind, GridStatus, LinkKind, Number, RawPercent, Snapshot,
-    UnitKind,
 };
 use crate::views::status::Moment;
 
@@ -128,8 +128,8 @@ pub struct Row {
     pub stored: Option<f64>,
     /// Wh
     pub capacity: Option<f64>,
-    /// Powerwalls, without expansions; `None` while unknown.
-    pub batteries: Option<usize>,
+    /// `None` while unknown.
+    pub batteries: Option<Batteries>,
     pub firmware: Option<String>,
     pub din: Option<String>,
     pub powerwall3: Option<bool>,
@@ -180,10 +180,7 @@ impl Row {
                 .and_then(|readings| readings.charge.full_pack)
                 .map(Number::as_f64)
                 .filter(|capacity| *capacity > 0.0),
-            batteries: known.and_then(|telemetry| {
-                let units = telemetry.site().units.as_ref()?;
-                Some(units.iter().filter(|unit| unit.kind != UnitKind::Expansion).count())
-            }),
+            batteries: known.and_then(|telemetry| telemetry.site().units.as_deref().map(Batteries::of)),
             firmware: text(|readings| &readings.firmware),
             din: text(|readings| &readings.din),
             powerwall3: about.and_then(|readings| readings.powerwall3),
