@@ -15,12 +15,13 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::State;
-use super::fleet::sent as sent_in_pieces;
+use super::fleet;
 use super::journal::CSV;
 use super::plumbing::{JSON, Refusal, body, detail};
 use super::route::Later;
 use crate::clock::unix_time;
 use crate::directory::Directory;
+use crate::frames::HOUSE;
 use crate::model::LinkKind;
 use crate::pieces;
 use crate::views::sites::asked::{Asked, MOST, Sort};
@@ -31,6 +32,7 @@ use crate::views::status::Moment;
 
 /// Whoever asks within this gets what was worked out for the one before.
 const SAME: Duration = Duration::from_millis(500);
+const TABLE: HeaderValue = HeaderValue::from_static(CSV);
 
 /// Filters, of everything that lists sites.
 const FILTERS: [(&str, &str); 4] = [
@@ -49,7 +51,9 @@ pub(super) const OF_SITES: &[(&str, &str)] = &[
     ("limit", "how many at most, 1 to 500; 100 if absent"),
     ("offset", "how many to pass over"),
 ];
-pub(super) const ERRORS: &[(u16, &str)] = &[(400, "A parameter is not valid; detail names what is")];
+pub(super) const ERRORS: &[(u16, &str)] = &[NOT_VALID];
+pub(super) const PAGE_ERRORS: &[(u16, &str)] = &[(304, "Nothing but ages has changed"), NOT_VALID];
+const NOT_VALID: (u16, &str) = (400, "A parameter is not valid; detail names what is");
 
 /// What was worked out last.
 #[derive(Default)]
@@ -118,7 +122,8 @@ pub(super) fn table(state: Data<State>, request: HttpRequest) -> Later {
             inventory::Table::of(roll.matching(&asked).cloned().collect(), at)
         });
         match found.await {
-            Ok(table) => sent_in_pieces(&request, StatusCode::OK, HeaderValue::from_static(CSV), table),
+            Ok(table) if table.len() <= HOUSE => fleet::whole(StatusCode::OK, TABLE, table),
+            Ok(table) => fleet::sent(&request, StatusCode::OK, TABLE, table),
             Err(unfinished) => detail(StatusCode::INTERNAL_SERVER_ERROR, &unfinished.to_string()),
         }
     })

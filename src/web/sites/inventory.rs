@@ -45,6 +45,11 @@ impl Table {
     pub fn of(rows: Vec<Arc<Row>>, at: f64) -> Self {
         Self { rows: rows.into_iter(), at, is_begun: false }
     }
+
+    /// Lines that are still to be written, without the head.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
 }
 
 impl Render for Table {
