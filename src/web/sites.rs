@@ -1,5 +1,5 @@
-//! `/api/fleet` and what is below it: sites by the worst first, found, sorted, paged, summed and counted. What
-//! is the matter with a site is decided by [`crate::views::sites`].
+//! `/api/fleet` and what is below it: sites by the worst first, found, sorted, paged, summed and counted.
+//! What is the matter with a site is decided by [`crate::views::sites`].
 
 mod inventory;
 
@@ -241,6 +241,7 @@ fn sum(Sum { sum, of }: Sum) -> Value {
 
 fn shown(row: &Row) -> Value {
     let (facts, labels) = (&row.facts, &row.facts.labels);
+    let batteries = row.batteries.map(|all| all.count());
     let trouble = |trouble: &Trouble| {
         let since = trouble.since.map(whole);
         json!({ "kind": trouble.kind.word(), "since": since, "words": trouble.words })
@@ -253,7 +254,7 @@ fn shown(row: &Row) -> Value {
         "reserve": row.reserve.map(tenths), "mode": row.mode, "grid": row.grid,
         "solar_w": row.solar.map(whole), "home_w": row.home.map(whole), "battery_w": row.battery.map(whole),
         "grid_w": row.grid_power.map(whole), "stored_wh": row.stored.map(whole),
-        "capacity_wh": row.capacity.map(whole), "batteries": row.batteries.map(|all| all.count()), "firmware": row.firmware,
+        "capacity_wh": row.capacity.map(whole), "batteries": batteries, "firmware": row.firmware,
         "alerts": row.alerts,
     })
 }

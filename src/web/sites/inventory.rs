@@ -22,7 +22,10 @@ const AND: &str = "; ";
 
 pub(super) fn document(roll: &Roll, asked: &Asked) -> Value {
     let inventory = Inventory::of(roll.matching(asked).map(|row| &**row));
-    let firmware = |Firmware { version, sites, is_old }: &Firmware| json!({ "version": version, "sites": sites, "old": is_old });
+    let firmware = |firmware: &Firmware| {
+        let Firmware { version, sites, is_old } = firmware;
+        json!({ "version": version, "sites": sites, "old": is_old })
+    };
     let models = inventory.batteries.each();
     let models = models.map(|(model, count)| json!({ "model": model.name(), "batteries": count }));
     json!({
