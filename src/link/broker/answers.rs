@@ -7,8 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::documents;
+use super::reported::{
+    Device, Metered, Meters as MetersReport, Reported, grid_of, kind_of, parts_of, source_of,
+};
 use super::reports::Received;
-use super::wire::{Device, Metered, Meters as MetersReport, Reported, grid_of, kind_of, parts_of, source_of};
 use crate::model::{
     Adjustments, Answers, AppPercent, Charge, Counter, CounterSource, Interpretation, Meter, Meters, Number,
     NumberingMemory, Power, RawPercent, Readings, Side, Site, SolarString, Unit, UnitTemperatures,
