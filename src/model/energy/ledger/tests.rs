@@ -267,8 +267,8 @@ proptest! {
         for event in events {
             match event {
                 Event::Polls(polls) => for _ in 0..polls {
-                    unnoticed += Some(set_by.abs()).filter(|seconds| *seconds <= 25.0).unwrap_or_default();
-                    set_by = 0.0;
+                    let by = std::mem::take(&mut set_by);
+                    unnoticed += if by.abs() <= 25.0 { by.abs() } else { 0.0 };
                     clock += 5.0;
                     let mut read = if has_counters { counted(clock) } else { reading(clock) };
                     read.at += shift;
