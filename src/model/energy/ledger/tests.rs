@@ -261,8 +261,8 @@ proptest! {
     ) {
         let mut ledger = Ledger::default();
         let (mut clock, mut shift, mut all) = (0.0, 0.0, Additions::default());
-        // A clock that is set by less than five polls looks like one that runs: what was counted then is right,
-        // and the time that it took is off by as much.
+        // A clock that is set by less than five polls looks like one that runs: what was counted then is
+        // right, and the time that it took is off by as much.
         let (mut was_set, mut unnoticed, mut set_by) = (false, 0.0, 0.0_f64);
         for event in events {
             match event {
