@@ -71,7 +71,8 @@ impl Known {
         }
         let entries = directory.entries();
         let snapshots: Vec<_> = entries.iter().map(|entry| entry.board.read()).collect();
-        let roll = Arc::new(Roll::of(snapshots.iter().map(|snapshot| &**snapshot), at));
+        let before = known.as_ref().map(|(.., roll)| &**roll);
+        let roll = Arc::new(Roll::of(snapshots.iter().map(|snapshot| &**snapshot), at, before));
         *known = Some((at.now, at.unix, roll.clone()));
         (at.unix, roll)
     }

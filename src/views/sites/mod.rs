@@ -44,8 +44,11 @@ pub struct Selected {
 }
 
 impl Roll {
-    pub fn of<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, at: Moment) -> Self {
-        let mut rows: Vec<Row> = snapshots.map(|snapshot| Row::of(snapshot, at)).collect();
+    /// `before`: the roll of the moment before, if there was one; what did not change is taken from there.
+    pub fn of<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, at: Moment, before: Option<&Self>) -> Self {
+        let before = |place: usize| before?.rows.get(place).map(|row| &**row);
+        let rows = snapshots.enumerate();
+        let mut rows: Vec<Row> = rows.map(|(place, snapshot)| Row::of(snapshot, at, before(place))).collect();
         let newest = newest(&rows);
         if let Some((newest, _)) = &newest {
             for row in &mut rows {

@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::batteries::Batteries;
 use crate::model::{
-    AppPercent, Freshness, GatewayFacts, GatewayKind, GridStatus, LinkKind, Number, RawPercent, Snapshot,
+    AppPercent, Freshness, GatewayFacts, GatewayKind, GridStatus, LinkKind, Number, RawPercent, Site,
+    Snapshot, Telemetry,
 };
 use crate::views::status::Moment;
 
@@ -133,7 +134,9 @@ pub struct Row {
     pub firmware: Option<String>,
     pub din: Option<String>,
     pub powerwall3: Option<bool>,
-    pub alerts: Vec<String>,
+    pub alerts: Arc<[String]>,
+    /// What alerts and batteries were taken from: the same is not looked at twice.
+    source: Weak<Telemetry>,
     /// What is searched, in small letters.
     pub(super) text: String,
     /// What names are sorted by.
@@ -141,7 +144,8 @@ pub struct Row {
 }
 
 impl Row {
-    pub fn of(snapshot: &Snapshot, at: Moment) -> Self {
+    /// `before`: the row of the moment before, if there was one.
+    pub fn of(snapshot: &Snapshot, at: Moment, before: Option<&Self>) -> Self {
         let facts = snapshot.gateway.clone();
         let freshness = snapshot.freshness(at.now);
         let last = snapshot.reading.as_ref();
@@ -156,7 +160,11 @@ impl Row {
         let text = |pick: fn(&crate::model::Readings) -> &Option<String>| {
             about.and_then(|readings| pick(readings).clone())
         };
-        let alerts = shown.and_then(|telemetry| telemetry.site().alerts.clone()).unwrap_or_default();
+        let source = known.map(Arc::downgrade).unwrap_or_default();
+        let (alerts, batteries) = match before.filter(|before| before.is_of(&source, freshness)) {
+            Some(before) => (before.alerts.clone(), before.batteries),
+            None => known.map(|telemetry| telemetry.peek(alerts_and_batteries)).unwrap_or_default(),
+        };
         let mut row = Self {
             site_name: text(|readings| &readings.site_name),
             troubles: Vec::new(),
@@ -180,11 +188,12 @@ impl Row {
                 .and_then(|readings| readings.charge.full_pack)
                 .map(Number::as_f64)
                 .filter(|capacity| *capacity > 0.0),
-            batteries: known.and_then(|telemetry| telemetry.site().units.as_deref().map(Batteries::of)),
+            batteries,
             firmware: text(|readings| &readings.firmware),
             din: text(|readings| &readings.din),
             powerwall3: about.and_then(|readings| readings.powerwall3),
-            alerts,
+            alerts: if freshness.has_data() { alerts } else { Arc::default() },
+            source,
             text: String::new(),
             key: facts.name.to_lowercase(),
             facts,
@@ -192,6 +201,11 @@ impl Row {
         row.text = row.searched();
         row.troubles = row.troubles(snapshot, at);
         row
+    }
+
+    /// Whether its alerts and batteries are those of `source`.
+    fn is_of(&self, source: &Weak<Telemetry>, freshness: Freshness) -> bool {
+        self.source.ptr_eq(source) && self.freshness.has_data() == freshness.has_data()
     }
 
     /// Everything that it may be searched by, each in a line of its own.
@@ -268,6 +282,11 @@ impl Row {
             (is_well, is_other_well) => is_well.cmp(&is_other_well),
         }
     }
+}
+
+fn alerts_and_batteries(site: &Site) -> (Arc<[String]>, Option<Batteries>) {
+    let alerts = site.alerts.as_deref().unwrap_or_default();
+    (alerts.into(), site.units.as_deref().map(Batteries::of))
 }
 
 /// By the kinds of [`crate::link::broker::error::BrokerError`].

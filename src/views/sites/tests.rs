@@ -111,7 +111,7 @@ fn the_worst_comes_first_and_says_what_it_is() {
         snapshot("gone", &well(), Some(600), Some("timeout")),
         snapshot("stale", &well(), Some(20), Some("timeout")),
     ];
-    let roll = Roll::of(sites.iter(), at());
+    let roll = Roll::of(sites.iter(), at(), None);
     let selected = roll.select(&Asked::default());
     assert_eq!(ids(&selected), ["gone", "dark", "alert", "low", "old", "busy", "stale", "well"]);
     let gone = &selected.rows[0];
@@ -134,7 +134,7 @@ fn the_worst_comes_first_and_says_what_it_is() {
 fn what_was_not_polled_yet_is_not_offline_and_sums_to_nothing() {
     let mut new = snapshot("new", &well(), None, None);
     new.health.polls = 0;
-    let roll = Roll::of([&new].into_iter(), at());
+    let roll = Roll::of([&new].into_iter(), at(), None);
     let selected = roll.select(&Asked::default());
     assert!(selected.rows[0].troubles.is_empty());
     assert_eq!(selected.sums.solar, sums::Sum { sum: None, of: 0 });
@@ -146,7 +146,7 @@ fn a_charge_is_low_below_a_fifth_and_below_the_reserve() {
     let low = |percent, reserve| {
         let reported = Reported { percent: Some(percent), reserve, ..well() };
         let snapshot = snapshot("a", &reported, Some(1), None);
-        Row::of(&snapshot, at()).has(TroubleKind::LowCharge)
+        Row::of(&snapshot, at(), None).has(TroubleKind::LowCharge)
     };
     assert!(low(23.9, None), "19.9 of the app");
     assert!(!low(24.1, None));
@@ -161,11 +161,11 @@ fn a_rare_firmware_makes_no_other_old() {
     };
     let mut sites: Vec<Snapshot> = (0..40).map(|id| site(id, "25.10.1 a")).collect();
     sites.push(site(40, "26.1.0 b"));
-    let roll = Roll::of(sites.iter(), at());
+    let roll = Roll::of(sites.iter(), at(), None);
     assert_eq!(roll.newest_firmware(), Some("25.10.1 a"));
     assert_eq!(roll.select(&Asked::default()).troubles, [0; 5]);
     sites.extend((41..44).map(|id| site(id, "26.1.0 b")));
-    let roll = Roll::of(sites.iter(), at());
+    let roll = Roll::of(sites.iter(), at(), None);
     assert_eq!(roll.newest_firmware(), Some("26.1.0 b"));
     assert_eq!(roll.select(&Asked::default()).troubles, [0, 0, 0, 0, 40]);
 }
@@ -186,7 +186,7 @@ fn an_inventory_counts_what_each_site_reported_last() {
         site("mute", 1, None, Some(&[])),
         snapshot("never", &well(), None, None),
     ];
-    let roll = Roll::of(sites.iter(), at());
+    let roll = Roll::of(sites.iter(), at(), None);
     let inventory = Inventory::of(roll.matching(&Asked::default()).map(|row| &**row));
     let firmware: Vec<_> =
         inventory.firmware.iter().map(|one| (one.version.as_deref(), one.sites, one.is_old)).collect();
@@ -214,7 +214,7 @@ fn it_is_found_by_whatever_it_is_called_and_wears() {
         facts.place = Some(place);
     });
     let barn = snapshot("barn", &well(), Some(1), None);
-    let roll = Roll::of([&lake, &barn].into_iter(), at());
+    let roll = Roll::of([&lake, &barn].into_iter(), at(), None);
     let found = |asked: Asked| roll.select(&asked).matching;
     let search = |text: &str| found(Asked::default().searching(text));
     for text in ["lake", "THE la", "harbour vip", "north.17", "3f7cb6de rental"] {
@@ -275,7 +275,7 @@ proptest! {
                 facts.labels.group = (*group > 0).then(|| format!("g{group}"));
             })
         }).collect();
-        let roll = Roll::of(sites.iter(), at());
+        let roll = Roll::of(sites.iter(), at(), None);
         let mut all = Vec::new();
         for offset in (0..=sites.len()).step_by(limit) {
             let selected = roll.select(&Asked { sort, limit, offset, ..Asked::default() });
