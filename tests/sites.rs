@@ -2,9 +2,12 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use actix_web::http::Method;
 use common::{Outputs, http, snapshot, telemetry};
-use powerwall_server::model::Freshness::{Expired, Live};
+use powerwall_server::model::Freshness::{Expired, Live, Never};
+use powerwall_server::model::Labels;
 use powerwall_server::simulator::SiteKind;
 use serde_json::{Value, json};
 
@@ -79,4 +82,43 @@ async fn a_client_that_has_the_page_is_told_so_and_mistakes_are_named() {
         assert_eq!(answer.status, 400, "{query}");
         assert!(body.contains(accepted), "{body}");
     }
+}
+
+#[actix_web::test]
+async fn an_inventory_is_of_what_matches_and_a_line_for_each() {
+    let telemetry = telemetry(SiteKind::Powerwall3).await;
+    let mut odd = snapshot("odd", &telemetry, Expired);
+    let facts = Arc::make_mut(&mut odd.gateway);
+    facts.name = "=HYPERLINK(\"https://x\",\"me\")".into();
+    facts.labels = Labels { tags: vec!["rental".into(), "vip".into()], group: Some("-1".into()) };
+    let never = snapshot("never", &telemetry, Never);
+    let outputs = Outputs::with(vec![snapshot("lake", &telemetry, Live), odd, never], http(), common::SECOND);
+
+    let inventory: Value = serde_json::from_slice(&outputs.get("/api/fleet/inventory").await.body).unwrap();
+    assert_eq!(inventory["sites"], 3);
+    assert_eq!(inventory["capacity"]["of"], 2, "known of the one that is gone, unknown of the new one");
+    let version = inventory["firmware"][0]["version"].as_str().unwrap().to_owned();
+    assert_eq!(inventory["firmware"][0]["sites"], 2);
+    assert_eq!(inventory["firmware"][1], json!({ "version": null, "sites": 1, "old": false }));
+    let batteries = inventory["models"][0]["batteries"].as_u64().unwrap();
+    assert_eq!((&inventory["models"][0]["model"], batteries % 2), (&json!("Powerwall 3"), 0));
+    let found = outputs.get("/api/fleet/inventory?tag=vip&tag=rental&trouble=offline").await;
+    assert_eq!(serde_json::from_slice::<Value>(&found.body).unwrap()["sites"], 1);
+    assert_eq!(outputs.get("/api/fleet/inventory.csv?trouble=bad").await.status, 400);
+
+    let answer = outputs.get("/api/fleet/inventory.csv").await;
+    assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
+    let mut reader = csv::ReaderBuilder::new().from_reader(&answer.body[..]);
+    let names: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let field =
+        |row: usize, name: &str| rows[row][names.iter().position(|known| known == name).unwrap()].to_owned();
+    assert_eq!([0, 1, 2].map(|row| field(row, "id")), ["lake", "odd", "never"]);
+    assert_eq!(field(0, "firmware"), version);
+    assert!(field(0, "charge_percent").parse::<f64>().is_ok());
+    assert_eq!(field(1, "name"), "'=HYPERLINK(\"https://x\",\"me\")");
+    assert_eq!((field(1, "tags"), field(1, "group")), ("rental; vip".into(), "'-1".into()));
+    assert_eq!((field(1, "charge_percent"), field(1, "freshness")), (String::new(), "expired".into()));
+    assert!(field(1, "capacity_wh").parse::<f64>().is_ok(), "it has not gone away");
+    assert_eq!((field(2, "batteries"), field(2, "age_seconds")), (String::new(), String::new()));
 }

@@ -1,5 +1,7 @@
-//! `/api/fleet` and `/api/fleet/groups`: sites by the worst first, found, sorted, paged and summed. What is
-//! the matter with a site is decided by [`crate::views::sites`].
+//! `/api/fleet` and what is below it: sites by the worst first, found, sorted, paged, summed and counted.
+//! What is the matter with a site is decided by [`crate::views::sites`].
+
+mod inventory;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,10 +15,13 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::State;
+use super::fleet;
+use super::journal::CSV;
 use super::plumbing::{JSON, Refusal, body, detail};
 use super::route::Later;
 use crate::clock::unix_time;
 use crate::directory::Directory;
+use crate::frames::HOUSE;
 use crate::model::LinkKind;
 use crate::pieces;
 use crate::views::sites::asked::{Asked, MOST, Sort};
@@ -27,6 +32,7 @@ use crate::views::status::Moment;
 
 /// Whoever asks within this gets what was worked out for the one before.
 const SAME: Duration = Duration::from_millis(500);
+const TABLE: HeaderValue = HeaderValue::from_static(CSV);
 
 /// Filters, of everything that lists sites.
 const FILTERS: [(&str, &str); 4] = [
@@ -45,7 +51,9 @@ pub(super) const OF_SITES: &[(&str, &str)] = &[
     ("limit", "how many at most, 1 to 500; 100 if absent"),
     ("offset", "how many to pass over"),
 ];
-pub(super) const ERRORS: &[(u16, &str)] = &[(400, "A parameter is not valid; detail names what is")];
+pub(super) const ERRORS: &[(u16, &str)] = &[NOT_VALID];
+pub(super) const PAGE_ERRORS: &[(u16, &str)] = &[(304, "Nothing but ages has changed"), NOT_VALID];
+const NOT_VALID: (u16, &str) = (400, "A parameter is not valid; detail names what is");
 
 /// What was worked out last.
 #[derive(Default)]
@@ -96,6 +104,29 @@ pub(super) fn groups(state: Data<State>, request: HttpRequest) -> Later {
         let groups: Vec<Value> =
             groups.map(|(group, sums)| json!({ "group": group, "sums": summed(&sums) })).collect();
         (json!({ "groups": groups }), None)
+    })
+}
+
+pub(super) fn inventory(state: Data<State>, request: HttpRequest) -> Later {
+    answered(state, request, OF_GROUPS, |_, roll, asked| (inventory::document(roll, asked), None))
+}
+
+pub(super) fn table(state: Data<State>, request: HttpRequest) -> Later {
+    Box::pin(async move {
+        let asked = match asked(&request, OF_GROUPS) {
+            Ok(asked) => asked,
+            Err(refusal) => return refusal.answer(),
+        };
+        let (known, directory) = (state.sites.clone(), state.directory.clone());
+        let found = pieces::in_turn(move || {
+            let (at, roll) = known.roll(&directory);
+            inventory::Table::of(roll.matching(&asked).cloned().collect(), at)
+        });
+        match found.await {
+            Ok(table) if table.len() <= HOUSE => fleet::whole(StatusCode::OK, TABLE, table),
+            Ok(table) => fleet::sent(&request, StatusCode::OK, TABLE, table),
+            Err(unfinished) => detail(StatusCode::INTERNAL_SERVER_ERROR, &unfinished.to_string()),
+        }
     })
 }
 
@@ -197,7 +228,6 @@ fn counted(troubles: &[usize; TroubleKind::ALL.len()]) -> Map<String, Value> {
 }
 
 fn summed(sums: &Sums) -> Value {
-    let sum = |Sum { sum, of }: Sum| json!({ "sum": sum.map(whole), "of": of });
     json!({
         "sites": sums.sites, "reporting": sums.reporting,
         "solar_w": sum(sums.solar), "home_w": sum(sums.home), "battery_w": sum(sums.battery),
@@ -206,8 +236,13 @@ fn summed(sums: &Sums) -> Value {
     })
 }
 
+fn sum(Sum { sum, of }: Sum) -> Value {
+    json!({ "sum": sum.map(whole), "of": of })
+}
+
 fn shown(row: &Row) -> Value {
     let (facts, labels) = (&row.facts, &row.facts.labels);
+    let batteries = row.batteries.map(|all| all.count());
     let trouble = |trouble: &Trouble| {
         let since = trouble.since.map(whole);
         json!({ "kind": trouble.kind.word(), "since": since, "words": trouble.words })
@@ -220,7 +255,7 @@ fn shown(row: &Row) -> Value {
         "reserve": row.reserve.map(tenths), "mode": row.mode, "grid": row.grid,
         "solar_w": row.solar.map(whole), "home_w": row.home.map(whole), "battery_w": row.battery.map(whole),
         "grid_w": row.grid_power.map(whole), "stored_wh": row.stored.map(whole),
-        "capacity_wh": row.capacity.map(whole), "batteries": row.batteries, "firmware": row.firmware,
+        "capacity_wh": row.capacity.map(whole), "batteries": batteries, "firmware": row.firmware,
         "alerts": row.alerts,
     })
 }

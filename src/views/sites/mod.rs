@@ -2,6 +2,8 @@
 //! they add up to, and which of them somebody asks for. Knows nothing of HTTP.
 
 pub mod asked;
+pub mod batteries;
+pub mod inventory;
 pub mod row;
 pub mod sums;
 mod version;

@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 use std::fmt::Write;
 use std::sync::{Arc, Weak};
 
+use super::batteries::Batteries;
 use crate::model::{
     AppPercent, Freshness, GatewayFacts, GatewayKind, GridStatus, LinkKind, Number, RawPercent, Site,
-    Snapshot, Telemetry, Unit, UnitKind,
+    Snapshot, Telemetry,
 };
 use crate::views::status::Moment;
 
@@ -128,8 +129,8 @@ pub struct Row {
     pub stored: Option<f64>,
     /// Wh
     pub capacity: Option<f64>,
-    /// Powerwalls, without expansions; `None` while unknown.
-    pub batteries: Option<usize>,
+    /// `None` while unknown.
+    pub batteries: Option<Batteries>,
     pub firmware: Option<String>,
     pub din: Option<String>,
     pub powerwall3: Option<bool>,
@@ -283,10 +284,9 @@ impl Row {
     }
 }
 
-fn alerts_and_batteries(site: &Site) -> (Arc<[String]>, Option<usize>) {
-    let is_battery = |unit: &&Unit| unit.kind != UnitKind::Expansion;
-    let batteries = site.units.as_ref().map(|units| units.iter().filter(is_battery).count());
-    (site.alerts.as_deref().unwrap_or_default().into(), batteries)
+fn alerts_and_batteries(site: &Site) -> (Arc<[String]>, Option<Batteries>) {
+    let alerts = site.alerts.as_deref().unwrap_or_default();
+    (alerts.into(), site.units.as_deref().map(Batteries::of))
 }
 
 /// By the kinds of [`crate::link::broker::error::BrokerError`].

@@ -5,10 +5,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
+use super::inventory::Inventory;
 use super::*;
 use crate::model::{
     Adjustments, Answers, Charge, ErrorNote, GatewayFacts, GridStatus, Interpretation, Labels, Number,
-    NumberingMemory, Place, Power, RawPercent, Reading, Readings, Site, Telemetry, Ttl,
+    NumberingMemory, Place, Power, RawPercent, Reading, Readings, Site, Telemetry, Ttl, Unit, UnitKind,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,6 +25,7 @@ struct Reported {
     grid: Option<GridStatus>,
     firmware: Option<String>,
     alerts: Vec<String>,
+    units: Option<Vec<UnitKind>>,
 }
 
 impl Answers for Reported {
@@ -47,7 +49,9 @@ impl Answers for Reported {
     }
 
     fn interpret(&self, _: &Arc<Readings>, _: &Adjustments, _: &NumberingMemory) -> Interpretation {
-        let site = Site { alerts: Some(self.alerts.clone()), ..Site::default() };
+        let unit = |kind: &UnitKind| Unit { kind: *kind, ..Unit::default() };
+        let units = self.units.as_ref().map(|kinds| kinds.iter().map(unit).collect());
+        let site = Site { alerts: Some(self.alerts.clone()), units, ..Site::default() };
         Interpretation { site, ..Interpretation::default() }
     }
 }
@@ -164,6 +168,42 @@ fn a_rare_firmware_makes_no_other_old() {
     let roll = Roll::of(sites.iter(), at(), None);
     assert_eq!(roll.newest_firmware(), Some("26.1.0 b"));
     assert_eq!(roll.select(&Asked::default()).troubles, [0, 0, 0, 0, 40]);
+}
+
+#[test]
+fn an_inventory_counts_what_each_site_reported_last() {
+    let site = |id: &str, age: u32, firmware: Option<&str>, units: Option<&[UnitKind]>| {
+        let firmware = firmware.map(str::to_owned);
+        let reported = Reported { firmware, units: units.map(<[_]>::to_vec), ..well() };
+        snapshot(id, &reported, Some(age), None)
+    };
+    let leader = [UnitKind::Powerwall3, UnitKind::Follower, UnitKind::Expansion];
+    let sites = [
+        site("a", 1, Some("25.9.1 a"), Some(&leader)),
+        site("b", 1, Some("25.10.1 b"), Some(&[UnitKind::Powerwall2])),
+        site("gone", 9_000, Some("25.10.1 b"), Some(&[UnitKind::Unknown])),
+        site("odd", 1, Some("beta"), None),
+        site("mute", 1, None, Some(&[])),
+        snapshot("never", &well(), None, None),
+    ];
+    let roll = Roll::of(sites.iter(), at(), None);
+    let inventory = Inventory::of(roll.matching(&Asked::default()).map(|row| &**row));
+    let firmware: Vec<_> =
+        inventory.firmware.iter().map(|one| (one.version.as_deref(), one.sites, one.is_old)).collect();
+    let expected = [
+        (Some("25.10.1 b"), 2, false),
+        (Some("25.9.1 a"), 1, true),
+        (Some("beta"), 1, false),
+        (None, 2, false),
+    ];
+    assert_eq!(firmware, expected);
+    assert_eq!((inventory.sites, inventory.capacity.of), (6, 5), "of the one that is gone, too");
+    let models: Vec<_> = inventory.batteries.each().map(|(model, count)| (model.name(), count)).collect();
+    let expected =
+        [("Powerwall 2", 1), ("Powerwall 3", 2), ("Powerwall 3 expansion", 1)].map(|(n, c)| (Some(n), c));
+    assert_eq!(models, [&expected[..], &[(None, 1)]].concat());
+    let batteries = |place: usize| roll.rows[place].batteries.map(|all| all.count());
+    assert_eq!([0, 3, 4].map(batteries), [Some(2), None, Some(0)]);
 }
 
 #[test]
