@@ -174,7 +174,7 @@ fn explained(error: &str, is_tls: bool) -> String {
              PW_BROKER_URL has a name and a password"
         }
         () if is_tls && (has("tls") || has("io error")) => {
-            "nobody listens there, or the certificate is not trusted; PW_BROKER_CA names the authority that has \
+            "nobody listens there, or the certificate is not trusted; PW_BROKER_CA names the authority that \
              signed it"
         }
         () if has("dns") => "the name of the server is not known here",
