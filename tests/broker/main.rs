@@ -2,6 +2,7 @@
 #![cfg(feature = "broker")]
 
 mod centre;
+mod credentials;
 mod journal;
 mod orders;
 mod permissions;
