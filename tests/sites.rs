@@ -66,6 +66,7 @@ async fn a_client_that_has_the_page_is_told_so_and_mistakes_are_named() {
     let outputs = fleet().await;
     let first = outputs.get("/api/fleet?search=s47").await;
     let tag = first.header("etag").unwrap().to_owned();
+    assert!(tag.starts_with("W/"), "ages go on: {tag}");
     let again = outputs.send(Method::GET, "/api/fleet?search=s47", &[("if-none-match", &tag)]).await;
     assert_eq!((again.status, again.body.len()), (304, 0));
     let other = outputs.send(Method::GET, "/api/fleet?search=s48", &[("if-none-match", &tag)]).await;
@@ -76,6 +77,8 @@ async fn a_client_that_has_the_page_is_told_so_and_mistakes_are_named() {
         ("limit=0", "1 to 500"),
         ("limit=501", "1 to 500"),
         ("offset=-1", "whole number"),
+        ("search=a+b+c+d+e+f+g+h+i", "up to 8 words"),
+        (&["tag=a"; 17].join("&"), "up to 16 times"),
     ] {
         let answer = outputs.get(&format!("/api/fleet?{query}")).await;
         let body = String::from_utf8(answer.body.to_vec()).unwrap();

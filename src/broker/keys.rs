@@ -24,9 +24,8 @@ impl Keys {
     pub async fn of(reporter: &Reporter) -> Self {
         let (history, peer) = (reporter.house.history.clone(), reporter.peer());
         let asked = peer.clone();
-        let query = move |connection: &rusqlite::Connection| {
-            cursors::gateways(connection, (Usage::Report, &asked))
-        };
+        let query =
+            move |connection: &rusqlite::Connection| cursors::gateways(connection, (Usage::Report, &asked));
         let ids = history.ask(query).await.unwrap_or_default();
         Self { history, peer, ids: ids.into_iter().collect() }
     }

@@ -17,14 +17,14 @@ use tokio::time::Instant;
 use super::State;
 use super::fleet;
 use super::journal::CSV;
-use super::plumbing::{JSON, Refusal, body, detail};
+use super::plumbing::{JSON, Refusal, body, detail, knows};
 use super::route::Later;
 use crate::clock::unix_time;
 use crate::directory::Directory;
 use crate::frames::HOUSE;
 use crate::model::LinkKind;
 use crate::pieces;
-use crate::views::sites::asked::{Asked, MOST, Sort};
+use crate::views::sites::asked::{Asked, MOST, MOST_TAGS, MOST_WORDS, Sort};
 use crate::views::sites::row::{LOW, Row, Silent, Trouble, TroubleKind};
 use crate::views::sites::sums::{Sum, Sums};
 use crate::views::sites::{Roll, Selected};
@@ -155,16 +155,17 @@ fn answered(
     })
 }
 
-/// 304 for a client that has it.
+/// 304 for a client that has it, but for ages.
 fn sent(request: &HttpRequest, bytes: Vec<u8>, change: Option<String>) -> HttpResponse {
-    let tag = change.and_then(|change| HeaderValue::try_from(format!("\"{change}\"")).ok());
-    let Some(tag) = tag else { return body(StatusCode::OK, JSON, bytes.into()) };
-    let known = request.headers().get(header::IF_NONE_MATCH);
-    let mut response = match known == Some(&tag) {
+    let Some(change) = change else { return body(StatusCode::OK, JSON, bytes.into()) };
+    let tag = format!("W/\"{change}\"");
+    let mut response = match knows(request, &tag) {
         true => HttpResponse::NotModified().finish(),
         false => body(StatusCode::OK, JSON, bytes.into()),
     };
-    response.headers_mut().insert(header::ETAG, tag);
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
     response
 }
 
@@ -181,7 +182,13 @@ fn asked(request: &HttpRequest, known: &[(&str, &str)]) -> Result<Asked, Refusal
         }
         let wrong = |accepted: String| bad(format!("{key} is {accepted}"));
         match key.as_str() {
+            "search" if value.split_whitespace().count() > MOST_WORDS => {
+                return Err(wrong(format!("up to {MOST_WORDS} words")));
+            }
             "search" => asked = asked.searching(&value),
+            "tag" if asked.tags.len() == MOST_TAGS => {
+                return Err(wrong(format!("there up to {MOST_TAGS} times")));
+            }
             "tag" => asked.tags.push(value),
             "group" => asked.group = Some(value),
             "trouble" if value.is_empty() => {}

@@ -69,10 +69,7 @@ async fn a_copy_goes_on(lost: u64, new: u64) {
     note(&site, before + 2 * new..before + 3 * new).await;
     let log = send(&site, &server, before + 3 * new).await;
     assert!(!log.contains("an older copy"), "{log}");
-    assert_eq!(
-        marks(&server.messages("powerwall_journal").await),
-        (0..before + 3 * new).collect::<Vec<_>>()
-    );
+    assert_eq!(marks(&server.messages("powerwall_journal").await), (0..before + 3 * new).collect::<Vec<_>>());
 }
 
 #[actix_web::test]

@@ -3,6 +3,7 @@
 
 mod centre;
 mod copies;
+mod credentials;
 mod journal;
 mod orders;
 mod permissions;

@@ -27,9 +27,8 @@ async fn site(gateways: &[&GatewayHandle], url: &str, folder: &TempDir) -> Progr
 #[actix_web::test]
 async fn a_gateway_that_a_site_has_no_more_goes_from_the_bucket_and_the_centre() {
     let Some(server) = Server::start().await else { return };
-    let gateway = async |id: &str| {
-        GatewayHandle::start(SiteOptions::new(id, id, SiteKind::Powerwall2)).await.unwrap()
-    };
+    let gateway =
+        async |id: &str| GatewayHandle::start(SiteOptions::new(id, id, SiteKind::Powerwall2)).await.unwrap();
     let (home, barn, folder) = (gateway("home").await, gateway("barn").await, tempfile::tempdir().unwrap());
     let centre = centre(&server.url(), &[]).await;
     let seen = async |id: &str| !centre.health(id).await.is_null();

@@ -60,10 +60,7 @@ pub fn reached(
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn gateways(
-    connection: &Connection,
-    (usage, peer): (Usage, &str),
-) -> rusqlite::Result<Vec<String>> {
+pub fn gateways(connection: &Connection, (usage, peer): (Usage, &str)) -> rusqlite::Result<Vec<String>> {
     let query = "SELECT gateway FROM history_cursors WHERE usage = ?1 AND peer = ?2";
     let mut query = connection.prepare_cached(query)?;
     query.query_map(params![usage.word(), peer], |row| row.get(0))?.collect()

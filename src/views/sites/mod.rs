@@ -8,13 +8,14 @@ pub mod row;
 pub mod sums;
 mod version;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::Snapshot;
 use crate::views::status::Moment;
 use asked::{Asked, Sort};
-use row::{Row, Trouble, TroubleKind};
+use row::{Row, TroubleKind};
 use sums::Sums;
 use version::Version;
 
@@ -46,21 +47,24 @@ pub struct Selected {
 impl Roll {
     /// `before`: the roll of the moment before, if there was one; what did not change is taken from there.
     pub fn of<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, at: Moment, before: Option<&Self>) -> Self {
-        let before = |place: usize| before?.rows.get(place).map(|row| &**row);
-        let rows = snapshots.enumerate();
-        let mut rows: Vec<Row> = rows.map(|(place, snapshot)| Row::of(snapshot, at, before(place))).collect();
+        let known = Known::of(before);
+        let row = |(place, snapshot): (usize, &Snapshot)| {
+            let before = known.row(place, &snapshot.gateway.id);
+            match before.filter(|row| row.is_still(snapshot, at)) {
+                Some(row) => row.clone(),
+                None => Arc::new(Row::of(snapshot, at, before.map(|row| &**row))),
+            }
+        };
+        let mut rows: Vec<Arc<Row>> = snapshots.enumerate().map(row).collect();
         let newest = newest(&rows);
-        if let Some((newest, _)) = &newest {
-            for row in &mut rows {
-                let version = row.firmware.as_deref().and_then(Version::of);
-                if version.is_some_and(|version| version < *newest) {
-                    row.troubles.push(Trouble::old_firmware(row.firmware.as_deref().unwrap_or_default()));
-                }
+        for row in &mut rows {
+            let is_old = newest.as_ref().is_some_and(|(newest, _)| row.is_old(newest));
+            if is_old != row.has(TroubleKind::OldFirmware) {
+                Arc::make_mut(row).mark_old(is_old);
             }
         }
         let tags = tags(&rows);
-        let newest_firmware = newest.map(|(_, text)| text);
-        Self { rows: rows.into_iter().map(Arc::new).collect(), newest_firmware, tags }
+        Self { rows, newest_firmware: newest.map(|(_, text)| text), tags }
     }
 
     /// How many there are.
@@ -119,6 +123,27 @@ impl Roll {
     }
 }
 
+/// The rows of the moment before.
+struct Known<'a> {
+    rows: &'a [Arc<Row>],
+    /// For those that stand elsewhere, because sites came or went.
+    by_id: OnceCell<HashMap<&'a str, &'a Arc<Row>>>,
+}
+
+impl<'a> Known<'a> {
+    fn of(roll: Option<&'a Roll>) -> Self {
+        Self { rows: roll.map_or(&[], |roll| &roll.rows), by_id: OnceCell::new() }
+    }
+
+    fn row(&self, place: usize, id: &str) -> Option<&'a Arc<Row>> {
+        if let Some(row) = self.rows.get(place).filter(|row| row.facts.id == id) {
+            return Some(row);
+        }
+        let all = || self.rows.iter().map(|row| (row.facts.id.as_str(), row)).collect();
+        self.by_id.get_or_init(all).get(id).copied()
+    }
+}
+
 /// Always in the same order, so that pages do not overlap.
 fn order(rows: &mut [Arc<Row>], sort: Sort) {
     rows.sort_by(|one, other| {
@@ -127,9 +152,8 @@ fn order(rows: &mut [Arc<Row>], sort: Sort) {
             Sort::Name => std::cmp::Ordering::Equal,
             Sort::Charge => unknown_last(one.charge, other.charge),
             Sort::Firmware => {
-                let version = |row: &Row| row.firmware.as_deref().and_then(Version::of);
-                let (one, other) = (version(one), version(other));
-                one.is_none().cmp(&other.is_none()).then_with(|| one.cmp(&other))
+                let (one, other) = (&one.version, &other.version);
+                one.is_none().cmp(&other.is_none()).then_with(|| one.cmp(other))
             }
             Sort::Since => unknown_last(one.since(), other.since()),
         };
@@ -142,10 +166,10 @@ fn unknown_last(one: Option<f64>, other: Option<f64>) -> std::cmp::Ordering {
 }
 
 /// The newest firmware that is not a rarity.
-fn newest(rows: &[Row]) -> Option<(Version, String)> {
-    let mut counts: HashMap<Version, (usize, &str)> = HashMap::new();
-    for text in rows.iter().filter_map(|row| row.firmware.as_deref()) {
-        if let Some(version) = Version::of(text) {
+fn newest(rows: &[Arc<Row>]) -> Option<(Version, String)> {
+    let mut counts: HashMap<&Version, (usize, &str)> = HashMap::new();
+    for row in rows {
+        if let (Some(version), Some(text)) = (&row.version, &row.firmware) {
             counts.entry(version).or_insert((0, text)).0 += 1;
         }
     }
@@ -154,10 +178,10 @@ fn newest(rows: &[Row]) -> Option<(Version, String)> {
     let common = counts.into_iter().filter(|(_, (count, _))| is_common(*count));
     common
         .max_by(|(one, _), (other, _)| one.cmp(other))
-        .map(|(version, (_, text))| (version, text.to_owned()))
+        .map(|(version, (_, text))| (version.clone(), text.to_owned()))
 }
 
-fn tags(rows: &[Row]) -> Vec<(String, usize)> {
+fn tags(rows: &[Arc<Row>]) -> Vec<(String, usize)> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for tag in rows.iter().flat_map(|row| &row.facts.labels.tags) {
         *counts.entry(tag).or_default() += 1;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Weak};
 
 use super::batteries::Batteries;
+use super::version::Version;
 use crate::model::{
     AppPercent, Freshness, GatewayFacts, GatewayKind, GridStatus, LinkKind, Number, RawPercent, Site,
     Snapshot, Telemetry,
@@ -75,7 +76,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    pub(super) fn old_firmware(firmware: &str) -> Self {
+    fn old_firmware(firmware: &str) -> Self {
         Self { kind: TroubleKind::OldFirmware, since: None, words: format!("Firmware {firmware}") }
     }
 }
@@ -100,7 +101,7 @@ impl Silent {
 
 /// One site. What changes by the second is absent unless it may be shown; what a site is (firmware, capacity,
 /// batteries) is as it was known last.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Row {
     pub facts: Arc<GatewayFacts>,
     pub site_name: Option<String>,
@@ -135,12 +136,16 @@ pub struct Row {
     pub din: Option<String>,
     pub powerwall3: Option<bool>,
     pub alerts: Arc<[String]>,
+    /// Of the snapshot that it was made of.
+    sequence: u64,
     /// What alerts and batteries were taken from: the same is not looked at twice.
     source: Weak<Telemetry>,
     /// What is searched, in small letters.
     pub(super) text: String,
     /// What names are sorted by.
     pub(super) key: String,
+    /// What firmware is compared by; `None`: it is no number.
+    pub(super) version: Option<Version>,
 }
 
 impl Row {
@@ -165,6 +170,7 @@ impl Row {
             Some(before) => (before.alerts.clone(), before.batteries),
             None => known.map(|telemetry| telemetry.peek(alerts_and_batteries)).unwrap_or_default(),
         };
+        let firmware = text(|readings| &readings.firmware);
         let mut row = Self {
             site_name: text(|readings| &readings.site_name),
             troubles: Vec::new(),
@@ -189,10 +195,12 @@ impl Row {
                 .map(Number::as_f64)
                 .filter(|capacity| *capacity > 0.0),
             batteries,
-            firmware: text(|readings| &readings.firmware),
+            version: firmware.as_deref().and_then(Version::of),
+            firmware,
             din: text(|readings| &readings.din),
             powerwall3: about.and_then(|readings| readings.powerwall3),
             alerts: if freshness.has_data() { alerts } else { Arc::default() },
+            sequence: snapshot.sequence,
             source,
             text: String::new(),
             key: facts.name.to_lowercase(),
@@ -200,7 +208,39 @@ impl Row {
         };
         row.text = row.searched();
         row.troubles = row.troubles(snapshot, at);
+        row.keep_since(before);
         row
+    }
+
+    /// Whether it would be the same if it were made of `snapshot` at `at`.
+    pub(super) fn is_still(&self, snapshot: &Snapshot, at: Moment) -> bool {
+        Arc::ptr_eq(&self.facts, &snapshot.gateway)
+            && self.sequence == snapshot.sequence
+            && self.freshness == snapshot.freshness(at.now)
+    }
+
+    /// Two clocks never agree to the microsecond: what has not changed is not said anew.
+    fn keep_since(&mut self, before: Option<&Self>) {
+        for trouble in &mut self.troubles {
+            let same = before.and_then(|before| before.troubles.iter().find(|one| one.kind == trouble.kind));
+            let both = trouble.since.zip(same.and_then(|same| same.since));
+            if let Some((_, before)) = both.filter(|(now, before)| (now - before).abs() < 1.0) {
+                trouble.since = Some(before);
+            }
+        }
+    }
+
+    /// Whether its firmware is old beside `newest`.
+    pub(super) fn is_old(&self, newest: &Version) -> bool {
+        self.version.as_ref().is_some_and(|version| version < newest)
+    }
+
+    pub(super) fn mark_old(&mut self, is_old: bool) {
+        self.troubles.retain(|trouble| trouble.kind != TroubleKind::OldFirmware);
+        if is_old {
+            // The least of all troubles stands at the end.
+            self.troubles.push(Trouble::old_firmware(self.firmware.as_deref().unwrap_or_default()));
+        }
     }
 
     /// Whether its alerts and batteries are those of `source`.
@@ -271,17 +311,23 @@ impl Row {
 
     /// `Less`: this one is worse.
     pub(super) fn worst_first(&self, other: &Self) -> Ordering {
-        let kinds = |row: &Self| row.troubles.iter().map(|trouble| trouble.kind).collect::<Vec<_>>();
         match (self.troubles.is_empty(), other.troubles.is_empty()) {
             (false, false) => {
-                let (one, another) = (kinds(self), kinds(other));
-                let worst = one[0].cmp(&another[0]).then_with(|| another.len().cmp(&one.len()));
+                let (one, another) = (&self.troubles, &other.troubles);
+                let worst = one[0].kind.cmp(&another[0].kind);
                 let since = |row: &Self| row.since().unwrap_or(f64::INFINITY);
-                worst.then_with(|| one.cmp(&another)).then_with(|| since(self).total_cmp(&since(other)))
+                worst
+                    .then_with(|| another.len().cmp(&one.len()))
+                    .then_with(|| kinds(one).cmp(kinds(another)))
+                    .then_with(|| since(self).total_cmp(&since(other)))
             }
             (is_well, is_other_well) => is_well.cmp(&is_other_well),
         }
     }
+}
+
+fn kinds(troubles: &[Trouble]) -> impl Iterator<Item = TroubleKind> {
+    troubles.iter().map(|trouble| trouble.kind)
 }
 
 fn alerts_and_batteries(site: &Site) -> (Arc<[String]>, Option<Batteries>) {

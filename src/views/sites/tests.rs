@@ -171,6 +171,55 @@ fn a_rare_firmware_makes_no_other_old() {
 }
 
 #[test]
+fn what_did_not_change_is_not_worked_out_again() {
+    let site = |id: usize, firmware: &str| {
+        snapshot(&format!("s{id}"), &Reported { firmware: Some(firmware.into()), ..well() }, Some(1), None)
+    };
+    let mut sites: Vec<Snapshot> = (0..30).map(|id| site(id, "25.10.1")).collect();
+    let first = Roll::of(sites.iter(), at(), None);
+    let later = |seconds: u32| {
+        let Moment { now, unix } = at();
+        Moment { now: now + SECOND * seconds, unix: unix + f64::from(seconds) }
+    };
+    let kept = |one: &Roll, other: &Roll| {
+        let known = |row: &&Arc<Row>| one.rows.iter().any(|before| Arc::ptr_eq(before, row));
+        other.rows.iter().filter(known).count()
+    };
+    let second = Roll::of(sites.iter(), later(2), Some(&first));
+    assert_eq!(kept(&first, &second), 30);
+
+    // One reports anew, one is gone, two come with what makes all others old.
+    sites[5].sequence += 1;
+    sites.remove(0);
+    let third = Roll::of(sites.iter(), later(4), Some(&second));
+    assert_eq!(kept(&second, &third), 28);
+    sites.extend([site(90, "26.1.0"), site(91, "26.1.0")]);
+    let fourth = Roll::of(sites.iter(), later(5), Some(&third));
+    assert_eq!(fourth.select(&Asked::default()).troubles, [0, 0, 0, 0, 29]);
+    let fifth = Roll::of(sites.iter(), later(6), Some(&fourth));
+    assert_eq!(kept(&fourth, &fifth), 31);
+    sites.truncate(29);
+    let sixth = Roll::of(sites.iter(), later(7), Some(&fifth));
+    assert_eq!(sixth.select(&Asked::default()).troubles, [0; 5]);
+
+    // Nobody reports for long.
+    let last = Roll::of(sites.iter(), later(600), Some(&sixth));
+    assert_eq!((kept(&sixth, &last), last.select(&Asked::default()).troubles), (0, [29, 0, 0, 0, 0]));
+}
+
+#[test]
+fn since_when_it_fails_is_said_once() {
+    let mut gone = snapshot("gone", &well(), Some(600), Some("timeout"));
+    let since = |roll: &Roll| roll.rows[0].since();
+    let first = Roll::of([&gone].into_iter(), at(), None);
+    gone.sequence += 1;
+    let Moment { now, unix } = at();
+    let at = Moment { now: now + 5 * SECOND, unix: unix + 5.4 };
+    let second = Roll::of([&gone].into_iter(), at, Some(&first));
+    assert_eq!((since(&first), since(&second)), (Some(NOW - 60.0), Some(NOW - 60.0)));
+}
+
+#[test]
 fn an_inventory_counts_what_each_site_reported_last() {
     let site = |id: &str, age: u32, firmware: Option<&str>, units: Option<&[UnitKind]>| {
         let firmware = firmware.map(str::to_owned);
