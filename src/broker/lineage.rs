@@ -73,7 +73,7 @@ pub async fn part(
     warn!(
         event = "broker";
         "the journal is an older copy of the one that was sent to the broker, or another program reports as \
-         site {}; entries up to {shared} are taken to be there, and newer ones are sent under the name {file}",
+         site {}; entries up to {shared} are taken to be there, and newer ones are sent as {file}",
         reporter.site.id
     );
     Ok((file, shared))
