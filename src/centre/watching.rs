@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_nats::jetstream::kv::{Entry, Operation, Store};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use log::{info, warn};
+use log::warn;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout};
 
 use super::courier::NatsCourier;
 use crate::clock::unix_time;
@@ -18,6 +18,7 @@ use crate::link::broker::standing::{Goods, Standing};
 use crate::link::broker::wire::Report;
 use crate::nats::Broker;
 use crate::nats::subjects::Subjects;
+use crate::nats::trouble::{Trouble, Words};
 use crate::pause::{BACK_OFF, Pause};
 use crate::settings::BrokerSettings;
 
@@ -25,6 +26,8 @@ use crate::settings::BrokerSettings;
 const MOST_SKEW: f64 = 3600.0;
 /// What an obstacle is in the way of.
 const WATCHING: &str = "watching";
+/// What is watched for so long is.
+const STANDS: Duration = Duration::from_secs(5);
 
 /// Fills `reports` until it is dropped.
 pub(super) async fn watch(
@@ -54,44 +57,52 @@ struct Heard<'a> {
 
 /// Follows the sites of one pattern.
 async fn follow(broker: &Broker, replicas: u8, pattern: &str, heard: &Heard<'_>) {
-    let mut pause = Pause::new(BACK_OFF, Instant::now()).with_jitter(StdRng::from_rng(&mut rand::rng()));
+    let pause = Pause::new(BACK_OFF, Instant::now()).with_jitter(StdRng::from_rng(&mut rand::rng()));
+    let words = Words {
+        event: "broker",
+        stopped: format!("the sites {pattern} cannot be watched"),
+        goes: format!("the sites {pattern} are watched again"),
+    };
+    let standing = heard.standing.clone();
+    let mut trouble = Trouble::new(words, pause, move |why| standing.obstacle(WATCHING, why));
     let mut clock = ServerClock::default();
     loop {
         broker.there().await;
-        match broker.prepare(replicas).await {
-            Ok(store) => {
-                let keys = Subjects::keys_of(pattern);
-                if let Err(why) = entries(&store, &keys, &mut clock, heard, &mut pause).await {
-                    heard.standing.obstacle(WATCHING, Some(&format!("{pattern}: {why}")));
-                    warn!(event = "broker"; "the sites {pattern} cannot be watched: {why}; tried again");
-                }
-            }
-            Err(why) => {
-                heard.standing.obstacle(WATCHING, Some(&why.to_string()));
-                warn!(event = "broker"; "{why}; tried again");
-            }
-        }
-        sleep_until(pause.failed(Instant::now())).await;
+        let why = match broker.prepare(replicas).await {
+            Ok(store) => entries(&store, &Subjects::keys_of(pattern), &mut clock, heard, &mut trouble).await,
+            Err(why) => why.to_string(),
+        };
+        trouble.is(why).await;
     }
 }
 
+/// Takes what comes; why nothing does any more.
 async fn entries(
     store: &Store,
     keys: &str,
     clock: &mut ServerClock,
     heard: &Heard<'_>,
-    pause: &mut Pause,
-) -> Result<(), String> {
-    let mut entries = store.watch_with_history(keys).await.map_err(|why| why.to_string())?;
-    info!(event = "broker"; "the sites {keys} are watched");
-    heard.standing.obstacle(WATCHING, None);
-    while let Some(entry) = entries.next().await {
-        let entry = entry.map_err(|why| why.to_string())?;
-        pause.succeeded(Instant::now());
-        heard.standing.went(Goods::Reports, 1);
-        take(&entry, clock, heard.reports);
+    trouble: &mut Trouble,
+) -> String {
+    let mut entries = match store.watch_with_history(keys).await {
+        Ok(entries) => entries,
+        Err(why) => return why.to_string(),
+    };
+    // A bucket may be empty, and some that cannot be watched say so after a moment only.
+    let mut next = timeout(STANDS, entries.next()).await;
+    loop {
+        match next {
+            Ok(Some(Ok(entry))) => {
+                heard.standing.went(Goods::Reports, 1);
+                take(&entry, clock, heard.reports);
+            }
+            Ok(Some(Err(why))) => return why.to_string(),
+            Ok(None) => return "the broker ended it".to_owned(),
+            Err(_) => {}
+        }
+        trouble.is_over();
+        next = Ok(entries.next().await);
     }
-    Err("the broker ended it".into())
 }
 
 fn take(entry: &Entry, clock: &mut ServerClock, reports: &Reports) {

@@ -8,18 +8,16 @@ use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use log::{error, info, warn};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use tokio::time::{Instant, sleep_until};
+use log::{error, warn};
 
 use super::lines;
 use super::target::{Sent, Target};
 use crate::link::broker::records::SlotRecord;
 use crate::link::broker::reports::Place;
 use crate::link::broker::standing::{Goods, Standing};
+use crate::nats::trouble::{Trouble, Words};
 use crate::nats::{Broker, CENTRE_INBOX};
-use crate::pause::{BACK_OFF, Pause};
+use crate::pause::Pause;
 use crate::settings::BrokerSettings;
 use crate::store::history::queries::waiting::{Load, Rows};
 
@@ -67,26 +65,21 @@ struct Passing<'a, T> {
 
 impl<T: Target> Passing<'_, T> {
     async fn go_on(self, seed: u64) {
-        let mut pause = Pause::new(BACK_OFF, Instant::now()).with_jitter(StdRng::seed_from_u64(seed));
-        let mut said = None;
+        let words = Words {
+            event: "export",
+            stopped: format!("slots of {} stay at the broker", self.pattern),
+            goes: format!("slots of {} are passed on again", self.pattern),
+        };
+        let standing = self.arrivals.standing.clone();
+        let shown = move |why: Option<&str>| standing.obstacle(SLOTS, why);
+        let mut trouble = Trouble::new(words, Pause::back_off(seed), shown);
         loop {
             self.broker.there().await;
             let why = match self.consumer().await {
-                Ok(consumer) => {
-                    self.arrivals.standing.obstacle(SLOTS, None);
-                    if said.take().is_some() {
-                        info!(event = "export"; "slots of {} are passed on again", self.pattern);
-                    }
-                    self.take(&consumer, &mut pause).await
-                }
+                Ok(consumer) => self.take(&consumer, &mut trouble).await,
                 Err(why) => why,
             };
-            if said.as_ref() != Some(&why) {
-                warn!(event = "export"; "slots of {} stay at the broker: {why}", self.pattern);
-                self.arrivals.standing.obstacle(SLOTS, Some(&why));
-                said = Some(why);
-            }
-            sleep_until(pause.failed(Instant::now())).await;
+            trouble.is(why).await;
         }
     }
 
@@ -107,7 +100,7 @@ impl<T: Target> Passing<'_, T> {
     }
 
     /// Passes on load after load; why it does not go on.
-    async fn take(&self, consumer: &PullConsumer, pause: &mut Pause) -> String {
+    async fn take(&self, consumer: &PullConsumer, trouble: &mut Trouble) -> String {
         let mut most = MOST;
         loop {
             let batch = consumer.batch().max_messages(most).expires(GATHERED).messages().await;
@@ -129,7 +122,7 @@ impl<T: Target> Passing<'_, T> {
                     // One that is lost brings the slot again, which replaces itself.
                     join_all(messages.iter().map(|message| message.ack())).await;
                     self.arrivals.standing.went(Goods::Slots, messages.len());
-                    pause.succeeded(Instant::now());
+                    trouble.is_over();
                 }
                 Sent::TooMuch if most > 1 => {
                     most /= 2;

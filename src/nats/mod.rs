@@ -4,6 +4,7 @@
 pub mod letters;
 pub mod streams;
 pub mod subjects;
+pub mod trouble;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +15,12 @@ use async_nats::connection::State;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, Event};
 use log::{info, warn};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::pause::{Growth, Pause};
 use crate::settings::BrokerSettings;
 use crate::tls::{AuthorityError, PemError, authorities, certificates, checked_by, roots};
 use subjects::Subjects;
@@ -30,8 +35,14 @@ const PING: Duration = Duration::from_secs(20);
 const MOST_SENT: usize = 256;
 /// Messages of one subscription that wait to be read; more are dropped by the library, which says so.
 const MOST_READ: usize = 16 << 10;
-/// After so many failures in a row, seconds.
-const PAUSES: [u64; 5] = [1, 2, 5, 10, 30];
+/// Before each attempt to connect, seconds 1, 2, 5, 10, 30, 30 …: to one server after the other.
+const ATTEMPTS: Growth = Growth::Steps(&[
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+]);
 /// Below it, answers come to a centre; those to a site come below one of its own.
 pub const CENTRE_INBOX: &str = "_INBOX";
 /// What the seed of an NKey begins with.
@@ -93,9 +104,7 @@ impl Broker {
             .client_capacity(MOST_SENT)
             .subscription_capacity(MOST_READ)
             .retry_on_initial_connect()
-            .reconnect_delay_callback(|failures| {
-                Duration::from_secs(PAUSES[failures.saturating_sub(1).min(PAUSES.len() - 1)])
-            })
+            .reconnect_delay_callback(before_attempt)
             .event_callback(move |event| {
                 let noting = noting.clone();
                 async move { noting.note(&event) }
@@ -223,6 +232,14 @@ impl Noting {
     }
 }
 
+/// With jitter: a server that starts again must not have all of its sites return at the same moment.
+fn before_attempt(number: usize) -> Duration {
+    let now = Instant::now();
+    let before = u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX);
+    let pause = Pause::new(ATTEMPTS, now).after(before);
+    pause.with_jitter(StdRng::from_rng(&mut rand::rng())).failed(now).saturating_duration_since(now)
+}
+
 async fn trusted(options: ConnectOptions, settings: &BrokerSettings) -> Result<ConnectOptions, NatsError> {
     let roots = match &settings.authority {
         Some(path) => authorities(&certificates(path)?)?,
@@ -271,6 +288,16 @@ fn apart(server: &str) -> (String, Option<(&str, &str)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attempts_to_connect_are_made_less_and_less_often_and_not_by_all_at_once() {
+        for (number, seconds) in [(0, 1), (1, 1), (2, 2), (3, 5), (4, 10), (5, 30), (usize::MAX, 30)] {
+            let shortest = Duration::from_secs(seconds);
+            let pause = before_attempt(number);
+            assert!(pause >= shortest && pause <= shortest.mul_f64(1.2), "{number}: {pause:?}");
+        }
+        assert_ne!(before_attempt(9), before_attempt(9));
+    }
 
     #[test]
     fn a_password_may_hold_whatever_an_address_may_not() {
