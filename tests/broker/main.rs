@@ -2,6 +2,7 @@
 #![cfg(feature = "broker")]
 
 mod centre;
+mod copies;
 mod credentials;
 mod journal;
 mod orders;
@@ -9,6 +10,7 @@ mod permissions;
 #[path = "../service/program.rs"]
 #[allow(dead_code, reason = "shared with the other test program")]
 mod program;
+mod removed;
 mod server;
 #[path = "../common/tools.rs"]
 mod tools;
