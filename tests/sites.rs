@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use actix_web::http::Method;
 use common::{Outputs, http, snapshot, telemetry};
+use powerwall_server::clock::unix_time;
 use powerwall_server::model::Freshness::{Expired, Live, Never};
-use powerwall_server::model::Labels;
+use powerwall_server::model::{ErrorNote, Labels, Snapshot};
 use powerwall_server::simulator::SiteKind;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 const SITES: usize = 10_000;
 
@@ -50,6 +52,12 @@ async fn a_page_of_ten_thousand_sites_is_a_hundred_rows_with_the_worst_first() {
     let sum = first["sums"]["solar_w"]["sum"].as_f64().unwrap();
     assert!((sum / (SITES - 10) as f64 - solar).abs() < 1.0, "{sum} of {solar}");
 
+    let bytes = outputs.get("/api/fleet").await.body.len();
+    assert!(bytes < 100_000, "{bytes} for a hundred rows");
+    let table = outputs.get("/api/fleet/inventory.csv").await;
+    assert_eq!(table.header("content-length"), None, "it exists nowhere as a whole");
+    assert_eq!(table.body.iter().filter(|byte| **byte == b'\n').count(), SITES + 1);
+
     let last = page(&outputs, "?sort=name&limit=500&offset=9900").await;
     assert_eq!(last["sites"].as_array().unwrap().len(), 100);
     let found = page(&outputs, "?search=S4711").await;
@@ -57,7 +65,7 @@ async fn a_page_of_ten_thousand_sites_is_a_hundred_rows_with_the_worst_first() {
     let found = page(&outputs, "?trouble=offline&search=s9").await;
     assert_eq!(ids(&found), ["s9007"]);
     let groups: Value = serde_json::from_slice(&outputs.get("/api/fleet/groups").await.body).unwrap();
-    assert_eq!(groups["groups"][0]["group"], Value::Null);
+    assert_eq!((&groups["all"], &groups["groups"][0]["group"]), (&json!(1), &Value::Null));
     assert_eq!(groups["groups"][0]["sums"]["sites"], SITES);
 }
 
@@ -124,4 +132,33 @@ async fn an_inventory_is_of_what_matches_and_a_line_for_each() {
     assert_eq!((field(1, "charge_percent"), field(1, "freshness")), (String::new(), "expired".into()));
     assert!(field(1, "capacity_wh").parse::<f64>().is_ok(), "it has not gone away");
     assert_eq!((field(2, "batteries"), field(2, "age_seconds")), (String::new(), String::new()));
+}
+
+#[actix_web::test]
+async fn what_changes_at_a_site_is_on_the_page_and_says_since_when() {
+    let outputs = fleet().await;
+    let first = page(&outputs, "?search=s4711").await;
+    assert_eq!(first["troubles"]["offline"], 0);
+
+    let entry = outputs.directory.get("s4711").unwrap();
+    let mut snapshot = Snapshot::clone(&entry.board.read());
+    let message = "The site does not report".to_owned();
+    snapshot.health.count_failure(ErrorNote { kind: "site_silent", message }, Instant::now());
+    snapshot.reading = None;
+    snapshot.sequence += 1;
+    entry.board.publish(Arc::new(snapshot));
+    let began = unix_time();
+    let changed = loop {
+        let now = page(&outputs, "?search=s4711").await;
+        if now["change"] != first["change"] {
+            break now;
+        }
+        assert!(unix_time() - began < 30.0, "{now}");
+    };
+    let trouble = &changed["sites"][0]["troubles"][0];
+    assert_eq!(
+        (&trouble["kind"], &trouble["words"]),
+        (&json!("offline"), &json!("The site does not report"))
+    );
+    assert!((trouble["since"].as_f64().unwrap() - began).abs() < 5.0, "{trouble}");
 }

@@ -25,7 +25,7 @@ use crate::directory::Directory;
 use crate::link::broker::standing::Standing;
 use crate::link::broker::wire::Instance;
 use crate::nats::Broker;
-use crate::nats::trouble::{Trouble, Words};
+use crate::nats::trouble::Trouble;
 use crate::output::{Output, Surroundings, renew};
 use crate::pause::Pause;
 use crate::settings::{BrokerSettings, Role, Settings, SiteSettings};
@@ -137,13 +137,7 @@ impl Reporter {
 
     /// What may come in the way of `what`.
     fn trouble(&self, what: &'static str) -> Trouble {
-        let standing = self.house.standing.clone();
-        let words = Words {
-            event: "broker",
-            stopped: format!("{what} are not at the broker, but not lost"),
-            goes: format!("the broker takes {what} again"),
-        };
-        Trouble::new(words, Pause::back_off(self.house.seed), move |why| standing.obstacle(what, why))
+        Trouble::new(format!("sending {what}"), self.house.seed, self.house.standing.shows_obstacles())
     }
 
     /// Under which it is kept in the store how far everything is that is sent on. Servers may be replaced.

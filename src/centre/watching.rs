@@ -1,15 +1,14 @@
 //! Watches the bucket of reports: what a new centre finds there, and what changes from then on.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::kv::{Entry, Operation, Store};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use log::warn;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use tokio::time::{Instant, timeout};
+use log::{info, warn};
+use tokio::time::{Instant, sleep};
 
 use super::courier::NatsCourier;
 use crate::clock::unix_time;
@@ -18,16 +17,13 @@ use crate::link::broker::standing::{Goods, Standing};
 use crate::link::broker::wire::Report;
 use crate::nats::Broker;
 use crate::nats::subjects::Subjects;
-use crate::nats::trouble::{Trouble, Words};
-use crate::pause::{BACK_OFF, Pause};
+use crate::nats::trouble::Trouble;
 use crate::settings::BrokerSettings;
 
 /// Clocks that differ by more are wrong, and no reason to believe that a report is older.
 const MOST_SKEW: f64 = 3600.0;
-/// What an obstacle is in the way of.
-const WATCHING: &str = "watching";
-/// What is watched for so long is.
-const STANDS: Duration = Duration::from_secs(5);
+/// What was not ended by then goes on.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// Fills `reports` until it is dropped.
 pub(super) async fn watch(
@@ -44,7 +40,7 @@ pub(super) async fn watch(
         reports.connected(courier.clone(), is_there);
         standing.connected(is_there);
     });
-    let heard = Heard { reports, standing };
+    let heard = Heard { reports, standing, seed: rand::random() };
     let patterns = settings.watched.iter().map(|pattern| follow(broker, settings.replicas, pattern, &heard));
     tokio::join!(connection, join_all(patterns));
 }
@@ -53,18 +49,14 @@ pub(super) async fn watch(
 struct Heard<'a> {
     reports: &'a Reports,
     standing: &'a Standing,
+    /// Makes pauses differ between runs.
+    seed: u64,
 }
 
 /// Follows the sites of one pattern.
 async fn follow(broker: &Broker, replicas: u8, pattern: &str, heard: &Heard<'_>) {
-    let pause = Pause::new(BACK_OFF, Instant::now()).with_jitter(StdRng::from_rng(&mut rand::rng()));
-    let words = Words {
-        event: "broker",
-        stopped: format!("the sites {pattern} cannot be watched"),
-        goes: format!("the sites {pattern} are watched again"),
-    };
-    let standing = heard.standing.clone();
-    let mut trouble = Trouble::new(words, pause, move |why| standing.obstacle(WATCHING, why));
+    let show = heard.standing.shows_obstacles();
+    let mut trouble = Trouble::new(format!("watching the sites {pattern}"), heard.seed, show);
     let mut clock = ServerClock::default();
     loop {
         broker.there().await;
@@ -76,7 +68,7 @@ async fn follow(broker: &Broker, replicas: u8, pattern: &str, heard: &Heard<'_>)
     }
 }
 
-/// Takes what comes; why nothing does any more.
+/// Takes what comes; why nothing more comes.
 async fn entries(
     store: &Store,
     keys: &str,
@@ -88,20 +80,28 @@ async fn entries(
         Ok(entries) => entries,
         Err(why) => return why.to_string(),
     };
-    // A bucket may be empty, and some that cannot be watched say so after a moment only.
-    let mut next = timeout(STANDS, entries.next()).await;
+    info!(event = "broker"; "the sites {keys} are watched");
+    let mut settled = pin!(sleep(SETTLED));
+    let mut is_settled = false;
     loop {
-        match next {
-            Ok(Some(Ok(entry))) => {
+        let entry = tokio::select! {
+            entry = entries.next() => entry,
+            // There may be no site yet.
+            () = &mut settled, if !is_settled => {
+                is_settled = true;
+                trouble.is_over();
+                continue;
+            }
+        };
+        match entry {
+            Some(Ok(entry)) => {
+                trouble.is_over();
                 heard.standing.went(Goods::Reports, 1);
                 take(&entry, clock, heard.reports);
             }
-            Ok(Some(Err(why))) => return why.to_string(),
-            Ok(None) => return "the broker ended it".to_owned(),
-            Err(_) => {}
+            Some(Err(why)) => return why.to_string(),
+            None => return "the broker ended it".into(),
         }
-        trouble.is_over();
-        next = Ok(entries.next().await);
     }
 }
 

@@ -15,16 +15,13 @@ use super::target::{Sent, Target};
 use crate::link::broker::records::SlotRecord;
 use crate::link::broker::reports::Place;
 use crate::link::broker::standing::{Goods, Standing};
-use crate::nats::trouble::{Trouble, Words};
+use crate::nats::trouble::Trouble;
 use crate::nats::{Broker, CENTRE_INBOX};
-use crate::pause::Pause;
 use crate::settings::BrokerSettings;
 use crate::store::history::queries::waiting::{Load, Rows};
 
 /// Slots that are taken at once.
 const MOST: usize = 500;
-/// What an obstacle is in the way of.
-const SLOTS: &str = "quarters of an hour";
 /// For so many.
 const GATHERED: Duration = Duration::from_secs(2);
 /// Whatever the database did not take by then is offered again, to any centre.
@@ -65,14 +62,8 @@ struct Passing<'a, T> {
 
 impl<T: Target> Passing<'_, T> {
     async fn go_on(self, seed: u64) {
-        let words = Words {
-            event: "export",
-            stopped: format!("slots of {} stay at the broker", self.pattern),
-            goes: format!("slots of {} are passed on again", self.pattern),
-        };
-        let standing = self.arrivals.standing.clone();
-        let shown = move |why: Option<&str>| standing.obstacle(SLOTS, why);
-        let mut trouble = Trouble::new(words, Pause::back_off(seed), shown);
+        let what = format!("passing on slots of {}", self.pattern);
+        let mut trouble = Trouble::new(what, seed, self.arrivals.standing.shows_obstacles());
         loop {
             self.broker.there().await;
             let why = match self.consumer().await {
@@ -122,6 +113,7 @@ impl<T: Target> Passing<'_, T> {
                     // One that is lost brings the slot again, which replaces itself.
                     join_all(messages.iter().map(|message| message.ack())).await;
                     self.arrivals.standing.went(Goods::Slots, messages.len());
+                    // Nothing is kept back, be it that nothing waits.
                     trouble.is_over();
                 }
                 Sent::TooMuch if most > 1 => {

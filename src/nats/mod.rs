@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, Event};
+use backoff::backoff::Backoff;
 use log::{info, warn};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -35,8 +36,8 @@ const PING: Duration = Duration::from_secs(20);
 const MOST_SENT: usize = 256;
 /// Messages of one subscription that wait to be read; more are dropped by the library, which says so.
 const MOST_READ: usize = 16 << 10;
-/// Before each attempt to connect, seconds 1, 2, 5, 10, 30, 30 …: to one server after the other.
-const ATTEMPTS: Growth = Growth::Steps(&[
+/// Until the next attempt to connect. Sites that lost the same server do not return together.
+const RECONNECT: Growth = Growth::Steps(&[
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(5),
@@ -95,6 +96,8 @@ impl Broker {
             is_tls: is_tls(settings),
         };
         let noting = Arc::new(noting);
+        let pause = Pause::new(RECONNECT, Instant::now()).with_jitter(StdRng::from_rng(&mut rand::rng()));
+        let pause = Mutex::new(pause);
         let options = ConnectOptions::new()
             .name("powerwall-server")
             .custom_inbox_prefix(inbox)
@@ -104,7 +107,13 @@ impl Broker {
             .client_capacity(MOST_SENT)
             .subscription_capacity(MOST_READ)
             .retry_on_initial_connect()
-            .reconnect_delay_callback(before_attempt)
+            .reconnect_delay_callback(move |failures| {
+                let mut pause = pause.lock().unwrap_or_else(PoisonError::into_inner);
+                if failures <= 1 {
+                    pause.reset();
+                }
+                pause.next_backoff().unwrap_or_default()
+            })
             .event_callback(move |event| {
                 let noting = noting.clone();
                 async move { noting.note(&event) }
@@ -232,14 +241,6 @@ impl Noting {
     }
 }
 
-/// With jitter: a server that starts again must not have all of its sites return at the same moment.
-fn before_attempt(number: usize) -> Duration {
-    let now = Instant::now();
-    let before = u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX);
-    let pause = Pause::new(ATTEMPTS, now).after(before);
-    pause.with_jitter(StdRng::from_rng(&mut rand::rng())).failed(now).saturating_duration_since(now)
-}
-
 async fn trusted(options: ConnectOptions, settings: &BrokerSettings) -> Result<ConnectOptions, NatsError> {
     let roots = match &settings.authority {
         Some(path) => authorities(&certificates(path)?)?,
@@ -288,16 +289,6 @@ fn apart(server: &str) -> (String, Option<(&str, &str)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn attempts_to_connect_are_made_less_and_less_often_and_not_by_all_at_once() {
-        for (number, seconds) in [(0, 1), (1, 1), (2, 2), (3, 5), (4, 10), (5, 30), (usize::MAX, 30)] {
-            let shortest = Duration::from_secs(seconds);
-            let pause = before_attempt(number);
-            assert!(pause >= shortest && pause <= shortest.mul_f64(1.2), "{number}: {pause:?}");
-        }
-        assert_ne!(before_attempt(9), before_attempt(9));
-    }
 
     #[test]
     fn a_password_may_hold_whatever_an_address_may_not() {

@@ -1,43 +1,33 @@
-//! What keeps something from going on: said once, with a pause that grows.
+//! What keeps something from going on: said once, shown while it lasts, with a pause that grows.
 
 use log::{info, warn};
 use tokio::time::{Instant, sleep_until};
 
 use crate::pause::Pause;
 
-/// Shows others what is in the way; `None`: nothing is.
-type Shown = Box<dyn Fn(Option<&str>)>;
+/// Given what is kept back, and why.
+type Show = Box<dyn Fn(&str, Option<&str>)>;
 
-/// How the log says it.
-#[derive(Clone, Debug)]
-pub struct Words {
-    /// `broker` or `export`.
-    pub event: &'static str,
-    /// What does not go: "slots of > stay at the broker".
-    pub stopped: String,
-    /// What goes again: "slots of > are passed on again".
-    pub goes: String,
-}
-
-/// Of one of the things that go on by themselves.
+/// For one of the things that go over the broker.
 pub struct Trouble {
-    words: Words,
+    /// What it keeps back, such as `sending reports`.
+    what: String,
     /// What was said last; `None`: nothing is in the way.
     said: Option<String>,
     pause: Pause,
-    /// For those who do not read the log.
-    shown: Shown,
+    /// Shows others what is kept back, and why; without a reason, that it is not any more.
+    show: Show,
 }
 
 impl Trouble {
-    pub fn new(words: Words, pause: Pause, shown: impl Fn(Option<&str>) + 'static) -> Self {
-        Self { words, said: None, pause, shown: Box::new(shown) }
+    pub fn new(what: String, seed: u64, show: impl Fn(&str, Option<&str>) + 'static) -> Self {
+        Self { what, said: None, pause: Pause::back_off(seed), show: Box::new(show) }
     }
 
     pub fn is_over(&mut self) {
         if self.said.take().is_some() {
-            (self.shown)(None);
-            info!(event = self.words.event; "{}", self.words.goes);
+            (self.show)(&self.what, None);
+            info!(event = "broker"; "{}: it goes on", self.what);
         }
         self.pause.succeeded(Instant::now());
     }
@@ -45,8 +35,8 @@ impl Trouble {
     /// Says what is in the way, unless that was said, and waits.
     pub async fn is(&mut self, why: String) {
         if self.said.as_ref() != Some(&why) {
-            warn!(event = self.words.event; "{}: {why}", self.words.stopped);
-            (self.shown)(Some(&why));
+            (self.show)(&self.what, Some(&why));
+            warn!(event = "broker"; "{}: {why}; tried again, nothing is lost", self.what);
             self.said = Some(why);
         }
         sleep_until(self.pause.failed(Instant::now())).await;
@@ -64,10 +54,8 @@ mod tests {
     async fn what_is_in_the_way_is_shown_once_and_waited_for_longer_each_time() {
         let shown = Rc::new(RefCell::new(Vec::new()));
         let noted = shown.clone();
-        let words = Words { event: "broker", stopped: "it stops".into(), goes: "it goes".into() };
-        let mut trouble = Trouble::new(words, Pause::back_off(1), move |why| {
-            noted.borrow_mut().push(why.map(str::to_owned));
-        });
+        let show = move |_: &str, why: Option<&str>| noted.borrow_mut().push(why.map(str::to_owned));
+        let mut trouble = Trouble::new("sending".into(), 1, show);
         trouble.is_over();
         let begin = Instant::now();
         for why in ["full", "full", "away", "away"] {

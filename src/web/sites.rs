@@ -25,7 +25,7 @@ use crate::frames::HOUSE;
 use crate::model::LinkKind;
 use crate::pieces;
 use crate::views::sites::asked::{Asked, MOST, MOST_TAGS, MOST_WORDS, Sort};
-use crate::views::sites::row::{LOW, Row, Silent, Trouble, TroubleKind};
+use crate::views::sites::row::{LOW, Row, Seen, Silent, Trouble, TroubleKind};
 use crate::views::sites::sums::{Sum, Sums};
 use crate::views::sites::{Roll, Selected};
 use crate::views::status::Moment;
@@ -70,9 +70,10 @@ impl Known {
             return (*unix, roll.clone());
         }
         let entries = directory.entries();
-        let snapshots: Vec<_> = entries.iter().map(|entry| entry.board.read()).collect();
+        let sites: Vec<_> = entries.iter().map(|entry| (entry.board.read(), entry.began())).collect();
+        let seen = sites.iter().map(|(snapshot, began)| Seen { snapshot, began: *began });
         let before = known.as_ref().map(|(.., roll)| &**roll);
-        let roll = Arc::new(Roll::of(snapshots.iter().map(|snapshot| &**snapshot), at, before));
+        let roll = Arc::new(Roll::of(seen, at, before));
         *known = Some((at.now, at.unix, roll.clone()));
         (at.unix, roll)
     }
@@ -100,10 +101,12 @@ pub(super) fn sites(state: Data<State>, request: HttpRequest) -> Later {
 
 pub(super) fn groups(state: Data<State>, request: HttpRequest) -> Later {
     answered(state, request, OF_GROUPS, |_, roll, asked| {
-        let groups = roll.groups(asked).into_iter();
+        let groups = roll.groups(asked);
+        let all = groups.len();
+        let groups = groups.into_iter().take(MOST);
         let groups: Vec<Value> =
             groups.map(|(group, sums)| json!({ "group": group, "sums": summed(&sums) })).collect();
-        (json!({ "groups": groups }), None)
+        (json!({ "all": all, "groups": groups }), None)
     })
 }
 

@@ -9,13 +9,13 @@ pub mod sums;
 mod version;
 
 use std::cell::OnceCell;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::Snapshot;
 use crate::views::status::Moment;
 use asked::{Asked, Sort};
-use row::{Row, TroubleKind};
+use row::{Row, Seen, TroubleKind};
 use sums::Sums;
 use version::Version;
 
@@ -46,16 +46,21 @@ pub struct Selected {
 
 impl Roll {
     /// `before`: the roll of the moment before, if there was one; what did not change is taken from there.
-    pub fn of<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, at: Moment, before: Option<&Self>) -> Self {
+    pub fn of<'a, S: Into<Seen<'a>>>(
+        sites: impl Iterator<Item = S>,
+        at: Moment,
+        before: Option<&Self>,
+    ) -> Self {
         let known = Known::of(before);
-        let row = |(place, snapshot): (usize, &Snapshot)| {
-            let before = known.row(place, &snapshot.gateway.id);
-            match before.filter(|row| row.is_still(snapshot, at)) {
+        let row = |(place, site): (usize, S)| {
+            let seen = site.into();
+            let before = known.row(place, &seen.snapshot.gateway.id);
+            match before.filter(|row| row.is_still(seen, at)) {
                 Some(row) => row.clone(),
-                None => Arc::new(Row::of(snapshot, at, before.map(|row| &**row))),
+                None => Arc::new(Row::of(seen, at, before.map(|row| &**row))),
             }
         };
-        let mut rows: Vec<Arc<Row>> = snapshots.enumerate().map(row).collect();
+        let mut rows: Vec<Arc<Row>> = sites.enumerate().map(row).collect();
         let newest = newest(&rows);
         for row in &mut rows {
             let is_old = newest.as_ref().is_some_and(|(newest, _)| row.is_old(newest));
@@ -97,13 +102,19 @@ impl Roll {
                 troubles[trouble.kind as usize] += 1;
             }
             if asked.trouble.is_none_or(|kind| row.has(kind)) {
-                rows.push(row.clone());
+                rows.push(row);
             }
         }
-        let sums = Sums::of(rows.iter().map(|row| &**row));
+        let sums = Sums::of(rows.iter().map(|row| &***row));
         let matching = rows.len();
-        order(&mut rows, asked.sort);
-        let rows = rows.into_iter().skip(asked.offset).take(asked.limit).collect();
+        let end = asked.offset.saturating_add(asked.limit);
+        if end < matching {
+            // What is behind the page needs no order.
+            rows.select_nth_unstable_by(end, |one, other| order(one, other, asked.sort));
+            rows.truncate(end);
+        }
+        rows.sort_unstable_by(|one, other| order(one, other, asked.sort));
+        let rows = rows.into_iter().skip(asked.offset).cloned().collect();
         Selected { matching, sums, troubles, rows }
     }
 
@@ -144,24 +155,22 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Always in the same order, so that pages do not overlap.
-fn order(rows: &mut [Arc<Row>], sort: Sort) {
-    rows.sort_by(|one, other| {
-        let order = match sort {
-            Sort::Worst => one.worst_first(other),
-            Sort::Name => std::cmp::Ordering::Equal,
-            Sort::Charge => unknown_last(one.charge, other.charge),
-            Sort::Firmware => {
-                let (one, other) = (&one.version, &other.version);
-                one.is_none().cmp(&other.is_none()).then_with(|| one.cmp(other))
-            }
-            Sort::Since => unknown_last(one.since(), other.since()),
-        };
-        order.then_with(|| one.key.cmp(&other.key)).then_with(|| one.facts.id.cmp(&other.facts.id))
-    });
+/// No two sites are equal, so that pages do not overlap.
+fn order(one: &Row, other: &Row, sort: Sort) -> Ordering {
+    let order = match sort {
+        Sort::Worst => one.worst_first(other),
+        Sort::Name => Ordering::Equal,
+        Sort::Charge => unknown_last(one.charge, other.charge),
+        Sort::Firmware => {
+            let (one, other) = (&one.version, &other.version);
+            one.is_none().cmp(&other.is_none()).then_with(|| one.cmp(other))
+        }
+        Sort::Since => unknown_last(one.since(), other.since()),
+    };
+    order.then_with(|| one.key.cmp(&other.key)).then_with(|| one.facts.id.cmp(&other.facts.id))
 }
 
-fn unknown_last(one: Option<f64>, other: Option<f64>) -> std::cmp::Ordering {
+fn unknown_last(one: Option<f64>, other: Option<f64>) -> Ordering {
     one.unwrap_or(f64::INFINITY).total_cmp(&other.unwrap_or(f64::INFINITY))
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use super::batteries::Batteries;
 use super::version::Version;
 use crate::model::{
-    AppPercent, Freshness, GatewayFacts, GatewayKind, GridStatus, LinkKind, Number, RawPercent, Site,
+    AppPercent, Began, Freshness, GatewayFacts, GatewayKind, GridStatus, LinkKind, Number, RawPercent, Site,
     Snapshot, Telemetry,
 };
 use crate::views::status::Moment;
@@ -37,6 +37,11 @@ pub(super) const HARMLESS: [&str; 17] = [
     "WaitForGridToSync",
     "WaitForUser",
 ];
+
+/// Whether an alert is no reason to look at a site.
+pub fn is_harmless(alert: &str) -> bool {
+    HARMLESS.contains(&alert)
+}
 
 /// What can be the matter with a site, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +104,20 @@ impl Silent {
     }
 }
 
+/// What a row is made of.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    pub snapshot: &'a Snapshot,
+    pub began: Began,
+}
+
+impl<'a> From<&'a Snapshot> for Seen<'a> {
+    /// Of what nobody has watched.
+    fn from(snapshot: &'a Snapshot) -> Self {
+        Self { snapshot, began: Began::default() }
+    }
+}
+
 /// One site. What changes by the second is absent unless it may be shown; what a site is (firmware, capacity,
 /// batteries) is as it was known last.
 #[derive(Clone, Debug)]
@@ -138,6 +157,7 @@ pub struct Row {
     pub alerts: Arc<[String]>,
     /// Of the snapshot that it was made of.
     sequence: u64,
+    began: Began,
     /// What alerts and batteries were taken from: the same is not looked at twice.
     source: Weak<Telemetry>,
     /// What is searched, in small letters.
@@ -150,7 +170,9 @@ pub struct Row {
 
 impl Row {
     /// `before`: the row of the moment before, if there was one.
-    pub fn of(snapshot: &Snapshot, at: Moment, before: Option<&Self>) -> Self {
+    pub fn of<'a>(seen: impl Into<Seen<'a>>, at: Moment, before: Option<&Self>) -> Self {
+        let seen = seen.into();
+        let Seen { snapshot, began } = seen;
         let facts = snapshot.gateway.clone();
         let freshness = snapshot.freshness(at.now);
         let last = snapshot.reading.as_ref();
@@ -201,21 +223,23 @@ impl Row {
             powerwall3: about.and_then(|readings| readings.powerwall3),
             alerts: if freshness.has_data() { alerts } else { Arc::default() },
             sequence: snapshot.sequence,
+            began,
             source,
             text: String::new(),
             key: facts.name.to_lowercase(),
             facts,
         };
         row.text = row.searched();
-        row.troubles = row.troubles(snapshot, at);
+        row.troubles = row.troubles(seen, at);
         row.keep_since(before);
         row
     }
 
-    /// Whether it would be the same if it were made of `snapshot` at `at`.
-    pub(super) fn is_still(&self, snapshot: &Snapshot, at: Moment) -> bool {
+    /// Whether it would be the same if it were made of `seen` at `at`.
+    pub(super) fn is_still(&self, Seen { snapshot, began }: Seen<'_>, at: Moment) -> bool {
         Arc::ptr_eq(&self.facts, &snapshot.gateway)
             && self.sequence == snapshot.sequence
+            && self.began == began
             && self.freshness == snapshot.freshness(at.now)
     }
 
@@ -262,7 +286,7 @@ impl Row {
         text
     }
 
-    fn troubles(&self, snapshot: &Snapshot, at: Moment) -> Vec<Trouble> {
+    fn troubles(&self, Seen { snapshot, began }: Seen<'_>, at: Moment) -> Vec<Trouble> {
         let mut troubles = Vec::new();
         let mut add = |kind, since, words| troubles.push(Trouble { kind, since, words });
         let health = &snapshot.health;
@@ -276,16 +300,16 @@ impl Row {
             add(TroubleKind::Offline, failing.or(self.taken_at), words);
         }
         if self.grid == Some(GridStatus::Down) {
-            add(TroubleKind::Outage, None, "The home is cut off from the grid".to_owned());
+            add(TroubleKind::Outage, began.cut_off, "The home is cut off from the grid".to_owned());
         }
-        let serious = |name: &&String| !HARMLESS.contains(&name.as_str());
+        let serious = |name: &&String| !is_harmless(name);
         let mut alerts = self.alerts.iter().filter(serious).map(String::as_str);
         if let Some(first) = alerts.next() {
             let words = match alerts.count() {
                 0 => first.to_owned(),
                 more => format!("{first} and {more} more"),
             };
-            add(TroubleKind::Alert, None, words);
+            add(TroubleKind::Alert, began.alert, words);
         }
         if let Some(charge) = self.charge.filter(|_| self.facts.kind == GatewayKind::Powerwall) {
             let is_below = self.reserve.is_some_and(|reserve| charge < reserve - BELOW_RESERVE);

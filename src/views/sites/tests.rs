@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use super::inventory::Inventory;
 use super::*;
 use crate::model::{
-    Adjustments, Answers, Charge, ErrorNote, GatewayFacts, GridStatus, Interpretation, Labels, Number,
-    NumberingMemory, Place, Power, RawPercent, Reading, Readings, Site, Telemetry, Ttl, Unit, UnitKind,
+    Adjustments, Answers, Began, Charge, ErrorNote, GatewayFacts, GridStatus, Interpretation, Labels, Number,
+    NumberingMemory, Place, Power, RawPercent, Reading, Readings, Site, Snapshot, Telemetry, Ttl, Unit,
+    UnitKind,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -217,6 +218,20 @@ fn since_when_it_fails_is_said_once() {
     let at = Moment { now: now + 5 * SECOND, unix: unix + 5.4 };
     let second = Roll::of([&gone].into_iter(), at, Some(&first));
     assert_eq!((since(&first), since(&second)), (Some(NOW - 60.0), Some(NOW - 60.0)));
+}
+
+#[test]
+fn what_began_is_said_of_what_is_still_the_matter() {
+    let began = Began { cut_off: Some(NOW - 300.0), alert: Some(NOW - 200.0) };
+    let reported = Reported { grid: Some(GridStatus::Down), alerts: vec!["BatteryFault".into()], ..well() };
+    let (dark, lit) = (snapshot("dark", &reported, Some(1), None), snapshot("lit", &well(), Some(1), None));
+    let unseen = Roll::of([&dark, &lit].into_iter(), at(), None);
+    assert_eq!(unseen.rows[0].since(), None, "nobody saw it begin");
+    let seen = [&dark, &lit].map(|snapshot| Seen { snapshot, began });
+    let roll = Roll::of(seen.into_iter(), at(), Some(&unseen));
+    let since: Vec<_> = roll.rows[0].troubles.iter().map(|trouble| trouble.since).collect();
+    assert_eq!(since, [began.cut_off, began.alert]);
+    assert!(roll.rows[1].troubles.is_empty(), "the observer is a moment behind");
 }
 
 #[test]
