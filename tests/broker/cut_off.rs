@@ -1,5 +1,5 @@
-//! A site that is cut off for a day: what it recorded meanwhile arrives in order, what was acknowledged is not
-//! sent again, and the day costs no memory.
+//! A site that is cut off for a day: what it recorded meanwhile arrives in order, what was acknowledged is
+//! not sent again, and the day costs no memory.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
