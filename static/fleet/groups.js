@@ -50,10 +50,10 @@ class Card {
     mark(this.node, "data-level", found.length > 0 ? TROUBLES[found[0]].level : null);
     for (const { of, key, value } of this.#powers) {
       const { sum, of: number } = sums[key];
-      say(value, [`${powers(sum)} ${way(of, sum)}`.trim(), ofSome(number, sites)].filter(Boolean).join(" "));
+      say(value, [powers(sum), way(of, sum), number === reporting ? "" : ofSome(number, sites)].filter(Boolean).join(" · "));
     }
     const { stored_wh: stored, charge } = sums;
-    say(this.#stored.value, isNumber(stored.sum) ? [energies(stored.sum), isNumber(charge) ? percent(charge) : "", ofSome(stored.of, sites)].filter(Boolean).join(" · ") : UNKNOWN);
+    say(this.#stored.value, isNumber(stored.sum) ? [energies(stored.sum), isNumber(charge) ? percent(charge) : "", stored.of === reporting ? "" : ofSome(stored.of, sites)].filter(Boolean).join(" · ") : UNKNOWN);
   }
 }
 

@@ -65,7 +65,6 @@ class Row {
     const more = site.site_name && site.site_name !== name ? [site.site_name] : [];
     say(this.#about, [...more, site.group, ...site.tags].filter(Boolean).join(" · "));
     mark(this.#box, "aria-label", t("Select {name}", { name }));
-    show(this.#box, picked.isPossible);
     const isPicked = picked.has(site.id);
     if (this.#box.checked !== isPicked) this.#box.checked = isPicked;
     mark(this.node, "aria-selected", picked.isPossible ? String(isPicked) : null);
@@ -95,6 +94,7 @@ class Row {
     vary(this.#level, "--level", String(isNumber(site.charge) ? site.charge : 0));
     vary(this.#reserve, "--at", String(site.reserve ?? 0));
     show(this.#reserve, isNumber(site.reserve) && isNumber(site.charge));
+    mark(this.node, "data-void", isNumber(site.charge) || POWERS.some(([, , key]) => isNumber(site[key])) ? null : "");
     for (const { of, key, watts, words } of this.#powers) {
       say(watts, power(site[key]));
       say(words, of === "grid" && site.grid === "DOWN" ? t("Grid outage") : way(of, site[key]));
@@ -166,7 +166,7 @@ export class Rows {
     arrange(this.#body, answer.sites.map(({ id }) => this.#rows.get(id).node));
     // What is moved in a document loses the focus.
     if (focused !== document.activeElement && this.#body.contains(focused)) focused.focus({ preventScroll: true });
-    show(this.#all, this.#picked.isPossible);
+    this.#table.classList.toggle("picking", this.#picked.isPossible);
     const isEach = answer.sites.length > 0 && answer.sites.every(({ id }) => this.#picked.has(id));
     if (this.#all.checked !== isEach) this.#all.checked = isEach;
     show(this.#table, answer.sites.length > 0);

@@ -61,9 +61,11 @@ async fn pictured(page: &Page, state: &str) {
         for (width, height) in [(390, 844), (320, 568), (800, 1100), (1280, 800), (1920, 1080)] {
             page.size(width, height).await;
             page.until(&format!("innerWidth === {width}")).await;
-            let fits = "document.documentElement.scrollWidth <= innerWidth";
-            assert_eq!(page.value(fits).await, true, "{state} fits {width}");
-            page.picture(&format!("fleet-{state}-{theme}-{width}")).await;
+            page.view(&format!("fleet-{state}-{theme}-{width}")).await;
+            let outside = "[...document.querySelectorAll('body *')].filter((one) => one.checkVisibility() && \
+                one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.tagName + '.' + \
+                one.className + ' ' + one.textContent.slice(0, 30)).slice(0, 5)";
+            assert_eq!(page.value(outside).await, json!([]), "{state} at {width}");
         }
     }
     page.size(1280, 800).await;
