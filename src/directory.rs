@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::board::{Board, Published};
 use crate::gateway::GatewayActor;
 use crate::gateway::order_book::OrderBook;
-use crate::model::{Aggregate, Snapshot};
+use crate::model::{Aggregate, Began, Snapshot};
 
 /// One configured gateway.
 pub struct Entry {
@@ -18,6 +18,8 @@ pub struct Entry {
     pub board: Arc<Board<Snapshot>>,
     /// Its orders; outlives its actor.
     pub(super) orders: OrderBook,
+    /// What the observer has seen begin; no snapshot knows that.
+    began: Mutex<Began>,
     /// Its actor; replaced when that died.
     addr: ArcSwapOption<Addr<GatewayActor>>,
 }
@@ -29,7 +31,17 @@ impl Entry {
     }
 
     pub fn new(id: impl Into<String>, board: Arc<Board<Snapshot>>) -> Self {
-        Self { id: id.into(), board, orders: OrderBook::default(), addr: ArcSwapOption::empty() }
+        let (orders, began) = (OrderBook::default(), Mutex::default());
+        Self { id: id.into(), board, orders, began, addr: ArcSwapOption::empty() }
+    }
+
+    /// Since when what is the matter with it has been so.
+    pub fn began(&self) -> Began {
+        *self.began.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn note_began(&self, began: Began) {
+        *self.began.lock().unwrap_or_else(PoisonError::into_inner) = began;
     }
 
     /// The actor to send messages to; `None` while there is none.

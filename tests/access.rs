@@ -143,6 +143,10 @@ async fn a_token_for_some_gateways_reads_those_and_no_sum_of_others() {
     let outputs = closed(http()).await;
     for (path, expected) in [
         ("/api/gateways/lake", 200),
+        ("/api/fleet", 403),
+        ("/api/fleet/groups?search=lake", 403),
+        ("/api/fleet/inventory", 403),
+        ("/api/fleet/inventory.csv", 403),
         ("/api/gateways/lake/vitals", 200),
         ("/api/gateways/lake/api/status", 200),
         ("/api/gateways/home", 403),

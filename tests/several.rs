@@ -9,6 +9,7 @@ use std::time::Duration;
 use powerwall_server::app::Service;
 use powerwall_server::settings::{Inputs, RsaKey, Settings};
 use powerwall_server::simulator::{Fault, GatewayHandle, Registration, SiteKind, SiteOptions};
+use rusqlite::Connection;
 use schemas::Schemas;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -24,7 +25,7 @@ const THIRTY: f64 = 30.0 * 0.95 + 5.0;
 /// which can be read only.
 struct Fleet {
     gateways: Vec<GatewayHandle>,
-    _lan: GatewayHandle,
+    _lan: Option<GatewayHandle>,
     settings: Settings,
     _folder: TempDir,
     service: Option<Service>,
@@ -70,7 +71,7 @@ impl Fleet {
         let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
         let settings = Settings::load(&Inputs { environment, flags: Vec::new() }).unwrap();
         let service = Some(Service::start(&settings, 1).unwrap());
-        let fleet = Self { gateways, _lan: lan, settings, _folder: folder, service };
+        let fleet = Self { gateways, _lan: Some(lan), settings, _folder: folder, service };
         fleet.is_able(&ALL[..4]).await;
         fleet.is_known("deaf").await;
         fleet
@@ -187,6 +188,21 @@ async fn a_preview_says_what_would_become_of_it_and_sends_nothing() {
     let (_, body) = fleet.order(OWNER, "", preview(with(dispatch, "confirm", json!(true)))).await;
     assert_eq!(Fleet::site(&body, "home")["would"], "order", "{body}");
     assert_eq!(Fleet::site(&body, "lake")["would"], "refused", "{body}");
+
+    // What holds for a time is an order also where the value is there.
+    let leased = preview(with(reserve(30, &["same"]), "for_seconds", json!(3600)));
+    assert_eq!(fleet.order(OWNER, "", leased).await.1["sites"][0]["would"], "order");
+    // One that does not answer may do so in a moment; the preview says it.
+    fleet.gateways[1].set(Fault::Hang);
+    let is_lost = |control: &Value| {
+        let mut orders = control["orders"].as_array().unwrap().iter();
+        orders.any(|order| order["order"] == "reserve" && order["why"] == "not_reached")
+    };
+    fleet.until("/api/gateways/lake/control", is_lost).await;
+    let (_, body) = fleet.order(OWNER, "", preview(reserve(30, &["lake"]))).await;
+    let lake = Fleet::site(&body, "lake");
+    assert_eq!((&lake["would"], &lake["over"]), (&json!("order"), &Value::Null), "{body}");
+    assert!(lake["why"].is_string(), "{body}");
     assert_eq!(fleet.received(), [0, 0, 0, 0, 0]);
 }
 
@@ -273,6 +289,52 @@ async fn what_is_not_right_is_refused_all_at_once_by_name_and_nothing_is_sent() 
     assert_eq!((status, own["id"] == both["id"]), (202, false), "two tokens may choose the same key");
     assert_eq!(fleet.get(&path, "nobody knows this one").await.0, 401);
     assert_eq!(fleet.get(&format!("{ORDERS}/{}", "0".repeat(32)), OWNER).await.0, 404);
+}
+
+/// The journal takes a few orders at a time, and 500 gateways are ordered at once.
+#[actix_web::test]
+async fn five_hundred_orders_are_written_down_and_none_for_want_of_room_is_not() {
+    let gateway = GatewayHandle::start(SiteOptions::new("g", "G", SiteKind::Powerwall2)).await.unwrap();
+    let mut entry = gateway.customer_settings();
+    drop(gateway);
+    let entries = (0..500).map(|number| {
+        entry["id"] = json!(format!("g{number}"));
+        entry.clone()
+    });
+    let list = Value::from(entries.collect::<Vec<_>>()).to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap().to_owned();
+    let environment = [
+        ("PW_GATEWAYS", list),
+        ("PW_CONTROL_SECRET", OWNER.to_owned()),
+        ("PW_AUTH_PATH", path.clone()),
+        ("PW_TIMESERIES_PATH", format!("{path}/journal.db")),
+        ("PW_PORT", "0".to_owned()),
+        ("PW_BIND_ADDRESS", "127.0.0.1".to_owned()),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
+    let settings = Settings::load(&Inputs { environment, flags: Vec::new() }).unwrap();
+    let service = Some(Service::start(&settings, 1).unwrap());
+    let disk = Connection::open(folder.path().join("journal.db")).unwrap();
+    let fleet = Fleet { gateways: Vec::new(), _lan: None, settings, _folder: folder, service };
+    let ids: Vec<String> = (0..500).map(|number| format!("g{number}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    fleet.get("/api/journal", OWNER).await;
+    disk.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Long enough for all of them to be given, if nothing waited for the disk.
+    let disk_is_slow = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        disk.execute_batch("ROLLBACK").unwrap();
+    };
+    let ((status, body), ()) = tokio::join!(fleet.order(OWNER, "all", reserve(30, &ids)), disk_is_slow);
+    assert_eq!(status, 202, "{body}");
+    let path = format!("{ORDERS}/{}", body["id"].as_str().unwrap());
+    let given = |body: &Value| body["sites"].as_array().unwrap().iter().all(|it| it["order_id"].is_string());
+    let body = fleet.until(&path, given).await;
+    let unwritten = |it: &&Value| it["why"].as_str().is_some_and(|why| why.contains("journal"));
+    assert_eq!(body["sites"].as_array().unwrap().iter().find(unwritten), None);
+    let journal = fleet.get("/api/journal?kind=order&limit=1000", OWNER).await.1;
+    assert_eq!(journal["entries"].as_array().unwrap().len(), 500);
 }
 
 #[actix_web::test]

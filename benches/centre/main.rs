@@ -9,6 +9,8 @@
 mod program;
 
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::Client;
@@ -53,7 +55,8 @@ async fn measure(sites: usize) {
     println!("| {sites} sites | measured |\n|---|---|");
     line("bytes of a report", &format!("{}", template.to_string().len()));
 
-    let fleet = Fleet { client, template, sites };
+    let dark: Arc<[AtomicBool]> = (0..sites).map(|_| AtomicBool::new(false)).collect();
+    let fleet = Fleet { client, template, sites, dark };
     let began = Instant::now();
     fleet.publish(0..sites, 0).await;
     let watched = |body: &[u8]| {
@@ -63,12 +66,12 @@ async fn measure(sites: usize) {
     centre.wait_for("/api/aggregate/battery", watched);
     line("all online after", &format!("{:.1} s", began.elapsed().as_secs_f64()));
 
-    let (template, url) = (fleet.template.clone(), server.url());
+    let (template, url, dark) = (fleet.template.clone(), server.url(), fleet.dark.clone());
     // On a thread of its own: what measures waits with its thread.
     std::thread::spawn(move || {
         run(async {
             let client = async_nats::connect(url).await.expect("the server is there");
-            Fleet { client, template, sites }.go_on().await;
+            Fleet { client, template, sites, dark }.go_on().await;
         });
     });
     sleep(SETTLING).await;
@@ -128,6 +131,8 @@ struct Fleet {
     /// What a real site has reported.
     template: Value,
     sites: usize,
+    /// Those that have lost the grid.
+    dark: Arc<[AtomicBool]>,
 }
 
 impl Fleet {
@@ -147,12 +152,13 @@ impl Fleet {
     async fn publish(&self, sites: std::ops::Range<usize>, round: u64) {
         for site in sites {
             let power = (site as u64 * 31 + round * 17) % 5_000;
-            self.send(site, round, power as f64, "UP").await;
+            self.send(site, round, power as f64).await;
         }
         let _ = self.client.flush().await;
     }
 
-    async fn send(&self, site: usize, seq: u64, solar: f64, grid: &str) {
+    async fn send(&self, site: usize, seq: u64, solar: f64) {
+        let grid = if self.dark[site].load(Ordering::Relaxed) { "DOWN" } else { "UP" };
         let mut report = self.template.clone();
         report["at"] = json!(unix_time());
         report["seq"] = json!(seq);
@@ -167,7 +173,8 @@ impl Fleet {
     async fn change(&self, centre: &Program, site: usize) -> f64 {
         let path = format!("/api/fleet?search=s{site}-home");
         let began = Instant::now();
-        self.send(site, u64::MAX >> 12, 1.0, "DOWN").await;
+        self.dark[site].store(true, Ordering::Relaxed);
+        self.send(site, u64::MAX >> 12, 1.0).await;
         let _ = self.client.flush().await;
         loop {
             let body = centre.get(&path).unwrap_or_default();

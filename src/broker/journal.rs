@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::{sleep, timeout};
 
+use super::lineage::{self, Lineage};
 use super::trouble::Trouble;
 use super::{Reporter, identity};
 use crate::link::broker::records::JournalRecord;
 use crate::link::broker::standing::Goods;
 use crate::nats::letters::{Letter, Undelivered};
 use crate::store::history::cursors::{self, Usage};
-use crate::store::journal::{Entry, EntryId, Filter, JournalError};
+use crate::store::journal::{Entry, EntryId, JournalError};
 
 /// Entries that are read at once.
 const MOST: usize = 64;
@@ -62,10 +63,11 @@ pub async fn forward(reporter: &Reporter) {
 /// Asks the stream what it has.
 async fn begin(reporter: &Reporter, known: &mut Option<(String, i64)>) -> Result<Place, Stopped> {
     let (history, subjects) = (&reporter.house.history, &reporter.broker.subjects);
-    let peer = reporter.peer();
-    let (mut file, kept) = match known.clone() {
+    let is_first = known.is_none();
+    let (file, kept) = match known.clone() {
         Some(known) => known,
         None => {
+            let peer = reporter.peer();
             let query = move |connection: &rusqlite::Connection| {
                 cursors::reached(connection, (Usage::SendJournal, &peer), "")
             };
@@ -75,18 +77,15 @@ async fn begin(reporter: &Reporter, known: &mut Option<(String, i64)>) -> Result
     };
     let last = reporter.broker.last(&subjects.journal_stream(), &subjects.journal(&reporter.site.id)).await?;
     let sequence = last.as_ref().map_or(0, |last| last.sequence);
-    let mut entry = kept;
-    let sent = last.and_then(|last| JournalRecord::read(&last.body)).filter(|sent| sent.file == file);
-    if let Some(sent) = sent {
-        let newest = Filter { limit: Some(1), ..Filter::default() };
-        let newest = reporter.house.journal.read(&newest).await?.first().map_or(kept, |newest| newest.id.0);
-        if sent.n > newest.max(kept) {
-            // An older copy of the file is in use: its numbers are given a second time.
-            file = identity::renew(history).await;
-        } else {
-            entry = kept.max(sent.n);
-        }
-    }
+    let (file, entry) = match last.and_then(|last| JournalRecord::read(&last.body)) {
+        Some(sent) => match lineage::of(&reporter.house.journal, (&file, kept, is_first), &sent).await? {
+            // Also if that is less than what was acknowledged: a stream that lost its end gets it again.
+            Lineage::Ours => (file, sent.n),
+            Lineage::Copy => lineage::part(reporter, kept, &sent).await?,
+            Lineage::Other => (file, kept),
+        },
+        None => (file, kept),
+    };
     *known = Some((file.clone(), entry));
     Ok(Place { file, entry, sequence })
 }

@@ -3,6 +3,8 @@
 
 mod identity;
 mod journal;
+mod keys;
+mod lineage;
 mod orders;
 mod reporting;
 mod slots;

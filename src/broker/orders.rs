@@ -1,7 +1,6 @@
 //! Orders that come over the broker: given like any other, once, and never after their deadline. What may be
 //! ordered, and how often, is decided by [`crate::control`] and the gateway's actor.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,6 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Reporter;
-use crate::client::Client;
 use crate::clock::unix_time;
 use crate::control::{Asker, Key, Placed};
 use crate::gateway::messages::Receipt;
@@ -24,8 +22,6 @@ use crate::model::order::Request;
 use crate::model::{OrderId, Standing};
 use crate::settings::{Role, Secret, Token};
 
-/// All that comes over the broker counts as one client, apart from what comes over MQTT.
-const CLIENT: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// Orders that are followed at once.
 const MOST: usize = 32;
 /// Bytes of the name of who ordered.
@@ -86,7 +82,7 @@ async fn carry_out(reporter: &Reporter, message: Message, (role, arrived): (Role
         return refused("it arrived after its deadline").await;
     }
     let token = Arc::new(token(&errand.by, role));
-    let asker = Asker { token: token.clone(), client: Client::from(CLIENT), key: Some(key) };
+    let asker = Asker { token: token.clone(), client: None, key: Some(key) };
     let request = Request { order, lease: None, confirmed: errand.confirmed };
     let control = &reporter.house.control;
     match control.place(&entry, request, asker).await {

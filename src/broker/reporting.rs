@@ -1,13 +1,13 @@
 //! Publishes the newest report of each gateway, and nothing older: what could not be published is replaced.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Reporter;
+use super::keys::Keys;
 use crate::clock::unix_time;
 use crate::directory::Entry;
 use crate::link::broker::standing::Goods;
@@ -30,6 +30,7 @@ struct Published {
 /// Publishes until it is dropped.
 pub async fn report(reporter: &Reporter) {
     let instance = reporter.instance(false);
+    let mut keys = Keys::of(reporter).await;
     let mut published: HashMap<String, Published> = HashMap::new();
     let mut trouble = reporter.trouble("reports");
     let mut ticks = interval(LOOK);
@@ -40,16 +41,20 @@ pub async fn report(reporter: &Reporter) {
             continue;
         }
         let entries = reporter.house.directory.entries();
-        for id in gone(&published, &entries) {
+        for id in keys.without(&entries) {
             let letter = Letter { deletes: true, ..letter(reporter, &id, Vec::new()) };
             if reporter.broker.publish(letter).await.is_ok() {
                 published.remove(&id);
+                keys.forget(&id).await;
             }
         }
         let due: Vec<(String, Report)> =
             entries.iter().filter_map(|entry| due(entry, published.get(&entry.id), &instance)).collect();
         if due.is_empty() {
             continue;
+        }
+        for (id, _) in &due {
+            keys.keep(id).await;
         }
         let now = Instant::now();
         let results = publish(reporter, &due).await;
@@ -75,10 +80,6 @@ pub async fn leave(reporter: &Reporter) {
     let entries = reporter.house.directory.entries();
     let last: Vec<_> = entries.iter().filter_map(|entry| due(entry, None, &instance)).collect();
     publish(reporter, &last).await;
-}
-
-fn gone(published: &HashMap<String, Published>, entries: &[Arc<Entry>]) -> Vec<String> {
-    published.keys().filter(|id| entries.iter().all(|entry| entry.id != **id)).cloned().collect()
 }
 
 /// The report of a gateway, if it is time for one.

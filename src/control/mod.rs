@@ -46,7 +46,8 @@ pub struct Control {
 #[derive(Clone, Debug)]
 pub struct Asker {
     pub token: Arc<Token>,
-    pub client: Client,
+    /// Whose limit it counts towards; `None`: what asks for many has one of its own.
+    pub client: Option<Client>,
     /// Says that this is asked once, however often it arrives.
     pub key: Option<Key>,
 }
@@ -122,7 +123,7 @@ impl Control {
         }
         has_role_for(&token, request.order.kind())?;
         let key = key.map(|key| key.bind(&token.name));
-        self.give(gateway, request, Errand { token: &token, key, client: Some(client), part_of: None }).await
+        self.give(gateway, request, Errand { token: &token, key, client, part_of: None }).await
     }
 
     async fn give(&self, gateway: &Entry, request: Request, errand: Errand<'_>) -> Result<Placed, Rejected> {

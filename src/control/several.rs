@@ -21,7 +21,8 @@ use crate::model::{ErrorNote, Order, OrderId, Standing};
 use crate::settings::Token;
 use crate::store::journal::{EntryId, JournalError};
 
-/// Gateways that get their order, or are asked what would become of it, at the same time.
+/// Gateways that are given their order, until it is written down, or asked what would become of it, at the
+/// same time.
 const AT_ONCE: usize = 16;
 /// An actor that does not say within this what would become of an order is busy.
 const FORESEEN_WITHIN: Duration = Duration::from_secs(5);
@@ -174,7 +175,7 @@ impl Control {
         if held + gateways.len() > MOST_KEPT {
             return Err(Rejected::NoLedger(format!("{MOST_KEPT} orders to several gateways within a day")));
         }
-        self.admit_client(client)?;
+        client.map_or(Ok(()), |client| self.admit_client(client))?;
         let batch = Arc::new(Batch::new(&gateways, &request, &token, part_of));
         kept.push_back(batch.clone());
         if let Repeated::First(ticket) = repeated {
@@ -185,35 +186,39 @@ impl Control {
 
     /// Gives the orders of `batch`. Must not be dropped half way: those left would wait for ever.
     pub async fn give_all(&self, batch: &Batch, giving: Giving) {
-        let Giving { gateways, request, token, part_of } = giving;
-        let former = self.ledger.former(part_of.key).await.ok().flatten();
-        let each = gateways.iter().zip(&batch.sites);
-        stream::iter(each)
-            .for_each_concurrent(AT_ONCE, |(gateway, site)| {
-                let errand = Errand {
-                    token: &token,
-                    key: Some(ledger::digest(&[&part_of.key.to_be_bytes(), gateway.id.as_bytes()])),
-                    client: None,
-                    part_of: Some(part_of),
-                };
-                let request = request.clone();
-                async move {
-                    let fate = match self.give(gateway, request, errand).await {
-                        Ok(placed) => self.fate(&gateway.id, placed, former),
-                        Err(rejected) => Fate::Rejected(rejected.to_string()),
-                    };
-                    *site.fate() = fate;
-                    batch.given.send_modify(|given| *given += 1);
-                }
-            })
-            .await;
+        let former = self.ledger.former(giving.part_of.key).await.ok().flatten();
+        let each = giving.gateways.iter().zip(&batch.sites);
+        let all = stream::iter(each).for_each_concurrent(AT_ONCE, |(gateway, site)| async {
+            let placed = self.give_one(gateway, &giving).await;
+            let receipt = match &placed {
+                Ok(Placed::Now(receipt)) => Some(receipt.clone()),
+                _ => None,
+            };
+            *site.fate() = self.fate(&gateway.id, placed, former);
+            batch.given.send_modify(|given| *given += 1);
+            // The journal has room for so many at a time.
+            if let Some(mut receipt) = receipt {
+                receipt.is_written_down().await;
+            }
+        });
+        all.await;
     }
 
-    fn fate(&self, gateway: &str, placed: Placed, former: Option<&Former>) -> Fate {
+    async fn give_one(&self, gateway: &Entry, giving: &Giving) -> Result<Placed, Rejected> {
+        let Giving { request, token, part_of, .. } = giving;
+        let key = ledger::digest(&[&part_of.key.to_be_bytes(), gateway.id.as_bytes()]);
+        let errand = Errand { token, key: Some(key), client: None, part_of: Some(*part_of) };
+        self.give(gateway, request.clone(), errand).await
+    }
+
+    fn fate(&self, gateway: &str, placed: Result<Placed, Rejected>, former: Option<&Former>) -> Fate {
         let id = match placed {
-            Placed::Now(Receipt { id, standing, is_taken: true, .. }) => return Fate::Given { id, standing },
-            Placed::Now(Receipt { standing, .. }) => return Fate::TurnedAway(standing),
-            Placed::Before(id) => id,
+            Ok(Placed::Now(Receipt { id, standing, is_taken: true, .. })) => {
+                return Fate::Given { id, standing };
+            }
+            Ok(Placed::Now(Receipt { standing, .. })) => return Fate::TurnedAway(standing),
+            Ok(Placed::Before(id)) => id,
+            Err(rejected) => return Fate::Rejected(rejected.to_string()),
         };
         if let Some(receipt) = self.ordered.receipt(id) {
             return Fate::Given { id, standing: receipt.standing };

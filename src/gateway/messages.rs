@@ -49,9 +49,16 @@ pub struct Receipt {
     pub retry_after: Option<Duration>,
     /// Whether it stands among the orders; the journal has no other ones.
     pub is_taken: bool,
+    /// Closed once the journal has it, or will not get it.
+    pub recording: watch::Receiver<()>,
 }
 
 impl Receipt {
+    /// Waits until the journal has the order, or will not get it.
+    pub async fn is_written_down(&mut self) {
+        while self.recording.changed().await.is_ok() {}
+    }
+
     /// How the order stands once `enough`, or after `patience`.
     pub async fn wait(&mut self, patience: Duration, enough: impl FnMut(&Standing) -> bool) -> Standing {
         // However the waiting ended, what stands there now is the answer.

@@ -216,6 +216,8 @@ impl GatewayActor {
         let started = Instant::now();
         // Before anything is shown that has numbers.
         let (adjustments, numbering) = (self.plan.adjustments, self.newest.numbering.clone());
+        // A link that has heard nothing new brings what it brought before, of which all may be derived.
+        let before = self.newest.reading.as_ref().map(|reading| reading.telemetry.clone());
         let id = || self.plan.facts.id.as_str().into();
         let recall = self.unread.clone().map(|file| numbers::recall(id(), file, numbering.clone()));
         let exchange = async move {
@@ -225,7 +227,10 @@ impl GatewayActor {
             };
             let outcome = timeout(limit, link.poll()).await.unwrap_or(Err(LinkError::Timeout(limit)));
             let outcome = match outcome {
-                Ok(source) => meaningful(telemetry(source, adjustments, numbering).await),
+                Ok(source) => match before.filter(|before| before.is_of(&source, &adjustments)) {
+                    Some(before) => Ok(before),
+                    None => meaningful(telemetry(source, adjustments, numbering).await),
+                },
                 Err(error) => Err(error),
             };
             (link, outcome, kept)

@@ -20,6 +20,8 @@ const SECOND: Duration = Duration::from_secs(1);
 enum Step {
     /// Answers with this site power after a while.
     Answer(i64, Duration),
+    /// Has heard nothing new: answers with these.
+    Same(Arc<dyn Answers>),
     Fail(LinkError),
     Hang,
     /// Answers without a single reading.
@@ -64,6 +66,7 @@ impl Link for ScriptedLink {
                     sleep(took).await;
                     Ok(source(site))
                 }
+                Step::Same(answers) => Ok(answers),
                 Step::Fail(error) => Err(error),
                 Step::Hang => pending().await,
                 Step::Empty => Ok(Arc::new(TedapiAnswers::default()) as Arc<dyn Answers>),
@@ -129,6 +132,26 @@ impl Bench {
 
 async fn local<F: Future>(test: F) -> F::Output {
     LocalSet::new().run_until(test).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_link_brings_again_is_not_worked_out_again() {
+    local(async {
+        let (one, other) = (source(1), source(1));
+        let bench = Bench::new([Step::Same(one.clone()), Step::Same(one), Step::Same(other)]);
+        let _gateway = bench.start();
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            sleep(SECOND).await;
+            let reading = bench.board.read().reading.clone().unwrap();
+            seen.push((reading.telemetry, reading.taken));
+            sleep(4 * SECOND).await;
+        }
+        assert!(Arc::ptr_eq(&seen[0].0, &seen[1].0));
+        assert!(!Arc::ptr_eq(&seen[1].0, &seen[2].0), "equal is not the same");
+        assert_eq!(seen[1].1 - seen[0].1, 5 * SECOND, "it is a new reading all the same");
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

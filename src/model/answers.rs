@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Adjustments, BackupEvents, GridOutage, Interpretation, NumberingMemory, Readings};
+use super::{Adjustments, BackupEvents, GridOutage, Interpretation, NumberingMemory, Readings, Site};
 
 /// A part of what a gateway answered, as it sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,11 @@ pub trait Answers: fmt::Debug + Send + Sync {
         adjustments: &Adjustments,
         numbers: &NumberingMemory,
     ) -> Interpretation;
+
+    /// The site of [`Answers::interpret`] alone, where that costs less; else `None`.
+    fn site(&self, _readings: &Arc<Readings>, _numbers: &NumberingMemory) -> Option<Site> {
+        None
+    }
 
     /// How old the readings are at this moment; zero for a gateway that answers about now.
     fn age(&self) -> Duration {

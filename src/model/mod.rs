@@ -5,6 +5,7 @@
 pub mod aggregate;
 pub mod answers;
 pub mod backup;
+pub mod began;
 pub mod broker;
 pub mod energy;
 pub mod freshness;
@@ -23,6 +24,7 @@ pub mod units;
 pub use aggregate::Aggregate;
 pub use answers::{Answers, Part};
 pub use backup::{BackupEvent, BackupEvents, GridOutage, NamedBackup};
+pub use began::Began;
 pub use broker::BrokerStatus;
 pub use freshness::{Freshness, Ttl};
 pub use number::Number;

@@ -284,6 +284,17 @@ impl Telemetry {
         self.site.get_or_init(|| self.derived(|derived| derived.site.clone()))
     }
 
+    /// What `take` finds in the site, which is kept only where making it again would cost much.
+    pub fn peek<T>(&self, take: impl FnOnce(&Site) -> T) -> T {
+        match self.site.get() {
+            Some(site) => take(site),
+            None => match self.answers.site(&self.readings, &self.memory) {
+                Some(site) => take(&site),
+                None => take(self.site()),
+            },
+        }
+    }
+
     /// What `take` finds in the site. For a short look: where nobody has asked for the site, all of it is
     /// dropped again.
     pub fn look<T>(&self, take: impl FnOnce(&Site) -> T) -> T {
@@ -302,6 +313,11 @@ impl Telemetry {
     /// needs them.
     pub fn documents(&self) -> Arc<Documents> {
         self.derived(|derived| derived.documents.clone())
+    }
+
+    /// Whether it is what would be made of `answers`: of the very same ones, not of equal ones.
+    pub fn is_of(&self, answers: &Arc<dyn Answers>, adjustments: &Adjustments) -> bool {
+        Arc::ptr_eq(&self.answers, answers) && self.adjustments == *adjustments
     }
 
     /// What the link brought home.

@@ -61,7 +61,7 @@ impl Desk {
             Ok(request) => request,
             Err(why) => return self.refuse(id, kind, &why),
         };
-        let asker = Asker { token: self.token.clone(), client: Client::from(CLIENT), key: None };
+        let asker = Asker { token: self.token.clone(), client: Some(Client::from(CLIENT)), key: None };
         match self.control.place(&gateway, request, asker).await {
             Ok(Placed::Now(receipt)) => self.follow(id, kind, receipt).await,
             Ok(Placed::Before(_)) => {}

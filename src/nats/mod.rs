@@ -81,6 +81,7 @@ impl Broker {
             is_there,
             has_said: AtomicBool::new(false),
             trouble: trouble.clone(),
+            is_tls: is_tls(settings),
         };
         let noting = Arc::new(noting);
         let options = ConnectOptions::new()
@@ -159,6 +160,29 @@ struct Noting {
     has_said: AtomicBool,
     /// The same, for whoever asks.
     trouble: Arc<Mutex<Option<String>>>,
+    /// Whether servers are only spoken to over TLS.
+    is_tls: bool,
+}
+
+/// The library says what kind of error it was, and no more.
+fn explained(error: &str, is_tls: bool) -> String {
+    let error = error.trim_start_matches("nats: ");
+    let has = |word: &str| error.to_ascii_lowercase().contains(word);
+    let advice = match () {
+        () if has("authoriz") || has("authentic") => {
+            "the server does not accept who we are; PW_BROKER_CREDENTIALS names a file that says it, or \
+             PW_BROKER_URL has a name and a password"
+        }
+        () if is_tls && (has("tls") || has("io error")) => {
+            "nobody listens there, or the certificate is not trusted; PW_BROKER_CA names the authority that \
+             signed it"
+        }
+        () if has("dns") => "the name of the server is not known here",
+        () if has("tls") => "the server wants TLS; PW_BROKER_URL begins with tls:// then",
+        () if has("io error") => "nobody listens there",
+        () => return error.to_owned(),
+    };
+    format!("{error}: {advice}")
 }
 
 impl Noting {
@@ -181,10 +205,11 @@ impl Noting {
                 warn!(event = "broker"; "the broker {name}: {error}");
             }
             Event::ClientError(error) => {
-                self.keep(error.to_string());
+                let why = explained(&error.to_string(), self.is_tls);
                 if !self.has_said.swap(true, Ordering::Relaxed) {
-                    warn!(event = "broker"; "no connection to the broker {name}: {error}; tried again");
+                    warn!(event = "broker"; "no connection to the broker {name}: {why}; tried again");
                 }
+                self.keep(why);
             }
             Event::SlowConsumer(_) => {
                 warn!(event = "broker"; "the broker {name} sends faster than can be read; the newest counts");
@@ -204,8 +229,11 @@ async fn trusted(options: ConnectOptions, settings: &BrokerSettings) -> Result<C
         None => roots().await,
     };
     let options = options.tls_client_config(checked_by(roots));
-    let is_tls = settings.servers.iter().all(|server| server.expose().starts_with("tls://"));
-    Ok(options.require_tls(is_tls))
+    Ok(options.require_tls(is_tls(settings)))
+}
+
+fn is_tls(settings: &BrokerSettings) -> bool {
+    settings.servers.iter().all(|server| server.expose().starts_with("tls://"))
 }
 
 async fn identified(options: ConnectOptions, settings: &BrokerSettings) -> Result<ConnectOptions, NatsError> {

@@ -69,6 +69,8 @@ struct Observer {
     journal: Journal,
     /// By id.
     gateways: HashMap<String, Watched>,
+    /// The list that these were taken from: of thousands, none is looked for while it is the same.
+    noted: Arc<Vec<Arc<Gateway>>>,
     /// The gateways whose alerts are to be worked out, in turn.
     looks: VecDeque<String>,
     /// Whether alerts are being worked out, or the journal is being read.
@@ -90,6 +92,7 @@ impl Observer {
             directory,
             journal,
             gateways: HashMap::new(),
+            noted: Arc::default(),
             looks: VecDeque::new(),
             is_busy: false,
             written: Limiter::new(MOST_ENTRIES),
@@ -109,6 +112,7 @@ impl Observer {
             watched.version = Some(version);
             let snapshot = watched.gateway.board.glance();
             entries.extend(observed.see(&snapshot, now));
+            watched.gateway.note_began(observed.began());
             let is_due = !watched.awaits_look && now >= watched.next_look;
             if is_due && snapshot.health.consecutive_failures == 0 {
                 watched.awaits_look = true;
@@ -127,9 +131,17 @@ impl Observer {
 
     /// Those that come are observed, those that go are forgotten.
     fn note_gateways(&mut self) {
-        let directory = &self.directory;
-        self.gateways.retain(|_, watched| directory.contains(&watched.gateway));
-        for gateway in directory.all().iter() {
+        let entries = self.directory.entries();
+        if Arc::ptr_eq(&entries, &self.noted) {
+            return;
+        }
+        let present: HashMap<&str, &Arc<Gateway>> =
+            entries.iter().map(|entry| (entry.id.as_str(), entry)).collect();
+        let is_present = |id: &String, watched: &mut Watched| {
+            present.get(id.as_str()).is_some_and(|entry| Arc::ptr_eq(entry, &watched.gateway))
+        };
+        self.gateways.retain(is_present);
+        for gateway in entries.iter() {
             self.gateways.entry(gateway.id.clone()).or_insert_with(|| Watched {
                 gateway: gateway.clone(),
                 version: None,
@@ -138,6 +150,7 @@ impl Observer {
                 next_look: Instant::now(),
             });
         }
+        self.noted = entries;
     }
 
     /// Reads what the journal says of one of those that are new.
@@ -185,8 +198,10 @@ impl Observer {
             actor.is_busy = false;
             for Look { id, alerts } in looks {
                 let (Some(alerts), Some(watched)) = (alerts, actor.gateways.get_mut(&id)) else { continue };
-                let entries = watched.observed.as_mut().map(|observed| observed.see_alerts(&alerts));
-                actor.write(entries.unwrap_or_default(), Instant::now());
+                let Some(observed) = &mut watched.observed else { continue };
+                let entries = observed.see_alerts(&alerts);
+                watched.gateway.note_began(observed.began());
+                actor.write(entries, Instant::now());
             }
         }));
     }

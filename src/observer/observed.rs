@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use super::recall::{LATE, LISTED, OLDEST_LISTED, Recalled, State};
 use crate::clock::unix_time;
-use crate::model::{GridStatus, Snapshot};
+use crate::model::{Began, GridStatus, Snapshot};
 use crate::store::journal::{Entry, Kind};
+use crate::views::sites::row::is_harmless;
 
 /// A gateway that does not answer for this long has an outage; less is a poll that failed.
 const OUTAGE: Duration = Duration::from_secs(60);
@@ -38,6 +39,16 @@ pub(super) struct Observed {
 impl Observed {
     pub fn after(recalled: Recalled, id: &str) -> Self {
         Self { id: id.to_owned(), known: recalled, has_seen_alerts: false }
+    }
+
+    /// Since when what is the matter has been so.
+    pub fn began(&self) -> Began {
+        let known = &self.known;
+        let alerts = known.alerts.iter().filter(|(name, state)| state.is_on && !is_harmless(name));
+        // Of an alert that was there when it was seen first, nobody knows how old it is.
+        let oldest = alerts.map(|(_, alert)| alert.since).reduce(|one, other| Some(one?.min(other?)));
+        let cut_off = known.grid.filter(|grid| grid.is_on).and_then(|grid| grid.since);
+        Began { cut_off, alert: oldest.flatten() }
     }
 
     /// What is new in a snapshot, apart from alerts.

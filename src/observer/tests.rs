@@ -8,7 +8,7 @@ use crate::board::Board;
 use crate::clock::unix_time;
 use crate::link::LinkError;
 use crate::model::{
-    Adjustments, Aggregate, Answers, ErrorNote, GatewayFacts, GridOutage, GridStatus, Interpretation,
+    Adjustments, Aggregate, Answers, Began, ErrorNote, GatewayFacts, GridOutage, GridStatus, Interpretation,
     LinkHealth, LinkKind, Number, NumberingMemory, Power, Reading, Readings, Site, Snapshot, Ttl,
 };
 use crate::store::journal::{Filter, Kind};
@@ -100,6 +100,10 @@ impl House {
         sleep(LOOK_EVERY).await;
     }
 
+    fn began(&self) -> Began {
+        self.directory.get("home").unwrap().began()
+    }
+
     async fn failed(&self) {
         let mut snapshot = Snapshot::clone(&self.board.read());
         let error = LinkError::Timeout(Duration::from_secs(5));
@@ -147,7 +151,10 @@ async fn what_is_seen_first_is_no_change_and_what_changes_is_written() {
     let down = Said { firmware: "26.2.0 ffff", grid: GridStatus::Down, ..said(&["B"]) };
     house.polled(&down).await;
     house.polled(&down).await;
+    let began = house.began();
+    assert!([began.cut_off, began.alert].iter().all(|since| since.is_some_and(|at| at <= unix_time() + 1.0)));
     house.polled_over(&Said { grid: GridStatus::Up, ..down }, LinkKind::Tedapi).await;
+    assert_eq!(house.began().cut_off, None);
     house.polled_over(&Said { firmware: "26.2.0 ffff", alerts: None, ..said(&[]) }, LinkKind::Tedapi).await;
     let expected = [
         (Kind::GridServices, json!({ "state": "ended" })),
@@ -185,6 +192,7 @@ async fn an_outage_is_a_minute_without_an_answer_and_not_a_poll_that_failed() {
 async fn after_a_restart_only_what_the_journal_says_otherwise_is_a_change() {
     tokio::time::pause();
     let house = House::new(Journal::in_memory(), &said(&["A"])).await;
+    assert_eq!(house.began().alert, None, "it was there before anybody looked");
     house.polled(&Said { firmware: "26.2.0", grid: GridStatus::Down, ..said(&["A", "B", "C"]) }).await;
     house.polled(&Said { firmware: "26.2.0", grid: GridStatus::Down, ..said(&["A", "B"]) }).await;
     house.failed().await;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Secret;
 use super::history::seconds;
 use super::load::Reader;
 use super::values::Refusal;
+use super::{BrokerSettings, Secret};
 
 /// Points of power may lie this far apart.
 const INTERVALS: std::ops::RangeInclusive<i64> = 5..=3600;
@@ -44,8 +44,8 @@ impl ExportSettings {
 }
 
 impl Reader {
-    /// `None`: nothing is sent. `has_store`: whether anything is recorded that could be.
-    pub(super) fn export(&mut self, has_store: bool) -> Option<ExportSettings> {
+    /// `None`: nothing is sent.
+    pub(super) fn export(&mut self) -> Option<ExportSettings> {
         let raw: ExportVariables = self.variables();
         let parse = |text: &str| url(text).map(|()| Some(Secret::new(text)));
         let url = self.value("PW_EXPORT_URL", raw.pw_export_url, None, parse, |_| "none".to_owned());
@@ -64,18 +64,25 @@ impl Reader {
         if raw.pw_export_token.is_some() {
             self.note("PW_EXPORT_TOKEN", "", true);
         }
-        match &url {
-            None if raw.pw_export_token.is_some() || power.is_some() => {
-                self.warnings
-                    .push("PW_EXPORT_TOKEN and PW_EXPORT_POWER have no effect without PW_EXPORT_URL".into());
-            }
-            Some(_) if !has_store && self.given("PW_BROKER_SITES").is_none() => {
-                let why = "nothing is recorded; PW_TIMESERIES_PATH says where it is kept";
-                self.warnings.push(format!("PW_EXPORT_URL has no effect: {why}"));
-            }
-            _ => {}
+        if url.is_none() && (raw.pw_export_token.is_some() || power.is_some()) {
+            self.warnings
+                .push("PW_EXPORT_TOKEN and PW_EXPORT_POWER have no effect without PW_EXPORT_URL".into());
         }
         Some(ExportSettings { url: url?, token: raw.pw_export_token.map(Secret::new), power })
+    }
+
+    /// `has_store`: whether anything is recorded that could be sent; sites that are watched send theirs.
+    pub(super) fn check_export(
+        &mut self,
+        export: Option<&ExportSettings>,
+        has_store: bool,
+        broker: Option<&BrokerSettings>,
+    ) {
+        let arrives = broker.is_some_and(|broker| !broker.watched.is_empty());
+        if export.is_some() && !has_store && !arrives {
+            let why = "nothing is recorded; PW_TIMESERIES_PATH says where it is kept";
+            self.warnings.push(format!("PW_EXPORT_URL has no effect: {why}"));
+        }
     }
 }
 
@@ -150,5 +157,19 @@ mod tests {
         assert!(problems.contains("PW_EXPORT_URL") && problems.contains("/write"), "{problems}");
         assert!(problems.contains("PW_EXPORT_POWER") && problems.contains("an hour"), "{problems}");
         assert!(!problems.contains("canary"), "{problems}");
+    }
+    #[test]
+    fn a_database_without_anything_for_it_is_a_warning_wherever_the_sites_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("centre.yaml");
+        std::fs::write(&file, "broker: {url: 'nats://b:4222', sites: ['>']}\ngateways: []\n").unwrap();
+        let warned = |more: (&str, &str)| {
+            let environment = [("PW_EXPORT_URL", "http://victoria:8428/write"), more];
+            let environment = environment.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec();
+            let settings = Settings::load(&Inputs { environment, flags: Vec::new() }).unwrap();
+            settings.warnings.iter().any(|warning| warning.starts_with("PW_EXPORT_URL has no effect"))
+        };
+        assert!(warned(("PW_GATEWAYS", r#"[{"id":"home","host":"10.0.0.1","gw_pwd":"x"}]"#)));
+        assert!(!warned(("PW_CONFIG", file.to_str().unwrap())));
     }
 }

@@ -155,12 +155,13 @@ impl Settings {
         let logging = reader.logging();
         let store = reader.store();
         let mut history = reader.history();
-        let export = reader.export(store.is_some());
+        let export = reader.export();
         let mut mqtt = reader.mqtt();
         let before = reader.problems.0.len();
         let mut gateways = reader.gateways(&mut http);
         let broker = reader.broker();
         reader.check_reported(&mut gateways, broker.as_ref());
+        reader.check_export(export.as_ref(), store.is_some(), broker.as_ref());
         // A gateway with a mistake is not among them, and no reason to blame a token.
         let known = (reader.problems.0.len() == before).then_some(gateways.as_slice());
         let access = reader.access(known);

@@ -15,7 +15,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::State;
 use super::compression::{gzip, takes_gzip};
-use super::plumbing::{get, not_found};
+use super::plumbing::{get, knows, not_found};
 use crate::settings::HttpSettings;
 
 #[derive(RustEmbed)]
@@ -202,9 +202,7 @@ fn serve(state: &State, request: &HttpRequest, path: &str) -> HttpResponse {
     let compressed = if takes_gzip(request.headers()) { asset.compressed() } else { None };
     let ending = if compressed.is_some() { "-gz" } else { "" };
     let tag = format!("\"{}{ending}\"", asset.hash);
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    let is_known =
-        known.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
+    let is_known = knows(request, &tag);
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     let cache_control = match asset.is_page {
         true => HeaderValue::from_static("no-cache"),

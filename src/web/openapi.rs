@@ -274,6 +274,10 @@ fn reading(route: &Route) -> Value {
         refer(&mut responses, &["NoGateways"]);
     }
     for (status, description) in route.also {
+        if *status == 304 {
+            responses.insert("304".into(), json!({ "description": description }));
+            continue;
+        }
         let content = match (status, &route.answer) {
             // A service that is not well answers in the same shape.
             (503, Answer::Service(_)) => json!({ "application/json": { "schema": schema(route) } }),
@@ -341,6 +345,7 @@ fn good(content: Content, schema: Value) -> Value {
     let content_type = match content {
         Content::Json | Content::WebSocket => "application/json",
         Content::Csv => "text/plain; charset=utf-8",
+        Content::Table => journal::CSV,
         Content::Metrics => METRICS,
         Content::Page => "text/html; charset=utf-8",
         Content::Events => "text/event-stream",

@@ -50,7 +50,7 @@ impl From<Rejected> for Refusal {
 /// # Errors
 /// If the key is none.
 pub(super) fn asker(state: &State, request: &HttpRequest, token: Arc<Token>) -> Result<Asker, Refusal> {
-    Ok(Asker { token, client: state.client(request), key: key(request.headers())? })
+    Ok(Asker { token, client: Some(state.client(request)), key: key(request.headers())? })
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<Key>, Refusal> {

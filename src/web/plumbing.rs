@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::{Handler, HttpResponse, HttpResponseBuilder, Resource, Responder, web};
+use actix_web::{Handler, HttpRequest, HttpResponse, HttpResponseBuilder, Resource, Responder, web};
 use bytes::Bytes;
 use futures_util::Stream;
 
@@ -76,6 +76,13 @@ pub(super) fn varies(headers: &mut HeaderMap, on: &str) {
     if let Ok(all) = HeaderValue::try_from(all) {
         headers.insert(header::VARY, all);
     }
+}
+
+/// Whether the client has what this tag stands for, to the byte or in effect.
+pub(super) fn knows(request: &HttpRequest, tag: &str) -> bool {
+    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    known.is_some_and(|known| known.split(',').any(|one| bare(one) == bare(tag)))
 }
 
 /// Marks an answer of unknown length that is not a feed.

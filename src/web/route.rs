@@ -57,6 +57,8 @@ pub(super) enum Guard {
 pub(super) enum Content {
     Json,
     Csv,
+    /// Lines for a spreadsheet, with a head.
+    Table,
     Metrics,
     /// A page or a file it is made of; 304 for a client that has it.
     File(&'static str),

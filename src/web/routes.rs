@@ -289,10 +289,17 @@ pub(super) const ROUTES: &[Route] = &[
         .shows("JournalPage"),
     of_sites("/api/fleet", sites::sites, "Sites by the worst first: found, sorted, paged and summed")
         .asked_with(sites::OF_SITES)
+        .also(sites::PAGE_ERRORS)
         .shows("FleetPage"),
     of_sites("/api/fleet/groups", sites::groups, "The sums of each group of sites, the worst first")
         .asked_with(sites::OF_GROUPS)
         .shows("FleetGroups"),
+    of_sites("/api/fleet/inventory", sites::inventory, "Firmware, batteries and capacity of sites")
+        .asked_with(sites::OF_GROUPS)
+        .shows("FleetInventory"),
+    of_sites("/api/fleet/inventory.csv", sites::table, "What each site is and has, one line for each")
+        .asked_with(sites::OF_GROUPS)
+        .serves(Content::Table),
     routed("/api/fleet/journal", "What happened at the sites that this instance watches, the newest first")
         .ours()
         .guarded(Guard::Own)

@@ -1,5 +1,7 @@
-//! `/api/fleet` and `/api/fleet/groups`: sites by the worst first, found, sorted, paged and summed. What is
-//! the matter with a site is decided by [`crate::views::sites`].
+//! `/api/fleet` and what is below it: sites by the worst first, found, sorted, paged, summed and counted.
+//! What is the matter with a site is decided by [`crate::views::sites`].
+
+mod inventory;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,20 +15,24 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::State;
-use super::plumbing::{JSON, Refusal, body, detail};
+use super::fleet;
+use super::journal::CSV;
+use super::plumbing::{JSON, Refusal, body, detail, knows};
 use super::route::Later;
 use crate::clock::unix_time;
 use crate::directory::Directory;
+use crate::frames::HOUSE;
 use crate::model::LinkKind;
 use crate::pieces;
-use crate::views::sites::asked::{Asked, MOST, Sort};
-use crate::views::sites::row::{LOW, Row, Silent, Trouble, TroubleKind};
+use crate::views::sites::asked::{Asked, MOST, MOST_TAGS, MOST_WORDS, Sort};
+use crate::views::sites::row::{LOW, Row, Seen, Silent, Trouble, TroubleKind};
 use crate::views::sites::sums::{Sum, Sums};
 use crate::views::sites::{Roll, Selected};
 use crate::views::status::Moment;
 
 /// Whoever asks within this gets what was worked out for the one before.
 const SAME: Duration = Duration::from_millis(500);
+const TABLE: HeaderValue = HeaderValue::from_static(CSV);
 
 /// Filters, of everything that lists sites.
 const FILTERS: [(&str, &str); 4] = [
@@ -45,7 +51,9 @@ pub(super) const OF_SITES: &[(&str, &str)] = &[
     ("limit", "how many at most, 1 to 500; 100 if absent"),
     ("offset", "how many to pass over"),
 ];
-pub(super) const ERRORS: &[(u16, &str)] = &[(400, "A parameter is not valid; detail names what is")];
+pub(super) const ERRORS: &[(u16, &str)] = &[NOT_VALID];
+pub(super) const PAGE_ERRORS: &[(u16, &str)] = &[(304, "Nothing but ages has changed"), NOT_VALID];
+const NOT_VALID: (u16, &str) = (400, "A parameter is not valid; detail names what is");
 
 /// What was worked out last.
 #[derive(Default)]
@@ -62,8 +70,10 @@ impl Known {
             return (*unix, roll.clone());
         }
         let entries = directory.entries();
-        let snapshots: Vec<_> = entries.iter().map(|entry| entry.board.read()).collect();
-        let roll = Arc::new(Roll::of(snapshots.iter().map(|snapshot| &**snapshot), at));
+        let sites: Vec<_> = entries.iter().map(|entry| (entry.board.read(), entry.began())).collect();
+        let seen = sites.iter().map(|(snapshot, began)| Seen { snapshot, began: *began });
+        let before = known.as_ref().map(|(.., roll)| &**roll);
+        let roll = Arc::new(Roll::of(seen, at, before));
         *known = Some((at.now, at.unix, roll.clone()));
         (at.unix, roll)
     }
@@ -98,6 +108,29 @@ pub(super) fn groups(state: Data<State>, request: HttpRequest) -> Later {
     })
 }
 
+pub(super) fn inventory(state: Data<State>, request: HttpRequest) -> Later {
+    answered(state, request, OF_GROUPS, |_, roll, asked| (inventory::document(roll, asked), None))
+}
+
+pub(super) fn table(state: Data<State>, request: HttpRequest) -> Later {
+    Box::pin(async move {
+        let asked = match asked(&request, OF_GROUPS) {
+            Ok(asked) => asked,
+            Err(refusal) => return refusal.answer(),
+        };
+        let (known, directory) = (state.sites.clone(), state.directory.clone());
+        let found = pieces::in_turn(move || {
+            let (at, roll) = known.roll(&directory);
+            inventory::Table::of(roll.matching(&asked).cloned().collect(), at)
+        });
+        match found.await {
+            Ok(table) if table.len() <= HOUSE => fleet::whole(StatusCode::OK, TABLE, table),
+            Ok(table) => fleet::sent(&request, StatusCode::OK, TABLE, table),
+            Err(unfinished) => detail(StatusCode::INTERNAL_SERVER_ERROR, &unfinished.to_string()),
+        }
+    })
+}
+
 /// Answers beside the threads that take requests.
 fn answered(
     state: Data<State>,
@@ -123,16 +156,17 @@ fn answered(
     })
 }
 
-/// 304 for a client that has it.
+/// 304 for a client that has it, but for ages.
 fn sent(request: &HttpRequest, bytes: Vec<u8>, change: Option<String>) -> HttpResponse {
-    let tag = change.and_then(|change| HeaderValue::try_from(format!("\"{change}\"")).ok());
-    let Some(tag) = tag else { return body(StatusCode::OK, JSON, bytes.into()) };
-    let known = request.headers().get(header::IF_NONE_MATCH);
-    let mut response = match known == Some(&tag) {
+    let Some(change) = change else { return body(StatusCode::OK, JSON, bytes.into()) };
+    let tag = format!("W/\"{change}\"");
+    let mut response = match knows(request, &tag) {
         true => HttpResponse::NotModified().finish(),
         false => body(StatusCode::OK, JSON, bytes.into()),
     };
-    response.headers_mut().insert(header::ETAG, tag);
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
     response
 }
 
@@ -149,7 +183,13 @@ fn asked(request: &HttpRequest, known: &[(&str, &str)]) -> Result<Asked, Refusal
         }
         let wrong = |accepted: String| bad(format!("{key} is {accepted}"));
         match key.as_str() {
+            "search" if value.split_whitespace().count() > MOST_WORDS => {
+                return Err(wrong(format!("up to {MOST_WORDS} words")));
+            }
             "search" => asked = asked.searching(&value),
+            "tag" if asked.tags.len() == MOST_TAGS => {
+                return Err(wrong(format!("there up to {MOST_TAGS} times")));
+            }
             "tag" => asked.tags.push(value),
             "group" => asked.group = Some(value),
             "trouble" if value.is_empty() => {}
@@ -196,7 +236,6 @@ fn counted(troubles: &[usize; TroubleKind::ALL.len()]) -> Map<String, Value> {
 }
 
 fn summed(sums: &Sums) -> Value {
-    let sum = |Sum { sum, of }: Sum| json!({ "sum": sum.map(whole), "of": of });
     json!({
         "sites": sums.sites, "reporting": sums.reporting,
         "solar_w": sum(sums.solar), "home_w": sum(sums.home), "battery_w": sum(sums.battery),
@@ -205,8 +244,13 @@ fn summed(sums: &Sums) -> Value {
     })
 }
 
+fn sum(Sum { sum, of }: Sum) -> Value {
+    json!({ "sum": sum.map(whole), "of": of })
+}
+
 fn shown(row: &Row) -> Value {
     let (facts, labels) = (&row.facts, &row.facts.labels);
+    let batteries = row.batteries.map(|all| all.count());
     let trouble = |trouble: &Trouble| {
         let since = trouble.since.map(whole);
         json!({ "kind": trouble.kind.word(), "since": since, "words": trouble.words })
@@ -219,7 +263,7 @@ fn shown(row: &Row) -> Value {
         "reserve": row.reserve.map(tenths), "mode": row.mode, "grid": row.grid,
         "solar_w": row.solar.map(whole), "home_w": row.home.map(whole), "battery_w": row.battery.map(whole),
         "grid_w": row.grid_power.map(whole), "stored_wh": row.stored.map(whole),
-        "capacity_wh": row.capacity.map(whole), "batteries": row.batteries, "firmware": row.firmware,
+        "capacity_wh": row.capacity.map(whole), "batteries": batteries, "firmware": row.firmware,
         "alerts": row.alerts,
     })
 }

@@ -2,12 +2,15 @@
 #![cfg(feature = "broker")]
 
 mod centre;
+mod copies;
+mod credentials;
 mod journal;
 mod orders;
 mod permissions;
 #[path = "../service/program.rs"]
 #[allow(dead_code, reason = "shared with the other test program")]
 mod program;
+mod removed;
 mod server;
 #[path = "../common/tools.rs"]
 mod tools;

@@ -17,6 +17,8 @@ const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/v1r/key-4
 struct Wired {
     gateway: GatewayHandle,
     lan: GatewayHandle,
+    /// Others of the same site.
+    others: Vec<GatewayHandle>,
     folder: TempDir,
     id: &'static str,
     url: String,
@@ -29,11 +31,22 @@ impl Wired {
         let lan = gateway.on_lan().await.unwrap();
         let key = RsaKey::read(KEY.as_ref()).unwrap();
         lan.lan().unwrap().register(key.public_der(), Registration::Verified);
-        Self { gateway, lan, folder: tempfile::tempdir().unwrap(), id, url }
+        let (others, folder) = (Vec::new(), tempfile::tempdir().unwrap());
+        Self { gateway, lan, others, folder, id, url }
+    }
+
+    async fn with_others(mut self, number: usize) -> Self {
+        for other in 0..number {
+            let options = SiteOptions::new(&format!("other-{other}"), "Cabin", SiteKind::Powerwall2);
+            self.others.push(GatewayHandle::start(options).await.unwrap());
+        }
+        self
     }
 
     async fn serve(&self, orders: &str) -> Program {
-        let list = json!([self.gateway.settings_with_lan(&self.lan, KEY)]).to_string();
+        let mut list = vec![self.gateway.settings_with_lan(&self.lan, KEY)];
+        list.extend(self.others.iter().map(GatewayHandle::customer_settings));
+        let list = Value::from(list).to_string();
         let folder = self.folder.path().to_str().unwrap();
         let environment = [
             ("PW_GATEWAYS", list.as_str()),
@@ -106,14 +119,19 @@ async fn a_centre_offers_what_the_site_takes_and_says_why_not() {
 #[actix_web::test]
 async fn one_order_goes_to_several_sites_and_each_says_what_became_of_it() {
     let Some(server) = Server::start().await else { return };
-    let north = Wired::new(SITE, server.url()).await;
+    // A site with more gateways than a client may give orders in a minute.
+    let north = Wired::new(SITE, server.url()).await.with_others(11).await;
     let south = Wired::new("south.1", server.url()).await;
     let centre = centre(&server.url(), &[("PW_BROKER_ORDERS", "yes")]).await;
     let _programs = (north.serve("yes").await, south.serve("no").await);
-    until(async || offered(&centre, HOME, "reserve").await["can"] == true).await;
+    let others: Vec<String> = (0..11).map(|other| format!("north-17-other-{other}")).collect();
+    for id in others.iter().map(String::as_str).chain([HOME]) {
+        until(async || offered(&centre, id, "reserve").await["can"] == true).await;
+    }
     until(async || offered(&centre, "south-1-home", "reserve").await["why"] == "no_permission").await;
-    let mut body =
-        json!({ "order": "reserve", "value": 35, "gateways": [HOME, "south-1-home"], "preview": true });
+    let mut gateways = vec![HOME.to_owned(), "south-1-home".to_owned()];
+    gateways.extend(others);
+    let mut body = json!({ "order": "reserve", "value": 35, "gateways": gateways, "preview": true });
     let (status, preview) = post(&centre, "/api/fleet/orders", "night", body.clone()).await;
     assert_eq!(status, 200, "{preview}");
     let would = |place: usize| (&preview["sites"][place]["would"], &preview["sites"][place]["over"]);
@@ -128,8 +146,10 @@ async fn one_order_goes_to_several_sites_and_each_says_what_became_of_it() {
         let client = awc::Client::default().get(format!("http://{}{order}", centre.addr));
         let seen =
             client.insert_header(("authorization", SECRET)).send().await.unwrap().body().await.unwrap();
-        serde_json::from_slice::<Value>(&seen).unwrap()["sites"][0]["outcome"] == "stored"
+        let seen: Value = serde_json::from_slice(&seen).unwrap();
+        seen["sites"].as_array().unwrap().iter().filter(|site| site["outcome"] == "stored").count() == 12
     };
     until(stored).await;
     assert_eq!((north.gateway.orders().received, south.gateway.orders().received), (1, 0));
+    assert!(north.others.iter().all(|other| other.orders().received == 1));
 }

@@ -24,7 +24,7 @@ pub struct Server {
     child: Option<Child>,
     pub port: u16,
     /// A configuration file, and what it takes from the environment.
-    configured: Option<(&'static str, &'static [(&'static str, &'static str)])>,
+    configured: Option<(PathBuf, &'static [(&'static str, &'static str)])>,
 }
 
 impl Server {
@@ -34,15 +34,19 @@ impl Server {
     }
 
     /// With a configuration file; `None`: the test is skipped.
-    pub async fn with(
-        file: &'static str,
-        environment: &'static [(&'static str, &'static str)],
-    ) -> Option<Self> {
-        Self::prepared(Some((file, environment))).await
+    pub async fn with(file: &str, environment: &'static [(&'static str, &'static str)]) -> Option<Self> {
+        Self::prepared(Some((file.into(), environment))).await
+    }
+
+    /// With the text of a configuration file, kept in `folder`; `None`: the test is skipped.
+    pub async fn configured(text: &str, folder: &TempDir) -> Option<Self> {
+        let file = folder.path().join("nats-server.conf");
+        std::fs::write(&file, text).unwrap();
+        Self::prepared(Some((file, &[]))).await
     }
 
     async fn prepared(
-        configured: Option<(&'static str, &'static [(&'static str, &'static str)])>,
+        configured: Option<(PathBuf, &'static [(&'static str, &'static str)])>,
     ) -> Option<Self> {
         let program = required_tool("nats-server")?;
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
@@ -56,8 +60,8 @@ impl Server {
     pub async fn begin(&mut self) {
         let port = self.port.to_string();
         let mut command = Command::new(&self.program);
-        if let Some((file, environment)) = self.configured {
-            command.args(["-c", file]).envs(environment.iter().copied());
+        if let Some((file, environment)) = &self.configured {
+            command.arg("-c").arg(file).envs(environment.iter().copied());
         }
         let child = command
             .args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"])

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Diagnosis;
 use crate::nats::letters::Undelivered;
@@ -12,6 +12,23 @@ use crate::settings::BrokerSettings;
 
 /// For the connection; the names of servers are looked up, TLS is agreed on.
 const LIMIT: Duration = Duration::from_secs(12);
+/// Servers that were not reachable, or refused, within this are not waited for.
+const REFUSED: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Whether there is a connection in time. What is refused is refused again.
+async fn connects(broker: &Broker) -> bool {
+    let began = Instant::now();
+    loop {
+        let is_refused = broker.trouble().is_some() && began.elapsed() >= REFUSED;
+        if timeout(LOOK, broker.there()).await.is_ok() {
+            return true;
+        }
+        if is_refused || began.elapsed() >= LIMIT {
+            return false;
+        }
+    }
+}
 
 /// Examines the broker of `settings`. Publishes nothing.
 pub async fn examine(settings: &BrokerSettings) -> Diagnosis {
@@ -26,7 +43,7 @@ pub async fn examine(settings: &BrokerSettings) -> Diagnosis {
             return Diagnosis { report, healthy: false };
         }
     };
-    if timeout(LIMIT, broker.there()).await.is_err() {
+    if !connects(&broker).await {
         let why = broker.trouble().unwrap_or_else(|| "no server answers".to_owned());
         let _ = writeln!(report, "  connection    failed: {why}");
         return Diagnosis { report, healthy: false };

@@ -164,7 +164,9 @@ impl GatewayActor {
         let Author { asked_by, mark } = author;
         let record = OrderRecord { id, gateway, order: order.clone(), terms, restores, asked_by, mark };
         let recorded = timeout(RECORD_LIMIT, self.orders.log.record(record));
+        let (written, recording) = watch::channel(());
         ctx.spawn(recorded.into_actor(self).map(move |recorded, actor, ctx| {
+            drop(written);
             let late = |_| Err(format!("it did not answer within {} s", RECORD_LIMIT.as_secs()));
             match recorded.unwrap_or_else(late) {
                 Ok(()) => actor.orders.book.recorded(id),
@@ -177,7 +179,7 @@ impl GatewayActor {
             }
             actor.proceed(ctx);
         }));
-        Receipt { id, order, standing, retry_after: None, is_taken: true }
+        Receipt { id, order, standing, retry_after: None, is_taken: true, recording }
     }
 }
 
@@ -191,7 +193,8 @@ pub(super) struct Author {
 /// What the caller gets for an order that was not even taken.
 fn turned_away(id: OrderId, order: Order, Objection { note, retry_after }: Objection) -> Receipt {
     let standing = Standing { outcome: Some(Outcome::NotSent(note)), is_final: true };
-    Receipt { id, order, standing: watch::channel(standing).1, retry_after, is_taken: false }
+    let (standing, recording) = (watch::channel(standing).1, watch::channel(()).1);
+    Receipt { id, order, standing, retry_after, is_taken: false, recording }
 }
 
 impl Handler<CarryOut> for GatewayActor {

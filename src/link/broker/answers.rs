@@ -7,8 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::documents;
+use super::reported::{
+    Device, Metered, Meters as MetersReport, Reported, grid_of, kind_of, parts_of, source_of,
+};
 use super::reports::Received;
-use super::wire::{Device, Metered, Meters as MetersReport, Reported, grid_of, kind_of, parts_of, source_of};
 use crate::model::{
     Adjustments, Answers, AppPercent, Charge, Counter, CounterSource, Interpretation, Meter, Meters, Number,
     NumberingMemory, Power, RawPercent, Readings, Side, Site, SolarString, Unit, UnitTemperatures,
@@ -30,6 +32,37 @@ impl BrokerAnswers {
     pub fn of(received: Arc<Received>) -> Option<Self> {
         let reported = received.report.site.clone()?;
         Some(Self { received, reported })
+    }
+
+    fn site_around(&self, readings: &Arc<Readings>) -> Site {
+        let reported = &self.reported;
+        let ([main, home], din) = (&reported.sides, reported.din.as_deref());
+        Site {
+            readings: readings.clone(),
+            meters: reported.meters.as_ref().map(|report| meters(report, &readings.power)),
+            main: main.as_ref().map(side).unwrap_or_default(),
+            home: home.as_ref().map(side).unwrap_or_default(),
+            units: reported
+                .units
+                .as_ref()
+                .map(|units| units.iter().map(|device| unit(device, din)).collect()),
+            strings: reported.strings.as_ref().map(|strings| {
+                let strings = strings.iter();
+                strings
+                    .map(|(name, voltage, current, power, state, is_connected)| SolarString {
+                        name: name.clone(),
+                        voltage: *voltage,
+                        current: *current,
+                        power: *power,
+                        state: state.clone(),
+                        is_connected: *is_connected,
+                    })
+                    .collect()
+            }),
+            alerts: reported.alerts.clone(),
+            started: reported.started,
+            ..Site::default()
+        }
     }
 }
 
@@ -75,36 +108,13 @@ impl Answers for BrokerAnswers {
         _adjustments: &Adjustments,
         _numbers: &NumberingMemory,
     ) -> Interpretation {
-        let reported = &self.reported;
-        let ([main, home], din) = (&reported.sides, reported.din.as_deref());
-        let site = Site {
-            readings: readings.clone(),
-            meters: reported.meters.as_ref().map(|report| meters(report, &readings.power)),
-            main: main.as_ref().map(side).unwrap_or_default(),
-            home: home.as_ref().map(side).unwrap_or_default(),
-            units: reported
-                .units
-                .as_ref()
-                .map(|units| units.iter().map(|device| unit(device, din)).collect()),
-            strings: reported.strings.as_ref().map(|strings| {
-                let strings = strings.iter();
-                strings
-                    .map(|(name, voltage, current, power, state, is_connected)| SolarString {
-                        name: name.clone(),
-                        voltage: *voltage,
-                        current: *current,
-                        power: *power,
-                        state: state.clone(),
-                        is_connected: *is_connected,
-                    })
-                    .collect()
-            }),
-            alerts: reported.alerts.clone(),
-            started: reported.started,
-            ..Site::default()
-        };
+        let site = self.site_around(readings);
         let documents = documents::of(&site);
         Interpretation { site, documents }
+    }
+
+    fn site(&self, readings: &Arc<Readings>, _numbers: &NumberingMemory) -> Option<Site> {
+        Some(self.site_around(readings))
     }
 
     fn age(&self) -> Duration {

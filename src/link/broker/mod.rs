@@ -5,8 +5,10 @@ pub mod answers;
 pub mod archive;
 mod documents;
 pub mod error;
+mod offer;
 pub mod orders;
 pub mod records;
+pub mod reported;
 pub mod reports;
 pub mod standing;
 pub mod wire;
@@ -172,12 +174,12 @@ impl Link for BrokerLink {
 
 /// Whether the gateway takes it, as `site` says.
 fn able(report: &Report, site: &str, kind: OrderKind) -> Result<Means, Unable> {
-    if let Some((proof, _)) = report.can.iter().find(|(_, orders)| wire::names(orders, kind)) {
+    if let Some((proof, _)) = report.can.iter().find(|(_, orders)| offer::names(orders, kind)) {
         let all = [Proof::Accepted, Proof::Stored, Proof::InEffect];
         let proves = all.into_iter().find(|one| one.word() == proof).unwrap_or(Proof::Accepted);
         return Ok(Means { link: LinkKind::Broker, proves });
     }
-    Err(match report.cannot.iter().find(|(_, orders)| wire::names(orders, kind)) {
+    Err(match report.cannot.iter().find(|(_, orders)| offer::names(orders, kind)) {
         Some((why, _)) => obstacle_of(why).because(format!("site {site} cannot take it: {why}")),
         None if report.can.is_empty() && report.cannot.is_empty() => {
             Obstacle::NotReached.because(format!("site {site} does not know yet what it can take"))

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::answers::BrokerAnswers;
 use super::error::BrokerError;
+use super::reported::{Device, Meters, Reported};
 use super::reports::{Place, Received, Reports};
-use super::wire::{Device, Instance, Meters, Report, Reported, VERSION};
+use super::wire::{Instance, Report, VERSION};
 use super::*;
 use crate::link::connect_lazily;
 use crate::model::order::{Islanding, NewTariff};

@@ -23,6 +23,8 @@ pub enum Usage {
     SendPower,
     /// The journal that is sent to a broker: the id of the entry, and not a time.
     SendJournal,
+    /// Gateways that a broker has a report of: when the first one was published.
+    Report,
     /// A number that no other file has.
     File,
 }
@@ -34,6 +36,7 @@ impl Usage {
             Self::SendSlots => "send_slots",
             Self::SendPower => "send_power",
             Self::SendJournal => "send_journal",
+            Self::Report => "report",
             Self::File => "file",
         }
     }
@@ -51,6 +54,16 @@ pub fn reached(
     let query = "SELECT reached FROM history_cursors WHERE usage = ?1 AND peer = ?2 AND gateway = ?3";
     let values = params![usage.word(), peer, gateway];
     connection.prepare_cached(query)?.query_row(values, |row| row.get(0)).optional()
+}
+
+/// The gateways of which something is kept with `peer`.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn gateways(connection: &Connection, (usage, peer): (Usage, &str)) -> rusqlite::Result<Vec<String>> {
+    let query = "SELECT gateway FROM history_cursors WHERE usage = ?1 AND peer = ?2";
+    let mut query = connection.prepare_cached(query)?;
+    query.query_map(params![usage.word(), peer], |row| row.get(0))?.collect()
 }
 
 /// Keeps how far `gateway` has come with `peer`; `None`: it is finished.

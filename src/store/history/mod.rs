@@ -168,15 +168,20 @@ impl History {
         written
     }
 
-    /// Keeps how far the gateway `id` has come with `peer`, in Unix seconds.
+    /// Keeps how far the gateway `id` has come with `peer`, in Unix seconds; `None`: it is finished.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub async fn reach(&self, peer: (Usage, &str), id: &str, at: f64) -> Result<(), StoreError> {
+    pub async fn reach(
+        &self,
+        peer: (Usage, &str),
+        id: &str,
+        at: impl Into<Option<f64>>,
+    ) -> Result<(), StoreError> {
         let Some(file) = &self.file else { return Ok(()) };
-        let (usage, peer, id) = (peer.0, peer.1.to_owned(), id.to_owned());
+        let (usage, peer, id, at) = (peer.0, peer.1.to_owned(), id.to_owned(), at.into());
         let keep = move |database: &mut Database| {
-            database.write(Durability::Crash, |change| cursors::reach(change, (usage, &peer), &id, Some(at)))
+            database.write(Durability::Crash, |change| cursors::reach(change, (usage, &peer), &id, at))
         };
         file.store.ask(keep).await
     }

@@ -3,7 +3,9 @@
 use super::row::{Row, TroubleKind};
 
 /// Words that are searched for.
-const MOST_WORDS: usize = 8;
+pub const MOST_WORDS: usize = 8;
+/// Tags that are asked for; no site has more.
+pub const MOST_TAGS: usize = 16;
 /// Sites of one answer, unless the client says so itself.
 pub const USUAL: usize = 100;
 /// And at most.

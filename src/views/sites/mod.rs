@@ -2,17 +2,20 @@
 //! they add up to, and which of them somebody asks for. Knows nothing of HTTP.
 
 pub mod asked;
+pub mod batteries;
+pub mod inventory;
 pub mod row;
 pub mod sums;
 mod version;
 
+use std::cell::OnceCell;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::Snapshot;
 use crate::views::status::Moment;
 use asked::{Asked, Sort};
-use row::{Row, Trouble, TroubleKind};
+use row::{Row, Seen, TroubleKind};
 use sums::Sums;
 use version::Version;
 
@@ -42,20 +45,31 @@ pub struct Selected {
 }
 
 impl Roll {
-    pub fn of<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, at: Moment) -> Self {
-        let mut rows: Vec<Row> = snapshots.map(|snapshot| Row::of(snapshot, at)).collect();
+    /// `before`: the roll of the moment before, if there was one; what did not change is taken from there.
+    pub fn of<'a, S: Into<Seen<'a>>>(
+        sites: impl Iterator<Item = S>,
+        at: Moment,
+        before: Option<&Self>,
+    ) -> Self {
+        let known = Known::of(before);
+        let row = |(place, site): (usize, S)| {
+            let seen = site.into();
+            let before = known.row(place, &seen.snapshot.gateway.id);
+            match before.filter(|row| row.is_still(seen, at)) {
+                Some(row) => row.clone(),
+                None => Arc::new(Row::of(seen, at, before.map(|row| &**row))),
+            }
+        };
+        let mut rows: Vec<Arc<Row>> = sites.enumerate().map(row).collect();
         let newest = newest(&rows);
-        if let Some((newest, _)) = &newest {
-            for row in &mut rows {
-                let version = row.firmware.as_deref().and_then(Version::of);
-                if version.is_some_and(|version| version < *newest) {
-                    row.troubles.push(Trouble::old_firmware(row.firmware.as_deref().unwrap_or_default()));
-                }
+        for row in &mut rows {
+            let is_old = newest.as_ref().is_some_and(|(newest, _)| row.is_old(newest));
+            if is_old != row.has(TroubleKind::OldFirmware) {
+                Arc::make_mut(row).mark_old(is_old);
             }
         }
         let tags = tags(&rows);
-        let newest_firmware = newest.map(|(_, text)| text);
-        Self { rows: rows.into_iter().map(Arc::new).collect(), newest_firmware, tags }
+        Self { rows, newest_firmware: newest.map(|(_, text)| text), tags }
     }
 
     /// How many there are.
@@ -88,13 +102,19 @@ impl Roll {
                 troubles[trouble.kind as usize] += 1;
             }
             if asked.trouble.is_none_or(|kind| row.has(kind)) {
-                rows.push(row.clone());
+                rows.push(row);
             }
         }
-        let sums = Sums::of(rows.iter().map(|row| &**row));
+        let sums = Sums::of(rows.iter().map(|row| &***row));
         let matching = rows.len();
-        order(&mut rows, asked.sort);
-        let rows = rows.into_iter().skip(asked.offset).take(asked.limit).collect();
+        let end = asked.offset.saturating_add(asked.limit);
+        if end < matching {
+            // What is behind the page needs no order.
+            rows.select_nth_unstable_by(end, |one, other| order(one, other, asked.sort));
+            rows.truncate(end);
+        }
+        rows.sort_unstable_by(|one, other| order(one, other, asked.sort));
+        let rows = rows.into_iter().skip(asked.offset).cloned().collect();
         Selected { matching, sums, troubles, rows }
     }
 
@@ -114,33 +134,51 @@ impl Roll {
     }
 }
 
-/// Always in the same order, so that pages do not overlap.
-fn order(rows: &mut [Arc<Row>], sort: Sort) {
-    rows.sort_by(|one, other| {
-        let order = match sort {
-            Sort::Worst => one.worst_first(other),
-            Sort::Name => std::cmp::Ordering::Equal,
-            Sort::Charge => unknown_last(one.charge, other.charge),
-            Sort::Firmware => {
-                let version = |row: &Row| row.firmware.as_deref().and_then(Version::of);
-                let (one, other) = (version(one), version(other));
-                one.is_none().cmp(&other.is_none()).then_with(|| one.cmp(&other))
-            }
-            Sort::Since => unknown_last(one.since(), other.since()),
-        };
-        order.then_with(|| one.key.cmp(&other.key)).then_with(|| one.facts.id.cmp(&other.facts.id))
-    });
+/// The rows of the moment before.
+struct Known<'a> {
+    rows: &'a [Arc<Row>],
+    /// For those that stand elsewhere, because sites came or went.
+    by_id: OnceCell<HashMap<&'a str, &'a Arc<Row>>>,
 }
 
-fn unknown_last(one: Option<f64>, other: Option<f64>) -> std::cmp::Ordering {
+impl<'a> Known<'a> {
+    fn of(roll: Option<&'a Roll>) -> Self {
+        Self { rows: roll.map_or(&[], |roll| &roll.rows), by_id: OnceCell::new() }
+    }
+
+    fn row(&self, place: usize, id: &str) -> Option<&'a Arc<Row>> {
+        if let Some(row) = self.rows.get(place).filter(|row| row.facts.id == id) {
+            return Some(row);
+        }
+        let all = || self.rows.iter().map(|row| (row.facts.id.as_str(), row)).collect();
+        self.by_id.get_or_init(all).get(id).copied()
+    }
+}
+
+/// No two sites are equal, so that pages do not overlap.
+fn order(one: &Row, other: &Row, sort: Sort) -> Ordering {
+    let order = match sort {
+        Sort::Worst => one.worst_first(other),
+        Sort::Name => Ordering::Equal,
+        Sort::Charge => unknown_last(one.charge, other.charge),
+        Sort::Firmware => {
+            let (one, other) = (&one.version, &other.version);
+            one.is_none().cmp(&other.is_none()).then_with(|| one.cmp(other))
+        }
+        Sort::Since => unknown_last(one.since(), other.since()),
+    };
+    order.then_with(|| one.key.cmp(&other.key)).then_with(|| one.facts.id.cmp(&other.facts.id))
+}
+
+fn unknown_last(one: Option<f64>, other: Option<f64>) -> Ordering {
     one.unwrap_or(f64::INFINITY).total_cmp(&other.unwrap_or(f64::INFINITY))
 }
 
 /// The newest firmware that is not a rarity.
-fn newest(rows: &[Row]) -> Option<(Version, String)> {
-    let mut counts: HashMap<Version, (usize, &str)> = HashMap::new();
-    for text in rows.iter().filter_map(|row| row.firmware.as_deref()) {
-        if let Some(version) = Version::of(text) {
+fn newest(rows: &[Arc<Row>]) -> Option<(Version, String)> {
+    let mut counts: HashMap<&Version, (usize, &str)> = HashMap::new();
+    for row in rows {
+        if let (Some(version), Some(text)) = (&row.version, &row.firmware) {
             counts.entry(version).or_insert((0, text)).0 += 1;
         }
     }
@@ -149,10 +187,10 @@ fn newest(rows: &[Row]) -> Option<(Version, String)> {
     let common = counts.into_iter().filter(|(_, (count, _))| is_common(*count));
     common
         .max_by(|(one, _), (other, _)| one.cmp(other))
-        .map(|(version, (_, text))| (version, text.to_owned()))
+        .map(|(version, (_, text))| (version.clone(), text.to_owned()))
 }
 
-fn tags(rows: &[Row]) -> Vec<(String, usize)> {
+fn tags(rows: &[Arc<Row>]) -> Vec<(String, usize)> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for tag in rows.iter().flat_map(|row| &row.facts.labels.tags) {
         *counts.entry(tag).or_default() += 1;

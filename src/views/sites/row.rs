@@ -2,11 +2,13 @@
 
 use std::cmp::Ordering;
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use super::batteries::Batteries;
+use super::version::Version;
 use crate::model::{
-    AppPercent, Freshness, GatewayFacts, GatewayKind, GridStatus, LinkKind, Number, RawPercent, Snapshot,
-    UnitKind,
+    AppPercent, Began, Freshness, GatewayFacts, GatewayKind, GridStatus, LinkKind, Number, RawPercent, Site,
+    Snapshot, Telemetry,
 };
 use crate::views::status::Moment;
 
@@ -35,6 +37,11 @@ pub(super) const HARMLESS: [&str; 17] = [
     "WaitForGridToSync",
     "WaitForUser",
 ];
+
+/// Whether an alert is no reason to look at a site.
+pub fn is_harmless(alert: &str) -> bool {
+    HARMLESS.contains(&alert)
+}
 
 /// What can be the matter with a site, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +81,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    pub(super) fn old_firmware(firmware: &str) -> Self {
+    fn old_firmware(firmware: &str) -> Self {
         Self { kind: TroubleKind::OldFirmware, since: None, words: format!("Firmware {firmware}") }
     }
 }
@@ -97,9 +104,23 @@ impl Silent {
     }
 }
 
+/// What a row is made of.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    pub snapshot: &'a Snapshot,
+    pub began: Began,
+}
+
+impl<'a> From<&'a Snapshot> for Seen<'a> {
+    /// Of what nobody has watched.
+    fn from(snapshot: &'a Snapshot) -> Self {
+        Self { snapshot, began: Began::default() }
+    }
+}
+
 /// One site. What changes by the second is absent unless it may be shown; what a site is (firmware, capacity,
 /// batteries) is as it was known last.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Row {
     pub facts: Arc<GatewayFacts>,
     pub site_name: Option<String>,
@@ -128,20 +149,30 @@ pub struct Row {
     pub stored: Option<f64>,
     /// Wh
     pub capacity: Option<f64>,
-    /// Powerwalls, without expansions; `None` while unknown.
-    pub batteries: Option<usize>,
+    /// `None` while unknown.
+    pub batteries: Option<Batteries>,
     pub firmware: Option<String>,
     pub din: Option<String>,
     pub powerwall3: Option<bool>,
-    pub alerts: Vec<String>,
+    pub alerts: Arc<[String]>,
+    /// Of the snapshot that it was made of.
+    sequence: u64,
+    began: Began,
+    /// What alerts and batteries were taken from: the same is not looked at twice.
+    source: Weak<Telemetry>,
     /// What is searched, in small letters.
     pub(super) text: String,
     /// What names are sorted by.
     pub(super) key: String,
+    /// What firmware is compared by; `None`: it is no number.
+    pub(super) version: Option<Version>,
 }
 
 impl Row {
-    pub fn of(snapshot: &Snapshot, at: Moment) -> Self {
+    /// `before`: the row of the moment before, if there was one.
+    pub fn of<'a>(seen: impl Into<Seen<'a>>, at: Moment, before: Option<&Self>) -> Self {
+        let seen = seen.into();
+        let Seen { snapshot, began } = seen;
         let facts = snapshot.gateway.clone();
         let freshness = snapshot.freshness(at.now);
         let last = snapshot.reading.as_ref();
@@ -156,7 +187,12 @@ impl Row {
         let text = |pick: fn(&crate::model::Readings) -> &Option<String>| {
             about.and_then(|readings| pick(readings).clone())
         };
-        let alerts = shown.and_then(|telemetry| telemetry.site().alerts.clone()).unwrap_or_default();
+        let source = known.map(Arc::downgrade).unwrap_or_default();
+        let (alerts, batteries) = match before.filter(|before| before.is_of(&source, freshness)) {
+            Some(before) => (before.alerts.clone(), before.batteries),
+            None => known.map(|telemetry| telemetry.peek(alerts_and_batteries)).unwrap_or_default(),
+        };
+        let firmware = text(|readings| &readings.firmware);
         let mut row = Self {
             site_name: text(|readings| &readings.site_name),
             troubles: Vec::new(),
@@ -180,21 +216,60 @@ impl Row {
                 .and_then(|readings| readings.charge.full_pack)
                 .map(Number::as_f64)
                 .filter(|capacity| *capacity > 0.0),
-            batteries: known.and_then(|telemetry| {
-                let units = telemetry.site().units.as_ref()?;
-                Some(units.iter().filter(|unit| unit.kind != UnitKind::Expansion).count())
-            }),
-            firmware: text(|readings| &readings.firmware),
+            batteries,
+            version: firmware.as_deref().and_then(Version::of),
+            firmware,
             din: text(|readings| &readings.din),
             powerwall3: about.and_then(|readings| readings.powerwall3),
-            alerts,
+            alerts: if freshness.has_data() { alerts } else { Arc::default() },
+            sequence: snapshot.sequence,
+            began,
+            source,
             text: String::new(),
             key: facts.name.to_lowercase(),
             facts,
         };
         row.text = row.searched();
-        row.troubles = row.troubles(snapshot, at);
+        row.troubles = row.troubles(seen, at);
+        row.keep_since(before);
         row
+    }
+
+    /// Whether it would be the same if it were made of `seen` at `at`.
+    pub(super) fn is_still(&self, Seen { snapshot, began }: Seen<'_>, at: Moment) -> bool {
+        Arc::ptr_eq(&self.facts, &snapshot.gateway)
+            && self.sequence == snapshot.sequence
+            && self.began == began
+            && self.freshness == snapshot.freshness(at.now)
+    }
+
+    /// Two clocks never agree to the microsecond: what has not changed is not said anew.
+    fn keep_since(&mut self, before: Option<&Self>) {
+        for trouble in &mut self.troubles {
+            let same = before.and_then(|before| before.troubles.iter().find(|one| one.kind == trouble.kind));
+            let both = trouble.since.zip(same.and_then(|same| same.since));
+            if let Some((_, before)) = both.filter(|(now, before)| (now - before).abs() < 1.0) {
+                trouble.since = Some(before);
+            }
+        }
+    }
+
+    /// Whether its firmware is old beside `newest`.
+    pub(super) fn is_old(&self, newest: &Version) -> bool {
+        self.version.as_ref().is_some_and(|version| version < newest)
+    }
+
+    pub(super) fn mark_old(&mut self, is_old: bool) {
+        self.troubles.retain(|trouble| trouble.kind != TroubleKind::OldFirmware);
+        if is_old {
+            // The least of all troubles stands at the end.
+            self.troubles.push(Trouble::old_firmware(self.firmware.as_deref().unwrap_or_default()));
+        }
+    }
+
+    /// Whether its alerts and batteries are those of `source`.
+    fn is_of(&self, source: &Weak<Telemetry>, freshness: Freshness) -> bool {
+        self.source.ptr_eq(source) && self.freshness.has_data() == freshness.has_data()
     }
 
     /// Everything that it may be searched by, each in a line of its own.
@@ -211,7 +286,7 @@ impl Row {
         text
     }
 
-    fn troubles(&self, snapshot: &Snapshot, at: Moment) -> Vec<Trouble> {
+    fn troubles(&self, Seen { snapshot, began }: Seen<'_>, at: Moment) -> Vec<Trouble> {
         let mut troubles = Vec::new();
         let mut add = |kind, since, words| troubles.push(Trouble { kind, since, words });
         let health = &snapshot.health;
@@ -225,16 +300,16 @@ impl Row {
             add(TroubleKind::Offline, failing.or(self.taken_at), words);
         }
         if self.grid == Some(GridStatus::Down) {
-            add(TroubleKind::Outage, None, "The home is cut off from the grid".to_owned());
+            add(TroubleKind::Outage, began.cut_off, "The home is cut off from the grid".to_owned());
         }
-        let serious = |name: &&String| !HARMLESS.contains(&name.as_str());
+        let serious = |name: &&String| !is_harmless(name);
         let mut alerts = self.alerts.iter().filter(serious).map(String::as_str);
         if let Some(first) = alerts.next() {
             let words = match alerts.count() {
                 0 => first.to_owned(),
                 more => format!("{first} and {more} more"),
             };
-            add(TroubleKind::Alert, None, words);
+            add(TroubleKind::Alert, began.alert, words);
         }
         if let Some(charge) = self.charge.filter(|_| self.facts.kind == GatewayKind::Powerwall) {
             let is_below = self.reserve.is_some_and(|reserve| charge < reserve - BELOW_RESERVE);
@@ -260,17 +335,28 @@ impl Row {
 
     /// `Less`: this one is worse.
     pub(super) fn worst_first(&self, other: &Self) -> Ordering {
-        let kinds = |row: &Self| row.troubles.iter().map(|trouble| trouble.kind).collect::<Vec<_>>();
         match (self.troubles.is_empty(), other.troubles.is_empty()) {
             (false, false) => {
-                let (one, another) = (kinds(self), kinds(other));
-                let worst = one[0].cmp(&another[0]).then_with(|| another.len().cmp(&one.len()));
+                let (one, another) = (&self.troubles, &other.troubles);
+                let worst = one[0].kind.cmp(&another[0].kind);
                 let since = |row: &Self| row.since().unwrap_or(f64::INFINITY);
-                worst.then_with(|| one.cmp(&another)).then_with(|| since(self).total_cmp(&since(other)))
+                worst
+                    .then_with(|| another.len().cmp(&one.len()))
+                    .then_with(|| kinds(one).cmp(kinds(another)))
+                    .then_with(|| since(self).total_cmp(&since(other)))
             }
             (is_well, is_other_well) => is_well.cmp(&is_other_well),
         }
     }
+}
+
+fn kinds(troubles: &[Trouble]) -> impl Iterator<Item = TroubleKind> {
+    troubles.iter().map(|trouble| trouble.kind)
+}
+
+fn alerts_and_batteries(site: &Site) -> (Arc<[String]>, Option<Batteries>) {
+    let alerts = site.alerts.as_deref().unwrap_or_default();
+    (alerts.into(), site.units.as_deref().map(Batteries::of))
 }
 
 /// By the kinds of [`crate::link::broker::error::BrokerError`].

@@ -10,7 +10,7 @@ pub struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, value: Option<f64>) {
+    pub(super) fn add(&mut self, value: Option<f64>) {
         if let Some(value) = value {
             self.sum = Some(self.sum.unwrap_or(0.0) + value);
             self.of += 1;

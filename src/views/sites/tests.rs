@@ -5,10 +5,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
+use super::inventory::Inventory;
 use super::*;
 use crate::model::{
-    Adjustments, Answers, Charge, ErrorNote, GatewayFacts, GridStatus, Interpretation, Labels, Number,
-    NumberingMemory, Place, Power, RawPercent, Reading, Readings, Site, Telemetry, Ttl,
+    Adjustments, Answers, Began, Charge, ErrorNote, GatewayFacts, GridStatus, Interpretation, Labels, Number,
+    NumberingMemory, Place, Power, RawPercent, Reading, Readings, Site, Snapshot, Telemetry, Ttl, Unit,
+    UnitKind,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,6 +26,7 @@ struct Reported {
     grid: Option<GridStatus>,
     firmware: Option<String>,
     alerts: Vec<String>,
+    units: Option<Vec<UnitKind>>,
 }
 
 impl Answers for Reported {
@@ -47,7 +50,9 @@ impl Answers for Reported {
     }
 
     fn interpret(&self, _: &Arc<Readings>, _: &Adjustments, _: &NumberingMemory) -> Interpretation {
-        let site = Site { alerts: Some(self.alerts.clone()), ..Site::default() };
+        let unit = |kind: &UnitKind| Unit { kind: *kind, ..Unit::default() };
+        let units = self.units.as_ref().map(|kinds| kinds.iter().map(unit).collect());
+        let site = Site { alerts: Some(self.alerts.clone()), units, ..Site::default() };
         Interpretation { site, ..Interpretation::default() }
     }
 }
@@ -107,7 +112,7 @@ fn the_worst_comes_first_and_says_what_it_is() {
         snapshot("gone", &well(), Some(600), Some("timeout")),
         snapshot("stale", &well(), Some(20), Some("timeout")),
     ];
-    let roll = Roll::of(sites.iter(), at());
+    let roll = Roll::of(sites.iter(), at(), None);
     let selected = roll.select(&Asked::default());
     assert_eq!(ids(&selected), ["gone", "dark", "alert", "low", "old", "busy", "stale", "well"]);
     let gone = &selected.rows[0];
@@ -130,7 +135,7 @@ fn the_worst_comes_first_and_says_what_it_is() {
 fn what_was_not_polled_yet_is_not_offline_and_sums_to_nothing() {
     let mut new = snapshot("new", &well(), None, None);
     new.health.polls = 0;
-    let roll = Roll::of([&new].into_iter(), at());
+    let roll = Roll::of([&new].into_iter(), at(), None);
     let selected = roll.select(&Asked::default());
     assert!(selected.rows[0].troubles.is_empty());
     assert_eq!(selected.sums.solar, sums::Sum { sum: None, of: 0 });
@@ -142,7 +147,7 @@ fn a_charge_is_low_below_a_fifth_and_below_the_reserve() {
     let low = |percent, reserve| {
         let reported = Reported { percent: Some(percent), reserve, ..well() };
         let snapshot = snapshot("a", &reported, Some(1), None);
-        Row::of(&snapshot, at()).has(TroubleKind::LowCharge)
+        Row::of(&snapshot, at(), None).has(TroubleKind::LowCharge)
     };
     assert!(low(23.9, None), "19.9 of the app");
     assert!(!low(24.1, None));
@@ -157,13 +162,112 @@ fn a_rare_firmware_makes_no_other_old() {
     };
     let mut sites: Vec<Snapshot> = (0..40).map(|id| site(id, "25.10.1 a")).collect();
     sites.push(site(40, "26.1.0 b"));
-    let roll = Roll::of(sites.iter(), at());
+    let roll = Roll::of(sites.iter(), at(), None);
     assert_eq!(roll.newest_firmware(), Some("25.10.1 a"));
     assert_eq!(roll.select(&Asked::default()).troubles, [0; 5]);
     sites.extend((41..44).map(|id| site(id, "26.1.0 b")));
-    let roll = Roll::of(sites.iter(), at());
+    let roll = Roll::of(sites.iter(), at(), None);
     assert_eq!(roll.newest_firmware(), Some("26.1.0 b"));
     assert_eq!(roll.select(&Asked::default()).troubles, [0, 0, 0, 0, 40]);
+}
+
+#[test]
+fn what_did_not_change_is_not_worked_out_again() {
+    let site = |id: usize, firmware: &str| {
+        snapshot(&format!("s{id}"), &Reported { firmware: Some(firmware.into()), ..well() }, Some(1), None)
+    };
+    let mut sites: Vec<Snapshot> = (0..30).map(|id| site(id, "25.10.1")).collect();
+    let first = Roll::of(sites.iter(), at(), None);
+    let later = |seconds: u32| {
+        let Moment { now, unix } = at();
+        Moment { now: now + SECOND * seconds, unix: unix + f64::from(seconds) }
+    };
+    let kept = |one: &Roll, other: &Roll| {
+        let known = |row: &&Arc<Row>| one.rows.iter().any(|before| Arc::ptr_eq(before, row));
+        other.rows.iter().filter(known).count()
+    };
+    let second = Roll::of(sites.iter(), later(2), Some(&first));
+    assert_eq!(kept(&first, &second), 30);
+
+    // One reports anew, one is gone, two come with what makes all others old.
+    sites[5].sequence += 1;
+    sites.remove(0);
+    let third = Roll::of(sites.iter(), later(4), Some(&second));
+    assert_eq!(kept(&second, &third), 28);
+    sites.extend([site(90, "26.1.0"), site(91, "26.1.0")]);
+    let fourth = Roll::of(sites.iter(), later(5), Some(&third));
+    assert_eq!(fourth.select(&Asked::default()).troubles, [0, 0, 0, 0, 29]);
+    let fifth = Roll::of(sites.iter(), later(6), Some(&fourth));
+    assert_eq!(kept(&fourth, &fifth), 31);
+    sites.truncate(29);
+    let sixth = Roll::of(sites.iter(), later(7), Some(&fifth));
+    assert_eq!(sixth.select(&Asked::default()).troubles, [0; 5]);
+
+    // Nobody reports for long.
+    let last = Roll::of(sites.iter(), later(600), Some(&sixth));
+    assert_eq!((kept(&sixth, &last), last.select(&Asked::default()).troubles), (0, [29, 0, 0, 0, 0]));
+}
+
+#[test]
+fn since_when_it_fails_is_said_once() {
+    let mut gone = snapshot("gone", &well(), Some(600), Some("timeout"));
+    let since = |roll: &Roll| roll.rows[0].since();
+    let first = Roll::of([&gone].into_iter(), at(), None);
+    gone.sequence += 1;
+    let Moment { now, unix } = at();
+    let at = Moment { now: now + 5 * SECOND, unix: unix + 5.4 };
+    let second = Roll::of([&gone].into_iter(), at, Some(&first));
+    assert_eq!((since(&first), since(&second)), (Some(NOW - 60.0), Some(NOW - 60.0)));
+}
+
+#[test]
+fn what_began_is_said_of_what_is_still_the_matter() {
+    let began = Began { cut_off: Some(NOW - 300.0), alert: Some(NOW - 200.0) };
+    let reported = Reported { grid: Some(GridStatus::Down), alerts: vec!["BatteryFault".into()], ..well() };
+    let (dark, lit) = (snapshot("dark", &reported, Some(1), None), snapshot("lit", &well(), Some(1), None));
+    let unseen = Roll::of([&dark, &lit].into_iter(), at(), None);
+    assert_eq!(unseen.rows[0].since(), None, "nobody saw it begin");
+    let seen = [&dark, &lit].map(|snapshot| Seen { snapshot, began });
+    let roll = Roll::of(seen.into_iter(), at(), Some(&unseen));
+    let since: Vec<_> = roll.rows[0].troubles.iter().map(|trouble| trouble.since).collect();
+    assert_eq!(since, [began.cut_off, began.alert]);
+    assert!(roll.rows[1].troubles.is_empty(), "the observer is a moment behind");
+}
+
+#[test]
+fn an_inventory_counts_what_each_site_reported_last() {
+    let site = |id: &str, age: u32, firmware: Option<&str>, units: Option<&[UnitKind]>| {
+        let firmware = firmware.map(str::to_owned);
+        let reported = Reported { firmware, units: units.map(<[_]>::to_vec), ..well() };
+        snapshot(id, &reported, Some(age), None)
+    };
+    let leader = [UnitKind::Powerwall3, UnitKind::Follower, UnitKind::Expansion];
+    let sites = [
+        site("a", 1, Some("25.9.1 a"), Some(&leader)),
+        site("b", 1, Some("25.10.1 b"), Some(&[UnitKind::Powerwall2])),
+        site("gone", 9_000, Some("25.10.1 b"), Some(&[UnitKind::Unknown])),
+        site("odd", 1, Some("beta"), None),
+        site("mute", 1, None, Some(&[])),
+        snapshot("never", &well(), None, None),
+    ];
+    let roll = Roll::of(sites.iter(), at(), None);
+    let inventory = Inventory::of(roll.matching(&Asked::default()).map(|row| &**row));
+    let firmware: Vec<_> =
+        inventory.firmware.iter().map(|one| (one.version.as_deref(), one.sites, one.is_old)).collect();
+    let expected = [
+        (Some("25.10.1 b"), 2, false),
+        (Some("25.9.1 a"), 1, true),
+        (Some("beta"), 1, false),
+        (None, 2, false),
+    ];
+    assert_eq!(firmware, expected);
+    assert_eq!((inventory.sites, inventory.capacity.of), (6, 5), "of the one that is gone, too");
+    let models: Vec<_> = inventory.batteries.each().map(|(model, count)| (model.name(), count)).collect();
+    let expected =
+        [("Powerwall 2", 1), ("Powerwall 3", 2), ("Powerwall 3 expansion", 1)].map(|(n, c)| (Some(n), c));
+    assert_eq!(models, [&expected[..], &[(None, 1)]].concat());
+    let batteries = |place: usize| roll.rows[place].batteries.map(|all| all.count());
+    assert_eq!([0, 3, 4].map(batteries), [Some(2), None, Some(0)]);
 }
 
 #[test]
@@ -174,7 +278,7 @@ fn it_is_found_by_whatever_it_is_called_and_wears() {
         facts.place = Some(place);
     });
     let barn = snapshot("barn", &well(), Some(1), None);
-    let roll = Roll::of([&lake, &barn].into_iter(), at());
+    let roll = Roll::of([&lake, &barn].into_iter(), at(), None);
     let found = |asked: Asked| roll.select(&asked).matching;
     let search = |text: &str| found(Asked::default().searching(text));
     for text in ["lake", "THE la", "harbour vip", "north.17", "3f7cb6de rental"] {
@@ -235,7 +339,7 @@ proptest! {
                 facts.labels.group = (*group > 0).then(|| format!("g{group}"));
             })
         }).collect();
-        let roll = Roll::of(sites.iter(), at());
+        let roll = Roll::of(sites.iter(), at(), None);
         let mut all = Vec::new();
         for offset in (0..=sites.len()).step_by(limit) {
             let selected = roll.select(&Asked { sort, limit, offset, ..Asked::default() });

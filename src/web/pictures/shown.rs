@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use tokio::time::Instant;
 
 use super::super::State;
-use super::super::plumbing::{Refusal, no_such_gateway};
+use super::super::plumbing::{Refusal, knows, no_such_gateway};
 use super::super::route::Later;
 use super::super::timeseries::Asked as Parameters;
 use super::today::Energies;
@@ -75,17 +75,6 @@ async fn shown(state: &State, request: &HttpRequest, form: Form) -> Result<HttpR
 /// Whoever keeps it asks whether it is still the same.
 const REVALIDATE: (header::HeaderName, HeaderValue) =
     (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-
-/// A tag without what says how much the same two things are.
-fn bare(tag: &str) -> &str {
-    tag.trim_start_matches("W/")
-}
-
-/// Whether the client has the picture with this tag.
-fn knows(request: &HttpRequest, tag: &str) -> bool {
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    known.is_some_and(|known| known.split(',').any(|one| bare(one.trim()) == bare(tag)))
-}
 
 fn drafted(state: &State, asked: Asked, form: Form, today: &super::today::ByGateway) -> Option<Draft> {
     let snapshots = state.directory.snapshots();

@@ -261,10 +261,14 @@ proptest! {
     ) {
         let mut ledger = Ledger::default();
         let (mut clock, mut shift, mut all) = (0.0, 0.0, Additions::default());
-        let mut was_set = false;
+        // A clock that is set by less than five polls looks like one that runs: what was counted then is
+        // right, and the time that it took is off by as much.
+        let (mut was_set, mut unnoticed, mut set_by) = (false, 0.0, 0.0_f64);
         for event in events {
             match event {
                 Event::Polls(polls) => for _ in 0..polls {
+                    let by = std::mem::take(&mut set_by);
+                    unnoticed += if by.abs() <= 25.0 { by.abs() } else { 0.0 };
                     clock += 5.0;
                     let mut read = if has_counters { counted(clock) } else { reading(clock) };
                     read.at += shift;
@@ -280,6 +284,7 @@ proptest! {
                 Event::Clock(seconds) => {
                     shift += seconds;
                     was_set = true;
+                    set_by += seconds;
                 }
             }
         }
@@ -292,7 +297,8 @@ proptest! {
         let booked: f64 = slots.values().map(|(energy, _)| energy).sum();
         prop_assert!(booked <= clock + 1.0, "{booked} of {clock}");
         for (energy, seconds) in slots.values() {
-            prop_assert!(*energy >= 0.0 && (energy - seconds).abs() < 1.0, "{energy} in {seconds} s");
+            let allowed = 1.0 + unnoticed;
+            prop_assert!(*energy >= 0.0 && (energy - seconds).abs() < allowed, "{energy} in {seconds} s");
             prop_assert!(was_set || *seconds <= 901.0);
         }
     }
