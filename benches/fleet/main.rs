@@ -55,6 +55,8 @@ fn main() {
         "/health/gateways",
         "/stats",
         "/api/live",
+        "/api/fleet",
+        "/api/fleet/inventory.csv",
     ] {
         let probe = Probe::start(program.addr());
         let (mut times, mut size, mut peak) = (Vec::new(), 0, 0.0_f64);

@@ -1,6 +1,6 @@
 //! Has gateways that other instances report supervised like those of the configuration, as they come and go.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use crate::link::broker::reports::{Place, Reports};
 use crate::model::Labels;
+use crate::settings::sites::is_id;
 use crate::settings::{BrokerConfig, GatewaySettings, Role, Settings};
 use crate::supervisor::{Found, Supervisor};
 
@@ -17,8 +18,6 @@ use crate::supervisor::{Found, Supervisor};
 const TOGETHER: Duration = Duration::from_millis(500);
 /// For an exchange with the broker.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Of ids of gateways.
-const LONGEST_ID: usize = 64;
 
 /// What the settings say of gateways that are found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +28,8 @@ pub(super) struct Finding {
     orders: Option<Role>,
     /// Those that the configuration names itself.
     named: HashSet<Place>,
+    /// Those of the gateways of the configuration.
+    ids: HashSet<String>,
 }
 
 impl Finding {
@@ -37,26 +38,23 @@ impl Finding {
         Self {
             is_wanted: broker.is_some_and(|broker| !broker.watched.is_empty()),
             orders: broker.and_then(|broker| broker.orders),
+            ids: settings.gateways.iter().map(|gateway| gateway.facts.id.clone()).collect(),
             named: settings.gateways.iter().filter_map(|gateway| gateway.facts.place.clone()).collect(),
         }
     }
 
-    /// Everything that is reported and not named.
-    fn gateways(&self, reports: &Reports) -> Vec<GatewaySettings> {
+    /// Everything that is reported and not named, and what of it can have no id here.
+    fn gateways(&self, reports: &Reports) -> (Vec<GatewaySettings>, BTreeSet<Place>) {
+        let (mut found, mut refused) = (Vec::new(), BTreeSet::new());
         if !self.is_wanted {
-            return Vec::new();
+            return (found, refused);
         }
-        let mut ids = HashSet::new();
-        let all = reports.all().into_iter().filter(|(place, _)| !self.named.contains(place));
-        all.filter_map(|(place, received)| {
+        let mut ids = self.ids.clone();
+        for (place, received) in reports.all().into_iter().filter(|(place, _)| !self.named.contains(place)) {
             let id = place.id();
-            if id.len() > LONGEST_ID || !ids.insert(id.clone()) {
-                warn!(
-                    gateway = id.as_str(), event = "broker";
-                    "gateway {id}: site {} and gateway {} make an id that is taken or too long; name it \
-                     among the gateways", place.site, place.gateway
-                );
-                return None;
+            if !is_id(&id) || !ids.insert(id.clone()) {
+                refused.insert(place);
+                continue;
             }
             let report = &received.report;
             let name = match report.gateway.name.as_str() {
@@ -66,10 +64,18 @@ impl Finding {
             let instance = &report.instance;
             let labels = Labels { tags: instance.tags.clone(), group: instance.group.clone() };
             let config = BrokerConfig { place, orders: self.orders };
-            Some(GatewaySettings::reported(id, name, labels, config, TIMEOUT))
-        })
-        .collect()
+            found.push(GatewaySettings::reported(id, name, labels, config, TIMEOUT));
+        }
+        (found, refused)
     }
+}
+
+fn refuse(Place { site, gateway }: &Place) {
+    warn!(
+        event = "broker";
+        "site {site:.80} and gateway {gateway:.80} of the broker make an id that is taken, too long, or \
+         not of A-Z a-z 0-9 _ -; name that gateway among the gateways"
+    );
 }
 
 /// Keeps `supervisor` in line with `reports`.
@@ -79,10 +85,12 @@ pub(super) async fn follow(
     mut finding: watch::Receiver<Finding>,
 ) {
     let mut places = reports.follow();
-    let mut before = Vec::new();
+    let (mut before, mut refused) = (Vec::new(), BTreeSet::new());
     loop {
         places.borrow_and_update();
-        let current = finding.borrow_and_update().gateways(&reports);
+        let (current, now_refused) = finding.borrow_and_update().gateways(&reports);
+        now_refused.difference(&refused).for_each(refuse);
+        refused = now_refused;
         if current != before {
             if supervisor.send(Found(current.clone())).await.is_err() {
                 return;
@@ -112,15 +120,21 @@ mod tests {
     fn what_is_reported_is_found_once_and_what_is_named_is_not() {
         let reports = Reports::default();
         let place = |site: &str, gateway: &str| Place { site: site.into(), gateway: gateway.into() };
-        for place in [place("a.b", "c"), place("a", "b-c"), place("named", "x")] {
+        let long = "x".repeat(63);
+        let odd = [place("a", ".."), place("a", "b/c"), place("a", &long), place("own", "one")];
+        let right = [place("a.b", "c"), place("a", "b-c"), place("named", "x")];
+        for place in right.into_iter().chain(odd.clone()) {
             let received = Received { report: Report::default(), said: Instant::now() };
             assert!(reports.take(place, received));
         }
         let named = HashSet::from([place("named", "x")]);
-        let finding = Finding { is_wanted: true, orders: None, named };
-        let ids: Vec<String> =
-            finding.gateways(&reports).iter().map(|gateway| gateway.facts.id.clone()).collect();
-        assert_eq!(ids, ["a-b-c"], "the same id twice is one gateway, and the log names the other");
-        assert!(Finding::default().gateways(&reports).is_empty());
+        let ids = HashSet::from(["own-one".to_owned()]);
+        let finding = Finding { is_wanted: true, orders: None, named, ids };
+        let (found, refused) = finding.gateways(&reports);
+        let found: Vec<&str> = found.iter().map(|gateway| gateway.facts.id.as_str()).collect();
+        assert_eq!(found, ["a-b-c"], "the same id twice is one gateway, and the log names the other");
+        let expected = odd.into_iter().chain([place("a.b", "c")]);
+        assert_eq!(refused, expected.collect());
+        assert!(Finding::default().gateways(&reports).0.is_empty());
     }
 }

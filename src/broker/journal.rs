@@ -10,11 +10,11 @@ use tokio::sync::broadcast::Receiver;
 use tokio::time::{sleep, timeout};
 
 use super::lineage::{self, Lineage};
-use super::trouble::Trouble;
 use super::{Reporter, identity};
 use crate::link::broker::records::JournalRecord;
 use crate::link::broker::standing::Goods;
 use crate::nats::letters::{Letter, Undelivered};
+use crate::nats::trouble::Trouble;
 use crate::store::history::cursors::{self, Usage};
 use crate::store::journal::{Entry, EntryId, JournalError};
 

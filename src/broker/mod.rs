@@ -8,7 +8,6 @@ mod lineage;
 mod orders;
 mod reporting;
 mod slots;
-mod trouble;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,13 +25,13 @@ use crate::directory::Directory;
 use crate::link::broker::standing::Standing;
 use crate::link::broker::wire::Instance;
 use crate::nats::Broker;
+use crate::nats::trouble::Trouble;
 use crate::output::{Output, Surroundings, renew};
 use crate::pause::Pause;
 use crate::settings::{BrokerSettings, Role, Settings, SiteSettings};
 use crate::store::history::History;
 use crate::store::journal::Journal;
 use crate::supervise::{self, Kept, Name};
-use trouble::Trouble;
 
 /// For the last reports; `app` gives two seconds.
 const GOODBYE: Duration = Duration::from_millis(1_500);
@@ -138,7 +137,7 @@ impl Reporter {
 
     /// What may come in the way of `what`.
     fn trouble(&self, what: &'static str) -> Trouble {
-        Trouble::new(what, self.house.seed, self.house.standing.clone())
+        Trouble::new(format!("sending {what}"), self.house.seed, self.house.standing.shows_obstacles())
     }
 
     /// Under which it is kept in the store how far everything is that is sent on. Servers may be replaced.

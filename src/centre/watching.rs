@@ -1,5 +1,6 @@
 //! Watches the bucket of reports: what a new centre finds there, and what changes from then on.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,7 @@ use async_nats::jetstream::kv::{Entry, Operation, Store};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use log::{info, warn};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::courier::NatsCourier;
 use crate::clock::unix_time;
@@ -18,13 +17,13 @@ use crate::link::broker::standing::{Goods, Standing};
 use crate::link::broker::wire::Report;
 use crate::nats::Broker;
 use crate::nats::subjects::Subjects;
-use crate::pause::{BACK_OFF, Pause};
+use crate::nats::trouble::Trouble;
 use crate::settings::BrokerSettings;
 
 /// Clocks that differ by more are wrong, and no reason to believe that a report is older.
 const MOST_SKEW: f64 = 3600.0;
-/// What an obstacle is in the way of.
-const WATCHING: &str = "watching";
+/// What was not ended by then goes on.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// Fills `reports` until it is dropped.
 pub(super) async fn watch(
@@ -41,7 +40,7 @@ pub(super) async fn watch(
         reports.connected(courier.clone(), is_there);
         standing.connected(is_there);
     });
-    let heard = Heard { reports, standing };
+    let heard = Heard { reports, standing, seed: rand::random() };
     let patterns = settings.watched.iter().map(|pattern| follow(broker, settings.replicas, pattern, &heard));
     tokio::join!(connection, join_all(patterns));
 }
@@ -50,48 +49,60 @@ pub(super) async fn watch(
 struct Heard<'a> {
     reports: &'a Reports,
     standing: &'a Standing,
+    /// Makes pauses differ between runs.
+    seed: u64,
 }
 
 /// Follows the sites of one pattern.
 async fn follow(broker: &Broker, replicas: u8, pattern: &str, heard: &Heard<'_>) {
-    let mut pause = Pause::new(BACK_OFF, Instant::now()).with_jitter(StdRng::from_rng(&mut rand::rng()));
+    let show = heard.standing.shows_obstacles();
+    let mut trouble = Trouble::new(format!("watching the sites {pattern}"), heard.seed, show);
     let mut clock = ServerClock::default();
     loop {
         broker.there().await;
-        match broker.prepare(replicas).await {
-            Ok(store) => {
-                let keys = Subjects::keys_of(pattern);
-                if let Err(why) = entries(&store, &keys, &mut clock, heard, &mut pause).await {
-                    heard.standing.obstacle(WATCHING, Some(&format!("{pattern}: {why}")));
-                    warn!(event = "broker"; "the sites {pattern} cannot be watched: {why}; tried again");
-                }
-            }
-            Err(why) => {
-                heard.standing.obstacle(WATCHING, Some(&why.to_string()));
-                warn!(event = "broker"; "{why}; tried again");
-            }
-        }
-        sleep_until(pause.failed(Instant::now())).await;
+        let why = match broker.prepare(replicas).await {
+            Ok(store) => entries(&store, &Subjects::keys_of(pattern), &mut clock, heard, &mut trouble).await,
+            Err(why) => why.to_string(),
+        };
+        trouble.is(why).await;
     }
 }
 
+/// Takes what comes; why nothing more comes.
 async fn entries(
     store: &Store,
     keys: &str,
     clock: &mut ServerClock,
     heard: &Heard<'_>,
-    pause: &mut Pause,
-) -> Result<(), String> {
-    let mut entries = store.watch_with_history(keys).await.map_err(|why| why.to_string())?;
+    trouble: &mut Trouble,
+) -> String {
+    let mut entries = match store.watch_with_history(keys).await {
+        Ok(entries) => entries,
+        Err(why) => return why.to_string(),
+    };
     info!(event = "broker"; "the sites {keys} are watched");
-    heard.standing.obstacle(WATCHING, None);
-    while let Some(entry) = entries.next().await {
-        let entry = entry.map_err(|why| why.to_string())?;
-        pause.succeeded(Instant::now());
-        heard.standing.went(Goods::Reports, 1);
-        take(&entry, clock, heard.reports);
+    let mut settled = pin!(sleep(SETTLED));
+    let mut is_settled = false;
+    loop {
+        let entry = tokio::select! {
+            entry = entries.next() => entry,
+            // There may be no site yet.
+            () = &mut settled, if !is_settled => {
+                is_settled = true;
+                trouble.is_over();
+                continue;
+            }
+        };
+        match entry {
+            Some(Ok(entry)) => {
+                trouble.is_over();
+                heard.standing.went(Goods::Reports, 1);
+                take(&entry, clock, heard.reports);
+            }
+            Some(Err(why)) => return why.to_string(),
+            None => return "the broker ended it".into(),
+        }
     }
-    Err("the broker ended it".into())
 }
 
 fn take(entry: &Entry, clock: &mut ServerClock, reports: &Reports) {

@@ -8,25 +8,20 @@ use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use log::{error, info, warn};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use tokio::time::{Instant, sleep_until};
+use log::{error, warn};
 
 use super::lines;
 use super::target::{Sent, Target};
 use crate::link::broker::records::SlotRecord;
 use crate::link::broker::reports::Place;
 use crate::link::broker::standing::{Goods, Standing};
+use crate::nats::trouble::Trouble;
 use crate::nats::{Broker, CENTRE_INBOX};
-use crate::pause::{BACK_OFF, Pause};
 use crate::settings::BrokerSettings;
 use crate::store::history::queries::waiting::{Load, Rows};
 
 /// Slots that are taken at once.
 const MOST: usize = 500;
-/// What an obstacle is in the way of.
-const SLOTS: &str = "quarters of an hour";
 /// For so many.
 const GATHERED: Duration = Duration::from_secs(2);
 /// Whatever the database did not take by then is offered again, to any centre.
@@ -67,26 +62,15 @@ struct Passing<'a, T> {
 
 impl<T: Target> Passing<'_, T> {
     async fn go_on(self, seed: u64) {
-        let mut pause = Pause::new(BACK_OFF, Instant::now()).with_jitter(StdRng::seed_from_u64(seed));
-        let mut said = None;
+        let what = format!("passing on slots of {}", self.pattern);
+        let mut trouble = Trouble::new(what, seed, self.arrivals.standing.shows_obstacles());
         loop {
             self.broker.there().await;
             let why = match self.consumer().await {
-                Ok(consumer) => {
-                    self.arrivals.standing.obstacle(SLOTS, None);
-                    if said.take().is_some() {
-                        info!(event = "export"; "slots of {} are passed on again", self.pattern);
-                    }
-                    self.take(&consumer, &mut pause).await
-                }
+                Ok(consumer) => self.take(&consumer, &mut trouble).await,
                 Err(why) => why,
             };
-            if said.as_ref() != Some(&why) {
-                warn!(event = "export"; "slots of {} stay at the broker: {why}", self.pattern);
-                self.arrivals.standing.obstacle(SLOTS, Some(&why));
-                said = Some(why);
-            }
-            sleep_until(pause.failed(Instant::now())).await;
+            trouble.is(why).await;
         }
     }
 
@@ -107,7 +91,7 @@ impl<T: Target> Passing<'_, T> {
     }
 
     /// Passes on load after load; why it does not go on.
-    async fn take(&self, consumer: &PullConsumer, pause: &mut Pause) -> String {
+    async fn take(&self, consumer: &PullConsumer, trouble: &mut Trouble) -> String {
         let mut most = MOST;
         loop {
             let batch = consumer.batch().max_messages(most).expires(GATHERED).messages().await;
@@ -129,7 +113,8 @@ impl<T: Target> Passing<'_, T> {
                     // One that is lost brings the slot again, which replaces itself.
                     join_all(messages.iter().map(|message| message.ack())).await;
                     self.arrivals.standing.went(Goods::Slots, messages.len());
-                    pause.succeeded(Instant::now());
+                    // Nothing is kept back, be it that nothing waits.
+                    trouble.is_over();
                 }
                 Sent::TooMuch if most > 1 => {
                     most /= 2;

@@ -4,6 +4,7 @@
 pub mod letters;
 pub mod streams;
 pub mod subjects;
+pub mod trouble;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +14,14 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, Event};
+use backoff::backoff::Backoff;
 use log::{info, warn};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::pause::{Growth, Pause};
 use crate::settings::BrokerSettings;
 use crate::tls::{AuthorityError, PemError, authorities, certificates, checked_by, roots};
 use subjects::Subjects;
@@ -30,8 +36,14 @@ const PING: Duration = Duration::from_secs(20);
 const MOST_SENT: usize = 256;
 /// Messages of one subscription that wait to be read; more are dropped by the library, which says so.
 const MOST_READ: usize = 16 << 10;
-/// After so many failures in a row, seconds.
-const PAUSES: [u64; 5] = [1, 2, 5, 10, 30];
+/// Until the next attempt to connect. Sites that lost the same server do not return together.
+const RECONNECT: Growth = Growth::Steps(&[
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+]);
 /// Below it, answers come to a centre; those to a site come below one of its own.
 pub const CENTRE_INBOX: &str = "_INBOX";
 /// What the seed of an NKey begins with.
@@ -84,6 +96,8 @@ impl Broker {
             is_tls: is_tls(settings),
         };
         let noting = Arc::new(noting);
+        let pause = Pause::new(RECONNECT, Instant::now()).with_jitter(StdRng::from_rng(&mut rand::rng()));
+        let pause = Mutex::new(pause);
         let options = ConnectOptions::new()
             .name("powerwall-server")
             .custom_inbox_prefix(inbox)
@@ -93,8 +107,12 @@ impl Broker {
             .client_capacity(MOST_SENT)
             .subscription_capacity(MOST_READ)
             .retry_on_initial_connect()
-            .reconnect_delay_callback(|failures| {
-                Duration::from_secs(PAUSES[failures.saturating_sub(1).min(PAUSES.len() - 1)])
+            .reconnect_delay_callback(move |failures| {
+                let mut pause = pause.lock().unwrap_or_else(PoisonError::into_inner);
+                if failures <= 1 {
+                    pause.reset();
+                }
+                pause.next_backoff().unwrap_or_default()
             })
             .event_callback(move |event| {
                 let noting = noting.clone();

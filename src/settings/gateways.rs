@@ -414,13 +414,7 @@ impl Entry<'_> {
     }
 
     fn id(&mut self) -> Option<String> {
-        let id = self.parsed("id", |text| {
-            let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-            match plain && text.len() <= 64 {
-                true => Ok(text.to_owned()),
-                false => Err(format!("{text:?} is not 1 to 64 of the characters A-Z a-z 0-9 _ -")),
-            }
-        });
+        let id = self.parsed("id", sites::level);
         if !self.object.contains_key("id") {
             self.problem("id", "missing");
         }

@@ -22,7 +22,7 @@ mod problem;
 pub mod reference;
 pub mod rsa_key;
 pub mod secret;
-mod sites;
+pub mod sites;
 mod spelled;
 mod store;
 mod style;

@@ -15,13 +15,15 @@ pub(super) fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
-fn is_level(text: &str) -> bool {
+/// Whether it may be the id of a gateway, a level of that of a site, and so the name of a file and a part of
+/// a path.
+pub fn is_id(text: &str) -> bool {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
     (1..=LONGEST_ID).contains(&text.len()) && text.chars().all(is_plain)
 }
 
 pub(super) fn level(text: &str) -> Result<String, Refusal> {
-    match is_level(text) {
+    match is_id(text) {
         true => Ok(text.to_owned()),
         false => Err(format!("{text:?} is not 1 to {LONGEST_ID} of A-Z a-z 0-9 _ -")),
     }
@@ -30,7 +32,7 @@ pub(super) fn level(text: &str) -> Result<String, Refusal> {
 /// The id of a site.
 pub(super) fn site(text: &str) -> Result<String, Refusal> {
     let levels: Vec<&str> = text.split('.').collect();
-    match levels.len() <= MOST_LEVELS && levels.iter().all(|one| is_level(one)) {
+    match levels.len() <= MOST_LEVELS && levels.iter().all(|one| is_id(one)) {
         true => Ok(text.to_owned()),
         false => Err(format!("{text:?} is not one to four levels of A-Z a-z 0-9 _ -, such as north.17")),
     }
@@ -41,7 +43,7 @@ pub(super) fn patterns(text: &str) -> Result<Vec<String>, Refusal> {
     let is_pattern = |pattern: &String| {
         let levels: Vec<&str> = pattern.split('.').collect();
         let (last, before) = levels.split_last().unwrap_or((&"", &[]));
-        let is_right = |level: &&str| *level == "*" || is_level(level);
+        let is_right = |level: &&str| *level == "*" || is_id(level);
         levels.len() <= MOST_LEVELS && before.iter().all(is_right) && (*last == ">" || is_right(last))
     };
     match all.iter().find(|pattern| !is_pattern(pattern)) {

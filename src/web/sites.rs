@@ -101,10 +101,12 @@ pub(super) fn sites(state: Data<State>, request: HttpRequest) -> Later {
 
 pub(super) fn groups(state: Data<State>, request: HttpRequest) -> Later {
     answered(state, request, OF_GROUPS, |_, roll, asked| {
-        let groups = roll.groups(asked).into_iter();
+        let groups = roll.groups(asked);
+        let all = groups.len();
+        let groups = groups.into_iter().take(MOST);
         let groups: Vec<Value> =
             groups.map(|(group, sums)| json!({ "group": group, "sums": summed(&sums) })).collect();
-        (json!({ "groups": groups }), None)
+        (json!({ "all": all, "groups": groups }), None)
     })
 }
 

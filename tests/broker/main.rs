@@ -134,7 +134,7 @@ async fn a_full_stream_refuses_and_gets_everything_once_there_is_room() {
     server.make_streams(30).await;
     let site = Site::new(server.url()).await;
     let program = site.serve().await;
-    program.has_said("entries of the journal are not at the broker").await;
+    program.has_said("sending entries of the journal: ").await;
     assert_eq!(server.count("powerwall_journal").await, 30, "{}", program.log());
     server.allow_entries(-1).await;
     until(async || numbers(&server.messages("powerwall_journal").await) == site.entries()).await;

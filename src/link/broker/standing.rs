@@ -45,7 +45,7 @@ pub struct Side {
     /// How many of [`Goods::ALL`] there were since the program started.
     pub counts: [u64; 4],
     /// What does not go at present, and why.
-    pub obstacles: BTreeMap<&'static str, String>,
+    pub obstacles: BTreeMap<String, String>,
 }
 
 /// A handle to one side; all clones share it.
@@ -89,13 +89,19 @@ impl Standing {
     }
 
     /// `why`: what keeps `what` back; `None`: nothing.
-    pub fn obstacle(&self, what: &'static str, why: Option<&str>) {
+    pub fn obstacle(&self, what: &str, why: Option<&str>) {
         if let Some(side) = &mut self.held().side {
             match why {
-                Some(why) => side.obstacles.insert(what, why.to_owned()),
+                Some(why) => side.obstacles.insert(what.to_owned(), why.to_owned()),
                 None => side.obstacles.remove(what),
             };
         }
+    }
+
+    /// [`Standing::obstacle`] for those who know only that something is shown.
+    pub fn shows_obstacles(&self) -> impl Fn(&str, Option<&str>) + 'static {
+        let standing = self.clone();
+        move |what, why| standing.obstacle(what, why)
     }
 
     /// `None`: this program is not this side.

@@ -1,0 +1,44 @@
+//! What keeps something from going on: said once, shown while it lasts, with a pause that grows.
+
+use log::{info, warn};
+use tokio::time::{Instant, sleep_until};
+
+use crate::pause::Pause;
+
+/// Given what is kept back, and why.
+type Show = Box<dyn Fn(&str, Option<&str>)>;
+
+/// For one of the things that go over the broker.
+pub struct Trouble {
+    /// What it keeps back, such as `sending reports`.
+    what: String,
+    /// What was said last; `None`: nothing is in the way.
+    said: Option<String>,
+    pause: Pause,
+    /// Shows others what is kept back, and why; without a reason, that it is not any more.
+    show: Show,
+}
+
+impl Trouble {
+    pub fn new(what: String, seed: u64, show: impl Fn(&str, Option<&str>) + 'static) -> Self {
+        Self { what, said: None, pause: Pause::back_off(seed), show: Box::new(show) }
+    }
+
+    pub fn is_over(&mut self) {
+        if self.said.take().is_some() {
+            (self.show)(&self.what, None);
+            info!(event = "broker"; "{}: it goes on", self.what);
+        }
+        self.pause.succeeded(Instant::now());
+    }
+
+    /// Says what is in the way, unless that was said, and waits.
+    pub async fn is(&mut self, why: String) {
+        if self.said.as_ref() != Some(&why) {
+            (self.show)(&self.what, Some(&why));
+            warn!(event = "broker"; "{}: {why}; tried again, nothing is lost", self.what);
+            self.said = Some(why);
+        }
+        sleep_until(self.pause.failed(Instant::now())).await;
+    }
+}
