@@ -75,7 +75,9 @@ async fn pictured(page: &Page, state: &str) {
 async fn every_view_fits_every_screen() {
     let Some(browser) = Browser::start().await else { return };
     let outputs = settlement(10_000);
-    for (state, path) in [("sites", "/fleet"), ("groups", "/fleet?view=groups"), ("nothing", "/fleet?search=xyz")] {
+    for (state, path) in
+        [("sites", "/fleet"), ("groups", "/fleet?view=groups"), ("nothing", "/fleet?search=xyz")]
+    {
         let page = seen(&browser, &outputs, path).await;
         pictured(&page, state).await;
         page.is_clean(&outputs.addr.to_string());

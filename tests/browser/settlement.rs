@@ -70,7 +70,8 @@ impl House {
             ..GatewayFacts::default()
         };
         // Nothing grows old while a test takes its time.
-        let mut snapshot = Snapshot::initial(Arc::new(facts), Ttl { stale: 900 * SECOND, live: 900 * SECOND });
+        let mut snapshot =
+            Snapshot::initial(Arc::new(facts), Ttl { stale: 900 * SECOND, live: 900 * SECOND });
         let age = self.silent_for.unwrap_or(2 * SECOND);
         let now = Instant::now();
         snapshot.health.polls = 1;
