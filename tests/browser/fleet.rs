@@ -84,3 +84,51 @@ async fn every_view_fits_every_screen() {
         page.close().await;
     }
 }
+
+#[actix_web::test]
+async fn what_is_searched_and_filtered_is_in_the_address_and_ten_thousand_sites_are_a_hundred_rows() {
+    let Some(browser) = Browser::start().await else { return };
+    let outputs = settlement(10_000);
+    let page = seen(&browser, &outputs, "/fleet").await;
+    let rows = "document.querySelectorAll('.rows tbody tr').length";
+    assert_eq!(page.value(rows).await, 100);
+    page.value("document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '/', bubbles: true }))")
+        .await;
+    assert_eq!(page.value("document.activeElement.id").await, "search");
+    type_into_search(&page, "harbour berlin").await;
+    page.until("document.querySelector('.where').textContent.endsWith('of 250')").await;
+    page.until("location.search === '?search=harbour+berlin'").await;
+    page.value(
+        "[...document.querySelectorAll('.chip')].find((one) => one.textContent.startsWith('Alert')).click()",
+    )
+    .await;
+    page.until("location.search === '?search=harbour+berlin&trouble=alert'").await;
+    page.until("[...document.querySelectorAll('.rows .state')].every((one) => one.textContent === 'Alert')")
+        .await;
+
+    // From the address, with the last rows, and by the keys of arrows.
+    page.see(&format!("http://{}/fleet?sort=name&page=100", outputs.addr)).await;
+    page.until("document.querySelector('.where').textContent === '9,901–10,000 of 10,000'").await;
+    page.value("document.querySelector('.rows tbody a').focus()").await;
+    let press = |key: &str| {
+        format!(
+            "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', \
+             {{ key: '{key}', bubbles: true }}))"
+        )
+    };
+    page.value(&press("ArrowDown")).await;
+    let second = "document.activeElement === document.querySelectorAll('.rows tbody a')[1]";
+    assert_eq!(page.value(second).await, true);
+    page.value(&press("ArrowLeft")).await;
+    page.until("document.querySelector('.where').textContent === '9,801–9,900 of 10,000'").await;
+    assert_eq!(page.value(rows).await, 100);
+
+    // Scrolled through while nothing changes, the document stays as it is.
+    let scrolled = "new Promise((done) => { let changes = 0, frames = 0; const seen = new \
+        MutationObserver((all) => (changes += all.length)); seen.observe(document.querySelector('.rows'), { \
+        subtree: true, childList: true, attributes: true, characterData: true }); const step = () => { \
+        scrollBy(0, 40); if (++frames < 120) requestAnimationFrame(step); else done([changes, frames, \
+        document.querySelectorAll('*').length < 4000]); }; step(); })";
+    assert_eq!(page.value(scrolled).await, json!([0, 120, true]));
+    page.is_clean(&outputs.addr.to_string());
+}
