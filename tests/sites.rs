@@ -119,6 +119,7 @@ async fn an_inventory_is_of_what_matches_and_a_line_for_each() {
 
     let answer = outputs.get("/api/fleet/inventory.csv").await;
     assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"fleet.csv\""));
     let mut reader = csv::ReaderBuilder::new().from_reader(&answer.body[..]);
     let names: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Reporter;
@@ -102,5 +101,5 @@ fn letter(reporter: &Reporter, gateway: &str, body: Vec<u8>) -> Letter {
 
 async fn publish(reporter: &Reporter, reports: &[(String, Report)]) -> Vec<Result<u64, Undelivered>> {
     let letters = reports.iter().map(|(id, report)| letter(reporter, id, report.to_bytes()));
-    join_all(letters.map(|letter| reporter.broker.publish(letter))).await
+    reporter.broker.publish_all(letters).await
 }

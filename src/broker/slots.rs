@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use ring::digest::{SHA256, digest};
 use tokio::time::sleep;
 
@@ -39,7 +38,7 @@ pub async fn forward(reporter: &Reporter) {
             continue;
         };
         let letters = slots.iter().map(|slot| letter(reporter, &file, &load, slot));
-        let results = join_all(letters.map(|letter| broker.publish(letter))).await;
+        let results = broker.publish_all(letters).await;
         let taken = results.iter().take_while(|result| result.is_ok()).count();
         if let Some(last) = slots[..taken].last() {
             reporter.house.standing.went(Goods::Slots, taken);

@@ -2,8 +2,9 @@
 
 use async_nats::StatusCode;
 use async_nats::client::RequestErrorKind;
-use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
+use futures_util::future::join_all;
 
 use super::Broker;
 
@@ -49,6 +50,19 @@ impl Broker {
     /// # Errors
     /// If the stream did not say that it keeps the message. It may keep it all the same.
     pub async fn publish(&self, letter: Letter) -> Result<u64, Undelivered> {
+        acknowledged(self.send(letter).await).await
+    }
+
+    /// Publishes in this order, and then waits for what the stream says of each, as [`Broker::publish`].
+    pub async fn publish_all(&self, letters: impl Iterator<Item = Letter>) -> Vec<Result<u64, Undelivered>> {
+        let mut sent = Vec::new();
+        for letter in letters {
+            sent.push(self.send(letter).await);
+        }
+        join_all(sent.into_iter().map(acknowledged)).await
+    }
+
+    async fn send(&self, letter: Letter) -> Result<PublishAckFuture, PublishError> {
         let mut message = PublishMessage::build().payload(letter.body.into());
         if let Some(id) = &letter.id {
             message = message.message_id(id);
@@ -59,16 +73,7 @@ impl Broker {
         if letter.deletes {
             message = message.header("KV-Operation", "DEL");
         }
-        let acknowledged = async { self.jetstream.send_publish(letter.subject, message).await?.await };
-        acknowledged.await.map(|ack| ack.sequence).map_err(|error| match error.kind() {
-            PublishErrorKind::StreamNotFound => Undelivered::NoStream,
-            PublishErrorKind::WrongLastSequence => Undelivered::NotNext,
-            PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Undelivered::Silent,
-            _ => Undelivered::Refused(match std::error::Error::source(&error) {
-                Some(source) => source.to_string(),
-                None => error.to_string(),
-            }),
-        })
+        self.jetstream.send_publish(letter.subject, message).await
     }
 
     /// The last message of `subject` that `stream` keeps. A replica that is behind may answer.
@@ -92,4 +97,17 @@ impl Broker {
         let sequence = sequence.ok_or_else(|| Undelivered::Refused("a message without a sequence".into()))?;
         Ok(Some(Kept { sequence, body: answer.payload.to_vec() }))
     }
+}
+
+async fn acknowledged(sent: Result<PublishAckFuture, PublishError>) -> Result<u64, Undelivered> {
+    let acknowledged = async { sent?.await };
+    acknowledged.await.map(|ack| ack.sequence).map_err(|error| match error.kind() {
+        PublishErrorKind::StreamNotFound => Undelivered::NoStream,
+        PublishErrorKind::WrongLastSequence => Undelivered::NotNext,
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => Undelivered::Silent,
+        _ => Undelivered::Refused(match std::error::Error::source(&error) {
+            Some(source) => source.to_string(),
+            None => error.to_string(),
+        }),
+    })
 }

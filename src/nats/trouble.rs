@@ -42,3 +42,30 @@ impl Trouble {
         sleep_until(self.pause.failed(Instant::now())).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_in_the_way_is_shown_once_and_waited_for_longer_each_time() {
+        let shown = Rc::new(RefCell::new(Vec::new()));
+        let noted = shown.clone();
+        let show = move |_: &str, why: Option<&str>| noted.borrow_mut().push(why.map(str::to_owned));
+        let mut trouble = Trouble::new("sending".into(), 1, show);
+        trouble.is_over();
+        let begin = Instant::now();
+        for why in ["full", "full", "away", "away"] {
+            trouble.is(why.into()).await;
+        }
+        assert!(begin.elapsed().as_secs() >= 5 + 10 + 30 + 60);
+        trouble.is_over();
+        assert_eq!(*shown.borrow(), [Some("full".to_owned()), Some("away".into()), None]);
+        let begin = Instant::now();
+        trouble.is("full".into()).await;
+        assert!(begin.elapsed().as_secs() < 10, "the pause begins anew");
+    }
+}

@@ -51,6 +51,8 @@ pub(super) const OF_SITES: &[(&str, &str)] = &[
     ("limit", "how many at most, 1 to 500; 100 if absent"),
     ("offset", "how many to pass over"),
 ];
+/// What a browser calls the inventory when it keeps it.
+const FILE: HeaderValue = HeaderValue::from_static("attachment; filename=\"fleet.csv\"");
 pub(super) const ERRORS: &[(u16, &str)] = &[NOT_VALID];
 pub(super) const PAGE_ERRORS: &[(u16, &str)] = &[(304, "Nothing but ages has changed"), NOT_VALID];
 const NOT_VALID: (u16, &str) = (400, "A parameter is not valid; detail names what is");
@@ -125,11 +127,13 @@ pub(super) fn table(state: Data<State>, request: HttpRequest) -> Later {
             let (at, roll) = known.roll(&directory);
             inventory::Table::of(roll.matching(&asked).cloned().collect(), at)
         });
-        match found.await {
+        let mut response = match found.await {
             Ok(table) if table.len() <= HOUSE => fleet::whole(StatusCode::OK, TABLE, table),
             Ok(table) => fleet::sent(&request, StatusCode::OK, TABLE, table),
-            Err(unfinished) => detail(StatusCode::INTERNAL_SERVER_ERROR, &unfinished.to_string()),
-        }
+            Err(unfinished) => return detail(StatusCode::INTERNAL_SERVER_ERROR, &unfinished.to_string()),
+        };
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, FILE);
+        response
     })
 }
 

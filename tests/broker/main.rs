@@ -4,6 +4,8 @@
 mod centre;
 mod copies;
 mod credentials;
+mod cut_off;
+mod gate;
 mod journal;
 mod orders;
 mod permissions;
