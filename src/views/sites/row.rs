@@ -294,7 +294,7 @@ impl Row {
         if !self.freshness.has_data() && health.polls > 0 {
             let failing = health.failing_since.map(|since| at.unix_of(since));
             let words = match &health.last_error {
-                Some(error) => error.message.clone(),
+                Some(error) => sentence(&error.message),
                 None => "There is no new reading".to_owned(),
             };
             add(TroubleKind::Offline, failing.or(self.taken_at), words);
@@ -348,6 +348,12 @@ impl Row {
             (is_well, is_other_well) => is_well.cmp(&is_other_well),
         }
     }
+}
+
+/// Errors begin small, because they stand behind the name of a gateway in the log.
+fn sentence(error: &str) -> String {
+    let mut letters = error.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn kinds(troubles: &[Trouble]) -> impl Iterator<Item = TroubleKind> {

@@ -74,7 +74,7 @@ fn snapshot(id: &str, reported: &Reported, age: Option<u32>, error: Option<&'sta
         age.map(|age| Reading { telemetry, taken: at.now - SECOND * age, taken_at: NOW - f64::from(age) });
     snapshot.health.polls = 1;
     if let Some(kind) = error {
-        let note = ErrorNote { kind, message: "It does not answer".into() };
+        let note = ErrorNote { kind, message: "it does not answer".into() };
         snapshot.health.count_failure(note, at.now - 60 * SECOND);
     }
     snapshot
