@@ -98,6 +98,12 @@ impl Directory {
         entries.iter().find(|entry| entry.id == "default").or_else(|| entries.first()).cloned()
     }
 
+    /// The gateways that no other instance of this program reports.
+    pub fn own(&self) -> Vec<Arc<Entry>> {
+        let is_own = |entry: &&Arc<Entry>| entry.board.glance().gateway.place.is_none();
+        self.entries.load().iter().filter(is_own).cloned().collect()
+    }
+
     /// The newest snapshot of every gateway, in configured order.
     pub fn snapshots(&self) -> Vec<Arc<Snapshot>> {
         self.entries.load().iter().map(|entry| entry.board.read()).collect()

@@ -27,6 +27,8 @@ const KIOSK = "pw_console_kiosk";
 const UPPER = ["power-flow", "energy"];
 /** More sites than this are chosen from a list instead of buttons. */
 const MOST_TABS = 8;
+/** From so many sites on, they have a page of their own. */
+const FLEET = 5;
 /** What the feed does not report is asked for now and then. */
 const ASIDE = 30_000;
 
@@ -142,6 +144,7 @@ const list = el("select", { "aria-label": t("Site"), on: { change: () => choose(
 
 function drawTabs(state, everyone) {
   show($("sites"), everyone.length > 1);
+  show($("fleet"), everyone.length >= FLEET);
   if (everyone.length > MOST_TABS) return drawList(state, everyone);
   const wanted = [null, ...everyone];
   list.remove();

@@ -159,6 +159,10 @@ pub(super) fn history(state: &State, request: &HttpRequest) -> HttpResponse {
     below_the_root(state, request, "history", "history.html")
 }
 
+pub(super) fn fleet(state: &State, request: &HttpRequest) -> HttpResponse {
+    below_the_root(state, request, "fleet", "fleet.html")
+}
+
 pub(super) fn example(state: &State, request: &HttpRequest) -> HttpResponse {
     below_the_root(state, request, "example", "example.html")
 }
@@ -321,7 +325,7 @@ mod tests {
 
     #[test]
     fn every_page_weighs_less_than_100_kilobytes() {
-        for page in ["index.html", "console.html", "history.html"] {
+        for page in ["index.html", "console.html", "history.html", "fleet.html"] {
             let bytes = weight(page);
             assert!((50_000..100_000).contains(&bytes), "{page}: {bytes} bytes");
         }

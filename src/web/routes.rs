@@ -506,6 +506,9 @@ pub(super) const ROUTES: &[Route] = &[
     service("/history", assets::history, "Energy by day, week, month and year")
         .better(OWN_PAGE)
         .serves(Content::File("text/html; charset=utf-8")),
+    service("/fleet", assets::fleet, "Many sites by the worst first, and orders to several of them")
+        .ours()
+        .serves(Content::File("text/html; charset=utf-8")),
     Route::new("/display.svg", Answer::Fleet(pictures::svg), "The display as a picture, as SVG")
         .ours()
         .serves(Content::File("image/svg+xml"))

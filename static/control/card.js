@@ -6,8 +6,9 @@ import { Groups } from "../panels/parts.js";
 import { nameOf } from "../site.js";
 import { t } from "../words.js";
 import { confirmed } from "./dialog.js";
+import { Door } from "./door.js";
 import { KINDS, Line } from "./forms.js";
-import { ask, isSignedIn, mayControl, newKey, onChange, order, signIn, signOut } from "./holder.js";
+import { ask, isSignedIn, mayControl, newKey, onChange, order } from "./holder.js";
 import { leased, ordered, outcome } from "./words.js";
 
 /** How often what changes is asked for: while an order is under way, and else. Milliseconds */
@@ -16,13 +17,6 @@ const LATER = 10_000;
 /** How often it is asked whether orders are taken at all. Milliseconds */
 const RARELY = 60_000;
 const MOST_ORDERS = 5;
-/** Why a token is not taken. The room that holds it imports nothing, not even words. */
-const WHY = {
-  "Type a token": t("Type a token"),
-  "This token is not accepted": t("This token is not accepted"),
-  "The server does not answer": t("The server does not answer"),
-};
-
 /** Whether the service takes orders; where it does not, no gateway is asked about. */
 class Service {
   isEnabled = false;
@@ -173,38 +167,6 @@ class Gateway {
 
   get role() {
     return this.#control?.role ?? null;
-  }
-}
-
-/** The field for the token, and who is signed in. */
-class Door {
-  #field = el("input", { type: "password", autocomplete: "off", "aria-label": t("Token"), placeholder: t("Token"), spellcheck: "false" });
-  #why = el("p", { class: "why", role: "status" });
-  #form;
-  #who = el("p", { class: "who" });
-  #out = el("button", { type: "button", class: "push", on: { click: signOut } }, t("Forget the token"));
-  #path = null;
-
-  constructor() {
-    const submit = async (event) => {
-      event.preventDefault();
-      if (this.#path === null) return;
-      say(this.#why, "");
-      const why = await signIn(this.#field, this.#path);
-      say(this.#why, WHY[why] ?? why ?? "");
-    };
-    this.#form = el("form", { class: "door", on: { submit } }, this.#field, el("button", { type: "submit", class: "push" }, t("Unlock")));
-    this.node = el("div", { class: "door" }, this.#form, this.#why, el("div", { class: "heading" }, this.#who, this.#out));
-  }
-
-  draw(id, role) {
-    this.#path = `api/gateways/${encodeURIComponent(id)}/control`;
-    const isIn = isSignedIn();
-    show(this.#form, !isIn);
-    show(this.#why, !isIn && this.#why.textContent !== "");
-    show(this.#out, isIn);
-    const known = { viewer: t("This token may only read"), operator: t("Operator"), owner: t("Owner") }[role] ?? "";
-    say(this.#who, isIn ? known : t("Changes need a token. It is kept until this page is closed or reloaded."));
   }
 }
 

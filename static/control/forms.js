@@ -76,6 +76,15 @@ const FORMS = {
   resume: () => ({ fields: [], buttons: [[t("Resume"), "resume", () => ({})]] }),
 };
 
+/** Every order that several gateways can get: `{ kind, text, fields, body }`. Houses leave the grid one at a time. */
+export const forSeveral = () =>
+  Object.entries(FORMS).flatMap(([kind, form]) => {
+    const { fields, buttons } = form();
+    const offered = buttons.filter(([, , , danger]) => !danger);
+    const text = (own) => (buttons.length > 1 ? `${named(kind)}: ${own}` : named(kind));
+    return offered.map(([own, action, body, , isFree]) => ({ kind: action, text: text(own), fields: isFree ? [] : fields, body }));
+  });
+
 /** The orders that have a form, in the order of the card. */
 export const KINDS = Object.keys(FORMS);
 

@@ -260,7 +260,15 @@ impl Page {
         let height = self.value("Math.max(innerHeight, document.documentElement.scrollHeight)").await;
         let width = self.value("innerWidth").await;
         let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
-        let ask = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        self.taken(name, json!({ "format": "png", "captureBeyondViewport": true, "clip": clip })).await
+    }
+
+    /// A picture of what is in the window, kept as test output.
+    pub async fn view(&self, name: &str) -> PathBuf {
+        self.taken(name, json!({ "format": "png" })).await
+    }
+
+    async fn taken(&self, name: &str, ask: Value) -> PathBuf {
         let picture = self.order("Page.captureScreenshot", ask).await;
         let bytes = BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("screenshots");

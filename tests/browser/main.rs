@@ -10,6 +10,7 @@ mod chromium;
 mod demo;
 mod display;
 mod docs;
+mod fleet;
 mod history;
 mod hours;
 mod kiosk;
@@ -25,6 +26,7 @@ mod program;
 mod proxy;
 mod real;
 mod scenes;
+mod settlement;
 mod sizes;
 mod stage;
 

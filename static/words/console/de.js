@@ -53,6 +53,7 @@ export default {
   "Fault": "Fehler",
   "Firmware": "Firmware",
   "Firmware {from} replaced by {to}": "Firmware {from} durch {to} ersetzt",
+  "Fleet": "Flotte",
   "FleetAPI": "FleetAPI",
   "Following the grid": "Folgt dem Netz",
   "Forget the token": "Token vergessen",

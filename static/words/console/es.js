@@ -53,6 +53,7 @@ export default {
   "Fault": "Fallo",
   "Firmware": "Firmware",
   "Firmware {from} replaced by {to}": "Firmware {from} sustituido por {to}",
+  "Fleet": "Flota",
   "FleetAPI": "FleetAPI",
   "Following the grid": "Sigue la red",
   "Forget the token": "Olvidar el token",

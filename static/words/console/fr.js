@@ -53,6 +53,7 @@ export default {
   "Fault": "Défaut",
   "Firmware": "Micrologiciel",
   "Firmware {from} replaced by {to}": "Micrologiciel {from} remplacé par {to}",
+  "Fleet": "Flotte",
   "FleetAPI": "FleetAPI",
   "Following the grid": "Suit le réseau",
   "Forget the token": "Oublier le jeton",

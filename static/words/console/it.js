@@ -53,6 +53,7 @@ export default {
   "Fault": "Guasto",
   "Firmware": "Firmware",
   "Firmware {from} replaced by {to}": "Firmware {from} sostituito da {to}",
+  "Fleet": "Flotta",
   "FleetAPI": "FleetAPI",
   "Following the grid": "Segue la rete",
   "Forget the token": "Dimentica il token",

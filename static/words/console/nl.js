@@ -53,6 +53,7 @@ export default {
   "Fault": "Storing",
   "Firmware": "Firmware",
   "Firmware {from} replaced by {to}": "Firmware {from} vervangen door {to}",
+  "Fleet": "Vloot",
   "FleetAPI": "FleetAPI",
   "Following the grid": "Volgt het net",
   "Forget the token": "Token vergeten",

@@ -1,0 +1,134 @@
+//! The page of a fleet: the worst first, found and filtered, smooth with ten thousand sites.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::chromium::{Browser, Page};
+use crate::common::Outputs;
+use crate::settlement::{House, settlement};
+
+const NAMES: &str = "[...document.querySelectorAll('.rows tbody .site a')].map((one) => one.textContent)";
+
+async fn seen(browser: &Browser, outputs: &Outputs, path: &str) -> Page {
+    let page = browser.page().await;
+    page.see(&format!("http://{}{path}", outputs.addr)).await;
+    page
+}
+
+/// The site of this number reports something else.
+fn change(outputs: &Outputs, number: usize, change: impl FnOnce(&mut House)) {
+    let mut house = House::numbered(number);
+    change(&mut house);
+    let entry = outputs.directory.entries().iter().find(|entry| entry.id == house.id).unwrap().clone();
+    entry.board.publish(house.snapshot().into());
+}
+
+async fn type_into_search(page: &Page, text: &str) {
+    page.value(&format!(
+        "(() => {{ const field = document.getElementById('search'); field.value = {}; \
+         field.dispatchEvent(new Event('input')); }})()",
+        json!(text)
+    ))
+    .await;
+}
+
+#[actix_web::test]
+async fn the_worst_comes_first_and_a_site_that_falls_silent_goes_to_the_top() {
+    let Some(browser) = Browser::start().await else { return };
+    let outputs = settlement(60);
+    let page = seen(&browser, &outputs, "/fleet").await;
+    let names = page.value(NAMES).await;
+    assert_eq!(names.as_array().unwrap().len(), 60);
+    assert_eq!((&names[0], &names[1]), (&json!("Barn 7"), &json!("Lake house 13")), "offline, cut off");
+    let first = page.text(".rows tbody tr").await;
+    assert!(first.contains("Offline") && first.contains("The gateway does not answer"), "{first}");
+    assert!(first.contains("25 min old"), "{first}");
+    let sums = page.text("#sums").await;
+    assert!(sums.contains("59 of 60 report") && sums.contains("of 59 of 60 sites"), "{sums}");
+
+    change(&outputs, 30, |house| house.silent_for = Some(Duration::from_secs(2_000)));
+    page.until("document.querySelector('.rows tbody .site a').textContent === 'Depot 30'").await;
+    change(&outputs, 30, |_| {});
+    page.until("document.querySelector('.rows tbody .site a').textContent === 'Barn 7'").await;
+    page.is_clean(&outputs.addr.to_string());
+}
+
+/// In both themes, at the widths of a phone, a tablet and large screens: nothing sticks out.
+async fn pictured(page: &Page, state: &str) {
+    for theme in ["dark", "light"] {
+        page.theme(theme).await;
+        for (width, height) in [(390, 844), (320, 568), (800, 1100), (1280, 800), (1920, 1080)] {
+            page.size(width, height).await;
+            page.until(&format!("innerWidth === {width}")).await;
+            page.view(&format!("fleet-{state}-{theme}-{width}")).await;
+            let outside = "[...document.querySelectorAll('body *')].filter((one) => one.checkVisibility() && \
+                one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.tagName + '.' + \
+                one.className + ' ' + one.textContent.slice(0, 30)).slice(0, 5)";
+            assert_eq!(page.value(outside).await, json!([]), "{state} at {width}");
+        }
+    }
+    page.size(1280, 800).await;
+}
+
+#[actix_web::test]
+async fn every_view_fits_every_screen() {
+    let Some(browser) = Browser::start().await else { return };
+    let outputs = settlement(10_000);
+    for (state, path) in
+        [("sites", "/fleet"), ("groups", "/fleet?view=groups"), ("nothing", "/fleet?search=xyz")]
+    {
+        let page = seen(&browser, &outputs, path).await;
+        pictured(&page, state).await;
+        page.is_clean(&outputs.addr.to_string());
+        page.close().await;
+    }
+}
+
+#[actix_web::test]
+async fn what_is_searched_and_filtered_is_in_the_address_and_ten_thousand_sites_are_a_hundred_rows() {
+    let Some(browser) = Browser::start().await else { return };
+    let outputs = settlement(10_000);
+    let page = seen(&browser, &outputs, "/fleet").await;
+    let rows = "document.querySelectorAll('.rows tbody tr').length";
+    assert_eq!(page.value(rows).await, 100);
+    page.value("document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '/', bubbles: true }))")
+        .await;
+    assert_eq!(page.value("document.activeElement.id").await, "search");
+    type_into_search(&page, "harbour berlin").await;
+    page.until("document.querySelector('.where').textContent.endsWith('of 250')").await;
+    page.until("location.search === '?search=harbour+berlin'").await;
+    page.value(
+        "[...document.querySelectorAll('.chip')].find((one) => one.textContent.startsWith('Alert')).click()",
+    )
+    .await;
+    page.until("location.search === '?search=harbour+berlin&trouble=alert'").await;
+    page.until("[...document.querySelectorAll('.rows .state')].every((one) => one.textContent === 'Alert')")
+        .await;
+
+    // From the address, with the last rows, and by the keys of arrows.
+    page.see(&format!("http://{}/fleet?sort=name&page=100", outputs.addr)).await;
+    page.until("document.querySelector('.where').textContent === '9,901–10,000 of 10,000'").await;
+    page.value("document.querySelector('.rows tbody a').focus()").await;
+    let press = |key: &str| {
+        format!(
+            "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', \
+             {{ key: '{key}', bubbles: true }}))"
+        )
+    };
+    page.value(&press("ArrowDown")).await;
+    let second = "document.activeElement === document.querySelectorAll('.rows tbody a')[1]";
+    assert_eq!(page.value(second).await, true);
+    page.value(&press("ArrowLeft")).await;
+    page.until("document.querySelector('.where').textContent === '9,801–9,900 of 10,000'").await;
+    assert_eq!(page.value(rows).await, 100);
+
+    // Scrolled through while nothing changes, the document stays as it is.
+    let scrolled = "new Promise((done) => { let changes = 0, frames = 0; const seen = new \
+        MutationObserver((all) => (changes += all.length)); seen.observe(document.querySelector('.rows'), { \
+        subtree: true, childList: true, attributes: true, characterData: true }); const step = () => { \
+        scrollBy(0, 40); if (++frames < 120) requestAnimationFrame(step); else done([changes, frames, \
+        document.querySelectorAll('*').length < 4000]); }; step(); })";
+    assert_eq!(page.value(scrolled).await, json!([0, 120, true]));
+    page.is_clean(&outputs.addr.to_string());
+}
