@@ -1,5 +1,6 @@
 //! Finds the gateways: id → board and address. Read by everybody, written by the Supervisor.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -127,7 +128,9 @@ impl Directory {
     pub(crate) fn replace(&self, entries: Vec<Arc<Entry>>) {
         let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
         followers.retain(Recipient::connected);
-        for entry in entries.iter().filter(|entry| !self.contains(entry)) {
+        let before = self.entries.load();
+        let known: HashSet<*const Entry> = before.iter().map(Arc::as_ptr).collect();
+        for entry in entries.iter().filter(|entry| !known.contains(&Arc::as_ptr(entry))) {
             for follower in followers.iter() {
                 entry.board.subscribe(follower.clone());
             }
