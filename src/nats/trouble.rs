@@ -1,9 +1,17 @@
 //! What keeps something from going on: said once, shown while it lasts, with a pause that grows.
 
+use std::time::Duration;
+
 use log::{info, warn};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep_until};
 
-use crate::pause::Pause;
+use crate::pause::{Growth, Pause};
+
+/// What lasted for long is over within a minute after its reason is.
+const AGAIN: Growth =
+    Growth::Steps(&[Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(30)]);
 
 /// Given what is kept back, and why.
 type Show = Box<dyn Fn(&str, Option<&str>)>;
@@ -21,7 +29,8 @@ pub struct Trouble {
 
 impl Trouble {
     pub fn new(what: String, seed: u64, show: impl Fn(&str, Option<&str>) + 'static) -> Self {
-        Self { what, said: None, pause: Pause::back_off(seed), show: Box::new(show) }
+        let pause = Pause::new(AGAIN, Instant::now()).with_jitter(StdRng::seed_from_u64(seed));
+        Self { what, said: None, pause, show: Box::new(show) }
     }
 
     pub fn is_over(&mut self) {

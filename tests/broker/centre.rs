@@ -20,18 +20,22 @@ pub const SECRET: &str = "a long enough control secret";
 pub const HOME: &str = "north-17-home";
 
 /// A database of the test's own.
-struct Victoria {
-    port: u16,
-    _folder: TempDir,
-    _child: Child,
+pub struct Victoria {
+    pub port: u16,
+    folder: TempDir,
+    child: Child,
 }
 
 impl Victoria {
-    fn start() -> Option<Self> {
-        let program = required_tool("victoria-metrics")?;
+    pub fn start() -> Option<Self> {
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
-        let child = Command::new(program)
+        let child = Self::child(port, &folder)?;
+        Some(Self { port, folder, child })
+    }
+
+    fn child(port: u16, folder: &TempDir) -> Option<Child> {
+        let child = Command::new(required_tool("victoria-metrics")?)
             .arg(format!("-storageDataPath={}", folder.path().display()))
             .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
             .args(["-retentionPeriod=100y", "-dedup.minScrapeInterval=1s"])
@@ -41,11 +45,22 @@ impl Victoria {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Some(Self { port, _folder: folder, _child: child })
+        Some(child)
+    }
+
+    /// Ends as a service is ended: what it has taken is on the disk.
+    pub async fn stop(&mut self) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", "TERM", &id]).status().await.unwrap().success());
+        self.child.wait().await.unwrap();
+    }
+
+    pub fn begin(&mut self) {
+        self.child = Self::child(self.port, &self.folder).unwrap();
     }
 
     /// When the points of a gateway begin, and what is in them.
-    async fn points(&self, gateway: &str) -> Vec<(i64, f64)> {
+    pub async fn points(&self, gateway: &str) -> Vec<(i64, f64)> {
         let at = |path: &str| format!("http://127.0.0.1:{}{path}", self.port);
         let _ = awc::Client::default().get(at("/internal/force_flush")).send().await;
         let query = "/api/v1/export?match=powerwall_energy_home_kwh&start=2024-01-01T00:00:00Z";

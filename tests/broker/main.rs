@@ -3,6 +3,7 @@
 
 mod both;
 mod centre;
+mod cluster;
 mod copies;
 mod credentials;
 mod cut_off;

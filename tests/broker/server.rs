@@ -25,6 +25,8 @@ pub struct Server {
     pub port: u16,
     /// A configuration file, and what it takes from the environment.
     configured: Option<(PathBuf, &'static [(&'static str, &'static str)])>,
+    /// Further arguments.
+    more: Vec<String>,
 }
 
 impl Server {
@@ -50,10 +52,36 @@ impl Server {
     ) -> Option<Self> {
         let program = required_tool("nats-server")?;
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let mut server =
-            Self { program, folder: tempfile::tempdir().unwrap(), child: None, port, configured };
+        let (folder, more) = (tempfile::tempdir().unwrap(), Vec::new());
+        let mut server = Self { program, folder, child: None, port, configured, more };
         server.begin().await;
         Some(server)
+    }
+
+    /// Three that are one; `None`: the test is skipped.
+    pub async fn cluster() -> Option<[Self; 3]> {
+        let program = required_tool("nats-server")?;
+        let bound = [(); 6].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+        let ports = bound.each_ref().map(|listener| listener.local_addr().unwrap().port());
+        let route = |port: u16| format!("nats://127.0.0.1:{port}");
+        let routes = ports[3..].iter().map(|port| route(*port)).collect::<Vec<_>>().join(",");
+        drop(bound);
+        let mut servers = [0, 1, 2].map(|number| {
+            let (name, own) = (format!("server-{number}"), route(ports[3 + number]));
+            let more = ["-n", &name, "--cluster_name", "fleet", "--cluster", &own, "--routes", &routes];
+            Self {
+                program: program.clone(),
+                folder: tempfile::tempdir().unwrap(),
+                child: None,
+                port: ports[number],
+                configured: None,
+                more: more.map(str::to_owned).to_vec(),
+            }
+        });
+        for server in &mut servers {
+            server.begin().await;
+        }
+        Some(servers)
     }
 
     /// Returns when it takes connections.
@@ -66,6 +94,7 @@ impl Server {
         let child = command
             .args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"])
             .arg(self.folder.path())
+            .args(&self.more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -74,6 +103,10 @@ impl Server {
         self.child = Some(child.unwrap());
         let address = ("127.0.0.1", self.port);
         until(async || tokio::net::TcpStream::connect(address).await.is_ok()).await;
+    }
+
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
     }
 
     /// As a power failure does.
@@ -116,15 +149,20 @@ impl Server {
 
     /// Everything in a stream: message id and body.
     pub async fn messages(&self, stream: &str) -> Vec<(String, Value)> {
-        let stream = self.jetstream().await.get_stream(stream).await.unwrap();
+        self.messages_if_there(stream).await.unwrap()
+    }
+
+    /// The same; `None` while servers agree on who has the stream.
+    pub async fn messages_if_there(&self, stream: &str) -> Option<Vec<(String, Value)>> {
+        let stream = self.jetstream().await.get_stream(stream).await.ok()?;
         let state = stream.cached_info().state.clone();
         let mut all = Vec::new();
         for sequence in state.first_sequence.max(1)..=state.last_sequence {
-            let message = stream.get_raw_message(sequence).await.unwrap();
+            let message = stream.get_raw_message(sequence).await.ok()?;
             let id = message.headers.get("Nats-Msg-Id").map(|id| id.as_str().to_owned());
             all.push((id.unwrap_or_default(), serde_json::from_slice(&message.payload).unwrap()));
         }
-        all
+        Some(all)
     }
 
     pub async fn count(&self, stream: &str) -> u64 {
@@ -143,11 +181,16 @@ fn stream(what: &str) -> Config {
 }
 
 /// Returns when `holds` does.
-pub async fn until(mut holds: impl AsyncFnMut() -> bool) {
+pub async fn until(holds: impl AsyncFnMut() -> bool) {
+    within(PATIENCE, holds).await;
+}
+
+/// As [`until`], with a limit of its own.
+pub async fn within(limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !holds().await {
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(PATIENCE, waiting).await.expect("it did not come to that");
+    timeout(limit, waiting).await.expect("it did not come to that");
 }
