@@ -9,9 +9,14 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::pause::{Growth, Pause};
 
-/// What lasted for long is over within a minute after its reason is.
-const AGAIN: Growth =
-    Growth::Steps(&[Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(30)]);
+/// Servers that lost their leader have another one within seconds, and what lasted for long is over within a
+/// minute after its reason is.
+const AGAIN: Growth = Growth::Steps(&[
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+]);
 
 /// Given what is kept back, and why.
 type Show = Box<dyn Fn(&str, Option<&str>)>;
@@ -70,11 +75,11 @@ mod tests {
         for why in ["full", "full", "away", "away"] {
             trouble.is(why.into()).await;
         }
-        assert!(begin.elapsed().as_secs() >= 5 + 10 + 30 + 60);
+        assert!(begin.elapsed().as_secs() >= 2 + 5 + 10 + 20);
         trouble.is_over();
         assert_eq!(*shown.borrow(), [Some("full".to_owned()), Some("away".into()), None]);
         let begin = Instant::now();
         trouble.is("full".into()).await;
-        assert!(begin.elapsed().as_secs() < 10, "the pause begins anew");
+        assert!(begin.elapsed().as_secs() < 5, "the pause begins anew");
     }
 }
