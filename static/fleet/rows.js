@@ -122,7 +122,9 @@ export class Rows {
     const head = el("tr", { role: "row" }, el("th", { role: "columnheader", class: "pick", scope: "col" }, this.#all), names.map(([name, text]) => heading(name, text)));
     this.#table = el("table", { class: "rows", role: "table", "aria-label": t("Sites") }, el("thead", { role: "rowgroup" }, head), this.#body);
     this.#all.addEventListener("change", () => {
-      for (const { site } of this.#rows.values()) picked.set(site, this.#all.checked);
+      // Each of them draws the box anew.
+      const isPicked = this.#all.checked;
+      for (const { site } of this.#rows.values()) picked.set(site, isPicked);
     });
     this.#back.addEventListener("click", () => turn(-1));
     this.#on.addEventListener("click", () => turn(1));
