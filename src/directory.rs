@@ -1,5 +1,6 @@
 //! Finds the gateways: id → board and address. Read by everybody, written by the Supervisor.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -97,6 +98,12 @@ impl Directory {
         entries.iter().find(|entry| entry.id == "default").or_else(|| entries.first()).cloned()
     }
 
+    /// The gateways that no other instance of this program reports.
+    pub fn own(&self) -> Vec<Arc<Entry>> {
+        let is_own = |entry: &&Arc<Entry>| entry.board.glance().gateway.place.is_none();
+        self.entries.load().iter().filter(is_own).cloned().collect()
+    }
+
     /// The newest snapshot of every gateway, in configured order.
     pub fn snapshots(&self) -> Vec<Arc<Snapshot>> {
         self.entries.load().iter().map(|entry| entry.board.read()).collect()
@@ -121,7 +128,9 @@ impl Directory {
     pub(crate) fn replace(&self, entries: Vec<Arc<Entry>>) {
         let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
         followers.retain(Recipient::connected);
-        for entry in entries.iter().filter(|entry| !self.contains(entry)) {
+        let before = self.entries.load();
+        let known: HashSet<*const Entry> = before.iter().map(Arc::as_ptr).collect();
+        for entry in entries.iter().filter(|entry| !known.contains(&Arc::as_ptr(entry))) {
             for follower in followers.iter() {
                 entry.board.subscribe(follower.clone());
             }

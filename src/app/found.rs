@@ -26,6 +26,8 @@ pub(super) struct Finding {
     is_wanted: bool,
     /// `PW_BROKER_ORDERS`
     orders: Option<Role>,
+    /// What this program reports itself.
+    site: Option<String>,
     /// Those that the configuration names itself.
     named: HashSet<Place>,
     /// Those of the gateways of the configuration.
@@ -38,6 +40,7 @@ impl Finding {
         Self {
             is_wanted: broker.is_some_and(|broker| !broker.watched.is_empty()),
             orders: broker.and_then(|broker| broker.orders),
+            site: broker.and_then(|broker| broker.site.as_ref()).map(|site| site.id.clone()),
             ids: settings.gateways.iter().map(|gateway| gateway.facts.id.clone()).collect(),
             named: settings.gateways.iter().filter_map(|gateway| gateway.facts.place.clone()).collect(),
         }
@@ -50,7 +53,8 @@ impl Finding {
             return (found, refused);
         }
         let mut ids = self.ids.clone();
-        for (place, received) in reports.all().into_iter().filter(|(place, _)| !self.named.contains(place)) {
+        let is_other = |place: &Place| !self.named.contains(place) && self.site.as_ref() != Some(&place.site);
+        for (place, received) in reports.all().into_iter().filter(|(place, _)| is_other(place)) {
             let id = place.id();
             if !is_id(&id) || !ids.insert(id.clone()) {
                 refused.insert(place);
@@ -129,7 +133,7 @@ mod tests {
         }
         let named = HashSet::from([place("named", "x")]);
         let ids = HashSet::from(["own-one".to_owned()]);
-        let finding = Finding { is_wanted: true, orders: None, named, ids };
+        let finding = Finding { is_wanted: true, orders: None, site: None, named, ids };
         let (found, refused) = finding.gateways(&reports);
         let found: Vec<&str> = found.iter().map(|gateway| gateway.facts.id.as_str()).collect();
         assert_eq!(found, ["a-b-c"], "the same id twice is one gateway, and the log names the other");

@@ -121,6 +121,8 @@ struct Reporter {
     site: SiteSettings,
     /// `PW_BROKER_ORDERS`
     orders: Option<Role>,
+    /// Whether this program is a centre as well.
+    watches: bool,
 }
 
 impl Reporter {
@@ -194,7 +196,8 @@ async fn report(house: &House, settings: &BrokerSettings, wished: &mut watch::Re
         }
     };
     info!(event = "broker"; "site {} reports to the broker {}", site.id, broker.name);
-    let reporter = Rc::new(Reporter { house: house.clone(), broker, site, orders: settings.orders });
+    let (orders, watches) = (settings.orders, !settings.watched.is_empty());
+    let reporter = Rc::new(Reporter { house: house.clone(), broker, site, orders, watches });
     let all = async {
         tokio::join!(
             reporting::report(&reporter),

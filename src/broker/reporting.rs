@@ -39,7 +39,7 @@ pub async fn report(reporter: &Reporter) {
         if !reporter.broker.is_there() {
             continue;
         }
-        let entries = reporter.house.directory.entries();
+        let entries = reporter.house.directory.own();
         for id in keys.without(&entries) {
             let letter = Letter { deletes: true, ..letter(reporter, &id, Vec::new()) };
             if reporter.broker.publish(letter).await.is_ok() {
@@ -76,7 +76,7 @@ pub async fn leave(reporter: &Reporter) {
         return;
     }
     let instance = reporter.instance(true);
-    let entries = reporter.house.directory.entries();
+    let entries = reporter.house.directory.own();
     let last: Vec<_> = entries.iter().filter_map(|entry| due(entry, None, &instance)).collect();
     publish(reporter, &last).await;
 }

@@ -1,6 +1,8 @@
 //! Sends on the quarters of an hour that the history has, in order and in bounded loads. What waits is in the
 //! store; how far it was acknowledged as well.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
@@ -8,6 +10,7 @@ use tokio::time::sleep;
 
 use super::{Reporter, identity};
 use crate::clock::unix_time;
+use crate::directory::Entry;
 use crate::link::broker::records::SlotRecord;
 use crate::link::broker::standing::Goods;
 use crate::nats::letters::Letter;
@@ -30,6 +33,8 @@ pub async fn forward(reporter: &Reporter) {
     loop {
         broker.there().await;
         waiting.now = unix_time();
+        // The history has those that are watched as well, which their sites send.
+        waiting.only = reporter.watches.then(|| ids(&reporter.house.directory.own()));
         let asked = waiting.clone();
         // What cannot be read is logged by those who write it.
         let next = history.ask(move |connection| asked.next(connection)).await.unwrap_or_default();
@@ -53,6 +58,10 @@ pub async fn forward(reporter: &Reporter) {
         }
         sleep(BETWEEN).await;
     }
+}
+
+fn ids(entries: &[Arc<Entry>]) -> HashSet<String> {
+    entries.iter().map(|entry| entry.id.clone()).collect()
 }
 
 /// A slot that is sent again has the same id, unless it says something else.

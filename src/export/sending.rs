@@ -1,6 +1,7 @@
 //! Sends what waits, in order and in bounded loads. What could not be sent is sent later, from the store:
 //! nothing waits for it in memory.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use log::{info, warn};
@@ -23,14 +24,22 @@ const BETWEEN: Duration = Duration::from_millis(250);
 /// How often it is looked whether something waits.
 const ROUND: Duration = Duration::from_secs(60);
 
-/// Sends to the database of `settings` until it is dropped.
-pub async fn send(settings: &ExportSettings, history: &History, target: impl Target, seed: u64) {
+/// Sends to the database of `settings` until it is dropped. `only`: gateways whose slots are sent; `None`: of
+/// all.
+pub async fn send(
+    settings: &ExportSettings,
+    history: &History,
+    only: impl Fn() -> Option<HashSet<String>>,
+    target: impl Target,
+    seed: u64,
+) {
     let name = settings.name();
     let mut pause = Pause::new(BACK_OFF, Instant::now()).with_jitter(StdRng::seed_from_u64(seed));
     let mut waiting = Waiting { peer: name.clone(), power: settings.power, most: MOST, ..Waiting::default() };
     let mut is_away = false;
     loop {
         waiting.now = unix_time();
+        waiting.only = only();
         let asked = waiting.clone();
         // What cannot be read is logged by those who write it.
         let next = history.ask(move |connection| asked.next(connection)).await.unwrap_or_default();

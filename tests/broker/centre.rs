@@ -219,3 +219,39 @@ async fn every_quarter_of_an_hour_is_in_the_database_once_whoever_is_killed() {
     // What was passed on leaves the stream: acknowledged, not only read.
     until(async || server.count("powerwall_slots").await == 0).await;
 }
+
+#[actix_web::test]
+async fn a_centre_that_records_sends_no_quarters_of_an_hour_that_sites_send_themselves() {
+    let (Some(server), Some(victoria)) = (Server::start().await, Victoria::start()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let row = |slot: i64| format!("{},9\n", START + 900 * slot);
+    std::fs::write(path("table.csv"), "start,home_kwh\n".to_owned() + &(0..9).map(row).collect::<String>())
+        .unwrap();
+    let database = format!("http://127.0.0.1:{}/write", victoria.port);
+    let list = json!([
+        {"id": HOME, "from": "broker", "site": SITE, "gateway": "home"},
+        {"id": "own", "host": "127.0.0.1", "port": 9, "gw_pwd": "x", "timezone": "UTC"},
+    ]);
+    let (list, store) = (list.to_string(), path("history.db"));
+    let environment = [
+        ("PW_GATEWAYS", list.as_str()),
+        ("PW_TIMESERIES_PATH", store.as_str()),
+        ("PW_EXPORT_URL", database.as_str()),
+    ];
+    for gateway in [HOME, "own"] {
+        let mut here = vec![("PW_BROKER_URL", "nats://127.0.0.1:9"), ("PW_BROKER_SITES", ">")];
+        here.extend(environment);
+        let said =
+            run(&["import", &path("table.csv"), "--gateway", gateway, "--timezone", "UTC"], &here).await;
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+    }
+    let _centre = centre(&server.url(), &environment).await;
+    let site = Site::new(server.url()).await;
+    let _program = site.serve().await;
+    until(async || victoria.points("own").await.len() == 9).await;
+    until(async || victoria.points(HOME).await.len() >= SLOTS as usize).await;
+    for (at, kwh) in victoria.points(HOME).await {
+        assert_eq!(kwh, ((at - START) / 900) as f64 / 1000.0, "as the site has it");
+    }
+}

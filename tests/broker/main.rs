@@ -1,6 +1,7 @@
 //! A site and real NATS servers: whatever is killed, everything that was recorded arrives, in order.
 #![cfg(feature = "broker")]
 
+mod both;
 mod centre;
 mod copies;
 mod credentials;

@@ -76,7 +76,7 @@ async fn record(history: &History, number: i64, slots: std::ops::Range<i64>, rea
 }
 
 async fn send_for(time: Duration, history: &History, power: Option<Duration>, post: &Post) {
-    let _ = timeout(time, send(&settings(power), history, post, 7)).await;
+    let _ = timeout(time, send(&settings(power), history, || None, post, 7)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +108,7 @@ async fn slots_are_sent_in_order_once_and_what_was_missed_later() {
     // Another database has nothing of it.
     let other = ExportSettings { url: Secret::new("http://127.0.0.2:1/write"), ..settings(None) };
     let post = Post::new(Vec::new());
-    let _ = timeout(HOUR, send(&other, &history, &post, 7)).await;
+    let _ = timeout(HOUR, send(&other, &history, || None, &post, 7)).await;
     assert_eq!(post.times().len(), 6);
 }
 

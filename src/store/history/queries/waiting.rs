@@ -1,6 +1,6 @@
 //! What waits to be sent to another database: what was recorded since the last delivery, in order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
@@ -63,6 +63,8 @@ pub struct Waiting {
     pub reached: HashMap<(Usage, String), f64>,
     /// How far points of power lie apart; `None`: none are sent.
     pub power: Option<Duration>,
+    /// Gateways whose slots are sent; `None`: of all.
+    pub only: Option<HashSet<String>>,
     /// Rows that are sent at once.
     pub most: u32,
     /// Unix seconds.
@@ -84,7 +86,9 @@ impl Waiting {
         for (number, id, state) in gateways {
             // What is imported of one that was never read here is complete.
             let read = state.and_then(|text| from_text(&text)).map_or(self.now, |state| state.at);
-            if let Some(load) = self.slots(connection, (number, &id), read)? {
+            if self.only.as_ref().is_none_or(|only| only.contains(&id))
+                && let Some(load) = self.slots(connection, (number, &id), read)?
+            {
                 return Ok(Some(load));
             }
             if let Some(every) = self.power
