@@ -196,7 +196,7 @@ export class OrderDialog {
     if (this.#hear(answer, 200)) {
       const { order, value, sites } = answer.body;
       this.#draft = { wanted, title: ordered({ ...wanted, order, value }), sites, key: newKey() };
-      this.#lines.draw(sites.map(({ name, now, would, why, over }) => ({ name, now: valued(order, now), text: WOULD[would][0], kind: WOULD[would][1], why: why ?? over })));
+      this.#lines.draw(sites.map(({ name, now, would, why }) => ({ name, now: valued(order, now), text: WOULD[would][0], kind: WOULD[would][1], why })));
     }
     this.#draw();
   }

@@ -82,8 +82,8 @@ async fn pictured(page: &Page, state: &str) {
         page.size(width, 844).await;
         page.until(&format!("innerWidth === {width}")).await;
         page.view(&format!("fleet-order-{state}-{theme}-{width}")).await;
-        let fits = "[document.documentElement, document.querySelector('dialog') ?? document.body].every((one) \
-            => one.scrollWidth <= one.clientWidth)";
+        let fits = "[document.documentElement, document.querySelector('dialog') ?? document.body].every(\
+            (one) => one.scrollWidth <= one.clientWidth)";
         assert_eq!(page.value(fits).await, true, "{state} at {width}");
     }
     page.size(1280, 800).await;
