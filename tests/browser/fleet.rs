@@ -211,6 +211,8 @@ async fn what_nobody_confirms_any_more_is_not_shown_as_fresh() {
     page.until("document.getElementById('freshness').textContent.startsWith('Server gone since')").await;
     page.until("document.body.classList.contains('aged')").await;
     page.view("fleet-gone").await;
+    let shown = page.text(".rows").await;
+    assert!(!shown.contains("Live") && !shown.contains("In order") && shown.contains(" old"), "{shown}");
     page.order("Network.emulateNetworkConditions", network(false)).await;
     page.until("document.getElementById('freshness').textContent === 'Live'").await;
     page.until("!document.body.classList.contains('aged')").await;

@@ -52,7 +52,7 @@ impl Fleet {
     }
 
     fn received(&self) -> Vec<u64> {
-        self.gateways.iter().map(|gateway| gateway.orders().received as u64).collect()
+        self.gateways.iter().map(|gateway| gateway.orders().received).collect()
     }
 }
 
