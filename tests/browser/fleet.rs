@@ -231,3 +231,16 @@ async fn no_sites_and_a_mistake_in_the_address_are_said() {
     page.until("document.querySelectorAll('.rows tbody tr').length === 1").await;
     page.is_clean(&outputs.addr.to_string());
 }
+
+#[actix_web::test]
+async fn the_console_leads_to_the_fleet_where_there_is_one() {
+    let Some(browser) = Browser::start().await else { return };
+    for (number, is_there) in [(4, false), (5, true)] {
+        let outputs = settlement(number);
+        let page = seen(&browser, &outputs, "/console").await;
+        page.until("document.querySelector('#sites button') !== null").await;
+        let link = page.value("document.getElementById('fleet').checkVisibility()").await;
+        assert_eq!(link, is_there, "{number} sites");
+        page.close().await;
+    }
+}
