@@ -115,8 +115,9 @@ function draw() {
   drawFreshness(now);
   if (body === null) return;
   // Fewer sites than there were: the last page that is left.
-  if (body.sites.length === 0 && body.matching > 0 && body.offset > 0) return go({ page: Math.ceil(body.matching / ROWS) }, true);
-  const context = { now, passed: (Date.now() - watch.cameAt) / 1000 };
+  const isBehind = body.sites.length === 0 && body.matching > 0 && body.offset === (asked.page - 1) * ROWS;
+  if (isBehind) return go({ page: Math.ceil(body.matching / ROWS) }, true);
+  const context = { now, passed: (Date.now() - watch.cameAt) / 1000, isOld: document.body.classList.contains("aged") };
   totals.draw(body.sums, body.all);
   filters.draw(body);
   const why = emptiness(body);

@@ -95,7 +95,7 @@ export class OrderDialog {
     this.#kind.addEventListener("change", () => this.#choose());
     this.#fields.addEventListener("input", () => this.#drop());
     this.#meant.addEventListener("change", () => this.#preview());
-    this.#give.addEventListener("click", () => this.#order());
+    this.#give.addEventListener("click", () => (this.#given === null ? this.#order() : this.#follow()));
     this.#close.addEventListener("click", () => this.#dialog.close());
     this.#dialog.addEventListener("close", () => this.#leave());
     onChange(() => this.#signed());
@@ -117,11 +117,12 @@ export class OrderDialog {
     const kept = remembered();
     if (kept === null) return;
     this.#ids = kept.body.gateways;
-    this.#given = { ...kept, sites: null };
+    // One that may not have arrived would go out now: somebody has to say so.
+    this.#given = { ...kept, sites: null, isOpen: kept.id === null };
     this.#lines.draw([]);
-    this.#say("", "quiet");
+    this.#say(kept.id === null ? t("No answer. The order may have arrived; asking again does not send it twice.") : "", "warn");
     this.#show();
-    if (isSignedIn()) this.#follow();
+    if (isSignedIn() && !this.#given.isOpen) this.#follow();
   }
 
   #show() {
@@ -133,7 +134,7 @@ export class OrderDialog {
 
   #signed() {
     if (!this.#dialog.open) return;
-    if (this.#given !== null && isSignedIn()) this.#follow();
+    if (this.#given !== null && !this.#given.isOpen && isSignedIn()) this.#follow();
     this.#draw();
   }
 
@@ -165,9 +166,10 @@ export class OrderDialog {
     const would = this.#draft?.sites.filter((site) => site.would === "order").length ?? 0;
     const isConfirmable = this.#meant.checked || (this.#draft?.sites.some(({ why }) => /'confirm'/.test(why ?? "")) ?? false);
     show(this.#mean, !isGiven && this.#draft !== null && isConfirmable);
-    show(this.#give, isSignedIn() && !isGiven && would > 0);
+    const isOpen = this.#given?.isOpen === true;
+    show(this.#give, isSignedIn() && (isOpen || (!isGiven && would > 0)));
     this.#give.disabled = this.#isBusy;
-    say(this.#give, would === 1 ? t("Order at 1 site") : t("Order at {number} sites", { number: count(would) }));
+    say(this.#give, isOpen ? t("Ask again") : would === 1 ? t("Order at 1 site") : t("Order at {number} sites", { number: count(would) }));
     if (!isGiven && this.#draft !== null && !isSignedIn()) this.#lines.draw([]);
   }
 
@@ -196,7 +198,7 @@ export class OrderDialog {
     if (this.#hear(answer, 200)) {
       const { order, value, sites } = answer.body;
       this.#draft = { wanted, title: ordered({ ...wanted, order, value }), sites, key: newKey() };
-      this.#lines.draw(sites.map(({ name, now, would, why, over }) => ({ name, now: valued(order, now), text: WOULD[would][0], kind: WOULD[would][1], why: why ?? over })));
+      this.#lines.draw(sites.map(({ name, now, would, why }) => ({ name, now: valued(order, now), text: WOULD[would][0], kind: WOULD[would][1], why })));
     }
     this.#draw();
   }
@@ -230,7 +232,8 @@ export class OrderDialog {
     if (answer === null) this.#say(t("No answer. The order may have arrived; asking again does not send it twice."), "warn");
     else if (this.#hear(answer, given.id === null ? 202 : 200)) this.#told(given, answer.body);
     else if (answer.status !== 429 && answer.status < 500 && answer.status !== 401) {
-      remember(null);
+      // Another token may be good for it.
+      if (answer.status !== 403) remember(null);
       return;
     }
     if (!given.sites?.every(isDone)) this.#timer = setTimeout(() => this.#follow(), answer === null ? 2 * SOON : SOON);
@@ -239,8 +242,10 @@ export class OrderDialog {
 
   #told(given, { id, sites }) {
     given.id = id;
+    given.isOpen = false;
     given.sites = sites;
     remember({ key: given.key, body: given.body, id });
+    this.#draw();
     const told = (site) => ({ name: site.name, why: site.why ?? site.evidence, ...outcome(site) });
     this.#lines.draw(sites.map(told));
   }

@@ -27,7 +27,7 @@ class Row {
   #others = el("small", { class: "others" });
   #why = el("small");
   #charge = el("b");
-  #level = el("i", { class: "level" });
+  #level = el("i");
   #reserve = el("i", { class: "mark" });
   #powers = POWERS.map(([of, title, key]) => {
     const [watts, words] = [el("b"), el("small")];
@@ -58,7 +58,7 @@ class Row {
     return this.#link;
   }
 
-  draw(site, { now, passed, picked }) {
+  draw(site, { now, passed, isOld, picked }) {
     this.site = site;
     const name = site.name || site.id;
     say(this.#link, name);
@@ -68,21 +68,24 @@ class Row {
     const isPicked = picked.has(site.id);
     if (this.#box.checked !== isPicked) this.#box.checked = isPicked;
     mark(this.node, "aria-selected", picked.isPossible ? String(isPicked) : null);
-    this.#drawTrouble(site, now);
+    this.#drawTrouble(site, now, isOld);
     this.#drawValues(site);
     say(this.#firmware, site.firmware ?? UNKNOWN);
     // While it is live, nothing here would say how old it is by now.
-    const isOld = isNumber(site.age_s) && site.freshness !== "live" && site.freshness !== "never";
-    say(this.#age, isOld ? t("{age} old", { age: age(site.age_s + passed) }) : FRESH[site.freshness]);
-    mark(this.node, "data-fresh", site.freshness);
+    const isLive = site.freshness === "live" && !isOld;
+    const hasAge = isNumber(site.age_s) && !isLive && site.freshness !== "never";
+    const fresh = isOld ? t("Unknown") : FRESH[site.freshness];
+    say(this.#age, hasAge ? t("{age} old", { age: age(site.age_s + passed) }) : fresh);
+    mark(this.node, "data-fresh", isOld ? "unknown" : site.freshness);
   }
 
-  #drawTrouble(site, now) {
+  #drawTrouble(site, now, isOld) {
     const [worst, ...others] = site.troubles;
     const about = worst ? TROUBLES[worst.kind] : null;
-    const isKnown = site.freshness !== "never";
-    const level = about?.level ?? (site.freshness === "live" ? "good" : site.freshness === "stale" ? "warn" : "quiet");
-    say(this.#trouble, about?.name ?? (site.freshness === "live" ? t("In order") : isKnown ? FRESH[site.freshness] : t("No data yet")));
+    const isLive = site.freshness === "live" && !isOld;
+    const level = about?.level ?? (isLive ? "good" : site.freshness === "stale" ? "warn" : "quiet");
+    const fresh = isOld ? t("Unknown") : FRESH[site.freshness];
+    say(this.#trouble, about?.name ?? (isLive ? t("In order") : fresh));
     mark(this.#trouble, "data-kind", level);
     mark(this.node, "data-level", level);
     say(this.#others, others.map(({ kind }) => TROUBLES[kind]?.name ?? kind).join(", "));
@@ -122,7 +125,9 @@ export class Rows {
     const head = el("tr", { role: "row" }, el("th", { role: "columnheader", class: "pick", scope: "col" }, this.#all), names.map(([name, text]) => heading(name, text)));
     this.#table = el("table", { class: "rows", role: "table", "aria-label": t("Sites") }, el("thead", { role: "rowgroup" }, head), this.#body);
     this.#all.addEventListener("change", () => {
-      for (const { site } of this.#rows.values()) picked.set(site, this.#all.checked);
+      // Each of them draws the box anew.
+      const isPicked = this.#all.checked;
+      for (const { site } of this.#rows.values()) picked.set(site, isPicked);
     });
     this.#back.addEventListener("click", () => turn(-1));
     this.#on.addEventListener("click", () => turn(1));

@@ -11,7 +11,7 @@ use crate::stage::Stage;
 const RULES: &str = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']";
 
 /// What axe-core objects to: rule, element and why.
-async fn examine(page: &Page, within: &str, name: &str) -> Vec<String> {
+pub async fn examine(page: &Page, within: &str, name: &str) -> Vec<String> {
     let found = page
         .value(&format!(
             "axe.run({within}, {{ runOnly: {RULES}, resultTypes: ['violations'] }}).then(({{ violations }}) =>
@@ -22,7 +22,7 @@ async fn examine(page: &Page, within: &str, name: &str) -> Vec<String> {
     found.as_array().unwrap().iter().map(|one| format!("{name}: {one}")).collect()
 }
 
-async fn prepared(browser: &Browser, axe: &str, url: &str) -> Page {
+pub async fn prepared(browser: &Browser, axe: &str, url: &str) -> Page {
     let page = browser.page().await;
     page.see(url).await;
     page.value(&format!("{axe}; undefined")).await;
@@ -30,7 +30,7 @@ async fn prepared(browser: &Browser, axe: &str, url: &str) -> Page {
 }
 
 /// Without motion, so that nothing is caught half-way.
-async fn dress(page: &Page, theme: &str) {
+pub async fn dress(page: &Page, theme: &str) {
     let scheme = if theme == "light" { "light" } else { "dark" };
     page.media(&[("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]).await;
     page.until(&format!("document.documentElement.dataset.theme === '{scheme}'")).await;

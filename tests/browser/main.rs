@@ -11,6 +11,7 @@ mod demo;
 mod display;
 mod docs;
 mod fleet;
+mod fleet_orders;
 mod history;
 mod hours;
 mod kiosk;

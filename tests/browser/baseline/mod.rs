@@ -195,6 +195,29 @@ async fn the_history_and_the_list_of_routes_look_as_they_did() {
     report.finish();
 }
 
+#[actix_web::test]
+async fn the_fleet_looks_as_it_did() {
+    let Some(browser) = Browser::start().await else { return };
+    let outputs = crate::settlement::settlement(120);
+    let mut report = Report::of(&album(), &["fleet-"]);
+    for (name, path, theme, size) in [
+        // What is in the window then has no time of day.
+        ("fleet", "/fleet?sort=charge", "dark", WIDE),
+        ("fleet", "/fleet?sort=charge", "light", PHONE),
+        ("fleet-groups", "/fleet?view=groups", "light", WIDE),
+    ] {
+        let page = browser.page().await;
+        page.media(&[("prefers-color-scheme", theme), ("prefers-reduced-motion", "reduce")]).await;
+        page.size(size.0, size.1).await;
+        page.see(&format!("http://{}{path}", outputs.addr)).await;
+        page.until("document.querySelector('.rows tbody tr, .group')?.checkVisibility()").await;
+        page.until("!document.querySelector('#filters select').hidden").await;
+        report.compare(&format!("{name}-{theme}-{}x{}", size.0, size.1), &taken(&page, size).await);
+        page.close().await;
+    }
+    report.finish();
+}
+
 #[cfg(feature = "pictures")]
 #[actix_web::test]
 async fn pictures_for_displays_without_a_browser_look_as_they_did() {
