@@ -24,8 +24,8 @@ use crate::store::history::queries::waiting::{Load, Rows};
 const MOST: usize = 500;
 /// For so many.
 const GATHERED: Duration = Duration::from_secs(2);
-/// Whatever the database did not take by then, or was lost with a server on its way here, is offered again, to
-/// any centre.
+/// Whatever the database did not take by then, or was lost with a server on its way here, is offered again,
+/// to any centre.
 const ACKNOWLEDGED: Duration = Duration::from_secs(40);
 
 /// Where from and where to.
