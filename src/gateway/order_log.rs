@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::leases::{LeaseEvent, LeaseNews, Terms};
 use super::order_book::{Change, Left};
@@ -13,10 +15,13 @@ use super::recall;
 use crate::clock::unix_time;
 use crate::model::order::Mark;
 use crate::model::{Order, OrderId};
+use crate::store::StoreError;
 use crate::store::journal::{Entry, EntryId, Filter, Journal, JournalError, Kind, Recorded};
 
 /// Characters of a text in an entry: what a gateway says may be long.
 const LONGEST_TEXT: usize = 1000;
+/// When a journal that had no place for an order is asked again.
+const NO_PLACE: Duration = Duration::from_millis(50);
 /// Entries that are read at the start; a gateway that has more of them within a month is not looked through
 /// any further.
 const MOST_RECALLED: usize = 30_000;
@@ -99,7 +104,14 @@ impl OrderLog for JournalLog {
                 "restores": restores.map(|order| order.to_string()), "asked_by": short(asked_by),
                 "mark": mark.as_ref().map(Mark::value),
             });
-            let entry = journal.record(Entry::new(Kind::Order, &record.gateway, detail)).await;
+            let entry = Entry::new(Kind::Order, &record.gateway, detail);
+            // The start of a fleet fills the journal. For how long an order waits is for the actor to say.
+            let entry = loop {
+                match journal.record(entry.clone()).await {
+                    Err(JournalError::Store(StoreError::Busy)) => sleep(NO_PLACE).await,
+                    recorded => break recorded,
+                }
+            };
             lock(&open).insert(record.id, entry.map_err(|error| error.to_string())?);
             Ok(())
         })

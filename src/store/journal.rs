@@ -227,11 +227,17 @@ impl Journal {
     /// If it cannot be written: whatever had to be recorded first must not be done.
     pub async fn record(&self, entry: Entry) -> Result<EntryId, JournalError> {
         check_size(&entry)?;
-        // Nobody may be listening.
-        let _ = self.news.send(entry.clone());
-        let Some(store) = &self.store else { return Ok(self.waiting().push(entry)) };
-        let waiting = self.waiting.clone();
-        Ok(store.ask(move |database| write(database, &waiting, Some(&entry))).await?.unwrap_or(EntryId(0)))
+        let (waiting, news) = (self.waiting.clone(), entry.clone());
+        let written = match &self.store {
+            Some(store) => store.ask(move |database| write(database, &waiting, Some(&entry))).await,
+            None => Ok(Some(self.waiting().push(entry))),
+        };
+        // Who had no place may come again with the same.
+        if written != Err(StoreError::Busy) {
+            // Nobody may be listening.
+            let _ = self.news.send(news);
+        }
+        Ok(written?.unwrap_or(EntryId(0)))
     }
 
     /// Writes `entry` soon. Never waits: while the file cannot be written, the newest thousand entries wait
