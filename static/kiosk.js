@@ -51,7 +51,7 @@ class Lamp {
     const dim = this.#dim;
     if (!dim) return false;
     if (dim === "sun") return this.#lit !== null && this.#now - this.#lit > DUSK;
-    const hour = new Date().getHours();
+    const hour = new Date(Date.now()).getHours();
     return dim.from < dim.until ? hour >= dim.from && hour < dim.until : hour >= dim.from || hour < dim.until;
   }
 
